@@ -1,0 +1,1 @@
+"""The model: tiers, links, the inference server and the books. Knows no policy, workload or file format."""

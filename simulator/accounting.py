@@ -1,0 +1,213 @@
+"""The books: every access, every prefetch, every byte; and the identities they must satisfy (R17 to R20)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.distribution import Distribution
+from simulator.policy import Fate, Outcome
+
+ACCESS_COLUMNS = (
+    "access",
+    "stream",
+    "request",
+    "key",
+    "op",
+    "outcome",
+    "issued_ns",
+    "latency_ns",
+    "service_ns",
+    "queue_ns",
+    "transfer_ns",
+    "inference_ns",
+)
+(A_ACCESS, A_STREAM, A_REQUEST, A_KEY, A_OP, A_OUTCOME, A_ISSUED, A_LATENCY, A_SERVICE, A_QUEUE, A_TRANSFER) = range(11)
+A_INFERENCE = 11
+PREFETCH_COLUMNS = (
+    "prefetch",
+    "inference",
+    "key",
+    "size_bytes",
+    "source_level",
+    "proposed_ns",
+    "filled_ns",
+    "first_used_ns",
+    "evicted_ns",
+    "fate",
+    "confidence",
+)
+REJECTIONS = ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_budget", "dropped_stale")
+WINDOW_SUMS = ("latency_ns", "inference_ns")
+
+
+class BooksError(AssertionError):
+    """An identity of the accounting does not hold: a bug in the engine, never in the user's input."""
+
+
+class Sink(Protocol):
+    """Takes finished rows of a table as a dict of equally long columns."""
+
+    def write(self, table: str, columns: dict[str, Any]) -> None:
+        """Append rows."""
+        ...
+
+
+@dataclass(slots=True)
+class Prefetch:
+    """An issued prefetch that is not settled; times are in ns, -1 for never."""
+
+    row: int
+    inference: int
+    key: int
+    size: int
+    source: int
+    proposed_ns: int
+    confidence: float
+    filled_ns: int = -1
+
+
+@dataclass
+class Books:
+    """The counts of a run, and its rows on their way to the tables."""
+
+    sink: Sink | None
+    window: int
+    keep_accesses: bool = True
+    n_outcomes: list[int] = field(default_factory=lambda: [0] * len(Outcome))
+    n_fates: list[int] = field(default_factory=lambda: [0] * len(Fate))
+    n_rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REJECTIONS, 0))
+    n_proposed: int = 0
+    n_issued: int = 0
+    n_pollution: int = 0
+    bytes_asked: list[list[int]] = field(default_factory=list)
+    latency: Distribution = field(default_factory=Distribution)
+    slack: Distribution = field(default_factory=Distribution)
+    sums: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ACCESS_COLUMNS), np.int64))
+    end_ns: int = 0
+    n_accesses: int = 0
+    _rows: list[tuple[int, ...]] = field(default_factory=list)
+    _settled: list[tuple[Any, ...]] = field(default_factory=list)
+    _windows: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros((64, len(Outcome) + len(WINDOW_SUMS)), np.int64)
+    )
+
+    def close_access(self, row: tuple[int, ...]) -> None:
+        """An access that did not end in the compiled loop, as a row of ACCESS_COLUMNS (the key as int64)."""
+        self._rows.append(row)
+
+    @property
+    def n_waiting(self) -> int:
+        """Rows held until the next flush."""
+        return len(self._rows)
+
+    def flush(self, hits: npt.NDArray[np.int64]) -> None:
+        """Take the hits (columns of ACCESS_COLUMNS, n wide) and the rows closed since, in order of issue."""
+        table = hits
+        if self._rows:
+            closed = np.array(self._rows, np.int64).T
+            self._rows.clear()
+            table = np.concatenate([hits, closed], axis=1)
+            table = table[:, np.lexsort((table[A_ACCESS], table[A_ISSUED]))]
+        if table.shape[1] == 0:
+            return
+        parts = table[A_SERVICE] + table[A_QUEUE] + table[A_TRANSFER] + table[A_INFERENCE]
+        if not np.array_equal(parts, table[A_LATENCY]):
+            raise BooksError("an access's latency is not the sum of its components (rule R18)")
+        for outcome, n in enumerate(np.bincount(table[A_OUTCOME], minlength=len(Outcome)).tolist()):
+            self.n_outcomes[outcome] += n
+        self.n_accesses += table.shape[1]
+        self.latency.add(table[A_LATENCY])
+        self.sums[A_LATENCY:] += table[A_LATENCY:].sum(axis=1)
+        self.end_ns = max(self.end_ns, int((table[A_ISSUED] + table[A_LATENCY]).max()))
+        self._add_to_windows(table)
+        if self.sink is not None and self.keep_accesses:
+            self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, table, strict=True)))
+
+    def _add_to_windows(self, table: npt.NDArray[np.int64]) -> None:
+        window = table[A_ACCESS] // self.window
+        first, n = int(window.min()), int(window.max()) + 1
+        if n > len(self._windows):
+            grown = np.zeros((max(n, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
+            grown[: len(self._windows)] = self._windows
+            self._windows = grown
+        cells = np.bincount((window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome))
+        self._windows[first:n, : len(Outcome)] += cells.reshape(n - first, len(Outcome))
+        np.add.at(self._windows[:, len(Outcome)], window, table[A_LATENCY])
+        if table[A_INFERENCE].any():
+            np.add.at(self._windows[:, len(Outcome) + 1], window, table[A_INFERENCE])
+
+    def windows(self) -> dict[str, Any]:
+        """The time series: a row for each ``window`` accesses of the trace."""
+        n = -(-self.n_accesses // self.window)
+        rows = self._windows[:n]
+        columns: dict[str, Any] = {"window": np.arange(n), "first_access": np.arange(n) * self.window}
+        for outcome in Outcome:
+            columns[f"n_{outcome.name.lower()}"] = rows[:, outcome]
+        counts = rows[:, : len(Outcome)].sum(axis=1)
+        columns["mean_latency_ns"] = rows[:, len(Outcome)] / np.maximum(counts, 1)
+        columns["mean_inference_ns"] = rows[:, len(Outcome) + 1] / np.maximum(counts, 1)
+        return columns
+
+    def settle(self, p: Prefetch, fate: Fate, *, used_ns: int = -1, evicted_ns: int = -1) -> None:
+        """The fate of an issued prefetch is known."""
+        self.n_fates[fate] += 1
+        if fate == Fate.TIMELY:
+            self.slack.add(np.array([used_ns - p.filled_ns], np.int64))
+        key = p.key
+        self._settled.append(
+            (p.row, p.inference, key, p.size, p.source, p.proposed_ns, p.filled_ns, used_ns, evicted_ns, int(fate),
+             p.confidence)
+        )  # fmt: skip
+        if len(self._settled) >= 1 << 16:
+            self.flush_prefetches()
+
+    def flush_prefetches(self) -> None:
+        """Hand settled prefetches to the sink."""
+        if self._settled and self.sink is not None:
+            self.sink.write("prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True)))
+        self._settled.clear()
+
+    def check(
+        self,
+        *,
+        n_issued_accesses: int,
+        bytes_started: Sequence[Sequence[int]],
+        bytes_queued: Sequence[Sequence[int]],
+        tiers: Sequence[tuple[int, int, int, int]],
+    ) -> None:
+        """Assert the identities of rule R19.
+
+        ``bytes_*`` are per link and priority class; ``tiers`` holds (in, out, resident by the books, found) of each.
+
+        Raises:
+            BooksError: one does not hold.
+        """
+        rejected = sum(self.n_rejected.values())
+        checks = {
+            f"accesses issued {n_issued_accesses} = outcomes {sum(self.n_outcomes)}": (
+                n_issued_accesses == sum(self.n_outcomes) == self.n_accesses == self.latency.n
+            ),
+            f"proposed {self.n_proposed} = rejected and stale {rejected} + issued {self.n_issued}": (
+                self.n_proposed == rejected + self.n_issued
+            ),
+            f"issued {self.n_issued} = fates {self.n_fates}": self.n_issued == sum(self.n_fates),
+            f"first uses {self.n_outcomes[Outcome.HIT_PREFETCHED]} = timely {self.n_fates[Fate.TIMELY]}": (
+                self.n_outcomes[Outcome.HIT_PREFETCHED] == self.n_fates[Fate.TIMELY]
+            ),
+            f"late accesses {self.n_outcomes[Outcome.LATE]} = late prefetches {self.n_fates[Fate.LATE]}": (
+                self.n_outcomes[Outcome.LATE] == self.n_fates[Fate.LATE]
+            ),
+        }
+        for i, (asked, started, queued) in enumerate(zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)):
+            balanced = all(a == s + q for a, s, q in zip(asked, started, queued, strict=True))
+            checks[f"link {i}: bytes asked {asked} = moved {started} + queued {queued}"] = balanced
+        for i, (n_in, n_out, n_blocks, n_found) in enumerate(tiers):
+            checks[f"tier {i}: in {n_in} = out {n_out} + resident {n_blocks} (found {n_found})"] = (
+                n_in == n_out + n_blocks and n_blocks == n_found
+            )
+        broken = [text for text, holds in checks.items() if not holds]
+        if broken:
+            raise BooksError("the books do not close (rule R19): " + "; ".join(broken))

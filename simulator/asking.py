@@ -1,0 +1,168 @@
+"""From accesses to questions: what a policy is shown, and the record of every inference (R12, R14, R16)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from simpy import Environment
+
+from simulator.accounting import Books
+from simulator.charge import Charge
+from simulator.config import InferenceServer as ServerConfig
+from simulator.distribution import Distribution
+from simulator.inference import InferenceServer, Question, Status
+from simulator.kernel import L_AT, L_OUTCOME, NOT_CLOSED
+from simulator.policy import AccessRun, Fate, Policy
+from simulator.trace import Batch
+
+INFERENCE_COLUMNS = (
+    "inference",
+    "batch",
+    "access",
+    "stream",
+    "status",
+    "asked_ns",
+    "started_ns",
+    "ended_ns",
+    "charged_ns",
+    "host_ns",
+    "device_ns",
+    "predicted_key",
+    "confidence",
+    "next_key",
+    "came_true",
+    "n_proposed",
+    "n_issued",
+)
+_FLUSH_AT = 1 << 14
+
+Log = npt.NDArray[np.int64]
+
+
+class Asking:
+    """The policy's window on the accesses, and the inference server behind it."""
+
+    def __init__(
+        self,
+        env: Environment,
+        policy: Policy,
+        config: ServerConfig,
+        charge: Charge,
+        books: Books,
+        answered: Callable[[Question], None],
+        busy_changed: Callable[[bool], None],
+    ) -> None:
+        self._env = env
+        self._books = books
+        self._server = InferenceServer(
+            env, policy, config, charge, answered=answered, busy_changed=busy_changed
+        )  # fmt: skip
+        self._kept: list[AccessRun] = []
+        self._n_shown = 0
+        self._last: Question | None = None
+        self._records: list[Question] = []
+        self.n_asked = 0
+        self.n_status = dict.fromkeys(Status, 0)
+        self.n_came_true = 0
+        self.n_predicted = 0
+        self.charged = Distribution()
+        self.host = Distribution()
+
+    def ask(self, access: int, stream: int, size: int, waiter: Any, log: Log, batch: Batch) -> bool:
+        """Put a question about the last access of the log; False if the queue is full and it is dropped."""
+        question = Question(self.n_asked, access, stream, size, self._env.now)
+        self.n_asked += 1
+        self._records.append(question)
+        if self._server.is_full:
+            question.status = Status.QUEUE_FULL
+            return False
+        question.waiter = waiter
+        question.run = self._run(log, batch)
+        self._last = question
+        self._server.ask(question)
+        if len(self._records) >= _FLUSH_AT:
+            self._flush(keep_open=True)
+        return True
+
+    def _run(self, log: Log, batch: Batch) -> AccessRun:
+        """The accesses since the last question."""
+        new = self._cut(log, batch)
+        run = new
+        if self._kept:
+            parts = [*self._kept, new]
+            run = AccessRun(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("key", "stream", "outcome")))
+            self._kept.clear()
+        self._n_shown = log.shape[1]
+        if self._last is not None:
+            self._last.next_key = int(run.key[0])
+        return run
+
+    def _cut(self, log: Log, batch: Batch) -> AccessRun:
+        at = log[L_AT, self._n_shown :]
+        outcome = (log[L_OUTCOME, self._n_shown :] % NOT_CLOSED).astype(np.uint8)
+        return AccessRun(batch.key[at], batch.stream[at], outcome)
+
+    def keep(self, log: Log, batch: Batch) -> None:
+        """The log is about to be emptied: copy what no question has shown yet."""
+        if self._n_shown < log.shape[1]:
+            self._kept.append(self._cut(log, batch))
+        self._n_shown = 0
+
+    def tell(self, key: int, fate: Fate) -> None:
+        """News for the policy, delivered before its next question."""
+        self._server.told.keys.append(key)
+        self._server.told.fates.append(fate)
+
+    def close(self) -> None:
+        """Record everything that is left, answered or not."""
+        if self._last is not None and self._kept:
+            self._last.next_key = int(self._kept[0].key[0])
+        self._flush(keep_open=False)
+
+    def _flush(self, *, keep_open: bool) -> None:
+        """Record questions that are over and whose next access is known."""
+        done: list[Question] = []
+        still_open: list[Question] = []
+        for question in self._records:
+            is_open = question is self._last or question.status == Status.PENDING
+            (still_open if keep_open and is_open else done).append(question)
+        self._records = still_open
+        if not done:
+            return
+        rows = [_row(question) for question in done]
+        columns: dict[str, Any] = dict(zip(INFERENCE_COLUMNS, zip(*rows, strict=True), strict=True))
+        for question, true in zip(done, columns["came_true"], strict=True):
+            self.n_status[question.status] += 1
+            self.n_predicted += true is not None
+            self.n_came_true += bool(true)
+        started = [question for question in done if question.batch >= 0]
+        self.charged.add(np.array([question.charged_ns for question in started], np.int64))
+        self.host.add(np.array([question.host_ns for question in started], np.int64))
+        if self._books.sink is not None:
+            self._books.sink.write("inferences", columns)
+
+
+def _row(question: Question) -> tuple[Any, ...]:
+    answer = question.answer
+    predicted = answer.predicted_key if answer is not None else None
+    true = predicted == question.next_key if predicted is not None and question.next_key is not None else None
+    return (
+        question.row,
+        question.batch,
+        question.access,
+        question.stream,
+        str(question.status),
+        question.asked_ns,
+        question.started_ns,
+        question.ended_ns,
+        question.charged_ns,
+        question.host_ns,
+        question.device_ns,
+        predicted,
+        answer.confidence if answer is not None else float("nan"),
+        question.next_key,
+        true,
+        len(answer.keys) if answer is not None else 0,
+        question.n_issued,
+    )

@@ -1,0 +1,30 @@
+"""Numba with a disk cache that cannot go stale.
+
+Numba keys its cache by the file of the outermost function alone: change a function that a kernel calls and the old
+machine code is loaded. So the cache folder's name carries a hash of every source that may be compiled.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numba.core.config
+from platformdirs import user_cache_path
+
+
+def _sources_hash() -> str:
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted([*here.glob("*.py"), *here.glob("residency/*.py")]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` with the cache above; integer division and indexing as in C."""
+    return numba.njit(cache=True, error_model="numpy")(function)

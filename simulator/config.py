@@ -1,0 +1,135 @@
+"""Strict, frozen models of the system: tiers, links, origin, prefetch budget, inference server."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from simulator.residency.names import EvictionName
+from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
+Nanoseconds = Annotated[int, BeforeValidator(parse_ns), PlainSerializer(lambda n: f"{n} ns")]
+BytesPerSecond = Annotated[
+    int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)
+]
+Count = Annotated[int, Field(ge=1)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=1, le=1000)]
+
+
+class Strict(BaseModel):
+    """The base of every config: frozen, no unknown keys, no coercion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+
+
+class Tier(Strict):
+    """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below."""
+
+    name: str
+    capacity: Bytes
+    latency: Nanoseconds = Field("0 ns", validate_default=True)
+    read_bandwidth: BytesPerSecond
+    write_bandwidth: BytesPerSecond
+    eviction: EvictionName = "lru"
+
+
+class Link(Strict):
+    """The link from a level to the next one below. Bandwidths are of one channel."""
+
+    call: Nanoseconds = Field("0 ns", validate_default=True)
+    read_bandwidth: BytesPerSecond
+    write_bandwidth: BytesPerSecond
+    channels: Count = 1
+    blocks_per_call: Count = 1
+
+
+class StoreOrigin(Strict):
+    """Holds every block that there could be."""
+
+    kind: Literal["store"]
+    latency: Nanoseconds = Field("0 ns", validate_default=True)
+
+
+class ComputeOrigin(Strict):
+    """Makes a block at its first access.
+
+    ``enters: last``: the block then travels up through every tier, as from a store. ``enters: first``: it is made in
+    tier 0, where a GPU computes it, and as it has no copy below it is written down a tier when it is evicted.
+    """
+
+    kind: Literal["compute"]
+    per_mib: Nanoseconds
+    call: Nanoseconds = Field("0 ns", validate_default=True)
+    channels: Count = 1
+    enters: Literal["first", "last"] = "last"
+
+
+class PrefetchBudget(Strict):
+    """What may be outstanding before proposals are rejected; ``max_wait`` cancels what queues for longer."""
+
+    in_flight: Count = 64
+    queued: Count = 64
+    bytes: Bytes = Field("1 GiB", validate_default=True)
+    max_wait: Nanoseconds | None = None
+
+
+class InferenceServer(Strict):
+    """Where predictions are made, and what becomes of late ones."""
+
+    mode: Literal["async", "sync"] = "async"
+    servers: Count = 1
+    queue_limit: Annotated[int, Field(ge=0)] = 16
+    batch_size: Count = 1
+    stale_after: Nanoseconds | None = None
+    gpu_slowdown: Factor = 1.0
+
+
+class System(Strict):
+    """The simulated machine. ``links[i]`` joins ``tiers[i]`` to the level below it; the last one leads to the origin."""
+
+    tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=8, strict=False)]
+    links: Annotated[tuple[Link, ...], Field(min_length=1, max_length=8, strict=False)]
+    origin: Annotated[StoreOrigin | ComputeOrigin, Field(discriminator="kind")]
+    placement: Literal["inclusive", "exclusive"] = "inclusive"
+    clean_evictions: Literal["drop", "demote"] = "drop"
+    prefetch: PrefetchBudget = PrefetchBudget()
+    inference: InferenceServer = InferenceServer()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "System":
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"tiers: names must differ, got {names}")
+        if len(self.links) != len(self.tiers):
+            raise ValueError(
+                f"links: expected one for each of the {len(self.tiers)} tiers (to the level below it), "
+                f"got {len(self.links)}"
+            )
+        if self.clean_evictions == "demote" and self.placement == "inclusive":
+            raise ValueError("clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)")
+        return self
+
+
+class Closed(Strict):
+    """Each stream issues its next request ``think`` after the last completed."""
+
+    kind: Literal["closed"]
+    think: Nanoseconds = Field("0 ns", validate_default=True)
+
+
+class Open(Strict):
+    """Requests arrive at the trace's own times, divided by ``speedup``."""
+
+    kind: Literal["open"]
+    speedup: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Poisson(Strict):
+    """Requests arrive at random with ``mean_gap`` between them, in trace order."""
+
+    kind: Literal["poisson"]
+    mean_gap: Annotated[Nanoseconds, Field(gt=0)]
+
+
+Arrivals = Annotated[Closed | Open | Poisson, Field(discriminator="kind")]

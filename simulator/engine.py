@@ -1,0 +1,357 @@
+"""One run: compiled code for what does not wait, SimPy for what does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from simpy import Environment
+from simpy.events import Timeout
+
+from simulator import kernel
+from simulator.accounting import ACCESS_COLUMNS, Books
+from simulator.asking import Asking
+from simulator.charge import Charge
+from simulator.config import Arrivals, Closed, System
+from simulator.errors import InputError
+from simulator.feed import Feed
+from simulator.inference import Question
+from simulator.issuing import Issuing
+from simulator.kernel import FOREVER, NOT_CLOSED, PPM
+from simulator.links import PREFETCH, Transfer
+from simulator.movement import Movement
+from simulator.policy import Outcome, Policy, Trigger
+from simulator.residency.keyset import KeySet
+from simulator.residency.layout import NONE
+from simulator.residency.residency import Residency
+from simulator.seeds import generator
+from simulator.trace import WRITE, Workload, part
+
+_LOG_SIZE = 1 << 16
+_INT64 = np.int64
+
+
+class Access:
+    """An access that the compiled loop did not close itself."""
+
+    __slots__ = (
+        "inference_ns", "index", "issued_ns", "key", "moved_before_ns", "op", "outcome", "request", "size", "stream",
+    )  # fmt: skip
+
+    def __init__(self, index: int, issued_ns: int, stream: int, key: int, size: int, op: int, request: int) -> None:
+        self.index = index
+        self.issued_ns = issued_ns
+        self.stream = stream
+        self.key = key
+        self.size = size
+        self.op = op
+        self.request = request
+        self.outcome = Outcome.MISS
+        self.inference_ns = 0
+        self.moved_before_ns = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run leaves besides its books."""
+
+    end_ns: int
+    bytes_moved: list[list[int]]
+    n_accesses: int
+
+
+class Engine:
+    """Drives one workload through one system under one policy. An instance runs once."""
+
+    def __init__(
+        self,
+        system: System,
+        arrivals: Arrivals,
+        workload: Workload,
+        policy: Policy,
+        charge: Charge,
+        books: Books,
+        *,
+        seed: int = 0,
+        first_access: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Takes the accesses from ``first_access`` on; ``progress`` is told how many are done, now and then.
+
+        Raises:
+            InputError: the policy needs more memory than tier 0 has.
+        """
+        first = system.tiers[0]
+        capacity = first.capacity - policy.footprint_bytes
+        if capacity <= 0:
+            raise InputError(
+                f"system.tiers.0.capacity: {first.capacity} B of {first.name!r}, but the policy keeps "
+                f"{policy.footprint_bytes} B there (rule R7); expected a larger tier"
+            )
+        self._system = system
+        self._capacities = [capacity, *(tier.capacity for tier in system.tiers[1:])]
+        self._env = Environment(initial_time=0)
+        self._books = books
+        self._progress = progress
+        self._residency = Residency(
+            [(capacity, tier.eviction) for capacity, tier in zip(self._capacities, system.tiers, strict=True)]
+        )
+        self._movement = Movement(self._env, system, self._residency, self)
+        self._feed = Feed(
+            part(workload.batches(), first_access), workload.n_streams, arrivals, generator(seed, "arrivals")
+        )
+        self._first_access = first_access
+        self._control = self._settings(arrivals, policy)
+        self._heap = np.arange(workload.n_streams, dtype=_INT64)
+        self._control[kernel.C_HEAP] = workload.n_streams
+        self._log = np.zeros((kernel.LOG_ROWS, _LOG_SIZE), _INT64)
+        self._known = KeySet() if system.origin.kind == "compute" else None
+        self._n_outstanding = 0
+        self._n_logged = 0
+        self.asking = Asking(self._env, policy, system.inference, charge, books, self._answered, self._slow)
+        self.issuing = Issuing(self._env, self._movement, self._residency, self.asking, books, system, self._known)
+        self._trigger = policy.trigger
+
+    def _settings(self, arrivals: Arrivals, policy: Policy) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        control = np.zeros(kernel.CONTROL_SIZE, _INT64)
+        first = self._system.tiers[0]
+        if isinstance(arrivals, Closed):
+            control[kernel.C_CLOSED] = 1
+            control[kernel.C_THINK] = arrivals.think
+        control[kernel.C_LATENCY] = first.latency
+        control[kernel.C_READ] = first.read_bandwidth
+        control[kernel.C_WRITE] = first.write_bandwidth
+        control[kernel.C_TRIGGER] = int(policy.trigger)
+        control[kernel.C_SYNC] = self._system.inference.mode == "sync" and policy.trigger != Trigger.NEVER
+        control[kernel.C_SLOW_PPM] = PPM
+        return control
+
+    def _slow(self, is_busy: bool) -> None:
+        """An inference shares the GPU from now on, or no longer (rule R13)."""
+        factor = self._system.inference.gpu_slowdown if is_busy else 1.0
+        self._control[kernel.C_SLOW_PPM] = round(factor * PPM)
+
+    def run(self) -> RunResult:
+        """Run to the end of the trace, close the books and check them.
+
+        Raises:
+            BooksError: an identity of rule R19 does not hold.
+            InputError: the trace is bad, or a recording does not fit the run.
+        """
+        env, control, feed = self._env, self._control, self._feed
+        while True:
+            # What completes at t comes before what starts at t (rule R2).
+            while env.peek() <= env.now:
+                env.step()
+            next_event = env.peek()
+            horizon = FOREVER if next_event == float("inf") else next_event
+            why = kernel.advance(
+                self._residency.arena, control, self._heap, feed.streams, self._log, feed.key, feed.batch.size_bytes,
+                feed.batch.stream, feed.batch.request, feed.batch.op, feed.batch.time_ns, feed.follower, horizon,
+            )  # fmt: skip
+            if why == kernel.NOT_RESIDENT or why == kernel.HIT or why == kernel.ASK_FIRST:
+                self._stopped(why)
+            elif why == kernel.HORIZON:
+                env.step()
+            elif why == kernel.LOG_FULL:
+                self._drain()
+            elif why == kernel.NEED_DATA:
+                self._load()
+            elif self._n_outstanding:
+                env.step()
+            else:
+                break
+        self._drain()
+        return self._close()
+
+    def _stopped(self, why: int) -> None:
+        """The compiled loop stopped at an access."""
+        time, at, stream, key, size, op, where, prefetch, first_write, outcome = self._control[kernel.C_TIME :].tolist()
+        env = self._env
+        if time > env.now:
+            # The loop ran ahead of SimPy's clock; nothing is scheduled in between.
+            Timeout(env, time - env.now)
+            env.step()
+        key %= 2**64
+        index = self._feed.base + at
+        if why == kernel.HIT:
+            if prefetch != NONE:
+                self.issuing.used(prefetch)
+            if first_write:
+                self._movement.written(key)
+            if self._trigger == Trigger.ACCESS or (self._trigger == Trigger.TAGGED and outcome != Outcome.HIT):
+                self._ask(index, stream, size)
+            return
+        self._n_outstanding += 1
+        access = Access(index, time, stream, key, size, op, int(self._feed.batch.request[at]))
+        if why == kernel.ASK_FIRST:
+            if not self._ask(index, stream, size, access):
+                self._go(access)
+            return
+        self._not_resident(access, where)
+        self._log[kernel.L_OUTCOME, self._control[kernel.C_LOGGED] - 1] = NOT_CLOSED + access.outcome
+        if self._trigger != Trigger.NEVER:
+            self._ask(index, stream, size)
+
+    def _ask(self, index: int, stream: int, size: int, waiter: Access | None = None) -> bool:
+        n_logged = int(self._control[kernel.C_LOGGED])
+        return self.asking.ask(
+            self._first_access + index, stream, size, waiter, self._log[:, :n_logged], self._feed.batch
+        )
+
+    def _answered(self, question: Question) -> None:
+        if question.waiter is not None:
+            question.waiter.inference_ns = self._env.now - question.waiter.issued_ns
+            self._go(question.waiter)
+        self.issuing.issue(question)
+
+    def _go(self, access: Access) -> None:
+        """Look the block up now: the access comes fresh from a synchronous question or a write-back."""
+        control = self._control
+        if not kernel.touch(self._residency.arena, control, _int64(access.key), access.op):
+            self._not_resident(access, int(control[kernel.C_WHERE]))
+            return
+        access.outcome = Outcome(int(control[kernel.C_OUTCOME]))
+        if control[kernel.C_PREFETCH] != NONE:
+            self.issuing.used(int(control[kernel.C_PREFETCH]))
+        if control[kernel.C_FIRST_WRITE]:
+            self._movement.written(access.key)
+        self._serve(access, 0)
+
+    def _not_resident(self, access: Access, where: int) -> None:
+        movement, now = self._movement, self._env.now
+        moving = movement.in_flight.get(access.key)
+        if moving is not None:
+            if not moving.down:
+                access.moved_before_ns = moving.moved_ns(now)
+                access.outcome = Outcome.LATE if moving.priority == PREFETCH else Outcome.MERGED
+                if access.outcome == Outcome.LATE:
+                    self.issuing.met(moving.prefetch)
+                    moving.prefetch = NONE
+            # A write-back is waited for like any transfer; the block is looked up again when it has landed.
+            movement.promote(moving)
+            moving.waiters.append(access)
+            return
+        access.outcome = Outcome.MISS
+        if self._known is not None:
+            self._known.add(access.key)
+        if movement.polluted and movement.polluted.discard(access.key):
+            self._books.n_pollution += 1
+        if access.op == WRITE:
+            movement.allocate(access.key, access.size)
+            self._serve(access, 0)
+        else:
+            size = self._residency.size(access.key) if where else access.size
+            movement.fetch(access.key, size, 0, where).waiters.append(access)
+
+    def _serve(self, access: Access, transfer_ns: int) -> None:
+        """The block is in tier 0: the access is served and its row closed."""
+        now, control = self._env.now, self._control
+        service = int(kernel.service_ns(control, access.size, access.op))
+        waited = now - access.issued_ns
+        queue = waited - access.inference_ns - transfer_ns
+        self._books.close_access(
+            (
+                self._first_access + access.index, access.stream, access.request, _int64(access.key), access.op,
+                access.outcome, access.issued_ns, waited + service, service, queue, transfer_ns, access.inference_ns,
+            )
+        )  # fmt: skip
+        self._n_outstanding -= 1
+        if control[kernel.C_CLOSED]:
+            kernel.complete(control, self._heap, self._feed.streams, access.stream, now + service)
+
+    def landed(self, transfer: Transfer) -> None:
+        """A block is in tier 0: serve who waits for it, in the order they came."""
+        self.issuing.landed(transfer)
+        for access in transfer.waiters:
+            # To come in on behalf of a miss is no use on top of it; every other waiter's is.
+            if access.outcome != Outcome.MISS or access.op == WRITE:
+                kernel.touch(self._residency.arena, self._control, _int64(access.key), access.op)
+                if self._control[kernel.C_FIRST_WRITE]:
+                    self._movement.written(access.key)
+            self._serve(access, transfer.transfer_ns - access.moved_before_ns)
+
+    def free_again(self, transfer: Transfer) -> None:
+        """A write-back has landed below: those who waited look again."""
+        for access in transfer.waiters:
+            self._go(access)
+            if access.outcome in (Outcome.HIT, Outcome.LATE):
+                access.outcome = Outcome.MERGED
+
+    def evicted_unused(self, prefetch: int) -> None:
+        """See Movement's listener."""
+        self.issuing.evicted(prefetch)
+
+    def cancelled(self, prefetch: int) -> None:
+        """See Movement's listener."""
+        self.issuing.cancelled(prefetch)
+
+    def _load(self) -> None:
+        self._drain()
+        feed, control = self._feed, self._control
+        n_before = feed.n_loaded
+        feed.load(int(control[kernel.C_POSITION]))
+        control[kernel.C_AT_END] = feed.at_end
+        control[kernel.C_POSITION] = 0 if not feed.at_end else control[kernel.C_POSITION]
+        sizes = feed.batch.size_bytes[len(feed.batch) - (feed.n_loaded - n_before) :]
+        if feed.n_loaded > n_before:
+            self._check_sizes(sizes, n_before)
+
+    def _check_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]", first: int) -> None:
+        smallest = min(self._capacities)
+        if int(sizes.max()) > smallest or int(sizes.min()) == 0:
+            bad = int(np.flatnonzero((sizes > smallest) | (sizes == 0))[0])
+            tier = self._system.tiers[self._capacities.index(smallest)]
+            index = self._first_access + first + bad
+            if sizes[bad] == 0:
+                raise InputError(f"trace: access {index} has size 0; expected a positive number of bytes")
+            raise InputError(
+                f"system.tiers: capacity of {tier.name!r} is {smallest} B, smaller than the block of "
+                f"{int(sizes[bad])} B at access {index}; expected every tier to hold every block"
+            )
+
+    def _drain(self) -> None:
+        """Hand the log to the books and empty it; the window may move afterwards."""
+        control, feed = self._control, self._feed
+        n = int(control[kernel.C_LOGGED])
+        log = self._log[:, :n]
+        if self._trigger != Trigger.NEVER:
+            self.asking.keep(log, feed.batch)
+        hits = log[:, log[kernel.L_OUTCOME] < NOT_CLOSED]
+        at = hits[kernel.L_AT]
+        table = np.zeros((len(ACCESS_COLUMNS), len(at)), _INT64)
+        table[0] = at + feed.base + self._first_access
+        table[1] = feed.batch.stream[at]
+        table[2] = feed.batch.request[at]
+        table[3] = feed.key[at]
+        table[4] = feed.batch.op[at]
+        table[5] = hits[kernel.L_OUTCOME]
+        table[6] = hits[kernel.L_TIME]
+        table[7] = table[8] = hits[kernel.L_SERVICE]
+        self._books.flush(table)
+        self._n_logged += n
+        control[kernel.C_LOGGED] = 0
+        if self._progress is not None:
+            self._progress(self._n_logged)
+
+    def _close(self) -> RunResult:
+        books, movement = self._books, self._movement
+        self.issuing.close()
+        self.asking.close()
+        books.flush_prefetches()
+        books.bytes_asked = movement.bytes_asked
+        queued = [[0, 0, 0] for _ in movement.links]
+        for sums, link in zip(queued, movement.links, strict=True):
+            for transfer in link.queued():
+                sums[transfer.class_] += transfer.size
+        moved = [link.bytes_started for link in movement.links]
+        books.check(
+            n_issued_accesses=self._n_logged,
+            bytes_started=moved,
+            bytes_queued=queued,
+            tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
+        )
+        return RunResult(books.end_ns, moved, self._n_logged)
+
+
+def _int64(key: int) -> int:
+    return key - 2**64 if key >= 2**63 else key

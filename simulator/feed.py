@@ -1,0 +1,124 @@
+"""The part of the trace that is in memory: loaded ahead of the slowest stream, dropped behind it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from simulator.compiled import compiled
+from simulator.config import Arrivals, Open, Poisson
+from simulator.errors import InputError
+from simulator.residency.layout import Ints
+from simulator.trace import Batch, concatenate, make_batch
+
+NONE = -1
+# Rows of the streams' table: when the next request may go, the next access, accesses outstanding, the end of the
+# request so far, whether one is half issued and which, the last access that was loaded.
+S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST = range(7)
+STREAM_ROWS = 7
+
+
+@compiled
+def _link(stream: Ints, first: int, follower: Ints, streams: Ints) -> None:
+    """Chain the accesses from ``first`` on to the last ones of their streams."""
+    for at in range(first, len(stream)):
+        s = stream[at]
+        if streams[S_LAST, s] != NONE:
+            follower[streams[S_LAST, s]] = at
+        if streams[S_NEXT, s] == NONE:
+            streams[S_NEXT, s] = at
+        streams[S_LAST, s] = at
+
+
+class Feed:
+    """A window over a trace. Local indices are positions in it; ``base`` is the trace index of position 0."""
+
+    def __init__(
+        self, batches: Iterator[Batch], n_streams: int, arrivals: Arrivals, rng: np.random.Generator
+    ) -> None:
+        self._batches = batches
+        self._arrivals = arrivals
+        self._rng = rng
+        self._last_request: int | None = None
+        self._clock = 0.0
+        self._last_time = 0
+        self._first_time: int | None = None
+        self.closed = arrivals.kind == "closed"
+        self.streams = np.zeros((STREAM_ROWS, n_streams), np.int64)
+        self.streams[S_NEXT] = self.streams[S_LAST] = NONE
+        self.base = 0
+        self.at_end = False
+        self.n_loaded = 0
+        self._take(make_batch([]), np.empty(0, np.int64))
+
+    def _take(self, batch: Batch, follower: Ints) -> None:
+        self.batch = batch
+        self.follower = follower
+        self.key = batch.key.view(np.int64)
+
+    def load(self, position: int) -> None:
+        """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch."""
+        new = next(self._batches, None)
+        if new is None:
+            self.at_end = True
+            return
+        if len(new) and int(new.stream.max()) >= self.streams.shape[1]:
+            raise InputError(
+                f"trace: stream {int(new.stream.max())} at access {self.base + len(self.key)} or later, "
+                f"but the workload declares {self.streams.shape[1]} streams"
+            )
+        new = self._timed(new)
+        self.n_loaded += len(new)
+        keep_from = position
+        if self.closed:
+            pending = self.streams[S_NEXT][self.streams[S_NEXT] != NONE]
+            keep_from = int(pending.min()) if len(pending) else len(self.key)
+        n_kept = len(self.key) - keep_from
+        # A batch with columns of its own, so that the dropped part's memory is really given back.
+        batch = concatenate([self.batch[keep_from:], new]) if n_kept else new
+        follower = np.full(len(batch), NONE, np.int64)
+        if self.closed:
+            follower[:n_kept] = self.follower[keep_from:]
+            follower[:n_kept][follower[:n_kept] != NONE] -= keep_from
+            for row in (S_NEXT, S_LAST):
+                held = self.streams[row] != NONE
+                self.streams[row][held] -= keep_from
+            # A last access that was dropped has no place any more; its stream's next one is found by _link.
+            self.streams[S_LAST][self.streams[S_LAST] < 0] = NONE
+            _link(batch.stream, n_kept, follower, self.streams)
+        self.base += keep_from
+        self._take(batch, follower)
+
+    def _timed(self, batch: Batch) -> Batch:
+        """The batch with arrival times from the arrival process."""
+        arrivals, n = self._arrivals, len(batch)
+        if isinstance(arrivals, Poisson):
+            new = np.ones(n, bool)
+            new[1:] = batch.request[1:] != batch.request[:-1]
+            if n:
+                new[0] = self._last_request != int(batch.request[0])
+                self._last_request = int(batch.request[-1])
+            gaps = np.zeros(n)
+            gaps[new] = self._rng.exponential(arrivals.mean_gap, int(new.sum()))
+            gaps[:1] += self._clock
+            times = np.cumsum(gaps)
+            if n:
+                self._clock = float(times[-1])
+            times = np.rint(times).astype(np.int64)
+        elif isinstance(arrivals, Open):
+            if n and self._first_time is None:
+                self._first_time = int(batch.time_ns[0])
+            # Simulated time starts with the part of the trace that is simulated.
+            times = batch.time_ns - (self._first_time or 0)
+            if arrivals.speedup != 1:
+                times = np.rint(times / arrivals.speedup).astype(np.int64)
+            backwards = np.flatnonzero(np.diff(times, prepend=self._last_time) < 0)
+            if len(backwards):
+                raise InputError(
+                    f"trace: the arrival time goes backwards at access {self.n_loaded + int(backwards[0])}; "
+                    "open arrivals need times in order (use arrivals: {kind: closed})"
+                )
+            if n:
+                self._last_time = int(times[-1])
+        else:
+            return batch
+        return Batch(times, batch.key, batch.size_bytes, batch.stream, batch.request, batch.op)

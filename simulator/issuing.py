@@ -1,0 +1,106 @@
+"""From answers to prefetches: reject, budget, issue; and each issued one until its fate is known (R6, R10, R19)."""
+
+from simpy import Environment
+
+from simulator.accounting import Books, Prefetch
+from simulator.asking import Asking
+from simulator.config import System
+from simulator.inference import Question, Status
+from simulator.links import PREFETCH, Transfer
+from simulator.movement import Movement
+from simulator.policy import Fate
+from simulator.residency.keyset import KeySet
+from simulator.residency.residency import Residency
+
+
+class Issuing:
+    """All prefetches that are not settled, by their row."""
+
+    def __init__(
+        self,
+        env: Environment,
+        movement: Movement,
+        residency: Residency,
+        asking: Asking,
+        books: Books,
+        system: System,
+        known: KeySet | None,
+    ) -> None:
+        self._env = env
+        self._movement = movement
+        self._residency = residency
+        self._asking = asking
+        self._books = books
+        self._budget = system.prefetch
+        self._known = known
+        self._open: dict[int, Prefetch] = {}
+
+    def issue(self, question: Question) -> None:
+        """Issue what an answer wants, most wanted first, or count why not."""
+        answer = question.answer
+        if answer is None or not answer.keys:
+            return
+        books, now = self._books, self._env.now
+        for key, confidence in zip(answer.keys, answer.confidences, strict=True):
+            books.n_proposed += 1
+            if question.status == Status.STALE:
+                books.n_rejected["dropped_stale"] += 1
+                continue
+            where = self._residency.where(key)
+            size = self._residency.size(key) if where else question.size
+            reason = self._reason_against(key, where, size)
+            if reason is not None:
+                books.n_rejected[reason] += 1
+                continue
+            row = books.n_issued
+            books.n_issued += 1
+            question.n_issued += 1
+            transfer = self._movement.fetch(key, size, PREFETCH, where, row)
+            self._open[row] = Prefetch(row, question.row, key, size, transfer.source, now, confidence)
+
+    def _reason_against(self, key: int, where: int, size: int) -> str | None:
+        movement, budget = self._movement, self._budget
+        if where & 1:
+            return "rejected_resident"
+        if key in movement.in_flight:
+            return "rejected_in_flight"
+        if self._known is not None and key not in self._known:
+            return "rejected_unknown"
+        if (
+            movement.n_prefetches >= budget.in_flight
+            or movement.prefetch_bytes + size > budget.bytes
+            or (movement.n_prefetches_queued() >= budget.queued and movement.would_queue(where))
+        ):
+            return "rejected_budget"
+        return None
+
+    def landed(self, transfer: Transfer) -> None:
+        """A block is in tier 0; it may have been prefetched and still be unused."""
+        if transfer.prefetch >= 0:
+            self._open[transfer.prefetch].filled_ns = self._env.now
+
+    def used(self, row: int) -> None:
+        """First use of a prefetched block, on time."""
+        self._settle(row, Fate.TIMELY, used_ns=self._env.now)
+
+    def met(self, row: int) -> None:
+        """A demand found the prefetch in flight."""
+        self._settle(row, Fate.LATE, used_ns=self._env.now)
+
+    def evicted(self, row: int) -> None:
+        """Left tier 0 before its first use."""
+        self._settle(row, Fate.EVICTED_UNUSED, evicted_ns=self._env.now)
+
+    def cancelled(self, row: int) -> None:
+        """Given up while it queued."""
+        self._settle(row, Fate.CANCELLED)
+
+    def _settle(self, row: int, fate: Fate, *, used_ns: int = -1, evicted_ns: int = -1) -> None:
+        prefetch = self._open.pop(row)
+        self._asking.tell(prefetch.key, fate)
+        self._books.settle(prefetch, fate, used_ns=used_ns, evicted_ns=evicted_ns)
+
+    def close(self) -> None:
+        """Settle what is left at the end of the run."""
+        for row, prefetch in list(self._open.items()):
+            self._settle(row, Fate.RESIDENT_UNUSED if prefetch.filled_ns >= 0 else Fate.IN_FLIGHT)

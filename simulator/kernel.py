@@ -1,0 +1,224 @@
+"""The compiled loop: runs accesses across all streams in time order until something needs the engine."""
+
+import numpy as np
+
+from simulator.compiled import compiled
+from simulator.feed import S_END, S_INSIDE, S_NEXT, S_OUTSTANDING, S_REQUEST, S_TIME
+from simulator.policy import Outcome, Trigger
+from simulator.residency import blocks, eviction
+from simulator.residency.layout import NONE, Ints, directory, tier
+
+FOREVER = np.iinfo(np.int64).max
+# Why the loop stopped.
+IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
+# The control block: settings of the run ...
+(C_CLOSED, C_THINK, C_LATENCY, C_READ, C_WRITE, C_TRIGGER, C_SYNC, C_SLOW_PPM, C_AT_END) = range(9)
+# ... state of the loop, and what it stopped at: time, position, stream, key, size, op, the tiers that hold the block,
+# its prefetch row, whether it was clean and has now been written, outcome.
+C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
+(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 22)
+CONTROL_SIZE = 22
+# Rows of the log; an outcome of NOT_CLOSED or more means that the engine closes the access.
+L_AT, L_TIME, L_OUTCOME, L_SERVICE = range(4)
+LOG_ROWS = 4
+NOT_CLOSED = 16
+PPM = 1_000_000
+# Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
+CLEAN, COMPUTED, WRITTEN = range(3)
+
+_HIT, _HIT_PREFETCHED, _MISS = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED), int(Outcome.MISS)
+_ON_MISS, _TAGGED, _ON_ACCESS = int(Trigger.MISS), int(Trigger.TAGGED), int(Trigger.ACCESS)
+
+
+@compiled
+def service_ns(c: Ints, size: int, op: int) -> int:
+    """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
+    bandwidth = c[C_WRITE] if op == 1 else c[C_READ]
+    ns = c[C_LATENCY] - (-(size * 1_000_000_000) // bandwidth)
+    if c[C_SLOW_PPM] != PPM:
+        ns = -(-(ns * c[C_SLOW_PPM]) // PPM)
+    return ns
+
+
+@compiled
+def _before(streams: Ints, a: int, b: int) -> bool:
+    return streams[S_TIME, a] < streams[S_TIME, b] or (streams[S_TIME, a] == streams[S_TIME, b] and a < b)
+
+
+@compiled
+def sift_down(heap: Ints, n: int, streams: Ints) -> None:
+    """Restore the heap after the first stream's time has grown."""
+    at, s = 0, heap[0]
+    while True:
+        child = 2 * at + 1
+        if child >= n:
+            break
+        if child + 1 < n and _before(streams, heap[child + 1], heap[child]):
+            child += 1
+        if not _before(streams, heap[child], s):
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = s
+
+
+@compiled
+def push(c: Ints, heap: Ints, streams: Ints, s: int) -> None:
+    """A stream is ready for its next request."""
+    at = c[C_HEAP]
+    c[C_HEAP] += 1
+    while at > 0:
+        parent = (at - 1) // 2
+        if not _before(streams, s, heap[parent]):
+            break
+        heap[at] = heap[parent]
+        at = parent
+    heap[at] = s
+
+
+@compiled
+def complete(c: Ints, heap: Ints, streams: Ints, s: int, end: int) -> None:
+    """An access that the engine has closed ends at ``end``; its stream goes on if it was the last of its request."""
+    streams[S_END, s] = max(streams[S_END, s], end)
+    streams[S_OUTSTANDING, s] -= 1
+    if streams[S_OUTSTANDING, s] == 0 and not streams[S_INSIDE, s]:
+        streams[S_TIME, s] = streams[S_END, s] + c[C_THINK]
+        push(c, heap, streams, s)
+
+
+@compiled
+def _pop(c: Ints, heap: Ints, streams: Ints) -> None:
+    c[C_HEAP] -= 1
+    if c[C_HEAP] > 0:
+        heap[0] = heap[c[C_HEAP]]
+        sift_down(heap, c[C_HEAP], streams)
+
+
+@compiled
+def _end_request(c: Ints, heap: Ints, streams: Ints, s: int) -> None:
+    """All accesses of a request are issued: the stream waits for those outstanding or is ready again."""
+    streams[S_INSIDE, s] = 0
+    if streams[S_OUTSTANDING, s] > 0:
+        _pop(c, heap, streams)
+    else:
+        streams[S_TIME, s] = streams[S_END, s] + c[C_THINK]
+        sift_down(heap, c[C_HEAP], streams)
+
+
+@compiled
+def touch(arena: Ints, c: Ints, key: int, op: int) -> bool:
+    """Use a block if tier 0 holds it; leaves what it was in the control block."""
+    d, t = directory(arena), tier(arena, 0)
+    slot = blocks.find(d, key)
+    c[C_WHERE] = 0 if slot == NONE else d.where[slot]
+    c[C_PREFETCH] = NONE
+    c[C_FIRST_WRITE] = 0
+    if not c[C_WHERE] & 1:
+        c[C_OUTCOME] = _MISS
+        return False
+    c[C_OUTCOME] = _HIT
+    if t.prefetch[slot] != NONE:
+        c[C_OUTCOME] = _HIT_PREFETCHED
+        c[C_PREFETCH] = t.prefetch[slot]
+        t.prefetch[slot] = NONE
+    if op == 1 and t.dirty[slot] != WRITTEN:
+        t.dirty[slot] = WRITTEN
+        c[C_FIRST_WRITE] = 1
+    eviction.on_hit(t, slot)
+    return True
+
+
+@compiled
+def _peek(arena: Ints, key: int) -> int:
+    d, t = directory(arena), tier(arena, 0)
+    slot = blocks.find(d, key)
+    if slot == NONE or not d.where[slot] & 1:
+        return _MISS
+    return _HIT if t.prefetch[slot] == NONE else _HIT_PREFETCHED
+
+
+@compiled
+def _asks(c: Ints, outcome: int) -> bool:
+    trigger = c[C_TRIGGER]
+    if trigger == _ON_ACCESS:
+        return True
+    if trigger == _TAGGED:
+        return outcome != _HIT
+    return trigger == _ON_MISS and outcome > _HIT_PREFETCHED
+
+
+@compiled
+def advance(
+    arena: Ints,
+    c: Ints,
+    heap: Ints,
+    streams: Ints,
+    log: Ints,
+    keys: Ints,
+    sizes: Ints,
+    stream_of: Ints,
+    requests: Ints,
+    ops: Ints,
+    times: Ints,
+    follower: Ints,
+    horizon: int,
+) -> int:
+    """Issue accesses whose time is before ``horizon`` and return why it stopped; see the control block for where."""
+    closed = c[C_CLOSED]
+    while True:
+        s = 0
+        if closed:
+            if c[C_HEAP] == 0:
+                return IDLE
+            s = heap[0]
+            at, t = streams[S_NEXT, s], streams[S_TIME, s]
+        else:
+            at = c[C_POSITION]
+            if at == len(keys):
+                return IDLE if c[C_AT_END] else NEED_DATA
+            t = times[at]
+        if t >= horizon:
+            return HORIZON
+        if at == NONE and not c[C_AT_END]:
+            return NEED_DATA
+        if closed:
+            if streams[S_INSIDE, s] and (at == NONE or requests[at] != streams[S_REQUEST, s]):
+                _end_request(c, heap, streams, s)
+                continue
+            if at == NONE:
+                _pop(c, heap, streams)
+                continue
+        logged = c[C_LOGGED]
+        if logged == log.shape[1]:
+            return LOG_FULL
+        if closed:
+            if not streams[S_INSIDE, s]:
+                streams[S_INSIDE, s] = 1
+                streams[S_REQUEST, s] = requests[at]
+                streams[S_END, s] = t
+            streams[S_NEXT, s] = follower[at]
+        else:
+            c[C_POSITION] += 1
+        key, size, op = keys[at], np.int64(sizes[at]), ops[at]
+        c[C_LOGGED] = logged + 1
+        log[L_AT, logged] = at
+        log[L_TIME, logged] = t
+        c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = t, at, stream_of[at], key, size, op
+        if c[C_SYNC]:
+            outcome = _peek(arena, key)
+            if _asks(c, outcome):
+                log[L_OUTCOME, logged] = NOT_CLOSED + outcome
+                streams[S_OUTSTANDING, s] += closed
+                c[C_OUTCOME] = outcome
+                return ASK_FIRST
+        if not touch(arena, c, key, op):
+            log[L_OUTCOME, logged] = NOT_CLOSED + _MISS
+            streams[S_OUTSTANDING, s] += closed
+            return NOT_RESIDENT
+        service = service_ns(c, size, op)
+        log[L_OUTCOME, logged] = c[C_OUTCOME]
+        log[L_SERVICE, logged] = service
+        if closed:
+            streams[S_END, s] = max(streams[S_END, s], t + service)
+        if c[C_OUTCOME] != _HIT or c[C_FIRST_WRITE] or _asks(c, _HIT):
+            return HIT

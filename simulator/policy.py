@@ -1,0 +1,90 @@
+"""What a prefetch policy sees and says (rule R12): never the cache, the clock or SimPy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Trigger(IntEnum):
+    """When a policy wants to be asked."""
+
+    NEVER = 0
+    MISS = 1
+    TAGGED = 2  # at misses and first uses of prefetched blocks
+    ACCESS = 3
+
+
+class Outcome(IntEnum):
+    """What every access is exactly one of (rule R17)."""
+
+    HIT = 0
+    HIT_PREFETCHED = 1
+    LATE = 2
+    MERGED = 3
+    MISS = 4
+
+
+class Fate(IntEnum):
+    """What becomes of an issued prefetch (rule R19)."""
+
+    TIMELY = 0
+    LATE = 1
+    EVICTED_UNUSED = 2
+    CANCELLED = 3
+    RESIDENT_UNUSED = 4
+    IN_FLIGHT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRun:
+    """The accesses since the last question, in order; the last one is the access that asks."""
+
+    key: npt.NDArray[np.uint64]
+    stream: npt.NDArray[np.uint32]
+    outcome: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Blocks wanted, most wanted first, with a confidence each; and the best guess even if it was held back."""
+
+    keys: Sequence[int] = ()
+    confidences: Sequence[float] = ()
+    predicted_key: int | None = None
+    confidence: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answers to a batch of questions, and what deciding them took together."""
+
+    answers: Sequence[Answer]
+    host_ns: int = 0
+    device_ns: int = 0
+
+
+@dataclass(slots=True)
+class Told:
+    """The fates that were settled since the last question."""
+
+    keys: list[int] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+
+
+class Policy(Protocol):
+    """A prefetch policy. It keeps no counters of hits: the engine keeps the books."""
+
+    trigger: Trigger
+    footprint_bytes: int
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """Answer a batch of questions, oldest first. Each run follows on the one before it."""
+        ...
+
+    def told(self, told: Told) -> None:
+        """Hear what became of earlier proposals; called before ``decide`` when there is news."""
+        ...

@@ -1,0 +1,96 @@
+"""What a workload yields: batches of columns, never objects, so that any length streams in constant memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+READ, WRITE = 0, 1
+COLUMNS: dict[str, Any] = {
+    "time_ns": np.int64,
+    "key": np.uint64,
+    "size_bytes": np.uint32,
+    "stream": np.uint32,
+    "request": np.uint64,
+    "op": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Accesses in trace order, one array a column, all of one length.
+
+    ``time_ns`` is the arrival (ignored in closed loop), ``key`` the block id in the workload's own
+    numbering, ``stream`` a dense index of the issuer, ``request`` groups consecutive accesses of a stream that are
+    issued together, and ``op`` is 0 for a read and 1 for a write.
+    """
+
+    time_ns: npt.NDArray[np.int64]
+    key: npt.NDArray[np.uint64]
+    size_bytes: npt.NDArray[np.uint32]
+    stream: npt.NDArray[np.uint32]
+    request: npt.NDArray[np.uint64]
+    op: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __getitem__(self, part: slice) -> "Batch":
+        return Batch(*(getattr(self, name)[part] for name in COLUMNS))
+
+
+def make_batch(key: npt.ArrayLike, first_access: int = 0, **columns: npt.ArrayLike) -> Batch:
+    """A batch from its keys; other columns default to time 0, 1 byte, stream 0, a request each, reads."""
+    keys = np.asarray(key, dtype=np.uint64)
+    n = len(keys)
+    given = {
+        "time_ns": np.zeros(n, np.int64),
+        "size_bytes": np.ones(n, np.uint32),
+        "stream": np.zeros(n, np.uint32),
+        "request": np.arange(first_access, first_access + n, dtype=np.uint64),
+        "op": np.zeros(n, np.uint8),
+        **columns,
+        "key": keys,
+    }
+    return Batch(**{name: _column(given[name], dtype, n) for name, dtype in COLUMNS.items()})
+
+
+def _column(values: npt.ArrayLike, dtype: Any, n: int) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(values).astype(dtype, copy=False), n))
+
+
+def concatenate(batches: list[Batch]) -> Batch:
+    """One batch from several, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    if not batches:
+        return make_batch([])
+    return Batch(*(np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMNS))
+
+
+def part(batches: Iterator[Batch], first: int, last: int | None = None) -> Iterator[Batch]:
+    """The accesses ``first`` (included) to ``last`` (excluded) of a trace."""
+    at = 0
+    for batch in batches:
+        low, high = max(first - at, 0), len(batch) if last is None else min(last - at, len(batch))
+        at += len(batch)
+        if low < high:
+            yield batch[low:high]
+        if last is not None and at >= last:
+            return
+
+
+class Workload(Protocol):
+    """Anything that yields a trace. ``batches`` may be called again and yields the same accesses each time."""
+
+    n_streams: int
+
+    def length(self) -> int:
+        """How many accesses there are, in all."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        ...

@@ -1,0 +1,1 @@
+"""Workloads: one file a generator, one file a trace format under ``readers``."""
