@@ -88,28 +88,16 @@ class Books:
     sums: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ACCESS_COLUMNS), np.int64))
     end_ns: int = 0
     n_accesses: int = 0
-    _rows: list[tuple[int, ...]] = field(default_factory=list)
     _settled: list[tuple[Any, ...]] = field(default_factory=list)
     _windows: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros((64, len(Outcome) + len(WINDOW_SUMS)), np.int64)
     )
 
-    def close_access(self, row: tuple[int, ...]) -> None:
-        """An access that did not end in the compiled loop, as a row of ACCESS_COLUMNS (the key as int64)."""
-        self._rows.append(row)
-
-    @property
-    def n_waiting(self) -> int:
-        """Rows held until the next flush."""
-        return len(self._rows)
-
-    def flush(self, hits: npt.NDArray[np.int64]) -> None:
-        """Take the hits (columns of ACCESS_COLUMNS, n wide) and the rows closed since, in order of issue."""
+    def flush(self, hits: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> None:
+        """Take the hits and the other accesses closed since (columns of ACCESS_COLUMNS, n wide), by time of issue."""
         table = hits
-        if self._rows:
-            closed = np.array(self._rows, np.int64).T
-            self._rows.clear()
-            table = np.concatenate([hits, closed], axis=1)
+        if others.shape[1]:
+            table = np.concatenate([hits, others], axis=1)
             table = table[:, np.lexsort((table[A_ACCESS], table[A_ISSUED]))]
         if table.shape[1] == 0:
             return

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from simpy import Environment
 
 from simulator.accounting import Books
 from simulator.charge import Charge
+from simulator.clock import Clock
 from simulator.config import InferenceServer as ServerConfig
 from simulator.distribution import Distribution
 from simulator.inference import InferenceServer, Question, Status
@@ -45,7 +45,7 @@ class Asking:
 
     def __init__(
         self,
-        env: Environment,
+        clock: Clock,
         policy: Policy,
         config: ServerConfig,
         charge: Charge,
@@ -53,10 +53,10 @@ class Asking:
         answered: Callable[[Question], None],
         busy_changed: Callable[[bool], None],
     ) -> None:
-        self._env = env
+        self._clock = clock
         self._books = books
         self._server = InferenceServer(
-            env, policy, config, charge, answered=answered, busy_changed=busy_changed
+            clock, policy, config, charge, answered=answered, busy_changed=busy_changed
         )  # fmt: skip
         self._kept: list[AccessRun] = []
         self._n_shown = 0
@@ -71,7 +71,7 @@ class Asking:
 
     def ask(self, access: int, stream: int, size: int, waiter: Any, log: Log, batch: Batch) -> bool:
         """Put a question about the last access of the log; False if the queue is full and it is dropped."""
-        question = Question(self.n_asked, access, stream, size, self._env.now)
+        question = Question(self.n_asked, access, stream, size, self._clock.now)
         self.n_asked += 1
         self._records.append(question)
         if self._server.is_full:

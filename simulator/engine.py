@@ -4,29 +4,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from simpy import Environment
-from simpy.events import Timeout
 
 from simulator import kernel
 from simulator.accounting import ACCESS_COLUMNS, Books
 from simulator.asking import Asking
 from simulator.charge import Charge
+from simulator.clock import Clock
 from simulator.config import Arrivals, Closed, System
 from simulator.errors import InputError
 from simulator.feed import Feed
 from simulator.inference import Question
 from simulator.issuing import Issuing
-from simulator.kernel import FOREVER, NOT_CLOSED, PPM
+from simulator.kernel import NOT_CLOSED, PPM
 from simulator.links import PREFETCH, Transfer
 from simulator.movement import Movement
 from simulator.policy import Outcome, Policy, Trigger
 from simulator.residency.keyset import KeySet
-from simulator.residency.layout import NONE
+from simulator.residency.layout import NONE, signed
 from simulator.residency.residency import Residency
 from simulator.seeds import generator
 from simulator.trace import WRITE, Workload, part
 
 _LOG_SIZE = 1 << 16
+# Plain integers: Numba takes many times as long to recognise the member of an enumeration.
+_HIT, _LATE, _MERGED, _MISS = int(Outcome.HIT), int(Outcome.LATE), int(Outcome.MERGED), int(Outcome.MISS)
+_NEVER, _TAGGED, _ON_ACCESS = int(Trigger.NEVER), int(Trigger.TAGGED), int(Trigger.ACCESS)
 _INT64 = np.int64
 
 
@@ -45,7 +47,7 @@ class Access:
         self.size = size
         self.op = op
         self.request = request
-        self.outcome = Outcome.MISS
+        self.outcome = _MISS
         self.inference_ns = 0
         self.moved_before_ns = 0
 
@@ -89,13 +91,13 @@ class Engine:
             )
         self._system = system
         self._capacities = [capacity, *(tier.capacity for tier in system.tiers[1:])]
-        self._env = Environment(initial_time=0)
+        self._clock = Clock()
         self._books = books
         self._progress = progress
         self._residency = Residency(
             [(capacity, tier.eviction) for capacity, tier in zip(self._capacities, system.tiers, strict=True)]
         )
-        self._movement = Movement(self._env, system, self._residency, self)
+        self._movement = Movement(self._clock, system, self._residency, self)
         self._feed = Feed(
             part(workload.batches(), first_access), workload.n_streams, arrivals, generator(seed, "arrivals")
         )
@@ -104,12 +106,13 @@ class Engine:
         self._heap = np.arange(workload.n_streams, dtype=_INT64)
         self._control[kernel.C_HEAP] = workload.n_streams
         self._log = np.zeros((kernel.LOG_ROWS, _LOG_SIZE), _INT64)
+        self._rows = np.zeros((_LOG_SIZE, len(ACCESS_COLUMNS)), _INT64)
         self._known = KeySet() if system.origin.kind == "compute" else None
         self._n_outstanding = 0
         self._n_logged = 0
-        self.asking = Asking(self._env, policy, system.inference, charge, books, self._answered, self._slow)
-        self.issuing = Issuing(self._env, self._movement, self._residency, self.asking, books, system, self._known)
-        self._trigger = policy.trigger
+        self.asking = Asking(self._clock, policy, system.inference, charge, books, self._answered, self._slow)
+        self.issuing = Issuing(self._clock, self._movement, self._residency, self.asking, books, system, self._known)
+        self._trigger = int(policy.trigger)
 
     def _settings(self, arrivals: Arrivals, policy: Policy) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         control = np.zeros(kernel.CONTROL_SIZE, _INT64)
@@ -121,7 +124,7 @@ class Engine:
         control[kernel.C_READ] = first.read_bandwidth
         control[kernel.C_WRITE] = first.write_bandwidth
         control[kernel.C_TRIGGER] = int(policy.trigger)
-        control[kernel.C_SYNC] = self._system.inference.mode == "sync" and policy.trigger != Trigger.NEVER
+        control[kernel.C_SYNC] = self._system.inference.mode == "sync" and policy.trigger != _NEVER
         control[kernel.C_SLOW_PPM] = PPM
         return control
 
@@ -137,27 +140,25 @@ class Engine:
             BooksError: an identity of rule R19 does not hold.
             InputError: the trace is bad, or a recording does not fit the run.
         """
-        env, control, feed = self._env, self._control, self._feed
+        clock, control, feed, log, heap = self._clock, self._control, self._feed, self._log, self._heap
+        residency, advance = self._residency, kernel.advance
         while True:
             # What completes at t comes before what starts at t (rule R2).
-            while env.peek() <= env.now:
-                env.step()
-            next_event = env.peek()
-            horizon = FOREVER if next_event == float("inf") else next_event
-            why = kernel.advance(
-                self._residency.arena, control, self._heap, feed.streams, self._log, feed.key, feed.batch.size_bytes,
-                feed.batch.stream, feed.batch.request, feed.batch.op, feed.batch.time_ns, feed.follower, horizon,
-            )  # fmt: skip
+            horizon = clock.next_event_ns()
+            if horizon <= clock.now or (self._n_outstanding and control[kernel.C_CLOSED] and not control[kernel.C_HEAP]):
+                clock.step()
+                continue
+            why = advance(residency.arena, control, heap, feed.streams, log, feed.window, horizon)
             if why == kernel.NOT_RESIDENT or why == kernel.HIT or why == kernel.ASK_FIRST:
                 self._stopped(why)
             elif why == kernel.HORIZON:
-                env.step()
+                clock.step()
             elif why == kernel.LOG_FULL:
                 self._drain()
             elif why == kernel.NEED_DATA:
                 self._load()
             elif self._n_outstanding:
-                env.step()
+                clock.step()
             else:
                 break
         self._drain()
@@ -165,12 +166,10 @@ class Engine:
 
     def _stopped(self, why: int) -> None:
         """The compiled loop stopped at an access."""
-        time, at, stream, key, size, op, where, prefetch, first_write, outcome = self._control[kernel.C_TIME :].tolist()
-        env = self._env
-        if time > env.now:
-            # The loop ran ahead of SimPy's clock; nothing is scheduled in between.
-            Timeout(env, time - env.now)
-            env.step()
+        time, at, stream, key, size, op, request, where, prefetch, first_write, outcome = self._control[
+            kernel.C_TIME : kernel.C_CLOSED_ROWS
+        ].tolist()
+        self._clock.now = time
         key %= 2**64
         index = self._feed.base + at
         if why == kernel.HIT:
@@ -178,18 +177,18 @@ class Engine:
                 self.issuing.used(prefetch)
             if first_write:
                 self._movement.written(key)
-            if self._trigger == Trigger.ACCESS or (self._trigger == Trigger.TAGGED and outcome != Outcome.HIT):
+            if self._trigger == _ON_ACCESS or (self._trigger == _TAGGED and outcome != _HIT):
                 self._ask(index, stream, size)
             return
         self._n_outstanding += 1
-        access = Access(index, time, stream, key, size, op, int(self._feed.batch.request[at]))
+        access = Access(index, time, stream, key, size, op, request)
         if why == kernel.ASK_FIRST:
             if not self._ask(index, stream, size, access):
                 self._go(access)
             return
         self._not_resident(access, where)
         self._log[kernel.L_OUTCOME, self._control[kernel.C_LOGGED] - 1] = NOT_CLOSED + access.outcome
-        if self._trigger != Trigger.NEVER:
+        if self._trigger != _NEVER:
             self._ask(index, stream, size)
 
     def _ask(self, index: int, stream: int, size: int, waiter: Access | None = None) -> bool:
@@ -200,17 +199,17 @@ class Engine:
 
     def _answered(self, question: Question) -> None:
         if question.waiter is not None:
-            question.waiter.inference_ns = self._env.now - question.waiter.issued_ns
+            question.waiter.inference_ns = self._clock.now - question.waiter.issued_ns
             self._go(question.waiter)
         self.issuing.issue(question)
 
     def _go(self, access: Access) -> None:
         """Look the block up now: the access comes fresh from a synchronous question or a write-back."""
         control = self._control
-        if not kernel.touch(self._residency.arena, control, _int64(access.key), access.op):
+        if not kernel.touch(self._residency.arena, control, signed(access.key), access.op):
             self._not_resident(access, int(control[kernel.C_WHERE]))
             return
-        access.outcome = Outcome(int(control[kernel.C_OUTCOME]))
+        access.outcome = int(control[kernel.C_OUTCOME])
         if control[kernel.C_PREFETCH] != NONE:
             self.issuing.used(int(control[kernel.C_PREFETCH]))
         if control[kernel.C_FIRST_WRITE]:
@@ -218,20 +217,20 @@ class Engine:
         self._serve(access, 0)
 
     def _not_resident(self, access: Access, where: int) -> None:
-        movement, now = self._movement, self._env.now
+        movement, now = self._movement, self._clock.now
         moving = movement.in_flight.get(access.key)
         if moving is not None:
             if not moving.down:
                 access.moved_before_ns = moving.moved_ns(now)
-                access.outcome = Outcome.LATE if moving.priority == PREFETCH else Outcome.MERGED
-                if access.outcome == Outcome.LATE:
+                access.outcome = _LATE if moving.priority == PREFETCH else _MERGED
+                if access.outcome == _LATE:
                     self.issuing.met(moving.prefetch)
                     moving.prefetch = NONE
             # A write-back is waited for like any transfer; the block is looked up again when it has landed.
             movement.promote(moving)
             moving.waiters.append(access)
             return
-        access.outcome = Outcome.MISS
+        access.outcome = _MISS
         if self._known is not None:
             self._known.add(access.key)
         if movement.polluted and movement.polluted.discard(access.key):
@@ -245,27 +244,22 @@ class Engine:
 
     def _serve(self, access: Access, transfer_ns: int) -> None:
         """The block is in tier 0: the access is served and its row closed."""
-        now, control = self._env.now, self._control
-        service = int(kernel.service_ns(control, access.size, access.op))
-        waited = now - access.issued_ns
-        queue = waited - access.inference_ns - transfer_ns
-        self._books.close_access(
-            (
-                self._first_access + access.index, access.stream, access.request, _int64(access.key), access.op,
-                access.outcome, access.issued_ns, waited + service, service, queue, transfer_ns, access.inference_ns,
-            )
+        n_rows = kernel.serve(
+            self._control, self._heap, self._feed.streams, self._rows, self._clock.now,
+            self._first_access + access.index, access.stream, access.request, signed(access.key), access.op,
+            access.size, access.outcome, access.issued_ns, transfer_ns, access.inference_ns,
         )  # fmt: skip
         self._n_outstanding -= 1
-        if control[kernel.C_CLOSED]:
-            kernel.complete(control, self._heap, self._feed.streams, access.stream, now + service)
+        if n_rows == _LOG_SIZE:
+            self._flush(np.zeros((len(ACCESS_COLUMNS), 0), _INT64))
 
     def landed(self, transfer: Transfer) -> None:
         """A block is in tier 0: serve who waits for it, in the order they came."""
         self.issuing.landed(transfer)
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
-            if access.outcome != Outcome.MISS or access.op == WRITE:
-                kernel.touch(self._residency.arena, self._control, _int64(access.key), access.op)
+            if access.outcome != _MISS or access.op == WRITE:
+                kernel.touch(self._residency.arena, self._control, signed(access.key), access.op)
                 if self._control[kernel.C_FIRST_WRITE]:
                     self._movement.written(access.key)
             self._serve(access, transfer.transfer_ns - access.moved_before_ns)
@@ -274,8 +268,8 @@ class Engine:
         """A write-back has landed below: those who waited look again."""
         for access in transfer.waiters:
             self._go(access)
-            if access.outcome in (Outcome.HIT, Outcome.LATE):
-                access.outcome = Outcome.MERGED
+            if access.outcome in (_HIT, _LATE):
+                access.outcome = _MERGED
 
     def evicted_unused(self, prefetch: int) -> None:
         """See Movement's listener."""
@@ -314,7 +308,7 @@ class Engine:
         control, feed = self._control, self._feed
         n = int(control[kernel.C_LOGGED])
         log = self._log[:, :n]
-        if self._trigger != Trigger.NEVER:
+        if self._trigger != _NEVER:
             self.asking.keep(log, feed.batch)
         hits = log[:, log[kernel.L_OUTCOME] < NOT_CLOSED]
         at = hits[kernel.L_AT]
@@ -322,16 +316,21 @@ class Engine:
         table[0] = at + feed.base + self._first_access
         table[1] = feed.batch.stream[at]
         table[2] = feed.batch.request[at]
-        table[3] = feed.key[at]
+        table[3] = feed.window[0, at]
         table[4] = feed.batch.op[at]
         table[5] = hits[kernel.L_OUTCOME]
         table[6] = hits[kernel.L_TIME]
         table[7] = table[8] = hits[kernel.L_SERVICE]
-        self._books.flush(table)
+        self._flush(table)
         self._n_logged += n
         control[kernel.C_LOGGED] = 0
         if self._progress is not None:
             self._progress(self._n_logged)
+
+    def _flush(self, hits: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> None:
+        n_rows = int(self._control[kernel.C_CLOSED_ROWS])
+        self._books.flush(hits, self._rows[:n_rows].T)
+        self._control[kernel.C_CLOSED_ROWS] = 0
 
     def _close(self) -> RunResult:
         books, movement = self._books, self._movement
@@ -351,7 +350,3 @@ class Engine:
             tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
         )
         return RunResult(books.end_ns, moved, self._n_logged)
-
-
-def _int64(key: int) -> int:
-    return key - 2**64 if key >= 2**63 else key

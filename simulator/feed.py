@@ -15,6 +15,8 @@ NONE = -1
 # request so far, whether one is half issued and which, the last access that was loaded.
 S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST = range(7)
 STREAM_ROWS = 7
+# Rows of the window.
+W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER = range(7)
 
 
 @compiled
@@ -53,7 +55,13 @@ class Feed:
     def _take(self, batch: Batch, follower: Ints) -> None:
         self.batch = batch
         self.follower = follower
-        self.key = batch.key.view(np.int64)
+        # One array of int64 rows: a compiled call pays for each array that it is given.
+        self.window = np.stack(
+            [
+                batch.key.view(np.int64), batch.size_bytes, batch.stream, batch.request.view(np.int64), batch.op,
+                batch.time_ns, follower,
+            ]
+        )  # fmt: skip
 
     def load(self, position: int) -> None:
         """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch."""
@@ -63,7 +71,7 @@ class Feed:
             return
         if len(new) and int(new.stream.max()) >= self.streams.shape[1]:
             raise InputError(
-                f"trace: stream {int(new.stream.max())} at access {self.base + len(self.key)} or later, "
+                f"trace: stream {int(new.stream.max())} at access {self.base + len(self.batch)} or later, "
                 f"but the workload declares {self.streams.shape[1]} streams"
             )
         new = self._timed(new)
@@ -71,8 +79,8 @@ class Feed:
         keep_from = position
         if self.closed:
             pending = self.streams[S_NEXT][self.streams[S_NEXT] != NONE]
-            keep_from = int(pending.min()) if len(pending) else len(self.key)
-        n_kept = len(self.key) - keep_from
+            keep_from = int(pending.min()) if len(pending) else len(self.batch)
+        n_kept = len(self.batch) - keep_from
         # A batch with columns of its own, so that the dropped part's memory is really given back.
         batch = concatenate([self.batch[keep_from:], new]) if n_kept else new
         follower = np.full(len(batch), NONE, np.int64)

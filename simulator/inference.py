@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from simpy import Environment
-from simpy.events import Timeout
-
 from simulator.charge import Charge
+from simulator.clock import Clock
 from simulator.config import InferenceServer as ServerConfig
 from simulator.policy import AccessRun, Answer, Policy, Told
 
@@ -51,7 +49,7 @@ class InferenceServer:
 
     def __init__(
         self,
-        env: Environment,
+        clock: Clock,
         policy: Policy,
         config: ServerConfig,
         charge: Charge,
@@ -59,7 +57,7 @@ class InferenceServer:
         answered: Callable[[Question], None],
         busy_changed: Callable[[bool], None],
     ) -> None:
-        self._env = env
+        self._clock = clock
         self._policy = policy
         self._config = config
         self._charge = charge
@@ -90,7 +88,7 @@ class InferenceServer:
         charged = self._charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.batch = self._n_batches
-            question.started_ns = self._env.now
+            question.started_ns = self._clock.now
             question.charged_ns = charged
             question.host_ns = decision.host_ns
             question.device_ns = decision.device_ns
@@ -104,7 +102,7 @@ class InferenceServer:
         self._n_busy += 1
         if self._n_busy == 1:
             self._busy_changed(True)
-        Timeout(self._env, charged, batch).callbacks.append(self._end)  # type: ignore[union-attr]
+        self._clock.after(charged, self._end, batch)
 
     def _end(self, event: Any) -> None:
         self._n_busy -= 1
@@ -118,7 +116,7 @@ class InferenceServer:
     def _deliver(self, batch: list[Question]) -> None:
         limit = self._config.stale_after
         for question in batch:
-            question.ended_ns = self._env.now
+            question.ended_ns = self._clock.now
             is_stale = limit is not None and question.ended_ns - question.asked_ns > limit
             question.status = Status.STALE if is_stale else Status.ANSWERED
             self._answered(question)

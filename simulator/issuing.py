@@ -1,9 +1,8 @@
 """From answers to prefetches: reject, budget, issue; and each issued one until its fate is known (R6, R10, R19)."""
 
-from simpy import Environment
-
 from simulator.accounting import Books, Prefetch
 from simulator.asking import Asking
+from simulator.clock import Clock
 from simulator.config import System
 from simulator.inference import Question, Status
 from simulator.links import PREFETCH, Transfer
@@ -18,7 +17,7 @@ class Issuing:
 
     def __init__(
         self,
-        env: Environment,
+        clock: Clock,
         movement: Movement,
         residency: Residency,
         asking: Asking,
@@ -26,7 +25,7 @@ class Issuing:
         system: System,
         known: KeySet | None,
     ) -> None:
-        self._env = env
+        self._clock = clock
         self._movement = movement
         self._residency = residency
         self._asking = asking
@@ -40,7 +39,7 @@ class Issuing:
         answer = question.answer
         if answer is None or not answer.keys:
             return
-        books, now = self._books, self._env.now
+        books, now = self._books, self._clock.now
         for key, confidence in zip(answer.keys, answer.confidences, strict=True):
             books.n_proposed += 1
             if question.status == Status.STALE:
@@ -77,19 +76,19 @@ class Issuing:
     def landed(self, transfer: Transfer) -> None:
         """A block is in tier 0; it may have been prefetched and still be unused."""
         if transfer.prefetch >= 0:
-            self._open[transfer.prefetch].filled_ns = self._env.now
+            self._open[transfer.prefetch].filled_ns = self._clock.now
 
     def used(self, row: int) -> None:
         """First use of a prefetched block, on time."""
-        self._settle(row, Fate.TIMELY, used_ns=self._env.now)
+        self._settle(row, Fate.TIMELY, used_ns=self._clock.now)
 
     def met(self, row: int) -> None:
         """A demand found the prefetch in flight."""
-        self._settle(row, Fate.LATE, used_ns=self._env.now)
+        self._settle(row, Fate.LATE, used_ns=self._clock.now)
 
     def evicted(self, row: int) -> None:
         """Left tier 0 before its first use."""
-        self._settle(row, Fate.EVICTED_UNUSED, evicted_ns=self._env.now)
+        self._settle(row, Fate.EVICTED_UNUSED, evicted_ns=self._clock.now)
 
     def cancelled(self, row: int) -> None:
         """Given up while it queued."""

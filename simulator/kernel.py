@@ -1,23 +1,36 @@
 """The compiled loop: runs accesses across all streams in time order until something needs the engine."""
 
-import numpy as np
-
 from simulator.compiled import compiled
-from simulator.feed import S_END, S_INSIDE, S_NEXT, S_OUTSTANDING, S_REQUEST, S_TIME
+from simulator.feed import (
+    S_END,
+    S_INSIDE,
+    S_NEXT,
+    S_OUTSTANDING,
+    S_REQUEST,
+    S_TIME,
+    W_FOLLOWER,
+    W_KEY,
+    W_OP,
+    W_REQUEST,
+    W_SIZE,
+    W_STREAM,
+    W_TIME,
+)
 from simulator.policy import Outcome, Trigger
 from simulator.residency import blocks, eviction
 from simulator.residency.layout import NONE, Ints, directory, tier
 
-FOREVER = np.iinfo(np.int64).max
 # Why the loop stopped.
 IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
 # The control block: settings of the run ...
 (C_CLOSED, C_THINK, C_LATENCY, C_READ, C_WRITE, C_TRIGGER, C_SYNC, C_SLOW_PPM, C_AT_END) = range(9)
-# ... state of the loop, and what it stopped at: time, position, stream, key, size, op, the tiers that hold the block,
-# its prefetch row, whether it was clean and has now been written, outcome.
+# ... state of the loop, and what it stopped at: time, position, stream, key, size, op, request, the tiers that hold the
+# block, its prefetch row, whether it was clean and has now been written, outcome.
 C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
-(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 22)
-CONTROL_SIZE = 22
+(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 23)
+# ... and the rows of accesses that the engine closed.
+C_CLOSED_ROWS = 23
+CONTROL_SIZE = 24
 # Rows of the log; an outcome of NOT_CLOSED or more means that the engine closes the access.
 L_AT, L_TIME, L_OUTCOME, L_SERVICE = range(4)
 LOG_ROWS = 4
@@ -84,6 +97,37 @@ def complete(c: Ints, heap: Ints, streams: Ints, s: int, end: int) -> None:
     if streams[S_OUTSTANDING, s] == 0 and not streams[S_INSIDE, s]:
         streams[S_TIME, s] = streams[S_END, s] + c[C_THINK]
         push(c, heap, streams, s)
+
+
+@compiled
+def serve(
+    c: Ints,
+    heap: Ints,
+    streams: Ints,
+    rows: Ints,
+    now: int,
+    access: int,
+    stream: int,
+    request: int,
+    key: int,
+    op: int,
+    size: int,
+    outcome: int,
+    issued: int,
+    transfer: int,
+    inference: int,
+) -> int:
+    """Serve an access whose block is in tier 0 now, and close its row; how many rows are closed."""
+    n = c[C_CLOSED_ROWS]
+    c[C_CLOSED_ROWS] = n + 1
+    service = service_ns(c, size, op)
+    row = rows[n]
+    row[0], row[1], row[2], row[3], row[4], row[5] = access, stream, request, key, op, outcome
+    row[6], row[7], row[8] = issued, now - issued + service, service
+    row[9], row[10], row[11] = now - issued - inference - transfer, transfer, inference
+    if c[C_CLOSED]:
+        complete(c, heap, streams, stream, now + service)
+    return n + 1
 
 
 @compiled
@@ -154,13 +198,7 @@ def advance(
     heap: Ints,
     streams: Ints,
     log: Ints,
-    keys: Ints,
-    sizes: Ints,
-    stream_of: Ints,
-    requests: Ints,
-    ops: Ints,
-    times: Ints,
-    follower: Ints,
+    window: Ints,
     horizon: int,
 ) -> int:
     """Issue accesses whose time is before ``horizon`` and return why it stopped; see the control block for where."""
@@ -174,15 +212,15 @@ def advance(
             at, t = streams[S_NEXT, s], streams[S_TIME, s]
         else:
             at = c[C_POSITION]
-            if at == len(keys):
+            if at == window.shape[1]:
                 return IDLE if c[C_AT_END] else NEED_DATA
-            t = times[at]
+            t = window[W_TIME, at]
         if t >= horizon:
             return HORIZON
         if at == NONE and not c[C_AT_END]:
             return NEED_DATA
         if closed:
-            if streams[S_INSIDE, s] and (at == NONE or requests[at] != streams[S_REQUEST, s]):
+            if streams[S_INSIDE, s] and (at == NONE or window[W_REQUEST, at] != streams[S_REQUEST, s]):
                 _end_request(c, heap, streams, s)
                 continue
             if at == NONE:
@@ -194,16 +232,17 @@ def advance(
         if closed:
             if not streams[S_INSIDE, s]:
                 streams[S_INSIDE, s] = 1
-                streams[S_REQUEST, s] = requests[at]
+                streams[S_REQUEST, s] = window[W_REQUEST, at]
                 streams[S_END, s] = t
-            streams[S_NEXT, s] = follower[at]
+            streams[S_NEXT, s] = window[W_FOLLOWER, at]
         else:
             c[C_POSITION] += 1
-        key, size, op = keys[at], np.int64(sizes[at]), ops[at]
+        key, size, op = window[W_KEY, at], window[W_SIZE, at], window[W_OP, at]
         c[C_LOGGED] = logged + 1
         log[L_AT, logged] = at
         log[L_TIME, logged] = t
-        c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = t, at, stream_of[at], key, size, op
+        c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = t, at, window[W_STREAM, at], key, size, op
+        c[C_REQUEST] = window[W_REQUEST, at]
         if c[C_SYNC]:
             outcome = _peek(arena, key)
             if _asks(c, outcome):
@@ -214,6 +253,10 @@ def advance(
         if not touch(arena, c, key, op):
             log[L_OUTCOME, logged] = NOT_CLOSED + _MISS
             streams[S_OUTSTANDING, s] += closed
+            # The usual case, settled here: no other access of the request follows, so the stream waits.
+            following = streams[S_NEXT, s]
+            if closed and following != NONE and window[W_REQUEST, following] != streams[S_REQUEST, s]:
+                _end_request(c, heap, streams, s)
             return NOT_RESIDENT
         service = service_ns(c, size, op)
         log[L_OUTCOME, logged] = c[C_OUTCOME]

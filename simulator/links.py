@@ -4,9 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from simpy import Environment
-from simpy.events import Timeout
-
+from simulator.clock import Clock
 from simulator.units import MIB, ceil_div, transfer_ns
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
@@ -65,7 +63,7 @@ class Link:
 
     def __init__(
         self,
-        env: Environment,
+        clock: Clock,
         *,
         call_ns: int,
         read: tuple[int, int],
@@ -83,7 +81,7 @@ class Link:
         ``arrived`` is called at the end of each hop. ``overdue`` is asked of a prefetch before it starts and has dealt
         with it when it says yes.
         """
-        self._env = env
+        self._clock = clock
         self._call_ns = call_ns
         self._read = read
         self._write = write
@@ -108,7 +106,7 @@ class Link:
 
     def submit(self, transfer: Transfer) -> None:
         """Start the hop now if a channel is free, else queue it."""
-        transfer.queued_ns = self._env.now
+        transfer.queued_ns = self._clock.now
         if self._n_free:
             self._n_free -= 1
             self._start([transfer])
@@ -130,7 +128,7 @@ class Link:
     def _start(self, batch: list[Transfer]) -> None:
         latency_ns, bytes_per_s = self._write if batch[0].down else self._read
         n_bytes = 0
-        now = self._env.now
+        now = self._clock.now
         for transfer in batch:
             transfer.started_ns = now
             n_bytes += transfer.size
@@ -141,10 +139,10 @@ class Link:
         if self._makes_blocks and not batch[0].down:
             per_mib_ns, compute_call_ns = self._compute
             duration += compute_call_ns + ceil_div(n_bytes * per_mib_ns, MIB)
-        Timeout(self._env, duration, batch).callbacks.append(self._end)  # type: ignore[union-attr]
+        self._clock.after(duration, self._end, batch)
 
     def _end(self, event: Any) -> None:
-        now = self._env.now
+        now = self._clock.now
         for transfer in event.value:
             transfer.transfer_ns += now - transfer.started_ns
             transfer.started_ns = -1

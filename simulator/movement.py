@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from simpy import Environment
-
+from simulator.clock import Clock
 from simulator.config import ComputeOrigin, System
 from simulator.kernel import COMPUTED, WRITTEN
 from simulator.links import PREFETCH, WRITE_BACK, Link, Transfer
@@ -30,8 +29,8 @@ class Listener(Protocol):
 class Movement:
     """All links and what is on them. ``in_flight`` has the one transfer of each block that has one."""
 
-    def __init__(self, env: Environment, system: System, residency: Residency, listener: Listener) -> None:
-        self._env = env
+    def __init__(self, clock: Clock, system: System, residency: Residency, listener: Listener) -> None:
+        self._clock = clock
         self._residency = residency
         self._listener = listener
         self._exclusive = system.placement == "exclusive"
@@ -64,7 +63,7 @@ class Movement:
         else:
             read_latency = origin.latency
         return Link(
-            self._env,
+            self._clock,
             call_ns=link.call,
             read=(read_latency, read_rate),
             write=(above.latency, write_rate),
@@ -79,7 +78,7 @@ class Movement:
         """Blocks are made in place: all that costs time is the computing."""
         nothing = (0, 0)
         return Link(
-            self._env,
+            self._clock,
             call_ns=0,
             read=nothing,
             write=nothing,
@@ -150,7 +149,10 @@ class Movement:
     def _insert(
         self, level: int, key: int, size: int, dirty: int = 0, prefetch: int = -1, *, by_prefetch: bool = False
     ) -> None:
-        for victim in self._residency.insert(level, key, size, dirty, prefetch):
+        victims = self._residency.insert(
+            level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes
+        )
+        for victim in victims:
             self._evicted(level, victim, by_prefetch)
 
     def _evicted(self, level: int, victim: Victim, by_prefetch: bool) -> None:
@@ -212,7 +214,7 @@ class Movement:
 
     def _overdue(self, transfer: Transfer) -> bool:
         limit = self._budget.max_wait
-        if limit is None or self._env.now - transfer.queued_ns <= limit:
+        if limit is None or self._clock.now - transfer.queued_ns <= limit:
             return False
         del self.in_flight[transfer.key]
         self._release(transfer)

@@ -58,11 +58,11 @@ def take_out(arena: Ints, level: int, slot: int) -> None:
 
 
 @compiled
-def insert(arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints) -> int:
+def insert(arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints, report_all: bool) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
-    A slot must be free. ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
-    tiers that still hold it. Returns their number, or FULL if the buffer is full of victims and the block is
+    A slot must be free. ``victims`` (n, 5) takes a row for each evicted block (unless ``report_all``, for those only that are dirty or
+    prefetched and unused): key, size, dirty, prefetch row, and the tiers that still hold it. Returns their number, or FULL if the buffer is full of victims and the block is
     not in yet: then call again. A block that another tier holds keeps the size it has there.
     """
     d, t = directory(arena), tier(arena, level)
@@ -74,12 +74,13 @@ def insert(arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: i
         if n_victims == len(victims):
             return FULL
         gone = eviction.victim(t)
-        victims[n_victims, V_KEY] = d.key[gone]
-        victims[n_victims, V_SIZE] = d.size[gone]
-        victims[n_victims, V_DIRTY] = t.dirty[gone]
-        victims[n_victims, V_PREFETCH] = t.prefetch[gone]
-        victims[n_victims, V_WHERE] = d.where[gone] & ~(1 << level)
-        n_victims += 1
+        if report_all or t.dirty[gone] != 0 or t.prefetch[gone] != NONE:
+            victims[n_victims, V_KEY] = d.key[gone]
+            victims[n_victims, V_SIZE] = d.size[gone]
+            victims[n_victims, V_DIRTY] = t.dirty[gone]
+            victims[n_victims, V_PREFETCH] = t.prefetch[gone]
+            victims[n_victims, V_WHERE] = d.where[gone] & ~(1 << level)
+            n_victims += 1
         take_out(arena, level, gone)
     if slot == NONE:
         slot = blocks.add(d, key, size)

@@ -49,12 +49,18 @@ class Residency:
         """A bit for each tier that holds the block: bit 0 is the fastest."""
         return int(moves.locate(self.arena, signed(key)))
 
-    def insert(self, level: int, key: int, size: int, dirty: int = 0, prefetch: int = NONE) -> list[Victim]:
-        """Put a block, which the tier does not hold, into a tier; the victims, in order."""
-        self.reserve(1)
+    def insert(
+        self, level: int, key: int, size: int, dirty: int = 0, prefetch: int = NONE, *, report_all: bool = True
+    ) -> list[Victim]:
+        """Put a block, which the tier does not hold, into a tier; the victims, in order.
+
+        Without ``report_all`` only those that are dirty or prefetched and unused.
+        """
+        if self.arena[H_N_FREE] == 0:
+            self.reserve(1)
         gone: list[Victim] = []
         while True:
-            n = moves.insert(self.arena, level, signed(key), size, dirty, prefetch, self._victims)
+            n = moves.insert(self.arena, level, signed(key), size, dirty, prefetch, self._victims, report_all)
             if n != 0:
                 rows = self._victims[: n if n > 0 else None].tolist()
                 gone += [Victim(row[0] % _UINT64, *row[1:]) for row in rows]
