@@ -75,7 +75,8 @@ class Books:
 
     sink: Sink | None
     window: int
-    keep_accesses: bool = True
+    first_access: int = 0
+    min_access: int = 2**63 - 1
     n_outcomes: list[int] = field(default_factory=lambda: [0] * len(Outcome))
     n_fates: list[int] = field(default_factory=lambda: [0] * len(Fate))
     n_rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REJECTIONS, 0))
@@ -107,15 +108,16 @@ class Books:
         for outcome, n in enumerate(np.bincount(table[A_OUTCOME], minlength=len(Outcome)).tolist()):
             self.n_outcomes[outcome] += n
         self.n_accesses += table.shape[1]
+        self.min_access = min(self.min_access, int(table[A_ACCESS].min()))
         self.latency.add(table[A_LATENCY])
         self.sums[A_LATENCY:] += table[A_LATENCY:].sum(axis=1)
         self.end_ns = max(self.end_ns, int((table[A_ISSUED] + table[A_LATENCY]).max()))
         self._add_to_windows(table)
-        if self.sink is not None and self.keep_accesses:
+        if self.sink is not None:
             self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, table, strict=True)))
 
     def _add_to_windows(self, table: npt.NDArray[np.int64]) -> None:
-        window = table[A_ACCESS] // self.window
+        window = (table[A_ACCESS] - self.first_access) // self.window
         first, n = int(window.min()), int(window.max()) + 1
         if n > len(self._windows):
             grown = np.zeros((max(n, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
@@ -131,7 +133,7 @@ class Books:
         """The time series: a row for each ``window`` accesses of the trace."""
         n = -(-self.n_accesses // self.window)
         rows = self._windows[:n]
-        columns: dict[str, Any] = {"window": np.arange(n), "first_access": np.arange(n) * self.window}
+        columns: dict[str, Any] = {"window": np.arange(n), "first_access": self.first_access + np.arange(n) * self.window}
         for outcome in Outcome:
             columns[f"n_{outcome.name.lower()}"] = rows[:, outcome]
         counts = rows[:, : len(Outcome)].sum(axis=1)

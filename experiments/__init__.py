@@ -1,0 +1,1 @@
+"""Experiments: config, arms, tables, comparison. The only place that knows YAML, Parquet and a terminal."""

@@ -1,0 +1,66 @@
+"""A row of the ``runs`` table from a run's books; ``docs/metrics.md`` has the definitions (rule R20)."""
+
+from typing import Any
+
+from simulator.accounting import ACCESS_COLUMNS, REJECTIONS, Books
+from simulator.asking import Asking
+from simulator.config import System
+from simulator.engine import RunResult
+from simulator.inference import Status
+from simulator.links import PRIORITY_NAMES
+from simulator.policy import Fate, Outcome
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    """None where nothing was counted: a ratio of nothing is no zero."""
+    return part / whole if whole else None
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value
+
+
+def run_metrics(books: Books, asking: Asking, result: RunResult, system: System) -> dict[str, Any]:
+    """Every metric of one run."""
+    n = dict(zip(Outcome, books.n_outcomes, strict=True))
+    f = dict(zip(Fate, books.n_fates, strict=True))
+    useful = f[Fate.TIMELY] + f[Fate.LATE]
+    misses = n[Outcome.MISS] + n[Outcome.MERGED]
+    row: dict[str, Any] = {"n_accesses": result.n_accesses, "end_ns": result.end_ns}
+    row |= {f"n_{outcome.name.lower()}": count for outcome, count in n.items()}
+    row |= {"n_proposed": books.n_proposed, "n_issued": books.n_issued}
+    row |= {f"n_{reason}": books.n_rejected[reason] for reason in REJECTIONS}
+    row |= {f"n_prefetch_{fate.name.lower()}": count for fate, count in f.items()}
+    row |= {"n_pollution": books.n_pollution}
+    row |= {
+        "hit_ratio": _ratio(n[Outcome.HIT] + n[Outcome.HIT_PREFETCHED], result.n_accesses),
+        "mean_latency_ns": _number(books.latency.mean()),
+        "p50_latency_ns": _number(books.latency.quantile(0.5)),
+        "p99_latency_ns": _number(books.latency.quantile(0.99)),
+        "p999_latency_ns": _number(books.latency.quantile(0.999)),
+    }
+    for name, total in zip(ACCESS_COLUMNS[8:], books.sums[8:].tolist(), strict=True):
+        row[f"mean_{name}"] = _ratio(total, result.n_accesses)
+    row |= {
+        "accuracy_ratio": _ratio(useful, books.n_issued),
+        "useful_ratio": _ratio(useful, useful + f[Fate.EVICTED_UNUSED]),
+        "coverage_ratio": _ratio(useful, useful + misses),
+        "lateness_ratio": _ratio(f[Fate.LATE], useful),
+        "pollution_ratio": _ratio(books.n_pollution, n[Outcome.MISS]),
+        "p50_slack_ns": _number(books.slack.quantile(0.5)),
+        "n_asked": asking.n_asked,
+        **{f"n_questions_{status.value}": asking.n_status[status] for status in Status},
+        "top1_ratio": _ratio(asking.n_came_true, asking.n_predicted),
+        "mean_inference_charged_ns": _number(asking.charged.mean()),
+        "p50_inference_charged_ns": _number(asking.charged.quantile(0.5)),
+        "p99_inference_charged_ns": _number(asking.charged.quantile(0.99)),
+        "p50_inference_host_ns": _number(asking.host.quantile(0.5)),
+        "p99_inference_host_ns": _number(asking.host.quantile(0.99)),
+    }
+    names = [*(tier.name for tier in system.tiers), "origin"]
+    for i, moved in enumerate(result.bytes_moved):
+        link = f"{names[i]}_{names[i + 1]}" if i < len(system.tiers) else "compute"
+        row |= {
+            f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)
+        }
+    return row

@@ -1,0 +1,98 @@
+"""The closing table in the terminal: a column for each arm, a row for each metric."""
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_RATIO, _TIME, _COUNT = "ratio", "time", "count"
+ROWS: tuple[tuple[str, str, str], ...] = (
+    ("hit ratio", "hit_ratio", _RATIO),
+    ("mean latency", "mean_latency_ns", _TIME),
+    ("p50 latency", "p50_latency_ns", _TIME),
+    ("p99 latency", "p99_latency_ns", _TIME),
+    ("p99.9 latency", "p999_latency_ns", _TIME),
+    ("prefetches issued", "n_issued", _COUNT),
+    ("accuracy", "accuracy_ratio", _RATIO),
+    ("coverage", "coverage_ratio", _RATIO),
+    ("lateness", "lateness_ratio", _RATIO),
+    ("pollution", "pollution_ratio", _RATIO),
+    ("inference p50", "p50_inference_host_ns", _TIME),
+    ("inference p99", "p99_inference_host_ns", _TIME),
+    ("charged per inference", "mean_inference_charged_ns", _TIME),
+    ("training", "train_s", "seconds"),
+)
+
+
+def time_text(ns: float) -> str:
+    """A duration with three figures and the unit that suits it."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if abs(ns) >= size:
+            return f"{ns / size:.3g} {unit}" if abs(ns) < 999.5 * size else f"{ns / size:.0f} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def _text(value: float | None, kind: str) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    if kind == _TIME:
+        return time_text(value)
+    return {"ratio": f"{value:.4f}", "count": f"{value:,.0f}", "seconds": f"{value:.1f} s"}[kind]
+
+
+def _mean(rows: list[dict[str, Any]], metric: str) -> float | None:
+    values = [float(row[metric]) for row in rows if row.get(metric) is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def _difference(found: dict[str, Any], kind: str) -> str:
+    sign = "+" if found["difference"] >= 0 else "-"
+    text = f"{sign}{_text(abs(found['difference']), kind)}"
+    if kind == _TIME and found["relative_difference_ratio"] is not None:
+        text += f" ({found['relative_difference_ratio']:+.1%})"
+    if found["low"] is None:
+        return text + "\none seed: no interval"
+    low, high = (("-" if v < 0 else "+") + _text(abs(v), kind) for v in (found["low"], found["high"]))
+    verdict = "" if found["shown"] else "\nno difference shown"
+    return f"{text}\n[{low}, {high}]{verdict}"
+
+
+def print_report(
+    console: Console, name: str, rows: list[dict[str, Any]], compared: list[dict[str, Any]], baseline: str
+) -> None:
+    """Print means over seeds and the differences to the baseline."""
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    n_seeds = len({row["seed"] for row in rows})
+    n_accesses = _mean(rows, "n_accesses") or 0
+    table = Table(
+        title=f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each", title_justify="left"
+    )
+    table.add_column("")
+    for arm in arms:
+        table.add_column(arm + (" (baseline)" if arm == baseline else ""), justify="right")
+    of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
+    for label, metric, kind in ROWS:
+        table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
+    for label, key in (("device", "device"), ("latencies", "latencies")):
+        table.add_row(label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms))
+    table.add_section()
+    for label, metric, kind in (
+        ("hit ratio vs baseline", "hit_ratio", _RATIO),
+        ("mean latency vs baseline", "mean_latency_ns", _TIME),
+        ("p99 latency vs baseline", "p99_latency_ns", _TIME),
+    ):
+        cells = []
+        for arm in arms:
+            found = next((c for c in compared if c["arm"] == arm and c["metric"] == metric), None)
+            cells.append(_difference(found, kind) if found else "")
+        table.add_row(label, *cells)
+    console.print(table)
+    ranked = sorted(arms, key=lambda arm: _mean(of_arm[arm], "mean_latency_ns") or math.inf)
+    if len(arms) > 1:
+        first, second = ranked[0], ranked[1]
+        a, b = (_mean(of_arm[arm], "mean_latency_ns") or 0.0 for arm in (first, second))
+        console.print(
+            f"Lowest mean latency: [bold]{first}[/bold] ({time_text(a)}), then {second} ({time_text(b)}). "
+            "Brackets: 95 % interval of the paired difference over seeds."
+        )

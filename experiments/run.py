@@ -1,0 +1,188 @@
+"""``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from experiments.config import Experiment
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+@app.command()
+def main(
+    config: Annotated[Path, typer.Argument(help="The experiment, a YAML file such as configs/mixed.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the tables.", show_default="results/<name>-<hash>")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the config; may be given again."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Seeds in place of the config's.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no closing table.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
+) -> None:
+    """Run an experiment: all arms over all seeds, with the LSTM's own inference time on the simulated clock.
+
+    Finished runs are not repeated: a run that was interrupted goes on where it stopped. Exit codes: 0 done, 2 bad input
+    (the message says which file, line or key), 130 interrupted (finished runs are kept), 1 a bug.
+    """
+    from simulator.errors import InputError
+
+    try:
+        run_experiment(config, out, set_ or [], seeds, quiet=quiet, force=force)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        print("interrupted: finished runs are kept; run the same command to go on", file=sys.stderr)  # noqa: T201
+        # SimPy and SciPy may hold threads: leave at once, everything is renamed or removed by now.
+        sys.stdout.flush()
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    from simulator.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
+
+
+def run_experiment(
+    config: Path, out: Path | None, sets: list[str], seeds: str | None, *, quiet: bool, force: bool
+) -> Path:
+    """Do what the command does; the folder of results.
+
+    Raises:
+        InputError: the config, the trace, a recording or the folder is wrong.
+    """
+    from rich.console import Console
+
+    from experiments.config import load
+
+    experiment = load(config, sets, _seeds(seeds))
+    console = Console()
+    folder = out or Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
+    rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
+    from experiments.compare import compare
+    from experiments.report import print_report
+    from experiments.tables import write_rows
+
+    compared = compare(rows, experiment.baseline)
+    write_rows(folder / "comparisons.parquet", compared, _metadata(experiment))
+    if not quiet:
+        print_report(console, experiment.name, rows, compared, experiment.baseline)
+        console.print(f"Tables: {folder}", highlight=False)
+    return folder
+
+
+def _metadata(experiment: "Experiment") -> dict[str, Any]:
+    from experiments.single import versions
+
+    return {
+        "config": experiment.model_dump(mode="json"),
+        "config_hash": experiment.folder_hash(),
+        "versions": versions(),
+    }
+
+
+def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool) -> list[dict[str, Any]]:
+    """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds."""
+    from experiments.progress import RunProgress
+    from experiments.recording import make_charge
+    from experiments.single import run_hash, run_one
+    from experiments.tables import make_folder, read_rows, write_rows
+    from simulator.errors import InputError
+    from workloads.registry import build, files
+    from workloads.readers.files import sha256
+
+    traces = {str(path): sha256(path) for path in files(experiment.workload.source)}
+    plan = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
+    for arm, seed in plan:
+        # Everything that can be wrong with the input of any run is found before the first one starts.
+        make_charge(experiment, arm, seed)
+    n_accesses = build(experiment.workload.source, experiment.seeds[0]).length()
+    _check_folder(experiment, folder)
+    finished = {} if force else {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
+    hashes = {(arm.name, seed): run_hash(experiment, arm, seed) + str(sorted(traces.values())) for arm, seed in plan}
+    keep = {key: row for key, row in finished.items() if row["run_hash"] == hashes.get(key)}
+    todo = [(arm, seed) for arm, seed in plan if (arm.name, seed) not in keep]
+    make_folder(folder)
+    for leftover in folder.glob("*/*.part"):
+        leftover.unlink()
+    _write_manifest(experiment, folder, traces)
+    n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
+    with RunProgress(console, len(todo), quiet=quiet) as progress:
+        if keep:
+            progress.say(f"{len(keep)} of {len(plan)} runs are finished already (--force repeats them)")
+        for arm, seed in todo:
+            progress.start(arm.name, seed, n_judged)
+            row = run_one(experiment, arm, seed, folder, progress.accesses, progress.epoch)
+            row["run_hash"] = hashes[arm.name, seed]
+            digests = {r["trace_sha256"] for (_, s), r in keep.items() if s == seed} | {row["trace_sha256"]}
+            if len(digests) != 1:
+                raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
+            keep[arm.name, seed] = row
+            write_rows(folder / "runs.parquet", _ordered(experiment, keep), _metadata(experiment))
+            progress.finish(row)
+    return _ordered(experiment, keep)
+
+
+def _ordered(experiment: "Experiment", rows: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    order = [(arm.name, seed) for arm in experiment.arms for seed in experiment.seeds]
+    return [rows[key] for key in order if key in rows]
+
+
+def _check_folder(experiment: "Experiment", folder: Path) -> None:
+    from simulator.errors import InputError
+
+    manifest = folder / "manifest.json"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; expected a folder")
+    if not manifest.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
+        return
+    try:
+        found = json.loads(manifest.read_text())["config_hash"]
+    except (ValueError, KeyError, OSError):
+        raise InputError(f"{manifest}: is damaged; delete the folder or use another --out") from None
+    if found != experiment.folder_hash():
+        raise InputError(
+            f"--out {folder}: holds the results of another config ({found}, this one is {experiment.folder_hash()}); "
+            "expected a new folder"
+        )
+
+
+def _write_manifest(experiment: "Experiment", folder: Path, traces: dict[str, str]) -> None:
+    manifest = {
+        "name": experiment.name,
+        **_metadata(experiment),
+        "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
+        "tables": {
+            "runs.parquet": "a row for each arm and seed",
+            "comparisons.parquet": "each arm against the baseline",
+            "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm and seed",
+        },
+    }
+    aside = folder / f"manifest.json.{os.getpid()}.part"
+    aside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    aside.replace(folder / "manifest.json")
+
+
+if __name__ == "__main__":
+    app()

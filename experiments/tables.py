@@ -1,0 +1,211 @@
+"""Parquet tables with explicit schemas, written aside and renamed when whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from simulator.errors import InputError
+from simulator.policy import Fate, Outcome
+
+_NAMES = pa.dictionary(pa.int8(), pa.string())
+_RUN: list[tuple[str, Any]] = [("arm", pa.dictionary(pa.int32(), pa.string())), ("seed", pa.int64())]
+SCHEMAS: dict[str, Any] = {
+    "accesses": pa.schema(
+        [
+            *_RUN,
+            ("access", pa.int64()),
+            ("stream", pa.uint32()),
+            ("request", pa.uint64()),
+            ("key", pa.uint64()),
+            ("op", _NAMES),
+            ("outcome", _NAMES),
+            ("issued_ns", pa.int64()),
+            ("latency_ns", pa.int64()),
+            ("service_ns", pa.int64()),
+            ("queue_ns", pa.int64()),
+            ("transfer_ns", pa.int64()),
+            ("inference_ns", pa.int64()),
+        ]
+    ),
+    "prefetches": pa.schema(
+        [
+            *_RUN,
+            ("prefetch", pa.int64()),
+            ("inference", pa.int64()),
+            ("key", pa.uint64()),
+            ("size_bytes", pa.uint32()),
+            ("source_level", pa.int8()),
+            ("proposed_ns", pa.int64()),
+            ("issued_ns", pa.int64()),
+            ("filled_ns", pa.int64()),
+            ("first_used_ns", pa.int64()),
+            ("evicted_ns", pa.int64()),
+            ("fate", _NAMES),
+            ("confidence", pa.float32()),
+        ]
+    ),
+    "inferences": pa.schema(
+        [
+            *_RUN,
+            ("inference", pa.int64()),
+            ("batch", pa.int64()),
+            ("access", pa.int64()),
+            ("stream", pa.uint32()),
+            ("status", _NAMES),
+            ("asked_ns", pa.int64()),
+            ("started_ns", pa.int64()),
+            ("ended_ns", pa.int64()),
+            ("charged_ns", pa.int64()),
+            ("host_ns", pa.int64()),
+            ("device_ns", pa.int64()),
+            ("predicted_key", pa.uint64()),
+            ("confidence", pa.float32()),
+            ("next_key", pa.uint64()),
+            ("came_true", pa.bool_()),
+            ("n_proposed", pa.int32()),
+            ("n_issued", pa.int32()),
+        ]
+    ),
+    "windows": pa.schema(
+        [
+            *_RUN,
+            ("window", pa.int64()),
+            ("first_access", pa.int64()),
+            *((f"n_{outcome.name.lower()}", pa.int64()) for outcome in Outcome),
+            ("mean_latency_ns", pa.float64()),
+            ("mean_inference_ns", pa.float64()),
+        ]
+    ),
+    "training": pa.schema(
+        [
+            *_RUN,
+            ("epoch", pa.int32()),
+            ("loss", pa.float64()),
+            ("top1_ratio", pa.float64()),
+            ("train_s", pa.float64()),
+        ]
+    ),
+}
+_ENUMS = {
+    "op": ["read", "write"],
+    "outcome": [outcome.name.lower() for outcome in Outcome],
+    "fate": [fate.name.lower() for fate in Fate],
+}
+_NEVER_IS_NULL = {"filled_ns", "first_used_ns", "evicted_ns", "started_ns", "ended_ns"}
+
+
+def _array(name: str, type_: Any, values: Any) -> Any:
+    if name in _ENUMS:
+        return pa.DictionaryArray.from_arrays(pa.array(np.asarray(values), pa.int8()), _ENUMS[name])
+    if isinstance(values, np.ndarray):
+        if type_ == pa.uint64():
+            return pa.array(np.ascontiguousarray(values).view(np.uint64), type_)
+        return pa.array(values).cast(type_)
+    if name in _NEVER_IS_NULL:
+        return pa.array([None if value < 0 else value for value in values], type_)
+    if pa.types.is_dictionary(type_):
+        return pa.array(values, pa.string()).dictionary_encode().cast(type_)
+    return pa.array(values, type_)
+
+
+def make_folder(path: Path) -> None:
+    """A folder that can be written. Raises InputError if it cannot."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; expected a folder for results") from None
+
+
+class RunTables:
+    """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``."""
+
+    def __init__(self, folder: Path, arm: str, seed: int, tables: set[str]) -> None:
+        self._folder = folder
+        self._arm = arm
+        self._seed = seed
+        self._wanted = tables
+        self._writers: dict[str, tuple[Any, Path, Path]] = {}
+
+    def write(self, table: str, columns: dict[str, Any]) -> None:
+        """Append rows to a table; those that the config leaves out are ignored."""
+        if table not in self._wanted:
+            return
+        schema = SCHEMAS[table]
+        if table == "prefetches":
+            # Issued at once when proposed: what would have to wait is rejected by the budget.
+            columns = {**columns, "issued_ns": columns["proposed_ns"]}
+        n = len(next(iter(columns.values())))
+        run = {
+            "arm": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), [self._arm]),
+            "seed": pa.array(np.full(n, self._seed, np.int64)),
+        }
+        arrays = [
+            run[field.name] if field.name in run else _array(field.name, field.type, columns[field.name])
+            for field in schema
+        ]
+        self._writer(table).write_table(pa.table(arrays, schema=schema))
+
+    def _writer(self, table: str) -> Any:
+        if table not in self._writers:
+            whole = self._folder / table / f"{self._arm}-{self._seed}.parquet"
+            whole.parent.mkdir(exist_ok=True)
+            aside = whole.with_suffix(".parquet.part")
+            self._writers[table] = pq.ParquetWriter(aside, SCHEMAS[table]), aside, whole
+        return self._writers[table][0]
+
+    def finish(self, metadata: dict[str, Any]) -> None:
+        """Close every table with its metadata, then rename them all."""
+        for table in sorted(self._wanted):
+            writer = self._writer(table)
+            writer.add_key_value_metadata({key: _text(value) for key, value in metadata.items()})
+            writer.close()
+        for _, aside, whole in self._writers.values():
+            aside.replace(whole)
+        self._writers.clear()
+
+    def abandon(self) -> None:
+        """Leave nothing half-written."""
+        for writer, aside, _ in self._writers.values():
+            writer.close()
+            aside.unlink(missing_ok=True)
+        self._writers.clear()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any]) -> None:
+    """A small table from rows, whose columns are those of all rows together; written aside, then renamed."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = pa.table({name: _small_column([row.get(name) for row in rows]) for name in names})
+    table = table.replace_schema_metadata({key: _text(value) for key, value in metadata.items()})
+    aside = path.with_suffix(".parquet.part")
+    pq.write_table(table, aside)
+    aside.replace(path)
+
+
+def _small_column(values: list[Any]) -> Any:
+    known = {type(value) for value in values if value is not None}
+    type_ = {frozenset({int}): pa.int64(), frozenset({str}): pa.string(), frozenset({bool}): pa.bool_()}.get(
+        frozenset(known), pa.float64()
+    )
+    return pa.array(values, type_)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a small table, or none if it is not there. Raises InputError if it is damaged."""
+    if not path.exists():
+        return []
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: is damaged: {error}; delete it, or use --force") from None
+    return rows

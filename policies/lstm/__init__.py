@@ -1,0 +1,1 @@
+"""The learned policy: the only place that imports torch."""

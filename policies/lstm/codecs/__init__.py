@@ -1,0 +1,1 @@
+"""From keys to classes and back, one file an encoding."""

@@ -1,0 +1,94 @@
+"""Several workloads as one: one after another, or side by side as a stream each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from simulator.trace import Batch, Workload, concatenate
+
+_ROUND = 4096
+
+
+class Phases:
+    """One workload after another, ``rounds`` times over; each goes on where its last phase stopped."""
+
+    def __init__(self, phases: Sequence[Workload], rounds: int = 1) -> None:
+        self.n_streams = max(phase.n_streams for phase in phases)
+        self._phases = phases
+        self._rounds = rounds
+
+    def length(self) -> int:
+        """How many accesses there are."""
+        return sum(phase.length() for phase in self._phases)
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        readers = [_Reader(phase.batches()) for phase in self._phases]
+        n_requests = 0
+        for done in range(1, self._rounds + 1):
+            for phase, reader in zip(self._phases, readers, strict=True):
+                n = phase.length() * done // self._rounds - reader.n_read
+                batch = reader.read(n)
+                n_new = len(batch)
+                new = np.ones(n_new, bool)
+                new[1:] = (batch.request[1:] != batch.request[:-1]) | (batch.stream[1:] != batch.stream[:-1])
+                yield replace(batch, request=(n_requests + np.cumsum(new) - 1).astype(np.uint64))
+                n_requests += int(new.sum())
+
+
+class Interleave:
+    """Several workloads at once: the streams of each are its own, and the trace takes an access of each in turn."""
+
+    def __init__(self, parts: Sequence[Workload]) -> None:
+        self.n_streams = sum(part.n_streams for part in parts)
+        self._parts = parts
+
+    def length(self) -> int:
+        """How many accesses there are."""
+        return sum(part.length() for part in self._parts)
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        readers = [_Reader(part.batches()) for part in self._parts]
+        first_stream = np.cumsum([0, *(part.n_streams for part in self._parts[:-1])])
+        n = len(readers)
+        while True:
+            rows: list[Batch] = []
+            turns: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+            for i, reader in enumerate(readers):
+                before = reader.n_read
+                batch = reader.read(_ROUND)
+                # Requests of different parts must differ: part i takes the numbers that are i modulo n.
+                request = batch.request * np.uint64(n) + np.uint64(i)
+                rows.append(replace(batch, stream=batch.stream + np.uint32(first_stream[i]), request=request))
+                turns.append((before + np.arange(len(batch))) * n + i)
+            merged = concatenate(rows)
+            if len(merged) == 0:
+                return
+            order = np.argsort(np.concatenate(turns), kind="stable")
+            columns = {name: getattr(merged, name)[order] for name in Batch.__slots__}
+            yield Batch(**columns)
+
+
+class _Reader:
+    """Reads a trace in pieces of any length."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._rest: Batch | None = None
+        self.n_read = 0
+
+    def read(self, n: int) -> Batch:
+        """The next ``n`` accesses, or as many as there are."""
+        pieces: list[Batch] = []
+        missing = n
+        while missing:
+            batch = self._rest if self._rest is not None else next(self._batches, None)
+            if batch is None:
+                break
+            pieces.append(batch[:missing])
+            self._rest = batch[missing:] if len(batch) > missing else None
+            missing -= len(pieces[-1])
+        self.n_read += n - missing
+        return concatenate(pieces)

@@ -1,0 +1,181 @@
+"""The settings of every workload: a union told apart by ``kind``. No reader or generator is imported here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simulator.config import Arrivals, Bytes, Closed, Count, Ratio, Strict
+
+BlockBytes = Annotated[Bytes, Field(lt=2**32)]
+Key = Annotated[int, Field(ge=0, lt=2**63)]
+DEFAULT_BLOCK = "64 KiB"
+
+
+class Synthetic(Strict):
+    """What all generators of one stream have."""
+
+    accesses: Count
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    write_ratio: Ratio = 0.0
+    first_key: Key = 0
+
+
+class Sequential(Synthetic):
+    """Keys in order; wraps after ``n_keys`` if given."""
+
+    kind: Literal["sequential"]
+    n_keys: Count | None = None
+
+
+class Strided(Synthetic):
+    """Keys ``stride`` apart; wraps after ``n_keys`` of them if given."""
+
+    kind: Literal["strided"]
+    stride: Count
+    n_keys: Count | None = None
+
+
+class Periodic(Synthetic):
+    """A fixed random sequence of ``period`` keys, repeated."""
+
+    kind: Literal["periodic"]
+    period: Count
+    n_keys: Count
+
+
+class Mixed(Synthetic):
+    """The next key with probability ``next_ratio``, else a uniform one."""
+
+    kind: Literal["mixed"]
+    n_keys: Count
+    next_ratio: Ratio = 0.7
+
+
+class Random(Synthetic):
+    """Uniform keys."""
+
+    kind: Literal["random"]
+    n_keys: Count
+
+
+class Zipf(Synthetic):
+    """Keys by rank with a Zipf law."""
+
+    kind: Literal["zipf"]
+    n_keys: Count
+    exponent: Annotated[float, Field(ge=0, le=10)] = 1.0
+
+
+class PointerChase(Synthetic):
+    """A fixed random cycle through ``n_keys`` keys."""
+
+    kind: Literal["pointer_chase"]
+    n_keys: Count
+
+
+class Phases(Strict):
+    """The others one after another, ``rounds`` times; the accesses of each are spread over the rounds."""
+
+    kind: Literal["phases"]
+    phases: Annotated[tuple["Source", ...], Field(min_length=1, strict=False)]
+    rounds: Count = 1
+
+
+class Interleave(Strict):
+    """The others at once, a stream each."""
+
+    kind: Literal["interleave"]
+    parts: Annotated[tuple["Source", ...], Field(min_length=1, strict=False)]
+
+
+class OracleGeneral(Strict):
+    """libCacheSim's binary format; sizes from the trace unless ``block`` is given."""
+
+    kind: Literal["oracle_general"]
+    path: str
+    block: BlockBytes | None = None
+
+
+class Vscsi(Strict):
+    """CloudPhysics' binary format; sizes from the trace unless ``block`` is given."""
+
+    kind: Literal["vscsi"]
+    path: str
+    block: BlockBytes | None = None
+    reads_only: bool = False
+
+
+class Mooncake(Strict):
+    """KV-cache requests as JSON lines."""
+
+    kind: Literal["mooncake"]
+    path: str
+    block: BlockBytes
+
+
+class Ids(Strict):
+    """Block ids one a line."""
+
+    kind: Literal["ids"]
+    path: str
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+
+
+class Columns(Strict):
+    """The names that the file gives to the columns of a trace."""
+
+    key: str
+    time_ns: str | None = None
+    size_bytes: str | None = None
+    stream: str | None = None
+    request: str | None = None
+    op: str | None = None
+
+
+class Table(Strict):
+    """CSV (may be packed) or Parquet, by the ending of ``path``; ``time_unit`` is what a step of the time column is."""
+
+    kind: Literal["table"]
+    path: str
+    columns: Columns
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    time_unit: Literal["ns", "us", "ms", "s"] = "ns"
+
+
+Source = Annotated[
+    Sequential
+    | Strided
+    | Periodic
+    | Mixed
+    | Random
+    | Zipf
+    | PointerChase
+    | Phases
+    | Interleave
+    | OracleGeneral
+    | Vscsi
+    | Mooncake
+    | Ids
+    | Table,
+    Field(discriminator="kind"),
+]
+
+
+class WorkloadConfig(Strict):
+    """Where accesses come from, how they arrive, and the part that learned policies train on and no arm is judged on."""
+
+    source: Source
+    arrivals: Arrivals = Closed(kind="closed")
+    train_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _times(self) -> "WorkloadConfig":
+        timed = isinstance(self.source, (OracleGeneral, Vscsi, Mooncake)) or (
+            isinstance(self.source, Table) and self.source.columns.time_ns is not None
+        )
+        if self.arrivals.kind == "open" and not timed:
+            raise ValueError(
+                f"arrivals.kind: 'open' needs a trace with arrival times, but source {self.source.kind!r} has none; "
+                "expected closed or poisson"
+            )
+        return self

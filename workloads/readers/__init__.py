@@ -1,0 +1,1 @@
+"""Readers of trace formats, one file each. Every one streams: memory does not grow with the trace."""

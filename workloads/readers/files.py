@@ -1,0 +1,135 @@
+"""What readers share: opening plain and compressed files, fixed-size records, counting, and clear errors."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import zstandard
+
+from simulator.errors import InputError
+from simulator.trace import Batch
+
+RECORDS = 1 << 16
+_BROKEN = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError)
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked by its ending (.gz, .xz, .bz2, .zst).
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    openers: dict[str, Callable[[Path], Any]] = {
+        ".gz": gzip.open,
+        ".xz": lzma.open,
+        ".bz2": bz2.open,
+        ".zst": lambda name: io.BufferedReader(
+            zstandard.ZstdDecompressor().stream_reader(name.open("rb"), read_across_frames=True, closefd=True)
+        ),
+    }
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; expected a trace file")
+        return cast(BinaryIO, openers.get(path.suffix, lambda name: name.open("rb"))(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a trace (is TIERFETCH_TRACES set?)") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_records(path: Path, dtype: Any) -> Iterator[Any]:
+    """Arrays of fixed-size records.
+
+    Raises:
+        InputError: the file is missing, empty, damaged or ends in the middle of a record.
+    """
+    size = np.dtype(dtype).itemsize
+    n_records = 0
+    with open_binary(path) as file:
+        while True:
+            try:
+                piece = file.read(RECORDS * size)
+            except _BROKEN as error:
+                raise InputError(f"{path}: damaged after {n_records} records: {error}") from None
+            if len(piece) % size:
+                raise InputError(
+                    f"{path}: record {n_records + len(piece) // size} is truncated: "
+                    f"{len(piece) % size} bytes, expected {size}"
+                )
+            if not piece:
+                break
+            n_records += len(piece) // size
+            yield np.frombuffer(piece, dtype)
+    if n_records == 0:
+        raise InputError(f"{path}: is empty; expected at least one record")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(Line number from 1, line without its end) of every line that is not blank.
+
+    Raises:
+        InputError: the file is missing, damaged or has no line.
+    """
+    n_lines = 0
+    with open_binary(path) as file:
+        number = 0
+        while True:
+            try:
+                line = file.readline()
+            except _BROKEN as error:
+                raise InputError(f"{path}: damaged after line {number}: {error}") from None
+            if not line:
+                break
+            number += 1
+            if line.strip():
+                n_lines += 1
+                yield number, line.strip()
+    if n_lines == 0:
+        raise InputError(f"{path}: is empty; expected at least one line")
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes as they are on disk. Raises InputError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+class FileWorkload:
+    """A trace in a file. Its length and streams are counted by reading it once, when first asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._counted: tuple[int, int] | None = None
+
+    def _count(self) -> tuple[int, int]:
+        if self._counted is None:
+            n, n_streams = 0, 1
+            for batch in self.batches():
+                n += len(batch)
+                n_streams = max(n_streams, int(batch.stream.max(initial=0)) + 1)
+            if n == 0:
+                raise InputError(f"{self.path}: has no access; expected at least one")
+            self._counted = n, n_streams
+        return self._counted
+
+    def length(self) -> int:
+        """How many accesses there are."""
+        return self._count()[0]
+
+    @property
+    def n_streams(self) -> int:
+        """How many streams issue them."""
+        return self._count()[1]
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        raise NotImplementedError

@@ -1,0 +1,111 @@
+"""CSV and Parquet with a mapping of columns; string keys are hashed to 64 bits (BLAKE2b)."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from simulator.errors import InputError
+from simulator.trace import Batch, make_batch
+from workloads.readers.files import RECORDS, FileWorkload, open_binary
+
+_WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
+
+
+class Tabular(FileWorkload):
+    """``columns`` maps key (needed), time_ns, size_bytes, stream, request and op to names in the file.
+
+    Streams and requests may be any values; they are numbered by first appearance. Without a size column every block
+    is ``block_bytes`` long.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, str], block_bytes: int | None, time_unit_ns: int = 1) -> None:
+        super().__init__(path)
+        self._columns = columns
+        self._block_bytes = block_bytes
+        self._time_unit_ns = time_unit_ns
+
+    def _tables(self) -> Iterator[Any]:
+        wanted = list(dict.fromkeys(self._columns.values()))
+        with open_binary(self.path) as file:
+            try:
+                if self.path.suffix == ".parquet":
+                    parquet = pq.ParquetFile(file)
+                    self._check_names(parquet.schema_arrow.names)
+                    yield from parquet.iter_batches(RECORDS, columns=wanted)
+                    return
+                reader = pa.csv.open_csv(file, read_options=pa.csv.ReadOptions(block_size=1 << 22))
+                self._check_names(reader.schema.names)
+                yield from reader
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{self.path}: cannot be read as a table: {error}") from None
+
+    def _check_names(self, names: list[str]) -> None:
+        for column, name in self._columns.items():
+            if name not in names:
+                raise InputError(
+                    f"{self.path}: has no column {name!r} (columns.{column}); expected one of {', '.join(names)}"
+                )
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start. Raises InputError on a value that does not fit its column."""
+        n = 0
+        streams: dict[Any, int] = {}
+        last_request: tuple[Any, int] | None = None
+        for table in self._tables():
+            given = {column: table.column(name) for column, name in self._columns.items()}
+            if len(table) == 0:
+                continue
+            columns: dict[str, Any] = {"size_bytes": self._block_bytes or 1}
+            for column in ("time_ns", "size_bytes"):
+                if column in given:
+                    columns[column] = self._integers(given[column], column, n)
+            if "time_ns" in columns:
+                columns["time_ns"] = columns["time_ns"] * self._time_unit_ns
+            if "op" in given:
+                columns["op"] = [str(op).lower() in _WRITE_WORDS for op in given["op"].to_pylist()]
+            if "stream" in given:
+                columns["stream"] = [streams.setdefault(s, len(streams)) for s in given["stream"].to_pylist()]
+            if "request" in given:
+                numbers = []
+                for value in given["request"].to_pylist():
+                    if last_request is None or value != last_request[0]:
+                        last_request = value, (last_request[1] + 1 if last_request else 0)
+                    numbers.append(last_request[1])
+                columns["request"] = numbers
+            yield make_batch(self._keys(given["key"], n), n, **columns)
+            n += len(table)
+
+    def _integers(self, column: Any, name: str, first: int) -> Any:
+        values = column.to_numpy(zero_copy_only=False)
+        low = 1 if name == "size_bytes" else 0
+        high = 2**32 if name == "size_bytes" else 2**62
+        if values.dtype.kind not in "iu":
+            bad = 0
+        else:
+            wrong = (values < low) | (values >= high)
+            if not wrong.any():
+                return values.astype(np.int64)
+            bad = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{self.path}: row {first + bad}: column {self._columns[name]!r} is {values[bad]!r}; "
+            f"expected a whole number of at least {low} ({name})"
+        )
+
+    def _keys(self, column: Any, first: int) -> Any:
+        if pa.types.is_integer(column.type) and column.null_count == 0:
+            values = column.to_numpy(zero_copy_only=False)
+            if values.dtype.kind == "i" and (values < 0).any():
+                bad = int(np.flatnonzero(values < 0)[0])
+                raise InputError(f"{self.path}: row {first + bad}: key {values[bad]} is negative; expected 0 or more")
+            return values.astype(np.uint64)
+        if column.null_count:
+            bad = column.to_pylist().index(None)
+            raise InputError(f"{self.path}: row {first + bad}: the key is missing")
+        digests = (hashlib.blake2b(str(key).encode(), digest_size=8).digest() for key in column.to_pylist())
+        return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
