@@ -86,7 +86,8 @@ class Experiment(Strict):
 
     name: FileName
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
     ]
     workload: WorkloadConfig
     system: System
@@ -99,7 +100,9 @@ class Experiment(Strict):
         names = [arm.name for arm in self.arms]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"arms: {name!r} is there {names.count(name)} times; expected different names")
+                raise ValueError(
+                    f"arms: {name!r} is there {names.count(name)} times; expected different names"
+                )
         if self.baseline not in names:
             raise ValueError(f"baseline: {self.baseline!r} is no arm; expected one of {', '.join(names)}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -119,13 +122,19 @@ class Experiment(Strict):
         raw = json.loads(json.dumps({"system": self.system.model_dump(mode="json")}))
         for path, value in arm.set.items():
             if not path.startswith("system."):
-                raise ValueError(f"arms.{arm.name}.set: {path!r}; expected a key below system, such as system.placement")
+                raise ValueError(
+                    f"arms.{arm.name}.set: {path!r}; expected a key below system, such as system.placement"
+                )
             override(raw, path, value)
         return System.model_validate(raw["system"])
 
     def hash_of(self, *parts: Any, system: System | None = None) -> str:
         """A hash of workload and system, and of whatever else is given."""
-        described = [self.workload.model_dump(mode="json"), (system or self.system).model_dump(mode="json"), *parts]
+        described = [
+            self.workload.model_dump(mode="json"),
+            (system or self.system).model_dump(mode="json"),
+            *parts,
+        ]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
     def folder_hash(self) -> str:
@@ -156,7 +165,7 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 def parse_yaml(text: str, what: str) -> Any:
     """YAML to plain values. Raises InputError with the line."""
     try:
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""

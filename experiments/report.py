@@ -66,7 +66,8 @@ def print_report(
     n_seeds = len({row["seed"] for row in rows})
     n_accesses = _mean(rows, "n_accesses") or 0
     table = Table(
-        title=f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each", title_justify="left"
+        title=f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each",
+        title_justify="left",
     )
     table.add_column("")
     for arm in arms:
@@ -75,7 +76,9 @@ def print_report(
     for label, metric, kind in ROWS:
         table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
     for label, key in (("device", "device"), ("latencies", "latencies")):
-        table.add_row(label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms))
+        table.add_row(
+            label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms)
+        )
     table.add_section()
     for label, metric, kind in (
         ("hit ratio vs baseline", "hit_ratio", _RATIO),

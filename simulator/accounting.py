@@ -24,7 +24,19 @@ ACCESS_COLUMNS = (
     "transfer_ns",
     "inference_ns",
 )
-(A_ACCESS, A_STREAM, A_REQUEST, A_KEY, A_OP, A_OUTCOME, A_ISSUED, A_LATENCY, A_SERVICE, A_QUEUE, A_TRANSFER) = range(11)
+(
+    A_ACCESS,
+    A_STREAM,
+    A_REQUEST,
+    A_KEY,
+    A_OP,
+    A_OUTCOME,
+    A_ISSUED,
+    A_LATENCY,
+    A_SERVICE,
+    A_QUEUE,
+    A_TRANSFER,
+) = range(11)
 A_INFERENCE = 11
 PREFETCH_COLUMNS = (
     "prefetch",
@@ -39,7 +51,13 @@ PREFETCH_COLUMNS = (
     "fate",
     "confidence",
 )
-REJECTIONS = ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_budget", "dropped_stale")
+REJECTIONS = (
+    "rejected_resident",
+    "rejected_in_flight",
+    "rejected_unknown",
+    "rejected_budget",
+    "dropped_stale",
+)
 WINDOW_SUMS = ("latency_ns", "inference_ns")
 
 
@@ -123,7 +141,9 @@ class Books:
             grown = np.zeros((max(n, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
             grown[: len(self._windows)] = self._windows
             self._windows = grown
-        cells = np.bincount((window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome))
+        cells = np.bincount(
+            (window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome)
+        )
         self._windows[first:n, : len(Outcome)] += cells.reshape(n - first, len(Outcome))
         np.add.at(self._windows[:, len(Outcome)], window, table[A_LATENCY])
         if table[A_INFERENCE].any():
@@ -133,7 +153,10 @@ class Books:
         """The time series: a row for each ``window`` accesses of the trace."""
         n = -(-self.n_accesses // self.window)
         rows = self._windows[:n]
-        columns: dict[str, Any] = {"window": np.arange(n), "first_access": self.first_access + np.arange(n) * self.window}
+        columns: dict[str, Any] = {
+            "window": np.arange(n),
+            "first_access": self.first_access + np.arange(n) * self.window,
+        }
         for outcome in Outcome:
             columns[f"n_{outcome.name.lower()}"] = rows[:, outcome]
         counts = rows[:, : len(Outcome)].sum(axis=1)
@@ -157,7 +180,9 @@ class Books:
     def flush_prefetches(self) -> None:
         """Hand settled prefetches to the sink."""
         if self._settled and self.sink is not None:
-            self.sink.write("prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True)))
+            self.sink.write(
+                "prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True))
+            )
         self._settled.clear()
 
     def check(
@@ -191,7 +216,9 @@ class Books:
                 self.n_outcomes[Outcome.LATE] == self.n_fates[Fate.LATE]
             ),
         }
-        for i, (asked, started, queued) in enumerate(zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)):
+        for i, (asked, started, queued) in enumerate(
+            zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)
+        ):
             balanced = all(a == s + q for a, s, q in zip(asked, started, queued, strict=True))
             checks[f"link {i}: bytes asked {asked} = moved {started} + queued {queued}"] = balanced
         for i, (n_in, n_out, n_blocks, n_found) in enumerate(tiers):

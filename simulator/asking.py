@@ -91,7 +91,9 @@ class Asking:
         run = new
         if self._kept:
             parts = [*self._kept, new]
-            run = AccessRun(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("key", "stream", "outcome")))
+            run = AccessRun(
+                *(np.concatenate([getattr(p, name) for p in parts]) for name in ("key", "stream", "outcome"))
+            )
             self._kept.clear()
         self._n_shown = log.shape[1]
         if self._last is not None:

@@ -107,7 +107,9 @@ class System(Strict):
                 f"got {len(self.links)}"
             )
         if self.clean_evictions == "demote" and self.placement == "inclusive":
-            raise ValueError("clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)")
+            raise ValueError(
+                "clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)"
+            )
         return self
 
 

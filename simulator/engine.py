@@ -36,10 +36,21 @@ class Access:
     """An access that the compiled loop did not close itself."""
 
     __slots__ = (
-        "inference_ns", "index", "issued_ns", "key", "moved_before_ns", "op", "outcome", "request", "size", "stream",
+        "index",
+        "inference_ns",
+        "issued_ns",
+        "key",
+        "moved_before_ns",
+        "op",
+        "outcome",
+        "request",
+        "size",
+        "stream",
     )  # fmt: skip
 
-    def __init__(self, index: int, issued_ns: int, stream: int, key: int, size: int, op: int, request: int) -> None:
+    def __init__(
+        self, index: int, issued_ns: int, stream: int, key: int, size: int, op: int, request: int
+    ) -> None:
         self.index = index
         self.issued_ns = issued_ns
         self.stream = stream
@@ -111,7 +122,9 @@ class Engine:
         self._n_outstanding = 0
         self._n_logged = 0
         self.asking = Asking(self._clock, policy, system.inference, charge, books, self._answered, self._slow)
-        self.issuing = Issuing(self._clock, self._movement, self._residency, self.asking, books, system, self._known)
+        self.issuing = Issuing(
+            self._clock, self._movement, self._residency, self.asking, books, system, self._known
+        )
         self._trigger = int(policy.trigger)
 
     def _settings(self, arrivals: Arrivals, policy: Policy) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
@@ -145,7 +158,9 @@ class Engine:
         while True:
             # What completes at t comes before what starts at t (rule R2).
             horizon = clock.next_event_ns()
-            if horizon <= clock.now or (self._n_outstanding and control[kernel.C_CLOSED] and not control[kernel.C_HEAP]):
+            if horizon <= clock.now or (
+                self._n_outstanding and control[kernel.C_CLOSED] and not control[kernel.C_HEAP]
+            ):
                 clock.step()
                 continue
             why = advance(residency.arena, control, heap, feed.streams, log, feed.window, horizon)

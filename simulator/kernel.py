@@ -27,7 +27,9 @@ IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
 # ... state of the loop, and what it stopped at: time, position, stream, key, size, op, request, the tiers that hold the
 # block, its prefetch row, whether it was clean and has now been written, outcome.
 C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
-(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 23)
+(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = (
+    range(12, 23)
+)
 # ... and the rows of accesses that the engine closed.
 C_CLOSED_ROWS = 23
 CONTROL_SIZE = 24
@@ -241,7 +243,14 @@ def advance(
         c[C_LOGGED] = logged + 1
         log[L_AT, logged] = at
         log[L_TIME, logged] = t
-        c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = t, at, window[W_STREAM, at], key, size, op
+        c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = (
+            t,
+            at,
+            window[W_STREAM, at],
+            key,
+            size,
+            op,
+        )
         c[C_REQUEST] = window[W_REQUEST, at]
         if c[C_SYNC]:
             outcome = _peek(arena, key)

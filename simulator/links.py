@@ -21,10 +21,10 @@ class Transfer:
     __slots__ = (
         "class_",
         "dirty",
+        "down",
         "key",
         "level",
         "link",
-        "down",
         "obsolete",
         "prefetch",
         "priority",
@@ -37,7 +37,15 @@ class Transfer:
     )
 
     def __init__(
-        self, key: int, size: int, class_: int, level: int, *, down: bool = False, dirty: int = 0, prefetch: int = -1
+        self,
+        key: int,
+        size: int,
+        class_: int,
+        level: int,
+        *,
+        down: bool = False,
+        dirty: int = 0,
+        prefetch: int = -1,
     ) -> None:
         self.key = key
         self.size = size

@@ -147,7 +147,14 @@ class Movement:
             del self.in_flight[key]
 
     def _insert(
-        self, level: int, key: int, size: int, dirty: int = 0, prefetch: int = -1, *, by_prefetch: bool = False
+        self,
+        level: int,
+        key: int,
+        size: int,
+        dirty: int = 0,
+        prefetch: int = -1,
+        *,
+        by_prefetch: bool = False,
     ) -> None:
         victims = self._residency.insert(
             level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes
@@ -198,7 +205,12 @@ class Movement:
         if self.polluted:
             self.polluted.discard(transfer.key)
         self._insert(
-            0, transfer.key, transfer.size, transfer.dirty, transfer.prefetch, by_prefetch=transfer.class_ == PREFETCH
+            0,
+            transfer.key,
+            transfer.size,
+            transfer.dirty,
+            transfer.prefetch,
+            by_prefetch=transfer.class_ == PREFETCH,
         )
         self._listener.landed(transfer)
 

@@ -21,9 +21,9 @@ class LstmConfig(Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     window: Annotated[int, Field(ge=1, le=4096)] = 16
     per_stream: bool = True
-    epochs: Count = 10
-    batch_size: Count = 64
-    learning_rate: PositiveFloat = 3e-3
+    epochs: Count = 20
+    batch_size: Count = 16
+    learning_rate: PositiveFloat = 5e-3
     clip_norm: PositiveFloat = 1.0
     threshold: Ratio = 0.5
     degree: Count = 1

@@ -64,7 +64,9 @@ class LstmPredictor:
         """
         device = pick_device(config.device)
         if not any(len(keys) > 2 for keys in sequences):
-            raise store.InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
+            raise store.InputError(
+                "policy lstm: the training part has fewer than 3 accesses; expected a larger one"
+            )
         hash_ = store.model_hash(config, sequences, seed, device)
         path = store.models_folder() / f"lstm-{hash_}.safetensors"
         if path.exists():
@@ -86,7 +88,9 @@ class LstmPredictor:
     def window(self, keys: Keys) -> npt.NDArray[np.int64]:
         """The (window,) last classes of a history of keys; a short one is padded in front with its first class."""
         recent = keys[-(self.config.window + self.codec.history_keys) :]
-        classes = self.codec.encode(recent) if len(recent) > self.codec.history_keys else np.zeros(1, np.int64)
+        classes = (
+            self.codec.encode(recent) if len(recent) > self.codec.history_keys else np.zeros(1, np.int64)
+        )
         return np.pad(classes, (self.config.window - len(classes), 0), mode="edge")
 
     def predict(self, windows: npt.NDArray[np.int64], k: int = 1) -> Prediction:

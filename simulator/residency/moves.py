@@ -58,7 +58,9 @@ def take_out(arena: Ints, level: int, slot: int) -> None:
 
 
 @compiled
-def insert(arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints, report_all: bool) -> int:
+def insert(
+    arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints, report_all: bool
+) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
     A slot must be free. ``victims`` (n, 5) takes a row for each evicted block (unless ``report_all``, for those only that are dirty or

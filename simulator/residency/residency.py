@@ -6,7 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.residency import moves
-from simulator.residency.layout import H_N_FREE, HEADER_SIZE, NONE, R_BLOCKS, R_IN, R_OUT, TIER_REGISTERS, Ints, signed
+from simulator.residency.layout import (
+    H_N_FREE,
+    HEADER_SIZE,
+    NONE,
+    R_BLOCKS,
+    R_IN,
+    R_OUT,
+    TIER_REGISTERS,
+    Ints,
+    signed,
+)
 from simulator.residency.layout import new_arena as _new_arena
 from simulator.residency.names import EVICTION_NAMES
 
@@ -50,7 +60,14 @@ class Residency:
         return int(moves.locate(self.arena, signed(key)))
 
     def insert(
-        self, level: int, key: int, size: int, dirty: int = 0, prefetch: int = NONE, *, report_all: bool = True
+        self,
+        level: int,
+        key: int,
+        size: int,
+        dirty: int = 0,
+        prefetch: int = NONE,
+        *,
+        report_all: bool = True,
     ) -> list[Victim]:
         """Put a block, which the tier does not hold, into a tier; the victims, in order.
 

@@ -1,0 +1,1 @@
+"""Tests, by what they hold: contracts, differences to naive twins and published counts, golden tables, laws."""
