@@ -7,9 +7,7 @@ from typing import Any
 import simpy
 
 
-def run(
-    keys: list[int], capacity: int, *, fetch_ns: int, service_ns: int, think_ns: int, channels: int
-) -> int:
+def run(keys: list[int], capacity: int, *, fetch_ns: int, service_ns: int, think_ns: int, channels: int) -> int:
     """One closed-loop stream over ``keys`` in blocks of one size; the number of misses."""
     env = simpy.Environment()
     link = simpy.Resource(env, capacity=channels)

@@ -25,7 +25,7 @@ class Measured(Strict):
 
 
 class Replay(Strict):
-    """The latencies recorded by an earlier run: ``source`` is its folder, ``arm`` the one recorded (default: this one)."""
+    """The latencies that an earlier run recorded: ``source`` is its folder, ``arm`` its arm (default: this one)."""
 
     kind: Literal["replay"]
     source: str
@@ -62,7 +62,7 @@ class Arm(Strict):
     name: FileName
     policy: PolicyConfig
     charge: ChargeConfig | None = None
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def charged(self) -> Measured | Replay | Sampled | Fixed | Free:
@@ -100,9 +100,7 @@ class Experiment(Strict):
         names = [arm.name for arm in self.arms]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(
-                    f"arms: {name!r} is there {names.count(name)} times; expected different names"
-                )
+                raise ValueError(f"arms: {name!r} is there {names.count(name)} times; expected different names")
         if self.baseline not in names:
             raise ValueError(f"baseline: {self.baseline!r} is no arm; expected one of {', '.join(names)}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -150,12 +148,10 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     found: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in found:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is there twice", key_node.start_mark
-            )
-        found[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is there twice", key_node.start_mark)
+        found[key] = loader.construct_object(value_node, deep=True)
     return found
 
 
@@ -246,7 +242,8 @@ def _explain(path: Path, error: ValidationError) -> str:
 
 
 def _known_keys() -> list[str]:
-    classes, keys = [Strict], set()
+    classes: list[type[Strict]] = [Strict]
+    keys: set[str] = set()
     while classes:
         class_ = classes.pop()
         keys.update(class_.model_fields)

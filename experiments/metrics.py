@@ -60,7 +60,5 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
     names = [*(tier.name for tier in system.tiers), "origin"]
     for i, moved in enumerate(result.bytes_moved):
         link = f"{names[i]}_{names[i + 1]}" if i < len(system.tiers) else "compute"
-        row |= {
-            f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)
-        }
+        row |= {f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)}
     return row

@@ -91,6 +91,4 @@ class RunProgress:
     def finish(self, row: dict[str, object]) -> None:
         """A run is over."""
         rate = float(str(row["n_accesses"])) / max(float(str(row["wall_s"])), 1e-9)
-        self.say(
-            f"{self._escaped()}: done in {float(str(row['wall_with_training_s'])):.1f} s ({rate:,.0f} accesses/s)"
-        )
+        self.say(f"{self._escaped()}: done in {float(str(row['wall_with_training_s'])):.1f} s ({rate:,.0f} accesses/s)")

@@ -47,9 +47,7 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
         raise InputError(f"{where}: no such file; expected the inferences of an earlier run") from None
     except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(f"{where}: is no table of inferences: {error}") from None
-    metadata = {
-        k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if not k.startswith(b"ARROW")
-    }
+    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if not k.startswith(b"ARROW")}
     if "replay_key" not in metadata:
         raise InputError(f"{where}: was not written by tierfetch; expected the inferences of an earlier run")
     batch = table["batch"].to_numpy()
@@ -77,9 +75,7 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
         case "sampled":
             recording = load(charge, arm, seed)
             if len(recording.latencies_ns) == 0:
-                raise InputError(
-                    f"arms.{arm.name}.charge.source: {recording.file} holds no inference to draw from"
-                )
+                raise InputError(f"arms.{arm.name}.charge.source: {recording.file} holds no inference to draw from")
             return sampled(recording.latencies_ns, generator(seed, "charge", arm.name)), recording
     recording = load(charge, arm, seed)
     wanted, found = replay_key(experiment, arm, seed), recording.metadata["replay_key"]

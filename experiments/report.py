@@ -76,9 +76,7 @@ def print_report(
     for label, metric, kind in ROWS:
         table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
     for label, key in (("device", "device"), ("latencies", "latencies")):
-        table.add_row(
-            label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms)
-        )
+        table.add_row(label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms))
     table.add_section()
     for label, metric, kind in (
         ("hit ratio vs baseline", "hit_ratio", _RATIO),

@@ -24,9 +24,7 @@ def main(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY.PATH=VALUE", help="Override a key of the config; may be given again."
-        ),
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the config; may be given again."),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds in place of the config's.", show_default=False)
@@ -102,9 +100,7 @@ def _metadata(experiment: "Experiment") -> dict[str, Any]:
     }
 
 
-def _run_all(
-    experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool
-) -> list[dict[str, Any]]:
+def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool) -> list[dict[str, Any]]:
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds."""
     from experiments.progress import RunProgress
     from experiments.recording import make_charge
@@ -122,9 +118,7 @@ def _run_all(
     n_accesses = build(experiment.workload.source, experiment.seeds[0]).length()
     _check_folder(experiment, folder)
     finished = {} if force else {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
-    hashes = {
-        (arm.name, seed): run_hash(experiment, arm, seed) + str(sorted(traces.values())) for arm, seed in plan
-    }
+    hashes = {(arm.name, seed): run_hash(experiment, arm, seed) + str(sorted(traces.values())) for arm, seed in plan}
     keep = {key: row for key, row in finished.items() if row["run_hash"] == hashes.get(key)}
     todo = [(arm, seed) for arm, seed in plan if (arm.name, seed) not in keep]
     make_folder(folder)

@@ -118,9 +118,7 @@ def run_one(
     built = build_policy(arm.policy, Training(sequences, seed, training_progress))
     system = experiment.system_of(arm)
     output = experiment.output
-    tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {
-        "windows"
-    }
+    tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
     sink = RunTables(folder, arm.name, seed, tables)
@@ -136,14 +134,10 @@ def run_one(
             charge.finish()
         wall_s = time.perf_counter() - simulated
         if n_learned > books.min_access:
-            raise BooksError(
-                f"learned from {n_learned} accesses, but was judged from access {books.min_access} on"
-            )
+            raise BooksError(f"learned from {n_learned} accesses, but was judged from access {books.min_access} on")
         sink.write("windows", books.windows())
         if built.training:
-            sink.write(
-                "training", {name: [row[name] for row in built.training] for name in built.training[0]}
-            )
+            sink.write("training", {name: [row[name] for row in built.training] for name in built.training[0]})
         device = built.details.get("device", "none")
         if recording is not None:
             device = f"{recording.metadata['device']} (recorded)"

@@ -120,9 +120,7 @@ def make_folder(path: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written: {error.strerror}; expected a folder for results"
-        ) from None
+        raise InputError(f"{path}: cannot be written: {error.strerror}; expected a folder for results") from None
 
 
 class RunTables:

@@ -141,9 +141,7 @@ class Books:
             grown = np.zeros((max(n, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
             grown[: len(self._windows)] = self._windows
             self._windows = grown
-        cells = np.bincount(
-            (window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome)
-        )
+        cells = np.bincount((window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome))
         self._windows[first:n, : len(Outcome)] += cells.reshape(n - first, len(Outcome))
         np.add.at(self._windows[:, len(Outcome)], window, table[A_LATENCY])
         if table[A_INFERENCE].any():
@@ -180,9 +178,7 @@ class Books:
     def flush_prefetches(self) -> None:
         """Hand settled prefetches to the sink."""
         if self._settled and self.sink is not None:
-            self.sink.write(
-                "prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True))
-            )
+            self.sink.write("prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True)))
         self._settled.clear()
 
     def check(
@@ -216,9 +212,7 @@ class Books:
                 self.n_outcomes[Outcome.LATE] == self.n_fates[Fate.LATE]
             ),
         }
-        for i, (asked, started, queued) in enumerate(
-            zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)
-        ):
+        for i, (asked, started, queued) in enumerate(zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)):
             balanced = all(a == s + q for a, s, q in zip(asked, started, queued, strict=True))
             checks[f"link {i}: bytes asked {asked} = moved {started} + queued {queued}"] = balanced
         for i, (n_in, n_out, n_blocks, n_found) in enumerate(tiers):

@@ -12,8 +12,8 @@ FOREVER = 2**63 - 1
 class Clock:
     """An integer clock of nanoseconds (rule R1).
 
-    The compiled loop runs ahead of SimPy's own clock up to the next event; ``now`` may be moved into that gap without the
-    cost of an event.
+    The compiled loop runs ahead of SimPy's own clock up to the next event; ``now`` may be moved into that gap
+    without the cost of an event.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,14 @@ class Clock:
     def next_event_ns(self) -> int:
         """When the next event is due; FOREVER if there is none."""
         due = self._env.peek()
-        return FOREVER if due == float("inf") else due
+        return FOREVER if due == float("inf") else int(due)
 
     def step(self) -> None:
         """Go to the next event and process it."""
-        self.now = self._env.peek()
+        self.now = int(self._env.peek())
         self._env.step()
 
     def after(self, delay_ns: int, callback: Callable[[Any], None], value: Any) -> None:
         """Call ``callback`` with an event that carries ``value``; equal times go first come, first served."""
         event = Timeout(self._env, self.now + delay_ns - self._env.now, value)
-        event.callbacks.append(callback)  # type: ignore[union-attr]
+        event.callbacks.append(callback)

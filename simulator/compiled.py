@@ -22,7 +22,8 @@ def _sources_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")
+# Numba makes its settings when it is imported; its types do not list them.
+numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")  # type: ignore[attr-defined]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,7 @@ from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
 Nanoseconds = Annotated[int, BeforeValidator(parse_ns), PlainSerializer(lambda n: f"{n} ns")]
-BytesPerSecond = Annotated[
-    int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)
-]
+BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=1, le=1000)]
@@ -86,14 +84,14 @@ class InferenceServer(Strict):
 
 
 class System(Strict):
-    """The simulated machine. ``links[i]`` joins ``tiers[i]`` to the level below it; the last one leads to the origin."""
+    """The simulated machine. ``links[i]`` joins ``tiers[i]`` to the level below; the last one leads to the origin."""
 
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=8, strict=False)]
     links: Annotated[tuple[Link, ...], Field(min_length=1, max_length=8, strict=False)]
     origin: Annotated[StoreOrigin | ComputeOrigin, Field(discriminator="kind")]
     placement: Literal["inclusive", "exclusive"] = "inclusive"
     clean_evictions: Literal["drop", "demote"] = "drop"
-    prefetch: PrefetchBudget = PrefetchBudget()
+    prefetch: PrefetchBudget = Field(default_factory=lambda: PrefetchBudget.model_validate({}))
     inference: InferenceServer = InferenceServer()
 
     @model_validator(mode="after")
@@ -107,9 +105,7 @@ class System(Strict):
                 f"got {len(self.links)}"
             )
         if self.clean_evictions == "demote" and self.placement == "inclusive":
-            raise ValueError(
-                "clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)"
-            )
+            raise ValueError("clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)")
         return self
 
 

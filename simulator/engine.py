@@ -48,9 +48,7 @@ class Access:
         "stream",
     )  # fmt: skip
 
-    def __init__(
-        self, index: int, issued_ns: int, stream: int, key: int, size: int, op: int, request: int
-    ) -> None:
+    def __init__(self, index: int, issued_ns: int, stream: int, key: int, size: int, op: int, request: int) -> None:
         self.index = index
         self.issued_ns = issued_ns
         self.stream = stream
@@ -122,9 +120,7 @@ class Engine:
         self._n_outstanding = 0
         self._n_logged = 0
         self.asking = Asking(self._clock, policy, system.inference, charge, books, self._answered, self._slow)
-        self.issuing = Issuing(
-            self._clock, self._movement, self._residency, self.asking, books, system, self._known
-        )
+        self.issuing = Issuing(self._clock, self._movement, self._residency, self.asking, books, system, self._known)
         self._trigger = int(policy.trigger)
 
     def _settings(self, arrivals: Arrivals, policy: Policy) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
@@ -218,13 +214,14 @@ class Engine:
             self._go(question.waiter)
         self.issuing.issue(question)
 
-    def _go(self, access: Access) -> None:
-        """Look the block up now: the access comes fresh from a synchronous question or a write-back."""
+    def _go(self, access: Access, *, waited: bool = False) -> None:
+        """Look the block up now: the access comes fresh from a synchronous question, or ``waited`` for a write-back."""
         control = self._control
         if not kernel.touch(self._residency.arena, control, signed(access.key), access.op):
             self._not_resident(access, int(control[kernel.C_WHERE]))
             return
-        access.outcome = int(control[kernel.C_OUTCOME])
+        # Another access waited with it and wrote the block: this one merged with that one's demand.
+        access.outcome = _MERGED if waited else int(control[kernel.C_OUTCOME])
         if control[kernel.C_PREFETCH] != NONE:
             self.issuing.used(int(control[kernel.C_PREFETCH]))
         if control[kernel.C_FIRST_WRITE]:
@@ -282,9 +279,7 @@ class Engine:
     def free_again(self, transfer: Transfer) -> None:
         """A write-back has landed below: those who waited look again."""
         for access in transfer.waiters:
-            self._go(access)
-            if access.outcome in (_HIT, _LATE):
-                access.outcome = _MERGED
+            self._go(access, waited=True)
 
     def evicted_unused(self, prefetch: int) -> None:
         """See Movement's listener."""

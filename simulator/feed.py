@@ -34,9 +34,7 @@ def _link(stream: Ints, first: int, follower: Ints, streams: Ints) -> None:
 class Feed:
     """A window over a trace. Local indices are positions in it; ``base`` is the trace index of position 0."""
 
-    def __init__(
-        self, batches: Iterator[Batch], n_streams: int, arrivals: Arrivals, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, batches: Iterator[Batch], n_streams: int, arrivals: Arrivals, rng: np.random.Generator) -> None:
         self._batches = batches
         self._arrivals = arrivals
         self._rng = rng
@@ -108,10 +106,10 @@ class Feed:
             gaps = np.zeros(n)
             gaps[new] = self._rng.exponential(arrivals.mean_gap, int(new.sum()))
             gaps[:1] += self._clock
-            times = np.cumsum(gaps)
+            due = np.cumsum(gaps)
             if n:
-                self._clock = float(times[-1])
-            times = np.rint(times).astype(np.int64)
+                self._clock = float(due[-1])
+            times = np.rint(due).astype(np.int64)
         elif isinstance(arrivals, Open):
             if n and self._first_time is None:
                 self._first_time = int(batch.time_ns[0])

@@ -27,9 +27,7 @@ IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
 # ... state of the loop, and what it stopped at: time, position, stream, key, size, op, request, the tiers that hold the
 # block, its prefetch row, whether it was clean and has now been written, outcome.
 C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
-(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = (
-    range(12, 23)
-)
+(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 23)
 # ... and the rows of accesses that the engine closed.
 C_CLOSED_ROWS = 23
 CONTROL_SIZE = 24
@@ -217,8 +215,6 @@ def advance(
             if at == window.shape[1]:
                 return IDLE if c[C_AT_END] else NEED_DATA
             t = window[W_TIME, at]
-        if t >= horizon:
-            return HORIZON
         if at == NONE and not c[C_AT_END]:
             return NEED_DATA
         if closed:
@@ -228,6 +224,8 @@ def advance(
             if at == NONE:
                 _pop(c, heap, streams)
                 continue
+        if t >= horizon:
+            return HORIZON
         logged = c[C_LOGGED]
         if logged == log.shape[1]:
             return LOG_FULL

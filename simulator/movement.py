@@ -156,9 +156,7 @@ class Movement:
         *,
         by_prefetch: bool = False,
     ) -> None:
-        victims = self._residency.insert(
-            level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes
-        )
+        victims = self._residency.insert(level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes)
         for victim in victims:
             self._evicted(level, victim, by_prefetch)
 

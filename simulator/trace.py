@@ -85,7 +85,10 @@ def part(batches: Iterator[Batch], first: int, last: int | None = None) -> Itera
 class Workload(Protocol):
     """Anything that yields a trace. ``batches`` may be called again and yields the same accesses each time."""
 
-    n_streams: int
+    @property
+    def n_streams(self) -> int:
+        """How many streams issue them."""
+        ...
 
     def length(self) -> int:
         """How many accesses there are, in all."""

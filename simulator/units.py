@@ -32,9 +32,7 @@ def _parse(text: object, units: dict[str, int], what: str, example: str) -> int:
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[2] not in units:
         known = ", ".join(units)
-        raise ValueError(
-            f"expected {what} as a string with a unit ({known}), such as {example!r}; got {text!r}"
-        )
+        raise ValueError(f"expected {what} as a string with a unit ({known}), such as {example!r}; got {text!r}")
     value = Decimal(match[1]) * units[match[2]]
     if value != value.to_integral_value():
         raise ValueError(f"{text!r} is not a whole number of the smallest unit ({next(iter(units))})")

@@ -64,9 +64,7 @@ class ScriptedPolicy:
 
     footprint_bytes = 0
 
-    def __init__(
-        self, steps: Sequence[int], n_keys: int, trigger: Trigger = Trigger.ACCESS, host_ns: int = 0
-    ) -> None:
+    def __init__(self, steps: Sequence[int], n_keys: int, trigger: Trigger = Trigger.ACCESS, host_ns: int = 0) -> None:
         self.trigger = trigger
         self.steps = steps
         self.n_keys = n_keys
@@ -112,9 +110,7 @@ def system(capacity: int = 100, *, lower: Sequence[int] = (), **overrides: Any) 
         "blocks_per_call": overrides.get("blocks_per_call", 1),
     }
     rest = {k: v for k, v in overrides.items() if k not in {"eviction", "channels", "blocks_per_call"}}
-    return System.model_validate(
-        {"tiers": tiers, "links": [link] * len(tiers), "origin": {"kind": "store"}, **rest}
-    )
+    return System.model_validate({"tiers": tiers, "links": [link] * len(tiers), "origin": {"kind": "store"}, **rest})
 
 
 @st.composite

@@ -83,7 +83,7 @@ class Twin:
                         choices.append((time, stream))
             start = min(choices) if choices else None
             if self.events and (start is None or self.events[0][0] <= start[0]):
-                if start is None and self.outstanding == 0:
+                if start is None and self.outstanding == 0 and self.events[0][0] > self.now:
                     break
                 self.now, _, call = heapq.heappop(self.events)
                 call()
@@ -298,7 +298,7 @@ class Twin:
                     self.insert(move.level, move.key, Block(move.size, move.dirty), False)
                 for access in move.waiters:
                     self.go(access)
-                    if access["outcome"] in (HIT, LATE):
+                    if access["outcome"] == HIT:
                         access["outcome"] = MERGED
             return
         computed = self.in_place and move.level == self.n_levels

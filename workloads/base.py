@@ -19,9 +19,7 @@ class KeyGenerator(ABC):
 
     n_streams = 1
 
-    def __init__(
-        self, accesses: int, block_bytes: int, seed: int, name: str, write_ratio: float = 0.0
-    ) -> None:
+    def __init__(self, accesses: int, block_bytes: int, seed: int, name: str, write_ratio: float = 0.0) -> None:
         self.accesses = accesses
         self.block_bytes = block_bytes
         self.seed = seed

@@ -162,10 +162,10 @@ Source = Annotated[
 
 
 class WorkloadConfig(Strict):
-    """Where accesses come from, how they arrive, and the part that learned policies train on and no arm is judged on."""
+    """Where accesses come from, how they arrive, and the share that policies learn from and no arm is judged on."""
 
     source: Source
-    arrivals: Arrivals = Closed(kind="closed")
+    arrivals: Arrivals = Field(default_factory=lambda: Closed.model_validate({"kind": "closed"}))
     train_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")

@@ -38,8 +38,6 @@ class Zipf(KeyGenerator):
         weights = np.arange(1, self._n_keys + 1, dtype=np.float64) ** -self._exponent
         below = np.cumsum(weights / weights.sum())
         below[-1] = 1.0
-        key_of_rank = self.rng("ranks").permutation(self._n_keys).astype(np.uint64) + np.uint64(
-            self._first_key
-        )
+        key_of_rank = self.rng("ranks").permutation(self._n_keys).astype(np.uint64) + np.uint64(self._first_key)
         while True:
             yield key_of_rank[np.searchsorted(below, rng.random(BATCH), side="right")]

@@ -11,9 +11,7 @@ from workloads.base import BATCH, KeyGenerator, Keys
 class Strided(KeyGenerator):
     """``first_key + stride * i``, with ``i`` taken modulo ``n_keys`` if that is given."""
 
-    def __init__(
-        self, *, stride: int = 1, n_keys: int | None = None, first_key: int = 0, **common: Any
-    ) -> None:
+    def __init__(self, *, stride: int = 1, n_keys: int | None = None, first_key: int = 0, **common: Any) -> None:
         super().__init__(**common)
         self._stride = stride
         self._n_keys = n_keys

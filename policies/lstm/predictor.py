@@ -15,6 +15,7 @@ from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel, device_name, pick_device
 from policies.lstm.train import Epoch, Progress, train
+from simulator.errors import InputError
 
 _WARM_UP_CALLS = 20
 
@@ -64,9 +65,7 @@ class LstmPredictor:
         """
         device = pick_device(config.device)
         if not any(len(keys) > 2 for keys in sequences):
-            raise store.InputError(
-                "policy lstm: the training part has fewer than 3 accesses; expected a larger one"
-            )
+            raise InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
         hash_ = store.model_hash(config, sequences, seed, device)
         path = store.models_folder() / f"lstm-{hash_}.safetensors"
         if path.exists():
@@ -88,9 +87,7 @@ class LstmPredictor:
     def window(self, keys: Keys) -> npt.NDArray[np.int64]:
         """The (window,) last classes of a history of keys; a short one is padded in front with its first class."""
         recent = keys[-(self.config.window + self.codec.history_keys) :]
-        classes = (
-            self.codec.encode(recent) if len(recent) > self.codec.history_keys else np.zeros(1, np.int64)
-        )
+        classes = self.codec.encode(recent) if len(recent) > self.codec.history_keys else np.zeros(1, np.int64)
         return np.pad(classes, (self.config.window - len(classes), 0), mode="edge")
 
     def predict(self, windows: npt.NDArray[np.int64], k: int = 1) -> Prediction:
@@ -98,7 +95,8 @@ class LstmPredictor:
         # One place more than asked for, so that the unknown does not use up a place.
         k = min(k + 1, self.codec.n_classes)
         is_cuda = self.device.type == "cuda"
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2)) if is_cuda else (None, None)
+        begun = torch.cuda.Event(enable_timing=True) if is_cuda else None  # type: ignore[no-untyped-call]
+        ended = torch.cuda.Event(enable_timing=True) if is_cuda else None  # type: ignore[no-untyped-call]
         start = time.perf_counter_ns()
         with torch.inference_mode():
             if begun is not None:

@@ -37,9 +37,7 @@ def model_hash(config: LstmConfig, sequences: list[Keys], seed: int, device: tor
     return digest.hexdigest()[:24]
 
 
-def save(
-    path: Path, model: LstmModel, codec: Codec, config: LstmConfig, hash_: str, extra: dict[str, Any]
-) -> None:
+def save(path: Path, model: LstmModel, codec: Codec, config: LstmConfig, hash_: str, extra: dict[str, Any]) -> None:
     """Write aside, then rename: a crash leaves no half model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}

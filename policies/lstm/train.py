@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from policies.lstm.codecs.base import UNKNOWN, Codec, Keys
+from policies.lstm.codecs.base import UNKNOWN, Classes, Codec, Keys
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel
 
@@ -60,7 +60,7 @@ def train(
             targets = windows[:, 1:]
             loss = loss_of(scores.reshape(-1, codec.n_classes), targets.reshape(-1))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimizer.step()
             schedule.step()
@@ -73,7 +73,7 @@ def train(
     return model.eval(), rows
 
 
-def _windows(encoded: list[np.ndarray], config: LstmConfig, rng: np.random.Generator) -> Iterator[Tensor]:  # type: ignore[type-arg]
+def _windows(encoded: list[Classes], config: LstmConfig, rng: np.random.Generator) -> Iterator[Tensor]:
     """Shuffled batches of windows (B, window + 1), the last of an epoch smaller."""
     length = config.window + 1
     pieces = []

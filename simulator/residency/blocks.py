@@ -12,7 +12,7 @@ def home(key: int, mask: int) -> int:
     x = np.uint64(key)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))
+    return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
 
 
 @compiled

@@ -63,9 +63,10 @@ def insert(
 ) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
-    A slot must be free. ``victims`` (n, 5) takes a row for each evicted block (unless ``report_all``, for those only that are dirty or
-    prefetched and unused): key, size, dirty, prefetch row, and the tiers that still hold it. Returns their number, or FULL if the buffer is full of victims and the block is
-    not in yet: then call again. A block that another tier holds keeps the size it has there.
+    A slot must be free. ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
+    tiers that still hold it; unless ``report_all``, only for those that are dirty or prefetched and unused. Returns
+    their number, or FULL if the buffer is full of victims and the block is not in yet: then call again. A block
+    that another tier holds keeps the size it has there.
     """
     d, t = directory(arena), tier(arena, level)
     slot = blocks.find(d, key)

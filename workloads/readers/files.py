@@ -16,6 +16,19 @@ from simulator.errors import InputError
 from simulator.trace import Batch
 
 RECORDS = 1 << 16
+
+
+def _open_zst(path: Path) -> io.BufferedReader:
+    reader: Any = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
+    return io.BufferedReader(reader)
+
+
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": _open_zst,
+}
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -25,18 +38,10 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
-    openers: dict[str, Callable[[Path], Any]] = {
-        ".gz": gzip.open,
-        ".xz": lzma.open,
-        ".bz2": bz2.open,
-        ".zst": lambda name: io.BufferedReader(
-            zstandard.ZstdDecompressor().stream_reader(name.open("rb"), read_across_frames=True, closefd=True)
-        ),
-    }
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; expected a trace file")
-        return cast(BinaryIO, openers.get(path.suffix, lambda name: name.open("rb"))(path))
+        return cast(BinaryIO, _OPENERS.get(path.suffix, lambda name: name.open("rb"))(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected a trace (is TIERFETCH_TRACES set?)") from None
     except OSError as error:

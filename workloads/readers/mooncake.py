@@ -37,9 +37,7 @@ class Mooncake(FileWorkload):
 
     def _parse(self, number: int, line: bytes) -> tuple[int, list[int]]:
         def bad(what: str) -> InputError:
-            return InputError(
-                f"{self.path}: line {number}: {what}; got {line[:80].decode(errors='replace')!r}"
-            )
+            return InputError(f"{self.path}: line {number}: {what}; got {line[:80].decode(errors='replace')!r}")
 
         try:
             record: Any = json.loads(line)

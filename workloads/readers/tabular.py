@@ -24,9 +24,7 @@ class Tabular(FileWorkload):
     is ``block_bytes`` long.
     """
 
-    def __init__(
-        self, path: Path, columns: Mapping[str, str], block_bytes: int | None, time_unit_ns: int = 1
-    ) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, str], block_bytes: int | None, time_unit_ns: int = 1) -> None:
         super().__init__(path)
         self._columns = columns
         self._block_bytes = block_bytes
@@ -104,9 +102,7 @@ class Tabular(FileWorkload):
             values = column.to_numpy(zero_copy_only=False)
             if values.dtype.kind == "i" and (values < 0).any():
                 bad = int(np.flatnonzero(values < 0)[0])
-                raise InputError(
-                    f"{self.path}: row {first + bad}: key {values[bad]} is negative; expected 0 or more"
-                )
+                raise InputError(f"{self.path}: row {first + bad}: key {values[bad]} is negative; expected 0 or more")
             return values.astype(np.uint64)
         if column.null_count:
             bad = column.to_pylist().index(None)

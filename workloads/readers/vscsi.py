@@ -40,9 +40,7 @@ class Vscsi(FileWorkload):
         for records in read_records(self.path, _RECORD):
             if self._block_bytes is None and not records["length"].all():
                 bad = n + int(np.flatnonzero(records["length"] == 0)[0])
-                raise InputError(
-                    f"{self.path}: record {bad} has length 0; expected a positive number of bytes"
-                )
+                raise InputError(f"{self.path}: record {bad} has length 0; expected a positive number of bytes")
             is_write = np.isin(records["command"], _WRITES)
             yield make_batch(
                 records["block"],
