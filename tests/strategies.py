@@ -11,7 +11,7 @@ from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.config import System
 from simulator.policy import AccessRun, Answer, Decision, Fate, Told, Trigger
-from simulator.trace import Batch, concatenate, make_batch
+from simulator.trace import Batch, make_batch
 
 
 @dataclass
@@ -209,4 +209,3 @@ def books(sink: ListSink | None = None) -> Books:
 
 
 FREE = fixed(0)
-__all__ = ["FREE", "ListSink", "ListWorkload", "ScriptedPolicy", "books", "concatenate", "system", "workload"]

@@ -17,7 +17,7 @@ from tests.twin import Twin
 ARRIVALS: Any = TypeAdapter(Arrivals)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(systems(), arrivals(), batches(), policies(), st.sampled_from([1, 7, 1 << 16]))
 def test_engine_equals_twin(system: Any, arrival: Any, batch: Any, policy: ScriptedPolicy, batch_size: int) -> None:
     process = ARRIVALS.validate_python(arrival)

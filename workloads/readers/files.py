@@ -19,8 +19,8 @@ RECORDS = 1 << 16
 
 
 def _open_zst(path: Path) -> io.BufferedReader:
-    reader: Any = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
-    return io.BufferedReader(reader)
+    decompressor: Any = zstandard.ZstdDecompressor()
+    return io.BufferedReader(decompressor.stream_reader(path.open("rb"), read_across_frames=True, closefd=True))
 
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {

@@ -1,4 +1,4 @@
-"""Block ids one a line, decimal or 0x-hexadecimal, plain or packed; lines that are ``*`` or start with # are skipped."""
+"""Block ids one a line, decimal or 0x-hex, plain or packed; lines that are ``*`` or start with # are skipped."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,0 +1,34 @@
+"""A deterministic Hypothesis in CI, real traces where they are at hand, and models kept out of the user's cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+TRACES = Path(os.environ.get("TIERFETCH_TRACES", Path(__file__).parents[2] / "shared" / "traces"))
+SOURCES = {
+    "cloudPhysicsIO.oracleGeneral.bin": "libCacheSim's data folder",
+    "cloudPhysicsIO.vscsi": "libCacheSim's data folder",
+    "mooncake_conversation.jsonl": "kvcache-ai/Mooncake, FAST25-release/traces",
+    "lirs_multi1.trace.gz": "the resources of Caffeine's simulator",
+    "cache2k_orm-busy.trace.xz": "the resources of Caffeine's simulator",
+}
+
+
+def real_trace(name: str) -> Path:
+    """A real trace, or a skip that says where it comes from."""
+    path = TRACES / name
+    if not path.exists():
+        source = SOURCES.get(name, "golden_misses.json beside the traces")
+        pytest.skip(f"{path} is not there; it comes from {source}; point TIERFETCH_TRACES at its folder")
+    return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_models(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["TIERFETCH_MODELS"] = str(tmp_path_factory.mktemp("models"))

@@ -1,0 +1,151 @@
+"""The residency against a dict, and each eviction policy against a naive loop."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from simulator import kernel
+from simulator.residency.keyset import KeySet
+from simulator.residency.layout import NONE, signed
+from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.residency import Residency
+
+CAPACITIES = (7, 12)
+# A few keys that collide and wrap, so that chains in the hash table are exercised.
+KEYS = st.sampled_from([*range(14), 2**63 - 1, 2**63, 2**64 - 1])
+
+
+class ResidencyMachine(RuleBasedStateMachine):
+    """Two tiers of LRU and FIFO with sizes, starting with room for two blocks so that the arena grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.residency = Residency([(CAPACITIES[0], "lru"), (CAPACITIES[1], "fifo")], first_slots=2)
+        self.control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+        self.tiers: list[OrderedDict[int, tuple[int, int]]] = [OrderedDict(), OrderedDict()]
+        self.n_in, self.n_out = [0, 0], [0, 0]
+
+    @rule(level=st.integers(0, 1), key=KEYS, size=st.integers(1, 7), dirty=st.integers(0, 2))
+    def insert(self, level: int, key: int, size: int, dirty: int) -> None:
+        if key in self.tiers[level]:
+            return
+        held = [tier[key][0] for tier in self.tiers if key in tier]
+        size = held[0] if held else size
+        expected = []
+        tier = self.tiers[level]
+        while sum(s for s, _ in tier.values()) + size > CAPACITIES[level]:
+            old, (old_size, old_dirty) = tier.popitem(last=False)
+            where = sum(1 << i for i, t in enumerate(self.tiers) if old in t)
+            expected.append((old, old_size, old_dirty, NONE, where))
+        tier[key] = (size, dirty)
+        self.n_in[level] += 1
+        self.n_out[level] += len(expected)
+        assert [tuple(v) for v in self.residency.insert(level, key, size, dirty)] == expected
+
+    @rule(level=st.integers(0, 1), key=KEYS)
+    def remove(self, level: int, key: int) -> None:
+        size_dirty = self.tiers[level].pop(key, None)
+        self.n_out[level] += size_dirty is not None
+        assert self.residency.remove(level, key) == (NONE if size_dirty is None else size_dirty[1])
+
+    @rule(key=KEYS)
+    def use(self, key: int) -> None:
+        resident = key in self.tiers[0]
+        assert kernel.touch(self.residency.arena, self.control, signed(key), 0) == resident
+        if resident:
+            self.tiers[0].move_to_end(key)
+
+    @rule()
+    def grow(self) -> None:
+        self.residency.reserve(len(self.residency.keys(0)) + 3)
+
+    @invariant()
+    def agrees(self) -> None:
+        for level, tier in enumerate(self.tiers):
+            assert self.residency.keys(level) == set(tier)
+            counts = self.residency.counts(level)
+            assert counts == (self.n_in[level], self.n_out[level], len(tier), len(tier))
+        for key in {*self.tiers[0], *self.tiers[1]}:
+            assert self.residency.where(key) == sum(1 << i for i, t in enumerate(self.tiers) if key in t)
+            assert self.residency.size(key) == next(t[key][0] for t in self.tiers if key in t)
+
+
+TestResidency = ResidencyMachine.TestCase
+TestResidency.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+
+
+def test_more_victims_than_the_buffer_holds() -> None:
+    residency = Residency([(200, "lru")])
+    for key in range(200):
+        residency.insert(0, key, 1)
+    assert [victim.key for victim in residency.insert(0, 999, 150)] == list(range(150))
+    assert residency.keys(0) == {*range(150, 200), 999}
+
+
+def test_quiet_insert_reports_only_what_matters() -> None:
+    residency = Residency([(3, "lru")])
+    residency.insert(0, 1, 1)
+    residency.insert(0, 2, 1, dirty=2)
+    residency.insert(0, 3, 1, prefetch=7)
+    gone = residency.insert(0, 4, 3, report_all=False)
+    assert [(v.key, v.dirty, v.prefetch) for v in gone] == [(2, 2, NONE), (3, 0, 7)]
+
+
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@given(keys=st.lists(st.integers(0, 30), max_size=200), capacity=st.integers(1, 12))
+def test_eviction_equals_naive_loop(eviction: str, keys: list[int], capacity: int) -> None:
+    residency = Residency([(capacity, eviction)])
+    control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+    naive: OrderedDict[int, None] = OrderedDict()
+    for key in keys:
+        hit = key in naive
+        assert kernel.touch(residency.arena, control, key, 0) == hit
+        if hit:
+            if eviction == "lru":
+                naive.move_to_end(key)
+            continue
+        victim = [naive.popitem(last=False)[0]] if len(naive) == capacity else []
+        naive[key] = None
+        assert [v.key for v in residency.insert(0, key, 1)] == victim
+
+
+@given(keys=st.lists(st.integers(0, 60), max_size=200), small=st.integers(1, 20), more=st.integers(0, 20))
+def test_a_larger_lru_never_misses_more(keys: list[int], small: int, more: int) -> None:
+    def misses(capacity: int) -> int:
+        residency = Residency([(capacity, "lru")])
+        control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+        n = 0
+        for key in keys:
+            if not kernel.touch(residency.arena, control, key, 0):
+                residency.insert(0, key, 1)
+                n += 1
+        return n
+
+    assert misses(small + more) <= misses(small)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 1, 2, 5, 2**63, 2**64 - 1, *range(100, 140)]))))
+def test_key_set_is_a_set(steps: list[tuple[bool, int]]) -> None:
+    ours, theirs = KeySet(), set()
+    for add, key in steps:
+        if add:
+            ours.add(key)
+            theirs.add(key)
+        else:
+            assert ours.discard(key) == (key in theirs)
+            theirs.discard(key)
+        assert len(ours) == len(theirs)
+    assert all(key in ours for key in theirs)
+
+
+def test_key_set_grows() -> None:
+    keys = KeySet()
+    for key in range(5000):
+        keys.add(key * 7919)
+    assert len(keys) == 5000
+    assert all(key * 7919 in keys for key in range(5000))
+    assert 7918 not in keys
