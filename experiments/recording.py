@@ -43,11 +43,12 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
     where = f"arms.{arm.name}.charge.source: {file}"
     try:
         table = pq.read_table(file, columns=["batch", "charged_ns", "host_ns"])
+        stored = pq.read_metadata(file).metadata
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; expected the inferences of an earlier run") from None
     except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(f"{where}: is no table of inferences: {error}") from None
-    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if not k.startswith(b"ARROW")}
+    metadata = {k.decode(): v.decode() for k, v in stored.items() if not k.startswith(b"ARROW")}
     if "replay_key" not in metadata:
         raise InputError(f"{where}: was not written by tierfetch; expected the inferences of an earlier run")
     batch = table["batch"].to_numpy()

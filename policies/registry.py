@@ -51,6 +51,14 @@ def _lstm(config: LstmConfig, training: Training) -> Built:
 BUILDERS: dict[str, Callable[[Any, Training], Built]] = {"none": _none, "next_n": _next_n, "lstm": _lstm}
 
 
+def check(config: NoneConfig | NextNConfig | LstmConfig) -> None:
+    """Find out before any run what a policy needs of the machine. Raises InputError if it is not there."""
+    if config.kind == "lstm" and config.device == "cuda":
+        from policies.lstm.model import pick_device
+
+        pick_device(config.device)
+
+
 def build(config: NoneConfig | NextNConfig | LstmConfig, training: Training) -> Built:
     """A fresh policy for one run."""
     return BUILDERS[config.kind](config, training)

@@ -131,7 +131,7 @@ def test_exclusive_passes_through() -> None:
 
 
 def test_exclusive_with_demotion() -> None:
-    # Key 0 is evicted at 444 and demoted (1 + 100 + 10): on its way down till 555. Read at 446: waits 109, then one hop.
+    # Key 0 is evicted at 444 and demoted (1 + 100 + 10), till 555. Read at 446, it waits 109, then takes one hop.
     rows, _ = run(system(1, lower=[4], placement="exclusive", clean_evictions="demote"), workload([0, 1, 0]))
     assert rows[2] == (MISS, 446, 109 + 111 + 2, 109, 111)
 

@@ -42,10 +42,14 @@ def open_binary(path: Path) -> BinaryIO:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; expected a trace file")
         return cast(BinaryIO, _OPENERS.get(path.suffix, lambda name: name.open("rb"))(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a trace (is TIERFETCH_TRACES set?)") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such file; expected a trace (TIERFETCH_TRACES names the folder to look in)")
+    return InputError(f"{path}: cannot be read: {error.strerror or error}")
 
 
 def read_records(path: Path, dtype: Any) -> Iterator[Any]:
@@ -105,7 +109,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise _unreadable(path, error) from None
 
 
 class FileWorkload:
