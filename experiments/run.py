@@ -75,7 +75,8 @@ def run_experiment(
     from experiments.config import load
 
     experiment = load(config, sets, _seeds(seeds))
-    console = Console()
+    # Without a terminal there is no width to ask for: wide enough for the closing table.
+    console = Console() if sys.stdout.isatty() else Console(width=110)
     folder = out or Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
     rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
     from experiments.compare import compare

@@ -67,10 +67,11 @@ class Zipf(Synthetic):
 
 
 class PointerChase(Synthetic):
-    """A fixed random cycle through ``n_keys`` keys."""
+    """A fixed random cycle through ``n_keys`` keys that lie ``spacing`` apart."""
 
     kind: Literal["pointer_chase"]
     n_keys: Count
+    spacing: Count = 1
 
 
 class Phases(Strict):

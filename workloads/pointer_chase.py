@@ -9,15 +9,17 @@ from workloads.base import BATCH, KeyGenerator, Keys
 
 
 class PointerChase(KeyGenerator):
-    """A fixed random cycle through all of ``n_keys`` keys, over and over."""
+    """A fixed random cycle through ``n_keys`` keys that lie ``spacing`` apart, over and over."""
 
-    def __init__(self, *, n_keys: int, first_key: int = 0, **common: Any) -> None:
+    def __init__(self, *, n_keys: int, spacing: int = 1, first_key: int = 0, **common: Any) -> None:
         super().__init__(**common)
         self._n_keys = n_keys
+        self._spacing = spacing
         self._first_key = first_key
 
     def keys(self) -> Iterator[Keys]:
         """Endless keys."""
-        cycle = self.rng("cycle").permutation(self._n_keys).astype(np.uint64) + np.uint64(self._first_key)
+        cycle = self.rng("cycle").permutation(self._n_keys).astype(np.uint64)
+        cycle = cycle * np.uint64(self._spacing) + np.uint64(self._first_key)
         while True:
             yield np.tile(cycle, max(BATCH // self._n_keys, 1))

@@ -1,0 +1,1 @@
+"""Measurements: too long or too noisy for the tests. ``make bench`` runs them."""
