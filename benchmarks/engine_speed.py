@@ -20,7 +20,7 @@ from workloads.combine import Interleave
 from workloads.random import Zipf
 
 N_KEYS, N_ACCESSES, ROUNDS = 100_000, 2_000_000, 3
-CAPACITIES = (75_000, 10_500)  # blocks of 1 B: about 5 % and 25 % misses
+CAPACITIES = (80_000, 11_500)  # blocks of 1 B: about 5 % and 25 % misses
 CALL_NS, THINK_NS = 7_000, 1_000
 
 

@@ -18,7 +18,7 @@ from simulator.feed import (
 )
 from simulator.policy import Outcome, Trigger
 from simulator.residency import blocks, eviction
-from simulator.residency.layout import NONE, Ints, directory, tier
+from simulator.residency.layout import NONE, Directory, Ints, Tier, directory, tier
 
 # Why the loop stopped.
 IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
@@ -152,7 +152,11 @@ def _end_request(c: Ints, heap: Ints, streams: Ints, s: int) -> None:
 @compiled
 def touch(arena: Ints, c: Ints, key: int, op: int) -> bool:
     """Use a block if tier 0 holds it; leaves what it was in the control block."""
-    d, t = directory(arena), tier(arena, 0)
+    return _touch(directory(arena), tier(arena, 0), c, key, op)
+
+
+@compiled
+def _touch(d: Directory, t: Tier, c: Ints, key: int, op: int) -> bool:
     slot = blocks.find(d, key)
     c[C_WHERE] = 0 if slot == NONE else d.where[slot]
     c[C_PREFETCH] = NONE
@@ -173,8 +177,7 @@ def touch(arena: Ints, c: Ints, key: int, op: int) -> bool:
 
 
 @compiled
-def _peek(arena: Ints, key: int) -> int:
-    d, t = directory(arena), tier(arena, 0)
+def _peek(d: Directory, t: Tier, key: int) -> int:
     slot = blocks.find(d, key)
     if slot == NONE or not d.where[slot] & 1:
         return _MISS
@@ -203,6 +206,8 @@ def advance(
 ) -> int:
     """Issue accesses whose time is before ``horizon`` and return why it stopped; see the control block for where."""
     closed = c[C_CLOSED]
+    # Cut once: the views would cost as much as the rest of a hit.
+    d, t0 = directory(arena), tier(arena, 0)
     while True:
         s = 0
         if closed:
@@ -251,13 +256,13 @@ def advance(
         )
         c[C_REQUEST] = window[W_REQUEST, at]
         if c[C_SYNC]:
-            outcome = _peek(arena, key)
+            outcome = _peek(d, t0, key)
             if _asks(c, outcome):
                 log[L_OUTCOME, logged] = NOT_CLOSED + outcome
                 streams[S_OUTSTANDING, s] += closed
                 c[C_OUTCOME] = outcome
                 return ASK_FIRST
-        if not touch(arena, c, key, op):
+        if not _touch(d, t0, c, key, op):
             log[L_OUTCOME, logged] = NOT_CLOSED + _MISS
             streams[S_OUTSTANDING, s] += closed
             # The usual case, settled here: no other access of the request follows, so the stream waits.

@@ -3,7 +3,10 @@
 All state is one int64 array, so that a compiled call takes one argument: unboxing a tuple of twenty arrays costs more
 than a hit. ``directory`` and ``tier`` cut named views from it inside compiled code, where that is nearly free.
 
-    header | registers, 32 a tier | hash table | key, size, where | per tier: prev, next, aux, dirty, prefetch
+    header | registers, 32 a tier | hash table | a row for each slot
+
+A row holds key, size, where, and for each tier prev, next, aux, dirty, prefetch: with one tier 64 bytes, so that a
+hit touches one or two cache lines for the block itself instead of one for each field. The views have strides.
 """
 
 from typing import NamedTuple
@@ -52,32 +55,31 @@ class Tier(NamedTuple):
 @compiled
 def directory(arena: Ints) -> Directory:
     """The block directory of an arena."""
-    n, mask = arena[H_SLOTS], arena[H_MASK]
+    width = BLOCK_FIELDS + TIER_FIELDS * arena[H_TIERS]
     at = HEADER_SIZE + arena[H_TIERS] * TIER_REGISTERS
-    blocks = at + mask + 1
+    rows = at + arena[H_MASK] + 1
     return Directory(
         arena[:HEADER_SIZE],
-        arena[at:blocks],
-        arena[blocks : blocks + n],
-        arena[blocks + n : blocks + 2 * n],
-        arena[blocks + 2 * n : blocks + 3 * n],
+        arena[at:rows],
+        arena[rows::width],
+        arena[rows + 1 :: width],
+        arena[rows + 2 :: width],
     )
 
 
 @compiled
 def tier(arena: Ints, level: int) -> Tier:
     """Tier ``level`` of an arena."""
-    n = arena[H_SLOTS]
+    width = BLOCK_FIELDS + TIER_FIELDS * arena[H_TIERS]
     reg = HEADER_SIZE + level * TIER_REGISTERS
-    at = HEADER_SIZE + arena[H_TIERS] * TIER_REGISTERS + arena[H_MASK] + 1
-    at += n * (BLOCK_FIELDS + TIER_FIELDS * level)
+    at = HEADER_SIZE + arena[H_TIERS] * TIER_REGISTERS + arena[H_MASK] + 1 + BLOCK_FIELDS + TIER_FIELDS * level
     return Tier(
         arena[reg : reg + TIER_REGISTERS],
-        arena[at : at + n],
-        arena[at + n : at + 2 * n],
-        arena[at + 2 * n : at + 3 * n],
-        arena[at + 3 * n : at + 4 * n],
-        arena[at + 4 * n : at + 5 * n],
+        arena[at::width],
+        arena[at + 1 :: width],
+        arena[at + 2 :: width],
+        arena[at + 3 :: width],
+        arena[at + 4 :: width],
     )
 
 
@@ -90,7 +92,7 @@ def new_arena(n_slots: int, n_tiers: int) -> Ints:
     arena = np.zeros(at + table_size + n_slots * (BLOCK_FIELDS + TIER_FIELDS * n_tiers), np.int64)
     arena[H_SLOTS], arena[H_TIERS], arena[H_MASK] = n_slots, n_tiers, table_size - 1
     # A free slot's size is the next free slot.
-    sizes = arena[at + table_size + n_slots : at + table_size + 2 * n_slots]
+    sizes = arena[at + table_size + 1 :: BLOCK_FIELDS + TIER_FIELDS * n_tiers]
     sizes[:] = np.arange(1, n_slots + 1)
     sizes[-1] = NONE
     arena[H_FREE], arena[H_N_FREE] = 0, n_slots

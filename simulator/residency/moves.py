@@ -8,6 +8,7 @@ from simulator.residency.layout import (
     H_FREE,
     H_MASK,
     H_N_FREE,
+    H_SLOTS,
     H_TIERS,
     NONE,
     R_BLOCKS,
@@ -113,7 +114,7 @@ def remove(arena: Ints, level: int, key: int) -> int:
 def copy_into(old: Ints, new: Ints) -> None:
     """Copy everything into a larger arena, slot by slot; the eviction policies' lists keep their slots."""
     a, b = directory(old), directory(new)
-    n_old, n_new = len(a.key), len(b.key)
+    n_old, n_new = old[H_SLOTS], new[H_SLOTS]
     for level in range(old[H_TIERS]):
         s, t = tier(old, level), tier(new, level)
         t.reg[:] = s.reg
