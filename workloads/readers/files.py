@@ -18,9 +18,13 @@ from simulator.trace import Batch
 RECORDS = 1 << 16
 
 
-def _open_zst(path: Path) -> io.BufferedReader:
+def _open_plain(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _open_zst(path: Path) -> BinaryIO:
     decompressor: Any = zstandard.ZstdDecompressor()
-    return io.BufferedReader(decompressor.stream_reader(path.open("rb"), read_across_frames=True, closefd=True))
+    return cast(BinaryIO, io.BufferedReader(decompressor.stream_reader(path.open("rb"), read_across_frames=True)))
 
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -41,7 +45,7 @@ def open_binary(path: Path) -> BinaryIO:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; expected a trace file")
-        return cast(BinaryIO, _OPENERS.get(path.suffix, lambda name: name.open("rb"))(path))
+        return cast(BinaryIO, _OPENERS.get(path.suffix, _open_plain)(path))
     except OSError as error:
         raise _unreadable(path, error) from None
 
