@@ -241,12 +241,12 @@ def test_an_interrupted_run_resumes(tmp_path: Path, sent: signal.Signals) -> Non
     content["arms"][1]["policy"].update(epochs=2, batch_size=64)
     path, out = write(tmp_path, content), tmp_path / "out"
     process = _start(path, out)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "training 2/2" in line:
-            break
-    # Well inside the second run, which takes seconds.
-    time.sleep(0.3)
+    # Inside the second run: its tables are being written, and it has thousands of forward passes to make.
+    deadline = time.monotonic() + 120
+    while not (out / "accesses" / "lstm-0.parquet.part").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
