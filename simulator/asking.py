@@ -95,19 +95,19 @@ class Asking:
                 *(np.concatenate([getattr(p, name) for p in parts]) for name in ("key", "stream", "outcome"))
             )
             self._kept.clear()
-        self._n_shown = log.shape[1]
+        self._n_shown = len(log)
         if self._last is not None:
             self._last.next_key = int(run.key[0])
         return run
 
     def _cut(self, log: Log, batch: Batch) -> AccessRun:
-        at = log[L_AT, self._n_shown :]
-        outcome = (log[L_OUTCOME, self._n_shown :] % NOT_CLOSED).astype(np.uint8)
+        at = log[self._n_shown :, L_AT]
+        outcome = (log[self._n_shown :, L_OUTCOME] % NOT_CLOSED).astype(np.uint8)
         return AccessRun(batch.key[at], batch.stream[at], outcome)
 
     def keep(self, log: Log, batch: Batch) -> None:
         """The log is about to be emptied: copy what no question has shown yet."""
-        if self._n_shown < log.shape[1]:
+        if self._n_shown < len(log):
             self._kept.append(self._cut(log, batch))
         self._n_shown = 0
 

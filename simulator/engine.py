@@ -114,7 +114,7 @@ class Engine:
         self._control = self._settings(arrivals, policy)
         self._heap = np.arange(workload.n_streams, dtype=_INT64)
         self._control[kernel.C_HEAP] = workload.n_streams
-        self._log = np.zeros((kernel.LOG_ROWS, _LOG_SIZE), _INT64)
+        self._log = np.zeros((_LOG_SIZE, kernel.LOG_COLUMNS), _INT64)
         self._rows = np.zeros((_LOG_SIZE, len(ACCESS_COLUMNS)), _INT64)
         self._known = KeySet() if system.origin.kind == "compute" else None
         self._n_outstanding = 0
@@ -198,14 +198,15 @@ class Engine:
                 self._go(access)
             return
         self._not_resident(access, where)
-        self._log[kernel.L_OUTCOME, self._control[kernel.C_LOGGED] - 1] = NOT_CLOSED + access.outcome
+        if access.outcome != _MISS:
+            self._log[self._control[kernel.C_LOGGED] - 1, kernel.L_OUTCOME] = NOT_CLOSED + access.outcome
         if self._trigger != _NEVER:
             self._ask(index, stream, size)
 
     def _ask(self, index: int, stream: int, size: int, waiter: Access | None = None) -> bool:
         n_logged = int(self._control[kernel.C_LOGGED])
         return self.asking.ask(
-            self._first_access + index, stream, size, waiter, self._log[:, :n_logged], self._feed.batch
+            self._first_access + index, stream, size, waiter, self._log[:n_logged], self._feed.batch
         )
 
     def _answered(self, question: Question) -> None:
@@ -317,20 +318,20 @@ class Engine:
         """Hand the log to the books and empty it; the window may move afterwards."""
         control, feed = self._control, self._feed
         n = int(control[kernel.C_LOGGED])
-        log = self._log[:, :n]
+        log = self._log[:n]
         if self._trigger != _NEVER:
             self.asking.keep(log, feed.batch)
-        hits = log[:, log[kernel.L_OUTCOME] < NOT_CLOSED]
-        at = hits[kernel.L_AT]
+        hits = log[log[:, kernel.L_OUTCOME] < NOT_CLOSED]
+        at = hits[:, kernel.L_AT]
         table = np.zeros((len(ACCESS_COLUMNS), len(at)), _INT64)
         table[0] = at + feed.base + self._first_access
         table[1] = feed.batch.stream[at]
         table[2] = feed.batch.request[at]
-        table[3] = feed.window[0, at]
+        table[3] = feed.batch.key.view(_INT64)[at]
         table[4] = feed.batch.op[at]
-        table[5] = hits[kernel.L_OUTCOME]
-        table[6] = hits[kernel.L_TIME]
-        table[7] = table[8] = hits[kernel.L_SERVICE]
+        table[5] = hits[:, kernel.L_OUTCOME]
+        table[6] = hits[:, kernel.L_TIME]
+        table[7] = table[8] = hits[:, kernel.L_SERVICE]
         self._flush(table)
         self._n_logged += n
         control[kernel.C_LOGGED] = 0

@@ -15,7 +15,7 @@ NONE = -1
 # request so far, whether one is half issued and which, the last access that was loaded.
 S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST = range(7)
 STREAM_ROWS = 7
-# Rows of the window.
+# Columns of the window: a row has all that the loop reads of an access, so that it comes with one cache line.
 W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER = range(7)
 
 
@@ -58,7 +58,8 @@ class Feed:
             [
                 batch.key.view(np.int64), batch.size_bytes, batch.stream, batch.request.view(np.int64), batch.op,
                 batch.time_ns, follower,
-            ]
+            ],
+            axis=1,
         )  # fmt: skip
 
     def load(self, position: int) -> None:

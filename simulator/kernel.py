@@ -18,7 +18,7 @@ from simulator.feed import (
 )
 from simulator.policy import Outcome, Trigger
 from simulator.residency import blocks, eviction
-from simulator.residency.layout import NONE, Directory, Ints, Tier, directory, tier
+from simulator.residency.layout import NONE, WHERE, Ints, tier
 
 # Why the loop stopped.
 IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
@@ -31,9 +31,9 @@ C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
 # ... and the rows of accesses that the engine closed.
 C_CLOSED_ROWS = 23
 CONTROL_SIZE = 24
-# Rows of the log; an outcome of NOT_CLOSED or more means that the engine closes the access.
+# Columns of the log; an outcome of NOT_CLOSED or more means that the engine closes the access.
 L_AT, L_TIME, L_OUTCOME, L_SERVICE = range(4)
-LOG_ROWS = 4
+LOG_COLUMNS = 4
 NOT_CLOSED = 16
 PPM = 1_000_000
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
@@ -150,38 +150,34 @@ def _end_request(c: Ints, heap: Ints, streams: Ints, s: int) -> None:
 
 
 @compiled
-def touch(arena: Ints, c: Ints, key: int, op: int) -> bool:
+def touch(a: Ints, c: Ints, key: int, op: int) -> bool:
     """Use a block if tier 0 holds it; leaves what it was in the control block."""
-    return _touch(directory(arena), tier(arena, 0), c, key, op)
-
-
-@compiled
-def _touch(d: Directory, t: Tier, c: Ints, key: int, op: int) -> bool:
-    slot = blocks.find(d, key)
-    c[C_WHERE] = 0 if slot == NONE else d.where[slot]
+    t = tier(0)
+    slot = blocks.find(a, key)
+    c[C_WHERE] = 0 if slot == NONE else a[slot + WHERE]
     c[C_PREFETCH] = NONE
     c[C_FIRST_WRITE] = 0
     if not c[C_WHERE] & 1:
         c[C_OUTCOME] = _MISS
         return False
     c[C_OUTCOME] = _HIT
-    if t.prefetch[slot] != NONE:
+    if a[slot + t.prefetch] != NONE:
         c[C_OUTCOME] = _HIT_PREFETCHED
-        c[C_PREFETCH] = t.prefetch[slot]
-        t.prefetch[slot] = NONE
-    if op == 1 and t.dirty[slot] != WRITTEN:
-        t.dirty[slot] = WRITTEN
+        c[C_PREFETCH] = a[slot + t.prefetch]
+        a[slot + t.prefetch] = NONE
+    if op == 1 and a[slot + t.dirty] != WRITTEN:
+        a[slot + t.dirty] = WRITTEN
         c[C_FIRST_WRITE] = 1
-    eviction.on_hit(t, slot)
+    eviction.on_hit(a, t, slot)
     return True
 
 
 @compiled
-def _peek(d: Directory, t: Tier, key: int) -> int:
-    slot = blocks.find(d, key)
-    if slot == NONE or not d.where[slot] & 1:
+def _peek(a: Ints, key: int) -> int:
+    slot = blocks.find(a, key)
+    if slot == NONE or not a[slot + WHERE] & 1:
         return _MISS
-    return _HIT if t.prefetch[slot] == NONE else _HIT_PREFETCHED
+    return _HIT if a[slot + tier(0).prefetch] == NONE else _HIT_PREFETCHED
 
 
 @compiled
@@ -206,8 +202,6 @@ def advance(
 ) -> int:
     """Issue accesses whose time is before ``horizon`` and return why it stopped; see the control block for where."""
     closed = c[C_CLOSED]
-    # Cut once: the views would cost as much as the rest of a hit.
-    d, t0 = directory(arena), tier(arena, 0)
     while True:
         s = 0
         if closed:
@@ -217,13 +211,13 @@ def advance(
             at, t = streams[S_NEXT, s], streams[S_TIME, s]
         else:
             at = c[C_POSITION]
-            if at == window.shape[1]:
+            if at == len(window):
                 return IDLE if c[C_AT_END] else NEED_DATA
-            t = window[W_TIME, at]
+            t = window[at, W_TIME]
         if at == NONE and not c[C_AT_END]:
             return NEED_DATA
         if closed:
-            if streams[S_INSIDE, s] and (at == NONE or window[W_REQUEST, at] != streams[S_REQUEST, s]):
+            if streams[S_INSIDE, s] and (at == NONE or window[at, W_REQUEST] != streams[S_REQUEST, s]):
                 _end_request(c, heap, streams, s)
                 continue
             if at == NONE:
@@ -232,47 +226,47 @@ def advance(
         if t >= horizon:
             return HORIZON
         logged = c[C_LOGGED]
-        if logged == log.shape[1]:
+        if logged == len(log):
             return LOG_FULL
         if closed:
             if not streams[S_INSIDE, s]:
                 streams[S_INSIDE, s] = 1
-                streams[S_REQUEST, s] = window[W_REQUEST, at]
+                streams[S_REQUEST, s] = window[at, W_REQUEST]
                 streams[S_END, s] = t
-            streams[S_NEXT, s] = window[W_FOLLOWER, at]
+            streams[S_NEXT, s] = window[at, W_FOLLOWER]
         else:
             c[C_POSITION] += 1
-        key, size, op = window[W_KEY, at], window[W_SIZE, at], window[W_OP, at]
+        key, size, op = window[at, W_KEY], window[at, W_SIZE], window[at, W_OP]
         c[C_LOGGED] = logged + 1
-        log[L_AT, logged] = at
-        log[L_TIME, logged] = t
+        log[logged, L_AT] = at
+        log[logged, L_TIME] = t
         c[C_TIME], c[C_AT], c[C_STREAM], c[C_KEY], c[C_SIZE], c[C_OP] = (
             t,
             at,
-            window[W_STREAM, at],
+            window[at, W_STREAM],
             key,
             size,
             op,
         )
-        c[C_REQUEST] = window[W_REQUEST, at]
+        c[C_REQUEST] = window[at, W_REQUEST]
         if c[C_SYNC]:
-            outcome = _peek(d, t0, key)
+            outcome = _peek(arena, key)
             if _asks(c, outcome):
-                log[L_OUTCOME, logged] = NOT_CLOSED + outcome
+                log[logged, L_OUTCOME] = NOT_CLOSED + outcome
                 streams[S_OUTSTANDING, s] += closed
                 c[C_OUTCOME] = outcome
                 return ASK_FIRST
-        if not _touch(d, t0, c, key, op):
-            log[L_OUTCOME, logged] = NOT_CLOSED + _MISS
+        if not touch(arena, c, key, op):
+            log[logged, L_OUTCOME] = NOT_CLOSED + _MISS
             streams[S_OUTSTANDING, s] += closed
             # The usual case, settled here: no other access of the request follows, so the stream waits.
             following = streams[S_NEXT, s]
-            if closed and following != NONE and window[W_REQUEST, following] != streams[S_REQUEST, s]:
+            if closed and following != NONE and window[following, W_REQUEST] != streams[S_REQUEST, s]:
                 _end_request(c, heap, streams, s)
             return NOT_RESIDENT
         service = service_ns(c, size, op)
-        log[L_OUTCOME, logged] = c[C_OUTCOME]
-        log[L_SERVICE, logged] = service
+        log[logged, L_OUTCOME] = c[C_OUTCOME]
+        log[logged, L_SERVICE] = service
         if closed:
             streams[S_END, s] = max(streams[S_END, s], t + service)
         if c[C_OUTCOME] != _HIT or c[C_FIRST_WRITE] or _asks(c, _HIT):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simulator.compiled import compiled
-from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, NONE, Directory, Ints
+from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, H_TABLE, KEY, NONE, SIZE, WHERE, Ints
 
 
 @compiled
@@ -16,58 +16,59 @@ def home(key: int, mask: int) -> int:
 
 
 @compiled
-def find(d: Directory, key: int) -> int:
+def find(a: Ints, key: int) -> int:
     """The slot of a block that some tier holds, or NONE."""
-    mask = d.head[H_MASK]
+    table, mask = a[H_TABLE], a[H_MASK]
     at = home(key, mask)
-    while d.table[at] != 0:
-        slot = d.table[at] - 1
-        if d.key[slot] == key:
+    while a[table + at] != 0:
+        slot = a[table + at]
+        if a[slot + KEY] == key:
             return slot
         at = (at + 1) & mask
     return NONE
 
 
 @compiled
-def add(d: Directory, key: int, size: int) -> int:
+def add(a: Ints, key: int, size: int) -> int:
     """A slot for a block that has none. The caller has seen to it that a slot is free."""
-    slot = d.head[H_FREE]
-    d.head[H_FREE] = d.size[slot]
-    d.head[H_N_FREE] -= 1
-    d.key[slot] = key
-    d.size[slot] = size
-    d.where[slot] = 0
-    enter(d.table, d.head[H_MASK], key, slot)
+    slot = a[H_FREE]
+    a[H_FREE] = a[slot + SIZE]
+    a[H_N_FREE] -= 1
+    a[slot + KEY] = key
+    a[slot + SIZE] = size
+    a[slot + WHERE] = 0
+    enter(a, slot)
     return slot
 
 
 @compiled
-def enter(table: Ints, mask: int, key: int, slot: int) -> None:
-    """Write ``slot`` at the first empty place of the key's probe."""
-    at = home(key, mask)
-    while table[at] != 0:
+def enter(a: Ints, slot: int) -> None:
+    """Write ``slot`` at the first empty place of its key's probe."""
+    table, mask = a[H_TABLE], a[H_MASK]
+    at = home(a[slot + KEY], mask)
+    while a[table + at] != 0:
         at = (at + 1) & mask
-    table[at] = slot + 1
+    a[table + at] = slot
 
 
 @compiled
-def free(d: Directory, slot: int) -> None:
+def free(a: Ints, slot: int) -> None:
     """Give back the slot of a block that no tier holds any more."""
-    mask = d.head[H_MASK]
-    hole = home(d.key[slot], mask)
-    while d.table[hole] != slot + 1:
+    table, mask = a[H_TABLE], a[H_MASK]
+    hole = home(a[slot + KEY], mask)
+    while a[table + hole] != slot:
         hole = (hole + 1) & mask
     at = hole
     while True:
         at = (at + 1) & mask
-        if d.table[at] == 0:
+        if a[table + at] == 0:
             break
         # An entry may move into the hole unless its probe starts after it (cyclically).
-        start = home(d.key[d.table[at] - 1], mask)
+        start = home(a[a[table + at] + KEY], mask)
         if ((at - start) & mask) >= ((at - hole) & mask):
-            d.table[hole] = d.table[at]
+            a[table + hole] = a[table + at]
             hole = at
-    d.table[hole] = 0
-    d.size[slot] = d.head[H_FREE]
-    d.head[H_FREE] = slot
-    d.head[H_N_FREE] += 1
+    a[table + hole] = 0
+    a[slot + SIZE] = a[H_FREE]
+    a[H_FREE] = slot
+    a[H_N_FREE] += 1

@@ -6,49 +6,49 @@ a closure the machine code of all policies is found again in Numba's disk cache.
 
 from simulator.compiled import compiled
 from simulator.residency import fifo, lru
-from simulator.residency.layout import R_KIND, Tier
+from simulator.residency.layout import R_KIND, Ints, Tier
 from simulator.residency.names import LRU
 
 
 @compiled
-def setup(t: Tier) -> None:
+def setup(a: Ints, t: Tier) -> None:
     """Start with an empty tier."""
-    if t.reg[R_KIND] == LRU:
-        lru.setup(t)
+    if a[t.reg + R_KIND] == LRU:
+        lru.setup(a, t)
     else:
-        fifo.setup(t)
+        fifo.setup(a, t)
 
 
 @compiled
-def on_hit(t: Tier, slot: int) -> None:
+def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """A resident block was used."""
-    if t.reg[R_KIND] == LRU:
-        lru.on_hit(t, slot)
+    if a[t.reg + R_KIND] == LRU:
+        lru.on_hit(a, t, slot)
     else:
-        fifo.on_hit(t, slot)
+        fifo.on_hit(a, t, slot)
 
 
 @compiled
-def on_insert(t: Tier, slot: int) -> None:
+def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """A block has come in."""
-    if t.reg[R_KIND] == LRU:
-        lru.on_insert(t, slot)
+    if a[t.reg + R_KIND] == LRU:
+        lru.on_insert(a, t, slot)
     else:
-        fifo.on_insert(t, slot)
+        fifo.on_insert(a, t, slot)
 
 
 @compiled
-def victim(t: Tier) -> int:
+def victim(a: Ints, t: Tier) -> int:
     """The slot to evict next."""
-    if t.reg[R_KIND] == LRU:
-        return lru.victim(t)
-    return fifo.victim(t)
+    if a[t.reg + R_KIND] == LRU:
+        return lru.victim(a, t)
+    return fifo.victim(a, t)
 
 
 @compiled
-def on_remove(t: Tier, slot: int) -> None:
+def on_remove(a: Ints, t: Tier, slot: int) -> None:
     """A block leaves."""
-    if t.reg[R_KIND] == LRU:
-        lru.on_remove(t, slot)
+    if a[t.reg + R_KIND] == LRU:
+        lru.on_remove(a, t, slot)
     else:
-        fifo.on_remove(t, slot)
+        fifo.on_remove(a, t, slot)

@@ -2,35 +2,35 @@
 
 from simulator.compiled import compiled
 from simulator.residency import lists
-from simulator.residency.layout import R_POLICY, Tier
+from simulator.residency.layout import R_POLICY, Ints, Tier
 
 HEAD = R_POLICY
 
 
 @compiled
-def setup(t: Tier) -> None:
+def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
-    lists.clear(t, HEAD)
+    lists.clear(a, t, HEAD)
 
 
 @compiled
-def on_hit(t: Tier, slot: int) -> None:
+def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Nothing: order of insertion is all that counts."""
 
 
 @compiled
-def on_insert(t: Tier, slot: int) -> None:
+def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Enter at the head."""
-    lists.push_front(t, HEAD, slot)
+    lists.push_front(a, t, HEAD, slot)
 
 
 @compiled
-def victim(t: Tier) -> int:
+def victim(a: Ints, t: Tier) -> int:
     """The slot to evict next; it stays where it is."""
-    return t.reg[HEAD + 1]
+    return lists.last(a, t, HEAD)
 
 
 @compiled
-def on_remove(t: Tier, slot: int) -> None:
+def on_remove(a: Ints, t: Tier, slot: int) -> None:
     """Forget a slot that leaves, as a victim or otherwise."""
-    lists.unlink(t, HEAD, slot)
+    lists.unlink(a, t, HEAD, slot)

@@ -1,38 +1,50 @@
-"""Doubly linked lists of slots inside a tier's arrays; head and tail are two registers."""
+"""Doubly linked lists of slots in a tier's fields; ``head`` is the register of the first, the next one of the last."""
 
 from simulator.compiled import compiled
-from simulator.residency.layout import NONE, Tier
+from simulator.residency.layout import NONE, Ints, Tier
 
 
 @compiled
-def clear(t: Tier, head: int) -> None:
-    """Make the list whose registers are ``head`` and ``head + 1`` empty."""
-    t.reg[head] = NONE
-    t.reg[head + 1] = NONE
+def clear(a: Ints, t: Tier, head: int) -> None:
+    """Make the list empty."""
+    a[t.reg + head] = NONE
+    a[t.reg + head + 1] = NONE
 
 
 @compiled
-def push_front(t: Tier, head: int, slot: int) -> None:
+def first(a: Ints, t: Tier, head: int) -> int:
+    """The slot at the head, or NONE."""
+    return a[t.reg + head]
+
+
+@compiled
+def last(a: Ints, t: Tier, head: int) -> int:
+    """The slot at the tail, or NONE."""
+    return a[t.reg + head + 1]
+
+
+@compiled
+def push_front(a: Ints, t: Tier, head: int, slot: int) -> None:
     """Put ``slot``, which is in no list, at the head."""
-    first = t.reg[head]
-    t.prev[slot] = NONE
-    t.next[slot] = first
-    t.reg[head] = slot
-    if first == NONE:
-        t.reg[head + 1] = slot
+    second = a[t.reg + head]
+    a[slot + t.prev] = NONE
+    a[slot + t.next] = second
+    a[t.reg + head] = slot
+    if second == NONE:
+        a[t.reg + head + 1] = slot
     else:
-        t.prev[first] = slot
+        a[second + t.prev] = slot
 
 
 @compiled
-def unlink(t: Tier, head: int, slot: int) -> None:
+def unlink(a: Ints, t: Tier, head: int, slot: int) -> None:
     """Take ``slot`` out of the list."""
-    before, after = t.prev[slot], t.next[slot]
+    before, after = a[slot + t.prev], a[slot + t.next]
     if before == NONE:
-        t.reg[head] = after
+        a[t.reg + head] = after
     else:
-        t.next[before] = after
+        a[before + t.next] = after
     if after == NONE:
-        t.reg[head + 1] = before
+        a[t.reg + head + 1] = before
     else:
-        t.prev[after] = before
+        a[after + t.prev] = before

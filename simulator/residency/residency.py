@@ -8,6 +8,7 @@ import numpy as np
 from simulator.residency import moves
 from simulator.residency.layout import (
     H_N_FREE,
+    H_SLOTS,
     HEADER_SIZE,
     NONE,
     R_BLOCKS,
@@ -95,7 +96,7 @@ class Residency:
     def reserve(self, n_free: int) -> None:
         """Make sure that so many more blocks can be tracked."""
         if self.arena[H_N_FREE] < n_free:
-            n_slots = int(self.arena[0])
+            n_slots = int(self.arena[H_SLOTS])
             larger = _new_arena(max(2 * n_slots, n_slots + n_free), self.n_tiers)
             moves.copy_into(self.arena, larger)
             self.arena = larger
