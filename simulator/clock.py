@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simpy import Environment
+from simpy.core import Infinity
 from simpy.events import Timeout
 
 FOREVER = 2**63 - 1
@@ -23,11 +24,11 @@ class Clock:
     def next_event_ns(self) -> int:
         """When the next event is due; FOREVER if there is none."""
         due = self._env.peek()
-        return FOREVER if due == float("inf") else int(due)
+        return FOREVER if due is Infinity else due  # type: ignore[return-value]
 
-    def step(self) -> None:
-        """Go to the next event and process it."""
-        self.now = int(self._env.peek())
+    def step(self, due_ns: int) -> None:
+        """Go to the next event, which ``next_event_ns`` has said is due then, and process it."""
+        self.now = due_ns
         self._env.step()
 
     def after(self, delay_ns: int, callback: Callable[[Any], None], value: Any) -> None:

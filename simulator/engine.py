@@ -157,19 +157,19 @@ class Engine:
             if horizon <= clock.now or (
                 self._n_outstanding and control[kernel.C_CLOSED] and not control[kernel.C_HEAP]
             ):
-                clock.step()
+                clock.step(horizon)
                 continue
             why = advance(residency.arena, control, heap, feed.streams, log, feed.window, horizon)
             if why == kernel.NOT_RESIDENT or why == kernel.HIT or why == kernel.ASK_FIRST:
                 self._stopped(why)
             elif why == kernel.HORIZON:
-                clock.step()
+                clock.step(horizon)
             elif why == kernel.LOG_FULL:
                 self._drain()
             elif why == kernel.NEED_DATA:
                 self._load()
             elif self._n_outstanding:
-                clock.step()
+                clock.step(horizon)
             else:
                 break
         self._drain()
@@ -205,9 +205,7 @@ class Engine:
 
     def _ask(self, index: int, stream: int, size: int, waiter: Access | None = None) -> bool:
         n_logged = int(self._control[kernel.C_LOGGED])
-        return self.asking.ask(
-            self._first_access + index, stream, size, waiter, self._log[:n_logged], self._feed.batch
-        )
+        return self.asking.ask(self._first_access + index, stream, size, waiter, self._log[:n_logged], self._feed.batch)
 
     def _answered(self, question: Question) -> None:
         if question.waiter is not None:
@@ -246,7 +244,7 @@ class Engine:
         access.outcome = _MISS
         if self._known is not None:
             self._known.add(access.key)
-        if movement.polluted and movement.polluted.discard(access.key):
+        if movement.polluted.n_keys and movement.polluted.discard(access.key):
             self._books.n_pollution += 1
         if access.op == WRITE:
             movement.allocate(access.key, access.size)
@@ -268,7 +266,8 @@ class Engine:
 
     def landed(self, transfer: Transfer) -> None:
         """A block is in tier 0: serve who waits for it, in the order they came."""
-        self.issuing.landed(transfer)
+        if transfer.prefetch != NONE:
+            self.issuing.filled(transfer.prefetch)
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
             if access.outcome != _MISS or access.op == WRITE:

@@ -5,7 +5,7 @@ from simulator.asking import Asking
 from simulator.clock import Clock
 from simulator.config import System
 from simulator.inference import Question, Status
-from simulator.links import PREFETCH, Transfer
+from simulator.links import PREFETCH
 from simulator.movement import Movement
 from simulator.policy import Fate
 from simulator.residency.keyset import KeySet
@@ -73,10 +73,9 @@ class Issuing:
             return "rejected_budget"
         return None
 
-    def landed(self, transfer: Transfer) -> None:
-        """A block is in tier 0; it may have been prefetched and still be unused."""
-        if transfer.prefetch >= 0:
-            self._open[transfer.prefetch].filled_ns = self._clock.now
+    def filled(self, row: int) -> None:
+        """In tier 0 and still unused."""
+        self._open[row].filled_ns = self._clock.now
 
     def used(self, row: int) -> None:
         """First use of a prefetched block, on time."""

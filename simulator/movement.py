@@ -200,7 +200,7 @@ class Movement:
         is_prefetch = transfer.priority == PREFETCH
         if is_prefetch:
             self._release(transfer)
-        if self.polluted:
+        if self.polluted.n_keys:
             self.polluted.discard(transfer.key)
         self._insert(
             0,

@@ -58,4 +58,4 @@ def parse_bytes_per_s(text: object) -> int:
 
 def transfer_ns(n_bytes: int, bytes_per_s: int) -> int:
     """Time to move ``n_bytes``, in ns, rounded up."""
-    return ceil_div(n_bytes * NS_PER_S, bytes_per_s)
+    return -(-n_bytes * NS_PER_S // bytes_per_s)

@@ -45,11 +45,9 @@ class KeySet:
 
     def __init__(self) -> None:
         self._table: Ints = np.zeros(1024, np.int64)
-        self._n_used = self._n_members = 0
+        self._n_used = 0
+        self.n_keys = 0
         self._small: set[int] = set()
-
-    def __len__(self) -> int:
-        return self._n_members + len(self._small)
 
     def __contains__(self, key: int) -> bool:
         if key <= _REMOVED:
@@ -58,25 +56,26 @@ class KeySet:
 
     def add(self, key: int) -> None:
         """Put a key in; nothing happens if it is there."""
+        if key in self:
+            return
+        self.n_keys += 1
         if key <= _REMOVED:
             self._small.add(key)
-        elif key not in self:
+        else:
             if 2 * (self._n_used + 1) > len(self._table):
                 larger = np.zeros(2 * len(self._table), np.int64)
                 self._n_used = int(_copy(self._table, larger))
                 self._table = larger
             _put(self._table, signed(key))
             self._n_used += 1
-            self._n_members += 1
 
     def discard(self, key: int) -> bool:
         """Take a key out; whether it was there."""
+        if key not in self:
+            return False
+        self.n_keys -= 1
         if key <= _REMOVED:
-            was_there = key in self._small
             self._small.discard(key)
-            return was_there
-        at = _find(self._table, signed(key))
-        if at >= 0:
-            self._table[at] = _REMOVED
-            self._n_members -= 1
-        return bool(at >= 0)
+        else:
+            self._table[_find(self._table, signed(key))] = _REMOVED
+        return True

@@ -27,7 +27,7 @@ from simulator.residency.layout import (
 # The columns of the victims' buffer.
 V_KEY, V_SIZE, V_DIRTY, V_PREFETCH, V_WHERE = range(5)
 VICTIM_COLUMNS = 5
-FULL = -1
+FULL, NO_SLOT = -1, -2
 
 
 @compiled
@@ -63,15 +63,17 @@ def take_out(a: Ints, level: int, slot: int) -> None:
 def insert(a: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints, report_all: bool) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
-    A slot must be free. ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
+    ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
     tiers that still hold it; unless ``report_all``, only for those that are dirty or prefetched and unused. Returns
-    their number, or FULL if the buffer is full of victims and the block is not in yet: then call again. A block
-    that another tier holds keeps the size it has there.
+    their number, FULL if the buffer is full of victims and the block is not in yet, or NO_SLOT if the arena must grow
+    first: then call again. A block that another tier holds keeps the size it has there.
     """
     t = tier(level)
     slot = blocks.find(a, key)
     if slot != NONE:
         size = a[slot + SIZE]
+    elif a[H_N_FREE] == 0:
+        return NO_SLOT
     n_victims = 0
     while a[t.reg + R_USED] + size > a[t.reg + R_CAPACITY]:
         if n_victims == len(victims):
@@ -110,7 +112,7 @@ def remove(a: Ints, level: int, key: int) -> int:
 
 @compiled
 def copy_into(old: Ints, new: Ints) -> None:
-    """Copy everything into a larger arena. Slots keep their offsets, so that no link changes; the table is made anew."""
+    """Copy everything into a larger arena. Slots keep their offsets, so no link changes; the table is made anew."""
     n_slots, n_free, table, mask = new[H_SLOTS], new[H_N_FREE], new[H_TABLE], new[H_MASK]
     # The first of the slots that are new: behind the old rows, where the old table began.
     fresh = old[H_TABLE]

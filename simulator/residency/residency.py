@@ -74,14 +74,16 @@ class Residency:
 
         Without ``report_all`` only those that are dirty or prefetched and unused.
         """
-        if self.arena[H_N_FREE] == 0:
-            self.reserve(1)
         gone: list[Victim] = []
         while True:
             n = moves.insert(self.arena, level, signed(key), size, dirty, prefetch, self._victims, report_all)
-            if n != 0:
-                rows = self._victims[: n if n > 0 else None].tolist()
-                gone += [Victim(row[0] % _UINT64, *row[1:]) for row in rows]
+            if n == 0:
+                return gone
+            if n == moves.NO_SLOT:
+                self.reserve(1)
+                continue
+            rows = self._victims[: n if n > 0 else None].tolist()
+            gone += [Victim(row[0] % _UINT64, *row[1:]) for row in rows]
             if n != moves.FULL:
                 return gone
 
