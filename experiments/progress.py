@@ -79,6 +79,8 @@ class RunProgress:
 
     def accesses(self, n_done: int) -> None:
         """So many accesses of the run are simulated."""
+        if n_done == 0:
+            return
         now = time.monotonic()
         rate = n_done / max(now - self._started, 1e-9)
         if self._bar is not None:

@@ -1,16 +1,16 @@
-"""Least recently used: a list in order of use, the head used last (Mattson et al. 1970)."""
+"""Least recently used: a list in order of use, the head used last (Mattson et al. 1970).
+
+It is first in, first out in all but what a hit does.
+"""
 
 from simulator.compiled import compiled
 from simulator.residency import lists
-from simulator.residency.layout import R_POLICY, Ints, Tier
-
-HEAD = R_POLICY
-
-
-@compiled
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    lists.clear(a, t, HEAD)
+from simulator.residency.fifo import HEAD as HEAD
+from simulator.residency.fifo import on_insert as on_insert
+from simulator.residency.fifo import on_remove as on_remove
+from simulator.residency.fifo import setup as setup
+from simulator.residency.fifo import victim as victim
+from simulator.residency.layout import Ints, Tier
 
 
 @compiled
@@ -19,21 +19,3 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     if lists.first(a, t, HEAD) != slot:
         lists.unlink(a, t, HEAD, slot)
         lists.push_front(a, t, HEAD, slot)
-
-
-@compiled
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
-    """Enter at the head."""
-    lists.push_front(a, t, HEAD, slot)
-
-
-@compiled
-def victim(a: Ints, t: Tier) -> int:
-    """The slot to evict next; it stays where it is."""
-    return lists.last(a, t, HEAD)
-
-
-@compiled
-def on_remove(a: Ints, t: Tier, slot: int) -> None:
-    """Forget a slot that leaves, as a victim or otherwise."""
-    lists.unlink(a, t, HEAD, slot)
