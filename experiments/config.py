@@ -124,7 +124,12 @@ class Experiment(Strict):
                     f"arms.{arm.name}.set: {path!r}; expected a key below system, such as system.placement"
                 )
             override(raw, path, value)
-        return System.model_validate(raw["system"])
+        try:
+            return System.model_validate(raw["system"])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in ("system", *first["loc"]))
+            raise ValueError(f"arms.{arm.name}.set: {key}: {first['msg']}; got {first['input']!r}") from None
 
     def hash_of(self, *parts: Any, system: System | None = None) -> str:
         """A hash of workload and system, and of whatever else is given."""
@@ -166,6 +171,9 @@ def parse_yaml(text: str, what: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise InputError(f"{what}: {where}is not YAML: {getattr(error, 'problem', error)}") from None
+    except (TypeError, ValueError) as error:
+        # A key that is a list or a mapping, a date that is none: what PyYAML leaves to Python.
+        raise InputError(f"{what}: is not YAML that can be read: {error}") from None
 
 
 def override(raw: Any, path: str, value: Any) -> None:
@@ -223,7 +231,10 @@ def load(path: Path, sets: list[str] | None = None, seeds: list[int] | None = No
 
 def _explain(path: Path, error: ValidationError) -> str:
     lines = []
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    # A list whose items are wrong is reported as too short as well.
+    problems = [p for p in problems if p["type"] != "too_short" or len(problems) == 1] or problems
+    for problem in problems:
         key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 BAD_INPUT, INTERRUPTED = 2, 130
+_LOCK = ".lock"
 
 
 @app.command()
@@ -43,6 +46,9 @@ def main(
         run_experiment(config, out, set_ or [], seeds, quiet=quiet, force=force)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from None
+    except MemoryError as error:
+        print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:
         print("interrupted: finished runs are kept; run the same command to go on", file=sys.stderr)  # noqa: T201
@@ -103,10 +109,9 @@ def _metadata(experiment: "Experiment") -> dict[str, Any]:
 
 def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool) -> list[dict[str, Any]]:
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds."""
-    from experiments.progress import RunProgress
     from experiments.recording import make_charge
-    from experiments.single import run_hash, run_one
-    from experiments.tables import make_folder, read_rows, write_rows
+    from experiments.single import run_hash
+    from experiments.tables import make_folder, read_rows
     from policies.registry import check
     from simulator.errors import InputError
     from workloads.readers.files import sha256
@@ -121,34 +126,95 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
         make_charge(experiment, arm, seed)
     n_accesses = build(experiment.workload.source, experiment.seeds[0]).length()
     _check_folder(experiment, folder)
-    finished = {} if force else {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
-    hashes = {(arm.name, seed): run_hash(experiment, arm, seed) + str(sorted(traces.values())) for arm, seed in plan}
-    keep = {key: row for key, row in finished.items() if row["run_hash"] == hashes.get(key)}
+    finished = {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
+    arms = {arm.name: arm for arm in experiment.arms}
+    described = str(sorted(traces.values()))
+
+    def current_hash(arm: str, seed: int) -> str:
+        return run_hash(experiment, arms[arm], seed) + described if arm in arms else ""
+
+    # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
+    keep = {key: row for key, row in finished.items() if row["run_hash"] == current_hash(*key)}
+    if force:
+        planned = {(arm.name, seed) for arm, seed in plan}
+        keep = {key: row for key, row in keep.items() if key not in planned}
     todo = [(arm, seed) for arm, seed in plan if (arm.name, seed) not in keep]
+    n_kept = len(plan) - len(todo)
+    is_new = not (folder / "manifest.json").exists()
     make_folder(folder)
-    for leftover in folder.glob("*/*.part"):
-        leftover.unlink()
-    _write_manifest(experiment, folder, traces)
+    with _locked(folder):
+        for leftover in folder.glob("*/*.part"):
+            leftover.unlink()
+        _write_manifest(experiment, folder, traces)
+        try:
+            _run_missing(experiment, folder, console, todo, keep, n_accesses, n_kept, quiet=quiet, described=described)
+        except InputError:
+            if is_new and not keep:
+                # Nothing came of it: the folder is free for the corrected config.
+                _empty(folder)
+            raise
+    return [keep[arm.name, seed] for arm, seed in plan]
+
+
+def _run_missing(
+    experiment: "Experiment",
+    folder: Path,
+    console: Any,
+    todo: list[tuple[Any, int]],
+    keep: dict[tuple[str, int], dict[str, Any]],
+    n_accesses: int,
+    n_kept: int,
+    *,
+    quiet: bool,
+    described: str,
+) -> None:
+    """Run ``todo`` and add each row to ``keep`` and to the ``runs`` table as it is done."""
+    from experiments.progress import RunProgress
+    from experiments.single import run_hash, run_one
+    from experiments.tables import write_rows
+    from simulator.errors import InputError
+
     n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
     with RunProgress(console, len(todo), quiet=quiet) as progress:
-        if keep:
-            progress.say(f"{len(keep)} of {len(plan)} runs are finished already (--force repeats them)")
+        if n_kept:
+            progress.say(f"{n_kept} of {n_kept + len(todo)} runs are finished already (--force repeats them)")
         for arm, seed in todo:
             progress.start(arm.name, seed, n_judged)
             row = run_one(experiment, arm, seed, folder, progress.accesses, progress.epoch)
-            row["run_hash"] = hashes[arm.name, seed]
+            row["run_hash"] = run_hash(experiment, arm, seed) + described
             digests = {r["trace_sha256"] for (_, s), r in keep.items() if s == seed} | {row["trace_sha256"]}
             if len(digests) != 1:
                 raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
             keep[arm.name, seed] = row
             write_rows(folder / "runs.parquet", _ordered(experiment, keep), _metadata(experiment))
             progress.finish(row)
-    return _ordered(experiment, keep)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder. Raises InputError if one is in it."""
+    from filelock import FileLock, Timeout
+
+    from simulator.errors import InputError
+
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"{folder}: another process is writing to it; wait for it, or use another --out") from None
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a run leaves in a new folder before it has a result."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for below in folder.iterdir():
+        if below.is_dir() and not any(below.iterdir()):
+            below.rmdir()
 
 
 def _ordered(experiment: "Experiment", rows: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
-    order = [(arm.name, seed) for arm in experiment.arms for seed in experiment.seeds]
-    return [rows[key] for key in order if key in rows]
+    arms = [arm.name for arm in experiment.arms]
+    return [rows[key] for key in sorted(rows, key=lambda key: (arms.index(key[0]), key[1]))]
 
 
 def _check_folder(experiment: "Experiment", folder: Path) -> None:
@@ -158,12 +224,12 @@ def _check_folder(experiment: "Experiment", folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; expected a folder")
     if not manifest.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name != _LOCK for path in folder.iterdir()):
             raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
         return
     try:
         found = json.loads(manifest.read_text())["config_hash"]
-    except (ValueError, KeyError, OSError):
+    except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"{manifest}: is damaged; delete the folder or use another --out") from None
     if found != experiment.folder_hash():
         raise InputError(

@@ -79,8 +79,10 @@ def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
     )  # fmt: skip
 
 
-def training_keys(workload: Workload, n_train: int) -> list[npt.NDArray[np.uint64]]:
-    """The keys of each stream in the first ``n_train`` accesses."""
+def training_keys(workload: Workload, n_train: int, per_stream: bool = True) -> list[npt.NDArray[np.uint64]]:
+    """The keys of each stream in the first ``n_train`` accesses, or of all streams in the trace's order."""
+    if not per_stream:
+        return [np.concatenate([batch.key for batch in part(workload.batches(), 0, n_train)])]
     keys: list[list[npt.NDArray[np.uint64]]] = [[] for _ in range(workload.n_streams)]
     for batch in part(workload.batches(), 0, n_train):
         for stream in np.unique(batch.stream).tolist():
@@ -109,9 +111,9 @@ def run_one(
     charge, recording = make_charge(experiment, arm, seed)
     n_learned = 0
 
-    def sequences() -> list[npt.NDArray[np.uint64]]:
+    def sequences(per_stream: bool) -> list[npt.NDArray[np.uint64]]:
         nonlocal n_learned
-        keys = training_keys(workload, n_train)
+        keys = training_keys(workload, n_train, per_stream)
         n_learned = sum(len(of_stream) for of_stream in keys)
         return keys
 

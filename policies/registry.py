@@ -16,9 +16,12 @@ from simulator.policy import Policy, Trigger
 
 @dataclass(frozen=True)
 class Training:
-    """What a learned policy may learn from: the keys of each stream in the training part, and the run's seed."""
+    """What a learned policy may learn from, and the run's seed.
 
-    sequences: Callable[[], list[npt.NDArray[np.uint64]]]
+    ``sequences`` gives the keys of the training part: one sequence a stream (True) or one of all (False).
+    """
+
+    sequences: Callable[[bool], list[npt.NDArray[np.uint64]]]
     seed: int
     progress: Callable[[int, int, float, float], None] | None = None
 
@@ -44,7 +47,7 @@ def _lstm(config: LstmConfig, training: Training) -> Built:
     from policies.lstm.policy import LstmPolicy
     from policies.lstm.predictor import LstmPredictor
 
-    predictor = LstmPredictor.trained(training.sequences(), config, training.seed, training.progress)
+    predictor = LstmPredictor.trained(training.sequences(config.per_stream), config, training.seed, training.progress)
     return Built(LstmPolicy(predictor), predictor.details(), [asdict(row) for row in predictor.epochs])
 
 

@@ -10,7 +10,7 @@ from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
 Nanoseconds = Annotated[int, BeforeValidator(parse_ns), PlainSerializer(lambda n: f"{n} ns")]
 BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**48)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=1, le=1000)]
 

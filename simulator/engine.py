@@ -108,7 +108,11 @@ class Engine:
         )
         self._movement = Movement(self._clock, system, self._residency, self)
         self._feed = Feed(
-            part(workload.batches(), first_access), workload.n_streams, arrivals, generator(seed, "arrivals")
+            part(workload.batches(), first_access),
+            workload.n_streams,
+            arrivals,
+            generator(seed, "arrivals"),
+            first_access,
         )
         self._first_access = first_access
         self._control = self._settings(arrivals, policy)

@@ -34,8 +34,17 @@ def _link(stream: Ints, first: int, follower: Ints, streams: Ints) -> None:
 class Feed:
     """A window over a trace. Local indices are positions in it; ``base`` is the trace index of position 0."""
 
-    def __init__(self, batches: Iterator[Batch], n_streams: int, arrivals: Arrivals, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        n_streams: int,
+        arrivals: Arrivals,
+        rng: np.random.Generator,
+        first_access: int = 0,
+    ) -> None:
+        """``first_access`` is where the trace's part begins, for messages."""
         self._batches = batches
+        self._first = first_access
         self._arrivals = arrivals
         self._rng = rng
         self._last_request: int | None = None
@@ -64,14 +73,21 @@ class Feed:
 
     def load(self, position: int) -> None:
         """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch."""
-        new = next(self._batches, None)
-        if new is None:
+        news: list[Batch] = []
+        # As much as is kept: where one stream lags behind or has ended, moving what is kept stays linear in the trace.
+        while not news or sum(len(batch) for batch in news) < len(self.batch) - position:
+            more = next(self._batches, None)
+            if more is None:
+                break
+            news.append(more)
+        if not news:
             self.at_end = True
             return
+        new = concatenate(news) if len(news) > 1 else news[0]
         if len(new) and int(new.stream.max()) >= self.streams.shape[1]:
             raise InputError(
-                f"trace: stream {int(new.stream.max())} at access {self.base + len(self.batch)} or later, "
-                f"but the workload declares {self.streams.shape[1]} streams"
+                f"trace: stream {int(new.stream.max())} at access {self._first + self.base + len(self.batch)} or later"
+                f", but the workload declares {self.streams.shape[1]} streams"
             )
         new = self._timed(new)
         self.n_loaded += len(new)
@@ -120,8 +136,9 @@ class Feed:
                 times = np.rint(times / arrivals.speedup).astype(np.int64)
             backwards = np.flatnonzero(np.diff(times, prepend=self._last_time) < 0)
             if len(backwards):
+                bad = self._first + self.n_loaded + int(backwards[0])
                 raise InputError(
-                    f"trace: the arrival time goes backwards at access {self.n_loaded + int(backwards[0])}; "
+                    f"trace: the arrival time goes backwards at access {bad}; "
                     "open arrivals need times in order (use arrivals: {kind: closed})"
                 )
             if n:

@@ -92,6 +92,9 @@ class Movement:
     def fetch(self, key: int, size: int, class_: int, where: int, prefetch: int = -1) -> Transfer:
         """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
         level = (where & -where).bit_length() - 1 if where else self._origin
+        if level < self._origin:
+            # A tier below is used when it is read from: that is what its eviction policy goes by.
+            self._residency.use(level, key)
         transfer = Transfer(key, size, class_, level, prefetch=prefetch)
         self.in_flight[key] = transfer
         if class_ == PREFETCH:
@@ -167,7 +170,11 @@ class Movement:
             if by_prefetch:
                 self.polluted.add(victim.key)
         moving = self.in_flight.get(victim.key)
-        if moving is not None:
+        above = victim.where & ((1 << level) - 1)
+        if moving is not None and above:
+            # It is on its way up and has left a copy between: the lowest copy answers for what is nowhere else.
+            self._residency.mark(above.bit_length() - 1, victim.key, victim.dirty)
+        elif moving is not None:
             # It is on its way up from here: the transfer takes over the only copy.
             moving.dirty = max(moving.dirty, victim.dirty)
         elif victim.where >> (level + 1) == 0:
@@ -189,7 +196,9 @@ class Movement:
         transfer.level = 0 if from_compute else transfer.level - 1
         if transfer.level > 0:
             if not self._exclusive:
-                self._insert(transfer.level, transfer.key, transfer.size)
+                # What the transfer has taken over is this copy's from now on.
+                self._insert(transfer.level, transfer.key, transfer.size, transfer.dirty)
+                transfer.dirty = 0
             self._hop(transfer)
             return
         del self.in_flight[transfer.key]

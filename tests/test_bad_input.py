@@ -83,7 +83,7 @@ def test_zero_size(tmp_path: Path) -> None:
 def test_negative_size(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("block,bytes\n1,100\n2,-5\n")
     source = {"kind": "table", "path": str(tmp_path / "t.csv"), "columns": {"key": "block", "size_bytes": "bytes"}}
-    refuse(tmp_path, with_source(source), "t.csv: row 1: column 'bytes' is", "-5")
+    refuse(tmp_path, with_source(source), "t.csv: row 2: column 'bytes' is", "-5")
 
 
 def test_capacity_smaller_than_a_block(tmp_path: Path) -> None:

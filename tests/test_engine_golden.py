@@ -7,7 +7,7 @@ import pytest
 from policies.next_n import NextNPolicy
 from policies.none import NonePolicy
 from simulator.charge import fixed
-from simulator.config import Closed, System
+from simulator.config import Closed, Open, System
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Trigger
@@ -196,3 +196,21 @@ def test_weights_shrink_tier_0() -> None:
 def test_a_block_larger_than_a_tier_is_bad_input() -> None:
     with pytest.raises(InputError, match=r"'tier1' is 3 B, smaller than the block of 4 B at access 1"):
         run(system(9, lower=[3]), workload([0, 1], size_bytes=[1, 4]))
+
+
+def test_a_written_block_outlives_the_copy_that_it_left_on_the_way_up() -> None:
+    # Tiers of 1, 2 and 1 blocks. Key 100 is written, sinks to tier 2 and is read again; while it travels up, tier 2
+    # evicts it. Its clean-looking copy in tier 1 must answer for it: its byte reaches the origin in the end.
+    machine = system(1, lower=[2, 1], channels=2)
+    times = [0, 1000, 2000, 3000, 3950, 4000, 5000, 6000]
+    trace = workload([100, 1, 2, 3, 4, 100, 5, 6], op=[1, 0, 0, 0, 0, 0, 0, 0], time_ns=times)
+    engine = Engine(machine, Open.model_validate({"kind": "open"}), trace, NonePolicy(), fixed(0), books(ListSink()))
+    assert engine.run().bytes_moved[2][2] == 1
+
+
+def test_a_lower_tier_knows_what_was_read_from_it() -> None:
+    # Tier 1 holds 0 and 1, 0 the older; 0 is read from it, so LRU evicts 1 for 2, and the next read of 0 is one hop.
+    # FIFO evicts 0.
+    for eviction, hops in (("lru", 1), ("fifo", 2)):
+        rows, _ = run(system(1, lower=[2], eviction=eviction), workload([0, 1, 0, 2, 0]))
+        assert rows[-1][4] == hops * 110 + 1

@@ -13,9 +13,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from experiments.run import app
+from experiments.single import training_keys
+from simulator.trace import make_batch
+from tests.strategies import ListWorkload
 
 ROOT = Path(__file__).parents[1]
 LSTM = {
@@ -289,3 +293,34 @@ def test_runs_without_lstm_never_import_torch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ})
+
+
+def test_other_seeds_do_not_undo_finished_runs(tmp_path: Path) -> None:
+    path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
+    assert call(path, "--out", out).exit_code == 0
+    assert call(path, "--out", out, "--seeds", "3").exit_code == 0
+    assert set(table(out, "runs.parquet")["seed"]) == {0, 3}
+    again = call(path, "--out", out)
+    assert "runs are finished already" in again.output
+    assert ", seed 0: done" not in again.output
+
+
+def test_a_config_that_fails_leaves_the_folder_free(tmp_path: Path) -> None:
+    path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
+    assert call(path, "--out", out, "--set", "system.tiers.0.capacity=1 KiB").exit_code == 2
+    assert call(path, "--out", out).exit_code == 0
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
+    assert call(path, "--out", out).exit_code == 0
+    with FileLock(out / ".lock"):
+        result = call(path, "--out", out)
+    assert result.exit_code == 2
+    assert "another process" in result.output
+
+
+def test_training_follows_the_history_that_is_asked_about() -> None:
+    trace = ListWorkload(make_batch([1, 10, 2, 20], stream=[0, 1, 0, 1]), 3)
+    assert [keys.tolist() for keys in training_keys(trace, 4)] == [[1, 2], [10, 20]]
+    assert [keys.tolist() for keys in training_keys(trace, 4, per_stream=False)] == [[1, 10, 2, 20]]

@@ -33,7 +33,7 @@ def run_of(keys: list[int], stream: int = 0) -> AccessRun:
 
 
 def made(kind: str) -> Any:
-    return build(CONFIG.validate_python(EXAMPLES[kind]), Training(lambda: [CYCLE], seed=0)).policy
+    return build(CONFIG.validate_python(EXAMPLES[kind]), Training(lambda per_stream: [CYCLE], seed=0)).policy
 
 
 def test_every_policy_has_an_example() -> None:
@@ -131,7 +131,9 @@ def test_streams_have_windows_of_their_own() -> None:
 
 
 def test_threshold_holds_back() -> None:
-    policy = build(CONFIG.validate_python({**SMALL, "threshold": 1.0}), Training(lambda: [CYCLE], seed=0)).policy
+    policy = build(
+        CONFIG.validate_python({**SMALL, "threshold": 1.0}), Training(lambda per_stream: [CYCLE], seed=0)
+    ).policy
     answer = policy.decide([run_of([3, 1, 4])]).answers[0]
     assert list(answer.keys) == []
     assert answer.predicted_key is not None

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate
 from tests.conftest import real_trace
 from workloads.readers import files
@@ -153,3 +154,31 @@ def test_real_ids() -> None:
     batch = read(Ids(real_trace("lirs_multi1.trace.gz"), 1))
     assert len(batch) == 15_858
     assert len(np.unique(batch.key)) == 2_606
+
+
+def test_a_zst_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    whole = zstandard.compress(b"".join(b"%d\n" % (i * 7919 % 100_003) for i in range(200_000)))
+    for content, n in ((whole, 200_000), (whole + whole, 400_000)):
+        path = tmp_path / f"{n}.zst"
+        path.write_bytes(content)
+        assert Ids(path, 1).length() == n
+    for cut in (1, len(whole) // 2):
+        path = tmp_path / "cut.zst"
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(InputError, match="middle of a frame"):
+            Ids(path, 1).length()
+
+
+def test_csv_keys_keep_all_64_bits(tmp_path: Path) -> None:
+    path = tmp_path / "keys.csv"
+    path.write_text("k\n" + "".join(f"{2**63 + i}\n" for i in range(100)) + f"{2**64 - 1}\n")
+    keys = concatenate(list(Tabular(path, {"key": "k"}, 1).batches())).key.tolist()
+    assert keys == [*range(2**63, 2**63 + 100), 2**64 - 1]
+
+
+def test_damaged_packed_tables_are_refused(tmp_path: Path) -> None:
+    for name, content in (("a.csv.gz", gzip.compress(b"k\n1\n2\n")[:-4]), ("b.csv.xz", b"no xz"), ("c.csv.zst", b"no")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=name):
+            Tabular(path, {"key": "k"}, 1).length()

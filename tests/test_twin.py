@@ -29,6 +29,7 @@ def test_engine_equals_twin(system: Any, arrival: Any, batch: Any, policy: Scrip
     engine.run()
     twin = Twin(system, process, batch, other, measured)
     expected = twin.run()
+    twin.check_nothing_is_lost()
     found = sink.accesses()
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):

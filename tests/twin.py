@@ -22,14 +22,15 @@ CLEAN, COMPUTED, WRITTEN = range(3)
 
 
 class Block:
-    def __init__(self, size: int, dirty: int = CLEAN, prefetch: int | None = None) -> None:
-        self.size, self.dirty, self.prefetch = size, dirty, prefetch
+    def __init__(self, size: int, dirty: int = CLEAN, prefetch: int | None = None, version: int = 0) -> None:
+        self.size, self.dirty, self.prefetch, self.version = size, dirty, prefetch, version
 
 
 class Move:
     def __init__(self, key: int, size: int, kind: int, level: int, down: bool = False) -> None:
         self.key, self.size, self.kind, self.priority, self.level, self.source = key, size, kind, kind, level, level
         self.down, self.dirty, self.prefetch, self.waiters = down, CLEAN, None, []
+        self.version = 0
         self.obsolete, self.queued_at, self.spans, self.started, self.link = False, 0, [], None, 0
 
 
@@ -61,6 +62,15 @@ class Twin:
         self.questions: list[dict[str, Any]] = []
         self.n_dropped = 0
         self.told = Told()
+        # What no rule speaks of but all must keep: the content. Each write makes a new version.
+        self.latest: dict[int, int] = {}
+        self.origin: dict[int, int] = {}
+
+    def check_nothing_is_lost(self) -> None:
+        for key, version in self.latest.items():
+            copies = [tier[key].version for tier in self.tiers if key in tier]
+            copies += [self.moving[key].version] if key in self.moving else []
+            assert max([*copies, self.origin.get(key, 0)]) == version, f"the last write to {key} is lost"
 
     # -- time -------------------------------------------------------------------------------------------------------
     def at(self, delay: int, call: Callable[[], None]) -> None:
@@ -185,6 +195,7 @@ class Twin:
             self.n_pollution += 1
         if access["op"]:
             self.insert(0, key, Block(access["size"], WRITTEN), False)
+            self.latest[key] = self.tiers[0][key].version = self.latest.get(key, 0) + 1
             self.written(key)
             self.serve(access)
         else:
@@ -193,6 +204,9 @@ class Twin:
 
     def use(self, key: int, op: int) -> int:
         block = self.tiers[0][key]
+        assert block.version == self.latest.get(key, 0), f"{key} is out of date"
+        if op:
+            block.version = self.latest[key] = self.latest.get(key, 0) + 1
         outcome = HIT
         if block.prefetch is not None:
             outcome = HIT_PREFETCHED
@@ -220,6 +234,11 @@ class Twin:
     def fetch(self, key: int, size: int, kind: int) -> Move:
         holders = [level for level, tier in enumerate(self.tiers) if key in tier]
         move = Move(key, size, kind, holders[0] if holders else self.n_levels)
+        move.version = self.origin.get(key, 0)
+        if holders:
+            move.version = self.tiers[holders[0]][key].version
+            if self.system.tiers[holders[0]].eviction == "lru":
+                self.tiers[holders[0]].move_to_end(key)
         self.moving[key] = move
         self.hop(move)
         return move
@@ -281,7 +300,7 @@ class Twin:
                     del self.moving[move.key]
                     self.settle(move.prefetch, Fate.CANCELLED)
                     if move.dirty:
-                        self.write_down(move.source, move.key, move.size, move.dirty)
+                        self.write_down(move.source, move.key, Block(move.size, move.dirty, version=move.version))
                 else:
                     batch.append(move)
         if batch:
@@ -295,7 +314,9 @@ class Twin:
             if not move.obsolete:
                 del self.moving[move.key]
                 if move.level < self.n_levels:
-                    self.insert(move.level, move.key, Block(move.size, move.dirty), False)
+                    self.insert(move.level, move.key, Block(move.size, move.dirty, version=move.version), False)
+                else:
+                    self.origin[move.key] = move.version
                 for access in move.waiters:
                     self.go(access)
                     if access["outcome"] == HIT:
@@ -305,11 +326,12 @@ class Twin:
         move.level = 0 if computed else move.level - 1
         if move.level > 0:
             if self.system.placement == "inclusive":
-                self.insert(move.level, move.key, Block(move.size), False)
+                self.insert(move.level, move.key, Block(move.size, move.dirty, version=move.version), False)
+                move.dirty = CLEAN
             self.hop(move)
             return
         del self.moving[move.key]
-        block = Block(move.size, COMPUTED if computed else move.dirty, move.prefetch)
+        block = Block(move.size, COMPUTED if computed else move.dirty, move.prefetch, move.version)
         if self.system.placement == "exclusive" and move.source < self.n_levels:
             below = self.tiers[move.source].pop(move.key, None)
             if below is not None:
@@ -337,17 +359,20 @@ class Twin:
             if level == 0 and by_prefetch:
                 self.polluted.add(old)
             move = self.moving.get(old)
+            above = [tier[old] for tier in self.tiers[:level] if old in tier]
             if move is not None:
-                move.dirty = max(move.dirty, victim.dirty)
+                heir = above[-1] if above else move
+                heir.dirty = max(heir.dirty, victim.dirty)
             elif not any(old in below for below in self.tiers[level + 1 :]):
-                self.write_down(level, old, victim.size, victim.dirty)
+                self.write_down(level, old, victim)
 
-    def write_down(self, level: int, key: int, size: int, dirty: int) -> None:
+    def write_down(self, level: int, key: int, block: Block) -> None:
+        size, dirty = block.size, block.dirty
         last = level == self.n_levels - 1
         demotes = self.system.clean_evictions == "demote"
         if dirty == WRITTEN or (not last and (dirty == COMPUTED or demotes)):
             move = Move(key, size, BACKGROUND, level, down=True)
-            move.dirty = dirty
+            move.dirty, move.version = dirty, block.version
             self.moving[key] = move
             self.hop(move)
 

@@ -63,7 +63,9 @@ class KeySet:
             self._small.add(key)
         else:
             if 2 * (self._n_used + 1) > len(self._table):
-                larger = np.zeros(2 * len(self._table), np.int64)
+                # Mostly removed members: the same size will do once they are swept out.
+                is_full = 4 * self.n_keys > len(self._table)
+                larger = np.zeros(len(self._table) * (2 if is_full else 1), np.int64)
                 self._n_used = int(_copy(self._table, larger))
                 self._table = larger
             _put(self._table, signed(key))

@@ -111,6 +111,19 @@ def remove(a: Ints, level: int, key: int) -> int:
 
 
 @compiled
+def use(a: Ints, level: int, key: int) -> None:
+    """A block that a tier holds was read there."""
+    eviction.on_hit(a, tier(level), blocks.find(a, key))
+
+
+@compiled
+def mark(a: Ints, level: int, key: int, dirty: int) -> None:
+    """A block that a tier holds is at least so dirty there."""
+    at = blocks.find(a, key) + tier(level).dirty
+    a[at] = max(a[at], dirty)
+
+
+@compiled
 def copy_into(old: Ints, new: Ints) -> None:
     """Copy everything into a larger arena. Slots keep their offsets, so no link changes; the table is made anew."""
     n_slots, n_free, table, mask = new[H_SLOTS], new[H_N_FREE], new[H_TABLE], new[H_MASK]

@@ -91,6 +91,14 @@ class Residency:
         """Remove a block from a tier: its dirtiness, or -1 if it was not there."""
         return int(moves.remove(self.arena, level, signed(key)))
 
+    def use(self, level: int, key: int) -> None:
+        """A block that a tier holds was read there."""
+        moves.use(self.arena, level, signed(key))
+
+    def mark(self, level: int, key: int, dirty: int) -> None:
+        """A block that a tier holds is at least so dirty there."""
+        moves.mark(self.arena, level, signed(key), dirty)
+
     def size(self, key: int) -> int:
         """The bytes of a block that some tier holds."""
         return int(moves.size_of(self.arena, signed(key)))

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,8 +24,40 @@ def _open_plain(path: Path) -> BinaryIO:
 
 
 def _open_zst(path: Path) -> BinaryIO:
-    decompressor: Any = zstandard.ZstdDecompressor()
-    return cast(BinaryIO, io.BufferedReader(decompressor.stream_reader(path.open("rb"), read_across_frames=True)))
+    return cast(BinaryIO, io.BufferedReader(_Zst(path), 1 << 20))
+
+
+class _Zst(io.RawIOBase):
+    """Frames one after another. The library's own reader takes a frame that is cut off for the end of the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._packed = self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            self._packed = self._packed or self._file.read(1 << 17)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("the file ends in the middle of a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._ready = self._frame.decompress(self._packed)
+            self._packed = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame = None
+        n = min(len(buffer), len(self._ready))
+        buffer[:n], self._ready = self._ready[:n], self._ready[n:]
+        return n
 
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -33,7 +66,8 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".bz2": bz2.open,
     ".zst": _open_zst,
 }
-_BROKEN = (EOFError, OSError, lzma.LZMAError, zstandard.ZstdError)
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+"""What unpacking a damaged file raises."""
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -68,7 +102,7 @@ def read_records(path: Path, dtype: Any) -> Iterator[Any]:
         while True:
             try:
                 piece = file.read(RECORDS * size)
-            except _BROKEN as error:
+            except BROKEN as error:
                 raise InputError(f"{path}: damaged after {n_records} records: {error}") from None
             if len(piece) % size:
                 raise InputError(
@@ -95,7 +129,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         while True:
             try:
                 line = file.readline()
-            except _BROKEN as error:
+            except BROKEN as error:
                 raise InputError(f"{path}: damaged after line {number}: {error}") from None
             if not line:
                 break

@@ -41,12 +41,12 @@ class Mooncake(FileWorkload):
 
         try:
             record: Any = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise bad(f"is not JSON ({error})") from None
         if not isinstance(record, dict):
             raise bad("expected an object")
         time_ms, blocks = record.get("timestamp"), record.get("hash_ids")
-        if not isinstance(time_ms, int) or time_ms < 0:
+        if not isinstance(time_ms, int) or not 0 <= time_ms < 2**62 // 1_000_000:
             raise bad("expected 'timestamp', a whole number of milliseconds")
         if not isinstance(blocks, list) or not all(isinstance(b, int) and 0 <= b < 2**64 for b in blocks):
             raise bad("expected 'hash_ids', a list of block numbers")

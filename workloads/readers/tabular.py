@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
-from workloads.readers.files import RECORDS, FileWorkload, open_binary
+from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
 
 _WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
 
@@ -29,6 +29,7 @@ class Tabular(FileWorkload):
         self._columns = columns
         self._block_bytes = block_bytes
         self._time_unit_ns = time_unit_ns
+        self._hashes = False
 
     def _tables(self) -> Iterator[Any]:
         wanted = list(dict.fromkeys(self._columns.values()))
@@ -39,14 +40,20 @@ class Tabular(FileWorkload):
                     self._check_names(parquet.schema_arrow.names)
                     yield from parquet.iter_batches(RECORDS, columns=wanted)
                     return
-                reader = pa.csv.open_csv(file, read_options=pa.csv.ReadOptions(block_size=1 << 22))
+                # As text: Arrow would read whole numbers of 2**63 and more as floating point and lose their end.
+                as_text = pa.csv.ConvertOptions(
+                    column_types={self._columns["key"]: pa.string()}, null_values=[""], strings_can_be_null=True
+                )
+                reader = pa.csv.open_csv(file, pa.csv.ReadOptions(block_size=1 << 22), convert_options=as_text)
                 self._check_names(reader.schema.names)
                 yield from reader
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, *BROKEN, KeyError, UnicodeDecodeError) as error:
                 raise InputError(f"{self.path}: cannot be read as a table: {error}") from None
 
     def _check_names(self, names: list[str]) -> None:
         for column, name in self._columns.items():
+            if names.count(name) > 1:
+                raise InputError(f"{self.path}: column {name!r} is there {names.count(name)} times; expected one")
             if name not in names:
                 raise InputError(
                     f"{self.path}: has no column {name!r} (columns.{column}); expected one of {', '.join(names)}"
@@ -55,6 +62,7 @@ class Tabular(FileWorkload):
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start. Raises InputError on a value that does not fit its column."""
         n = 0
+        self._hashes = False
         streams: dict[Any, int] = {}
         last_request: tuple[Any, int] | None = None
         for table in self._tables():
@@ -84,17 +92,19 @@ class Tabular(FileWorkload):
     def _integers(self, column: Any, name: str, first: int) -> Any:
         values = column.to_numpy(zero_copy_only=False)
         low = 1 if name == "size_bytes" else 0
-        high = 2**32 if name == "size_bytes" else 2**62
-        if values.dtype.kind not in "iu":
-            bad = 0
-        else:
+        high = 2**32 if name == "size_bytes" else 2**62 // self._time_unit_ns
+        if values.dtype.kind in "iu":
             wrong = (values < low) | (values >= high)
             if not wrong.any():
                 return values.astype(np.int64)
-            bad = int(np.flatnonzero(wrong)[0])
+        else:
+            texts = [str(value) for value in column.to_pylist()]
+            wrong = np.array([not text.isdecimal() for text in texts])
+            wrong[:1] |= not wrong.any()
+        bad = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"{self.path}: row {first + bad}: column {self._columns[name]!r} is {values[bad]!r}; "
-            f"expected a whole number of at least {low} ({name})"
+            f"{self.path}: row {first + bad + 1}: column {self._columns[name]!r} is {column.to_pylist()[bad]!r}; "
+            f"expected a whole number from {low} to {high - 1} ({name})"
         )
 
     def _keys(self, column: Any, first: int) -> Any:
@@ -102,10 +112,29 @@ class Tabular(FileWorkload):
             values = column.to_numpy(zero_copy_only=False)
             if values.dtype.kind == "i" and (values < 0).any():
                 bad = int(np.flatnonzero(values < 0)[0])
-                raise InputError(f"{self.path}: row {first + bad}: key {values[bad]} is negative; expected 0 or more")
+                raise InputError(
+                    f"{self.path}: row {first + bad + 1}: key {values[bad]} is negative; expected 0 or more"
+                )
             return values.astype(np.uint64)
         if column.null_count:
             bad = column.to_pylist().index(None)
-            raise InputError(f"{self.path}: row {first + bad}: the key is missing")
+            raise InputError(f"{self.path}: row {first + bad + 1}: the key is missing")
+        if pa.types.is_floating(column.type):
+            raise InputError(
+                f"{self.path}: column {self._columns['key']!r} holds {column.type}; expected whole or text keys"
+            )
+        if not self._hashes and pa.types.is_string(column.type):
+            # Text that is a number is that number; what the first batch shows holds for the whole file.
+            try:
+                return column.cast(pa.uint64()).to_numpy(zero_copy_only=False)
+            except pa.ArrowInvalid as error:
+                if first:
+                    raise InputError(
+                        f"{self.path}: after row {first}: {error}; expected whole numbers, as the keys before are"
+                    ) from None
+            for i, text in enumerate(column.to_pylist()):
+                if text[:1] == "-" and text[1:].isdecimal():
+                    raise InputError(f"{self.path}: row {i + 1}: key {text} is negative; expected 0 or more")
+            self._hashes = True
         digests = (hashlib.blake2b(str(key).encode(), digest_size=8).digest() for key in column.to_pylist())
         return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
