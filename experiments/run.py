@@ -90,20 +90,24 @@ def run_experiment(
     from experiments.tables import write_rows
 
     compared = compare(rows, experiment.baseline)
-    write_rows(folder / "comparisons.parquet", compared, _metadata(experiment))
+    write_rows(folder / "comparisons.parquet", compared, _metadata(experiment, rows))
     if not quiet:
         print_report(console, experiment.name, rows, compared, experiment.baseline)
         console.print(f"Tables: {folder}", highlight=False)
     return folder
 
 
-def _metadata(experiment: "Experiment") -> dict[str, Any]:
+def _metadata(experiment: "Experiment", rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the tables over several runs say of themselves; the last three by arm, or by seed for the trace."""
     from experiments.single import versions
 
     return {
         "config": experiment.model_dump(mode="json"),
         "config_hash": experiment.folder_hash(),
         "versions": versions(),
+        "device": {row["arm"]: row["device"] for row in rows},
+        "latencies": {row["arm"]: row["latencies"] for row in rows},
+        "trace_sha256": {str(row["seed"]): row["trace_sha256"] for row in rows},
     }
 
 
@@ -148,7 +152,7 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
         _write_manifest(experiment, folder, traces)
         try:
             _run_missing(experiment, folder, console, todo, keep, n_accesses, n_kept, quiet=quiet, described=described)
-        except InputError:
+        except (InputError, MemoryError):
             if is_new and not keep:
                 # Nothing came of it: the folder is free for the corrected config.
                 _empty(folder)
@@ -186,7 +190,7 @@ def _run_missing(
             if len(digests) != 1:
                 raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
             keep[arm.name, seed] = row
-            write_rows(folder / "runs.parquet", _ordered(experiment, keep), _metadata(experiment))
+            write_rows(folder / "runs.parquet", _ordered(experiment, keep), _metadata(experiment, list(keep.values())))
             progress.finish(row)
 
 
@@ -241,7 +245,7 @@ def _check_folder(experiment: "Experiment", folder: Path) -> None:
 def _write_manifest(experiment: "Experiment", folder: Path, traces: dict[str, str]) -> None:
     manifest = {
         "name": experiment.name,
-        **_metadata(experiment),
+        **{key: value for key, value in _metadata(experiment, []).items() if value},
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": {
             "runs.parquet": "a row for each arm and seed",
