@@ -117,7 +117,9 @@ class Books:
         table = hits
         if others.shape[1]:
             table = np.concatenate([hits, others], axis=1)
-            table = table[:, np.lexsort((table[A_ACCESS], table[A_ISSUED]))]
+            if self.sink is not None:
+                # The order matters to readers of the table alone.
+                table = table[:, np.lexsort((table[A_ACCESS], table[A_ISSUED]))]
         if table.shape[1] == 0:
             return
         parts = table[A_SERVICE] + table[A_QUEUE] + table[A_TRANSFER] + table[A_INFERENCE]
