@@ -132,18 +132,16 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
     _check_folder(experiment, folder)
     finished = {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
     arms = {arm.name: arm for arm in experiment.arms}
-    described = str(sorted(traces.values()))
 
     def current_hash(arm: str, seed: int) -> str:
-        return run_hash(experiment, arms[arm], seed) + described if arm in arms else ""
+        return run_hash(experiment, arms[arm], seed) + str(sorted(traces.values())) if arm in arms else ""
 
     # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
     keep = {key: row for key, row in finished.items() if row["run_hash"] == current_hash(*key)}
     if force:
         planned = {(arm.name, seed) for arm, seed in plan}
         keep = {key: row for key, row in keep.items() if key not in planned}
-    todo = [(arm, seed) for arm, seed in plan if (arm.name, seed) not in keep]
-    n_kept = len(plan) - len(todo)
+    todo = [(arm, seed, current_hash(arm.name, seed)) for arm, seed in plan if (arm.name, seed) not in keep]
     is_new = not (folder / "manifest.json").exists()
     make_folder(folder)
     with _locked(folder):
@@ -151,7 +149,7 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
             leftover.unlink()
         _write_manifest(experiment, folder, traces)
         try:
-            _run_missing(experiment, folder, console, todo, keep, n_accesses, n_kept, quiet=quiet, described=described)
+            _run_missing(experiment, folder, console, todo, keep, n_accesses, quiet=quiet)
         except (InputError, MemoryError):
             if is_new and not keep:
                 # Nothing came of it: the folder is free for the corrected config.
@@ -164,28 +162,27 @@ def _run_missing(
     experiment: "Experiment",
     folder: Path,
     console: Any,
-    todo: list[tuple[Any, int]],
+    todo: list[tuple[Any, int, str]],
     keep: dict[tuple[str, int], dict[str, Any]],
     n_accesses: int,
-    n_kept: int,
     *,
     quiet: bool,
-    described: str,
 ) -> None:
-    """Run ``todo`` and add each row to ``keep`` and to the ``runs`` table as it is done."""
+    """Run ``todo`` (arm, seed and hash of each); each row joins ``keep`` and the ``runs`` table as it is done."""
     from experiments.progress import RunProgress
-    from experiments.single import run_hash, run_one
+    from experiments.single import run_one
     from experiments.tables import write_rows
     from simulator.errors import InputError
 
     n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
     with RunProgress(console, len(todo), quiet=quiet) as progress:
-        if n_kept:
-            progress.say(f"{n_kept} of {n_kept + len(todo)} runs are finished already (--force repeats them)")
-        for arm, seed in todo:
+        n_planned = len(experiment.arms) * len(experiment.seeds)
+        if len(todo) < n_planned:
+            progress.say(f"{n_planned - len(todo)} of {n_planned} runs are finished already (--force repeats them)")
+        for arm, seed, hash_ in todo:
             progress.start(arm.name, seed, n_judged)
             row = run_one(experiment, arm, seed, folder, progress.accesses, progress.epoch)
-            row["run_hash"] = run_hash(experiment, arm, seed) + described
+            row["run_hash"] = hash_
             digests = {r["trace_sha256"] for (_, s), r in keep.items() if s == seed} | {row["trace_sha256"]}
             if len(digests) != 1:
                 raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")

@@ -4,6 +4,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def code_hash() -> str:
     """A hash of the sources that shape a result, so that a change of the code is never served old results."""
     root = Path(__file__).parent.parent
@@ -167,7 +169,6 @@ def run_one(
         "seed": seed,
         "policy": arm.policy.kind,
         **described,
-        "run_hash": run_hash(experiment, arm, seed),
         "n_train_accesses": n_train,
         **run_metrics(books, engine.asking, result, system),
         **details,

@@ -234,7 +234,11 @@ def test_arms_may_differ_in_the_system(tmp_path: Path) -> None:
 
 def _start(path: Path, out: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "experiments.run", str(path), "--out", str(out)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
