@@ -92,5 +92,7 @@ class RunProgress:
 
     def finish(self, row: dict[str, object]) -> None:
         """A run is over."""
+        if row.get("backend_trial"):
+            self.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
         rate = float(str(row["n_accesses"])) / max(float(str(row["wall_s"])), 1e-9)
         self.say(f"{self._escaped()}: done in {float(str(row['wall_with_training_s'])):.1f} s ({rate:,.0f} accesses/s)")

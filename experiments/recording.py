@@ -11,52 +11,120 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.config import Arm, Experiment, Replay, Sampled
-from simulator.charge import Charge, fixed, measured, sampled
+from experiments.seal import SEALED_COLUMNS, Seal
+from policies.given import Recorded
+from simulator.charge import Charge, Cost, fixed, measured, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
 from simulator.seeds import generator
 
 _TIMED = {"measured", "replay", "sampled"}
+WARM_UP = "warm_up"
 
 
 def replay_key(experiment: Experiment, arm: Arm, seed: int) -> str:
-    """What a recording must share with the run it is replayed in: everything but the charge and the arm's name."""
-    system = experiment.system_of(arm)
-    return experiment.hash_of(arm.policy.model_dump(mode="json"), seed, system=system)
+    """What a recording must share with the run it is replayed in.
+
+    That is everything but the arm's name, the charge, and where and how predictions are computed.
+    """
+    policy = arm.policy.model_dump(mode="json", exclude={"device", "backend", "predictions"})
+    return experiment.hash_of(policy, seed, system=experiment.system_of(arm))
+
+
+def working(arm: Arm) -> str:
+    """What the work of an inference depends on, as text; recorded latencies are drawn only for the same."""
+    return json.dumps(arm.policy.working(), sort_keys=True) if arm.policy.kind == "lstm" else "none"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A latency for each inference, in order, and the device that they were measured on."""
+    """The inferences of a run, a batch each and in order, and what its metadata says of them.
+
+    ``guesses`` has the best guess of every question of a batch, ``warm_up`` host and device time of the calls before.
+    """
 
     file: Path
-    latencies_ns: npt.NDArray[np.int64]
-    metadata: dict[str, Any]
+    costs: list[Cost]
+    guesses: list[list[int | None]]
+    warm_up: list[tuple[int, int]]
+    metadata: dict[str, str]
+
+    @property
+    def latencies_ns(self) -> npt.NDArray[np.int64]:
+        """What was charged if time was charged, else what was measured and not charged."""
+        is_timed = self.metadata["latencies"] in _TIMED
+        return np.array([cost.charged_ns if is_timed else cost.host_ns for cost in self.costs], np.int64)
+
+    @property
+    def predicted_by(self) -> Recorded | None:
+        """The model behind it; None for a policy that has none."""
+        if "model_hash" not in self.metadata:
+            return None
+        model = self.file.parent.parent / "models" / f"{self.file.stem}.safetensors"
+        return Recorded(
+            str(self.file),
+            model if model.exists() else None,
+            self.metadata["model_hash"],
+            self.metadata["backend"],
+            int(self.metadata["horizon"]),
+        )
 
 
 def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
-    """The recording that a charge names. Raises InputError if there is none or it is damaged."""
+    """The recording that a charge names. Raises InputError if there is none, or it is damaged or changed."""
     source = Path(charge.source)
     file = source
     if source.is_dir() or not source.suffix:
         file = source / "inferences" / f"{charge.arm or arm.name}-{seed}.parquet"
     where = f"arms.{arm.name}.charge.source: {file}"
     try:
-        table = pq.read_table(file, columns=["batch", "charged_ns", "host_ns"])
+        table = pq.read_table(file, columns=["inference", "status", *SEALED_COLUMNS])
         stored = pq.read_metadata(file).metadata
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; expected the inferences of an earlier run") from None
     except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(f"{where}: is no table of inferences: {error}") from None
     metadata = {k.decode(): v.decode() for k, v in stored.items() if not k.startswith(b"ARROW")}
-    if "replay_key" not in metadata:
-        raise InputError(f"{where}: was not written by tierfetch; expected the inferences of an earlier run")
-    batch = table["batch"].to_numpy()
-    # What was charged if time was charged, else what was measured and not charged.
-    column = "charged_ns" if metadata["latencies"] in _TIMED else "host_ns"
-    _, first = np.unique(batch, return_index=True)
-    first = first[batch[first] >= 0]
-    return Recording(file, table[column].to_numpy()[first].astype(np.int64), metadata)
+    if "seal_sha256" not in metadata:
+        raise InputError(f"{where}: was not written by this version; expected the inferences of an earlier run")
+    seal = Seal()
+    seal.add({name: table[name].combine_chunks() for name in SEALED_COLUMNS})
+    if seal.digest(metadata) != metadata["seal_sha256"]:
+        raise InputError(f"{where}: was changed after it was recorded (its checksum differs); expected it as written")
+    table = table.sort_by([("batch", "ascending"), ("inference", "ascending")])
+    columns = {name: table[name].to_pylist() for name in (*SEALED_COLUMNS, "status")}
+    times = list(zip(columns["charged_ns"], columns["host_ns"], columns["device_ns"], strict=True))
+    costs: list[Cost] = []
+    guesses: list[list[int | None]] = []
+    warm_up: list[tuple[int, int]] = []
+    before = -1
+    for batch, time, guess, status in zip(
+        columns["batch"], times, columns["predicted_key"], columns["status"], strict=True
+    ):
+        if status == WARM_UP:
+            warm_up.append((time[1], time[2]))
+        elif batch >= 0:
+            if batch != before:
+                costs.append(Cost(*time))
+                guesses.append([])
+            guesses[-1].append(guess)
+            before = batch
+    return Recording(file, costs, guesses, warm_up, metadata)
+
+
+def warm_up_rows(times: list[tuple[int, int]]) -> dict[str, Any]:
+    """Rows of the ``inferences`` table for calls before the run: never charged, marked by their status."""
+    n = len(times)
+    constant = {
+        "batch": -1, "access": -1, "stream": 0, "status": WARM_UP, "asked_ns": -1, "started_ns": -1, "ended_ns": -1,
+        "charged_ns": 0, "predicted_key": None, "confidence": float("nan"), "next_key": None, "came_true": None,
+        "n_proposed": 0, "n_issued": 0,
+    }  # fmt: skip
+    columns: dict[str, Any] = {name: [value] * n for name, value in constant.items()}
+    columns["inference"] = list(range(-n, 0))
+    columns["host_ns"] = [host_ns for host_ns, _ in times]
+    columns["device_ns"] = [device_ns for _, device_ns in times]
+    return columns
 
 
 def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Recording | None]:
@@ -75,8 +143,14 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
             return fixed(charge.latency), None
         case "sampled":
             recording = load(charge, arm, seed)
-            if len(recording.latencies_ns) == 0:
+            if not recording.costs:
                 raise InputError(f"arms.{arm.name}.charge.source: {recording.file} holds no inference to draw from")
+            theirs = recording.metadata["working"]
+            if arm.policy.kind == "lstm" and theirs != working(arm):
+                raise InputError(
+                    f"arms.{arm.name}.charge.source: {recording.file} has latencies of other work: {theirs}; "
+                    f"expected {working(arm)}"
+                )
             return sampled(recording.latencies_ns, generator(seed, "charge", arm.name)), recording
     recording = load(charge, arm, seed)
     wanted, found = replay_key(experiment, arm, seed), recording.metadata["replay_key"]
@@ -92,4 +166,4 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
             f"arms.{arm.name}.charge.source: {recording.file} was recorded with charge "
             f"{recording.metadata['latencies']!r}; expected one whose clock was charged measured latencies"
         )
-    return ReplayCharge(recording.latencies_ns.tolist(), str(recording.file)), recording
+    return ReplayCharge(recording.costs, recording.guesses, str(recording.file)), recording

@@ -23,6 +23,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("charged per inference", "mean_inference_charged_ns", _TIME),
     ("training", "train_s", "seconds"),
 )
+_WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
 
 
 def time_text(ns: float) -> str:
@@ -75,8 +76,9 @@ def print_report(
     of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
     for label, metric, kind in ROWS:
         table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
-    for label, key in (("device", "device"), ("latencies", "latencies")):
-        table.add_row(label, *(", ".join(dict.fromkeys(str(row[key]) for row in of_arm[arm])) for arm in arms))
+    for label, key in _WORDS:
+        words = {arm: [row[key] for row in of_arm[arm] if row.get(key) is not None] for arm in arms}
+        table.add_row(label, *(", ".join(dict.fromkeys(map(str, words[arm]))) or "-" for arm in arms))
     table.add_section()
     for label, metric, kind in (
         ("hit ratio vs baseline", "hit_ratio", _RATIO),

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
-from experiments.recording import make_charge, replay_key
-from experiments.tables import RunTables
-from policies.registry import Training
+from experiments.recording import Recording, make_charge, replay_key, warm_up_rows, working
+from experiments.tables import RunTables, keep_file
+from policies.given import Given
 from policies.registry import build as build_policy
+from policies.timing import Timing
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
 from simulator.engine import Engine
@@ -26,6 +28,7 @@ from simulator.trace import COLUMNS, Batch, Workload, part
 from workloads.registry import build as build_workload
 
 Progress = Callable[[int], None]
+RECORDED = " (recorded)"
 TrainingProgress = Callable[[int, int, float, float], None]
 
 
@@ -81,15 +84,50 @@ def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
     )  # fmt: skip
 
 
-def training_keys(workload: Workload, n_train: int, per_stream: bool = True) -> list[npt.NDArray[np.uint64]]:
-    """The keys of each stream in the first ``n_train`` accesses, or of all streams in the trace's order."""
-    if not per_stream:
-        return [np.concatenate([batch.key for batch in part(workload.batches(), 0, n_train)])]
-    keys: list[list[npt.NDArray[np.uint64]]] = [[] for _ in range(workload.n_streams)]
-    for batch in part(workload.batches(), 0, n_train):
-        for stream in np.unique(batch.stream).tolist():
-            keys[stream].append(batch.key[batch.stream == stream])
-    return [np.concatenate(pieces) for pieces in keys if pieces]
+def keys_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
+    """The keys of each stream in order, or of all streams in the trace's order under 0."""
+    pieces: dict[int, list[npt.NDArray[np.uint64]]] = {}
+    for batch in accesses:
+        for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
+            pieces.setdefault(stream, []).append(batch.key[batch.stream == stream] if per_stream else batch.key)
+    return {stream: np.concatenate(pieces[stream]) for stream in sorted(pieces)}
+
+
+class Learned:
+    """What a policy is given of the trace: the training part to learn from, the rest to predict from."""
+
+    def __init__(self, workload: Workload, n_train: int) -> None:
+        self._workload = workload
+        self._n_train = n_train
+        self.n_accesses = 0
+
+    def sequences(self, per_stream: bool) -> list[npt.NDArray[np.uint64]]:
+        """The training part, sequence by sequence."""
+        keys = list(keys_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
+        self.n_accesses = sum(len(of_stream) for of_stream in keys)
+        return keys
+
+    def judged(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
+        """The other accesses by stream. Raises InputError where their order depends on the simulation."""
+        if not per_stream and self._workload.n_streams > 1:
+            raise InputError(
+                "policy.predictions: batched needs to know the order of accesses, which of several streams together "
+                "only the simulation tells; expected per_stream: true"
+            )
+        return keys_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
+
+
+def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
+    charge = arm.charged
+    inference_ns: float | None = None
+    if recording is not None:
+        inference_ns = float(np.median(recording.latencies_ns))
+    elif charge.kind != "measured":
+        inference_ns = charge.latency if charge.kind == "fixed" else 0
+    return estimate(
+        workload, n_train, experiment.system_of(arm), experiment.workload.arrivals,
+        per_stream=getattr(arm.policy, "per_stream", False), inference_ns=inference_ns,
+    )  # fmt: skip
 
 
 def run_one(
@@ -111,16 +149,20 @@ def run_one(
     if n_train >= workload.length():
         raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
     charge, recording = make_charge(experiment, arm, seed)
-    n_learned = 0
-
-    def sequences(per_stream: bool) -> list[npt.NDArray[np.uint64]]:
-        nonlocal n_learned
-        keys = training_keys(workload, n_train, per_stream)
-        n_learned = sum(len(of_stream) for of_stream in keys)
-        return keys
-
-    built = build_policy(arm.policy, Training(sequences, seed, training_progress))
     system = experiment.system_of(arm)
+    learned = Learned(workload, n_train)
+    built = build_policy(
+        arm.policy,
+        Given(
+            learned.sequences,
+            seed,
+            training_progress,
+            judged=learned.judged,
+            timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
+            recorded=recording.predicted_by if recording is not None and arm.charged.kind == "replay" else None,
+            is_measured=arm.charged.kind == "measured",
+        ),
+    )
     output = experiment.output
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
@@ -133,23 +175,33 @@ def run_one(
             seed=seed, first_access=n_train, progress=progress,
         )  # fmt: skip
         simulated = time.perf_counter()
+        is_replay = recording is not None and arm.charged.kind == "replay"
+        warm_up = recording.warm_up if recording is not None and is_replay else built.warm_up
+        if warm_up:
+            sink.write("inferences", warm_up_rows(warm_up))
         result = engine.run()
         if isinstance(charge, Replay):
             charge.finish()
         wall_s = time.perf_counter() - simulated
-        if n_learned > books.min_access:
-            raise BooksError(f"learned from {n_learned} accesses, but was judged from access {books.min_access} on")
+        if learned.n_accesses > books.min_access:
+            raise BooksError(
+                f"learned from {learned.n_accesses} accesses, but was judged from access {books.min_access} on"
+            )
         sink.write("windows", books.windows())
         if built.training:
             sink.write("training", {name: [row[name] for row in built.training] for name in built.training[0]})
-        device = built.details.get("device", "none")
+        device, backend = (built.details.get(name, "none") for name in ("device", "backend"))
         if recording is not None:
-            device = f"{recording.metadata['device']} (recorded)"
+            device = f"{recording.metadata['device'].removesuffix(RECORDED)}{RECORDED}"
+            backend = recording.metadata["latencies_backend"]
         described = {
             "latencies": arm.charged.kind,
             "device": device,
+            "latencies_backend": backend,
             "trace_sha256": workload.digest.hexdigest(),
         }
+        if built.model_file is not None:
+            keep_file(built.model_file, folder / "models" / f"{arm.name}-{seed}.safetensors")
         sink.finish(
             {
                 **described,
@@ -157,6 +209,8 @@ def run_one(
                 "config_hash": experiment.folder_hash(),
                 "run": {"arm": arm.name, "seed": seed},
                 "replay_key": replay_key(experiment, arm, seed),
+                "working": working(arm),
+                **{key: built.details[key] for key in ("model_hash", "backend", "horizon") if key in built.details},
                 "versions": versions(),
             }
         )

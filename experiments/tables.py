@@ -1,6 +1,7 @@
 """Parquet tables with explicit schemas, written aside and renamed when whole."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.seal import Seal
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome
 
@@ -86,7 +88,16 @@ SCHEMAS: dict[str, Any] = {
             ("epoch", pa.int32()),
             ("loss", pa.float64()),
             ("top1_ratio", pa.float64()),
+            ("topk_ratio", pa.float64()),
+            ("validation_loss", pa.float64()),
+            ("validation_top1_ratio", pa.float64()),
+            ("validation_topk_ratio", pa.float64()),
+            ("learning_rate", pa.float64()),
             ("train_s", pa.float64()),
+            ("is_kept", pa.bool_()),
+            ("temperature", pa.float64()),
+            ("ece_before_ratio", pa.float64()),
+            ("ece_after_ratio", pa.float64()),
         ]
     ),
 }
@@ -95,7 +106,7 @@ _ENUMS = {
     "outcome": [outcome.name.lower() for outcome in Outcome],
     "fate": [fate.name.lower() for fate in Fate],
 }
-_NEVER_IS_NULL = {"filled_ns", "first_used_ns", "evicted_ns", "started_ns", "ended_ns"}
+_NEVER_IS_NULL = {"filled_ns", "first_used_ns", "evicted_ns", "asked_ns", "started_ns", "ended_ns"}
 
 
 def _array(name: str, type_: Any, values: Any) -> Any:
@@ -132,6 +143,7 @@ class RunTables:
         self._seed = seed
         self._wanted = tables
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
+        self._seal = Seal()
 
     def write(self, table: str, columns: dict[str, Any]) -> None:
         """Append rows to a table; those that the config leaves out are ignored."""
@@ -150,6 +162,8 @@ class RunTables:
             run[field.name] if field.name in run else _array(field.name, field.type, columns[field.name])
             for field in schema
         ]
+        if table == "inferences":
+            self._seal.add(dict(zip(schema.names, arrays, strict=True)))
         self._writer(table).write_table(pa.table(arrays, schema=schema))
 
     def _writer(self, table: str) -> Any:
@@ -162,9 +176,11 @@ class RunTables:
 
     def finish(self, metadata: dict[str, Any]) -> None:
         """Close every table with its metadata, then rename them all."""
+        described = {key: _text(value) for key, value in metadata.items()}
         for table in sorted(self._wanted):
             writer = self._writer(table)
-            writer.add_key_value_metadata({key: _text(value) for key, value in metadata.items()})
+            seal = {"seal_sha256": self._seal.digest(described)} if table == "inferences" else {}
+            writer.add_key_value_metadata(described | seal)
             writer.close()
         for _, aside, whole in self._writers.values():
             aside.replace(whole)
@@ -176,6 +192,14 @@ class RunTables:
             writer.close()
             aside.unlink(missing_ok=True)
         self._writers.clear()
+
+
+def keep_file(source: Path, path: Path) -> None:
+    """A copy of a file, written aside, then renamed."""
+    path.parent.mkdir(exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    shutil.copyfile(source, aside)
+    aside.replace(path)
 
 
 def _text(value: Any) -> str:

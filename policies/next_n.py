@@ -5,7 +5,7 @@ Models no run detection and no throttling: it prefetches on random accesses as e
 
 from collections.abc import Sequence
 
-from simulator.policy import AccessRun, Answer, Decision, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 _KEYS = 2**64
 
@@ -14,6 +14,7 @@ class NextNPolicy:
     """Wants ``key + stride`` to ``key + n * stride`` of the access that asks."""
 
     footprint_bytes = 0
+    ahead = Ahead()
 
     def __init__(self, n: int = 1, trigger: Trigger = Trigger.TAGGED, stride: int = 1) -> None:
         self.trigger = trigger

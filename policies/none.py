@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from simulator.policy import AccessRun, Answer, Decision, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 
 class NonePolicy:
@@ -10,6 +10,7 @@ class NonePolicy:
 
     trigger = Trigger.NEVER
     footprint_bytes = 0
+    ahead = Ahead()
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Wants nothing; never asked in a run."""

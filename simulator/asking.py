@@ -36,6 +36,7 @@ INFERENCE_COLUMNS = (
     "n_issued",
 )
 _FLUSH_AT = 1 << 14
+_ANY = -1
 
 Log = npt.NDArray[np.int64]
 
@@ -60,7 +61,8 @@ class Asking:
         )  # fmt: skip
         self._kept: list[AccessRun] = []
         self._n_shown = 0
-        self._last: Question | None = None
+        self._ahead = policy.ahead
+        self._waiting: dict[int, list[Question]] = {}
         self._records: list[Question] = []
         self.n_asked = 0
         self.n_status = dict.fromkeys(Status, 0)
@@ -79,7 +81,8 @@ class Asking:
             return False
         question.waiter = waiter
         question.run = self._run(log, batch)
-        self._last = question
+        question.n_to_come = self._ahead.accesses
+        self._waiting.setdefault(stream if self._ahead.of_stream else _ANY, []).append(question)
         self._server.ask(question)
         if len(self._records) >= _FLUSH_AT:
             self._flush(keep_open=True)
@@ -96,14 +99,32 @@ class Asking:
             )
             self._kept.clear()
         self._n_shown = len(log)
-        if self._last is not None:
-            self._last.next_key = int(run.key[0])
         return run
 
     def _cut(self, log: Log, batch: Batch) -> AccessRun:
         at = log[self._n_shown :, L_AT]
         outcome = (log[self._n_shown :, L_OUTCOME] % NOT_CLOSED).astype(np.uint8)
-        return AccessRun(batch.key[at], batch.stream[at], outcome)
+        run = AccessRun(batch.key[at], batch.stream[at], outcome)
+        self._settle(run)
+        return run
+
+    def _settle(self, run: AccessRun) -> None:
+        """Tell the questions that were waiting for accesses of this run what came."""
+        if not self._ahead.of_stream:
+            streams = [_ANY]
+        else:
+            streams = [int(run.stream[0])] if len(run.stream) == 1 else np.unique(run.stream).tolist()
+        for stream in streams:
+            waiting = self._waiting.get(stream)
+            if not waiting:
+                continue
+            keys = run.key if len(streams) == 1 else run.key[run.stream == stream]
+            n = len(keys)
+            for question in waiting:
+                if question.n_to_come <= n:
+                    question.next_key = int(keys[question.n_to_come - 1])
+                question.n_to_come = max(question.n_to_come - n, 0)
+            self._waiting[stream] = [question for question in waiting if question.n_to_come]
 
     def keep(self, log: Log, batch: Batch) -> None:
         """The log is about to be emptied: copy what no question has shown yet."""
@@ -118,8 +139,6 @@ class Asking:
 
     def close(self) -> None:
         """Record everything that is left, answered or not."""
-        if self._last is not None and self._kept:
-            self._last.next_key = int(self._kept[0].key[0])
         self._flush(keep_open=False)
 
     def _flush(self, *, keep_open: bool) -> None:
@@ -127,7 +146,7 @@ class Asking:
         done: list[Question] = []
         still_open: list[Question] = []
         for question in self._records:
-            is_open = question is self._last or question.status == Status.PENDING
+            is_open = question.n_to_come > 0 or question.status == Status.PENDING
             (still_open if keep_open and is_open else done).append(question)
         self._records = still_open
         if not done:

@@ -1,6 +1,7 @@
 """What an inference costs on the simulated clock (rule R15)."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,46 +9,70 @@ import numpy.typing as npt
 from simulator.errors import InputError
 from simulator.policy import Decision
 
-Charge = Callable[[Decision], int]
+
+class Cost(NamedTuple):
+    """What the clock is charged for a batch of questions, and what is recorded as its host and device time, in ns."""
+
+    charged_ns: int
+    host_ns: int
+    device_ns: int
 
 
-def measured(decision: Decision) -> int:
+Charge = Callable[[Decision], Cost]
+
+
+def measured(decision: Decision) -> Cost:
     """This very call's wall time."""
-    return decision.host_ns
+    return Cost(decision.host_ns, decision.host_ns, decision.device_ns)
 
 
 def fixed(ns: int) -> Charge:
     """The same for every inference; 0 is ``free``."""
-    return lambda decision: ns
+    return lambda decision: Cost(ns, decision.host_ns, decision.device_ns)
 
 
 class Replay:
-    """The latencies that an earlier run recorded, in order."""
+    """What an earlier run recorded, batch by batch: its times, and the best guesses that are expected again.
 
-    def __init__(self, recorded_ns: Sequence[int], source: str) -> None:
-        self._recorded_ns = recorded_ns
+    Where a guess differs, the run is another one than was recorded: its latencies would be charged to the wrong work.
+    """
+
+    def __init__(self, costs: Sequence[Cost], guesses: Sequence[Sequence[int | None]], source: str) -> None:
+        self._costs = costs
+        self._guesses = guesses
         self._source = source
         self._n_used = 0
 
-    def __call__(self, decision: Decision) -> int:
-        """The next recorded latency. Raises InputError when there is none left."""
-        if self._n_used == len(self._recorded_ns):
+    def __call__(self, decision: Decision) -> Cost:
+        """The next recorded cost. Raises InputError when there is none left or the guesses differ."""
+        if self._n_used == len(self._costs):
             raise InputError(
                 f"{self._source}: holds {self._n_used} recorded inferences, but the run needs more: "
                 "it was recorded from another run"
             )
+        guesses = [answer.predicted_key for answer in decision.answers]
+        expected = list(self._guesses[self._n_used])
+        if guesses != expected:
+            raise InputError(
+                f"{self._source}: inference {self._n_used} predicted {expected}, but here it is {guesses}: "
+                "it was recorded from another run, or this machine's arithmetic differs"
+            )
         self._n_used += 1
-        return self._recorded_ns[self._n_used - 1]
+        return self._costs[self._n_used - 1]
 
     def finish(self) -> None:
         """Raises InputError if latencies are left over: the recording was of another run."""
-        if self._n_used != len(self._recorded_ns):
+        if self._n_used != len(self._costs):
             raise InputError(
-                f"{self._source}: holds {len(self._recorded_ns)} recorded inferences, but the run made "
+                f"{self._source}: holds {len(self._costs)} recorded inferences, but the run made "
                 f"{self._n_used}: it was recorded from another run"
             )
 
 
 def sampled(recorded_ns: npt.NDArray[np.int64], rng: np.random.Generator) -> Charge:
     """Drawn from recorded latencies with replacement."""
-    return lambda decision: int(recorded_ns[rng.integers(len(recorded_ns))])
+
+    def draw(decision: Decision) -> Cost:
+        return Cost(int(recorded_ns[rng.integers(len(recorded_ns))]), decision.host_ns, decision.device_ns)
+
+    return draw

@@ -1,17 +1,20 @@
 """Numba with a disk cache that cannot go stale.
 
 Numba keys its cache by the file of the outermost function alone: change a function that a kernel calls and the old
-machine code is loaded. So the cache folder's name carries a hash of every source that may be compiled.
+machine code is loaded. So the cache folder's name carries a hash of every compiled source of the simulator. Elsewhere a
+compiled function may call those of its own file and of the simulator, and no others.
 """
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba
 import numba.core.config
 from platformdirs import user_cache_path
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _sources_hash() -> str:
@@ -26,6 +29,6 @@ def _sources_hash() -> str:
 numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")  # type: ignore[attr-defined]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
-    return numba.njit(cache=True, error_model="numpy")(function)
+    return cast(Function, numba.njit(cache=True, error_model="numpy")(function))

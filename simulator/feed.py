@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.compiled import compiled
 from simulator.config import Arrivals, Open, Poisson
@@ -20,7 +21,7 @@ W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER = range(7)
 
 
 @compiled
-def _link(stream: Ints, first: int, follower: Ints, streams: Ints) -> None:
+def _link(stream: npt.NDArray[np.uint32], first: int, follower: Ints, streams: Ints) -> None:
     """Chain the accesses from ``first`` on to the last ones of their streams."""
     for at in range(first, len(stream)):
         s = stream[at]

@@ -41,6 +41,7 @@ class Question:
     answer: Answer | None = None
     status: Status = Status.PENDING
     n_issued: int = 0
+    n_to_come: int = 0
     next_key: int | None = None
 
 
@@ -85,24 +86,22 @@ class InferenceServer:
             told, self.told = self.told, Told()
             self._policy.told(told)
         decision = self._policy.decide([question.run for question in batch if question.run is not None])
-        charged = self._charge(decision)
+        cost = self._charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.batch = self._n_batches
             question.started_ns = self._clock.now
-            question.charged_ns = charged
-            question.host_ns = decision.host_ns
-            question.device_ns = decision.device_ns
+            question.charged_ns, question.host_ns, question.device_ns = cost
             question.answer = answer
             question.run = None
         self._n_batches += 1
-        if charged == 0:
+        if cost.charged_ns == 0:
             # No time passes, so no event either: the answer is there before anything else can happen.
             self._deliver(batch)
             return
         self._n_busy += 1
         if self._n_busy == 1:
             self._busy_changed(True)
-        self._clock.after(charged, self._end, batch)
+        self._clock.after(cost.charged_ns, self._end, batch)
 
     def _end(self, event: Any) -> None:
         self._n_busy -= 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.clock import Clock
-from simulator.units import MIB, ceil_div, transfer_ns
+from simulator.hops import Hop
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
 PRIORITY_NAMES = ("demand", "prefetch", "write_back")
@@ -72,31 +72,19 @@ class Link:
     def __init__(
         self,
         clock: Clock,
+        hop: Hop,
         *,
-        call_ns: int,
-        read: tuple[int, int],
-        write: tuple[int, int],
-        channels: int,
-        blocks_per_call: int,
-        compute: tuple[int, int],
         arrived: Callable[[Transfer], None],
         overdue: Callable[[Transfer], bool],
     ) -> None:
-        """``read`` and ``write`` are (latency in ns, bytes/s; 0: at once) towards tier 0 and away from it.
-
-        ``compute`` is (ns per MiB, ns per call): the making of blocks that come from a computing origin.
+        """What it takes is the ``hop``'s.
 
         ``arrived`` is called at the end of each hop. ``overdue`` is asked of a prefetch before it starts and has dealt
         with it when it says yes.
         """
         self._clock = clock
-        self._call_ns = call_ns
-        self._read = read
-        self._write = write
-        self._n_free = channels
-        self._blocks_per_call = blocks_per_call
-        self._compute = compute
-        self._makes_blocks = compute != (0, 0)
+        self._hop = hop
+        self._n_free = hop.channels
         self._arrived = arrived
         self._overdue = overdue
         self._queues: tuple[deque[Transfer], ...] = (deque(), deque(), deque())
@@ -134,20 +122,13 @@ class Link:
         return [transfer for queue in self._queues for transfer in queue]
 
     def _start(self, batch: list[Transfer]) -> None:
-        latency_ns, bytes_per_s = self._write if batch[0].down else self._read
         n_bytes = 0
         now = self._clock.now
         for transfer in batch:
             transfer.started_ns = now
             n_bytes += transfer.size
             self.bytes_started[transfer.class_] += transfer.size
-        duration = latency_ns + self._call_ns
-        if bytes_per_s:
-            duration += transfer_ns(n_bytes, bytes_per_s)
-        if self._makes_blocks and not batch[0].down:
-            per_mib_ns, compute_call_ns = self._compute
-            duration += compute_call_ns + ceil_div(n_bytes * per_mib_ns, MIB)
-        self._clock.after(duration, self._end, batch)
+        self._clock.after(self._hop.duration(n_bytes, down=batch[0].down), self._end, batch)
 
     def _end(self, event: Any) -> None:
         now = self._clock.now
@@ -166,7 +147,7 @@ class Link:
     def _next_batch(self) -> list[Transfer]:
         batch: list[Transfer] = []
         for priority, queue in enumerate(self._queues):
-            while queue and len(batch) < self._blocks_per_call:
+            while queue and len(batch) < self._hop.blocks_per_call:
                 if batch and queue[0].down != batch[0].down:
                     break
                 transfer = queue.popleft()

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from simulator.clock import Clock
 from simulator.config import ComputeOrigin, System
+from simulator.hops import hops_of
 from simulator.kernel import COMPUTED, WRITTEN
 from simulator.links import PREFETCH, WRITE_BACK, Link, Transfer
 from simulator.residency.keyset import KeySet
@@ -41,53 +42,9 @@ class Movement:
         self.polluted = KeySet()
         self.n_prefetches = 0
         self.prefetch_bytes = 0
-        self.links = [self._link(system, level) for level in range(self._origin)]
+        self.links = [Link(clock, hop, arrived=self._arrived, overdue=self._overdue) for hop in hops_of(system)]
         self._in_place = isinstance(system.origin, ComputeOrigin) and system.origin.enters == "first"
-        if isinstance(system.origin, ComputeOrigin) and system.origin.enters == "first":
-            self.links.append(self._compute_link(system.origin))
         self.bytes_asked = [[0, 0, 0] for _ in self.links]
-
-    def _link(self, system: System, level: int) -> Link:
-        """The link between ``level`` and the one below: as fast as the slowest of link and both ends."""
-        link, above, origin = system.links[level], system.tiers[level], system.origin
-        read_latency, compute = 0, (0, 0)
-        read_rate = min(link.read_bandwidth, above.write_bandwidth)
-        write_rate = min(link.write_bandwidth, above.read_bandwidth)
-        if level + 1 < self._origin:
-            below = system.tiers[level + 1]
-            read_latency = below.latency
-            read_rate = min(read_rate, below.read_bandwidth)
-            write_rate = min(write_rate, below.write_bandwidth)
-        elif isinstance(origin, ComputeOrigin):
-            compute = (origin.per_mib, origin.call) if origin.enters == "last" else compute
-        else:
-            read_latency = origin.latency
-        return Link(
-            self._clock,
-            call_ns=link.call,
-            read=(read_latency, read_rate),
-            write=(above.latency, write_rate),
-            channels=link.channels,
-            blocks_per_call=link.blocks_per_call,
-            compute=compute,
-            arrived=self._arrived,
-            overdue=self._overdue,
-        )
-
-    def _compute_link(self, origin: ComputeOrigin) -> Link:
-        """Blocks are made in place: all that costs time is the computing."""
-        nothing = (0, 0)
-        return Link(
-            self._clock,
-            call_ns=0,
-            read=nothing,
-            write=nothing,
-            channels=origin.channels,
-            blocks_per_call=1,
-            compute=(origin.per_mib, origin.call),
-            arrived=self._arrived,
-            overdue=self._overdue,
-        )
 
     def fetch(self, key: int, size: int, class_: int, where: int, prefetch: int = -1) -> Transfer:
         """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""

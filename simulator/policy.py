@@ -40,6 +40,14 @@ class Fate(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Which access a policy's best guess is about: so many on, of the asking stream's own or of all."""
+
+    accesses: int = 1
+    of_stream: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRun:
     """The accesses since the last question, in order; the last one is the access that asks."""
 
@@ -80,6 +88,7 @@ class Policy(Protocol):
 
     trigger: Trigger
     footprint_bytes: int
+    ahead: Ahead
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Answer a batch of questions, oldest first. Each run follows on the one before it."""

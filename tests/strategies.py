@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.config import System
-from simulator.policy import AccessRun, Answer, Decision, Fate, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
 from simulator.trace import Batch, make_batch
 
 
@@ -63,6 +63,7 @@ class ScriptedPolicy:
     """Wants ``key * a + b`` of the asking access for each (a, b) of its script: arbitrary, but only of what it sees."""
 
     footprint_bytes = 0
+    ahead = Ahead()
 
     def __init__(self, steps: Sequence[int], n_keys: int, trigger: Trigger = Trigger.ACCESS, host_ns: int = 0) -> None:
         self.trigger = trigger

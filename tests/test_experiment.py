@@ -17,7 +17,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from experiments.run import app
-from experiments.single import training_keys
+from experiments.single import Learned
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
 
@@ -193,7 +193,8 @@ def test_sync_adds_exactly_the_recorded_inference(tmp_path: Path) -> None:
     content["system"]["inference"] = {"mode": "sync"}
     assert call(write(tmp_path, content), "--out", tmp_path / "out").exit_code == 0
     accesses = pd.read_parquet(tmp_path / "out" / "accesses" / "lstm-0.parquet").set_index("access")
-    inferences = pd.read_parquet(tmp_path / "out" / "inferences" / "lstm-0.parquet").set_index("access")
+    inferences = pd.read_parquet(tmp_path / "out" / "inferences" / "lstm-0.parquet")
+    inferences = inferences[inferences["status"] != "warm_up"].set_index("access")
     assert len(inferences) == len(accesses)
     assert (accesses["inference_ns"] == inferences["charged_ns"].reindex(accesses.index)).all()
     assert (inferences["charged_ns"] == inferences["host_ns"]).all()
@@ -202,8 +203,10 @@ def test_sync_adds_exactly_the_recorded_inference(tmp_path: Path) -> None:
 def test_sampled_draws_from_the_recording(measured: Path, tmp_path: Path) -> None:
     path = write(tmp_path, only_lstm({"kind": "sampled", "source": str(measured / "out")}))
     assert call(path, "--out", tmp_path / "out").exit_code == 0
-    drawn = set(table(tmp_path / "out", "inferences").query("arm == 'lstm'")["charged_ns"])
-    recorded = set(pd.read_parquet(measured / "out" / "inferences" / "lstm-0.parquet")["charged_ns"])
+    drawn, recorded = (
+        set(pd.read_parquet(out / "inferences" / "lstm-0.parquet").query("status == 'answered'")["charged_ns"])
+        for out in (tmp_path / "out", measured / "out")
+    )
     assert len(drawn) > 20
     assert drawn <= recorded
 
@@ -326,5 +329,8 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_training_follows_the_history_that_is_asked_about() -> None:
     trace = ListWorkload(make_batch([1, 10, 2, 20], stream=[0, 1, 0, 1]), 3)
-    assert [keys.tolist() for keys in training_keys(trace, 4)] == [[1, 2], [10, 20]]
-    assert [keys.tolist() for keys in training_keys(trace, 4, per_stream=False)] == [[1, 10, 2, 20]]
+    learned = Learned(trace, 4)
+    assert [keys.tolist() for keys in learned.sequences(True)] == [[1, 2], [10, 20]]
+    assert [keys.tolist() for keys in learned.sequences(False)] == [[1, 10, 2, 20]]
+    assert learned.n_accesses == 4
+    assert {stream: keys.tolist() for stream, keys in Learned(trace, 1).judged(True).items()} == {0: [2], 1: [10, 20]}

@@ -35,7 +35,7 @@ class Move:
 
 
 class Twin:
-    def __init__(self, system: System, arrivals: Any, batch: Batch, policy: Any, charge: Callable[[Any], int]) -> None:
+    def __init__(self, system: System, arrivals: Any, batch: Batch, policy: Any, charge: Callable[[Any], Any]) -> None:
         self.system, self.arrivals, self.policy, self.charge = system, arrivals, policy, charge
         self.accesses = [
             {"access": i, "key": int(batch.key[i]), "size": int(batch.size_bytes[i]), "stream": int(batch.stream[i]),
@@ -401,7 +401,7 @@ class Twin:
             columns = zip(*question["run"], strict=True)
             runs.append(AccessRun(*(np.array(column) for column in columns)))
         decision = self.policy.decide(runs)
-        cost = self.charge(decision)
+        cost = self.charge(decision).charged_ns
         if cost == 0:
             self.answer(batch, decision.answers)
             return

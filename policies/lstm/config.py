@@ -2,35 +2,86 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.config import Count, Ratio, Strict
 
 PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class LstmConfig(Strict):
-    """Architecture, encoding, training and thresholds."""
+    """Encoding, architecture, training, prediction, and where it runs."""
 
     kind: Literal["lstm"]
-    encoding: Literal["key", "delta"] = "key"
+    encoding: Literal["key", "delta", "page_offset"] = "key"
     vocabulary: Count = 1024
-    embedding: Count = 64
+    page_blocks: Count = 64
+    per_stream: bool = True
+
+    embedding: Annotated[int, Field(ge=2)] = 64
     hidden: Count = 64
     layers: Count = 2
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    dropout: Share = 0.1
+    horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
+
+    inference: Literal["stateful", "window"] = "stateful"
     window: Annotated[int, Field(ge=1, le=4096)] = 16
-    per_stream: bool = True
     epochs: Count = 20
     batch_size: Count = 16
-    learning_rate: PositiveFloat = 5e-3
+    learning_rate: PositiveFloat = 1e-2
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     clip_norm: PositiveFloat = 1.0
-    threshold: Ratio = 0.5
+    validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    patience: Count = 6
+
+    horizon: Literal["auto"] | Count = "auto"
+    expand: Literal["top_k", "rollout"] = "top_k"
     degree: Count = 1
+    rule: Literal["threshold", "cost"] = "threshold"
+    threshold: Ratio = 0.5
+
     trigger: Literal["miss", "tagged", "access"] = "access"
+    predictions: Literal["one_by_one", "batched"] = "one_by_one"
     device: Literal["auto", "cuda", "cpu"] = "auto"
+    backend: Literal["auto", "eager", "compiled", "onnx", "cuda_graph"] = "auto"
     in_gpu_memory: bool = True
+
+    @model_validator(mode="after")
+    def _fits(self) -> "LstmConfig":
+        if list(self.horizons) != sorted(set(self.horizons)):
+            raise ValueError(f"horizons: expected different numbers in rising order, got {list(self.horizons)}")
+        if self.horizon != "auto" and self.horizon not in self.horizons:
+            raise ValueError(
+                f"horizon: {self.horizon} is none of horizons {list(self.horizons)}; expected one, or auto"
+            )
+        if self.expand == "rollout" and (self.horizons != (1,) or self.predictions == "batched"):
+            raise ValueError("expand: 'rollout' goes with horizons: [1] and predictions: one_by_one; expected top_k")
+        if self.backend == "cuda_graph" and self.device == "cpu":
+            raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
+        if self.backend in ("compiled", "onnx") and self.device == "cuda":
+            raise ValueError(f"backend: {self.backend!r} runs on the CPU; expected device: cpu or auto")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Accesses that a question runs through the network, of a policy that is asked at each."""
+        return self.window if self.inference == "window" else 1
 
     def shaping(self) -> dict[str, object]:
         """What the trained weights depend on."""
-        return self.model_dump(exclude={"kind", "threshold", "degree", "trigger", "device", "in_gpu_memory"})
+        names = set(LstmConfig.model_fields) - _USE
+        return self.model_dump(mode="json", include=names)
+
+    def working(self) -> dict[str, object]:
+        """What the work of one inference depends on: recorded latencies fit where this is the same."""
+        names = {"encoding", "vocabulary", "page_blocks", "embedding", "hidden", "layers", "inference", "expand"}
+        names |= {"window"} if self.inference == "window" else set()
+        names |= {"degree"} if self.expand == "rollout" else set()
+        return self.model_dump(mode="json", include=names)
+
+
+_USE = {
+    "kind", "horizon", "expand", "degree", "rule", "threshold", "trigger", "predictions", "device", "backend",
+    "in_gpu_memory",
+}  # fmt: skip

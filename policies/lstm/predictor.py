@@ -1,146 +1,187 @@
-"""The predictor alone: keys in, the next key and a confidence out."""
+"""The predictor alone: keys in, the keys to come and a confidence each out."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from policies.lstm import store
-from policies.lstm.codecs.base import UNKNOWN, Codec, Keys
-from policies.lstm.codecs.registry import CODECS
+from policies.lstm.backends.base import Backend
+from policies.lstm.backends.registry import pick
+from policies.lstm.codecs.base import Classes, Keys
 from policies.lstm.config import LstmConfig
-from policies.lstm.model import LstmModel, device_name, pick_device
-from policies.lstm.train import Epoch, Progress, train
-from simulator.errors import InputError
+from policies.lstm.context import Carried, Context, Taken, Window
+from policies.lstm.model import Floats, device_name, pick_device, weights_of
+from policies.lstm.store import Kept, obtain
+from policies.lstm.top import best
+from policies.lstm.train import Progress
 
-_WARM_UP_CALLS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """For each window the best classes and their probabilities, both (B, k), and what computing them took."""
-
-    classes: npt.NDArray[np.int64]
-    confidences: npt.NDArray[np.float32]
-    host_ns: int
-    device_ns: int
+Found = list[tuple[int, float]]
+"""Keys and confidences, most wanted first."""
+Question = tuple[Taken, int]
+"""What is to be run, and the key that it ends with."""
+_WARM_UP_CALLS = 50
 
 
-@dataclass
+class Line:
+    """One sequence of accesses that predictions follow: its context and its last key."""
+
+    __slots__ = ("context", "last_key")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.last_key: int | None = None
+
+    def ask(self) -> Question:
+        """What follows the accesses so far?"""
+        assert self.last_key is not None
+        return self.context.take(), self.last_key
+
+
 class LstmPredictor:
-    """A trained model with its codec, on a device."""
+    """A trained model at one horizon, on one backend.
 
-    model: LstmModel
-    codec: Codec
-    config: LstmConfig
-    device: torch.device
-    hash: str
-    epochs: list[Epoch] = field(default_factory=list)
-    was_cached: bool = False
-    vocabulary_coverage: float = float("nan")
+    ``trial_ns`` has the median times of the backends that were tried, ``warm_up`` host and device time of the first
+    calls, in ns.
+    """
 
-    def __post_init__(self) -> None:
-        """Move to the device and run the first calls, whose times mean nothing."""
-        self.model.to(self.device).eval()
-        if self.device.type == "cpu":
-            # One small window at a time: a second thread costs more than it gives.
-            torch.set_num_threads(1)
-        self.model.lstm.flatten_parameters()
-        window = np.zeros((1, self.config.window), np.int64)
-        for _ in range(_WARM_UP_CALLS):
-            self.predict(window)
+    def __init__(
+        self, kept: Kept, config: LstmConfig, backend: Backend, horizon: int, trial_ns: dict[str, float] | None = None
+    ) -> None:
+        self.kept = kept
+        self.config = config
+        self.codec = kept.trained.codec
+        self.backend = backend
+        self.horizon = horizon
+        self.trial_ns = trial_ns or {}
+        self.widths = np.array(self.codec.n_outputs(horizon), np.int64)
+        self.inverse_temperature = 1 / kept.trained.calibrations[horizon].temperature
+        self._classes = np.empty((config.degree, len(self.widths)), np.int64)
+        self._confidences = np.empty(config.degree, np.float64)
+        self.warm_up = self._warm_up()
 
     @classmethod
     def trained(
-        cls, sequences: list[Keys], config: LstmConfig, seed: int = 0, progress: Progress | None = None
+        cls,
+        sequences: Sequence[Keys],
+        config: LstmConfig,
+        seed: int = 0,
+        progress: Progress | None = None,
+        horizon: int | None = None,
     ) -> "LstmPredictor":
         """Train on sequences of keys (one a stream), or load the model if just this one was trained before.
+
+        ``horizon`` is how many accesses ahead it predicts, by default the nearest that the config names.
 
         Raises:
             InputError: CUDA was asked for and is not there, the kept model is damaged, or there is nothing to train on.
         """
         device = pick_device(config.device)
-        if not any(len(keys) > 2 for keys in sequences):
-            raise InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
-        hash_ = store.model_hash(config, sequences, seed, device)
-        path = store.models_folder() / f"lstm-{hash_}.safetensors"
-        if path.exists():
-            model, codec, extra = store.load(path, config, hash_)
-            epochs = [Epoch(**row) for row in extra["epochs"]]
-            return cls(model, codec, config, device, hash_, epochs, True, extra["coverage"])
-        codec = CODECS[config.encoding].learn(sequences, config.vocabulary)
-        coverage = codec.coverage(sequences)
-        model, epochs = train(sequences, codec, config, seed, device, progress)
-        extra = {"epochs": [asdict(row) for row in epochs], "coverage": coverage}
-        store.save(path, model, codec, config, hash_, extra)
-        return cls(model, codec, config, device, hash_, epochs, False, coverage)
+        kept = obtain(sequences, config, seed, device, progress)
+        horizon = config.horizons[0] if horizon is None else horizon
+        weights = weights_of(kept.trained.model, horizon)
+        backend, trial_ns = pick(config.backend, device.type, weights, config.steps)
+        return cls(kept, config, backend, horizon, trial_ns)
 
-    @property
-    def device_name(self) -> str:
-        """The device for the tables."""
-        return device_name(self.device)
+    def _warm_up(self) -> list[tuple[int, int]]:
+        """The first calls, whose times mean nothing for the later ones."""
+        line, times = self.line(), []
+        for i in range(_WARM_UP_CALLS):
+            start = time.perf_counter_ns()
+            self.see(line, np.full(1, i, np.uint64))
+            self.answer([line.ask()])
+            times.append((time.perf_counter_ns() - start, self.backend.last_device_ns()))
+        return times
 
-    def window(self, keys: Keys) -> npt.NDArray[np.int64]:
-        """The (window,) last classes of a history of keys; a short one is padded in front with its first class."""
-        recent = keys[-(self.config.window + self.codec.history_keys) :]
-        classes = self.codec.encode(recent) if len(recent) > self.codec.history_keys else np.zeros(1, np.int64)
-        return np.pad(classes, (self.config.window - len(classes), 0), mode="edge")
+    def line(self) -> Line:
+        """A sequence that has no accesses yet."""
+        window = self.config.window
+        return Line(Carried(self.backend) if self.config.inference == "stateful" else Window(self.backend, window))
 
-    def predict(self, windows: npt.NDArray[np.int64], k: int = 1) -> Prediction:
-        """A real forward pass over (B, window) classes, timed from copy-in to copy-out (rule R15)."""
-        # One place more than asked for, so that the unknown does not use up a place.
-        k = min(k + 1, self.codec.n_classes)
-        is_cuda = self.device.type == "cuda"
-        begun = torch.cuda.Event(enable_timing=True) if is_cuda else None  # type: ignore[no-untyped-call]
-        ended = torch.cuda.Event(enable_timing=True) if is_cuda else None  # type: ignore[no-untyped-call]
-        start = time.perf_counter_ns()
-        with torch.inference_mode():
-            if begun is not None:
-                begun.record()
-            scores = self.model.last(torch.from_numpy(windows).to(self.device))  # (B, C)
-            best = torch.topk(torch.softmax(scores, dim=-1), k)
-            classes, confidences = best.indices.cpu(), best.values.cpu()
-            if ended is not None:
-                ended.record()
-                torch.cuda.synchronize(self.device)
-        host_ns = time.perf_counter_ns() - start
-        device_ns = round(begun.elapsed_time(ended) * 1e6) if begun is not None and ended is not None else 0
-        return Prediction(classes.numpy(), confidences.numpy(), host_ns, device_ns)
+    def see(self, line: Line, keys: Keys) -> None:
+        """Accesses (n,) of a line, in order."""
+        line.context.see(self.codec.encode(keys, line.last_key))
+        line.last_key = int(keys[-1])
 
-    def candidates(self, last_key: int, prediction: Prediction, row: int, k: int) -> list[tuple[int, float]]:
-        """Up to ``k`` (key, confidence) of one window, best first; the unknown means none."""
+    def answer(self, questions: Sequence[Question]) -> list[Found]:
+        """Up to ``degree`` predictions for each question; no two from one carried state. One call where it can be."""
+        first = questions[0][0].classes
+        if all(len(taken.classes) == len(first) for taken, _ in questions):
+            classes = first[None] if len(questions) == 1 else np.stack([taken.classes for taken, _ in questions])
+            scores = self.backend.advance(classes, [taken.state for taken, _ in questions])
+        else:
+            scores = np.concatenate(
+                [self.backend.advance(taken.classes[None], [taken.state]) for taken, _ in questions]
+            )  # fmt: skip
+        pick = self._rolled_out if self.config.expand == "rollout" else self._best
+        return [pick(taken, last_key, scores[i]) for i, (taken, last_key) in enumerate(questions)]
+
+    def _best(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+        n = best(scores, self.widths, self.inverse_temperature, self._classes, self._confidences)
+        return self.decoded(last_key, self._classes[:n], self._confidences[:n])
+
+    def decoded(self, last_key: int, classes: Classes, confidences: Any) -> Found:
+        """Keys of predicted classes (n, fields); those outside the key space are left out."""
         found = []
-        for class_, confidence in zip(prediction.classes[row], prediction.confidences[row], strict=True):
-            key = self.codec.decode(last_key, int(class_)) if class_ != UNKNOWN else None
+        for row, confidence in zip(classes.tolist(), confidences.tolist(), strict=True):
+            key = self.codec.decode(last_key, row, self.horizon)
             if key is not None:
-                found.append((key, float(confidence)))
-        return found[:k]
+                found.append((key, confidence))
+        return found
+
+    def _rolled_out(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+        """The most likely next access, what would follow it, and so on; the confidence is that of the whole path."""
+        path = Line(taken.after.branch())
+        path.last_key = last_key
+        found: Found = []
+        confidence = 1.0
+        classes, confidences = self._classes[:1], self._confidences[:1]
+        while True:
+            n = best(scores, self.widths, self.inverse_temperature, classes, confidences)
+            key = self.codec.decode(path.last_key, classes[0].tolist(), self.horizon) if n else None
+            if key is None:
+                return found
+            confidence *= float(confidences[0])
+            found.append((key, confidence))
+            if len(found) == self.config.degree:
+                return found
+            self.see(path, np.array([key], np.uint64))
+            step = path.context.take()
+            scores = self.backend.advance(step.classes[None], [step.state])[0]
 
     def predict_next_key(self, sequence: Sequence[int]) -> tuple[int, float]:
-        """The most likely next key after a sequence of keys, and its probability.
+        """The most likely key ``horizon`` accesses after the end of a sequence of keys, and its probability.
 
         Raises:
             ValueError: the sequence is empty, or nothing but the unknown can follow.
         """
         if not len(sequence):
             raise ValueError("predict_next_key: expected at least one key")
-        keys = np.asarray(sequence, np.uint64)
-        best = self.candidates(int(keys[-1]), self.predict(self.window(keys)[None, :]), 0, 1)
-        if not best:
-            raise ValueError("predict_next_key: the vocabulary is empty")
-        return best[0]
+        line = self.line()
+        self.see(line, np.asarray(sequence, np.uint64))
+        found = self.answer([line.ask()])[0]
+        if not found:
+            raise ValueError("predict_next_key: nothing in the vocabulary can follow")
+        return found[0]
 
     def details(self) -> dict[str, Any]:
-        """What the tables say about the model."""
+        """What the tables say about the model and where it runs."""
+        trained = self.kept.trained
+        calibration = trained.calibrations[self.horizon]
+        kept_row = trained.epochs[trained.kept_epoch - 1]
+        tried = sorted(self.trial_ns.items(), key=lambda item: item[1])
         return {
-            "model_hash": self.hash,
-            "device": self.device_name,
-            "n_classes": self.codec.n_classes,
-            "vocabulary_coverage_ratio": self.vocabulary_coverage,
-            "model_was_cached": self.was_cached,
-            "train_s": sum(row.train_s for row in self.epochs),
+            "model_hash": self.kept.hash,
+            "device": device_name(self.backend.device),
+            "backend": self.backend.name,
+            "backend_trial": ", ".join(f"{name} {ns / 1000:.1f} us" for name, ns in tried) or None,
+            "horizon": self.horizon,
+            "n_classes": int(self.widths.sum()),
+            "vocabulary_coverage_ratio": self.kept.coverage,
+            "validation_top1_ratio": kept_row.validation_top1_ratio,
+            "temperature": calibration.temperature,
+            "ece_before_ratio": calibration.ece_before_ratio,
+            "ece_after_ratio": calibration.ece_after_ratio,
+            "model_was_cached": self.kept.was_cached,
+            "train_s": sum(row.train_s for row in trained.epochs),
         }

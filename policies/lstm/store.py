@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,28 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from policies.lstm.codecs.base import Codec, Keys
+from policies.lstm.calibration import Calibration
+from policies.lstm.codecs.base import Keys
 from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel
+from policies.lstm.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
+
+_CODEC = "codec."
+_SOURCES = ("model.py", "train.py", "lanes.py", "calibration.py", "codecs/base.py")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trained model with what identifies it: ``coverage`` is the share of the training part that its codec knows."""
+
+    trained: Trained
+    hash: str
+    training_sha256: str
+    coverage: float
+    was_cached: bool
+    path: Path
 
 
 def models_folder() -> Path:
@@ -24,53 +43,123 @@ def models_folder() -> Path:
     return Path(os.environ.get("TIERFETCH_MODELS") or user_cache_path("tierfetch") / "models")
 
 
-def model_hash(config: LstmConfig, sequences: list[Keys], seed: int, device: torch.device) -> str:
-    """A hash of config, training keys, seed, code, torch version and kind of device."""
-    digest = hashlib.sha256(json.dumps(config.shaping(), sort_keys=True).encode())
-    digest.update(f"{seed} {torch.__version__} {device.type}".encode())
-    here = Path(__file__).parent
-    for name in ("model.py", "train.py", "codecs/base.py", f"codecs/{config.encoding}.py"):
-        digest.update((here / name).read_bytes())
+def training_sha256(sequences: Sequence[Keys]) -> str:
+    """A hash of the training part, sequence by sequence."""
+    digest = hashlib.sha256()
     for keys in sequences:
         digest.update(len(keys).to_bytes(8, "little"))
         digest.update(np.ascontiguousarray(keys).tobytes())
+    return digest.hexdigest()
+
+
+def model_hash(config: LstmConfig, training: str, seed: int, device: torch.device) -> str:
+    """A hash of config, training part, seed, code, torch's version and kind of device."""
+    digest = hashlib.sha256(json.dumps(config.shaping(), sort_keys=True).encode())
+    digest.update(f"{training} {seed} {torch.__version__} {device.type}".encode())
+    here = Path(__file__).parent
+    for name in (*_SOURCES, f"codecs/{config.encoding}.py"):
+        digest.update((here / name).read_bytes())
     return digest.hexdigest()[:24]
 
 
-def save(path: Path, model: LstmModel, codec: Codec, config: LstmConfig, hash_: str, extra: dict[str, Any]) -> None:
-    """Write aside, then rename: a crash leaves no half model."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
-    tensors["codec.vocabulary"] = torch.from_numpy(codec.vocabulary.view(np.int64).copy())
-    metadata = {
-        "hash": hash_,
-        "config": json.dumps(config.shaping(), sort_keys=True),
-        "extra": json.dumps(extra),
-    }
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, aside, metadata=metadata)
-    aside.replace(path)
-
-
-def load(path: Path, config: LstmConfig, hash_: str | None) -> tuple[LstmModel, Codec, dict[str, Any]]:
-    """A model, its codec and what was kept with them.
+def obtain(
+    sequences: Sequence[Keys], config: LstmConfig, seed: int, device: torch.device, progress: Progress | None = None
+) -> Kept:
+    """Train on sequences of keys, or load the model if just this one was trained before.
 
     Raises:
-        InputError: the file is missing, damaged, or holds another model than ``hash_`` or ``config`` say.
+        InputError: the kept model is damaged, or there is nothing to train on.
+    """
+    if not any(len(keys) > 2 for keys in sequences):
+        raise InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
+    training = training_sha256(sequences)
+    hash_ = model_hash(config, training, seed, device)
+    path = models_folder() / f"lstm-{hash_}.safetensors"
+    if path.exists():
+        return load(path, config, training, hash_)
+    trained = train(sequences, config, seed, device, progress)
+    kept = Kept(trained, hash_, training, trained.codec.coverage(split(sequences, config)[0]), False, path)
+    save(kept, config)
+    return kept
+
+
+def save(kept: Kept, config: LstmConfig) -> None:
+    """Write aside, then rename: a crash leaves no half model."""
+    kept.path.parent.mkdir(parents=True, exist_ok=True)
+    trained = kept.trained
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in trained.model.state_dict().items()}
+    for name, vocabulary in trained.codec.vocabularies.items():
+        tensors[_CODEC + name] = torch.from_numpy(vocabulary.view(np.int64).copy())
+    metadata = {
+        "hash": kept.hash,
+        "training_sha256": kept.training_sha256,
+        "config": json.dumps(config.shaping(), sort_keys=True),
+        "extra": json.dumps(
+            {
+                "coverage": kept.coverage,
+                "epochs": [asdict(row) for row in trained.epochs],
+                "kept_epoch": trained.kept_epoch,
+                "calibrations": {str(h): asdict(c) for h, c in trained.calibrations.items()},
+            }
+        ),
+    }
+    metadata["content_sha256"] = _content(tensors, metadata)
+    aside = kept.path.with_suffix(f".{os.getpid()}.part")
+    save_file(tensors, aside, metadata=metadata)
+    aside.replace(kept.path)
+
+
+def _content(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """A hash of everything in the file."""
+    digest = hashlib.sha256(json.dumps({k: v for k, v in metadata.items() if k != "content_sha256"}).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load(path: Path, config: LstmConfig, training: str, hash_: str) -> Kept:
+    """The model of that hash, trained on that part with that config.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds another model.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected a trained model") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: is damaged or no model: {error}; delete it to train anew") from None
-    shaped = json.dumps(config.shaping(), sort_keys=True)
-    if metadata.get("config") != shaped or (hash_ is not None and metadata.get("hash") != hash_):
-        raise InputError(f"{path}: holds another model than this run's; delete it to train anew")
-    vocabulary = tensors.pop("codec.vocabulary").numpy().view(np.uint64)
-    codec = CODECS[config.encoding](vocabulary)
-    model = LstmModel(codec.n_classes, config)
+    ordered = {k: metadata.get(k, "") for k in ("hash", "training_sha256", "config", "extra")}
+    if metadata.get("content_sha256") != _content(tensors, ordered):
+        raise InputError(f"{path}: is damaged or no model of tierfetch: its checksum differs; delete it to train anew")
+    wanted = {
+        "hash": hash_,
+        "training_sha256": training,
+        "config": json.dumps(config.shaping(), sort_keys=True),
+    }
+    for name, value in wanted.items():
+        if metadata[name] != value:
+            raise InputError(
+                f"{path}: holds another model: its {name} is {metadata[name]}, but this run's is {value}; "
+                "expected a model that was trained for this run"
+            )
+    extra: dict[str, Any] = json.loads(metadata["extra"])
+    vocabularies = {
+        name.removeprefix(_CODEC): tensors.pop(name).numpy().view(np.uint64)
+        for name in list(tensors)
+        if name.startswith(_CODEC)
+    }
+    codec = CODECS[config.encoding](vocabularies)
+    model = LstmModel(codec, config)
     model.load_state_dict(tensors)
-    return model.eval(), codec, json.loads(metadata.get("extra", "{}"))
+    trained = Trained(
+        model.eval(),
+        codec,
+        [Epoch(**row) for row in extra["epochs"]],
+        extra["kept_epoch"],
+        {int(h): Calibration(**c) for h, c in extra["calibrations"].items()},
+    )
+    return Kept(trained, metadata["hash"], metadata["training_sha256"], extra["coverage"], True, path)

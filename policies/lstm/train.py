@@ -1,95 +1,253 @@
-"""Training on the first part of the trace, in time order, seeded."""
+"""Training on the first part of the trace, in time order, seeded: truncated back-propagation with carried state."""
 
+import copy
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from policies.lstm.codecs.base import UNKNOWN, Classes, Codec, Keys
+from policies.lstm.calibration import Calibration, calibrate
+from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
+from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
-from policies.lstm.model import LstmModel
+from policies.lstm.lanes import Encoded, chunks, encode
+from policies.lstm.model import LstmModel, State
+from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
 """Told (epoch from 1, epochs, mean loss, top-1 accuracy on the training part) after each epoch."""
+TOP_K = 5
+_LEAST_VALIDATION = 64
+_LEAST_FIT = 64
+_CALIBRATION_ACCESSES = 8192
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of the ``training`` table."""
+    """A row of the ``training`` table. Accuracies are of the nearest horizon; NaN where there is no validation part."""
 
     epoch: int
     loss: float
     top1_ratio: float
+    topk_ratio: float
+    validation_loss: float
+    validation_top1_ratio: float
+    validation_topk_ratio: float
+    learning_rate: float
     train_s: float
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model with the codec it speaks, how it was trained, and how far its confidences can be trusted."""
+
+    model: LstmModel
+    codec: Codec
+    epochs: list[Epoch]
+    kept_epoch: int
+    calibrations: dict[int, Calibration]
+
+
+def training_rows(trained: Trained, horizon: int) -> list[dict[str, Any]]:
+    """Rows of the ``training`` table; the calibration of the horizon stands in that of the epoch that was kept."""
+    calibration = asdict(trained.calibrations[horizon])
+    blank = dict.fromkeys(calibration, float("nan"))
+    return [
+        asdict(row)
+        | {"is_kept": row.epoch == trained.kept_epoch}
+        | (calibration if row.epoch == trained.kept_epoch else blank)
+        for row in trained.epochs
+    ]
+
+
+class _Tally:
+    """Loss and accuracy over targets; of the nearest horizon, with all fields right."""
+
+    def __init__(self) -> None:
+        self.loss = self.top1 = self.topk = 0.0
+        self.n = 0
+
+    def add(self, loss: Tensor, scores: list[Tensor], targets: Tensor) -> None:
+        valid = (targets != IGNORE).all(dim=-1)
+        known = (targets[valid] != UNKNOWN).all(dim=-1)
+        right = in_k = known
+        for i, field in enumerate(scores):
+            best = field[valid].topk(min(TOP_K, field.shape[-1])).indices
+            right = right & (best[:, 0] == targets[valid][:, i])
+            in_k = in_k & (best == targets[valid][:, i : i + 1]).any(dim=-1)
+        n = int(valid.sum())
+        self.loss += float(loss.detach()) * n
+        self.top1 += int(right.sum())
+        self.topk += int(in_k.sum())
+        self.n += n
+
+    def means(self) -> tuple[float, float, float]:
+        if self.n == 0:
+            return (float("nan"),) * 3
+        return self.loss / self.n, self.top1 / self.n, self.topk / self.n
+
+
+def split(sequences: Sequence[Keys], config: LstmConfig) -> tuple[list[Keys], list[Keys]]:
+    """The part to fit and the part to validate on: the end of each stream, in time order; none if it were too short."""
+    cuts = [len(keys) - round(len(keys) * config.validation_ratio) for keys in sequences]
+    fit = [keys[:cut] for keys, cut in zip(sequences, cuts, strict=True)]
+    validation = [keys[cut:] for keys, cut in zip(sequences, cuts, strict=True)]
+    if sum(map(len, validation)) < _LEAST_VALIDATION or sum(map(len, fit)) < _LEAST_FIT:
+        return list(sequences), []
+    return fit, validation
+
+
 def train(
-    sequences: list[Keys],
-    codec: Codec,
+    sequences: Sequence[Keys],
     config: LstmConfig,
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> tuple[LstmModel, list[Epoch]]:
-    """A model that predicts the next class at every position of windows over ``sequences`` (one a stream)."""
+) -> Trained:
+    """Learn codec, weights and temperatures from ``sequences`` (one a stream).
+
+    Codec and weights come from the fitted part alone, so that validation meets unknown blocks as the later run does.
+    The weights of the epoch with the least validation loss are kept; training stops when ``patience`` epochs brought
+    none lower.
+
+    Raises:
+        InputError: the loss is no number any more.
+    """
     torch.manual_seed(seed)
+    if device.type == "cpu":
+        # The same sums whatever ran before in this process; a second thread gains nothing at this size.
+        torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
-    model = LstmModel(codec.n_classes, config).to(device)
-    encoded = [codec.encode(keys) for keys in sequences if len(keys) > codec.history_keys + 1]
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    loss_of = nn.CrossEntropyLoss()
-    # Each epoch walks every stream once from a random start, in windows one longer than what inference sees: the
-    # target of a position is the class after it.
-    n_steps = sum(1 for _ in _windows(encoded, config, np.random.default_rng(seed)))
-    if n_steps == 0:
-        return model.eval(), []
+    fit_keys, validation_keys = split(sequences, config)
+    codec = CODECS[config.encoding].learn(fit_keys, config)
+    model = LstmModel(codec, config).to(device)
+    fit, validation = encode(fit_keys, codec, config), encode(validation_keys, codec, config)
+    n_steps = sum(1 for _ in chunks(fit, config, np.random.default_rng(seed)))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+    )
+    # A shift can add a step to an epoch; the schedule stays at its end then.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.epochs * (n_steps + len(encoded)) + 1
+        optimizer, config.learning_rate, total_steps=config.epochs * n_steps + 1
     )
     rows: list[Epoch] = []
-    model.train()
+    best = (float("inf"), 0, copy.deepcopy(model.state_dict()))
+    n_left = config.epochs * n_steps
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
-        loss_sum = n_right = n_targets = 0.0
-        for batch in _windows(encoded, config, rng):
-            windows = batch.to(device)
-            scores = model(windows[:, :-1])  # (B, T, C)
-            targets = windows[:, 1:]
-            loss = loss_of(scores.reshape(-1, codec.n_classes), targets.reshape(-1))
+        model.train()
+        tally, state = _Tally(), None
+        for inputs, targets, goes_on in chunks(fit, config, rng):
+            scores, after = model(_tensor(inputs, device), state if goes_on else None)
+            state = (after[0].detach(), after[1].detach())
+            loss = _loss(model, scores, _tensor(targets, device), config, tally)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimizer.step()
-            schedule.step()
-            loss_sum += float(loss.detach()) * targets.numel()
-            n_right += int(((scores.argmax(-1) == targets) & (targets != UNKNOWN)).sum())
-            n_targets += targets.numel()
-        rows.append(Epoch(epoch, loss_sum / n_targets, n_right / n_targets, time.perf_counter() - start))
+            if n_left > 0:
+                schedule.step()
+                n_left -= 1
+        checked = _validate(model.eval(), validation, config, device)
+        rows.append(
+            Epoch(epoch, *tally.means(), *checked, float(schedule.get_last_lr()[0]), time.perf_counter() - start)
+        )  # fmt: skip
+        if not math.isfinite(rows[-1].loss):
+            raise InputError(f"policy lstm: training diverged in epoch {epoch}; expected a smaller learning_rate")
+        if not validation or checked[0] < best[0]:
+            best = (checked[0], epoch, copy.deepcopy(model.state_dict()))
+        is_last = epoch == config.epochs or epoch - best[1] >= config.patience
         if progress is not None:
-            progress(epoch, config.epochs, rows[-1].loss, rows[-1].top1_ratio)
-    return model.eval(), rows
+            progress(epoch, epoch if is_last else config.epochs, rows[-1].loss, rows[-1].top1_ratio)
+        if is_last:
+            break
+    model.load_state_dict(best[2])
+    model.eval()
+    return Trained(model, codec, rows, best[1], _calibrations(model, validation, config, device))
 
 
-def _windows(encoded: list[Classes], config: LstmConfig, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Shuffled batches of windows (B, window + 1), the last of an epoch smaller."""
-    length = config.window + 1
-    pieces = []
-    for classes in encoded:
-        usable = max(len(classes) - length, 0)
-        start = int(rng.integers(min(config.window, usable) + 1))
-        n = (len(classes) - start - 1) // config.window
-        if n > 0:
-            index = start + np.arange(n)[:, None] * config.window + np.arange(length)[None, :]
-            pieces.append(classes[index])
-        elif len(classes) >= 2:
-            # A stream shorter than a window: repeat its first class in front, as inference does.
-            pieces.append(np.pad(classes, (length - len(classes), 0), mode="edge")[None, :])
-    if not pieces:
-        return
-    windows = np.concatenate(pieces)
-    order = rng.permutation(len(windows))
-    for at in range(0, len(order), config.batch_size):
-        yield torch.from_numpy(windows[order[at : at + config.batch_size]])
+def _tensor(classes: Classes, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(classes)).to(device)
+
+
+def _loss(model: LstmModel, scores: Tensor, targets: Tensor, config: LstmConfig, tally: _Tally) -> Tensor:
+    """Mean cross-entropy over horizons and fields: scores (B, T, C), targets (B, T, horizons, fields)."""
+    total = scores.new_zeros(())
+    n_heads = 0
+    for i, horizon in enumerate(config.horizons):
+        for j, (first, end) in enumerate(model.spans[horizon]):
+            wanted = targets[:, :, i, j].reshape(-1)
+            if bool((wanted != IGNORE).any()):
+                total = total + cross_entropy(scores[..., first:end].reshape(-1, end - first), wanted)
+                n_heads += 1
+    nearest = [scores[..., first:end] for first, end in model.spans[config.horizons[0]]]
+    loss = total / max(n_heads, 1)
+    with torch.no_grad():
+        tally.add(loss, nearest, targets[:, :, 0])
+    return loss
+
+
+def scores_along(
+    model: LstmModel, inputs: Classes, config: LstmConfig, device: torch.device, chunk: int = _CHUNK
+) -> "list[Tensor]":
+    """Scores (T, C) after each access of one stream, in pieces: as inference would have it, carried or windowed."""
+    pieces: list[Tensor] = []
+    with torch.inference_mode():
+        if config.inference == "stateful":
+            state: State | None = None
+            for at in range(0, len(inputs), chunk):
+                scores, state = model(_tensor(inputs[None, at : at + chunk], device), state)
+                pieces.append(scores[0])
+        else:
+            # The first accesses have shorter windows: each is a prefix of the first whole one.
+            scores, _ = model(_tensor(inputs[None, : config.window - 1], device))
+            pieces.append(scores[0])
+            if len(inputs) < config.window:
+                return pieces
+            windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
+            for at in range(0, len(windows), chunk):
+                hidden, _ = model.hidden(_tensor(windows[at : at + chunk], device))
+                pieces.append(model.head(hidden[:, -1]))
+    return pieces
+
+
+def _validate(
+    model: LstmModel, streams: list[Encoded], config: LstmConfig, device: torch.device
+) -> tuple[float, float, float]:
+    tally = _Tally()
+    for stream in streams:
+        at = 0
+        for scores in scores_along(model, stream.inputs, config, device):
+            targets = _tensor(stream.targets[at : at + len(scores)], device)
+            _loss(model, scores[None], targets[None], config, tally)
+            at += len(scores)
+    return tally.means()
+
+
+def _calibrations(
+    model: LstmModel, streams: list[Encoded], config: LstmConfig, device: torch.device
+) -> dict[int, Calibration]:
+    """A temperature for each horizon, from the first accesses of the validation part."""
+    if not streams:
+        return {horizon: Calibration() for horizon in config.horizons}
+    scores, targets, n = [], [], 0
+    for stream in streams:
+        room = _CALIBRATION_ACCESSES - n
+        if room <= 0:
+            break
+        pieces = scores_along(model, stream.inputs[:room], config, device)
+        scores += [piece.cpu().numpy() for piece in pieces]
+        targets.append(stream.targets[:room])
+        n += len(targets[-1])
+    all_scores, all_targets = np.concatenate(scores), np.concatenate(targets)
+    return {
+        horizon: calibrate([all_scores[:, a:b] for a, b in model.spans[horizon]], all_targets[:, i])
+        for i, horizon in enumerate(config.horizons)
+    }

@@ -1,53 +1,91 @@
 """What every encoding offers. Class 0 is the unknown: it is read like any other and never prefetched."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from policies.lstm.config import LstmConfig
+from simulator.compiled import compiled
+
 Keys = npt.NDArray[np.uint64]
 Classes = npt.NDArray[np.int64]
+Vocabularies = Mapping[str, Keys]
 UNKNOWN = 0
+IGNORE = -100
+"""The class of a target that lies beyond the end; what torch's cross-entropy leaves out."""
 
 
-def most_frequent(values: npt.NDArray[np.uint64], limit: int) -> npt.NDArray[np.uint64]:
+def most_frequent(values: Keys, limit: int) -> Keys:
     """The ``limit`` most frequent values, sorted by value; among equals the smaller value wins a place."""
     distinct, counts = np.unique(values, return_counts=True)
     order = np.lexsort((distinct, -counts))[:limit]
     return np.sort(distinct[order])
 
 
+@compiled
+def classes_of(vocabulary: Keys, values: Keys) -> Classes:
+    """The class of each value in a sorted vocabulary (1 to n), UNKNOWN where it is not in it."""
+    found = np.empty(len(values), np.int64)
+    for i in range(len(values)):
+        at = np.searchsorted(vocabulary, values[i])
+        is_known = at < len(vocabulary) and vocabulary[at] == values[i]
+        found[i] = at + 1 if is_known else UNKNOWN
+    return found
+
+
 class Codec(ABC):
-    """A vocabulary (sorted uint64 values, classes 1 to n) learned from the training part alone."""
+    """Classes for accesses, learned from the training part alone; one or two fields an access, each with its classes.
 
-    history_keys: int
-    """Keys needed before the first that can be encoded."""
+    An access is encoded given the one before it. What is predicted is the access ``horizon`` ahead, seen from the last
+    one.
+    """
 
-    def __init__(self, vocabulary: npt.NDArray[np.uint64]) -> None:
-        self.vocabulary = vocabulary
-        self.n_classes = len(vocabulary) + 1
+    names: ClassVar[tuple[str, ...]]
+    """The fields."""
+    looks_back: ClassVar[bool] = False
+    """Whether an access's classes depend on the access before it."""
 
-    def classes_of(self, values: npt.NDArray[np.uint64]) -> Classes:
-        """The class of each value, UNKNOWN where it is not in the vocabulary."""
-        if len(self.vocabulary) == 0:
-            return np.zeros(len(values), np.int64)
-        at = np.minimum(np.searchsorted(self.vocabulary, values), len(self.vocabulary) - 1)
-        return np.where(self.vocabulary[at] == values, at + 1, UNKNOWN)
+    def __init__(self, vocabularies: Vocabularies) -> None:
+        self.vocabularies = dict(vocabularies)
 
     @classmethod
     @abstractmethod
-    def learn(cls, sequences: list[Keys], limit: int) -> "Codec":
+    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "Codec":
         """The codec for the training part, given as one sequence of keys a stream."""
 
+    @property
     @abstractmethod
-    def encode(self, keys: Keys) -> Classes:
-        """(len(keys) - history_keys,) classes."""
+    def n_inputs(self) -> tuple[int, ...]:
+        """Classes of each field of an access."""
 
     @abstractmethod
-    def decode(self, last_key: int, class_: int) -> int | None:
-        """The block that a predicted class means after ``last_key``; None if it means none."""
+    def n_outputs(self, horizon: int) -> tuple[int, ...]:
+        """Classes of each field of a prediction."""
 
-    def coverage(self, sequences: list[Keys]) -> float:
-        """The share of accesses whose class is known."""
-        known = [self.encode(keys) != UNKNOWN for keys in sequences if len(keys) > self.history_keys]
-        return float(np.concatenate(known).mean()) if known else 0.0
+    @abstractmethod
+    def encode(self, keys: Keys, previous: int | None = None) -> Classes:
+        """(n, fields) classes of accesses that follow on ``previous`` (None: on nothing)."""
+
+    @abstractmethod
+    def targets(self, keys: Keys, horizon: int) -> Classes:
+        """(n, fields): what would have been right to predict at each access; IGNORE where the sequence ends first."""
+
+    @abstractmethod
+    def decode(self, last_key: int, classes: Sequence[int], horizon: int) -> int | None:
+        """The block that predicted classes mean after ``last_key``; None if they mean none."""
+
+    def coverage(self, sequences: Sequence[Keys]) -> float:
+        """The share of accesses that could be predicted: all fields of the access after the last one are known."""
+        targets = [self.targets(keys, 1)[:-1] for keys in sequences if len(keys) > 1]
+        return float(np.concatenate([(t != UNKNOWN).all(axis=1) for t in targets]).mean()) if targets else 0.0
+
+
+def ahead(classes: Classes, horizon: int) -> Classes:
+    """Rows moved up by ``horizon``, IGNORE behind the end."""
+    moved = np.full_like(classes, IGNORE)
+    if horizon < len(classes):
+        moved[:-horizon] = classes[horizon:]
+    return moved

@@ -1,28 +1,68 @@
-"""Classes are the most frequent differences of successive keys (Hashemi et al. 2018): unseen keys can be predicted."""
+"""Classes are the most frequent differences of keys (Hashemi et al. 2018): unseen keys can be predicted."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from policies.lstm.codecs.base import UNKNOWN, Classes, Codec, Keys, most_frequent
+from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys, classes_of, most_frequent
+from policies.lstm.config import LstmConfig
+
+
+def _steps(keys: Keys, horizon: int) -> Keys:
+    """How far each key is from the one ``horizon`` before, modulo 2**64: backward steps are values too."""
+    return keys[horizon:] - keys[:-horizon]
 
 
 class DeltaCodec(Codec):
-    """Differences modulo 2**64, so that backward steps are values too."""
+    """An access is its step from the one before; a prediction is the distance from the last access to the one ahead.
 
-    history_keys = 1
+    Each horizon has a vocabulary of its own. The unknown means that nothing is to be fetched.
+    """
+
+    names = ("delta",)
+    looks_back = True
 
     @classmethod
-    def learn(cls, sequences: list[Keys], limit: int) -> "DeltaCodec":
-        """The most frequent differences."""
-        return cls(most_frequent(np.concatenate([np.diff(keys) for keys in sequences]), limit))
+    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "DeltaCodec":
+        """The most frequent distances at each horizon."""
+        found = {}
+        for horizon in {1, *config.horizons}:
+            steps = [_steps(keys, horizon) for keys in sequences if len(keys) > horizon]
+            all_steps = np.concatenate(steps) if steps else np.empty(0, np.uint64)
+            found[f"delta_{horizon}"] = most_frequent(all_steps, config.vocabulary)
+        return cls(found)
 
-    def encode(self, keys: Keys) -> Classes:
-        """A class for each step."""
-        return self.classes_of(np.diff(keys))
+    @property
+    def n_inputs(self) -> tuple[int, ...]:
+        """Steps and the unknown."""
+        return self.n_outputs(1)
 
-    def decode(self, last_key: int, class_: int) -> int | None:
-        """The key one step on, unless that leaves the key space."""
-        if class_ == UNKNOWN:
+    def n_outputs(self, horizon: int) -> tuple[int, ...]:
+        """The distances of that horizon and the unknown."""
+        return (len(self.vocabularies[f"delta_{horizon}"]) + 1,)
+
+    def encode(self, keys: Keys, previous: int | None = None) -> Classes:
+        """A class for each step; the first access of all has none and is unknown."""
+        if previous is not None:
+            steps = np.empty_like(keys)
+            steps[:1] = keys[:1] - np.uint64(previous)
+            steps[1:] = keys[1:] - keys[:-1]
+            return classes_of(self.vocabularies["delta_1"], steps)[:, None]
+        classes = np.full((len(keys), 1), UNKNOWN, np.int64)
+        classes[1:, 0] = classes_of(self.vocabularies["delta_1"], np.diff(keys))
+        return classes
+
+    def targets(self, keys: Keys, horizon: int) -> Classes:
+        """The class of the distance to the key ``horizon`` ahead."""
+        found = np.full((len(keys), 1), IGNORE, np.int64)
+        if len(keys) > horizon:
+            found[:-horizon, 0] = classes_of(self.vocabularies[f"delta_{horizon}"], _steps(keys, horizon))
+        return found
+
+    def decode(self, last_key: int, classes: Sequence[int], horizon: int) -> int | None:
+        """The key so far on, unless that leaves the key space."""
+        if classes[0] == UNKNOWN:
             return None
-        delta = int(self.vocabulary[class_ - 1])
+        delta = int(self.vocabularies[f"delta_{horizon}"][classes[0] - 1])
         key = last_key + (delta - 2**64 if delta >= 2**63 else delta)
         return key if 0 <= key < 2**64 else None

@@ -1,0 +1,97 @@
+"""What the system makes of a prefetch, estimated from the config and the training part alone: see docs/metrics.md."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from policies.timing import Timing
+from simulator.config import Arrivals, System
+from simulator.hops import hops_of
+from simulator.trace import Batch, Workload, concatenate, part
+from simulator.units import transfer_ns
+
+_MAX_ACCESSES = 100_000
+_SMALLER = 0.9
+
+
+def lru_hit_ratio(keys: Sequence[int], sizes: Sequence[int], capacity: float) -> float:
+    """The share of accesses that an LRU cache of ``capacity`` bytes would hit, from empty."""
+    resident: OrderedDict[int, int] = OrderedDict()
+    used = n_hits = 0
+    for key, size in zip(keys, sizes, strict=True):
+        if key in resident:
+            n_hits += 1
+            resident.move_to_end(key)
+            continue
+        if size > capacity:
+            continue
+        resident[key] = size
+        used += size
+        while used > capacity:
+            used -= resident.popitem(last=False)[1]
+    return n_hits / len(keys)
+
+
+def estimate(
+    workload: Workload,
+    n_train: int,
+    system: System,
+    arrivals: Arrivals,
+    *,
+    per_stream: bool,
+    inference_ns: float | None,
+) -> Timing:
+    """The times of a run, from the last accesses of its training part."""
+    first = max(0, n_train - _MAX_ACCESSES)
+    accesses = concatenate(list(part(workload.batches(), first, n_train)))
+    keys, sizes = accesses.key.tolist(), accesses.size_bytes.tolist()
+    size = round(float(accesses.size_bytes.mean()))
+    capacities = [tier.capacity for tier in system.tiers]
+    if system.placement == "exclusive":
+        capacities = np.cumsum(capacities).tolist()
+    hits = [lru_hit_ratio(keys, sizes, capacity) for capacity in capacities]
+    smaller = lru_hit_ratio(keys, sizes, _SMALLER * capacities[0])
+    miss_ratio = max(1 - hits[0], 1 / len(keys))
+
+    hops = hops_of(system)
+    durations = [hop.duration(size) for hop in hops]
+    # Where blocks are made in tier 0, the last link is no part of the way.
+    to_origin = durations[-1] if len(hops) > len(system.tiers) else sum(durations)
+    # A miss is served from the nearest tier that is large enough to have kept the block, else from the origin.
+    shares = [max(later - earlier, 0.0) for earlier, later in pairwise(hits)]
+    shares.append(max(miss_ratio - sum(shares), 0.0))
+    ways = [sum(durations[: level + 1]) for level in range(len(shares) - 1)] + [to_origin]
+    fetch_ns = float(np.dot(shares, ways)) / sum(shares) if any(shares) else float(to_origin)
+
+    service_ns = system.tiers[0].latency + transfer_ns(size, system.tiers[0].read_bandwidth)
+    latency_ns = service_ns + miss_ratio * fetch_ns
+    gap = _inter_access(accesses, arrivals, latency_ns, per_stream=per_stream)
+    # A useless block fills a place for as long as LRU keeps one, and what is lost by it is what a slightly smaller
+    # cache would miss.
+    pollution = min(max(hits[0] - smaller, 0.0) / (1 - _SMALLER) / miss_ratio, 1.0)
+    any_gap = _inter_access(accesses, arrivals, latency_ns, per_stream=False)
+    # A demand that comes meanwhile waits for half of what is on the link.
+    delay = sum(
+        min(1.0, miss_ratio * took / max(any_gap * hop.channels, 1.0)) * took / 2
+        for hop, took in zip(hops[: len(system.tiers)], durations, strict=False)
+    )
+    return Timing(fetch_ns, gap, pollution * fetch_ns + delay, inference_ns, system.inference.mode == "sync")
+
+
+def _inter_access(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per_stream: bool) -> float:
+    """The mean time between two accesses of one stream, or of all."""
+    n_streams = len(np.unique(accesses.stream))
+    n_requests = 1 + int(((np.diff(accesses.request) != 0) | (np.diff(accesses.stream) != 0)).sum())
+    per_request = len(accesses) / n_requests
+    match arrivals.kind:
+        case "closed":
+            of_one = (arrivals.think + latency_ns) / per_request
+            return of_one if per_stream else of_one / n_streams
+        case "open":
+            whole = float(accesses.time_ns[-1] - accesses.time_ns[0]) / arrivals.speedup
+            of_all = whole / max(len(accesses) - 1, 1)
+        case "poisson":
+            of_all = arrivals.mean_gap / per_request
+    return of_all * n_streams if per_stream else of_all

@@ -1,0 +1,68 @@
+"""What the builder of a policy is given, and what it makes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from policies.timing import Timing
+from simulator.policy import Policy
+
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What predicted when the latencies that are replayed were recorded; ``model_file`` is None if it was not kept."""
+
+    source: str
+    model_file: Path | None
+    model_hash: str
+    backend: str
+    horizon: int
+
+
+def _no_sequences(per_stream: bool) -> dict[int, Keys]:
+    raise NotImplementedError("predictions: batched needs the accesses that are judged")
+
+
+@cache
+def _no_timing() -> Timing:
+    return Timing(fetch_ns=0, inter_access_ns=0, wrong_ns=0, inference_ns=0, is_sync=False)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a learned policy may learn from, and the run that it is built for.
+
+    ``sequences`` gives the keys of the training part: one sequence a stream (True) or one of all (False). ``judged``
+    gives the later accesses in the same way, by stream: to predict from, never to learn from. ``is_measured``: the
+    clock is charged the time of each call as it is made.
+    """
+
+    sequences: Callable[[bool], list[Keys]]
+    seed: int
+    progress: Callable[[int, int, float, float], None] | None = None
+    judged: Callable[[bool], dict[int, Keys]] = _no_sequences
+    timing: Callable[[], Timing] = _no_timing
+    recorded: Recorded | None = None
+    is_measured: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """A policy ready to run, what the ``runs`` table says of it, and rows of the ``training`` table.
+
+    ``warm_up`` has host and device time of calls that were made before the run, in ns; ``model_file`` is the trained
+    model, to be kept with the results.
+    """
+
+    policy: Policy
+    details: dict[str, Any] = field(default_factory=dict)
+    training: list[dict[str, Any]] = field(default_factory=list)
+    warm_up: list[tuple[int, int]] = field(default_factory=list)
+    model_file: Path | None = None

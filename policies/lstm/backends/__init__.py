@@ -1,0 +1,1 @@
+"""Ways to run one trained model fast, one file each."""

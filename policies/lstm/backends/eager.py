@@ -1,0 +1,116 @@
+"""PyTorch as it comes, on any device: LSTM cells for one step, the fused LSTM for longer runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from policies.lstm.backends.base import Backend, Classes
+from policies.lstm.model import Floats, Weights
+
+
+class Eager(Backend):
+    """On the CPU. A state is (h, c), each (layers, 1, H)."""
+
+    name = "eager"
+    device = "cpu"
+
+    def __init__(self, weights: Weights) -> None:
+        self._device = torch.device(self.device)
+        if self.device == "cpu":
+            # One small step at a time: a second thread costs more than it gives.
+            torch.set_num_threads(1)
+
+        def tensor(array: Floats) -> Tensor:
+            return torch.from_numpy(array).to(self._device)
+
+        self._shape = (weights.n_layers, 1, weights.n_hidden)
+        self._embeddings = [tensor(e) for e in weights.embeddings]
+        self._w_ih = [tensor(w) for w in weights.input_weights]
+        self._w_hh = [tensor(w) for w in weights.hidden_weights]
+        self._b = [tensor(b) for b in weights.biases]
+        self._zero_b = torch.zeros_like(self._b[0])
+        self._head, self._head_bias = tensor(weights.head), tensor(weights.head_bias)
+        n_input = self._w_ih[0].shape[1]
+        self._lstm = nn.LSTM(n_input, weights.n_hidden, weights.n_layers, batch_first=True, device=self._device).eval()
+        with torch.no_grad():
+            for i in range(weights.n_layers):
+                getattr(self._lstm, f"weight_ih_l{i}").copy_(self._w_ih[i])
+                getattr(self._lstm, f"weight_hh_l{i}").copy_(self._w_hh[i])
+                getattr(self._lstm, f"bias_ih_l{i}").copy_(self._b[i])
+                getattr(self._lstm, f"bias_hh_l{i}").zero_()
+        self._lstm.flatten_parameters()
+
+    def new_state(self) -> list[Tensor]:
+        """Zero."""
+        return [torch.zeros(self._shape, device=self._device) for _ in range(2)]
+
+    def copy(self, state: list[Tensor]) -> list[Tensor]:
+        """Tensors of its own."""
+        return [part.clone() for part in state]
+
+    def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
+        """See the base."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.ascontiguousarray(classes)).to(self._device)  # (B, T, fields)
+            scores = self.scores(inputs, states)
+            found: Floats = scores.cpu().numpy()
+        return found
+
+    def scores(self, inputs: Tensor, states: Sequence[list[Tensor]]) -> Tensor:
+        """Scores (B, C) on the device after inputs (B, T, fields); the states go on."""
+        parts = [table[inputs[..., i]] for i, table in enumerate(self._embeddings)]
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)  # (B, T, E)
+        if len(states) == 1:
+            h, c = states[0]
+        else:
+            h, c = (torch.cat([state[i] for state in states], dim=1) for i in range(2))
+        if x.shape[1] == 1:
+            top, h, c = self._cell_step(x[:, 0], h, c)
+        else:
+            output, (h, c) = self._lstm(x, (h, c))
+            top = output[:, -1]
+        for i, state in enumerate(states):
+            state[0], state[1] = (h, c) if len(states) == 1 else (h[:, i : i + 1], c[:, i : i + 1])
+        return linear(top, self._head, self._head_bias)  # (B, C)
+
+    def _cell_step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hs, cs = [], []
+        for i in range(self._shape[0]):
+            x, after = torch.lstm_cell(x, (h[i], c[i]), self._w_ih[i], self._w_hh[i], self._b[i], self._zero_b)
+            hs.append(x)
+            cs.append(after)
+        return x, torch.stack(hs), torch.stack(cs)
+
+
+class EagerCuda(Eager):
+    """On a CUDA device, timed there as well."""
+
+    device = "cuda"
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights)
+        self._begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """CUDA."""
+        return None if torch.cuda.is_available() else "torch finds no CUDA device here"
+
+    def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
+        """See the base."""
+        with torch.inference_mode():
+            self._begun.record()
+            inputs = torch.from_numpy(np.ascontiguousarray(classes)).to(self._device, non_blocking=True)
+            scores = self.scores(inputs, states)
+            self._ended.record()
+            found: Floats = scores.cpu().numpy()
+            torch.cuda.synchronize(self._device)
+        return found
+
+    def last_device_ns(self) -> int:
+        """Between two CUDA events around the work."""
+        return round(float(self._begun.elapsed_time(self._ended)) * 1e6)

@@ -1,0 +1,65 @@
+"""Sequences of any length as lanes of one length, so that long pieces train side by side with carried state."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
+from policies.lstm.config import LstmConfig
+
+_STEPS_AN_EPOCH = 32
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One stream: inputs (n, fields) and targets (n, horizons, fields)."""
+
+    inputs: Classes
+    targets: Classes
+
+
+def encode(sequences: Sequence[Keys], codec: Codec, config: LstmConfig) -> list[Encoded]:
+    """Every stream that has something to predict, in classes."""
+    return [
+        Encoded(codec.encode(keys), np.stack([codec.targets(keys, h) for h in config.horizons], axis=1))
+        for keys in sequences
+        if len(keys) > 1
+    ]
+
+
+def chunks(
+    streams: Sequence[Encoded], config: LstmConfig, rng: np.random.Generator
+) -> Iterator[tuple[Classes, Classes, bool]]:
+    """An epoch of truncated back-propagation: inputs (B, T, fields), targets (B, T, horizons, fields), and whether the
+    state of the chunk before goes on into this one.
+
+    Each stream is cut into consecutive lanes at places that differ from epoch to epoch; as many lanes as ``batch_size``
+    allows while an epoch still has a few dozen steps. For windowed inference the state never goes on, and the chunks
+    come in any order.
+    """  # noqa: D205
+    total = sum(len(stream.inputs) for stream in streams)
+    n_lanes = max(1, min(config.batch_size, total // (config.window * _STEPS_AN_EPOCH)))
+    length = -(-total // n_lanes)
+    length = -(-length // config.window) * config.window
+    inputs, targets = [], []
+    for stream in streams:
+        shift = int(rng.integers(config.window)) if len(stream.inputs) > 2 * config.window else 0
+        for start in range(-shift, len(stream.inputs), length):
+            piece = slice(max(start, 0), start + length)
+            n = len(stream.inputs[piece])
+            if n == 0:
+                continue
+            inputs.append(np.full((length, *stream.inputs.shape[1:]), UNKNOWN, np.int64))
+            targets.append(np.full((length, *stream.targets.shape[1:]), IGNORE, np.int64))
+            inputs[-1][:n], targets[-1][:n] = stream.inputs[piece], stream.targets[piece]
+    x, y = np.stack(inputs), np.stack(targets)  # (N, L, ...)
+    if config.inference == "window":
+        x, y = (a.reshape(-1, config.window, *a.shape[2:]) for a in (x, y))
+    order = rng.permutation(len(x))
+    for group in range(0, len(x), config.batch_size):
+        rows = order[group : group + config.batch_size]
+        for at in range(0, x.shape[1], config.window):
+            part = y[rows, at : at + config.window]
+            if (part != IGNORE).any():
+                yield x[rows, at : at + config.window], part, at > 0

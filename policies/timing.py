@@ -1,0 +1,19 @@
+"""What a policy may know beforehand of the time that things take; estimated from the config and the training part."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times in ns, none of them with queueing.
+
+    ``fetch_ns`` is what a miss waits for, ``inter_access_ns`` the time between two accesses of one sequence that a
+    policy learns from, ``wrong_ns`` what a useless prefetch costs all others. ``inference_ns`` is what the clock will
+    be charged for an inference where that is known (None: it is measured); ``is_sync``: the accesses wait for it.
+    """
+
+    fetch_ns: float
+    inter_access_ns: float
+    wrong_ns: float
+    inference_ns: float | None
+    is_sync: bool

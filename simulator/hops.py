@@ -1,0 +1,63 @@
+"""What moving blocks between neighbouring levels takes, from the config (rules R3, R4, R6)."""
+
+from dataclasses import dataclass
+
+from simulator.config import ComputeOrigin, System
+from simulator.units import MIB, ceil_div, transfer_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The way between a level and the one below.
+
+    ``read`` and ``write`` are (latency in ns, bytes/s; 0: at once) towards tier 0 and away from it; ``compute`` is (ns
+    per MiB, ns per call): the making of blocks that come from a computing origin.
+    """
+
+    call_ns: int
+    read: tuple[int, int]
+    write: tuple[int, int]
+    channels: int
+    blocks_per_call: int
+    compute: tuple[int, int] = (0, 0)
+
+    def duration(self, n_bytes: int, *, down: bool = False) -> int:
+        """A call that moves ``n_bytes``, in ns, without queueing."""
+        latency_ns, bytes_per_s = self.write if down else self.read
+        duration = latency_ns + self.call_ns
+        if bytes_per_s:
+            duration += transfer_ns(n_bytes, bytes_per_s)
+        if not down and self.compute != (0, 0):
+            per_mib_ns, compute_call_ns = self.compute
+            duration += compute_call_ns + ceil_div(n_bytes * per_mib_ns, MIB)
+        return duration
+
+
+def hops_of(system: System) -> list[Hop]:
+    """The hop below each tier; behind them, where blocks are made in tier 0, the making."""
+    hops = [_hop(system, level) for level in range(len(system.tiers))]
+    origin = system.origin
+    if isinstance(origin, ComputeOrigin) and origin.enters == "first":
+        # All that costs time is the computing.
+        hops.append(Hop(0, (0, 0), (0, 0), origin.channels, 1, (origin.per_mib, origin.call)))
+    return hops
+
+
+def _hop(system: System, level: int) -> Hop:
+    """As fast as the slowest of link and both ends."""
+    link, above, origin = system.links[level], system.tiers[level], system.origin
+    read_latency, compute = 0, (0, 0)
+    read_rate = min(link.read_bandwidth, above.write_bandwidth)
+    write_rate = min(link.write_bandwidth, above.read_bandwidth)
+    if level + 1 < len(system.tiers):
+        below = system.tiers[level + 1]
+        read_latency = below.latency
+        read_rate = min(read_rate, below.read_bandwidth)
+        write_rate = min(write_rate, below.write_bandwidth)
+    elif not isinstance(origin, ComputeOrigin):
+        read_latency = origin.latency
+    elif origin.enters == "last":
+        compute = (origin.per_mib, origin.call)
+    return Hop(
+        link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute
+    )
