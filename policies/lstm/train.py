@@ -213,7 +213,7 @@ def scores_along(
                 return pieces
             windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
             for at in range(0, len(windows), chunk):
-                hidden, _ = model.hidden(_tensor(windows[at : at + chunk], device))
+                hidden, _ = model.hidden(_tensor(windows[at : at + chunk].copy(), device))
                 pieces.append(model.head(hidden[:, -1]))
     return pieces
 

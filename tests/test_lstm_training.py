@@ -1,0 +1,213 @@
+"""Training: what it learns from, how far, how sure it may be, and what is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from policies.lstm.calibration import calibrate
+from policies.lstm.codecs.base import IGNORE
+from policies.lstm.codecs.registry import CODECS
+from policies.lstm.config import LstmConfig
+from policies.lstm.lanes import chunks, encode
+from policies.lstm.predictor import LstmPredictor
+from policies.lstm.store import models_folder
+from policies.lstm.train import scores_along, split, train, training_rows
+from simulator.errors import InputError
+
+CPU = torch.device("cpu")
+SMALL = {"kind": "lstm", "vocabulary": 32, "embedding": 8, "hidden": 8, "window": 6, "epochs": 3, "device": "cpu"}
+CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 60)
+
+
+def config(**changes: Any) -> LstmConfig:
+    return LstmConfig.model_validate({**SMALL, **changes})
+
+
+@given(
+    lengths=st.lists(st.integers(2, 90), min_size=1, max_size=5),
+    window=st.integers(1, 9),
+    batch_size=st.integers(1, 5),
+    inference=st.sampled_from(["stateful", "window"]),
+    seed=st.integers(0, 99),
+)
+def test_an_epoch_visits_every_target_once(
+    lengths: list[int], window: int, batch_size: int, inference: str, seed: int
+) -> None:
+    """And carried pieces follow on each other: the keys say where each access stands in which stream."""
+    settings = config(window=window, batch_size=batch_size, inference=inference, vocabulary=10**6)
+    sequences = [np.arange(1000 * i, 1000 * i + n, dtype=np.uint64) for i, n in enumerate(lengths)]
+    codec = CODECS["key"].learn(sequences, settings)
+    seen: list[int] = []
+    last: Any = None
+    for inputs, targets, goes_on in chunks(encode(sequences, codec, settings), settings, np.random.default_rng(seed)):
+        assert inputs.shape[:2] == targets.shape[:2]
+        assert inputs.shape[1] == window
+        assert inputs.shape[0] <= batch_size
+        # A target is the access after its input: the classes of these keys are consecutive.
+        real = targets[:, :, 0, 0] != IGNORE
+        assert (targets[:, :, 0, 0][real] == inputs[:, :, 0][real] + 1).all()
+        seen += targets[:, :, 0, 0][real].tolist()
+        if goes_on:
+            assert inference == "stateful"
+            went_on = inputs[:, 0, 0] != 0
+            assert (inputs[went_on, 0, 0] == last[went_on] + 1).all()
+        last = inputs[:, -1, 0]
+    wanted = [class_ for keys in sequences for class_ in codec.encode(keys[1:])[:, 0].tolist()]
+    assert sorted(seen) == sorted(wanted)
+
+
+def test_split_is_in_time_order() -> None:
+    fit, validation = split([np.arange(1000, dtype=np.uint64), np.arange(5000, 6000, dtype=np.uint64)], config())
+    assert [len(keys) for keys in fit] == [900, 900]
+    assert [(keys[0], keys[-1]) for keys in validation] == [(900, 999), (5900, 5999)]
+    short = [np.arange(70, dtype=np.uint64)]
+    assert split(short, config()) == (short, [])
+
+
+def test_learns_a_cycle_and_says_so() -> None:
+    trained = train([np.tile(CYCLE, 3)], config(epochs=30, batch_size=4, learning_rate=0.02, patience=30), 0, CPU)
+    kept = trained.epochs[trained.kept_epoch - 1]
+    assert kept.validation_top1_ratio == 1
+    assert kept.validation_loss == min(row.validation_loss for row in trained.epochs)
+    assert trained.epochs[0].loss > 3 * kept.loss
+    rows = training_rows(trained, 1)
+    assert [row["epoch"] for row in rows if row["is_kept"]] == [trained.kept_epoch]
+    assert rows[trained.kept_epoch - 1]["temperature"] == trained.calibrations[1].temperature
+
+
+def test_stops_when_nothing_is_gained_and_keeps_the_best() -> None:
+    """Noise: the validation loss soon rises, while the training loss falls on."""
+    keys = np.random.default_rng(0).integers(0, 30, 2000).astype(np.uint64)
+    trained = train([keys], config(epochs=60, hidden=32, learning_rate=0.02, patience=3, dropout=0.0), 0, CPU)
+    losses = [row.validation_loss for row in trained.epochs]
+    assert len(losses) < 60
+    assert len(losses) == trained.kept_epoch + 3
+    assert losses[trained.kept_epoch - 1] == min(losses)
+
+
+def test_carried_state_reaches_further_than_the_pieces() -> None:
+    """What follows 0 depends on a mark up to 12 accesses before, in pieces of 6: near ones teach, far ones are tested."""
+    rng = np.random.default_rng(3)
+    marks, gaps = rng.integers(1, 3, 400), rng.integers(1, 12, 400)
+    parts = [[mark, *[5] * gap, 0, mark + 10] for mark, gap in zip(marks, gaps, strict=True)]
+    keys = np.concatenate(parts).astype(np.uint64)
+    far = np.flatnonzero(keys == 0)[gaps > 6]
+    right = {}
+    for inference in ("stateful", "window"):
+        settings = config(
+            inference=inference, window=6, hidden=16, embedding=16, epochs=25, patience=25, learning_rate=0.02,
+            batch_size=8, dropout=0.0,
+        )  # fmt: skip
+        trained = train([keys], settings, 0, CPU)
+        scores = torch.cat(scores_along(trained.model, trained.codec.encode(keys), settings, CPU))
+        right[inference] = (scores[far].argmax(-1).numpy() == trained.codec.encode(keys)[far + 1, 0]).mean()
+    assert right["window"] < 0.7
+    assert right["stateful"] > 0.95
+
+
+@pytest.mark.parametrize("inference", ["stateful", "window"])
+def test_validation_sees_what_inference_sees(inference: str) -> None:
+    """Scores along a sequence are those of the predictor, access by access."""
+    settings = config(inference=inference, backend="eager", hidden=12)
+    predictor = LstmPredictor.trained([CYCLE], settings)
+    keys = CYCLE[:20]
+    model = predictor.kept.trained.model
+    along = torch.cat(scores_along(model, predictor.codec.encode(keys), settings, CPU, chunk=7)).numpy()
+    line = predictor.line()
+    for i in range(20):
+        predictor.see(line, keys[i : i + 1])
+        taken, _ = line.ask()
+        np.testing.assert_allclose(
+            predictor.backend.advance(taken.classes[None], [taken.state])[0], along[i], atol=1e-4
+        )  # fmt: skip
+
+
+def test_calibration_finds_the_temperature() -> None:
+    """Outcomes drawn from a softmax, shown with scores three times too large: three is what they must be divided by."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0, 2, (20_000, 6)).astype(np.float32)
+    cumulative = np.cumsum(np.exp(scores) / np.exp(scores).sum(1, keepdims=True), axis=1)
+    targets = (cumulative < rng.random((20_000, 1))).sum(1)[:, None]
+    found = calibrate([scores * 3], targets)
+    assert found.temperature == pytest.approx(3, rel=0.05)
+    assert found.ece_after_ratio < 0.02 < found.ece_before_ratio
+    # Positions without a target do not count; with too few others nothing is fitted.
+    targets[100:] = IGNORE
+    few = calibrate([scores[:140] * 3], np.concatenate([targets[:40], np.full((100, 1), IGNORE)]))
+    assert few.temperature == 1
+
+
+def test_expected_calibration_error_by_hand() -> None:
+    """Three quarters sure of a known block each time and right half of the time: the error is a quarter."""
+    scores = np.tile(np.array([-30.0, np.log(3), 0.0], np.float32), (100, 1))
+    targets = np.tile(np.array([[1], [2]]), (50, 1))
+    assert calibrate([scores], targets).ece_before_ratio == pytest.approx(0.25, abs=1e-6)
+
+
+def test_training_is_seeded() -> None:
+    a, b, c = (train([CYCLE], config(), seed, CPU) for seed in (9, 9, 10))
+    weights = [torch.cat([w.detach().reshape(-1) for w in t.model.parameters()]) for t in (a, b, c)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_divergence_is_an_error() -> None:
+    with pytest.raises(InputError, match="diverged"):
+        train([CYCLE], config(learning_rate=1e30, clip_norm=1e30, epochs=5), 0, CPU)
+
+
+def test_nothing_to_learn_from() -> None:
+    with pytest.raises(InputError, match="fewer than 3 accesses"):
+        LstmPredictor.trained([np.array([1, 2], np.uint64)], config())
+
+
+def test_models_are_kept_and_bad_ones_refused(tmp_path: Path) -> None:
+    settings = config(hidden=9)
+    first, again = (LstmPredictor.trained([CYCLE], settings, seed=3) for _ in range(2))
+    assert (first.kept.was_cached, again.kept.was_cached) == (False, True)
+    assert first.predict_next_key([3, 1]) == again.predict_next_key([3, 1])
+    # As text: numbers that are none equal nothing.
+    assert str(again.kept.trained.epochs) == str(first.kept.trained.epochs)
+    assert str(again.kept.trained.calibrations) == str(first.kept.trained.calibrations)
+    # What shapes the weights is in the hash; what does not, is not.
+    assert LstmPredictor.trained([CYCLE], settings, seed=4).kept.hash != first.kept.hash
+    assert LstmPredictor.trained([CYCLE], settings.model_copy(update={"threshold": 0.9}), seed=3).kept.was_cached
+    path = models_folder() / f"lstm-{first.kept.hash}.safetensors"
+    whole = path.read_bytes()
+
+    def refused(message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            LstmPredictor.trained([CYCLE], settings, seed=3)
+        path.write_bytes(whole)
+
+    path.write_bytes(whole[:-100])
+    refused("is damaged")
+    # One weight changed, its checksum not.
+    path.write_bytes(whole[:-4] + b"\0\0\0\0")
+    refused("its checksum differs")
+    # Safetensors of somebody else.
+    save_file({"weight": torch.zeros(3)}, path)
+    refused("no model of tierfetch")
+    # A model of ours for another run under this name.
+    other = models_folder() / f"lstm-{LstmPredictor.trained([CYCLE], settings, seed=5).kept.hash}.safetensors"
+    path.write_bytes(other.read_bytes())
+    refused("holds another model: its hash")
+    assert load_file(path)
+
+
+def test_a_kept_model_has_its_config_beside_it() -> None:
+    predictor = LstmPredictor.trained([CYCLE], config(hidden=10))
+    from safetensors import safe_open
+
+    with safe_open(str(predictor.kept.path), framework="pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["config"])["hidden"] == 10
+    assert metadata["hash"] == predictor.kept.hash
+    assert len(metadata["training_sha256"]) == 64
