@@ -111,6 +111,11 @@ class Experiment(Strict):
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
                 )
+            if arm.policy.kind == "lstm" and arm.policy.predictions == "batched" and arm.charged.kind == "measured":
+                raise ValueError(
+                    f"arms.{arm.name}.charge: 'measured' goes with predictions: one_by_one, as no single call is made "
+                    "in batches; expected sampled, replay, fixed or free"
+                )
         return self
 
     def system_of(self, arm: Arm) -> System:

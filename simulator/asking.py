@@ -181,7 +181,7 @@ def _row(question: Question) -> tuple[Any, ...]:
         question.host_ns,
         question.device_ns,
         predicted,
-        answer.confidence if answer is not None else float("nan"),
+        answer.confidence if answer is not None and predicted is not None else None,
         question.next_key,
         true,
         len(answer.keys) if answer is not None else 0,

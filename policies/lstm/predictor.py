@@ -14,7 +14,7 @@ from policies.lstm.context import Carried, Context, Taken, Window
 from policies.lstm.model import Floats, device_name, pick_device, weights_of
 from policies.lstm.store import Kept, obtain
 from policies.lstm.top import best
-from policies.lstm.train import Progress
+from policies.lstm.train import Progress, known
 
 Found = list[tuple[int, float]]
 """Keys and confidences, most wanted first."""
@@ -170,7 +170,7 @@ class LstmPredictor:
         calibration = trained.calibrations[self.horizon]
         kept_row = trained.epochs[trained.kept_epoch - 1]
         tried = sorted(self.trial_ns.items(), key=lambda item: item[1])
-        return {
+        details = {
             "model_hash": self.kept.hash,
             "device": device_name(self.backend.device),
             "backend": self.backend.name,
@@ -185,3 +185,4 @@ class LstmPredictor:
             "model_was_cached": self.kept.was_cached,
             "train_s": sum(row.train_s for row in trained.epochs),
         }
+        return known(details)

@@ -58,13 +58,18 @@ class Trained:
 def training_rows(trained: Trained, horizon: int) -> list[dict[str, Any]]:
     """Rows of the ``training`` table; the calibration of the horizon stands in that of the epoch that was kept."""
     calibration = asdict(trained.calibrations[horizon])
-    blank = dict.fromkeys(calibration, float("nan"))
-    return [
-        asdict(row)
-        | {"is_kept": row.epoch == trained.kept_epoch}
-        | (calibration if row.epoch == trained.kept_epoch else blank)
-        for row in trained.epochs
-    ]
+    rows = []
+    for row in trained.epochs:
+        is_kept = row.epoch == trained.kept_epoch
+        rows.append(
+            known(asdict(row) | {"is_kept": is_kept} | (calibration if is_kept else dict.fromkeys(calibration)))
+        )  # fmt: skip
+    return rows
+
+
+def known(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with null for what is no number: nothing was counted there."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
 class _Tally:
