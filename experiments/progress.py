@@ -1,5 +1,6 @@
 """Progress of an experiment: a Rich bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
+import sys
 import time
 from types import TracebackType
 
@@ -7,6 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LINE_EVERY_S = 10.0
+
+
+def make_console() -> Console:
+    """The terminal; without one there is no width to ask for, and tables need some."""
+    return Console() if sys.stdout.isatty() else Console(width=110)
 
 
 class RunProgress:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.exits import exit_codes
+
 if TYPE_CHECKING:
     from experiments.config import Experiment
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-BAD_INPUT, INTERRUPTED = 2, 130
 _LOCK = ".lock"
 
 
@@ -40,21 +40,8 @@ def main(
     Finished runs are not repeated: a run that was interrupted goes on where it stopped. Exit codes: 0 done, 2 bad input
     (the message says which file, line or key), 130 interrupted (finished runs are kept), 1 a bug.
     """
-    from simulator.errors import InputError
-
-    try:
+    with exit_codes("finished runs are kept; run the same command to go on"):
         run_experiment(config, out, set_ or [], seeds, quiet=quiet, force=force)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None
-    except MemoryError as error:
-        print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        print("interrupted: finished runs are kept; run the same command to go on", file=sys.stderr)  # noqa: T201
-        # SimPy and SciPy may hold threads: leave at once, everything is renamed or removed by now.
-        sys.stdout.flush()
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -76,13 +63,11 @@ def run_experiment(
     Raises:
         InputError: the config, the trace, a recording or the folder is wrong.
     """
-    from rich.console import Console
-
     from experiments.config import load
+    from experiments.progress import make_console
 
     experiment = load(config, sets, _seeds(seeds))
-    # Without a terminal there is no width to ask for: wide enough for the closing table.
-    console = Console() if sys.stdout.isatty() else Console(width=110)
+    console = make_console()
     folder = out or Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
     rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
     from experiments.compare import compare

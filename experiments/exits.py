@@ -1,0 +1,32 @@
+"""How every command ends: 0 done, 2 bad input, 130 interrupted, 1 a bug."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+@contextmanager
+def exit_codes(interrupted: str) -> Iterator[None]:
+    """Turn errors that are the user's or the machine's into one line and an exit code.
+
+    ``interrupted`` is what Ctrl-C leaves behind.
+    """
+    from simulator.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from None
+    except MemoryError as error:
+        print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        print(f"interrupted: {interrupted}", file=sys.stderr)  # noqa: T201
+        # SimPy and SciPy may hold threads: leave at once, everything is renamed or removed by now.
+        sys.stdout.flush()
+        raise typer.Exit(INTERRUPTED) from None
