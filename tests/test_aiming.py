@@ -1,0 +1,117 @@
+"""Estimates of what the system makes of a prefetch, against tables worked by hand."""
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.aiming import estimate, lru_hit_ratio
+from simulator.config import Closed, Open, Poisson, System
+from simulator.trace import make_batch
+from tests.strategies import ListWorkload
+
+RATE = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
+
+
+def system(**changes: Any) -> System:
+    """Tier 0 of 2 blocks and a tier of 3 blocks of 1000 bytes; a hop takes 100 + 10 ns, or 100 + 100 + 1000 ns."""
+    base: dict[str, Any] = {
+        "tiers": [
+            {"name": "hbm", "capacity": "2000 B", "latency": "5 ns", **RATE},
+            {"name": "dram", "capacity": "3000 B", "latency": "0 ns", **RATE},
+        ],
+        "links": [
+            {"call": "100 ns", "read_bandwidth": "100 GB/s", "write_bandwidth": "100 GB/s"},
+            {"call": "100 ns", "read_bandwidth": "10 GB/s", "write_bandwidth": "10 GB/s"},
+        ],
+        "origin": {"kind": "store", "latency": "1 us"},
+    }
+    return System.model_validate({**base, **changes})
+
+
+def closed(think: str) -> Closed:
+    return Closed.model_validate({"kind": "closed", "think": think})
+
+
+def workload(keys: list[int], **columns: Any) -> ListWorkload:
+    return ListWorkload(make_batch(keys, size_bytes=1000, **columns), 4)
+
+
+CYCLE_OF_3 = [0, 1, 2] * 20
+
+
+def test_a_cycle_that_fits_below() -> None:
+    """LRU of 2 never hits a cycle of 3; LRU of 3 misses its first three of 60. All judged accesses are left unread."""
+    trace = workload([*CYCLE_OF_3, *range(100, 160)])
+    found = estimate(trace, 60, system(), closed("1 us"), per_stream=True, inference_ns=7)
+    from_dram, from_origin = 110, 110 + 1200
+    fetch = (57 * from_dram + 3 * from_origin) / 60
+    assert found.fetch_ns == pytest.approx(fetch)
+    assert found.inter_access_ns == pytest.approx(1000 + 5 + 1 + fetch)
+    assert found.inference_ns == 7
+    assert not found.is_sync
+    # Nothing is hit, so nothing can be lost by pollution; what is left is waiting for half of a transfer.
+    gap = found.inter_access_ns
+    assert found.wrong_ns == pytest.approx(110 / gap * 110 / 2 + 1 * 1200 / 2)
+
+
+def test_exclusive_tiers_add_up() -> None:
+    """A cycle of 5 fits into 2 + 3 blocks where no block is in both."""
+    keys = [0, 1, 2, 3, 4] * 12
+    apart = estimate(workload(keys), 60, system(placement="exclusive"), closed("0 ns"), per_stream=True, inference_ns=0)
+    copied = estimate(workload(keys), 60, system(), closed("0 ns"), per_stream=True, inference_ns=0)
+    assert apart.fetch_ns == pytest.approx((55 * 110 + 5 * 1310) / 60)
+    assert copied.fetch_ns == pytest.approx(1310)
+
+
+def test_pollution_is_what_a_smaller_cache_would_miss() -> None:
+    """Two keys in turn fit into two blocks and into nothing less: 58 of 60 hits hang on the last tenth of the cache."""
+    trace = workload([0, 1] * 30)
+    found = estimate(trace, 60, system(), closed("1 ms"), per_stream=True, inference_ns=0)
+    assert found.fetch_ns == pytest.approx(1310)
+    # More than one access lost for each place taken would be more than there is: all of a fetch, and no more.
+    assert found.wrong_ns == pytest.approx(1310, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "per_stream", "expected"),
+    [
+        (Open.model_validate({"kind": "open"}), False, 50),
+        (Open.model_validate({"kind": "open", "speedup": 2.0}), False, 25),
+        (Open.model_validate({"kind": "open"}), True, 100),
+        (Poisson.model_validate({"kind": "poisson", "mean_gap": "30 ns"}), False, 30),
+        (Poisson.model_validate({"kind": "poisson", "mean_gap": "30 ns"}), True, 60),
+    ],
+)
+def test_time_between_accesses(arrivals: Any, per_stream: bool, expected: float) -> None:
+    trace = workload([0] * 60, time_ns=[50 * i for i in range(60)], stream=[i % 2 for i in range(60)])
+    found = estimate(trace, 60, system(), arrivals, per_stream=per_stream, inference_ns=None)
+    assert found.inter_access_ns == pytest.approx(expected)
+    assert found.inference_ns is None
+
+
+def test_requests_of_several_blocks_share_a_gap() -> None:
+    trace = workload([0] * 60, request=[i // 3 for i in range(60)])
+    mean_gap = Poisson.model_validate({"kind": "poisson", "mean_gap": "30 ns"})
+    assert estimate(trace, 60, system(), mean_gap, per_stream=True, inference_ns=0).inter_access_ns == 10
+
+
+def test_blocks_made_in_tier_0_do_not_travel() -> None:
+    made = {"kind": "compute", "per_mib": "1 ms", "enters": "first"}
+    found = estimate(
+        workload(list(range(60))), 60, system(origin=made), closed("0 ns"), per_stream=True, inference_ns=0
+    )
+    assert found.fetch_ns == -(-1000 * 10**6 // 2**20)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 12))
+def test_lru_of_units(keys: list[int], capacity: int) -> None:
+    """An access hits if fewer than ``capacity`` other keys came since its last one."""
+    hits = 0
+    for i, key in enumerate(keys):
+        if key in keys[:i]:
+            since = keys[max(j for j in range(i) if keys[j] == key) + 1 : i]
+            hits += len(OrderedDict.fromkeys(since)) < capacity
+    assert lru_hit_ratio(keys, [1] * len(keys), capacity) == pytest.approx(hits / len(keys))
