@@ -67,20 +67,25 @@ def estimate(
 
     service_ns = system.tiers[0].latency + transfer_ns(size, system.tiers[0].read_bandwidth)
     latency_ns = service_ns + miss_ratio * fetch_ns
-    gap = _inter_access(accesses, arrivals, latency_ns, per_stream=per_stream)
     # A useless block fills a place for as long as LRU keeps one, and what is lost by it is what a slightly smaller
     # cache would miss.
     pollution = min(max(hits[0] - smaller, 0.0) / (1 - _SMALLER) / miss_ratio, 1.0)
-    any_gap = _inter_access(accesses, arrivals, latency_ns, per_stream=False)
+    gap = _mean_gap(accesses, arrivals, latency_ns, per_stream=False)
     # A demand that comes meanwhile waits for half of what is on the link.
     delay = sum(
-        min(1.0, miss_ratio * took / max(any_gap * hop.channels, 1.0)) * took / 2
+        min(1.0, miss_ratio * took / max(gap * hop.channels, 1.0)) * took / 2
         for hop, took in zip(hops[: len(system.tiers)], durations, strict=False)
     )
-    return Timing(fetch_ns, gap, pollution * fetch_ns + delay, inference_ns, system.inference.mode == "sync")
+
+    def lead_ns(horizon: int) -> float:
+        if arrivals.kind == "open":
+            return _median_lead(accesses, horizon, per_stream=per_stream) / arrivals.speedup
+        return horizon * _mean_gap(accesses, arrivals, latency_ns, per_stream=per_stream)
+
+    return Timing(fetch_ns, lead_ns, pollution * fetch_ns + delay, inference_ns, system.inference.mode == "sync")
 
 
-def _inter_access(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per_stream: bool) -> float:
+def _mean_gap(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per_stream: bool) -> float:
     """The mean time between two accesses of one stream, or of all."""
     n_streams = len(np.unique(accesses.stream))
     n_requests = 1 + int(((np.diff(accesses.request) != 0) | (np.diff(accesses.stream) != 0)).sum())
@@ -95,3 +100,14 @@ def _inter_access(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per
         case "poisson":
             of_all = arrivals.mean_gap / per_request
     return of_all * n_streams if per_stream else of_all
+
+
+def _median_lead(accesses: Batch, horizon: int, *, per_stream: bool) -> float:
+    """The median time to the access so far ahead, as recorded: arrivals come in bursts, and a mean says little of them.
+
+    Infinite where no sequence is that long.
+    """
+    streams = np.unique(accesses.stream).tolist() if per_stream else [None]
+    times = [accesses.time_ns if stream is None else accesses.time_ns[accesses.stream == stream] for stream in streams]
+    leads = np.concatenate([time[horizon:] - time[:-horizon] for time in times])
+    return float(np.median(leads)) if len(leads) else float("inf")

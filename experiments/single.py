@@ -17,14 +17,14 @@ from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
 from experiments.recording import Recording, make_charge, replay_key, warm_up_rows, working
 from experiments.tables import RunTables, keep_file
-from policies.given import Given
+from policies.given import Accesses, Given
 from policies.registry import build as build_policy
 from policies.timing import Timing
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
 from simulator.engine import Engine
 from simulator.errors import InputError
-from simulator.trace import COLUMNS, Batch, Workload, part
+from simulator.trace import COLUMNS, WRITE, Batch, Workload, part
 from workloads.registry import build as build_workload
 
 Progress = Callable[[int], None]
@@ -84,13 +84,17 @@ def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
     )  # fmt: skip
 
 
-def keys_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
-    """The keys of each stream in order, or of all streams in the trace's order under 0."""
-    pieces: dict[int, list[npt.NDArray[np.uint64]]] = {}
+def sequences_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, Accesses]:
+    """The accesses of each stream in order, or of all streams in the trace's order under 0."""
+    pieces: dict[int, list[Accesses]] = {}
     for batch in accesses:
         for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
-            pieces.setdefault(stream, []).append(batch.key[batch.stream == stream] if per_stream else batch.key)
-    return {stream: np.concatenate(pieces[stream]) for stream in sorted(pieces)}
+            mine = batch.stream == stream if per_stream else slice(None)
+            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE))
+    return {
+        stream: Accesses(*(np.concatenate(columns) for columns in zip(*pieces[stream], strict=True)))
+        for stream in sorted(pieces)
+    }
 
 
 class Learned:
@@ -101,11 +105,11 @@ class Learned:
         self._n_train = n_train
         self.n_accesses = 0
 
-    def sequences(self, per_stream: bool) -> list[npt.NDArray[np.uint64]]:
+    def sequences(self, per_stream: bool) -> list[Accesses]:
         """The training part, sequence by sequence."""
-        keys = list(keys_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
-        self.n_accesses = sum(len(of_stream) for of_stream in keys)
-        return keys
+        found = list(sequences_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
+        self.n_accesses = sum(len(sequence.keys) for sequence in found)
+        return found
 
     def judged(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
         """The other accesses by stream. Raises InputError where their order depends on the simulation."""
@@ -114,7 +118,8 @@ class Learned:
                 "policy.predictions: batched needs to know the order of accesses, which of several streams together "
                 "only the simulation tells; expected per_stream: true"
             )
-        return keys_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
+        judged = sequences_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
+        return {stream: sequence.keys for stream, sequence in judged.items()}
 
 
 def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:

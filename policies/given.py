@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,13 @@ from policies.timing import Timing
 from simulator.policy import Policy
 
 Keys = npt.NDArray[np.uint64]
+
+
+class Accesses(NamedTuple):
+    """A sequence to learn from: keys (n,), and which of them are written, and so need no fetch."""
+
+    keys: Keys
+    writes: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -32,19 +39,19 @@ def _no_sequences(per_stream: bool) -> dict[int, Keys]:
 
 @cache
 def _no_timing() -> Timing:
-    return Timing(fetch_ns=0, inter_access_ns=0, wrong_ns=0, inference_ns=0, is_sync=False)
+    return Timing(fetch_ns=0, lead_ns=lambda h: 0.0, wrong_ns=0, inference_ns=0, is_sync=False)
 
 
 @dataclass(frozen=True)
 class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
-    ``sequences`` gives the keys of the training part: one sequence a stream (True) or one of all (False). ``judged``
-    gives the later accesses in the same way, by stream: to predict from, never to learn from. ``is_measured``: the
+    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False). ``judged`` gives
+    the keys of the later ones in the same way, by stream: to predict from, never to learn from. ``is_measured``: the
     clock is charged the time of each call as it is made.
     """
 
-    sequences: Callable[[bool], list[Keys]]
+    sequences: Callable[[bool], list[Accesses]]
     seed: int
     progress: Callable[[int, int, float, float], None] | None = None
     judged: Callable[[bool], dict[int, Keys]] = _no_sequences

@@ -1,5 +1,6 @@
 """What a policy may know beforehand of the time that things take; estimated from the config and the training part."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -7,13 +8,14 @@ from dataclasses import dataclass
 class Timing:
     """Times in ns, none of them with queueing.
 
-    ``fetch_ns`` is what a miss waits for, ``inter_access_ns`` the time between two accesses of one sequence that a
-    policy learns from, ``wrong_ns`` what a useless prefetch costs all others. ``inference_ns`` is what the clock will
-    be charged for an inference where that is known (None: it is measured); ``is_sync``: the accesses wait for it.
+    ``fetch_ns`` is what a miss waits for, ``lead_ns(h)`` the usual time from an access to the h-th after it in a
+    sequence that a policy learns from, ``wrong_ns`` what a useless prefetch costs all others. ``inference_ns`` is what
+    the clock will be charged for an inference where that is known (None: it is measured); ``is_sync``: the accesses
+    wait for it.
     """
 
     fetch_ns: float
-    inter_access_ns: float
+    lead_ns: Callable[[int], float]
     wrong_ns: float
     inference_ns: float | None
     is_sync: bool

@@ -49,11 +49,12 @@ def test_a_cycle_that_fits_below() -> None:
     from_dram, from_origin = 110, 110 + 1200
     fetch = (57 * from_dram + 3 * from_origin) / 60
     assert found.fetch_ns == pytest.approx(fetch)
-    assert found.inter_access_ns == pytest.approx(1000 + 5 + 1 + fetch)
+    gap = found.lead_ns(1)
+    assert gap == pytest.approx(1000 + 5 + 1 + fetch)
+    assert found.lead_ns(3) == pytest.approx(3 * gap)
     assert found.inference_ns == 7
     assert not found.is_sync
     # Nothing is hit, so nothing can be lost by pollution; what is left is waiting for half of a transfer.
-    gap = found.inter_access_ns
     assert found.wrong_ns == pytest.approx(110 / gap * 110 / 2 + 1 * 1200 / 2)
 
 
@@ -88,14 +89,21 @@ def test_pollution_is_what_a_smaller_cache_would_miss() -> None:
 def test_time_between_accesses(arrivals: Any, per_stream: bool, expected: float) -> None:
     trace = workload([0] * 60, time_ns=[50 * i for i in range(60)], stream=[i % 2 for i in range(60)])
     found = estimate(trace, 60, system(), arrivals, per_stream=per_stream, inference_ns=None)
-    assert found.inter_access_ns == pytest.approx(expected)
+    assert found.lead_ns(1) == pytest.approx(expected)
     assert found.inference_ns is None
+
+
+def test_bursts_are_told_from_pauses() -> None:
+    """Three accesses at a time, 1 ms apart: the next one usually comes at once, the third after that in 1 ms."""
+    trace = workload([0] * 60, time_ns=[10**6 * (i // 3) for i in range(60)])
+    found = estimate(trace, 60, system(), Open.model_validate({"kind": "open"}), per_stream=True, inference_ns=0)
+    assert [found.lead_ns(h) for h in (1, 3, 6, 100)] == [0, 10**6, 2 * 10**6, float("inf")]
 
 
 def test_requests_of_several_blocks_share_a_gap() -> None:
     trace = workload([0] * 60, request=[i // 3 for i in range(60)])
     mean_gap = Poisson.model_validate({"kind": "poisson", "mean_gap": "30 ns"})
-    assert estimate(trace, 60, system(), mean_gap, per_stream=True, inference_ns=0).inter_access_ns == 10
+    assert estimate(trace, 60, system(), mean_gap, per_stream=True, inference_ns=0).lead_ns(1) == 10
 
 
 def test_blocks_made_in_tier_0_do_not_travel() -> None:

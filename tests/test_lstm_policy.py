@@ -12,6 +12,7 @@ from scipy.special import softmax
 from policies.given import Given
 from policies.lstm.aim import break_even, pick_horizon
 from policies.lstm.config import LstmConfig
+from policies.lstm.lanes import accesses_of
 from policies.lstm.policy import BatchedLstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.top import best, best_of_rows
@@ -113,7 +114,7 @@ def test_predictions_made_beforehand_are_the_same(inference: str, encoding: str,
     keys = {s: rng.choice(CYCLE[:7], n) for s, n in enumerate(lengths.tolist())}
     settings = {**SMALL, "inference": inference, "encoding": encoding, "page_blocks": 4, "degree": 3, "threshold": 0.2,
                 "horizons": [1, 2], "horizon": 2, "epochs": 2}  # fmt: skip
-    given_ = Given(lambda per_stream: [CYCLE], seed=0, judged=lambda per_stream: keys)
+    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, judged=lambda per_stream: keys)
     singly, beforehand = (
         build(LstmConfig.model_validate({**settings, "predictions": mode}), given_).policy
         for mode in ("one_by_one", "batched")
@@ -136,7 +137,7 @@ def test_predictions_made_beforehand_are_the_same(inference: str, encoding: str,
 
 
 def timing(**changes: Any) -> Timing:
-    base: dict[str, Any] = {"fetch_ns": 1000, "inter_access_ns": 300, "wrong_ns": 250, "inference_ns": 0}
+    base: dict[str, Any] = {"fetch_ns": 1000, "lead_ns": lambda h: 300 * h, "wrong_ns": 250, "inference_ns": 0}
     return Timing(**{**base, "is_sync": False, **changes})
 
 
@@ -147,7 +148,7 @@ def test_the_horizon_leaves_time_for_inference_and_transfer() -> None:
     assert pick_horizon(horizons, timing(), 201) == 8
     assert pick_horizon(horizons, timing(), 10**6) == 8
     assert pick_horizon(horizons, timing(is_sync=True), 10**6) == 4
-    assert pick_horizon(horizons, timing(inter_access_ns=5000), 10) == 1
+    assert pick_horizon(horizons, timing(lead_ns=lambda h: 5000 * h), 10) == 1
 
 
 def test_the_cost_rule_breaks_even() -> None:
@@ -159,18 +160,18 @@ def test_the_cost_rule_breaks_even() -> None:
 
 @pytest.mark.parametrize(("changes", "horizon", "threshold"), [({}, 1, 0.5), ({"rule": "cost"}, 1, 0.2)])
 def test_rule_and_horizon_reach_the_policy(changes: dict[str, Any], horizon: int, threshold: float) -> None:
-    built = build(config(**changes), Given(lambda per_stream: [CYCLE], seed=0, timing=timing))
+    built = build(config(**changes), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, timing=timing))
     assert built.details["horizon"] == horizon
     assert built.details["threshold"] == pytest.approx(threshold)
     built = build(
         config(horizons=[1, 4, 8], **changes),
-        Given(lambda per_stream: [CYCLE], seed=0, timing=lambda: timing(inference_ns=1400)),
+        Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, timing=lambda: timing(inference_ns=1400)),
     )
     assert built.details["horizon"] == 8
     assert built.policy.ahead.accesses == 8
 
 
 def test_warm_up_calls_are_handed_over() -> None:
-    built = build(config(), Given(lambda per_stream: [CYCLE], seed=0))
+    built = build(config(), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
     assert len(built.warm_up) >= 20
     assert all(host_ns > 0 for host_ns, _ in built.warm_up)

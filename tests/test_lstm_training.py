@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from policies.given import Accesses
 from policies.lstm.calibration import calibrate
 from policies.lstm.codecs.base import IGNORE
 from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
-from policies.lstm.lanes import chunks, encode
+from policies.lstm.lanes import accesses_of, chunks, encode
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.store import models_folder
 from policies.lstm.train import scores_along, split, train, training_rows
@@ -44,9 +45,10 @@ def test_an_epoch_visits_every_target_once(
     settings = config(window=window, batch_size=batch_size, inference=inference, vocabulary=10**6)
     sequences = [np.arange(1000 * i, 1000 * i + n, dtype=np.uint64) for i, n in enumerate(lengths)]
     codec = CODECS["key"].learn(sequences, settings)
+    streams = encode([accesses_of(keys) for keys in sequences], codec, settings)
     seen: list[int] = []
     last: Any = None
-    for inputs, targets, goes_on in chunks(encode(sequences, codec, settings), settings, np.random.default_rng(seed)):
+    for inputs, targets, goes_on in chunks(streams, settings, np.random.default_rng(seed)):
         assert inputs.shape[:2] == targets.shape[:2]
         assert inputs.shape[1] == window
         assert inputs.shape[0] <= batch_size
@@ -64,11 +66,34 @@ def test_an_epoch_visits_every_target_once(
 
 
 def test_split_is_in_time_order() -> None:
-    fit, validation = split([np.arange(1000, dtype=np.uint64), np.arange(5000, 6000, dtype=np.uint64)], config())
-    assert [len(keys) for keys in fit] == [900, 900]
-    assert [(keys[0], keys[-1]) for keys in validation] == [(900, 999), (5900, 5999)]
-    short = [np.arange(70, dtype=np.uint64)]
+    sequences = [
+        Accesses(np.arange(first, first + 1000, dtype=np.uint64), np.arange(1000) % 2 == 0) for first in (0, 5000)
+    ]
+    fit, validation = split(sequences, config())
+    assert [(len(keys), len(writes)) for keys, writes in fit] == [(900, 900)] * 2
+    assert [(keys[0], keys[-1], writes.tolist()) for keys, writes in validation] == [
+        (900, 999, [True, False] * 50),
+        (5900, 5999, [True, False] * 50),
+    ]
+    short = [accesses_of(np.arange(70, dtype=np.uint64))]
     assert split(short, config()) == (short, [])
+
+
+@pytest.mark.parametrize("encoding", sorted(CODECS))
+def test_a_write_is_not_worth_a_prediction(encoding: str) -> None:
+    """At each horizon the unknown stands where a write comes; with ``targets: all`` it does not."""
+    keys = np.array([1, 2, 3, 4, 1, 2], np.uint64)
+    writes = np.array([False, True, False, False, True, False])
+    settings = config(encoding=encoding, horizons=[1, 2], page_blocks=4)
+    codec = CODECS[encoding].learn([keys], settings)
+    targets = encode([Accesses(keys, writes)], codec, settings)[0].targets
+    every = encode([Accesses(keys, writes)], codec, config(**{**settings.model_dump(), "targets": "all"}))[0].targets
+    for i, horizon in enumerate((1, 2)):
+        for at in range(len(keys)):
+            is_write = at + horizon < len(keys) and writes[at + horizon]
+            expected = np.zeros_like(every[at, i]) if is_write else every[at, i]
+            assert targets[at, i].tolist() == expected.tolist()
+            assert not is_write or (every[at, i] > 0).all()
 
 
 def test_learns_a_cycle_and_says_so() -> None:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from policies.config import PolicyConfig
 from policies.given import Given
+from policies.lstm.lanes import accesses_of
 from policies.next_n import NextNPolicy
 from policies.registry import BUILDERS, build
 from simulator.policy import AccessRun, Fate, Told, Trigger
@@ -35,7 +36,7 @@ def run_of(keys: list[int], stream: int = 0) -> AccessRun:
 
 
 def made(kind: str) -> Any:
-    return build(CONFIG.validate_python(EXAMPLES[kind]), Given(lambda per_stream: [CYCLE], seed=0)).policy
+    return build(CONFIG.validate_python(EXAMPLES[kind]), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
 
 
 def test_every_policy_has_an_example() -> None:
@@ -91,7 +92,7 @@ def test_streams_have_windows_of_their_own() -> None:
 
 def test_threshold_holds_back() -> None:
     policy = build(
-        CONFIG.validate_python({**SMALL, "threshold": 1.0}), Given(lambda per_stream: [CYCLE], seed=0)
+        CONFIG.validate_python({**SMALL, "threshold": 1.0}), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)
     ).policy
     answer = policy.decide([run_of([3, 1, 4])]).answers[0]
     assert list(answer.keys) == []

@@ -8,11 +8,11 @@ from policies.timing import Timing
 def pick_horizon(horizons: Sequence[int], timing: Timing, inference_ns: float) -> int:
     """The nearest of the trained horizons that leaves time for inference and transfer; the furthest if none does.
 
-    An access h ahead comes h inter-access times from now. Where accesses wait for the answer (sync), the inference
-    moves them back as much as the prefetch, and the transfer alone counts.
+    Where accesses wait for the answer (sync), the inference moves them back as much as the prefetch, and the transfer
+    alone counts.
     """
     needed = timing.fetch_ns + (0 if timing.is_sync else inference_ns)
-    enough = [h for h in horizons if h * timing.inter_access_ns >= needed]
+    enough = [h for h in horizons if timing.lead_ns(h) >= needed]
     return min(enough, default=max(horizons))
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from statistics import median
 
-from policies.given import Built, Given
+from policies.given import Accesses, Built, Given
 from policies.lstm.aim import break_even, pick_horizon
 from policies.lstm.backends.base import Backend
 from policies.lstm.backends.registry import pick, preferred
 from policies.lstm.batched import tables_of
-from policies.lstm.codecs.base import Keys
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import pick_device, weights_of
 from policies.lstm.policy import BatchedLstmPolicy, LstmPolicy
@@ -38,7 +37,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     return Built(policy, details, training_rows(kept.trained, predictor.horizon), predictor.warm_up, kept.path)
 
 
-def _kept(config: LstmConfig, given: Given, sequences: Sequence[Keys]) -> Kept:
+def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses]) -> Kept:
     """The model of the recording that is replayed, else one that is trained on the spot or was before."""
     recorded = given.recorded
     if recorded is not None and recorded.model_file is not None:

@@ -23,6 +23,7 @@ class LstmConfig(Strict):
     hidden: Count = 64
     layers: Count = 2
     dropout: Share = 0.1
+    targets: Literal["reads", "all"] = "reads"
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
 
     inference: Literal["stateful", "window"] = "stateful"

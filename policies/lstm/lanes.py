@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from policies.given import Accesses
 from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
 from policies.lstm.config import LstmConfig
 
@@ -19,13 +20,27 @@ class Encoded:
     targets: Classes
 
 
-def encode(sequences: Sequence[Keys], codec: Codec, config: LstmConfig) -> list[Encoded]:
-    """Every stream that has something to predict, in classes."""
-    return [
-        Encoded(codec.encode(keys), np.stack([codec.targets(keys, h) for h in config.horizons], axis=1))
-        for keys in sequences
-        if len(keys) > 1
-    ]
+def accesses_of(sequence: Keys | Accesses) -> Accesses:
+    """Bare keys are reads."""
+    return sequence if isinstance(sequence, Accesses) else Accesses(sequence, np.zeros(len(sequence), bool))
+
+
+def encode(sequences: Sequence[Accesses], codec: Codec, config: LstmConfig) -> list[Encoded]:
+    """Every stream that has something to predict, in classes.
+
+    A written block needs no fetch, and one that is fetched all the same makes its writer wait. So with ``targets:
+    reads`` what is to be predicted ahead of a write is the unknown: the confidence of a block is that of a read.
+    """
+    found = []
+    for keys, writes in sequences:
+        if len(keys) < 2:
+            continue
+        targets = np.stack([codec.targets(keys, h) for h in config.horizons], axis=1)  # (n, horizons, fields)
+        if config.targets == "reads":
+            for i, h in enumerate(config.horizons):
+                targets[:-h, i][writes[h:]] = UNKNOWN
+        found.append(Encoded(codec.encode(keys), targets))
+    return found
 
 
 def chunks(

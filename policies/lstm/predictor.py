@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from policies.given import Accesses
 from policies.lstm.backends.base import Backend
 from policies.lstm.backends.registry import pick
 from policies.lstm.codecs.base import Classes, Keys
 from policies.lstm.config import LstmConfig
 from policies.lstm.context import Carried, Context, Taken, Window
+from policies.lstm.lanes import accesses_of
 from policies.lstm.model import Floats, device_name, pick_device, weights_of
 from policies.lstm.store import Kept, obtain
 from policies.lstm.top import best
@@ -63,13 +65,13 @@ class LstmPredictor:
     @classmethod
     def trained(
         cls,
-        sequences: Sequence[Keys],
+        sequences: Sequence[Keys | Accesses],
         config: LstmConfig,
         seed: int = 0,
         progress: Progress | None = None,
         horizon: int | None = None,
     ) -> "LstmPredictor":
-        """Train on sequences of keys (one a stream), or load the model if just this one was trained before.
+        """Train on sequences (one a stream; bare keys are reads), or load the model if it was trained before.
 
         ``horizon`` is how many accesses ahead it predicts, by default the nearest that the config names.
 
@@ -77,7 +79,7 @@ class LstmPredictor:
             InputError: CUDA was asked for and is not there, the kept model is damaged, or there is nothing to train on.
         """
         device = pick_device(config.device)
-        kept = obtain(sequences, config, seed, device, progress)
+        kept = obtain([accesses_of(sequence) for sequence in sequences], config, seed, device, progress)
         horizon = config.horizons[0] if horizon is None else horizon
         weights = weights_of(kept.trained.model, horizon)
         backend, trial_ns = pick(config.backend, device.type, weights, config.steps)

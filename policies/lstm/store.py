@@ -14,8 +14,8 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from policies.given import Accesses
 from policies.lstm.calibration import Calibration
-from policies.lstm.codecs.base import Keys
 from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel
@@ -43,12 +43,13 @@ def models_folder() -> Path:
     return Path(os.environ.get("TIERFETCH_MODELS") or user_cache_path("tierfetch") / "models")
 
 
-def training_sha256(sequences: Sequence[Keys]) -> str:
+def training_sha256(sequences: Sequence[Accesses]) -> str:
     """A hash of the training part, sequence by sequence."""
     digest = hashlib.sha256()
-    for keys in sequences:
+    for keys, writes in sequences:
         digest.update(len(keys).to_bytes(8, "little"))
         digest.update(np.ascontiguousarray(keys).tobytes())
+        digest.update(np.ascontiguousarray(writes).tobytes())
     return digest.hexdigest()
 
 
@@ -63,14 +64,14 @@ def model_hash(config: LstmConfig, training: str, seed: int, device: torch.devic
 
 
 def obtain(
-    sequences: Sequence[Keys], config: LstmConfig, seed: int, device: torch.device, progress: Progress | None = None
+    sequences: Sequence[Accesses], config: LstmConfig, seed: int, device: torch.device, progress: Progress | None = None
 ) -> Kept:
-    """Train on sequences of keys, or load the model if just this one was trained before.
+    """Train on sequences, or load the model if just this one was trained before.
 
     Raises:
         InputError: the kept model is damaged, or there is nothing to train on.
     """
-    if not any(len(keys) > 2 for keys in sequences):
+    if not any(len(sequence.keys) > 2 for sequence in sequences):
         raise InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
     training = training_sha256(sequences)
     hash_ = model_hash(config, training, seed, device)
@@ -78,7 +79,8 @@ def obtain(
     if path.exists():
         return load(path, config, training, hash_)
     trained = train(sequences, config, seed, device, progress)
-    kept = Kept(trained, hash_, training, trained.codec.coverage(split(sequences, config)[0]), False, path)
+    coverage = trained.codec.coverage([sequence.keys for sequence in split(sequences, config)[0]])
+    kept = Kept(trained, hash_, training, coverage, False, path)
     save(kept, config)
     return kept
 

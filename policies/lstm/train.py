@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from policies.given import Accesses
 from policies.lstm.calibration import Calibration, calibrate
 from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
 from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
-from policies.lstm.lanes import Encoded, chunks, encode
+from policies.lstm.lanes import Encoded, accesses_of, chunks, encode
 from policies.lstm.model import LstmModel, State
 from simulator.errors import InputError
 
@@ -99,18 +100,20 @@ class _Tally:
         return self.loss / self.n, self.top1 / self.n, self.topk / self.n
 
 
-def split(sequences: Sequence[Keys], config: LstmConfig) -> tuple[list[Keys], list[Keys]]:
+def split(sequences: Sequence[Accesses], config: LstmConfig) -> tuple[list[Accesses], list[Accesses]]:
     """The part to fit and the part to validate on: the end of each stream, in time order; none if it were too short."""
-    cuts = [len(keys) - round(len(keys) * config.validation_ratio) for keys in sequences]
-    fit = [keys[:cut] for keys, cut in zip(sequences, cuts, strict=True)]
-    validation = [keys[cut:] for keys, cut in zip(sequences, cuts, strict=True)]
-    if sum(map(len, validation)) < _LEAST_VALIDATION or sum(map(len, fit)) < _LEAST_FIT:
+    fit, validation = [], []
+    for keys, writes in sequences:
+        cut = len(keys) - round(len(keys) * config.validation_ratio)
+        fit.append(Accesses(keys[:cut], writes[:cut]))
+        validation.append(Accesses(keys[cut:], writes[cut:]))
+    if sum(len(v.keys) for v in validation) < _LEAST_VALIDATION or sum(len(f.keys) for f in fit) < _LEAST_FIT:
         return list(sequences), []
     return fit, validation
 
 
 def train(
-    sequences: Sequence[Keys],
+    sequences: Sequence[Keys | Accesses],
     config: LstmConfig,
     seed: int,
     device: torch.device,
@@ -130,10 +133,10 @@ def train(
         # The same sums whatever ran before in this process; a second thread gains nothing at this size.
         torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
-    fit_keys, validation_keys = split(sequences, config)
-    codec = CODECS[config.encoding].learn(fit_keys, config)
+    fit_part, validation_part = split([accesses_of(sequence) for sequence in sequences], config)
+    codec = CODECS[config.encoding].learn([sequence.keys for sequence in fit_part], config)
     model = LstmModel(codec, config).to(device)
-    fit, validation = encode(fit_keys, codec, config), encode(validation_keys, codec, config)
+    fit, validation = encode(fit_part, codec, config), encode(validation_part, codec, config)
     n_steps = sum(1 for _ in chunks(fit, config, np.random.default_rng(seed)))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
