@@ -1,4 +1,4 @@
-"""What the system makes of a prefetch, estimated from the config and the training part alone: see docs/metrics.md."""
+"""What the system makes of a prefetch, estimated from the config and the training part alone: see docs/lstm.md."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

@@ -58,7 +58,7 @@ def pattern_of(name: str) -> Pattern:
 def ceiling(source: c.Source) -> float:
     """The top-1 accuracy that no predictor can exceed on average, for the generators that have a closed form.
 
-    The reasoning is in docs/metrics.md.
+    The reasoning is in docs/lstm.md.
 
     Raises:
         ValueError: the source has none.

@@ -46,8 +46,8 @@ def _no_timing() -> Timing:
 class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
-    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False). ``judged`` gives
-    the keys of the later ones in the same way, by stream: to predict from, never to learn from. ``is_measured``: the
+    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False); ``judged``
+    the keys of the later ones in the same way, by stream, to predict from and never to learn from. ``is_measured``: the
     clock is charged the time of each call as it is made.
     """
 
