@@ -71,18 +71,18 @@ def estimate(
     # cache would miss.
     pollution = min(max(hits[0] - smaller, 0.0) / (1 - _SMALLER) / miss_ratio, 1.0)
     gap = _mean_gap(accesses, arrivals, latency_ns, per_stream=False)
-    # A demand that comes meanwhile waits for half of what is on the link.
-    delay = sum(
-        min(1.0, miss_ratio * took / max(gap * hop.channels, 1.0)) * took / 2
-        for hop, took in zip(hops[: len(system.tiers)], durations, strict=False)
-    )
+    # A demand miss that comes meanwhile waits for half of what is on the link if all other channels are busy too.
+    waiting_ns = 0.0
+    for hop, took in zip(hops[: len(system.tiers)], durations, strict=False):
+        load = miss_ratio * took / max(gap, 1.0)
+        waiting_ns += min(load, 1.0) * min(load / hop.channels, 1.0) ** (hop.channels - 1) * took / 2
 
     def lead_ns(horizon: int) -> float:
         if arrivals.kind == "open":
             return _median_lead(accesses, horizon, per_stream=per_stream) / arrivals.speedup
         return horizon * _mean_gap(accesses, arrivals, latency_ns, per_stream=per_stream)
 
-    return Timing(fetch_ns, lead_ns, pollution * fetch_ns + delay, inference_ns, system.inference.mode == "sync")
+    return Timing(fetch_ns, lead_ns, pollution * fetch_ns + waiting_ns, inference_ns, system.inference.mode == "sync")
 
 
 def _mean_gap(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per_stream: bool) -> float:

@@ -58,6 +58,20 @@ def test_a_cycle_that_fits_below() -> None:
     assert found.wrong_ns == pytest.approx(110 / gap * 110 / 2 + 1 * 1200 / 2)
 
 
+def test_another_channel_spares_the_wait() -> None:
+    """Two channels below: a demand waits only if the other one is busy, which it is half as often as there is load."""
+    links = [
+        {"call": "100 ns", "read_bandwidth": "100 GB/s", "write_bandwidth": "100 GB/s"},
+        {"call": "100 ns", "read_bandwidth": "10 GB/s", "write_bandwidth": "10 GB/s", "channels": 2},
+    ]
+    found = estimate(
+        workload(list(range(60))), 60, system(links=links), closed("10 us"), per_stream=True, inference_ns=0
+    )
+    gap = 10_000 + 5 + 1 + 1310
+    load = 1200 / gap
+    assert found.wrong_ns == pytest.approx(110 / gap * 110 / 2 + load * (load / 2) * 1200 / 2)
+
+
 def test_exclusive_tiers_add_up() -> None:
     """A cycle of 5 fits into 2 + 3 blocks where no block is in both."""
     keys = [0, 1, 2, 3, 4] * 12

@@ -189,6 +189,15 @@ def test_cuda_without_a_gpu(tmp_path: Path) -> None:
         ("system.tiers.0.capacity=1 MB/s", "system.tiers.0.capacity"),
         ("workload.arrivals={kind: open}", "needs a trace with arrival times"),
         ("workload.train_ratio=0", "arm 'lstm' learns"),
+        ("arms.lstm.policy.horizons=[2, 1]", "expected different numbers in rising order"),
+        ("arms.lstm.policy.horizon=3", "3 is none of horizons [1]"),
+        ("arms.lstm.policy.encoding=keys", "arms.2.policy.lstm.encoding"),
+        ("arms.lstm.policy={kind: lstm, expand: rollout, horizons: [1, 2]}", "'rollout' walks access by access"),
+        ("arms.lstm.policy={kind: lstm, expand: rollout, predictions: batched}", "expected top_k"),
+        ("arms.lstm.policy.backend=cuda_graph", "'cuda_graph' goes with device: cuda"),
+        ("arms.lstm.policy={kind: lstm, device: cuda, backend: onnx}", "'onnx' runs on the CPU"),
+        ("arms.lstm.policy={kind: lstm, predictions: batched}", "expected sampled, replay, fixed or free"),
+        ("arms.lstm.policy.validation_ratio=0.9", "validation_ratio"),
     ],
 )
 def test_bad_override(tmp_path: Path, override: str, expected: str) -> None:

@@ -56,8 +56,10 @@ class LstmConfig(Strict):
             raise ValueError(
                 f"horizon: {self.horizon} is none of horizons {list(self.horizons)}; expected one, or auto"
             )
-        if self.expand == "rollout" and (self.horizons != (1,) or self.predictions == "batched"):
-            raise ValueError("expand: 'rollout' goes with horizons: [1] and predictions: one_by_one; expected top_k")
+        if self.expand == "rollout" and (self.horizons if self.horizon == "auto" else (self.horizon,)) != (1,):
+            raise ValueError("expand: 'rollout' walks access by access; expected horizon: 1, and 1 among horizons")
+        if self.expand == "rollout" and self.predictions == "batched":
+            raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
         if self.backend == "cuda_graph" and self.device == "cpu":
             raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
         if self.backend in ("compiled", "onnx") and self.device == "cuda":

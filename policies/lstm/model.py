@@ -1,5 +1,6 @@
 """The network: an embedding a field, LSTM, dropout, and scores for every horizon and field in one head."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from policies.lstm.codecs.base import Codec
 from policies.lstm.config import LstmConfig
 from simulator.errors import InputError
+
+# Before CUDA starts: cuBLAS then sums in the same order each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
 
 State = tuple[Tensor, Tensor]
 """h and c, both (layers, B, H)."""

@@ -1,6 +1,8 @@
 """PyTorch as it comes, on any device: LSTM cells for one step, the fused LSTM for longer runs."""
 
+import time
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -9,6 +11,8 @@ from torch.nn.functional import linear
 
 from policies.lstm.backends.base import Backend, Classes
 from policies.lstm.model import Floats, Weights
+
+_WAKE_S = 0.3
 
 
 class Eager(Backend):
@@ -85,6 +89,16 @@ class Eager(Backend):
         return x, torch.stack(hs), torch.stack(cs)
 
 
+@cache
+def wake() -> None:
+    """Work for a moment, once a process: an idle GPU lowers its clocks."""
+    square = torch.ones((2048, 2048), device="cuda")
+    end = time.monotonic() + _WAKE_S
+    while time.monotonic() < end:
+        torch.mm(square, square)
+        torch.cuda.synchronize()
+
+
 class EagerCuda(Eager):
     """On a CUDA device, timed there as well."""
 
@@ -92,6 +106,7 @@ class EagerCuda(Eager):
 
     def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
+        wake()
         self._begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         self._ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
