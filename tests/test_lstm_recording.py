@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
+from simulator.charge import Cost, Replay
+from simulator.errors import InputError
+from simulator.policy import Answer, Decision
 from tests.test_experiment import call, config, lstm_arm, only_lstm, write
 
 TABLES = ("accesses", "prefetches", "inferences", "windows", "training")
@@ -161,6 +164,20 @@ def test_a_recording_of_another_machine(tmp_path: Path, monkeypatch: pytest.Monk
     assert row["model_hash"] == "a" * 24
     shutil.rmtree(theirs / "models")
     refused(tmp_path, replay(theirs), "was recorded with model aaaa", "expected the whole folder of results")
+
+
+def test_a_replay_checks_what_was_predicted() -> None:
+    """Latencies belong to the work that they were measured on: another guess means other work."""
+    charge = Replay([Cost(5, 4, 3), Cost(7, 6, 0), Cost(9, 9, 9)], [[11], [12, None], [13]], "recording")
+    assert charge(Decision([Answer(predicted_key=11)], 100, 100)) == (5, 4, 3)
+    assert charge(Decision([Answer(predicted_key=12), Answer()], 100, 100)) == (7, 6, 0)
+    with pytest.raises(InputError, match=r"recording: inference 2 predicted \[13\], but here it is \[14\]"):
+        charge(Decision([Answer(predicted_key=14)]))
+    with pytest.raises(InputError, match="holds 3 recorded inferences, but the run made 2"):
+        charge.finish()
+    charge(Decision([Answer(predicted_key=13)]))
+    with pytest.raises(InputError, match="the run needs more"):
+        charge(Decision([Answer(predicted_key=15)]))
 
 
 def test_predictions_made_beforehand_replay_as_those_made_one_by_one(recorded: Path, tmp_path: Path) -> None:
