@@ -189,6 +189,10 @@ def test_divergence_is_an_error() -> None:
 
 
 def test_nothing_to_learn_from() -> None:
+    with pytest.raises(InputError, match="no access of the training part has another 500 ahead"):
+        train([CYCLE], config(horizons=[500]), 0, CPU)
+    # One horizon that reaches too far does not spoil the other.
+    assert train([CYCLE], config(horizons=[1, 500], epochs=1), 0, CPU).kept_epoch == 1
     with pytest.raises(InputError, match="fewer than 3 accesses"):
         LstmPredictor.trained([np.array([1, 2], np.uint64)], config())
 

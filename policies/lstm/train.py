@@ -126,7 +126,7 @@ def train(
     none lower.
 
     Raises:
-        InputError: the loss is no number any more.
+        InputError: there is nothing to predict, or the loss is no number any more.
     """
     torch.manual_seed(seed)
     if device.type == "cpu":
@@ -138,6 +138,11 @@ def train(
     model = LstmModel(codec, config).to(device)
     fit, validation = encode(fit_part, codec, config), encode(validation_part, codec, config)
     n_steps = sum(1 for _ in chunks(fit, config, np.random.default_rng(seed)))
+    if n_steps == 0:
+        raise InputError(
+            f"policy.horizons: no access of the training part has another {config.horizons[0]} ahead of it in its "
+            "stream; expected smaller horizons or a larger part"
+        )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
     )
