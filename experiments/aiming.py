@@ -9,20 +9,21 @@ import numpy as np
 from policies.timing import Timing
 from simulator.config import Arrivals, System
 from simulator.hops import hops_of
-from simulator.trace import Batch, Workload, concatenate, part
+from simulator.trace import WRITE, Batch, Workload, concatenate, part
 from simulator.units import transfer_ns
 
 _MAX_ACCESSES = 100_000
 _SMALLER = 0.9
 
 
-def lru_hit_ratio(keys: Sequence[int], sizes: Sequence[int], capacity: float) -> float:
-    """The share of accesses that an LRU cache of ``capacity`` bytes would hit, from empty."""
+def lru_hits(keys: Sequence[int], sizes: Sequence[int], reads: Sequence[bool], capacity: float) -> tuple[float, float]:
+    """Shares of all accesses: hits, and hits of reads, of an LRU cache of ``capacity`` bytes that starts empty."""
     resident: OrderedDict[int, int] = OrderedDict()
-    used = n_hits = 0
-    for key, size in zip(keys, sizes, strict=True):
+    used = n_hits = n_read_hits = 0
+    for key, size, is_read in zip(keys, sizes, reads, strict=True):
         if key in resident:
             n_hits += 1
+            n_read_hits += is_read
             resident.move_to_end(key)
             continue
         if size > capacity:
@@ -31,7 +32,7 @@ def lru_hit_ratio(keys: Sequence[int], sizes: Sequence[int], capacity: float) ->
         used += size
         while used > capacity:
             used -= resident.popitem(last=False)[1]
-    return n_hits / len(keys)
+    return n_hits / len(keys), n_read_hits / len(keys)
 
 
 def estimate(
@@ -47,19 +48,22 @@ def estimate(
     first = max(0, n_train - _MAX_ACCESSES)
     accesses = concatenate(list(part(workload.batches(), first, n_train)))
     keys, sizes = accesses.key.tolist(), accesses.size_bytes.tolist()
+    reads = (accesses.op != WRITE).tolist()
     size = round(float(accesses.size_bytes.mean()))
     capacities = [tier.capacity for tier in system.tiers]
     if system.placement == "exclusive":
         capacities = np.cumsum(capacities).tolist()
-    hits = [lru_hit_ratio(keys, sizes, capacity) for capacity in capacities]
-    smaller = lru_hit_ratio(keys, sizes, _SMALLER * capacities[0])
-    miss_ratio = max(1 - hits[0], 1 / len(keys))
+    # Only reads are fetched, and only a read that is missed is a loss; writes take places all the same.
+    found = [lru_hits(keys, sizes, reads, capacity) for capacity in [*capacities, _SMALLER * capacities[0]]]
+    hits = [read_hits for _, read_hits in found[:-1]]
+    insert_ratio = max(1 - found[0][0], 1 / len(keys))
+    miss_ratio = sum(reads) / len(keys) - hits[0]
 
     hops = hops_of(system)
     durations = [hop.duration(size) for hop in hops]
     # Where blocks are made in tier 0, the last link is no part of the way.
     to_origin = durations[-1] if len(hops) > len(system.tiers) else sum(durations)
-    # A miss is served from the nearest tier that is large enough to have kept the block, else from the origin.
+    # A missed read is served from the nearest tier that is large enough to have kept the block, else from the origin.
     shares = [max(later - earlier, 0.0) for earlier, later in pairwise(hits)]
     shares.append(max(miss_ratio - sum(shares), 0.0))
     ways = [sum(durations[: level + 1]) for level in range(len(shares) - 1)] + [to_origin]
@@ -69,7 +73,7 @@ def estimate(
     latency_ns = service_ns + miss_ratio * fetch_ns
     # A useless block fills a place for as long as LRU keeps one, and what is lost by it is what a slightly smaller
     # cache would miss.
-    pollution = min(max(hits[0] - smaller, 0.0) / (1 - _SMALLER) / miss_ratio, 1.0)
+    pollution = min(max(hits[0] - found[-1][1], 0.0) / (1 - _SMALLER) / insert_ratio, 1.0)
     gap = _mean_gap(accesses, arrivals, latency_ns, per_stream=False)
     # A demand miss that comes meanwhile waits for half of what is on the link if all other channels are busy too.
     waiting_ns = 0.0

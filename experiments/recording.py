@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from experiments.config import Arm, Experiment, Replay, Sampled
 from experiments.seal import SEALED_COLUMNS, Seal
 from policies.given import Recorded
-from simulator.charge import Charge, Cost, fixed, measured, sampled
+from simulator.charge import Charge, Cost, Guess, fixed, measured, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
 from simulator.seeds import generator
@@ -31,21 +31,25 @@ def replay_key(experiment: Experiment, arm: Arm, seed: int) -> str:
     return experiment.hash_of(policy, seed, system=experiment.system_of(arm))
 
 
-def working(arm: Arm) -> str:
+def working(experiment: Experiment, arm: Arm) -> str:
     """What the work of an inference depends on, as text; recorded latencies are drawn only for the same."""
-    return json.dumps(arm.policy.working(), sort_keys=True) if arm.policy.kind == "lstm" else "none"
+    if arm.policy.kind != "lstm":
+        return "none"
+    batch_size = experiment.system_of(arm).inference.batch_size
+    return json.dumps({**arm.policy.working(), "inference.batch_size": batch_size}, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Recording:
     """The inferences of a run, a batch each and in order, and what its metadata says of them.
 
-    ``guesses`` has the best guess of every question of a batch, ``warm_up`` host and device time of the calls before.
+    ``guesses`` has the best guess and the number of proposals of every question of a batch, ``warm_up`` host and device
+    time of the calls before.
     """
 
     file: Path
     costs: list[Cost]
-    guesses: list[list[int | None]]
+    guesses: list[list[Guess]]
     warm_up: list[tuple[int, int]]
     metadata: dict[str, str]
 
@@ -70,15 +74,30 @@ class Recording:
         )
 
 
+def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
+    source = Path(charge.source)
+    if source.is_dir() or not source.suffix:
+        return source / "inferences" / f"{charge.arm or arm.name}-{seed}.parquet"
+    return source
+
+
+def seal_of(arm: Arm, seed: int) -> str:
+    """What tells the recording that an arm names from another one in its place; empty if there is none."""
+    if arm.charged.kind not in ("replay", "sampled"):
+        return ""
+    try:
+        metadata = pq.read_metadata(_file(arm.charged, arm, seed)).metadata
+    except (pa.ArrowException, OSError):
+        return ""
+    return str(metadata.get(b"seal_sha256", b""))
+
+
 def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
     """The recording that a charge names. Raises InputError if there is none, or it is damaged or changed."""
-    source = Path(charge.source)
-    file = source
-    if source.is_dir() or not source.suffix:
-        file = source / "inferences" / f"{charge.arm or arm.name}-{seed}.parquet"
+    file = _file(charge, arm, seed)
     where = f"arms.{arm.name}.charge.source: {file}"
     try:
-        table = pq.read_table(file, columns=["inference", "status", *SEALED_COLUMNS])
+        table = pq.read_table(file, columns=list(SEALED_COLUMNS))
         stored = pq.read_metadata(file).metadata
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; expected the inferences of an earlier run") from None
@@ -92,15 +111,14 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
     if seal.digest(metadata) != metadata["seal_sha256"]:
         raise InputError(f"{where}: was changed after it was recorded (its checksum differs); expected it as written")
     table = table.sort_by([("batch", "ascending"), ("inference", "ascending")])
-    columns = {name: table[name].to_pylist() for name in (*SEALED_COLUMNS, "status")}
+    columns = {name: table[name].to_pylist() for name in SEALED_COLUMNS}
     times = list(zip(columns["charged_ns"], columns["host_ns"], columns["device_ns"], strict=True))
     costs: list[Cost] = []
-    guesses: list[list[int | None]] = []
+    guesses: list[list[Guess]] = []
     warm_up: list[tuple[int, int]] = []
     before = -1
-    for batch, time, guess, status in zip(
-        columns["batch"], times, columns["predicted_key"], columns["status"], strict=True
-    ):
+    answers = list(zip(columns["predicted_key"], columns["n_proposed"], strict=True))
+    for batch, time, guess, status in zip(columns["batch"], times, answers, columns["status"], strict=True):
         if status == WARM_UP:
             warm_up.append((time[1], time[2]))
         elif batch >= 0:
@@ -143,13 +161,16 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
             return fixed(charge.latency), None
         case "sampled":
             recording = load(charge, arm, seed)
-            if not recording.costs:
-                raise InputError(f"arms.{arm.name}.charge.source: {recording.file} holds no inference to draw from")
+            if not recording.latencies_ns.any():
+                raise InputError(
+                    f"arms.{arm.name}.charge.source: {recording.file} holds no timed inference to draw from; expected "
+                    "a run that made its predictions one by one"
+                )
             theirs = recording.metadata["working"]
-            if arm.policy.kind == "lstm" and theirs != working(arm):
+            if arm.policy.kind == "lstm" and theirs != working(experiment, arm):
                 raise InputError(
                     f"arms.{arm.name}.charge.source: {recording.file} has latencies of other work: {theirs}; "
-                    f"expected {working(arm)}"
+                    f"expected {working(experiment, arm)}"
                 )
             return sampled(recording.latencies_ns, generator(seed, "charge", arm.name)), recording
     recording = load(charge, arm, seed)

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-SEALED_COLUMNS = ("batch", "charged_ns", "host_ns", "device_ns", "predicted_key")
+SEALED_COLUMNS = (
+    "inference", "batch", "status", "charged_ns", "host_ns", "device_ns", "predicted_key", "n_proposed",
+)  # fmt: skip
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",
 )  # fmt: skip
@@ -22,6 +26,10 @@ class Seal:
         """Some rows, as Arrow arrays."""
         for name, digests in self._digests.items():
             column = columns[name]
+            if name == "status":
+                column = pc.cast(column, pa.string())
+                digests[0].update("".join(f"{status} " for status in column.to_pylist()).encode())
+                continue
             for digest, part in zip(digests, (column.fill_null(0), column.is_null()), strict=True):
                 digest.update(np.ascontiguousarray(part.to_numpy(zero_copy_only=False)).tobytes())
 

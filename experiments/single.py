@@ -15,7 +15,7 @@ import numpy.typing as npt
 from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
-from experiments.recording import Recording, make_charge, replay_key, warm_up_rows, working
+from experiments.recording import Recording, make_charge, replay_key, seal_of, warm_up_rows, working
 from experiments.tables import RunTables, keep_file
 from policies.given import Accesses, Given
 from policies.registry import build as build_policy
@@ -69,17 +69,18 @@ def code_hash() -> str:
     """A hash of the sources that shape a result, so that a change of the code is never served old results."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for package in ("simulator", "policies", "workloads"):
-        for source in sorted((root / package).rglob("*.py")):
-            digest.update(source.relative_to(root).as_posix().encode())
-            digest.update(source.read_bytes())
+    sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
+    sources += [root / "experiments" / name for name in ("aiming.py", "recording.py", "single.py")]
+    for source in sorted(sources):
+        digest.update(source.relative_to(root).as_posix().encode())
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
-    """What makes a run the same run: workload, system, arm, seed, tables, code."""
+    """What makes a run the same run: workload, system, arm, seed, tables, code, recording."""
     return experiment.hash_of(
-        arm.model_dump(mode="json"), seed, experiment.output.model_dump(mode="json"), code_hash(),
+        arm.model_dump(mode="json"), seed, experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed),
         system=experiment.system_of(arm),
     )  # fmt: skip
 
@@ -166,6 +167,7 @@ def run_one(
             timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
             recorded=recording.predicted_by if recording is not None and arm.charged.kind == "replay" else None,
             is_measured=arm.charged.kind == "measured",
+            n_streams=workload.n_streams,
         ),
     )
     output = experiment.output
@@ -214,7 +216,7 @@ def run_one(
                 "config_hash": experiment.folder_hash(),
                 "run": {"arm": arm.name, "seed": seed},
                 "replay_key": replay_key(experiment, arm, seed),
-                "working": working(arm),
+                "working": working(experiment, arm),
                 **{key: built.details[key] for key in ("model_hash", "backend", "horizon") if key in built.details},
                 "versions": versions(),
             }

@@ -48,7 +48,7 @@ class Given:
 
     ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False); ``judged``
     the keys of the later ones in the same way, by stream, to predict from and never to learn from. ``is_measured``: the
-    clock is charged the time of each call as it is made.
+    clock is charged the time of each call as it is made. ``n_streams`` are those of the whole trace.
     """
 
     sequences: Callable[[bool], list[Accesses]]
@@ -58,6 +58,7 @@ class Given:
     timing: Callable[[], Timing] = _no_timing
     recorded: Recorded | None = None
     is_measured: bool = False
+    n_streams: int = 1
 
 
 @dataclass(frozen=True)

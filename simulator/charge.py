@@ -19,6 +19,8 @@ class Cost(NamedTuple):
 
 
 Charge = Callable[[Decision], Cost]
+Guess = tuple[int | None, int]
+"""A question's best guess, and how many blocks were proposed."""
 
 
 def measured(decision: Decision) -> Cost:
@@ -32,12 +34,12 @@ def fixed(ns: int) -> Charge:
 
 
 class Replay:
-    """What an earlier run recorded, batch by batch: its times, and the best guesses that are expected again.
+    """What an earlier run recorded, batch by batch: its times, and the guesses that are expected again.
 
     Where a guess differs, the run is another one than was recorded: its latencies would be charged to the wrong work.
     """
 
-    def __init__(self, costs: Sequence[Cost], guesses: Sequence[Sequence[int | None]], source: str) -> None:
+    def __init__(self, costs: Sequence[Cost], guesses: Sequence[Sequence[Guess]], source: str) -> None:
         self._costs = costs
         self._guesses = guesses
         self._source = source
@@ -50,11 +52,12 @@ class Replay:
                 f"{self._source}: holds {self._n_used} recorded inferences, but the run needs more: "
                 "it was recorded from another run"
             )
-        guesses = [answer.predicted_key for answer in decision.answers]
+        guesses = [(answer.predicted_key, len(answer.keys)) for answer in decision.answers]
         expected = list(self._guesses[self._n_used])
         if guesses != expected:
             raise InputError(
-                f"{self._source}: inference {self._n_used} predicted {expected}, but here it is {guesses}: "
+                f"{self._source}: inference {self._n_used} answered {expected} (best guess, proposals), but here it is "
+                f"{guesses}: "
                 "it was recorded from another run, or this machine's arithmetic differs"
             )
         self._n_used += 1

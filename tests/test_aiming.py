@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.aiming import estimate, lru_hit_ratio
+from experiments.aiming import estimate, lru_hits
 from simulator.config import Closed, Open, Poisson, System
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
@@ -90,6 +90,28 @@ def test_pollution_is_what_a_smaller_cache_would_miss() -> None:
     assert found.wrong_ns == pytest.approx(1310, rel=0.01)
 
 
+def test_pollution_below_its_bound() -> None:
+    """Keys 0 and 1 with a new key after each pair: a cache of 3 blocks hits 38 of 60, one of 2.7 (two whole) none.
+
+    22 accesses insert. One of the 38 is a read: a place lost costs (1/60) / 0.1 / (22/60) of a fetch.
+    """
+    keys = [key for i in range(20) for key in (0, 1, 100 + i)]
+    machine = system(tiers=[{"name": "hbm", "capacity": "3000 B", "latency": "5 ns", **RATE}], links=[
+        {"call": "100 ns", "read_bandwidth": "100 GB/s", "write_bandwidth": "100 GB/s", "channels": 9}
+    ])  # fmt: skip
+    ops = [1] * 60
+    ops[30] = 0  # key 0, the only read
+    found = estimate(workload(keys, op=ops), 60, machine, closed("1 ms"), per_stream=True, inference_ns=0)
+    assert found.fetch_ns == 1110
+    assert found.wrong_ns == pytest.approx((1 / 60) / 0.1 / (22 / 60) * 1110)
+
+
+def test_writes_are_no_loss() -> None:
+    """Nothing but writes: there is no fetch to gain and none to delay."""
+    trace = workload(list(range(60)), op=[1] * 60)
+    assert estimate(trace, 60, system(), closed("0 ns"), per_stream=True, inference_ns=0).wrong_ns == 0
+
+
 @pytest.mark.parametrize(
     ("arrivals", "per_stream", "expected"),
     [
@@ -131,9 +153,12 @@ def test_blocks_made_in_tier_0_do_not_travel() -> None:
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 12))
 def test_lru_of_units(keys: list[int], capacity: int) -> None:
     """An access hits if fewer than ``capacity`` other keys came since its last one."""
-    hits = 0
+    hits = odd_hits = 0
     for i, key in enumerate(keys):
         if key in keys[:i]:
             since = keys[max(j for j in range(i) if keys[j] == key) + 1 : i]
-            hits += len(OrderedDict.fromkeys(since)) < capacity
-    assert lru_hit_ratio(keys, [1] * len(keys), capacity) == pytest.approx(hits / len(keys))
+            is_hit = len(OrderedDict.fromkeys(since)) < capacity
+            hits += is_hit
+            odd_hits += is_hit and i % 2 == 1
+    odd = [i % 2 == 1 for i in range(len(keys))]
+    assert lru_hits(keys, [1] * len(keys), odd, capacity) == pytest.approx((hits / len(keys), odd_hits / len(keys)))

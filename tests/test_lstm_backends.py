@@ -121,6 +121,23 @@ def test_states_are_independent(kind: type[Backend]) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", usable())
+def test_a_batch_and_then_each_alone(kind: type[Backend]) -> None:
+    """States that went together go on apart, over one access and over several."""
+    model, _ = network(2, 2, 8, "page_offset")
+    rng = np.random.default_rng(2)
+    together, one, several = (inputs(model, rng, 2, n) for n in (4, 1, 3))
+    backend = kind(weights_of(model, 3))
+    states = [backend.new_state(), backend.new_state()]
+    backend.advance(together, states)
+    backend.advance(one[:1], states[:1])
+    for row in (0, 1):
+        path = [together[row : row + 1], *([one[:1]] if row == 0 else []), several[row : row + 1]]
+        np.testing.assert_allclose(
+            backend.advance(path[-1], [states[row]]), expected(model, np.concatenate(path, axis=1), 3), atol=TOLERANCE
+        )
+
+
 def test_auto_takes_the_fastest_and_says_what_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = network(0, 2, 8, "key")
     weights = weights_of(model, 1)

@@ -18,6 +18,7 @@ from policies.lstm.predictor import LstmPredictor
 from policies.lstm.top import best, best_of_rows
 from policies.registry import build
 from policies.timing import Timing
+from simulator.errors import InputError
 from simulator.policy import AccessRun
 
 SMALL = {"kind": "lstm", "vocabulary": 32, "embedding": 16, "hidden": 16, "window": 6, "device": "cpu", "epochs": 12,
@@ -169,6 +170,36 @@ def test_rule_and_horizon_reach_the_policy(changes: dict[str, Any], horizon: int
     )
     assert built.details["horizon"] == 8
     assert built.policy.ahead.accesses == 8
+
+
+def test_horizons_that_lead_nowhere_are_not_picked() -> None:
+    far = {1: 10.0, 2: 80.0, 500: float("inf")}
+    assert pick_horizon([1, 2, 500], timing(lead_ns=far.__getitem__), 0) == 2
+    assert pick_horizon([500], timing(lead_ns=lambda h: float("inf")), 0) == 500
+    built = build(config(horizons=[1, 2000]), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, timing=timing))
+    assert built.details["horizon"] == 1
+    with pytest.raises(InputError, match="2000 is further than any stream"):
+        build(config(horizons=[1, 2000], horizon=2000), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
+
+
+def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three calls of a roll-out on a device that takes 7 ns for each."""
+    monkeypatch.setattr("policies.lstm.backends.base.Backend.last_device_ns", lambda self: 7)
+    settings = config(expand="rollout", degree=3, backend="compiled", epochs=25)
+    built = build(settings, Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
+    for key in CYCLE[:20].tolist():
+        decision = built.policy.decide([run_of([key], [0])])
+    assert len(decision.answers[0].keys) == 3 or decision.answers[0].confidence < 1
+    assert decision.device_ns == 21
+    assert built.warm_up[-1][1] % 7 == 0
+
+
+def test_both_modes_take_the_same_place() -> None:
+    """The weights and a state for each stream of the trace, however the predictions are made."""
+    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, judged=lambda p: {4: CYCLE[:9]}, n_streams=5)
+    sizes = {build(config(predictions=mode), given_).policy.footprint_bytes for mode in ("one_by_one", "batched")}
+    weights = LstmPredictor.trained([CYCLE], config()).kept.trained.model.n_bytes()
+    assert sizes == {weights + 5 * 2 * 2 * 16 * 4}
 
 
 def test_warm_up_calls_are_handed_over() -> None:

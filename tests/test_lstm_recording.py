@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
+from policies.lstm.backends.compiled import Compiled
 from simulator.charge import Cost, Replay
 from simulator.errors import InputError
 from simulator.policy import Answer, Decision
@@ -102,8 +103,11 @@ def test_what_is_only_rewritten_is_accepted(copied: Path, tmp_path: Path) -> Non
     run(tmp_path, "again", replay(copied))
 
 
-@pytest.mark.parametrize(("column", "value"), [("charged_ns", 12345), ("host_ns", 1), ("predicted_key", 3)])
-def test_a_changed_recording_is_refused(copied: Path, tmp_path: Path, column: str, value: int) -> None:
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("charged_ns", 12345), ("host_ns", 1), ("predicted_key", 3), ("status", "warm_up"), ("n_proposed", 9)],
+)
+def test_a_changed_recording_is_refused(copied: Path, tmp_path: Path, column: str, value: Any) -> None:
     path = copied / "inferences" / "lstm-0.parquet"
     table = pq.read_table(path)
     at = table.schema.get_field_index(column)
@@ -111,7 +115,8 @@ def test_a_changed_recording_is_refused(copied: Path, tmp_path: Path, column: st
     assert values[len(values) // 2] != value
     values[len(values) // 2] = value
     field = table.schema.field(at)
-    rewrite(path, table.set_column(at, field, pa.array(values, field.type)))
+    changed = pa.array(values) if column != "status" else pa.array(values).dictionary_encode()
+    rewrite(path, table.set_column(at, field, changed.cast(field.type)))
     refused(tmp_path, replay(copied), "lstm-0.parquet", "was changed after it was recorded")
 
 
@@ -146,12 +151,33 @@ def test_latencies_of_other_work_are_not_drawn(recorded: Path, tmp_path: Path) -
     run(tmp_path, "drawn", with_policy({"kind": "sampled", "source": str(recorded)}, threshold=0.9))
 
 
+def test_a_recording_in_the_place_of_another_is_run_again(copied: Path, tmp_path: Path) -> None:
+    first = run(tmp_path, "replayed", replay(copied))
+    before = pd.read_parquet(first / "runs.parquet").set_index("arm").loc["lstm", "mean_inference_charged_ns"]
+    assert call(tmp_path / "replayed.yaml", "--out", first).output.count("2 of 2 runs are finished already") == 1
+    again = write(tmp_path, with_policy({"kind": "measured"}), "again.yaml")
+    shutil.rmtree(copied)
+    assert call(again, "--out", copied).exit_code == 0
+    result = call(tmp_path / "replayed.yaml", "--out", first)
+    assert result.exit_code == 0
+    assert "1 of 2 runs are finished already" in result.output
+    after = pd.read_parquet(first / "runs.parquet").set_index("arm").loc["lstm", "mean_inference_charged_ns"]
+    assert after != before
+
+
+def test_latencies_that_were_not_measured_are_not_drawn(tmp_path: Path) -> None:
+    source = run(tmp_path, "free", with_policy({"kind": "free"}, predictions="batched"))
+    content = with_policy({"kind": "sampled", "source": str(source)})
+    refused(tmp_path, content, "holds no timed inference to draw from")
+
+
 def test_a_recording_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a GPU: its model has a hash that training here would not give, its backend is not here."""
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("policies.lstm.store.model_hash", lambda *_: "a" * 24)
         elsewhere.setattr("policies.lstm.predictor.device_name", lambda kind: "cuda: NVIDIA H100")
         elsewhere.setattr("policies.lstm.backends.compiled.Compiled.name", "cuda_graph")
+        elsewhere.setattr("policies.lstm.backends.registry.BACKENDS", (Compiled,))
         elsewhere.setenv("TIERFETCH_MODELS", str(tmp_path / "its-models"))
         theirs = run(tmp_path, "theirs", with_policy({"kind": "measured"}, backend="auto"))
     shutil.rmtree(tmp_path / "its-models")
@@ -168,14 +194,18 @@ def test_a_recording_of_another_machine(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_replay_checks_what_was_predicted() -> None:
     """Latencies belong to the work that they were measured on: another guess means other work."""
-    charge = Replay([Cost(5, 4, 3), Cost(7, 6, 0), Cost(9, 9, 9)], [[11], [12, None], [13]], "recording")
+    charge = Replay(
+        [Cost(5, 4, 3), Cost(7, 6, 0), Cost(9, 9, 9)], [[(11, 0)], [(12, 2), (None, 0)], [(13, 1)]], "recording"
+    )
     assert charge(Decision([Answer(predicted_key=11)], 100, 100)) == (5, 4, 3)
-    assert charge(Decision([Answer(predicted_key=12), Answer()], 100, 100)) == (7, 6, 0)
-    with pytest.raises(InputError, match=r"recording: inference 2 predicted \[13\], but here it is \[14\]"):
-        charge(Decision([Answer(predicted_key=14)]))
+    assert charge(Decision([Answer([12, 9], [1, 1], 12), Answer()], 100, 100)) == (7, 6, 0)
+    with pytest.raises(InputError, match=r"recording: inference 2 answered .*13, 1.* but here it is .*14, 1"):
+        charge(Decision([Answer([14], [1.0], 14)]))
+    with pytest.raises(InputError, match=r"here it is .*13, 2"):
+        charge(Decision([Answer([13, 14], [1.0, 1.0], 13)]))
     with pytest.raises(InputError, match="holds 3 recorded inferences, but the run made 2"):
         charge.finish()
-    charge(Decision([Answer(predicted_key=13)]))
+    charge(Decision([Answer([13], [1.0], 13)]))
     with pytest.raises(InputError, match="the run needs more"):
         charge(Decision([Answer(predicted_key=15)]))
 

@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from policies.given import Accesses
 from policies.lstm.calibration import calibrate
-from policies.lstm.codecs.base import IGNORE
+from policies.lstm.codecs.base import IGNORE, UNKNOWN
 from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
 from policies.lstm.lanes import accesses_of, chunks, encode
+from policies.lstm.model import LstmModel
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.store import models_folder
 from policies.lstm.train import scores_along, split, train, training_rows
@@ -91,8 +92,8 @@ def test_a_write_is_not_worth_a_prediction(encoding: str) -> None:
     for i, horizon in enumerate((1, 2)):
         for at in range(len(keys)):
             is_write = at + horizon < len(keys) and writes[at + horizon]
-            expected = np.zeros_like(every[at, i]) if is_write else every[at, i]
-            assert targets[at, i].tolist() == expected.tolist()
+            expected = every[at, i].tolist()
+            assert targets[at, i].tolist() == ([UNKNOWN, *expected[1:]] if is_write else expected)
             assert not is_write or (every[at, i] > 0).all()
 
 
@@ -131,7 +132,7 @@ def test_carried_state_reaches_further_than_the_pieces() -> None:
             batch_size=8, dropout=0.0,
         )  # fmt: skip
         trained = train([keys], settings, 0, CPU)
-        scores = torch.cat(scores_along(trained.model, trained.codec.encode(keys), settings, CPU))
+        scores = torch.cat(list(scores_along(trained.model, trained.codec.encode(keys), settings, CPU)))
         right[inference] = (scores[far].argmax(-1).numpy() == trained.codec.encode(keys)[far + 1, 0]).mean()
     assert right["window"] < 0.7
     assert right["stateful"] > 0.95
@@ -144,7 +145,7 @@ def test_validation_sees_what_inference_sees(inference: str) -> None:
     predictor = LstmPredictor.trained([CYCLE], settings)
     keys = CYCLE[:20]
     model = predictor.kept.trained.model
-    along = torch.cat(scores_along(model, predictor.codec.encode(keys), settings, CPU, chunk=7)).numpy()
+    along = torch.cat(list(scores_along(model, predictor.codec.encode(keys), settings, CPU, chunk=7))).numpy()
     line = predictor.line()
     for i in range(20):
         predictor.see(line, keys[i : i + 1])
@@ -176,6 +177,43 @@ def test_expected_calibration_error_by_hand() -> None:
     assert calibrate([scores], targets).ece_before_ratio == pytest.approx(0.25, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("n_streams", "length", "changes"),
+    [
+        (1, 700, {"horizons": [70]}),
+        (8, 200, {"horizons": [32]}),
+        (40, 3, {"validation_ratio": 0.5}),
+        (1, 3, {}),
+        (3, 60, {"window": 1, "inference": "window"}),
+        (1, 900, {"window": 1, "inference": "window"}),
+        (1, 900, {"window": 1}),
+        (1, 900, {"vocabulary": 1}),
+        (1, 900, {"encoding": "page_offset", "page_blocks": 1}),
+    ],
+)
+def test_odd_but_legal(n_streams: int, length: int, changes: dict[str, Any]) -> None:
+    """Whatever there is to learn from is learned from: an epoch is kept, and it is not the untrained network."""
+    sequences = [np.tile(CYCLE, 3)[i : i + length] for i in range(n_streams)]
+    settings = config(epochs=4, patience=2, **changes)
+    trained = train(sequences, settings, 0, CPU)
+    assert 1 <= trained.kept_epoch <= len(trained.epochs)
+    assert sum(row["is_kept"] for row in training_rows(trained, settings.horizons[0])) == 1
+    torch.manual_seed(0)
+    untrained = torch.cat([w.detach().reshape(-1) for w in LstmModel(trained.codec, settings).parameters()])
+    assert not torch.equal(torch.cat([w.detach().reshape(-1) for w in trained.model.parameters()]), untrained)
+
+
+@pytest.mark.parametrize("inference", ["stateful", "window"])
+def test_many_streams_are_not_padded_to_one_length(inference: str) -> None:
+    """A thousand streams of 20 and one of 5,000: an epoch holds little more than their accesses."""
+    sequences = [accesses_of(CYCLE[:20])] * 1000 + [accesses_of(np.tile(CYCLE, 12)[:5000])]
+    settings = config(inference=inference, batch_size=16)
+    codec = CODECS["key"].learn([CYCLE], settings)
+    pieces = list(chunks(encode(sequences, codec, settings), settings, np.random.default_rng(0)))
+    # One batch mixes the ends of the long one with short ones; padding all to its lanes would make it 1,500,000.
+    assert sum(inputs.shape[0] * inputs.shape[1] for inputs, _, _ in pieces) < 2 * 25_000
+
+
 def test_training_is_seeded() -> None:
     a, b, c = (train([CYCLE], config(), seed, CPU) for seed in (9, 9, 10))
     weights = [torch.cat([w.detach().reshape(-1) for w in t.model.parameters()]) for t in (a, b, c)]
@@ -193,7 +231,7 @@ def test_nothing_to_learn_from() -> None:
         train([CYCLE], config(horizons=[500]), 0, CPU)
     # One horizon that reaches too far does not spoil the other.
     assert train([CYCLE], config(horizons=[1, 500], epochs=1), 0, CPU).kept_epoch == 1
-    with pytest.raises(InputError, match="fewer than 3 accesses"):
+    with pytest.raises(InputError, match="no stream of the training part has 3 accesses"):
         LstmPredictor.trained([np.array([1, 2], np.uint64)], config())
 
 

@@ -1,5 +1,6 @@
 """How far ahead to predict, and how sure to be before prefetching."""
 
+import math
 from collections.abc import Sequence
 
 from policies.timing import Timing
@@ -12,8 +13,10 @@ def pick_horizon(horizons: Sequence[int], timing: Timing, inference_ns: float) -
     alone counts.
     """
     needed = timing.fetch_ns + (0 if timing.is_sync else inference_ns)
-    enough = [h for h in horizons if timing.lead_ns(h) >= needed]
-    return min(enough, default=max(horizons))
+    leads = {h: timing.lead_ns(h) for h in horizons}
+    # A horizon that no sequence is long enough for has no lead.
+    reached = [h for h in horizons if math.isfinite(leads[h])] or [min(horizons)]
+    return min((h for h in reached if leads[h] >= needed), default=max(reached))
 
 
 def break_even(timing: Timing) -> float:

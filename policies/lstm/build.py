@@ -13,7 +13,7 @@ from policies.lstm.model import pick_device, weights_of
 from policies.lstm.policy import BatchedLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.store import Kept, load, obtain, training_sha256
-from policies.lstm.train import training_rows
+from policies.lstm.train import split, training_rows
 from simulator.errors import InputError
 
 
@@ -26,13 +26,14 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     device = pick_device(config.device)
     sequences = given.sequences(config.per_stream)
     kept = _kept(config, given, sequences)
-    predictor = _predictor(config, given, kept, device.type)
+    predictor = _predictor(config, given, kept, sequences, device.type)
     threshold = break_even(given.timing()) if config.rule == "cost" else config.threshold
+    n_lines = given.n_streams if config.per_stream else 1
     if config.predictions == "batched":
         judged = given.judged(config.per_stream)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, tables_of(judged, predictor, device))
+        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, tables_of(judged, predictor, device))
     else:
-        policy = LstmPolicy(predictor, threshold, len(sequences))
+        policy = LstmPolicy(predictor, threshold, n_lines)
     details = predictor.details() | {"threshold": threshold}
     return Built(policy, details, training_rows(kept.trained, predictor.horizon), predictor.warm_up, kept.path)
 
@@ -51,9 +52,15 @@ def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses]) -> Ke
     return kept
 
 
-def _predictor(config: LstmConfig, given: Given, kept: Kept, device: str) -> LstmPredictor:
+def _predictor(
+    config: LstmConfig, given: Given, kept: Kept, sequences: Sequence[Accesses], device: str
+) -> LstmPredictor:
     """On the backend that is named, was recorded, or is fastest; at the horizon that is named, recorded, or pays."""
-    nearest = config.horizons[0] if config.horizon == "auto" else config.horizon
+    fitted = split(sequences, config)[0]
+    horizons = [h for h in config.horizons if any(len(sequence.keys) > h for sequence in fitted)]
+    if config.horizon != "auto" and config.horizon not in horizons:
+        raise InputError(f"policy.horizon: {config.horizon} is further than any stream of the training part goes on")
+    nearest = horizons[0] if config.horizon == "auto" else config.horizon
     horizon = given.recorded.horizon if given.recorded is not None else nearest
     weights = weights_of(kept.trained.model, horizon)
     trial_ns: dict[str, float] = {}
@@ -67,12 +74,12 @@ def _predictor(config: LstmConfig, given: Given, kept: Kept, device: str) -> Lst
     else:
         backend, trial_ns = pick(config.backend, device, weights, config.steps)
     predictor = LstmPredictor(kept, config, backend, horizon, trial_ns)
-    if config.horizon != "auto" or len(config.horizons) == 1 or given.recorded is not None:
+    if config.horizon != "auto" or len(horizons) == 1 or given.recorded is not None:
         return predictor
     inference_ns = given.timing().inference_ns
     if inference_ns is None:
         inference_ns = median(host_ns for host_ns, _ in predictor.warm_up[len(predictor.warm_up) // 2 :])
-    horizon = pick_horizon(config.horizons, given.timing(), inference_ns)
+    horizon = pick_horizon(horizons, given.timing(), inference_ns)
     if horizon == predictor.horizon:
         return predictor
     return LstmPredictor(kept, config, type(backend)(weights_of(kept.trained.model, horizon)), horizon, trial_ns)

@@ -15,13 +15,13 @@ class LstmConfig(Strict):
 
     kind: Literal["lstm"]
     encoding: Literal["key", "delta", "page_offset"] = "key"
-    vocabulary: Count = 1024
-    page_blocks: Count = 64
+    vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
+    page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
     per_stream: bool = True
 
-    embedding: Annotated[int, Field(ge=2)] = 64
-    hidden: Count = 64
-    layers: Count = 2
+    embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 64
+    layers: Annotated[int, Field(ge=1, le=16)] = 2
     dropout: Share = 0.1
     targets: Literal["reads", "all"] = "reads"
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
@@ -29,7 +29,7 @@ class LstmConfig(Strict):
     inference: Literal["stateful", "window"] = "stateful"
     window: Annotated[int, Field(ge=1, le=4096)] = 16
     epochs: Count = 20
-    batch_size: Count = 16
+    batch_size: Annotated[int, Field(ge=1, le=2**16)] = 16
     learning_rate: PositiveFloat = 1e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     clip_norm: PositiveFloat = 1.0
@@ -38,7 +38,7 @@ class LstmConfig(Strict):
 
     horizon: Literal["auto"] | Count = "auto"
     expand: Literal["top_k", "rollout"] = "top_k"
-    degree: Count = 1
+    degree: Annotated[int, Field(ge=1, le=1024)] = 1
     rule: Literal["threshold", "cost"] = "threshold"
     threshold: Ratio = 0.5
 
@@ -78,9 +78,18 @@ class LstmConfig(Strict):
 
     def working(self) -> dict[str, object]:
         """What the work of one inference depends on: recorded latencies fit where this is the same."""
-        names = {"encoding", "vocabulary", "page_blocks", "embedding", "hidden", "layers", "inference", "expand"}
-        names |= {"window"} if self.inference == "window" else set()
-        names |= {"degree"} if self.expand == "rollout" else set()
+        names = {
+            "encoding",
+            "vocabulary",
+            "page_blocks",
+            "embedding",
+            "hidden",
+            "layers",
+            "inference",
+            "expand",
+            "degree",
+        }
+        names |= {"trigger", "per_stream"} | ({"window"} if self.inference == "window" else set())
         return self.model_dump(mode="json", include=names)
 
 

@@ -38,7 +38,8 @@ def encode(sequences: Sequence[Accesses], codec: Codec, config: LstmConfig) -> l
         targets = np.stack([codec.targets(keys, h) for h in config.horizons], axis=1)  # (n, horizons, fields)
         if config.targets == "reads":
             for i, h in enumerate(config.horizons):
-                targets[:-h, i][writes[h:]] = UNKNOWN
+                # The first field alone: fields are multiplied, and two would count the chance of a write twice.
+                targets[:-h, i, 0][writes[h:]] = UNKNOWN
         found.append(Encoded(codec.encode(keys), targets))
     return found
 
@@ -57,24 +58,26 @@ def chunks(
     n_lanes = max(1, min(config.batch_size, total // (config.window * _STEPS_AN_EPOCH)))
     length = -(-total // n_lanes)
     length = -(-length // config.window) * config.window
-    inputs, targets = [], []
+    if config.inference == "window":
+        length = config.window
+    lanes: list[Encoded] = []
     for stream in streams:
         shift = int(rng.integers(config.window)) if len(stream.inputs) > 2 * config.window else 0
         for start in range(-shift, len(stream.inputs), length):
             piece = slice(max(start, 0), start + length)
-            n = len(stream.inputs[piece])
-            if n == 0:
-                continue
-            inputs.append(np.full((length, *stream.inputs.shape[1:]), UNKNOWN, np.int64))
-            targets.append(np.full((length, *stream.targets.shape[1:]), IGNORE, np.int64))
-            inputs[-1][:n], targets[-1][:n] = stream.inputs[piece], stream.targets[piece]
-    x, y = np.stack(inputs), np.stack(targets)  # (N, L, ...)
-    if config.inference == "window":
-        x, y = (a.reshape(-1, config.window, *a.shape[2:]) for a in (x, y))
-    order = rng.permutation(len(x))
-    for group in range(0, len(x), config.batch_size):
-        rows = order[group : group + config.batch_size]
-        for at in range(0, x.shape[1], config.window):
-            part = y[rows, at : at + config.window]
+            if (stream.targets[piece] != IGNORE).any():
+                lanes.append(Encoded(stream.inputs[piece], stream.targets[piece]))
+    # Lanes of like length together, so that little is padded; else in any order.
+    order = sorted(rng.permutation(len(lanes)).tolist(), key=lambda i: -(-len(lanes[i].inputs) // config.window))
+    groups = [order[at : at + config.batch_size] for at in range(0, len(order), config.batch_size)]
+    for group in (groups[i] for i in rng.permutation(len(groups)).tolist()):
+        longest = max(len(lanes[i].inputs) for i in group)
+        longest = -(-longest // config.window) * config.window
+        x = np.full((len(group), longest, *streams[0].inputs.shape[1:]), UNKNOWN, np.int64)
+        y = np.full((len(group), longest, *streams[0].targets.shape[1:]), IGNORE, np.int64)
+        for row, i in enumerate(group):
+            x[row, : len(lanes[i].inputs)], y[row, : len(lanes[i].inputs)] = lanes[i].inputs, lanes[i].targets
+        for at in range(0, longest, config.window):
+            part = y[:, at : at + config.window]
             if (part != IGNORE).any():
-                yield x[rows, at : at + config.window], part, at > 0
+                yield x[:, at : at + config.window], part, at > 0

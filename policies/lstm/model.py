@@ -14,6 +14,9 @@ from simulator.errors import InputError
 
 # Before CUDA starts: cuBLAS then sums in the same order each time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+# Products of three digits would not be those of the other backends.
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
 
 State = tuple[Tensor, Tensor]
 """h and c, both (layers, B, H)."""

@@ -65,8 +65,9 @@ class LstmPolicy:
                 asked.clear()
             asked[question_of] = line.ask()
         found += predictor.answer(list(asked.values()))
+        answers = [answer_of(f, self._threshold) for f in found]
         host_ns = time.perf_counter_ns() - start
-        return Decision([answer_of(f, self._threshold) for f in found], host_ns, predictor.backend.last_device_ns())
+        return Decision(answers, host_ns, predictor.take_device_ns())
 
     def _see(self, run: AccessRun) -> Line:
         """Add a run to the lines; the line of its last access."""
@@ -86,8 +87,8 @@ class BatchedLstmPolicy(LstmPolicy):
     No single call is timed: the charge must come from elsewhere.
     """
 
-    def __init__(self, predictor: LstmPredictor, threshold: float, tables: dict[int, Table]) -> None:
-        super().__init__(predictor, threshold, len(tables))
+    def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int, tables: dict[int, Table]) -> None:
+        super().__init__(predictor, threshold, n_lines)
         self._tables = tables
         self._n_seen = dict.fromkeys(tables, 0)
 

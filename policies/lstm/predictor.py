@@ -60,6 +60,7 @@ class LstmPredictor:
         self.inverse_temperature = 1 / kept.trained.calibrations[horizon].temperature
         self._classes = np.empty((config.degree, len(self.widths)), np.int64)
         self._confidences = np.empty(config.degree, np.float64)
+        self._device_ns = 0
         self.warm_up = self._warm_up()
 
     @classmethod
@@ -88,11 +89,13 @@ class LstmPredictor:
     def _warm_up(self) -> list[tuple[int, int]]:
         """The first calls, whose times mean nothing for the later ones."""
         line, times = self.line(), []
+        # Windows are full from the first call on, as they soon are in a run.
+        self.see(line, np.arange(self.config.steps, dtype=np.uint64))
         for i in range(_WARM_UP_CALLS):
             start = time.perf_counter_ns()
             self.see(line, np.full(1, i, np.uint64))
             self.answer([line.ask()])
-            times.append((time.perf_counter_ns() - start, self.backend.last_device_ns()))
+            times.append((time.perf_counter_ns() - start, self.take_device_ns()))
         return times
 
     def line(self) -> Line:
@@ -105,15 +108,25 @@ class LstmPredictor:
         line.context.see(self.codec.encode(keys, line.last_key))
         line.last_key = int(keys[-1])
 
+    def _advance(self, classes: Classes, states: Sequence[Any]) -> Floats:
+        scores = self.backend.advance(classes, states)
+        self._device_ns += self.backend.last_device_ns()
+        return scores
+
+    def take_device_ns(self) -> int:
+        """What the device took since this was last asked."""
+        taken, self._device_ns = self._device_ns, 0
+        return taken
+
     def answer(self, questions: Sequence[Question]) -> list[Found]:
         """Up to ``degree`` predictions for each question; no two from one carried state. One call where it can be."""
         first = questions[0][0].classes
         if all(len(taken.classes) == len(first) for taken, _ in questions):
             classes = first[None] if len(questions) == 1 else np.stack([taken.classes for taken, _ in questions])
-            scores = self.backend.advance(classes, [taken.state for taken, _ in questions])
+            scores = self._advance(classes, [taken.state for taken, _ in questions])
         else:
             scores = np.concatenate(
-                [self.backend.advance(taken.classes[None], [taken.state]) for taken, _ in questions]
+                [self._advance(taken.classes[None], [taken.state]) for taken, _ in questions]
             )  # fmt: skip
         pick = self._rolled_out if self.config.expand == "rollout" else self._best
         return [pick(taken, last_key, scores[i]) for i, (taken, last_key) in enumerate(questions)]
@@ -149,7 +162,7 @@ class LstmPredictor:
                 return found
             self.see(path, np.array([key], np.uint64))
             step = path.context.take()
-            scores = self.backend.advance(step.classes[None], [step.state])[0]
+            scores = self._advance(step.classes[None], [step.state])[0]
 
     def predict_next_key(self, sequence: Sequence[int]) -> tuple[int, float]:
         """The most likely key ``horizon`` accesses after the end of a sequence of keys, and its probability.

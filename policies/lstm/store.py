@@ -72,7 +72,7 @@ def obtain(
         InputError: the kept model is damaged, or there is nothing to train on.
     """
     if not any(len(sequence.keys) > 2 for sequence in sequences):
-        raise InputError("policy lstm: the training part has fewer than 3 accesses; expected a larger one")
+        raise InputError("policy lstm: no stream of the training part has 3 accesses; expected a larger part")
     training = training_sha256(sequences)
     hash_ = model_hash(config, training, seed, device)
     path = models_folder() / f"lstm-{hash_}.safetensors"

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -107,7 +107,8 @@ def split(sequences: Sequence[Accesses], config: LstmConfig) -> tuple[list[Acces
         cut = len(keys) - round(len(keys) * config.validation_ratio)
         fit.append(Accesses(keys[:cut], writes[:cut]))
         validation.append(Accesses(keys[cut:], writes[cut:]))
-    if sum(len(v.keys) for v in validation) < _LEAST_VALIDATION or sum(len(f.keys) for f in fit) < _LEAST_FIT:
+    n_fit = sum(len(f.keys) for f in fit if len(f.keys) > 1)
+    if sum(len(v.keys) for v in validation) < _LEAST_VALIDATION or n_fit < _LEAST_FIT:
         return list(sequences), []
     return fit, validation
 
@@ -174,7 +175,8 @@ def train(
         )  # fmt: skip
         if not math.isfinite(rows[-1].loss):
             raise InputError(f"policy lstm: training diverged in epoch {epoch}; expected a smaller learning_rate")
-        if not validation or checked[0] < best[0]:
+        # Without a validation part, or with none that the nearest horizon reaches into, the last epoch is kept.
+        if not math.isfinite(checked[0]) or checked[0] < best[0]:
             best = (checked[0], epoch, copy.deepcopy(model.state_dict()))
         is_last = epoch == config.epochs or epoch - best[1] >= config.patience
         if progress is not None:
@@ -209,26 +211,28 @@ def _loss(model: LstmModel, scores: Tensor, targets: Tensor, config: LstmConfig,
 
 def scores_along(
     model: LstmModel, inputs: Classes, config: LstmConfig, device: torch.device, chunk: int = _CHUNK
-) -> "list[Tensor]":
+) -> Iterator[Tensor]:
     """Scores (T, C) after each access of one stream, in pieces: as inference would have it, carried or windowed."""
-    pieces: list[Tensor] = []
-    with torch.inference_mode():
-        if config.inference == "stateful":
-            state: State | None = None
-            for at in range(0, len(inputs), chunk):
+    if config.inference == "stateful":
+        state: State | None = None
+        for at in range(0, len(inputs), chunk):
+            with torch.inference_mode():
                 scores, state = model(_tensor(inputs[None, at : at + chunk], device), state)
-                pieces.append(scores[0])
-        else:
-            # The first accesses have shorter windows: each is a prefix of the first whole one.
+            yield scores[0]
+        return
+    # The first accesses have shorter windows: each is a prefix of the first whole one.
+    if config.window > 1:
+        with torch.inference_mode():
             scores, _ = model(_tensor(inputs[None, : config.window - 1], device))
-            pieces.append(scores[0])
-            if len(inputs) < config.window:
-                return pieces
-            windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
-            for at in range(0, len(windows), chunk):
-                hidden, _ = model.hidden(_tensor(windows[at : at + chunk].copy(), device))
-                pieces.append(model.head(hidden[:, -1]))
-    return pieces
+        yield scores[0]
+    if len(inputs) < config.window:
+        return
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
+    for at in range(0, len(windows), chunk):
+        with torch.inference_mode():
+            hidden, _ = model.hidden(_tensor(windows[at : at + chunk].copy(), device))
+            scores = model.head(hidden[:, -1])
+        yield scores
 
 
 def _validate(

@@ -62,11 +62,12 @@ class CudaGraph(Backend):
     device = "cuda"
 
     def __init__(self, weights: Weights) -> None:
-        eager = EagerCuda(weights)
+        # The graphs hold the addresses of its weights: it must live as long as they do.
+        self._eager = EagerCuda(weights)
         self._shape = (2, weights.n_layers, 1, weights.n_hidden)
         self._state = torch.zeros(self._shape, device="cuda")
         self._holds: GraphState | None = None
-        self._captured = {n: _Captured(eager, self._state, n, len(weights.embeddings)) for n in _LENGTHS}
+        self._captured = {n: _Captured(self._eager, self._state, n, len(weights.embeddings)) for n in _LENGTHS}
         self._begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         self._ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 

@@ -77,7 +77,8 @@ class Eager(Backend):
             output, (h, c) = self._lstm(x, (h, c))
             top = output[:, -1]
         for i, state in enumerate(states):
-            state[0], state[1] = (h, c) if len(states) == 1 else (h[:, i : i + 1], c[:, i : i + 1])
+            # cuDNN refuses states that are cut from a batch.
+            state[0], state[1] = (h, c) if len(states) == 1 else (part[:, i : i + 1].contiguous() for part in (h, c))
         return linear(top, self._head, self._head_bias)  # (B, C)
 
     def _cell_step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:

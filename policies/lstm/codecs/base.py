@@ -45,8 +45,6 @@ class Codec(ABC):
 
     names: ClassVar[tuple[str, ...]]
     """The fields."""
-    looks_back: ClassVar[bool] = False
-    """Whether an access's classes depend on the access before it."""
 
     def __init__(self, vocabularies: Vocabularies) -> None:
         self.vocabularies = dict(vocabularies)

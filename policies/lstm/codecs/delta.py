@@ -20,7 +20,6 @@ class DeltaCodec(Codec):
     """
 
     names = ("delta",)
-    looks_back = True
 
     @classmethod
     def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "DeltaCodec":
