@@ -75,8 +75,6 @@ def _rows(
     for name in names:
         if name not in ENCODINGS:
             raise InputError(f"--encodings: unknown {name!r}; expected some of {', '.join(ENCODINGS)}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {device}: expected auto, cpu or cuda")
     pick_device(device)
     for pattern in wanted:
         for encoding in names:

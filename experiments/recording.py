@@ -86,10 +86,10 @@ def seal_of(arm: Arm, seed: int) -> str:
     if arm.charged.kind not in ("replay", "sampled"):
         return ""
     try:
-        metadata = pq.read_metadata(_file(arm.charged, arm, seed)).metadata
+        metadata = pq.read_metadata(_file(arm.charged, arm, seed)).metadata or {}
     except (pa.ArrowException, OSError):
         return ""
-    return str(metadata.get(b"seal_sha256", b""))
+    return str(metadata.get(b"seal_sha256", b"").decode())
 
 
 def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:

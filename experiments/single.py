@@ -155,6 +155,7 @@ def run_one(
     if n_train >= workload.length():
         raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
     charge, recording = make_charge(experiment, arm, seed)
+    replayed = recording if arm.charged.kind == "replay" else None
     system = experiment.system_of(arm)
     learned = Learned(workload, n_train)
     built = build_policy(
@@ -165,7 +166,7 @@ def run_one(
             training_progress,
             judged=learned.judged,
             timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
-            recorded=recording.predicted_by if recording is not None and arm.charged.kind == "replay" else None,
+            recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
             n_streams=workload.n_streams,
         ),
@@ -182,8 +183,7 @@ def run_one(
             seed=seed, first_access=n_train, progress=progress,
         )  # fmt: skip
         simulated = time.perf_counter()
-        is_replay = recording is not None and arm.charged.kind == "replay"
-        warm_up = recording.warm_up if recording is not None and is_replay else built.warm_up
+        warm_up = replayed.warm_up if replayed is not None else built.warm_up
         if warm_up:
             sink.write("inferences", warm_up_rows(warm_up))
         result = engine.run()

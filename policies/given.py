@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +36,6 @@ def _no_sequences(per_stream: bool) -> dict[int, Keys]:
     raise NotImplementedError("predictions: batched needs the accesses that are judged")
 
 
-@cache
 def _no_timing() -> Timing:
     return Timing(fetch_ns=0, lead_ns=lambda h: 0.0, wrong_ns=0, inference_ns=0, is_sync=False)
 

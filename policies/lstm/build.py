@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
+import torch
+
 from policies.given import Accesses, Built, Given
 from policies.lstm.aim import break_even, pick_horizon
 from policies.lstm.backends.base import Backend
@@ -25,7 +27,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     """
     device = pick_device(config.device)
     sequences = given.sequences(config.per_stream)
-    kept = _kept(config, given, sequences)
+    kept = _kept(config, given, sequences, device)
     predictor = _predictor(config, given, kept, sequences, device.type)
     threshold = break_even(given.timing()) if config.rule == "cost" else config.threshold
     n_lines = given.n_streams if config.per_stream else 1
@@ -38,12 +40,12 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     return Built(policy, details, training_rows(kept.trained, predictor.horizon), predictor.warm_up, kept.path)
 
 
-def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses]) -> Kept:
+def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses], device: torch.device) -> Kept:
     """The model of the recording that is replayed, else one that is trained on the spot or was before."""
     recorded = given.recorded
     if recorded is not None and recorded.model_file is not None:
         return load(recorded.model_file, config, training_sha256(sequences), recorded.model_hash)
-    kept = obtain(sequences, config, given.seed, pick_device(config.device), given.progress)
+    kept = obtain(sequences, config, given.seed, device, given.progress)
     if recorded is not None and kept.hash != recorded.model_hash:
         raise InputError(
             f"{recorded.source}: was recorded with model {recorded.model_hash}, but this run's is {kept.hash}, and the "

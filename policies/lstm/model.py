@@ -112,8 +112,10 @@ def pick_device(wanted: str) -> torch.device:
     """The device for ``auto``, ``cuda`` or ``cpu``.
 
     Raises:
-        InputError: ``cuda`` was asked for and there is none.
+        InputError: it is none of them, or ``cuda`` was asked for and there is none.
     """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: {wanted!r}; expected auto, cpu or cuda")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "policy.device: 'cuda', but torch finds no CUDA device here; expected one, or device: cpu or auto"

@@ -82,8 +82,7 @@ class _Tally:
 
     def add(self, loss: Tensor, scores: list[Tensor], targets: Tensor) -> None:
         valid = (targets != IGNORE).all(dim=-1)
-        known = (targets[valid] != UNKNOWN).all(dim=-1)
-        right = in_k = known
+        right = in_k = (targets[valid] != UNKNOWN).all(dim=-1)
         for i, field in enumerate(scores):
             best = field[valid].topk(min(TOP_K, field.shape[-1])).indices
             right = right & (best[:, 0] == targets[valid][:, i])
