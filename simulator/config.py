@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from simulator.residency.names import EvictionName
+from simulator.residency.names import EntersName, EvictionName
 from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
@@ -21,8 +21,40 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
 
 
+class AdmitAll(Strict):
+    """Every block that comes is kept."""
+
+    kind: Literal["all"]
+
+
+class AdmitSize(Strict):
+    """Blocks of at most ``largest`` are kept."""
+
+    kind: Literal["size"]
+    largest: Bytes
+
+
+class AdmitTinyLfu(Strict):
+    """A full tier keeps only what was asked for more often of late than what would have to go."""
+
+    kind: Literal["tinylfu"]
+
+
+class AdmitProbabilistic(Strict):
+    """Each block that comes is kept with this chance."""
+
+    kind: Literal["probabilistic"]
+    probability: Ratio
+
+
+Admission = Annotated[AdmitAll | AdmitSize | AdmitTinyLfu | AdmitProbabilistic, Field(discriminator="kind")]
+
+
 class Tier(Strict):
-    """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below."""
+    """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below.
+
+    A block that is not admitted is served and not kept; a prefetched one is always admitted.
+    """
 
     name: str
     capacity: Bytes
@@ -30,6 +62,7 @@ class Tier(Strict):
     read_bandwidth: BytesPerSecond
     write_bandwidth: BytesPerSecond
     eviction: EvictionName = "lru"
+    admission: Admission = AdmitAll(kind="all")
 
 
 class Link(Strict):
@@ -63,13 +96,20 @@ class ComputeOrigin(Strict):
     enters: Literal["first", "last"] = "last"
 
 
-class PrefetchBudget(Strict):
-    """What may be outstanding before proposals are rejected; ``max_wait`` cancels what queues for longer."""
+class Prefetching(Strict):
+    """What may be outstanding before proposals are rejected; ``max_wait`` cancels what queues for longer.
+
+    ``enters`` is where a prefetched block enters tier 0's order of eviction until its first use: at the ``front`` like
+    a demanded one, in the ``middle``, at the ``back``, or in a ``region`` of its own, ``region_ratio`` of the
+    capacity.
+    """
 
     in_flight: Count = 64
     queued: Count = 64
     bytes: Bytes = Field("1 GiB", validate_default=True)
     max_wait: Nanoseconds | None = None
+    enters: EntersName = "front"
+    region_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
 class InferenceServer(Strict):
@@ -91,7 +131,7 @@ class System(Strict):
     origin: Annotated[StoreOrigin | ComputeOrigin, Field(discriminator="kind")]
     placement: Literal["inclusive", "exclusive"] = "inclusive"
     clean_evictions: Literal["drop", "demote"] = "drop"
-    prefetch: PrefetchBudget = Field(default_factory=lambda: PrefetchBudget.model_validate({}))
+    prefetch: Prefetching = Field(default_factory=lambda: Prefetching.model_validate({}))
     inference: InferenceServer = InferenceServer()
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from simulator.clock import Clock
 from simulator.config import Arrivals, Closed, System
 from simulator.errors import InputError
 from simulator.feed import Feed
+from simulator.future import future_of
 from simulator.inference import Question
 from simulator.issuing import Issuing
 from simulator.kernel import NOT_CLOSED, PPM
@@ -21,8 +22,8 @@ from simulator.movement import Movement
 from simulator.policy import Outcome, Policy, Trigger
 from simulator.residency.keyset import KeySet
 from simulator.residency.layout import NONE, signed
-from simulator.residency.residency import Residency
 from simulator.seeds import generator
+from simulator.tiers import make_residency
 from simulator.trace import WRITE, Workload, part
 
 _LOG_SIZE = 1 << 16
@@ -103,17 +104,18 @@ class Engine:
         self._clock = Clock()
         self._books = books
         self._progress = progress
-        self._residency = Residency(
-            [(capacity, tier.eviction) for capacity, tier in zip(self._capacities, system.tiers, strict=True)]
-        )
+        batches = part(workload.batches(), first_access)
+        future = None
+        if any(tier.eviction == "belady" for tier in system.tiers):
+            future = future_of(part(workload.batches(), first_access))
+        self._residency = make_residency(system, self._capacities, workload, seed)
+        if future is not None:
+            self._residency.foresee(future.keys, future.first_use)
         self._movement = Movement(self._clock, system, self._residency, self)
         self._feed = Feed(
-            part(workload.batches(), first_access),
-            workload.n_streams,
-            arrivals,
-            generator(seed, "arrivals"),
-            first_access,
-        )
+            batches, workload.n_streams, arrivals, generator(seed, "arrivals"), first_access,
+            next_use=future.next_use if future is not None else None,
+        )  # fmt: skip
         self._first_access = first_access
         self._control = self._settings(arrivals, policy)
         self._heap = np.arange(workload.n_streams, dtype=_INT64)
@@ -139,6 +141,7 @@ class Engine:
         control[kernel.C_TRIGGER] = int(policy.trigger)
         control[kernel.C_SYNC] = self._system.inference.mode == "sync" and policy.trigger != _NEVER
         control[kernel.C_SLOW_PPM] = PPM
+        control[kernel.C_FORESEES] = any(tier.eviction == "belady" for tier in self._system.tiers)
         return control
 
     def _slow(self, is_busy: bool) -> None:

@@ -17,7 +17,7 @@ NONE = -1
 S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST = range(7)
 STREAM_ROWS = 7
 # Columns of the window: a row has all that the loop reads of an access, so that it comes with one cache line.
-W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER = range(7)
+W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER, W_NEXT_USE = range(8)
 
 
 @compiled
@@ -42,10 +42,12 @@ class Feed:
         arrivals: Arrivals,
         rng: np.random.Generator,
         first_access: int = 0,
+        next_use: Ints | None = None,
     ) -> None:
-        """``first_access`` is where the trace's part begins, for messages."""
+        """``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``."""
         self._batches = batches
         self._first = first_access
+        self._next_use = next_use
         self._arrivals = arrivals
         self._rng = rng
         self._last_request: int | None = None
@@ -63,11 +65,14 @@ class Feed:
     def _take(self, batch: Batch, follower: Ints) -> None:
         self.batch = batch
         self.follower = follower
+        next_use = np.zeros(len(batch), np.int64)
+        if self._next_use is not None:
+            next_use = self._next_use[self.base : self.base + len(batch)]
         # One array of int64 rows: a compiled call pays for each array that it is given.
         self.window = np.stack(
             [
                 batch.key.view(np.int64), batch.size_bytes, batch.stream, batch.request.view(np.int64), batch.op,
-                batch.time_ns, follower,
+                batch.time_ns, follower, next_use,
             ],
             axis=1,
         )  # fmt: skip

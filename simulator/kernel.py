@@ -10,6 +10,7 @@ from simulator.feed import (
     S_TIME,
     W_FOLLOWER,
     W_KEY,
+    W_NEXT_USE,
     W_OP,
     W_REQUEST,
     W_SIZE,
@@ -17,20 +18,20 @@ from simulator.feed import (
     W_TIME,
 )
 from simulator.policy import Outcome, Trigger
-from simulator.residency import blocks, eviction
-from simulator.residency.layout import NONE, WHERE, Ints, tier
+from simulator.residency import belady, blocks, eviction
+from simulator.residency.layout import NONE, RESIDENT, WHERE, Ints, tier
 
 # Why the loop stopped.
 IDLE, HORIZON, NEED_DATA, LOG_FULL, HIT, NOT_RESIDENT, ASK_FIRST = range(7)
 # The control block: settings of the run ...
-(C_CLOSED, C_THINK, C_LATENCY, C_READ, C_WRITE, C_TRIGGER, C_SYNC, C_SLOW_PPM, C_AT_END) = range(9)
+(C_CLOSED, C_THINK, C_LATENCY, C_READ, C_WRITE, C_TRIGGER, C_SYNC, C_SLOW_PPM, C_AT_END, C_FORESEES) = range(10)
 # ... state of the loop, and what it stopped at: time, position, stream, key, size, op, request, the tiers that hold the
 # block, its prefetch row, whether it was clean and has now been written, outcome.
-C_HEAP, C_POSITION, C_LOGGED = range(9, 12)
-(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(12, 23)
+C_HEAP, C_POSITION, C_LOGGED = range(10, 13)
+(C_TIME, C_AT, C_STREAM, C_KEY, C_SIZE, C_OP, C_REQUEST, C_WHERE, C_PREFETCH, C_FIRST_WRITE, C_OUTCOME) = range(13, 24)
 # ... and the rows of accesses that the engine closed.
-C_CLOSED_ROWS = 23
-CONTROL_SIZE = 24
+C_CLOSED_ROWS = 24
+CONTROL_SIZE = 25
 # Columns of the log; an outcome of NOT_CLOSED or more means that the engine closes the access.
 L_AT, L_TIME, L_OUTCOME, L_SERVICE = range(4)
 LOG_COLUMNS = 4
@@ -154,7 +155,7 @@ def touch(a: Ints, c: Ints, key: int, op: int) -> bool:
     """Use a block if tier 0 holds it; leaves what it was in the control block."""
     t = tier(0)
     slot = blocks.find(a, key)
-    c[C_WHERE] = 0 if slot == NONE else a[slot + WHERE]
+    c[C_WHERE] = 0 if slot == NONE else a[slot + WHERE] & RESIDENT
     c[C_PREFETCH] = NONE
     c[C_FIRST_WRITE] = 0
     if not c[C_WHERE] & 1:
@@ -249,6 +250,8 @@ def advance(
             op,
         )
         c[C_REQUEST] = window[at, W_REQUEST]
+        if c[C_FORESEES]:
+            belady.passed(arena, key, window[at, W_NEXT_USE])
         if c[C_SYNC]:
             outcome = _peek(arena, key)
             if _asks(c, outcome):

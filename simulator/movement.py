@@ -92,8 +92,9 @@ class Movement:
 
     def allocate(self, key: int, size: int) -> None:
         """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
-        self._insert(0, key, size, WRITTEN)
+        # First: what is not admitted is written down at once, and that write-back must not count as out of date.
         self.written(key)
+        self._insert(0, key, size, WRITTEN)
 
     def written(self, key: int) -> None:
         """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
@@ -153,9 +154,9 @@ class Movement:
         transfer.level = 0 if from_compute else transfer.level - 1
         if transfer.level > 0:
             if not self._exclusive:
-                # What the transfer has taken over is this copy's from now on.
-                self._insert(transfer.level, transfer.key, transfer.size, transfer.dirty)
-                transfer.dirty = 0
+                # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
+                dirty, transfer.dirty = transfer.dirty, 0
+                self._insert(transfer.level, transfer.key, transfer.size, dirty)
             self._hop(transfer)
             return
         del self.in_flight[transfer.key]

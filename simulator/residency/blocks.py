@@ -17,7 +17,7 @@ def home(key: int, mask: int) -> int:
 
 @compiled
 def find(a: Ints, key: int) -> int:
-    """The slot of a block that some tier holds, or NONE."""
+    """The slot of a block that some tier holds or remembers, or NONE."""
     table, mask = a[H_TABLE], a[H_MASK]
     at = home(key, mask)
     while a[table + at] != 0:
@@ -53,7 +53,7 @@ def enter(a: Ints, slot: int) -> None:
 
 @compiled
 def free(a: Ints, slot: int) -> None:
-    """Give back the slot of a block that no tier holds any more."""
+    """Give back the slot of a block that no tier holds or remembers any more."""
     table, mask = a[H_TABLE], a[H_MASK]
     hole = home(a[slot + KEY], mask)
     while a[table + hole] != slot:

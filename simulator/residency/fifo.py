@@ -31,6 +31,6 @@ def victim(a: Ints, t: Tier) -> int:
 
 
 @compiled
-def on_remove(a: Ints, t: Tier, slot: int) -> None:
+def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Forget a slot that leaves, as a victim or otherwise."""
     lists.unlink(a, t, HEAD, slot)

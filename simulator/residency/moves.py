@@ -3,8 +3,9 @@
 import numpy as np
 
 from simulator.compiled import compiled
-from simulator.residency import blocks, eviction
+from simulator.residency import admission, aside, belady, blocks, eviction, ghosts, lists
 from simulator.residency.layout import (
+    COMING,
     H_FREE,
     H_MASK,
     H_N_FREE,
@@ -12,17 +13,23 @@ from simulator.residency.layout import (
     H_TABLE,
     KEY,
     NONE,
+    R_ASIDE,
     R_BLOCKS,
     R_CAPACITY,
+    R_COMING,
     R_IN,
     R_KIND,
     R_OUT,
+    R_RANDOM,
     R_USED,
+    RESIDENT,
     SIZE,
     WHERE,
     Ints,
+    Tier,
     tier,
 )
+from simulator.residency.names import BELADY
 
 # The columns of the victims' buffer.
 V_KEY, V_SIZE, V_DIRTY, V_PREFETCH, V_WHERE = range(5)
@@ -31,11 +38,13 @@ FULL, NO_SLOT = -1, -2
 
 
 @compiled
-def setup(a: Ints, level: int, kind: int, capacity: int) -> None:
+def setup(a: Ints, level: int, kind: int, capacity: int, seed: int) -> None:
     """Make a tier ready for use."""
     t = tier(level)
     a[t.reg + R_KIND] = kind
     a[t.reg + R_CAPACITY] = capacity
+    a[t.reg + R_RANDOM] = seed
+    lists.clear(a, t, R_ASIDE)
     eviction.setup(a, t)
 
 
@@ -43,20 +52,48 @@ def setup(a: Ints, level: int, kind: int, capacity: int) -> None:
 def locate(a: Ints, key: int) -> int:
     """A bit for each tier that holds the block."""
     slot = blocks.find(a, key)
-    return 0 if slot == NONE else a[slot + WHERE]
+    return 0 if slot == NONE else a[slot + WHERE] & RESIDENT
 
 
 @compiled
-def take_out(a: Ints, level: int, slot: int) -> None:
-    """Remove a block from one tier, and its slot if that was the last."""
+def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
+    """Remove a block from one tier, and its slot if no tier holds or remembers it."""
     t = tier(level)
-    eviction.on_remove(a, t, slot)
+    # First: what a policy drops of its ghosts must not give back this slot as well.
+    a[slot + WHERE] &= ~(1 << level)
+    a[slot + WHERE] |= COMING
+    eviction.on_remove(a, t, slot, evicted)
+    a[slot + WHERE] &= ~COMING
     a[t.reg + R_USED] -= a[slot + SIZE]
     a[t.reg + R_BLOCKS] -= 1
     a[t.reg + R_OUT] += 1
-    a[slot + WHERE] &= ~(1 << level)
     if a[slot + WHERE] == 0:
         blocks.free(a, slot)
+
+
+@compiled
+def _report(a: Ints, level: int, slot: int, victims: Ints, n: int, report_all: bool) -> int:
+    """Tell of a block that the tier does not keep, if that matters; how many were told of."""
+    t = tier(level)
+    if not report_all and a[slot + t.dirty] == 0 and a[slot + t.prefetch] == NONE:
+        return n
+    victims[n, V_KEY] = a[slot + KEY]
+    victims[n, V_SIZE] = a[slot + SIZE]
+    victims[n, V_DIRTY] = a[slot + t.dirty]
+    victims[n, V_PREFETCH] = a[slot + t.prefetch]
+    victims[n, V_WHERE] = a[slot + WHERE] & RESIDENT & ~(1 << level)
+    return n + 1
+
+
+@compiled
+def _next_victim(a: Ints, t: Tier) -> int:
+    """Who must go before the block that is coming in fits, or NONE."""
+    slot = aside.overflow(a, t)
+    if slot != NONE:
+        return slot
+    if a[t.reg + R_USED] + a[a[t.reg + R_COMING] + SIZE] > a[t.reg + R_CAPACITY]:
+        return eviction.victim(a, t)
+    return NONE
 
 
 @compiled
@@ -66,35 +103,46 @@ def insert(a: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, 
     ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
     tiers that still hold it; unless ``report_all``, only for those that are dirty or prefetched and unused. Returns
     their number, FULL if the buffer is full of victims and the block is not in yet, or NO_SLOT if the arena must grow
-    first: then call again. A block that another tier holds keeps the size it has there.
+    first: then call again. A block that another tier holds keeps the size it has there. A block that is not admitted
+    is the only victim.
     """
     t = tier(level)
     slot = blocks.find(a, key)
-    if slot != NONE:
-        size = a[slot + SIZE]
-    elif a[H_N_FREE] == 0:
-        return NO_SLOT
+    if slot == NONE:
+        if a[H_N_FREE] == 0:
+            return NO_SLOT
+        slot = blocks.add(a, key, size)
+    # A second call for the same block, when the buffer was full, goes on where the first one stopped.
+    again = a[slot + WHERE] & COMING != 0
+    if not again:
+        if a[slot + WHERE] & RESIDENT == 0:
+            a[slot + SIZE] = size
+        a[slot + WHERE] |= COMING
+        eviction.recall(a, t, slot)
+        a[slot + t.dirty] = dirty
+        a[slot + t.prefetch] = prefetch
+        a[t.reg + R_COMING] = slot
+        admission.count(a, t, slot)
     n_victims = 0
-    while a[t.reg + R_USED] + size > a[t.reg + R_CAPACITY]:
+    gone = _next_victim(a, t)
+    if not again and not admission.admits(a, t, slot, gone):
+        n_victims = _report(a, level, slot, victims, 0, report_all)
+        a[slot + WHERE] &= ~COMING
+        if a[t.reg + R_KIND] == BELADY:
+            ghosts.keep(a, t, slot)
+        if a[slot + WHERE] == 0:
+            blocks.free(a, slot)
+        return n_victims
+    while gone != NONE:
         if n_victims == len(victims):
             return FULL
-        gone = eviction.victim(a, t)
-        if report_all or a[gone + t.dirty] != 0 or a[gone + t.prefetch] != NONE:
-            victims[n_victims, V_KEY] = a[gone + KEY]
-            victims[n_victims, V_SIZE] = a[gone + SIZE]
-            victims[n_victims, V_DIRTY] = a[gone + t.dirty]
-            victims[n_victims, V_PREFETCH] = a[gone + t.prefetch]
-            victims[n_victims, V_WHERE] = a[gone + WHERE] & ~(1 << level)
-            n_victims += 1
-        take_out(a, level, gone)
-    if slot == NONE:
-        slot = blocks.add(a, key, size)
-    a[slot + t.dirty] = dirty
-    a[slot + t.prefetch] = prefetch
-    a[t.reg + R_USED] += size
+        n_victims = _report(a, level, gone, victims, n_victims, report_all)
+        take_out(a, level, gone, True)
+        gone = _next_victim(a, t)
+    a[t.reg + R_USED] += a[slot + SIZE]
     a[t.reg + R_BLOCKS] += 1
     a[t.reg + R_IN] += 1
-    a[slot + WHERE] |= 1 << level
+    a[slot + WHERE] = (a[slot + WHERE] & ~COMING) | (1 << level)
     eviction.on_insert(a, t, slot)
     return n_victims
 
@@ -106,7 +154,7 @@ def remove(a: Ints, level: int, key: int) -> int:
     if slot == NONE or not (a[slot + WHERE] >> level) & 1:
         return NONE
     dirty = a[slot + tier(level).dirty]
-    take_out(a, level, slot)
+    take_out(a, level, slot, False)
     return dirty
 
 
@@ -148,8 +196,18 @@ def copy_into(old: Ints, new: Ints) -> None:
 
 
 @compiled
+def foresee(a: Ints, level: int, keys: Ints, positions: Ints) -> None:
+    """Tell a tier that reads the future of each key's first use; there are slots enough."""
+    for i in range(len(keys)):
+        slot = blocks.find(a, keys[i])
+        if slot == NONE:
+            slot = blocks.add(a, keys[i], 1)
+        belady.foresee(a, level, slot, positions[i])
+
+
+@compiled
 def held_keys(a: Ints, level: int) -> Ints:
-    """The keys of a tier's blocks, by slot: for checks, not for speed."""
+    """The keys of the blocks that have bit ``level`` of ``where``, by slot: for checks, not for speed."""
     keys = np.empty(a[H_SLOTS], np.int64)
     n = 0
     for at in range(a[H_TABLE], len(a)):

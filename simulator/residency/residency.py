@@ -1,28 +1,58 @@
 """The residency of all tiers as the engine sees it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.residency import moves
+from simulator.residency import admission, belady, gdsf, hyperbolic, lfu, lfuda, lirs, moves, sketch
 from simulator.residency.layout import (
+    GHOST,
     H_N_FREE,
     H_SLOTS,
     HEADER_SIZE,
     NONE,
+    R_ADMISSION,
+    R_ADMISSION_VALUE,
+    R_AREA,
+    R_ASIDE_LIMIT,
     R_BLOCKS,
+    R_ENTERS,
     R_IN,
     R_OUT,
     TIER_REGISTERS,
     Ints,
+    new_arena,
     signed,
 )
-from simulator.residency.layout import new_arena as _new_arena
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.names import ADMISSION_NAMES, ENTERS_NAMES, EVICTION_NAMES
 
 _UINT64 = 2**64
 _FIRST_SLOTS = 1024
+# The further fields of a row that a policy needs.
+_EXTRAS = {
+    "lfu": lfu.EXTRAS, "lfuda": lfuda.EXTRAS, "gdsf": gdsf.EXTRAS, "hyperbolic": hyperbolic.EXTRAS, "lirs": lirs.EXTRAS,
+    "belady": belady.EXTRAS,
+}  # fmt: skip
+# Counts of a sketch are halved after so many uses for each block of the capacity (Einziger et al.).
+_SAMPLE_PER_BLOCK = 32
+
+
+class TierSpec(NamedTuple):
+    """A tier: bytes, eviction policy, admission and its parameter, and where prefetched blocks enter.
+
+    ``admission_value`` is a size in bytes (``size``) or a probability (``probabilistic``); ``region_ratio`` the share
+    of the capacity for ``enters: region``; ``n_blocks`` about how many blocks fit, by which sketches are sized
+    (default: blocks of one byte).
+    """
+
+    capacity: int
+    eviction: str = "lru"
+    admission: str = "all"
+    admission_value: float = 0
+    enters: str = "front"
+    region_ratio: float = 0
+    n_blocks: int | None = None
 
 
 class Victim(NamedTuple):
@@ -47,14 +77,45 @@ class TierCounts(NamedTuple):
 class Residency:
     """Which of the tiers hold which blocks. Keys are uint64 outside and wrap to int64 in the arrays."""
 
-    def __init__(self, tiers: Sequence[tuple[int, str]], first_slots: int = _FIRST_SLOTS) -> None:
-        """Takes (capacity in bytes, name of the eviction policy) of each tier, fastest first."""
-        self.arena: Ints = _new_arena(first_slots, len(tiers))
-        self.n_tiers = len(tiers)
-        self.capacities = [capacity for capacity, _ in tiers]
+    def __init__(self, tiers: Sequence[tuple[Any, ...]], first_slots: int = _FIRST_SLOTS, seed: int = 0) -> None:
+        """Takes a TierSpec (or its first values) for each tier, fastest first; ``seed`` is of random draws."""
+        specs = [TierSpec(*tier) for tier in tiers]
+        self._extras = [_EXTRAS.get(spec.eviction, 0) for spec in specs]
+        words = [sketch.words_for(spec.n_blocks or spec.capacity) for spec in specs]
+        of_policy = [n if spec.eviction == "wtinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
+        of_admission = [n if spec.admission == "tinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
+        self._areas = [a + b for a, b in zip(of_policy, of_admission, strict=True)]
+        self.arena: Ints = new_arena(first_slots, self._extras, self._areas)
+        self.n_tiers = len(specs)
+        self._foresees = [level for level, spec in enumerate(specs) if spec.eviction == "belady"]
         self._victims = np.empty((64, moves.VICTIM_COLUMNS), np.int64)
-        for level, (capacity, eviction) in enumerate(tiers):
-            moves.setup(self.arena, level, EVICTION_NAMES.index(eviction), capacity)
+        for level, spec in enumerate(specs):
+            moves.setup(self.arena, level, EVICTION_NAMES.index(spec.eviction), spec.capacity, seed + level)
+            registers = self._registers(level)
+            registers[R_ADMISSION] = ADMISSION_NAMES.index(spec.admission)
+            registers[R_ENTERS] = ENTERS_NAMES.index(spec.enters)
+            registers[R_ASIDE_LIMIT] = int(spec.region_ratio * spec.capacity)
+            area = int(registers[R_AREA])
+            for n_words in (of_policy[level], of_admission[level]):
+                if n_words:
+                    n_blocks = spec.n_blocks or spec.capacity
+                    sketch.setup(self.arena, area, sketch.width_for(n_blocks), _SAMPLE_PER_BLOCK * n_blocks)
+                    registers[R_ADMISSION_VALUE] = area
+                area += n_words
+            if spec.admission == "size":
+                registers[R_ADMISSION_VALUE] = int(spec.admission_value)
+            elif spec.admission == "probabilistic":
+                registers[R_ADMISSION_VALUE] = round(spec.admission_value * admission.PARTS)
+
+    def _registers(self, level: int) -> Ints:
+        return self.arena[HEADER_SIZE + level * TIER_REGISTERS :][:TIER_REGISTERS]
+
+    def foresee(self, keys: Ints, positions: Ints) -> None:
+        """Where each key of the demand stream is used first, for the tiers that read the future (keys as int64)."""
+        if self._foresees:
+            self.reserve(len(keys))
+            for level in self._foresees:
+                moves.foresee(self.arena, level, keys, positions)
 
     def where(self, key: int) -> int:
         """A bit for each tier that holds the block: bit 0 is the fastest."""
@@ -107,7 +168,7 @@ class Residency:
         """Make sure that so many more blocks can be tracked."""
         if self.arena[H_N_FREE] < n_free:
             n_slots = int(self.arena[H_SLOTS])
-            larger = _new_arena(max(2 * n_slots, n_slots + n_free), self.n_tiers)
+            larger = new_arena(max(2 * n_slots, n_slots + n_free), self._extras, self._areas)
             moves.copy_into(self.arena, larger)
             self.arena = larger
 
@@ -115,8 +176,12 @@ class Residency:
         """The blocks of a tier, for checks."""
         return {int(key) % _UINT64 for key in moves.held_keys(self.arena, level)}
 
+    def ghosts(self, level: int) -> set[int]:
+        """The blocks that a tier remembers without holding them, for checks."""
+        return {int(key) % _UINT64 for key in moves.held_keys(self.arena, GHOST + level)}
+
     def counts(self, level: int) -> TierCounts:
         """The books of a tier and what is really there."""
-        reg = self.arena[HEADER_SIZE + level * TIER_REGISTERS :][:TIER_REGISTERS]
+        reg = self._registers(level)
         found = len(moves.held_keys(self.arena, level))
         return TierCounts(int(reg[R_IN]), int(reg[R_OUT]), int(reg[R_BLOCKS]), found)

@@ -1,0 +1,81 @@
+"""Prefetched blocks until their first use, where they are not to enter like demanded ones: how much harm can they do?
+
+Where ``front`` is not asked for, a prefetched block is set aside in a list of its own, out of the eviction policy's
+sight, and comes to the policy as a new block at its first use. The list decides when it goes if it is never used:
+
+- ``back``: before any other block, the one set aside last first. In LRU that is to enter at the end that is evicted.
+- ``middle``: after half as many evictions as there were blocks when it came. In LRU that is the middle of the list, but
+  for those behind it that are used again meanwhile.
+- ``region``: when the region, a share of the capacity, is full; first in, first out. A region holds at least one block.
+"""
+
+from simulator.compiled import compiled
+from simulator.residency import lists
+from simulator.residency.layout import (
+    ASIDE,
+    NONE,
+    R_ASIDE,
+    R_ASIDE_BLOCKS,
+    R_ASIDE_LIMIT,
+    R_ASIDE_USED,
+    R_BLOCKS,
+    R_COMING,
+    R_ENTERS,
+    R_OUT,
+    SIZE,
+    WHERE,
+    Ints,
+    Tier,
+)
+from simulator.residency.names import BACK, MIDDLE, REGION
+
+
+@compiled
+def has(a: Ints, t: Tier, slot: int) -> bool:
+    """Whether a block is set aside in this tier."""
+    return (a[slot + WHERE] >> (ASIDE + t.level)) & 1 != 0
+
+
+@compiled
+def enter(a: Ints, t: Tier, slot: int) -> None:
+    """Set a new block aside."""
+    a[slot + WHERE] |= 1 << (ASIDE + t.level)
+    a[slot + t.aux] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
+    a[t.reg + R_ASIDE_USED] += a[slot + SIZE]
+    a[t.reg + R_ASIDE_BLOCKS] += 1
+    lists.push_front(a, t, R_ASIDE, slot)
+
+
+@compiled
+def leave(a: Ints, t: Tier, slot: int) -> None:
+    """It was used, or goes."""
+    a[slot + WHERE] &= ~(1 << (ASIDE + t.level))
+    a[t.reg + R_ASIDE_USED] -= a[slot + SIZE]
+    a[t.reg + R_ASIDE_BLOCKS] -= 1
+    lists.unlink(a, t, R_ASIDE, slot)
+
+
+@compiled
+def victim(a: Ints, t: Tier) -> int:
+    """The block set aside that must go next, or NONE if the eviction policy is to choose."""
+    if a[t.reg + R_ASIDE_BLOCKS] == 0:
+        return NONE
+    oldest = lists.last(a, t, R_ASIDE)
+    if a[t.reg + R_ASIDE_BLOCKS] == a[t.reg + R_BLOCKS]:
+        return lists.first(a, t, R_ASIDE) if a[t.reg + R_ENTERS] == BACK else oldest
+    if a[t.reg + R_ENTERS] == BACK:
+        return lists.first(a, t, R_ASIDE)
+    if a[t.reg + R_ENTERS] == MIDDLE:
+        return oldest if a[oldest + t.aux] <= a[t.reg + R_OUT] else NONE
+    return NONE
+
+
+@compiled
+def overflow(a: Ints, t: Tier) -> int:
+    """The block that must leave the region for the one that is coming in, which is prefetched; or NONE."""
+    coming = a[t.reg + R_COMING]
+    if a[t.reg + R_ENTERS] != REGION or a[coming + t.prefetch] == NONE or a[t.reg + R_ASIDE_BLOCKS] == 0:
+        return NONE
+    if a[t.reg + R_ASIDE_USED] + a[coming + SIZE] <= a[t.reg + R_ASIDE_LIMIT]:
+        return NONE
+    return lists.last(a, t, R_ASIDE)

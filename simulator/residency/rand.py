@@ -1,0 +1,34 @@
+"""Random: every block is as likely to go (Belady 1966)."""
+
+from simulator.compiled import compiled
+from simulator.residency import heap, randomness
+from simulator.residency.layout import Ints, Tier
+
+
+@compiled
+def setup(a: Ints, t: Tier) -> None:
+    """Start empty."""
+    heap.clear(a, t)
+
+
+@compiled
+def on_hit(a: Ints, t: Tier, slot: int) -> None:
+    """Nothing."""
+
+
+@compiled
+def on_insert(a: Ints, t: Tier, slot: int) -> None:
+    """Into the bag."""
+    heap.drop_in(a, t, slot)
+
+
+@compiled
+def victim(a: Ints, t: Tier) -> int:
+    """Any."""
+    return heap.at(a, t, randomness.below(a, t, a[t.reg + heap.COUNT]))
+
+
+@compiled
+def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+    """Out of the bag."""
+    heap.draw_out(a, t, slot)

@@ -1,0 +1,105 @@
+"""W-TinyLFU (Einziger, Friedman & Manes, TOS 2017): a window in front of a main cache that only frequent blocks enter.
+
+The window is an LRU of a hundredth of the capacity. What it lets go challenges the main cache's next victim; the one
+asked for less often of late, by a sketch, leaves the tier. The main cache is a segmented LRU of two lists, a fifth of
+it on probation. ``aux``: which of its lists, or the window.
+"""
+
+from simulator.compiled import compiled
+from simulator.residency import lists, sketch, slru
+from simulator.residency.layout import KEY, NONE, R_AREA, R_CAPACITY, R_COMING, SIZE, Ints, Tier
+
+_WINDOW = 2
+_HEAD, _BYTES = slru.R_AFTER, slru.R_AFTER + 2
+
+
+@compiled
+def _window_limit(a: Ints, t: Tier) -> int:
+    return max(a[t.reg + R_CAPACITY] // 100, 1)
+
+
+@compiled
+def _main_limit(a: Ints, t: Tier) -> int:
+    return a[t.reg + R_CAPACITY] - _window_limit(a, t)
+
+
+@compiled
+def _enter(a: Ints, t: Tier, slot: int) -> None:
+    a[slot + t.aux] = _WINDOW
+    a[t.reg + _BYTES] += a[slot + SIZE]
+    lists.push_front(a, t, _HEAD, slot)
+
+
+@compiled
+def _leave(a: Ints, t: Tier, slot: int) -> None:
+    a[t.reg + _BYTES] -= a[slot + SIZE]
+    lists.unlink(a, t, _HEAD, slot)
+
+
+@compiled
+def setup(a: Ints, t: Tier) -> None:
+    """Start empty; the residency sets up the sketch."""
+    slru.clear(a, t)
+    slru.add_list(a, t, _main_limit(a, t) // 5)
+    slru.add_list(a, t, _main_limit(a, t) * 4 // 5)
+    lists.clear(a, t, _HEAD)
+    a[t.reg + _BYTES] = 0
+
+
+@compiled
+def on_hit(a: Ints, t: Tier, slot: int) -> None:
+    """In the window to its head; in the main cache one list up."""
+    if a[slot + t.aux] == _WINDOW:
+        _leave(a, t, slot)
+        _enter(a, t, slot)
+    else:
+        sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])
+        sketch.age(a, a[t.reg + R_AREA])
+        slru.on_hit(a, t, slot)
+
+
+@compiled
+def on_insert(a: Ints, t: Tier, slot: int) -> None:
+    """Into the window; what it has too much goes to the main cache while that has room."""
+    sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])
+    _enter(a, t, slot)
+    _pass_on(a, t, 0)
+
+
+@compiled
+def _pass_on(a: Ints, t: Tier, coming: int) -> None:
+    """Let the window make room for ``coming`` bytes by passing blocks on to a main cache that has room for them."""
+    last = lists.last(a, t, _HEAD)
+    while last != NONE and a[t.reg + _BYTES] + coming > _window_limit(a, t):
+        if slru.n_bytes(a, t) + a[last + SIZE] > _main_limit(a, t):
+            return
+        sketch.add(a, a[t.reg + R_AREA], a[last + KEY])
+        _leave(a, t, last)
+        slru.on_insert(a, t, last)
+        last = lists.last(a, t, _HEAD)
+
+
+@compiled
+def victim(a: Ints, t: Tier) -> int:
+    """The loser of the window's last and the main cache's next victim; the latter alone where the window has room."""
+    size = a[a[t.reg + R_COMING] + SIZE]
+    _pass_on(a, t, size)
+    candidate, main = lists.last(a, t, _HEAD), slru.victim(a, t)
+    if main == NONE:
+        return candidate
+    if candidate == NONE or a[t.reg + _BYTES] + size <= _window_limit(a, t):
+        return main
+    area = a[t.reg + R_AREA]
+    wins = sketch.estimate(a, area, a[candidate + KEY]) > sketch.estimate(a, area, a[main + KEY])
+    return main if wins else candidate
+
+
+@compiled
+def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+    """Out of the window or the main cache."""
+    if a[slot + t.aux] != _WINDOW:
+        slru.leave(a, t, slot)
+        return
+    _leave(a, t, slot)
+    if evicted:
+        sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])

@@ -1,0 +1,38 @@
+"""The residency of a configured system."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.config import AdmitProbabilistic, AdmitSize, System
+from simulator.residency.residency import Residency, TierSpec
+from simulator.seeds import generator
+from simulator.trace import Workload
+
+
+def make_residency(system: System, capacities: Sequence[int], workload: Workload, seed: int) -> Residency:
+    """Tiers of these capacities in bytes, with the system's policies."""
+    sketches = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
+    block = _usual_block(workload) if sketches else 1
+    specs = []
+    for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
+        value = 0.0
+        if isinstance(tier.admission, AdmitSize):
+            value = tier.admission.largest
+        elif isinstance(tier.admission, AdmitProbabilistic):
+            value = tier.admission.probability
+        # Prefetched and unused is a block in tier 0 alone: further down it is just a copy.
+        enters = system.prefetch.enters if level == 0 else "front"
+        specs.append(
+            TierSpec(
+                capacity, tier.eviction, tier.admission.kind, value, enters, system.prefetch.region_ratio,
+                max(round(capacity / block), 1),
+            )
+        )  # fmt: skip
+    return Residency(specs, seed=int(generator(seed, "eviction").integers(2**62)))
+
+
+def _usual_block(workload: Workload) -> float:
+    """The mean size of the first blocks of the trace: by it sketches are sized."""
+    first = next(iter(workload.batches()), None)
+    return float(np.mean(first.size_bytes)) if first is not None and len(first) else 1.0
