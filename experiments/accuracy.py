@@ -89,7 +89,6 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     from experiments.single import Learned
     from policies.given import Given
     from policies.lstm.config import LstmConfig
-    from policies.registry import build as build_policy
     from simulator.policy import AccessRun
     from simulator.trace import concatenate, part
     from workloads.registry import build
@@ -101,7 +100,7 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     config = LstmConfig.model_validate(
         {"kind": "lstm", "encoding": encoding, "epochs": epochs, "device": device, "per_stream": True}
     )
-    built = build_policy(config, Given(learned.sequences, seed, is_measured=True))
+    built = config.build(Given(learned.sequences, seed, is_measured=True))
     judged = concatenate(list(part(workload.batches(), n_train)))
     guesses: dict[int, int | None] = {}
     previous: dict[int, int] = {}

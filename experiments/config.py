@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from policies.config import PolicyConfig
+from policies.lstm.config import LstmConfig
+from policies.registry import PolicyConfig
 from simulator.config import Count, Nanoseconds, Strict, System
 from simulator.errors import InputError
 from workloads.config import WorkloadConfig
@@ -69,7 +70,7 @@ class Arm(Strict):
         """The charge, by default measured for a learned policy and nothing for a table."""
         if self.charge is not None:
             return self.charge
-        return Measured(kind="measured") if self.policy.kind == "lstm" else Free(kind="free")
+        return Measured(kind="measured") if self.policy.learns else Free(kind="free")
 
 
 class Output(Strict):
@@ -107,11 +108,13 @@ class Experiment(Strict):
             raise ValueError(f"seeds: expected one or more different numbers, got {list(self.seeds)}")
         for arm in self.arms:
             self.system_of(arm)
-            if arm.policy.kind == "lstm" and self.workload.train_ratio == 0:
+            if arm.policy.learns and self.workload.train_ratio == 0:
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
                 )
-            if arm.policy.kind == "lstm" and arm.policy.predictions == "batched" and arm.charged.kind == "measured":
+            core = arm.policy.core
+            batched = isinstance(core, LstmConfig) and core.predictions == "batched"
+            if batched and arm.charged.kind == "measured":
                 raise ValueError(
                     f"arms.{arm.name}.charge: 'measured' goes with predictions: one_by_one, as no single call is made "
                     "in batches; expected sampled, replay, fixed or free"

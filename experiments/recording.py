@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from experiments.config import Arm, Experiment, Replay, Sampled
 from experiments.seal import SEALED_COLUMNS, Seal
 from policies.given import Recorded
+from policies.lstm.config import LstmConfig
 from simulator.charge import Charge, Cost, Guess, fixed, measured, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
@@ -27,16 +28,26 @@ def replay_key(experiment: Experiment, arm: Arm, seed: int) -> str:
 
     That is everything but the arm's name, the charge, and where and how predictions are computed.
     """
-    policy = arm.policy.model_dump(mode="json", exclude={"device", "backend", "predictions"})
+    policy = _without_place(arm.policy.model_dump(mode="json"))
     return experiment.hash_of(policy, seed, system=experiment.system_of(arm))
+
+
+def _without_place(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a policy, and of one that it wraps, without those of where and how predictions are computed."""
+    return {
+        key: _without_place(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if key not in ("device", "backend", "predictions")
+    }
 
 
 def working(experiment: Experiment, arm: Arm) -> str:
     """What the work of an inference depends on, as text; recorded latencies are drawn only for the same."""
-    if arm.policy.kind != "lstm":
+    core = arm.policy.core
+    if not isinstance(core, LstmConfig):
         return "none"
     batch_size = experiment.system_of(arm).inference.batch_size
-    return json.dumps({**arm.policy.working(), "inference.batch_size": batch_size}, sort_keys=True)
+    return json.dumps({**core.working(), "inference.batch_size": batch_size}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,7 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
                     "a run that made its predictions one by one"
                 )
             theirs = recording.metadata["working"]
-            if arm.policy.kind == "lstm" and theirs != working(experiment, arm):
+            if arm.policy.learns and theirs != working(experiment, arm):
                 raise InputError(
                     f"arms.{arm.name}.charge.source: {recording.file} has latencies of other work: {theirs}; "
                     f"expected {working(experiment, arm)}"

@@ -101,7 +101,6 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
     from experiments.recording import make_charge
     from experiments.single import run_hash
     from experiments.tables import make_folder, read_rows
-    from policies.registry import check
     from simulator.errors import InputError
     from workloads.readers.files import sha256
     from workloads.registry import build, files
@@ -109,7 +108,7 @@ def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: boo
     traces = {str(path): sha256(path) for path in files(experiment.workload.source)}
     plan = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
     for arm in experiment.arms:
-        check(arm.policy)
+        arm.policy.check()
     for arm, seed in plan:
         # Everything that can be wrong with the input of any run is found before the first one starts.
         make_charge(experiment, arm, seed)

@@ -17,11 +17,12 @@ from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
 from experiments.recording import Recording, make_charge, replay_key, seal_of, warm_up_rows, working
 from experiments.tables import RunTables, keep_file
-from policies.given import Accesses, Given
-from policies.registry import build as build_policy
+from policies.given import Accesses, Demand, Given
 from policies.timing import Timing
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
+from simulator.config import System
+from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, WRITE, Batch, Workload, part
@@ -123,6 +124,11 @@ class Learned:
         return {stream: sequence.keys for stream, sequence in judged.items()}
 
 
+def _future(workload: Workload, system: System, n_train: int, seed: int) -> Demand:
+    accesses, missed = misses_of(workload, system, n_train, seed)
+    return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
+
+
 def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
     charge = arm.charged
     inference_ns: float | None = None
@@ -132,7 +138,7 @@ def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, 
         inference_ns = charge.latency if charge.kind == "fixed" else 0
     return estimate(
         workload, n_train, experiment.system_of(arm), experiment.workload.arrivals,
-        per_stream=getattr(arm.policy, "per_stream", False), inference_ns=inference_ns,
+        per_stream=getattr(arm.policy.core, "per_stream", False), inference_ns=inference_ns,
     )  # fmt: skip
 
 
@@ -158,13 +164,13 @@ def run_one(
     replayed = recording if arm.charged.kind == "replay" else None
     system = experiment.system_of(arm)
     learned = Learned(workload, n_train)
-    built = build_policy(
-        arm.policy,
+    built = arm.policy.build(
         Given(
             learned.sequences,
             seed,
             training_progress,
             judged=learned.judged,
+            future=lambda: _future(workload, system, n_train, seed),
             timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",

@@ -21,6 +21,17 @@ class Accesses(NamedTuple):
     writes: npt.NDArray[np.bool_]
 
 
+class Demand(NamedTuple):
+    """The judged accesses in the trace's order: keys, streams, and which ones a tier 0 without prefetching misses.
+
+    Only misses that a prefetch could save: reads, and where blocks are computed not the first of a key.
+    """
+
+    keys: Keys
+    stream: npt.NDArray[np.uint32]
+    misses: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What predicted when the latencies that are replayed were recorded; ``model_file`` is None if it was not kept."""
@@ -36,6 +47,10 @@ def _no_sequences(per_stream: bool) -> dict[int, Keys]:
     raise NotImplementedError("predictions: batched needs the accesses that are judged")
 
 
+def _no_future() -> "Demand":
+    raise NotImplementedError("the oracle needs the accesses that are judged")
+
+
 def _no_timing() -> Timing:
     return Timing(fetch_ns=0, lead_ns=lambda h: 0.0, wrong_ns=0, inference_ns=0, is_sync=False)
 
@@ -45,8 +60,9 @@ class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
     ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False); ``judged``
-    the keys of the later ones in the same way, by stream, to predict from and never to learn from. ``is_measured``: the
-    clock is charged the time of each call as it is made. ``n_streams`` are those of the whole trace.
+    the keys of the later ones in the same way, by stream, to predict from and never to learn from; ``future`` is for
+    the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made. ``n_streams`` are
+    those of the whole trace.
     """
 
     sequences: Callable[[bool], list[Accesses]]
@@ -54,6 +70,7 @@ class Given:
     progress: Callable[[int, int, float, float], None] | None = None
     judged: Callable[[bool], dict[int, Keys]] = _no_sequences
     timing: Callable[[], Timing] = _no_timing
+    future: Callable[[], Demand] = _no_future
     recorded: Recorded | None = None
     is_measured: bool = False
     n_streams: int = 1

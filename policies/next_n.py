@@ -1,32 +1,42 @@
-"""Next-N lookahead: at the trigger, the N blocks that follow at a fixed stride (Smith 1982, with tagged trigger).
+"""Next-N lookahead: at the trigger, the N blocks that follow at a fixed stride.
 
-Models no run detection and no throttling: it prefetches on random accesses as eagerly as on sequential ones.
+Smith, "Cache Memories", Computing Surveys 1982 (one block lookahead; the tagged trigger is Gindele's). Models no run
+detection and no throttling: it prefetches on random accesses as eagerly as on sequential ones.
 """
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+from pydantic import Field
 
-_KEYS = 2**64
+from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.given import Built, Given
+from simulator.config import Count
 
 
-class NextNPolicy:
+class NextNConfig(PolicySettings):
+    """The N following blocks, at misses and first uses of prefetched blocks (Smith 1982)."""
+
+    kind: Literal["next_n"]
+    n: Count = 1
+    stride: Annotated[int, Field(ge=-(2**62), le=2**62)] = 1
+    trigger: TriggerName = "tagged"
+
+    def build(self, given: Given) -> Built:
+        """A fresh policy for one run."""
+        return Built(NextNPolicy(self.n, self.trigger, self.stride))
+
+
+class NextNPolicy(TablePolicy):
     """Wants ``key + stride`` to ``key + n * stride`` of the access that asks."""
 
-    footprint_bytes = 0
-    ahead = Ahead()
-
-    def __init__(self, n: int = 1, trigger: Trigger = Trigger.TAGGED, stride: int = 1) -> None:
-        self.trigger = trigger
+    def __init__(self, n: int = 1, trigger: TriggerName = "tagged", stride: int = 1) -> None:
+        super().__init__(trigger)
         self._steps = [stride * i for i in range(1, n + 1)]
 
-    def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        """One answer a run, nearest block first; blocks beyond either end of the key space are left out."""
-        return Decision([self._answer(int(run.key[-1])) for run in runs])
+    def learn(self, key: int, stream: int, outcome: int) -> None:
+        """Nothing."""
 
-    def _answer(self, key: int) -> Answer:
-        keys = [key + step for step in self._steps if 0 <= key + step < _KEYS]
-        return Answer(keys, [1.0] * len(keys), keys[0] if keys else None, 1.0 if keys else float("nan"))
-
-    def told(self, told: Told) -> None:
-        """Learns nothing."""
+    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
+        """Nearest block first."""
+        return sure([key + step for step in self._steps])

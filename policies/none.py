@@ -1,8 +1,21 @@
 """Never prefetches: the baseline that every other policy is compared with."""
 
 from collections.abc import Sequence
+from typing import Literal
 
+from policies.base import PolicySettings
+from policies.given import Built, Given
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+
+
+class NoneConfig(PolicySettings):
+    """No prefetching: the baseline."""
+
+    kind: Literal["none"]
+
+    def build(self, given: Given) -> Built:
+        """A fresh policy for one run."""
+        return Built(NonePolicy())
 
 
 class NonePolicy:

@@ -1,44 +1,64 @@
-"""Every policy by its ``kind``: one line each. What a builder needs of torch it imports when it is called."""
+"""Every policy: one line each. What a policy needs of torch it imports when it is built."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated
 
-from policies.config import NextNConfig, NoneConfig
-from policies.given import Built, Given
+from pydantic import Field
+
+from policies.amp import AmpConfig
+from policies.base import PolicySettings
+from policies.best_offset import BestOffsetConfig
+from policies.dcpt import DcptConfig
+from policies.fdp import FdpConfig
+from policies.gate import GateConfig
+from policies.ghb import GhbConfig
+from policies.isb import IsbConfig
+from policies.leap import LeapConfig
+from policies.linux_readahead import LinuxReadaheadConfig
 from policies.lstm.config import LstmConfig
-from policies.next_n import NextNPolicy
-from policies.none import NonePolicy
-from simulator.policy import Trigger
+from policies.markov import MarkovConfig
+from policies.mithril import MithrilConfig
+from policies.next_n import NextNConfig
+from policies.none import NoneConfig
+from policies.obl import OblConfig
+from policies.oracle import OracleConfig
+from policies.probability_graph import ProbabilityGraphConfig
+from policies.sms import SmsConfig
+from policies.spp import SppConfig
+from policies.stream_buffers import StreamBuffersConfig
+from policies.stride import StrideConfig
+
+PolicyConfig = Annotated[
+    NoneConfig
+    | NextNConfig
+    | OblConfig
+    | StrideConfig
+    | StreamBuffersConfig
+    | MarkovConfig
+    | GhbConfig
+    | DcptConfig
+    | SmsConfig
+    | IsbConfig
+    | BestOffsetConfig
+    | SppConfig
+    | MithrilConfig
+    | ProbabilityGraphConfig
+    | AmpConfig
+    | LinuxReadaheadConfig
+    | LeapConfig
+    | LstmConfig
+    | OracleConfig
+    | FdpConfig
+    | GateConfig,
+    Field(discriminator="kind"),
+]
+"""The settings of any policy, told apart by ``kind``."""
+
+for _wrapper in (FdpConfig, GateConfig):
+    # They hold a policy that may itself be one of them.
+    _wrapper.model_rebuild(_types_namespace={"PolicyConfig": PolicyConfig})
 
 
-def _none(config: NoneConfig, given: Given) -> Built:
-    return Built(NonePolicy())
-
-
-def _next_n(config: NextNConfig, given: Given) -> Built:
-    return Built(NextNPolicy(config.n, Trigger[config.trigger.upper()], config.stride))
-
-
-def _lstm(config: LstmConfig, given: Given) -> Built:
-    from policies.lstm.build import build_lstm
-
-    return build_lstm(config, given)
-
-
-BUILDERS: dict[str, Callable[[Any, Given], Built]] = {"none": _none, "next_n": _next_n, "lstm": _lstm}
-
-
-def check(config: NoneConfig | NextNConfig | LstmConfig) -> None:
-    """Find out before any run what a policy needs of the machine. Raises InputError if it is not there."""
-    if config.kind == "lstm" and (config.device == "cuda" or config.backend != "auto"):
-        from policies.lstm.backends.registry import named
-        from policies.lstm.model import pick_device
-
-        device = pick_device(config.device)
-        if config.backend != "auto":
-            named(config.backend, device.type)
-
-
-def build(config: NoneConfig | NextNConfig | LstmConfig, given: Given) -> Built:
-    """A fresh policy for one run."""
-    return BUILDERS[config.kind](config, given)
+def policies() -> dict[str, type[PolicySettings]]:
+    """The settings of each policy by its ``kind``, in the order above."""
+    union = PolicyConfig.__origin__  # type: ignore[attr-defined]
+    return {config.model_fields["kind"].annotation.__args__[0]: config for config in union.__args__}

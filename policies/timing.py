@@ -19,3 +19,8 @@ class Timing:
     wrong_ns: float
     inference_ns: float | None
     is_sync: bool
+
+    def break_even(self) -> float:
+        """The probability p of being right at which a prefetch pays: p * fetch = (1 - p) * wrong."""
+        whole = self.fetch_ns + self.wrong_ns
+        return self.wrong_ns / whole if whole > 0 else 0.0

@@ -137,6 +137,10 @@ class Asking:
         self._server.told.keys.append(key)
         self._server.told.fates.append(fate)
 
+    def polluted(self) -> None:
+        """A prefetch has made a miss: news too."""
+        self._server.told.n_polluted += 1
+
     def close(self) -> None:
         """Record everything that is left, answered or not."""
         self._flush(keep_open=False)

@@ -253,6 +253,7 @@ class Engine:
             self._known.add(access.key)
         if movement.polluted.n_keys and movement.polluted.discard(access.key):
             self._books.n_pollution += 1
+            self.asking.polluted()
         if access.op == WRITE:
             movement.allocate(access.key, access.size)
             self._serve(access, 0)

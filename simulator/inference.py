@@ -82,7 +82,7 @@ class InferenceServer:
             self._queue.append(question)
 
     def _start(self, batch: list[Question]) -> None:
-        if self.told.keys:
+        if self.told.keys or self.told.n_polluted:
             told, self.told = self.told, Told()
             self._policy.told(told)
         decision = self._policy.decide([question.run for question in batch if question.run is not None])

@@ -77,10 +77,11 @@ class Decision:
 
 @dataclass(slots=True)
 class Told:
-    """The fates that were settled since the last question."""
+    """What came since the last question: fates, and misses on blocks that prefetches had evicted."""
 
     keys: list[int] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
+    n_polluted: int = 0
 
 
 class Policy(Protocol):

@@ -10,7 +10,7 @@ from simulator.charge import fixed
 from simulator.config import Closed, Open, System
 from simulator.engine import Engine
 from simulator.errors import InputError
-from simulator.policy import Fate, Outcome, Trigger
+from simulator.policy import Fate, Outcome
 from tests.strategies import FREE, ListSink, books, system, workload
 
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = Outcome
@@ -74,20 +74,20 @@ def test_timely_prefetch() -> None:
 
 def test_late_prefetch_shows_only_the_rest() -> None:
     # 1 is in the link from 110 to 220; it is asked for at 112, so 108 ns of transfer are left.
-    rows, ledger = run(system(4), workload([0, 1]), NextNPolicy(1, Trigger.MISS))
+    rows, ledger = run(system(4), workload([0, 1]), NextNPolicy(1, "miss"))
     assert rows == [(MISS, 0, 112, 0, 110), (LATE, 112, 110, 0, 108)]
     assert ledger.n_fates[Fate.LATE] == 1
 
 
 def test_a_demand_overtakes_queued_prefetches() -> None:
     # At 0: 0 in service; 1, 2, 3 queue as prefetches. 1 starts at 110. At 112 key 9 is asked for and goes before 2, 3.
-    rows, _ = run(system(9), workload([0, 9]), NextNPolicy(3, Trigger.MISS))
+    rows, _ = run(system(9), workload([0, 9]), NextNPolicy(3, "miss"))
     assert rows == [(MISS, 0, 112, 0, 110), (MISS, 112, 220, 108, 110)]
 
 
 def test_promotion() -> None:
     # Key 3 is the last of the queued prefetches when it is asked for at 112; promoted, it starts at 220 and not at 330.
-    rows, _ = run(system(9), workload([0, 3]), NextNPolicy(3, Trigger.MISS))
+    rows, _ = run(system(9), workload([0, 3]), NextNPolicy(3, "miss"))
     assert rows == [(MISS, 0, 112, 0, 110), (LATE, 112, 220, 108, 110)]
 
 
@@ -102,7 +102,7 @@ def test_the_access_waits_when_sync() -> None:
     ledger = books(sink)
     machine = system(4, inference={"mode": "sync"})
     arrivals = Closed.model_validate({"kind": "closed"})
-    Engine(machine, arrivals, workload([0, 5]), NextNPolicy(1, Trigger.ACCESS), fixed(300), ledger).run()
+    Engine(machine, arrivals, workload([0, 5]), NextNPolicy(1, "access"), fixed(300), ledger).run()
     first = sink.accesses()[0]
     assert (first["inference_ns"], first["transfer_ns"], first["latency_ns"]) == (300, 110, 412)
 
@@ -153,15 +153,13 @@ def test_compute_in_place_and_written_down() -> None:
 
 def test_pollution() -> None:
     # Tier of 2: 0, 1 resident, the prefetch of 11 (after the miss of 10) evicts one; its next miss is pollution.
-    _, ledger = run(system(2), workload([0, 1, 10, 1]), NextNPolicy(1, Trigger.MISS), think="1 us")
+    _, ledger = run(system(2), workload([0, 1, 10, 1]), NextNPolicy(1, "miss"), think="1 us")
     assert ledger.n_pollution == 1
 
 
 def test_gpu_slowdown() -> None:
     # An inference runs from 0 to 1000: service takes 2 * 1.5 = 3 ns.
-    rows, _ = run(
-        system(4, inference={"gpu_slowdown": 1.5}), workload([0, 0]), NextNPolicy(1, Trigger.ACCESS), fixed(1000)
-    )
+    rows, _ = run(system(4, inference={"gpu_slowdown": 1.5}), workload([0, 0]), NextNPolicy(1, "access"), fixed(1000))
     assert rows == [(MISS, 0, 113, 0, 110), (HIT, 113, 3, 0, 0)]
 
 
@@ -170,7 +168,7 @@ def test_queue_limit_drops_questions() -> None:
     ledger = books(sink)
     machine = system(9, inference={"queue_limit": 1})
     arrivals = Closed.model_validate({"kind": "closed"})
-    engine = Engine(machine, arrivals, workload([0, 1, 2, 3]), NextNPolicy(1, Trigger.ACCESS), fixed(10_000), ledger)
+    engine = Engine(machine, arrivals, workload([0, 1, 2, 3]), NextNPolicy(1, "access"), fixed(10_000), ledger)
     engine.run()
     assert sink.columns("inferences")["status"].tolist() == [
         "pending_at_end", "pending_at_end", "queue_full", "queue_full",

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from policies.given import Given
-from policies.lstm.aim import break_even, pick_horizon
+from policies.lstm.aim import pick_horizon
+from policies.lstm.build import build_lstm as build
 from policies.lstm.config import LstmConfig
 from policies.lstm.lanes import accesses_of
 from policies.lstm.policy import BatchedLstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.top import best, best_of_rows
-from policies.registry import build
 from policies.timing import Timing
 from simulator.errors import InputError
 from simulator.policy import AccessRun
@@ -154,9 +154,9 @@ def test_the_horizon_leaves_time_for_inference_and_transfer() -> None:
 
 def test_the_cost_rule_breaks_even() -> None:
     """P * 1000 = (1 - p) * 250 at p = 0.2; where nothing is lost by it, everything is prefetched."""
-    assert break_even(timing()) == pytest.approx(0.2)
-    assert break_even(timing(wrong_ns=0)) == 0
-    assert break_even(timing(fetch_ns=0)) == 1
+    assert timing().break_even() == pytest.approx(0.2)
+    assert timing(wrong_ns=0).break_even() == 0
+    assert timing(fetch_ns=0).break_even() == 1
 
 
 @pytest.mark.parametrize(("changes", "horizon", "threshold"), [({}, 1, 0.5), ({"rule": "cost"}, 1, 0.2)])

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from policies.config import PolicyConfig
 from policies.given import Given
 from policies.lstm.lanes import accesses_of
 from policies.next_n import NextNPolicy
-from policies.registry import BUILDERS, build
+from policies.registry import PolicyConfig, policies
 from simulator.policy import AccessRun, Fate, Told, Trigger
 
 CONFIG: Any = TypeAdapter(PolicyConfig)
@@ -36,11 +35,11 @@ def run_of(keys: list[int], stream: int = 0) -> AccessRun:
 
 
 def made(kind: str) -> Any:
-    return build(CONFIG.validate_python(EXAMPLES[kind]), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
+    return CONFIG.validate_python(EXAMPLES[kind]).build(Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
 
 
 def test_every_policy_has_an_example() -> None:
-    assert {example["kind"] for example in EXAMPLES.values()} == set(BUILDERS)
+    assert {example["kind"] for example in EXAMPLES.values()} == set(policies())
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -91,9 +90,8 @@ def test_streams_have_windows_of_their_own() -> None:
 
 
 def test_threshold_holds_back() -> None:
-    policy = build(
-        CONFIG.validate_python({**SMALL, "threshold": 1.0}), Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)
-    ).policy
+    config = CONFIG.validate_python({**SMALL, "threshold": 1.0})
+    policy = config.build(Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
     answer = policy.decide([run_of([3, 1, 4])]).answers[0]
     assert list(answer.keys) == []
     assert answer.predicted_key is not None

@@ -1,4 +1,4 @@
-"""How far ahead to predict, and how sure to be before prefetching."""
+"""How far ahead to predict."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,3 @@ def pick_horizon(horizons: Sequence[int], timing: Timing, inference_ns: float) -
     # A horizon that no sequence is long enough for has no lead.
     reached = [h for h in horizons if math.isfinite(leads[h])] or [min(horizons)]
     return min((h for h in reached if leads[h] >= needed), default=max(reached))
-
-
-def break_even(timing: Timing) -> float:
-    """The confidence p at which a prefetch pays: p * fetch = (1 - p) * wrong."""
-    whole = timing.fetch_ns + timing.wrong_ns
-    return timing.wrong_ns / whole if whole > 0 else 0.0

@@ -6,7 +6,7 @@ from statistics import median
 import torch
 
 from policies.given import Accesses, Built, Given
-from policies.lstm.aim import break_even, pick_horizon
+from policies.lstm.aim import pick_horizon
 from policies.lstm.backends.base import Backend
 from policies.lstm.backends.registry import pick, preferred
 from policies.lstm.batched import tables_of
@@ -29,7 +29,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     sequences = given.sequences(config.per_stream)
     kept = _kept(config, given, sequences, device)
     predictor = _predictor(config, given, kept, sequences, device.type)
-    threshold = break_even(given.timing()) if config.rule == "cost" else config.threshold
+    threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
     n_lines = given.n_streams if config.per_stream else 1
     if config.predictions == "batched":
         judged = given.judged(config.per_stream)

@@ -4,14 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.config import Count, Ratio, Strict
+from policies.base import PolicySettings
+from policies.given import Built, Given
+from simulator.config import Count, Ratio
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class LstmConfig(Strict):
-    """Encoding, architecture, training, prediction, and where it runs."""
+class LstmConfig(PolicySettings):
+    """An LSTM trained on the first part of the trace; its own inference time is charged."""
 
     kind: Literal["lstm"]
     encoding: Literal["key", "delta", "page_offset"] = "key"
@@ -65,6 +67,27 @@ class LstmConfig(Strict):
         if self.backend in ("compiled", "onnx") and self.device == "cuda":
             raise ValueError(f"backend: {self.backend!r} runs on the CPU; expected device: cpu or auto")
         return self
+
+    def build(self, given: Given) -> Built:
+        """Trained, or kept from an earlier run."""
+        from policies.lstm.build import build_lstm
+
+        return build_lstm(self, given)
+
+    def check(self) -> None:
+        """Find out before any run whether device and backend are there. Raises InputError if not."""
+        if self.device == "cuda" or self.backend != "auto":
+            from policies.lstm.backends.registry import named
+            from policies.lstm.model import pick_device
+
+            device = pick_device(self.device)
+            if self.backend != "auto":
+                named(self.backend, device.type)
+
+    @property
+    def learns(self) -> bool:
+        """It does."""
+        return True
 
     @property
     def steps(self) -> int:

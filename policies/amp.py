@@ -1,0 +1,104 @@
+"""AMP: for each sequential stream how much to prefetch, and how early, both learned.
+
+Gill & Bathen, "AMP: Adaptive Multi-stream Prefetching in a Shared Cache", FAST 2007. The degree p grows when the last
+block of a batch is used, and shrinks when one of its blocks is evicted unused; the trigger distance g grows when a
+block comes late, and follows p down. Streams are told apart by their keys, whoever asks. The numbers to begin with are
+ours.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.given import Built, Given
+from policies.table import Table
+from simulator.config import Count
+from simulator.policy import Ahead, Fate, Told
+
+
+class AmpConfig(PolicySettings):
+    """Sequential streams, each with a degree and a trigger distance of its own (Gill & Bathen 2007)."""
+
+    kind: Literal["amp"]
+    streams: Count = 64
+    run: Annotated[int, Field(ge=1, le=64)] = 3
+    degree: Count = 4
+    max_degree: Count = 256
+    trigger: TriggerName = "access"
+
+    def build(self, given: Given) -> Built:
+        """A fresh policy for one run."""
+        return Built(AmpPolicy(self))
+
+
+class _Stream:
+    """The last block used, the last one prefetched, the last one of the batch before, and p and g."""
+
+    __slots__ = ("ahead", "batch_end", "degree", "distance", "last", "run")
+
+    def __init__(self, key: int, degree: int) -> None:
+        self.last = self.ahead = key
+        self.batch_end: int | None = None
+        self.run = 1
+        self.degree = degree
+        self.distance = 0
+
+
+class AmpPolicy(TablePolicy):
+    """Streams by number; ``_next`` finds the one that a key goes on with, ``_owner`` the one that prefetched it."""
+
+    ahead = Ahead(of_stream=False)
+
+    def __init__(self, config: AmpConfig) -> None:
+        super().__init__(config.trigger)
+        self._config = config
+        self._streams: Table[int, _Stream] = Table(config.streams)
+        self._n_made = 0
+        self._wanted: range = range(0)
+
+    def _find(self, key: int) -> tuple[int, _Stream] | None:
+        """The stream that the key is next in, or was prefetched for."""
+        for number, stream in self._streams.items():
+            if stream.last < key <= max(stream.ahead, stream.last + 1):
+                return number, stream
+        return None
+
+    def learn(self, key: int, stream: int, outcome: int) -> None:
+        """Go on with the key's stream, or begin one."""
+        self._wanted = range(0)
+        found = self._find(key)
+        if found is None:
+            if not any(s.last == key for s in self._streams.values()):
+                self._streams.put(self._n_made, _Stream(key, self._config.degree))
+                self._n_made += 1
+            return
+        number, of_key = found
+        self._streams.use(number)
+        of_key.last = key
+        of_key.ahead = max(of_key.ahead, key)
+        of_key.run += 1
+        if key == of_key.batch_end:
+            of_key.degree = min(of_key.degree + 1, self._config.max_degree)
+        if of_key.run >= self._config.run and of_key.ahead - key <= of_key.distance:
+            self._wanted = range(of_key.ahead + 1, of_key.ahead + 1 + of_key.degree)
+            of_key.batch_end = of_key.ahead = of_key.ahead + of_key.degree
+
+    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
+        """The next batch of the key's stream, if it is time."""
+        return sure(self._wanted)
+
+    def told(self, told: Told) -> None:
+        """Late: ask earlier. Evicted unused: ask for less."""
+        for key, fate in zip(told.keys, told.fates, strict=True):
+            if fate not in (Fate.LATE, Fate.EVICTED_UNUSED):
+                continue
+            for stream in self._streams.values():
+                if stream.ahead - 2 * self._config.max_degree < key <= stream.ahead:
+                    if fate == Fate.LATE:
+                        stream.distance = min(stream.distance + 1, stream.degree - 1)
+                    else:
+                        stream.degree = max(stream.degree - 1, 1)
+                        stream.distance = min(stream.distance, stream.degree - 1)
+                    break
