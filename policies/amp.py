@@ -1,9 +1,11 @@
 """AMP: for each sequential stream how much to prefetch, and how early, both learned.
 
-Gill & Bathen, "AMP: Adaptive Multi-stream Prefetching in a Shared Cache", FAST 2007. The degree p grows when the last
-block of a batch is used, and shrinks when one of its blocks is evicted unused; the trigger distance g grows when a
-block comes late, and follows p down. Streams are told apart by their keys, whoever asks. The numbers to begin with are
-ours.
+Gill & Bathen, "AMP: Adaptive Multi-stream Prefetching in a Shared Cache", FAST 2007. The degree p grows by a block
+when the last of a batch is used, and shrinks by one when a block of the stream is evicted unused. While p is at most
+``asynchronous_above``, a batch is asked for when the one before is used up; above, when g blocks of it are left. The
+trigger distance g begins at half of that, grows when a block comes late, and follows p down. Streams are told apart by
+their keys, whoever asks; the paper keeps p and g in the cache's pages, here a table has the streams used last. Leaves
+out the second round that the paper grants unused blocks in the cache.
 """
 
 from collections.abc import Sequence
@@ -23,8 +25,9 @@ class AmpConfig(PolicySettings):
 
     kind: Literal["amp"]
     streams: Count = 64
-    run: Annotated[int, Field(ge=1, le=64)] = 3
-    degree: Count = 4
+    run: Annotated[int, Field(ge=1, le=64)] = 2
+    degree: Count = 1
+    asynchronous_above: Count = 4
     max_degree: Count = 256
     trigger: TriggerName = "access"
 
@@ -79,8 +82,10 @@ class AmpPolicy(TablePolicy):
         of_key.last = key
         of_key.ahead = max(of_key.ahead, key)
         of_key.run += 1
-        if key == of_key.batch_end:
+        if key == of_key.batch_end or of_key.run == self._config.run:
             of_key.degree = min(of_key.degree + 1, self._config.max_degree)
+            if of_key.degree > self._config.asynchronous_above and of_key.distance == 0:
+                of_key.distance = self._config.asynchronous_above // 2
         if of_key.run >= self._config.run and of_key.ahead - key <= of_key.distance:
             self._wanted = range(of_key.ahead + 1, of_key.ahead + 1 + of_key.degree)
             of_key.batch_end = of_key.ahead = of_key.ahead + of_key.degree

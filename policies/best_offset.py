@@ -73,9 +73,8 @@ class BestOffsetPolicy(TablePolicy):
         if self._at == len(self._offsets):
             self._at = 0
             self._round += 1
-        ends_round = self._at == 0
-        if self._scores[offset] == self._config.score_max or (ends_round and self._round == self._config.round_max):
-            self._choose()
+            if max(self._scores.values()) >= self._config.score_max or self._round == self._config.round_max:
+                self._choose()
         self._waiting.append(key)
         if len(self._waiting) > self._config.delay:
             old = self._waiting.popleft()

@@ -64,14 +64,14 @@ class DcptPolicy(TablePolicy):
         line.last = key
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Replay the deltas after the last earlier pair that is alike; what comes after the last prefetch of them."""
+        """Replay all deltas since the oldest pair that is alike; of these, what comes after the last prefetch."""
         line = self._table.peek(stream)
         if line is None or len(line.deltas) < 3:
             return []
         deltas = list(line.deltas)
         pair = deltas[-2:]
         candidates: list[int] = []
-        for i in range(len(deltas) - 3, -1, -1):
+        for i in range(len(deltas) - 2):
             if deltas[i : i + 2] == pair and 0 not in pair:
                 at = line.last
                 for delta in deltas[i + 2 :]:

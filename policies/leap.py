@@ -2,7 +2,7 @@
 
 Maruf & Chowdhury, "Effectively Prefetching Remote Memory with Leap", ATC 2020. One history for all streams, as one
 process has in the paper. How many blocks are wanted grows with the prefetches that were used since the last question
-and shrinks by half at most.
+and shrinks by half at most. Leaves out what the paper does where there is no trend: it reads around the fault.
 """
 
 from collections import deque

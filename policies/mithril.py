@@ -1,9 +1,11 @@
 """Mithril: pairs of blocks that, each time one was used, were used together; mined from blocks of middling frequency.
 
 Yang et al., "Mithril: Mining Sporadic Associations for Cache Prefetching", SoCC 2017. A block is recorded until it was
-used ``min_support`` times, then waits in the mining table, whose rows are compared when it is full. Two rows of as many
-times are associated if all their times lie within the lookahead of each other, and at least ``confidence`` of them side
-by side. A block used more than ``max_support`` times is too frequent to be worth a row.
+used ``min_support`` times, then waits in the mining table, whose rows are compared when it is full. Two rows are
+associated, the later one with the earlier, if their times lie within the lookahead of each other, but for
+``confidence`` of them at most, and if a pair of times is side by side, or the row is the first that comes near. A
+block used more than
+``max_support`` times is too frequent to be worth a row. Leaves out the second chance that unused prefetches get.
 """
 
 from collections.abc import Sequence
@@ -81,15 +83,17 @@ class MithrilPolicy(TablePolicy):
         """Compare each row with those that begin within its lookahead."""
         rows = sorted(self._mining.items(), key=lambda row: row[1][0])
         for i, (key, times) in enumerate(rows):
+            is_first = True
             for other, others in rows[i + 1 :]:
                 if others[0] - times[0] > self._config.lookahead:
                     break
-                if len(others) == len(times) and self._are_together(times, others):
+                if abs(len(others) - len(times)) > self._config.confidence:
+                    continue
+                gaps = [abs(a - b) for a, b in zip(times, others, strict=False)]
+                n_apart = sum(gap > self._config.lookahead for gap in gaps)
+                if n_apart <= self._config.confidence and (is_first or 1 in gaps):
                     self._associate(key, other)
-
-    def _are_together(self, times: tuple[int, ...], others: tuple[int, ...]) -> bool:
-        gaps = [abs(a - b) for a, b in zip(times, others, strict=True)]
-        return max(gaps) <= self._config.lookahead and sum(gap == 1 for gap in gaps) >= self._config.confidence
+                is_first = False
 
     def _associate(self, key: int, other: int) -> None:
         """The newest associations stay."""

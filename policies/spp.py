@@ -30,7 +30,7 @@ class SppConfig(PolicySettings):
     signature_entries: Count = 256
     pattern_entries: Count = 512
     deltas: Count = 4
-    threshold: Ratio = 0.4
+    threshold: Ratio = 0.25
     max_depth: Count = 16
     crossings: Count = 8
     trigger: TriggerName = "access"

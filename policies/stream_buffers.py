@@ -2,7 +2,8 @@
 
 Jouppi, "Improving Direct-Mapped Cache Performance by the Addition of a Small Fully-Associative Cache and Prefetch
 Buffers", ISCA 1990. The buffers' blocks go into the cache here, not into buffers beside it; any block of a queue may be
-met, not just its head (the quasi-sequential variant of the paper).
+met, not just its head (the quasi-sequential variant of the paper). How many and how deep are figures of later
+streamers: the paper has four buffers of four.
 """
 
 from collections.abc import Sequence

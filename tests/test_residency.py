@@ -3,7 +3,6 @@
 from collections import OrderedDict
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -11,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from simulator import kernel
 from simulator.residency.keyset import KeySet
 from simulator.residency.layout import NONE, signed
-from simulator.residency.names import EVICTION_NAMES
 from simulator.residency.residency import Residency
 
 CAPACITIES = (7, 12)
@@ -93,24 +91,6 @@ def test_quiet_insert_reports_only_what_matters() -> None:
     residency.insert(0, 3, 1, prefetch=7)
     gone = residency.insert(0, 4, 3, report_all=False)
     assert [(v.key, v.dirty, v.prefetch) for v in gone] == [(2, 2, NONE), (3, 0, 7)]
-
-
-@pytest.mark.parametrize("eviction", EVICTION_NAMES)
-@given(keys=st.lists(st.integers(0, 30), max_size=200), capacity=st.integers(1, 12))
-def test_eviction_equals_naive_loop(eviction: str, keys: list[int], capacity: int) -> None:
-    residency = Residency([(capacity, eviction)])
-    control = np.zeros(kernel.CONTROL_SIZE, np.int64)
-    naive: OrderedDict[int, None] = OrderedDict()
-    for key in keys:
-        hit = key in naive
-        assert kernel.touch(residency.arena, control, key, 0) == hit
-        if hit:
-            if eviction == "lru":
-                naive.move_to_end(key)
-            continue
-        victim = [naive.popitem(last=False)[0]] if len(naive) == capacity else []
-        naive[key] = None
-        assert [v.key for v in residency.insert(0, key, 1)] == victim
 
 
 @given(keys=st.lists(st.integers(0, 60), max_size=200), small=st.integers(1, 20), more=st.integers(0, 20))

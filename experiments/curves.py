@@ -1,0 +1,37 @@
+"""Pictures of results."""
+
+from pathlib import Path
+from typing import Any
+
+_STYLES = ("-", "--", "-.", ":")
+
+
+def draw_misses(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
+    """The miss-ratio curve of each eviction policy, as ``misses.png`` and ``misses.svg``; their paths."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for i, name in enumerate(dict.fromkeys(row["eviction"] for row in rows)):
+        points = sorted((row["capacity"], row["miss_ratio"]) for row in rows if row["eviction"] == name)
+        # Ten colours; the line's style tells those apart that share one.
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, color=f"C{i % 10}",
+                  linestyle=_STYLES[i // 10 % len(_STYLES)])  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel(f"capacity in {rows[0]['capacity_unit']}")
+    axes.set_ylabel("miss ratio")
+    axes.set_ylim(0, 1)
+    axes.set_title(rows[0]["trace"])
+    axes.grid(alpha=0.3)
+    axes.legend(ncols=2, fontsize=8)
+    paths = []
+    for kind in ("png", "svg"):
+        path = folder / f"misses.{kind}"
+        aside = folder / f"misses.part.{kind}"
+        figure.savefig(aside, dpi=150)
+        aside.replace(path)
+        paths.append(path)
+    plt.close(figure)
+    return paths

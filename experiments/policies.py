@@ -1,0 +1,89 @@
+"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each policy."""
+
+from typing import Annotated, Any
+
+import typer
+
+from experiments.exits import exit_codes
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    kind: Annotated[str | None, typer.Argument(help="A prefetch policy, to list its settings.")] = None,
+) -> None:
+    """List prefetch policies, evictions and admissions, a line each; or the settings of one policy.
+
+    Exit codes: 0 done, 2 unknown policy.
+    """
+    with exit_codes("nothing was to be written"):
+        from experiments.progress import make_console
+        from policies.registry import policies
+        from simulator.errors import InputError
+
+        console = make_console()
+        known = policies()
+        if kind is None:
+            _print_all(console, known)
+        elif kind in known:
+            _print_one(console, kind, known[kind])
+        else:
+            raise InputError(f"{kind}: no such policy; expected one of {', '.join(known)}")
+
+
+def one_line(documented: Any) -> str:
+    """The first line of a docstring."""
+    return (documented.__doc__ or "").strip().splitlines()[0]
+
+
+def _print_all(console: Any, known: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from simulator.residency.about import ADMISSIONS, EVICTIONS
+
+    for title, rows in (
+        ("Prefetch policies (arms[].policy.kind)", {kind: one_line(config) for kind, config in known.items()}),
+        ("Eviction policies (system.tiers[].eviction)", EVICTIONS),
+        ("Admissions (system.tiers[].admission.kind)", ADMISSIONS),
+    ):
+        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, text in rows.items():
+            table.add_row(name, text)
+        console.print(table)
+        console.print()
+    console.print("Settings of a policy: python -m experiments.policies KIND", highlight=False)
+
+
+def _print_one(console: Any, kind: str, config: Any) -> None:
+    import sys
+    import textwrap
+
+    from rich.table import Table
+
+    # The module says what the policy models, what it leaves out, and where it is from.
+    text = sys.modules[config.__module__].__doc__ or ""
+    for paragraph in text.strip().split("\n\n"):
+        console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
+    table = Table(title=f"Settings of {kind}", title_justify="left")
+    for name in ("setting", "type", "default"):
+        table.add_column(name)
+    for name, field in config.model_fields.items():
+        if name == "kind":
+            continue
+        default = "(required)" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        table.add_row(name, _type_text(field.annotation), default)
+    console.print(table)
+
+
+def _type_text(annotation: Any) -> str:
+    if isinstance(annotation, type):
+        return annotation.__name__
+    text = str(annotation).replace("typing.", "")
+    return "a policy" if "NoneConfig" in text else text.removeprefix("Literal")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,45 @@
+"""The format of a trace file by its name."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from simulator.errors import InputError
+from workloads import config as c
+
+_SOURCE: Any = TypeAdapter(c.Source)
+# What a file's name contains, the first that fits; packed files have a further ending.
+_BY_NAME = (
+    ("oraclegeneral", "oracle_general"), (".vscsi", "vscsi"), (".jsonl", "mooncake"), (".csv", "table"),
+    (".parquet", "table"), (".trace", "ids"), (".txt", "ids"), (".ids", "ids"),
+)  # fmt: skip
+FORMATS = tuple(dict.fromkeys(kind for _, kind in _BY_NAME))
+_MOONCAKE_BLOCK = "64 MiB"
+
+
+def source_of(path: Path, format_: str, columns: dict[str, str]) -> c.Source:
+    """The settings of a file's reader. ``columns`` are the names that a table gives to them.
+
+    Raises:
+        InputError: the format is unknown, or cannot be told from the name.
+    """
+    kind = format_
+    if format_ == "auto":
+        kind = next((kind for part, kind in _BY_NAME if part in path.name.lower()), "")
+        if not kind:
+            raise InputError(
+                f"{path}: its format cannot be told from its name; expected --format, one of {', '.join(FORMATS)}"
+            )
+    if kind not in FORMATS:
+        raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(FORMATS)}")
+    settings: dict[str, Any] = {"kind": kind, "path": str(path)}
+    if kind == "mooncake":
+        settings["block"] = _MOONCAKE_BLOCK
+    if kind == "table":
+        settings["columns"] = columns
+    try:
+        source: c.Source = _SOURCE.validate_python(settings)
+    except ValidationError as error:
+        raise InputError(f"{path}: {error.errors(include_url=False)[0]['msg']}") from None
+    return source
