@@ -11,38 +11,101 @@ from typing import Any
 
 
 class Naive:
-    """The part that all share: sizes, room, and what was asked for. A policy says who goes."""
+    """The part that all share: sizes, room, admission, and prefetched blocks aside. A policy says who goes."""
+
+    seed = 0
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size: dict[int, int] = {}
         self.n_out = 0
+        self.enters, self.region = "front", 0
+        self.aside: dict[int, tuple[int, int]] = {}  # key -> size, due; oldest first
+        self.admission, self.value = "all", 0.0
+        self.asked: dict[int, int] = {}
+        self.n_asked = 0
+        self.state = self.seed
+
+    def below(self, n: int) -> int:
+        """The next random number, as splitmix64 makes them."""
+        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
+        x = self.state
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+        return ((x ^ (x >> 31)) >> 1) % n
 
     def used(self) -> int:
-        return sum(self.size.values())
+        return sum(self.size.values()) + sum(size for size, _ in self.aside.values())
 
-    def request(self, key: int, size: int = 1) -> list[int] | None:
-        """None for a hit, else the keys that were evicted, in order."""
+    def __contains__(self, key: int) -> bool:
+        return key in self.size or key in self.aside
+
+    def request(self, key: int, size: int = 1, *, prefetched: bool = False) -> list[int] | None:
+        """None for a hit, else the keys that do not stay, in order: itself alone if it is not admitted."""
+        self.count(key)
+        if key in self.aside:
+            self.size[key] = self.aside.pop(key)[0]
+            self.insert(key, None)
+            return None
         if key in self.size:
             self.hit(key)
             return None
         mark = self.recall(key, size)
-        gone = []
-        while self.used() + size > self.capacity:
-            victim = self.victim(key, size, mark)
+        gone: list[int] = []
+        victim = self.next_victim(key, size, mark, prefetched)
+        if not prefetched and not self.admits(key, size, victim):
+            return [key]
+        while victim is not None:
             self.drop(victim, evicted=True)
             gone.append(victim)
-        self.size[key] = size
-        self.insert(key, mark)
+            victim = self.next_victim(key, size, mark, prefetched)
+        if prefetched and self.enters != "front":
+            self.aside[key] = (size, self.n_out + (len(self.size) + len(self.aside) + 1) // 2)
+        else:
+            self.size[key] = size
+            self.insert(key, mark)
         return gone
+
+    def next_victim(self, key: int, size: int, mark: Any, prefetched: bool) -> int | None:
+        is_over = sum(s for s, _ in self.aside.values()) + size > self.region
+        if prefetched and self.enters == "region" and self.aside and is_over:
+            return next(iter(self.aside))
+        if self.used() + size <= self.capacity:
+            return None
+        if self.aside and self.enters == "back":
+            return list(self.aside)[-1]
+        if self.aside and not self.size:
+            return next(iter(self.aside))
+        if self.aside and self.enters == "middle" and next(iter(self.aside.values()))[1] <= self.n_out:
+            return next(iter(self.aside))
+        return self.victim(key, size, mark)
+
+    def count(self, key: int) -> None:
+        self.asked[key] = min(self.asked.get(key, 0) + 1, 255)
+        self.n_asked += 1
+        if self.n_asked == 32 * self.capacity:
+            self.n_asked = 0
+            self.asked = {k: n // 2 for k, n in self.asked.items()}
+
+    def admits(self, key: int, size: int, victim: int | None) -> bool:
+        if self.admission == "size":
+            return size <= self.value
+        if self.admission == "probabilistic":
+            return self.below(2**53) < round(self.value * 2**53)
+        if self.admission == "tinylfu":
+            return victim is None or self.asked[key] > self.asked.get(victim, 0)
+        return True
 
     def remove(self, key: int) -> None:
         self.drop(key, evicted=False)
 
     def drop(self, key: int, *, evicted: bool) -> None:
+        self.n_out += 1
+        if key in self.aside:
+            del self.aside[key]
+            return
         self.leave(key, evicted)
         del self.size[key]
-        self.n_out += 1
 
     def recall(self, key: int, size: int) -> Any:
         """What the policy remembers of a block that is about to come."""
@@ -207,9 +270,9 @@ class Belady(Naive):
         later = [i for i, k in enumerate(self.keys) if k == key and i > self.at]
         return min(later, default=float("inf"))
 
-    def request(self, key: int, size: int = 1) -> list[int] | None:
-        self.at += 1
-        return super().request(key, size)
+    def request(self, key: int, size: int = 1, *, prefetched: bool = False) -> list[int] | None:
+        self.at += not prefetched
+        return super().request(key, size, prefetched=prefetched)
 
     def hit(self, key: int) -> None:
         pass
@@ -560,17 +623,9 @@ class WTinyLfu(Slru):
 class Random(Naive):
     """Any goes: the same numbers as the real one draws, over the same bag, whose last takes the place of who leaves."""
 
-    def __init__(self, capacity: int, seed: int = 0) -> None:
+    def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.state = seed
         self.bag: list[int] = []
-
-    def below(self, n: int) -> int:
-        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
-        x = self.state
-        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
-        return ((x ^ (x >> 31)) >> 1) % n
 
     def hit(self, key: int) -> None:
         pass
@@ -590,8 +645,8 @@ class Random(Naive):
 class Hyperbolic(Random):
     """Of 64 drawn, the fewest uses for the time that it has been there."""
 
-    def __init__(self, capacity: int, seed: int = 0) -> None:
-        super().__init__(capacity, seed)
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
         self.now = 0
         self.uses: dict[int, int] = {}
         self.since: dict[int, int] = {}

@@ -62,12 +62,43 @@ def test_equals_its_naive_twin(
     for leaves, key, drawn in steps:
         size = min(drawn, capacity) if has_sizes else 1
         if leaves:
-            assert (driver.residency.remove(0, key) != NONE) == (key in twin.size)
-            if key in twin.size:
+            assert (driver.residency.remove(0, key) != NONE) == (key in twin)
+            if key in twin:
                 twin.remove(key)
             continue
         assert driver.request(key, size) == twin.request(key, size)
     assert driver.residency.keys(0) == set(twin.size)
+
+
+ADMISSIONS = st.sampled_from([("all", 0), ("size", 1), ("size", 2), ("tinylfu", 0), ("probabilistic", 0.5)])
+
+
+@pytest.mark.parametrize("eviction", [*NAIVE, "belady"])
+@settings(max_examples=100, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=120),
+    capacity=st.integers(1, 14),
+    enters=st.sampled_from(["front", "middle", "back", "region"]),
+    admission=ADMISSIONS,
+)
+def test_admission_and_prefetched_blocks_equal_the_twin(
+    eviction: str, steps: Steps, capacity: int, enters: str, admission: tuple[str, float]
+) -> None:
+    """Demand and prefetches mixed: where the prefetched enter, until they are used; who is not let in."""
+    kind, value = admission
+    driver = Driver(capacity, eviction, admission=kind, admission_value=value, enters=enters, region_ratio=0.3)
+    demanded = [key for key, _, prefetched in steps if not prefetched]
+    twin = Belady(capacity, demanded) if eviction == "belady" else NAIVE[eviction](capacity)
+    if eviction == "belady":
+        driver.foresee(demanded)
+    twin.enters, twin.region, twin.admission, twin.value = enters, int(0.3 * capacity), kind, value
+    for key, drawn, prefetched in steps:
+        if prefetched and key in twin:
+            continue
+        size = min(drawn, capacity)
+        found = driver.request(key, size, prefetch=5 if prefetched else NONE)
+        assert found == twin.request(key, size, prefetched=prefetched)
+    assert driver.residency.keys(0) == {*twin.size, *twin.aside}
 
 
 @settings(max_examples=150, deadline=None)

@@ -16,6 +16,7 @@ from simulator.residency.layout import (
     NONE,
     R_ASIDE,
     R_ASIDE_BLOCKS,
+    R_ASIDE_DUE,
     R_ASIDE_LIMIT,
     R_ASIDE_USED,
     R_BLOCKS,
@@ -40,7 +41,8 @@ def has(a: Ints, t: Tier, slot: int) -> bool:
 def enter(a: Ints, t: Tier, slot: int) -> None:
     """Set a new block aside."""
     a[slot + WHERE] |= 1 << (ASIDE + t.level)
-    a[slot + t.aux] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
+    if a[t.reg + R_ENTERS] == MIDDLE:
+        a[slot + a[t.reg + R_ASIDE_DUE]] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
     a[t.reg + R_ASIDE_USED] += a[slot + SIZE]
     a[t.reg + R_ASIDE_BLOCKS] += 1
     lists.push_front(a, t, R_ASIDE, slot)
@@ -66,7 +68,7 @@ def victim(a: Ints, t: Tier) -> int:
     if a[t.reg + R_ENTERS] == BACK:
         return lists.first(a, t, R_ASIDE)
     if a[t.reg + R_ENTERS] == MIDDLE:
-        return oldest if a[oldest + t.aux] <= a[t.reg + R_OUT] else NONE
+        return oldest if a[oldest + a[t.reg + R_ASIDE_DUE]] <= a[t.reg + R_OUT] else NONE
     return NONE
 
 

@@ -6,7 +6,7 @@ use, held and not held alike, and is set by ``passed`` as each access is issued.
 
 from simulator.compiled import compiled
 from simulator.residency import blocks, ghosts, heap, lfu
-from simulator.residency.layout import H_TIERS, NONE, R_KIND, WHERE, Ints, Tier, tier
+from simulator.residency.layout import ASIDE, H_TIERS, NONE, R_KIND, WHERE, Ints, Tier, tier
 from simulator.residency.lfu import EXTRAS as EXTRAS
 from simulator.residency.lfu import setup as setup
 from simulator.residency.lfu import victim as victim
@@ -33,13 +33,22 @@ def passed(a: Ints, key: int, following: int) -> None:
         t = tier(level)
         if a[t.reg + R_KIND] == BELADY:
             a[slot + t.aux] = -following
-            if (a[slot + WHERE] >> level) & 1:
+            if (a[slot + WHERE] >> level) & 1 and not (a[slot + WHERE] >> (ASIDE + level)) & 1:
                 heap.fix(a, t, slot)
 
 
 @compiled
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Nothing: ``passed`` has seen it."""
+
+
+@compiled
+def recall(a: Ints, t: Tier, slot: int) -> None:
+    """A block comes in; one that the stream does not have, which only a prefetch can bring, is never used."""
+    if ghosts.is_one(a, t, slot):
+        ghosts.wake(a, t, slot)
+    else:
+        a[slot + t.aux] = -NEVER
 
 
 @compiled

@@ -134,7 +134,7 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
     """A block is about to come in: if it is a ghost, its policy learns from that; ``aux`` is its mark then, else 0."""
     kind = a[t.reg + R_KIND]
     if kind == BELADY:
-        ghosts.wake(a, t, slot)
+        belady.recall(a, t, slot)
     elif not ghosts.is_one(a, t, slot):
         a[slot + t.aux] = 0
     elif kind == S3FIFO:
@@ -152,6 +152,9 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """A block has come in."""
     if a[t.reg + R_ENTERS] != FRONT and a[slot + t.prefetch] != NONE:
         aside.enter(a, t, slot)
+        if a[t.reg + R_KIND] != BELADY:
+            # Its policy will see it as a new block, whatever it remembered of it.
+            a[slot + t.aux] = 0
     else:
         _take(a, t, slot)
 
@@ -238,6 +241,8 @@ def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """A block leaves: ``evicted``, and its policy may remember it, or taken out."""
     if a[t.reg + R_ASIDE_BLOCKS] != 0 and aside.has(a, t, slot):
         aside.leave(a, t, slot)
+        if a[t.reg + R_KIND] == BELADY:
+            ghosts.keep(a, t, slot)
         return
     kind = a[t.reg + R_KIND]
     if kind == LRU:

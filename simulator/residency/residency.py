@@ -15,9 +15,11 @@ from simulator.residency.layout import (
     R_ADMISSION,
     R_ADMISSION_VALUE,
     R_AREA,
+    R_ASIDE_DUE,
     R_ASIDE_LIMIT,
     R_BLOCKS,
     R_ENTERS,
+    R_EXTRA,
     R_IN,
     R_OUT,
     TIER_REGISTERS,
@@ -80,7 +82,8 @@ class Residency:
     def __init__(self, tiers: Sequence[tuple[Any, ...]], first_slots: int = _FIRST_SLOTS, seed: int = 0) -> None:
         """Takes a TierSpec (or its first values) for each tier, fastest first; ``seed`` is of random draws."""
         specs = [TierSpec(*tier) for tier in tiers]
-        self._extras = [_EXTRAS.get(spec.eviction, 0) for spec in specs]
+        of_policies = [_EXTRAS.get(spec.eviction, 0) for spec in specs]
+        self._extras = [n + (spec.enters == "middle") for n, spec in zip(of_policies, specs, strict=True)]
         words = [sketch.words_for(spec.n_blocks or spec.capacity) for spec in specs]
         of_policy = [n if spec.eviction == "wtinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
         of_admission = [n if spec.admission == "tinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
@@ -94,6 +97,7 @@ class Residency:
             registers = self._registers(level)
             registers[R_ADMISSION] = ADMISSION_NAMES.index(spec.admission)
             registers[R_ENTERS] = ENTERS_NAMES.index(spec.enters)
+            registers[R_ASIDE_DUE] = registers[R_EXTRA] + of_policies[level]
             registers[R_ASIDE_LIMIT] = int(spec.region_ratio * spec.capacity)
             area = int(registers[R_AREA])
             for n_words in (of_policy[level], of_admission[level]):
