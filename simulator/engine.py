@@ -279,9 +279,12 @@ class Engine:
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
             if access.outcome != _MISS or access.op == WRITE:
-                kernel.touch(self._residency.arena, self._control, signed(access.key), access.op)
+                is_there = kernel.touch(self._residency.arena, self._control, signed(access.key), access.op)
                 if self._control[kernel.C_FIRST_WRITE]:
                     self._movement.written(access.key)
+                elif access.op == WRITE and not is_there:
+                    # It was not admitted: the write allocates as one that finds nothing does.
+                    self._movement.allocate(access.key, access.size)
             self._serve(access, transfer.transfer_ns - access.moved_before_ns)
 
     def free_again(self, transfer: Transfer) -> None:

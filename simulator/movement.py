@@ -119,7 +119,8 @@ class Movement:
     ) -> None:
         victims = self._residency.insert(level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes)
         for victim in victims:
-            self._evicted(level, victim, by_prefetch)
+            # A block that is not admitted is its own victim, and no prefetch's.
+            self._evicted(level, victim, by_prefetch and victim.key != key)
 
     def _evicted(self, level: int, victim: Victim, by_prefetch: bool) -> None:
         if level == 0:

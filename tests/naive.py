@@ -42,7 +42,7 @@ class Naive:
 
     def request(self, key: int, size: int = 1, *, prefetched: bool = False) -> list[int] | None:
         """None for a hit, else the keys that do not stay, in order: itself alone if it is not admitted."""
-        self.count(key)
+        self.note(key)
         if key in self.aside:
             self.size[key] = self.aside.pop(key)[0]
             self.insert(key, None)
@@ -80,7 +80,7 @@ class Naive:
             return next(iter(self.aside))
         return self.victim(key, size, mark)
 
-    def count(self, key: int) -> None:
+    def note(self, key: int) -> None:
         self.asked[key] = min(self.asked.get(key, 0) + 1, 255)
         self.n_asked += 1
         if self.n_asked == 32 * self.capacity:

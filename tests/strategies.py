@@ -12,6 +12,7 @@ from simulator.charge import fixed
 from simulator.config import System
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
 from simulator.trace import Batch, make_batch
+from tests.naive import NAIVE
 
 
 @dataclass
@@ -100,6 +101,7 @@ def system(capacity: int = 100, *, lower: Sequence[int] = (), **overrides: Any) 
             "read_bandwidth": "1 GB/s",
             "write_bandwidth": "1 GB/s",
             "eviction": overrides.get("eviction", "lru"),
+            "admission": overrides.get("admission", {"kind": "all"}),
         }
         for i, c in enumerate([capacity, *lower])
     ]
@@ -110,7 +112,7 @@ def system(capacity: int = 100, *, lower: Sequence[int] = (), **overrides: Any) 
         "channels": overrides.get("channels", 1),
         "blocks_per_call": overrides.get("blocks_per_call", 1),
     }
-    rest = {k: v for k, v in overrides.items() if k not in {"eviction", "channels", "blocks_per_call"}}
+    rest = {k: v for k, v in overrides.items() if k not in {"eviction", "admission", "channels", "blocks_per_call"}}
     return System.model_validate({"tiers": tiers, "links": [link] * len(tiers), "origin": {"kind": "store"}, **rest})
 
 
@@ -158,7 +160,12 @@ def systems(draw: st.DrawFn) -> System:
     return system(
         capacities[0],
         lower=capacities[1:],
-        eviction=draw(st.sampled_from(["lru", "fifo"])),
+        eviction=draw(st.sampled_from(["lru", *NAIVE])),
+        admission=draw(
+            st.sampled_from(
+                [{"kind": "all"}] * 3 + [{"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5}]
+            )
+        ),
         channels=draw(st.integers(1, 2)),
         blocks_per_call=draw(st.integers(1, 3)),
         placement=placement,
@@ -169,6 +176,8 @@ def systems(draw: st.DrawFn) -> System:
             "queued": draw(st.integers(1, 3)),
             "bytes": f"{draw(st.integers(1, 5))} B",
             "max_wait": draw(st.sampled_from([None, "0 ns", "150 ns"])),
+            "enters": draw(st.sampled_from(["front", "front", "middle", "back", "region"])),
+            "region_ratio": draw(st.sampled_from([0.2, 0.5])),
         },
         inference={
             "mode": draw(st.sampled_from(["async", "sync"])),

@@ -4,7 +4,6 @@ It shares no code with ``simulator`` but the config models and the policy's prot
 """
 
 import heapq
-from collections import OrderedDict
 from collections.abc import Callable
 from fractions import Fraction
 from math import ceil
@@ -14,7 +13,9 @@ import numpy as np
 
 from simulator.config import System
 from simulator.policy import AccessRun, Fate, Told, Trigger
+from simulator.seeds import generator
 from simulator.trace import Batch
+from tests.naive import NAIVE
 
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = range(5)
 DEMAND, PREFETCH, BACKGROUND = range(3)
@@ -44,7 +45,8 @@ class Twin:
         ]  # fmt: skip
         self.now, self.seq, self.events = 0, 0, []
         self.n_levels = len(system.tiers)
-        self.tiers: list[OrderedDict[int, Block]] = [OrderedDict() for _ in system.tiers]
+        self.tiers: list[dict[int, Block]] = [{} for _ in system.tiers]
+        self.orders = [self.order(tier, level) for level, tier in enumerate(system.tiers)]
         self.in_place = system.origin.kind == "compute" and system.origin.enters == "first"
         n_links = self.n_levels + self.in_place
         self.queues: list[list[Move]] = [[] for _ in range(n_links)]
@@ -65,6 +67,22 @@ class Twin:
         # What no rule speaks of but all must keep: the content. Each write makes a new version.
         self.latest: dict[int, int] = {}
         self.origin: dict[int, int] = {}
+
+    def order(self, tier: Any, level: int) -> Any:
+        """Who is evicted: the naive twin of the tier's policy."""
+        order = NAIVE[tier.eviction](tier.capacity)
+        order.state = int(generator(0, "eviction").integers(2**62)) + level
+        order.admission = tier.admission.kind
+        order.value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
+        if level == 0:
+            order.enters = self.system.prefetch.enters
+            order.region = int(self.system.prefetch.region_ratio * tier.capacity)
+        return order
+
+    def remove(self, level: int, key: int) -> Block | None:
+        if key in self.tiers[level]:
+            self.orders[level].remove(key)
+        return self.tiers[level].pop(key, None)
 
     def check_nothing_is_lost(self) -> None:
         for key, version in self.latest.items():
@@ -194,9 +212,7 @@ class Twin:
             self.polluted.remove(key)
             self.n_pollution += 1
         if access["op"]:
-            self.insert(0, key, Block(access["size"], WRITTEN), False)
-            self.latest[key] = self.tiers[0][key].version = self.latest.get(key, 0) + 1
-            self.written(key)
+            self.allocate(key, access["size"])
             self.serve(access)
         else:
             access["joined"] = self.now
@@ -212,16 +228,20 @@ class Twin:
             outcome = HIT_PREFETCHED
             self.settle(block.prefetch, Fate.TIMELY)
             block.prefetch = None
-        if self.system.tiers[0].eviction == "lru":
-            self.tiers[0].move_to_end(key)
+        self.orders[0].request(key)
         if op and block.dirty != WRITTEN:
             block.dirty = WRITTEN
             self.written(key)
         return outcome
 
+    def allocate(self, key: int, size: int) -> None:
+        self.latest[key] = self.latest.get(key, 0) + 1
+        self.written(key)
+        self.insert(0, key, Block(size, WRITTEN, version=self.latest[key]), False)
+
     def written(self, key: int) -> None:
-        for tier in self.tiers[1:]:
-            tier.pop(key, None)
+        for level in range(1, self.n_levels):
+            self.remove(level, key)
         old = self.moving.pop(key, None)
         if old is not None:
             old.obsolete = True
@@ -237,8 +257,7 @@ class Twin:
         move.version = self.origin.get(key, 0)
         if holders:
             move.version = self.tiers[holders[0]][key].version
-            if self.system.tiers[holders[0]].eviction == "lru":
-                self.tiers[holders[0]].move_to_end(key)
+            self.orders[holders[0]].request(key)
         self.moving[key] = move
         self.hop(move)
         return move
@@ -333,7 +352,7 @@ class Twin:
         del self.moving[move.key]
         block = Block(move.size, COMPUTED if computed else move.dirty, move.prefetch, move.version)
         if self.system.placement == "exclusive" and move.source < self.n_levels:
-            below = self.tiers[move.source].pop(move.key, None)
+            below = self.remove(move.source, move.key)
             if below is not None:
                 block.dirty = max(block.dirty, below.dirty)
         self.polluted.discard(move.key)
@@ -341,22 +360,23 @@ class Twin:
             self.filled.add(move.prefetch)
         self.insert(0, move.key, block, move.kind == PREFETCH)
         for access in move.waiters:
-            if access["outcome"] != MISS or access["op"]:
+            if move.key in self.tiers[0] and (access["outcome"] != MISS or access["op"]):
                 self.use(move.key, access["op"])
+            elif access["op"]:
+                self.allocate(move.key, access["size"])
             since = access["joined"]
             access["transfer"] = sum(b - max(a, since) for a, b in move.spans if b > since)
             self.serve(access)
 
     def insert(self, level: int, key: int, block: Block, by_prefetch: bool) -> None:
-        tier, capacity = self.tiers[level], self.system.tiers[level].capacity
-        gone = []
-        while sum(b.size for b in tier.values()) + block.size > capacity:
-            gone.append(tier.popitem(last=False))
+        tier = self.tiers[level]
         tier[key] = block
+        prefetched = level == 0 and block.prefetch is not None
+        gone = [(old, tier.pop(old)) for old in self.orders[level].request(key, block.size, prefetched=prefetched)]
         for old, victim in gone:
             if level == 0 and victim.prefetch is not None:
                 self.settle(victim.prefetch, Fate.EVICTED_UNUSED)
-            if level == 0 and by_prefetch:
+            if level == 0 and by_prefetch and old != key:
                 self.polluted.add(old)
             move = self.moving.get(old)
             above = [tier[old] for tier in self.tiers[:level] if old in tier]

@@ -16,7 +16,7 @@ from simulator.residency.layout import (
     NONE,
     R_ASIDE,
     R_ASIDE_BLOCKS,
-    R_ASIDE_DUE,
+    R_ASIDE_FIELDS,
     R_ASIDE_LIMIT,
     R_ASIDE_USED,
     R_BLOCKS,
@@ -30,6 +30,17 @@ from simulator.residency.layout import (
 )
 from simulator.residency.names import BACK, MIDDLE, REGION
 
+# The fields of a row that the list needs beside the policy's: prev, next, when it is due. The tier's own links may hold
+# a heap's elements, which belong to the row and not to its block.
+FIELDS = 3
+
+
+@compiled
+def _links(a: Ints, t: Tier) -> Tier:
+    """The same tier with the links of the list, and its due in the place of ``aux``."""
+    at = a[t.reg + R_ASIDE_FIELDS]
+    return Tier(t.level, t.reg, at, at + 1, at + 2, t.dirty, t.prefetch)
+
 
 @compiled
 def has(a: Ints, t: Tier, slot: int) -> bool:
@@ -41,11 +52,11 @@ def has(a: Ints, t: Tier, slot: int) -> bool:
 def enter(a: Ints, t: Tier, slot: int) -> None:
     """Set a new block aside."""
     a[slot + WHERE] |= 1 << (ASIDE + t.level)
-    if a[t.reg + R_ENTERS] == MIDDLE:
-        a[slot + a[t.reg + R_ASIDE_DUE]] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
+    links = _links(a, t)
+    a[slot + links.aux] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
     a[t.reg + R_ASIDE_USED] += a[slot + SIZE]
     a[t.reg + R_ASIDE_BLOCKS] += 1
-    lists.push_front(a, t, R_ASIDE, slot)
+    lists.push_front(a, links, R_ASIDE, slot)
 
 
 @compiled
@@ -54,7 +65,7 @@ def leave(a: Ints, t: Tier, slot: int) -> None:
     a[slot + WHERE] &= ~(1 << (ASIDE + t.level))
     a[t.reg + R_ASIDE_USED] -= a[slot + SIZE]
     a[t.reg + R_ASIDE_BLOCKS] -= 1
-    lists.unlink(a, t, R_ASIDE, slot)
+    lists.unlink(a, _links(a, t), R_ASIDE, slot)
 
 
 @compiled
@@ -62,13 +73,14 @@ def victim(a: Ints, t: Tier) -> int:
     """The block set aside that must go next, or NONE if the eviction policy is to choose."""
     if a[t.reg + R_ASIDE_BLOCKS] == 0:
         return NONE
-    oldest = lists.last(a, t, R_ASIDE)
+    links = _links(a, t)
+    oldest = lists.last(a, links, R_ASIDE)
     if a[t.reg + R_ASIDE_BLOCKS] == a[t.reg + R_BLOCKS]:
-        return lists.first(a, t, R_ASIDE) if a[t.reg + R_ENTERS] == BACK else oldest
+        return lists.first(a, links, R_ASIDE) if a[t.reg + R_ENTERS] == BACK else oldest
     if a[t.reg + R_ENTERS] == BACK:
-        return lists.first(a, t, R_ASIDE)
+        return lists.first(a, links, R_ASIDE)
     if a[t.reg + R_ENTERS] == MIDDLE:
-        return oldest if a[oldest + a[t.reg + R_ASIDE_DUE]] <= a[t.reg + R_OUT] else NONE
+        return oldest if a[oldest + links.aux] <= a[t.reg + R_OUT] else NONE
     return NONE
 
 
@@ -80,4 +92,4 @@ def overflow(a: Ints, t: Tier) -> int:
         return NONE
     if a[t.reg + R_ASIDE_USED] + a[coming + SIZE] <= a[t.reg + R_ASIDE_LIMIT]:
         return NONE
-    return lists.last(a, t, R_ASIDE)
+    return lists.last(a, _links(a, t), R_ASIDE)

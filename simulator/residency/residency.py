@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.residency import admission, belady, gdsf, hyperbolic, lfu, lfuda, lirs, moves, sketch
+from simulator.residency.aside import FIELDS as ASIDE_FIELDS
 from simulator.residency.layout import (
     GHOST,
     H_N_FREE,
@@ -15,7 +16,7 @@ from simulator.residency.layout import (
     R_ADMISSION,
     R_ADMISSION_VALUE,
     R_AREA,
-    R_ASIDE_DUE,
+    R_ASIDE_FIELDS,
     R_ASIDE_LIMIT,
     R_BLOCKS,
     R_ENTERS,
@@ -83,7 +84,7 @@ class Residency:
         """Takes a TierSpec (or its first values) for each tier, fastest first; ``seed`` is of random draws."""
         specs = [TierSpec(*tier) for tier in tiers]
         of_policies = [_EXTRAS.get(spec.eviction, 0) for spec in specs]
-        self._extras = [n + (spec.enters == "middle") for n, spec in zip(of_policies, specs, strict=True)]
+        self._extras = [n + ASIDE_FIELDS * (spec.enters != "front") for n, spec in zip(of_policies, specs, strict=True)]
         words = [sketch.words_for(spec.n_blocks or spec.capacity) for spec in specs]
         of_policy = [n if spec.eviction == "wtinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
         of_admission = [n if spec.admission == "tinylfu" else 0 for n, spec in zip(words, specs, strict=True)]
@@ -97,7 +98,7 @@ class Residency:
             registers = self._registers(level)
             registers[R_ADMISSION] = ADMISSION_NAMES.index(spec.admission)
             registers[R_ENTERS] = ENTERS_NAMES.index(spec.enters)
-            registers[R_ASIDE_DUE] = registers[R_EXTRA] + of_policies[level]
+            registers[R_ASIDE_FIELDS] = registers[R_EXTRA] + of_policies[level]
             registers[R_ASIDE_LIMIT] = int(spec.region_ratio * spec.capacity)
             area = int(registers[R_AREA])
             for n_words in (of_policy[level], of_admission[level]):
