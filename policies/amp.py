@@ -37,13 +37,13 @@ class AmpConfig(PolicySettings):
 
 
 class _Stream:
-    """The last block used, the last one prefetched, the last one of the batch before, and p and g."""
+    """The last block used and the last prefetched, the ends of the batches that are not used up, and p and g."""
 
-    __slots__ = ("ahead", "batch_end", "degree", "distance", "last", "run")
+    __slots__ = ("ahead", "degree", "distance", "ends", "last", "run")
 
     def __init__(self, key: int, degree: int) -> None:
         self.last = self.ahead = key
-        self.batch_end: int | None = None
+        self.ends: list[int] = []
         self.run = 1
         self.degree = degree
         self.distance = 0
@@ -82,13 +82,15 @@ class AmpPolicy(TablePolicy):
         of_key.last = key
         of_key.ahead = max(of_key.ahead, key)
         of_key.run += 1
-        if key == of_key.batch_end or of_key.run == self._config.run:
+        if key in of_key.ends or of_key.run == self._config.run:
             of_key.degree = min(of_key.degree + 1, self._config.max_degree)
             if of_key.degree > self._config.asynchronous_above and of_key.distance == 0:
                 of_key.distance = self._config.asynchronous_above // 2
+        of_key.ends = [end for end in of_key.ends if end > key]
         if of_key.run >= self._config.run and of_key.ahead - key <= of_key.distance:
             self._wanted = range(of_key.ahead + 1, of_key.ahead + 1 + of_key.degree)
-            of_key.batch_end = of_key.ahead = of_key.ahead + of_key.degree
+            of_key.ahead += of_key.degree
+            of_key.ends.append(of_key.ahead)
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
         """The next batch of the key's stream, if it is time."""

@@ -64,6 +64,8 @@ class TablePolicy(ABC):
         return Decision([self._answer(run) for run in runs])
 
     def _answer(self, run: AccessRun) -> Answer:
+        if not len(run.key):
+            return Answer()
         key = stream = 0
         for key, stream, outcome in zip(run.key.tolist(), run.stream.tolist(), run.outcome.tolist(), strict=True):
             if outcome > self._above:

@@ -14,6 +14,7 @@ from policies.base import PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
+from simulator.policy import Outcome
 
 
 class LinuxReadaheadConfig(PolicySettings):
@@ -22,7 +23,7 @@ class LinuxReadaheadConfig(PolicySettings):
     kind: Literal["linux_readahead"]
     max_blocks: Annotated[int, Field(ge=2, le=2**20)] = 32
     files: Count = 1024
-    trigger: TriggerName = "tagged"
+    trigger: TriggerName = "access"
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""
@@ -69,7 +70,7 @@ class LinuxReadaheadPolicy(TablePolicy):
         self._wanted: range = range(0)
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The marker or the window's end asks for the next window; a sequential miss begins one; others are random."""
+        """The marker, or a miss at the window's end, asks for the next window; a sequential miss begins one."""
         file = self._files.use(stream)
         if file is None:
             file = _File()
@@ -77,19 +78,16 @@ class LinuxReadaheadPolicy(TablePolicy):
         previous, file.previous = file.previous, key
         self._wanted = range(0)
         end = file.start + file.size
-        if key == file.marker or (file.size and key == end):
+        is_miss = outcome == Outcome.MISS
+        if key == file.marker or (is_miss and file.size and key == end):
             file.start, file.size = end, next_window(file.size, self._most)
             file.marker = file.start
             self._wanted = range(file.start, file.start + file.size)
-        elif file.start <= key < end:
-            return
-        elif key == 0 or (previous is not None and key - previous in (0, 1)):
+        elif is_miss and (key == 0 or (previous is not None and key - previous in (0, 1))):
             # The window has the block that was read as its first; the marker is the first after what was asked for.
             file.start, file.size = key, first_window(1, self._most)
             file.marker = key + 1 if file.size > 1 else key
             self._wanted = range(key + 1, key + file.size)
-        else:
-            file.size, file.marker = 0, None
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
         """The blocks of the new window."""

@@ -52,6 +52,8 @@ class OraclePolicy:
         return Decision([self._answer(run) for run in runs])
 
     def _answer(self, run: AccessRun) -> Answer:
+        if not len(run.key):
+            return Answer()
         streams, counts = np.unique(run.stream, return_counts=True)
         for stream, n in zip(streams.tolist(), counts.tolist(), strict=True):
             self._n_shown[stream] += n

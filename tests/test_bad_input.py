@@ -94,7 +94,7 @@ def test_capacity_smaller_than_a_block(tmp_path: Path) -> None:
 
 def test_unknown_policy(tmp_path: Path) -> None:
     arms = [{"name": "x", "policy": {"kind": "lstn"}}]
-    refuse(tmp_path, config(arms=arms, baseline="x"), "arms.0.policy", "'lstn'", "'none', 'next_n', 'lstm'")
+    refuse(tmp_path, config(arms=arms, baseline="x"), "arms.0.policy", "'lstn'", "'none', 'next_n', 'obl'")
 
 
 def test_misspelt_key(tmp_path: Path) -> None:

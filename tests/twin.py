@@ -345,8 +345,9 @@ class Twin:
         move.level = 0 if computed else move.level - 1
         if move.level > 0:
             if self.system.placement == "inclusive":
-                self.insert(move.level, move.key, Block(move.size, move.dirty, version=move.version), False)
-                move.dirty = CLEAN
+                # A tier that does not admit the block gives the dirtiness back to the move.
+                dirty, move.dirty = move.dirty, CLEAN
+                self.insert(move.level, move.key, Block(move.size, dirty, version=move.version), False)
             self.hop(move)
             return
         del self.moving[move.key]

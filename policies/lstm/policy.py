@@ -64,7 +64,8 @@ class LstmPolicy:
                 found += predictor.answer(list(asked.values()))
                 asked.clear()
             asked[question_of] = line.ask()
-        found += predictor.answer(list(asked.values()))
+        if asked:
+            found += predictor.answer(list(asked.values()))
         answers = [answer_of(f, self._threshold) for f in found]
         host_ns = time.perf_counter_ns() - start
         return Decision(answers, host_ns, predictor.take_device_ns())

@@ -20,7 +20,7 @@ _KEEP = np.int64(0x7F7F7F7F7F7F7F7F)
 
 def width_for(n_blocks: int) -> int:
     """Counters in a row for a cache of so many blocks: a power of two, and twice as many or more."""
-    return min(max(64, 2 << (n_blocks - 1).bit_length()), _MAX_WIDTH)
+    return min(max(512, 2 << (n_blocks - 1).bit_length()), _MAX_WIDTH)
 
 
 def words_for(n_blocks: int) -> int:
