@@ -1,4 +1,4 @@
-"""Published miss counts (libCacheSim 0.3.5), through the whole engine, to the last miss."""
+"""Published miss counts (libCacheSim 0.3.5), through the whole engine."""
 
 import json
 
@@ -9,7 +9,7 @@ from policies.none import NonePolicy
 from simulator.config import Closed
 from simulator.engine import Engine
 from simulator.policy import Outcome
-from simulator.trace import Workload, concatenate
+from simulator.trace import Workload, concatenate, make_batch
 from tests.conftest import real_trace
 from tests.strategies import FREE, ListWorkload, books, system
 from workloads.readers.files import read_records
@@ -17,6 +17,11 @@ from workloads.readers.ids import Ids
 from workloads.readers.oracle_general import OracleGeneral
 
 CLOSED = Closed.model_validate({"kind": "closed"})
+EXACT = ("fifo", "lru", "clock", "sieve", "lfu", "belady", "arc", "s3fifo", "2q")
+# Where parameters differ: docs/evictions.md has the reasons. The largest relative difference that there is.
+NEAR = {"slru": 0.0007, "lirs": 0.0004, "wtinylfu": 0.009}
+# A hundredth of 26 blocks is none: libCacheSim's window then lets nothing in, ours holds one block.
+NO_WINDOW = {("lirs_multi1", "26", "wtinylfu")}
 
 
 def misses(workload: Workload, capacity: int, eviction: str) -> int:
@@ -27,37 +32,65 @@ def misses(workload: Workload, capacity: int, eviction: str) -> int:
 
 
 def golden(trace: str) -> dict[str, dict[str, int]]:
-    table = json.loads(real_trace("golden_misses.json").read_text())
+    table: dict[str, dict[str, dict[str, int]]] = json.loads(real_trace("golden_misses.json").read_text())
     return table[trace]["misses"]
 
 
-@pytest.mark.parametrize("eviction", ["lru", "fifo"])
-@pytest.mark.parametrize("capacity", ["489", "2448", "4897", "12243"])
-def test_cloudphysics_objects(capacity: str, eviction: str) -> None:
-    workload = OracleGeneral(real_trace("cloudPhysicsIO.oracleGeneral.bin"), block_bytes=1)
-    assert misses(workload, int(capacity), eviction) == golden("cloudphysics")[capacity][eviction]
+def check(trace: str, workload: Workload, eviction: str, capacities: list[str] | None = None) -> None:
+    """Every published count of this eviction on this trace: to the last miss, or within the stated share."""
+    n = 0
+    for capacity, counts in golden(trace).items():
+        if eviction not in counts or (capacities and capacity not in capacities):
+            continue
+        n += 1
+        found, expected = misses(workload, int(capacity), eviction), counts[eviction]
+        if (trace, capacity, eviction) in NO_WINDOW:
+            assert expected == 15858
+            assert found < expected
+        else:
+            assert abs(found - expected) <= NEAR.get(eviction, 0) * expected, (capacity, found, expected)
+    assert n
 
 
-@pytest.mark.parametrize("eviction", ["lru", "fifo"])
-def test_cloudphysics_bytes(eviction: str) -> None:
-    workload = OracleGeneral(real_trace("cloudPhysicsIO.oracleGeneral.bin"))
-    expected = golden("cloudphysics_bytes")
-    assert {c: misses(workload, int(c), eviction) for c in expected} == {c: m[eviction] for c, m in expected.items()}
+@pytest.fixture(scope="module")
+def cloudphysics() -> ListWorkload:
+    path = real_trace("cloudPhysicsIO.oracleGeneral.bin")
+    return ListWorkload(concatenate(list(OracleGeneral(path, block_bytes=1).batches())))
 
 
-@pytest.mark.parametrize("eviction", ["lru", "fifo"])
-def test_lirs_multi1(eviction: str) -> None:
-    workload = Ids(real_trace("lirs_multi1.trace.gz"), block_bytes=1)
-    expected = golden("lirs_multi1")
-    assert {c: misses(workload, int(c), eviction) for c in expected} == {c: m[eviction] for c, m in expected.items()}
-
-
-@pytest.mark.parametrize("eviction", ["lru", "fifo"])
-def test_cache2k_orm_busy(eviction: str) -> None:
-    """Five million accesses; the largest capacity keeps the misses, and so the time, down."""
-    from simulator.trace import make_batch
-
+@pytest.fixture(scope="module")
+def cache2k() -> ListWorkload:
     path = real_trace("cache2k_orm-busy.trace.xz")
     keys = np.concatenate([piece["key"] for piece in read_records(path, [("key", ">u4")])])
-    workload = ListWorkload(concatenate([make_batch(keys)]))
-    assert misses(workload, 19087, eviction) == golden("cache2k_orm-busy")["19087"][eviction]
+    return ListWorkload(make_batch(keys))
+
+
+@pytest.mark.parametrize("eviction", [*EXACT, *NEAR])
+def test_cloudphysics_objects(cloudphysics: ListWorkload, eviction: str) -> None:
+    check("cloudphysics", cloudphysics, eviction)
+
+
+@pytest.mark.parametrize("eviction", ["fifo", "lru", "belady"])
+def test_cloudphysics_bytes(eviction: str) -> None:
+    check("cloudphysics_bytes", OracleGeneral(real_trace("cloudPhysicsIO.oracleGeneral.bin")), eviction)
+
+
+@pytest.mark.parametrize("eviction", [*EXACT, *NEAR])
+def test_lirs_multi1(eviction: str) -> None:
+    check("lirs_multi1", Ids(real_trace("lirs_multi1.trace.gz"), block_bytes=1), eviction)
+
+
+@pytest.mark.parametrize("eviction", ["fifo", "lru", "clock", "sieve", "s3fifo", "arc", "lfu", "belady"])
+def test_cache2k_orm_busy(cache2k: ListWorkload, eviction: str) -> None:
+    """Five million accesses, untimed: the same residency, without the engine that the other tests go through.
+
+    The largest capacity goes through the engine as well, for the two that it is fastest with.
+    """
+    from simulator.demand import misses_of
+
+    for capacity, counts in golden("cache2k_orm-busy").items():
+        if eviction in counts:
+            missed = misses_of(cache2k, system(int(capacity), eviction=eviction), 0, 0)[1]
+            assert int(missed.sum()) == counts[eviction], capacity
+    if eviction in ("lru", "fifo"):
+        check("cache2k_orm-busy", cache2k, eviction, ["19087"])

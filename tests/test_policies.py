@@ -183,7 +183,7 @@ LARGER: dict[str, dict[str, Any]] = {
     "markov": {"entries": 1024},
     "probability_graph": {"entries": 1024},
     "fdp": {"policy": {"kind": "next_n", "n": 16}},
-    "best_offset": {"round_max": 30},
+    "best_offset": {"round_max": 30, "max_offset": 32},  # 18: three steps, for the delay
     "sms": {"region_blocks": 64},
 }
 
