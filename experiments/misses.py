@@ -1,5 +1,6 @@
 """``python -m experiments.misses TRACE``: misses of eviction policies by capacity, demand alone."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +52,7 @@ def main(
         from experiments.progress import make_console
         from experiments.single import versions
         from experiments.tables import make_folder, write_rows
+        from experiments.warm import compile_core
 
         console = make_console()
         evictions = _evictions(eviction)
@@ -64,10 +66,13 @@ def main(
                 f"{'blocks' if unit_size else 'bytes'} in all",
                 highlight=False,
             )
+        # Beforehand: the first row's rate would have the compiling in it.
+        compile_core(lambda text: None if quiet else console.print(text, highlight=False), evictions)
         rows = []
         for name in evictions:
             for size in capacities:
-                row = _row(trace.name, loaded, name, size, unit_size=unit_size, seed=seed)
+                with nullcontext() if quiet else console.status(f"{name}, capacity {size:,}"):
+                    row = _row(trace.name, loaded, name, size, unit_size=unit_size, seed=seed)
                 rows.append(row)
                 if not quiet:
                     console.print(
@@ -198,7 +203,7 @@ def _row(trace: str, loaded: Loaded, eviction: str, capacity: int, *, unit_size:
     )
     books = Books(None, max(loaded.length(), 1))
     started = time.perf_counter()
-    Engine(system, Closed(kind="closed"), loaded, NonePolicy(), fixed(0), books, seed=seed).run()
+    Engine(system, Closed.model_validate({"kind": "closed"}), loaded, NonePolicy(), fixed(0), books, seed=seed).run()
     seconds = time.perf_counter() - started
     misses = books.n_outcomes[Outcome.MISS]
     row = {
@@ -219,7 +224,8 @@ def _print(console: "Console", rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     unit = rows[0]["capacity_unit"]
-    table = Table(title=f"{rows[0]['trace']}: misses (miss ratio) by capacity in {unit}", title_justify="left")
+    console.print(f"{rows[0]['trace']}: misses (miss ratio) by capacity in {unit}", highlight=False, markup=False)
+    table = Table()
     capacities = list(dict.fromkeys(row["capacity"] for row in rows))
     table.add_column("eviction")
     for capacity in capacities:

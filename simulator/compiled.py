@@ -29,6 +29,10 @@ def _sources_hash() -> str:
 numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")  # type: ignore[attr-defined]
 
 
+IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-defined]
+"""Whether nothing of these sources was ever compiled by this user. Asked now: declaring a function makes the folder."""
+
+
 def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))

@@ -2,17 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from policies.none import NonePolicy
 from simulator.config import Closed
 from simulator.engine import Engine
 from simulator.policy import Outcome
-from simulator.trace import Workload, concatenate, make_batch
+from simulator.trace import Workload, concatenate
 from tests.conftest import real_trace
 from tests.strategies import FREE, ListWorkload, books, system
-from workloads.readers.files import read_records
+from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.ids import Ids
 from workloads.readers.oracle_general import OracleGeneral
 
@@ -61,8 +60,7 @@ def cloudphysics() -> ListWorkload:
 @pytest.fixture(scope="module")
 def cache2k() -> ListWorkload:
     path = real_trace("cache2k_orm-busy.trace.xz")
-    keys = np.concatenate([piece["key"] for piece in read_records(path, [("key", ">u4")])])
-    return ListWorkload(make_batch(keys))
+    return ListWorkload(concatenate(list(BinaryIds(path, 4, "big", block_bytes=1).batches())))
 
 
 @pytest.mark.parametrize("eviction", [*EXACT, *NEAR])

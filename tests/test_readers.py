@@ -18,6 +18,8 @@ from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate
 from tests.conftest import real_trace
 from workloads.readers import files
+from workloads.readers.addresses import Addresses
+from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.ids import Ids
 from workloads.readers.mooncake import Mooncake
 from workloads.readers.oracle_general import OracleGeneral
@@ -71,6 +73,32 @@ def test_mooncake(tmp_path: Path) -> None:
     assert batch.key.tolist() == [0, 5, 0]
     assert batch.request.tolist() == [0, 0, 2]
     assert batch.time_ns.tolist() == [3_000_000, 3_000_000, 9_000_000]
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_binary_ids(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"t.trace{ending}"
+    path.write_bytes(PACK[ending](struct.pack(">3I", 7, 2**32 - 1, 256)))
+    assert read(BinaryIds(path, 4, "big", 64)).key.tolist() == [7, 2**32 - 1, 256]
+    path.write_bytes(PACK[ending](struct.pack("<2Q", 7, 2**64 - 1)))
+    batch = read(BinaryIds(path, 8, "little", 64))
+    assert batch.key.tolist() == [7, 2**64 - 1]
+    assert batch.size_bytes.tolist() == [64, 64]
+    path.write_bytes(PACK[ending](b"12345"))
+    with pytest.raises(InputError, match="record 1 is truncated: 1 bytes, expected 4"):
+        read(BinaryIds(path, 4, "big", 64))
+
+
+def test_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "t.trace"
+    path.write_text("s 0x1fffff50 1\nl 0x80 6\n\nl 0xFFFFFFFFFFFFFFFF 2\n")
+    batch = read(Addresses(path, 64))
+    assert batch.key.tolist() == [0x1FFFFF50 // 64, 2, 2**58 - 1]
+    assert batch.op.tolist() == [1, 0, 0]
+    for bad in ("x 0x10 1", "l", "l zz 1", "l 0x10000000000000000 1", "l -5"):
+        path.write_text(f"l 0x10 1\n{bad}\n")
+        with pytest.raises(InputError, match="line 2: expected l or s and a hex address"):
+            read(Addresses(path, 64))
 
 
 @pytest.mark.parametrize("ending", PACK)

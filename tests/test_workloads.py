@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
 from workloads import config
 from workloads.registry import _GENERATORS, build
@@ -124,3 +125,16 @@ def test_alike_parts_differ() -> None:
     raw = {"kind": "interleave", "parts": [phase("random", 100), phase("random", 100)]}
     batch = collect(SOURCE.validate_python(raw))
     assert not np.array_equal(batch.key[batch.stream == 0], batch.key[batch.stream == 1])
+
+
+def test_a_slice_is_a_piece_of_the_whole() -> None:
+    whole = {"kind": "interleave", "parts": [{"kind": "zipf", "accesses": 500, "n_keys": 50, "block": "1 KiB"}] * 2}
+    all_of_it = collect(SOURCE.validate_python(whole))
+    for first, accesses in ((0, 10), (990, 10), (3, 10_000)):
+        found = collect(
+            SOURCE.validate_python({"kind": "slice", "source": whole, "first": first, "accesses": accesses})
+        )
+        for name in COLUMNS:
+            assert np.array_equal(getattr(found, name), getattr(all_of_it, name)[first : first + accesses])
+    with pytest.raises(InputError, match=r"source\.first: 1000 is past the trace's 1000 accesses"):
+        build(SOURCE.validate_python({"kind": "slice", "source": whole, "first": 1000, "accesses": 1}), 0).length()

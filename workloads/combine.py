@@ -1,11 +1,12 @@
-"""Several workloads as one: one after another, or side by side as a stream each."""
+"""Workloads made of others: one after another, side by side as a stream each, or a piece of one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from simulator.trace import Batch, Workload, concatenate
+from simulator.errors import InputError
+from simulator.trace import Batch, Workload, concatenate, part
 
 _ROUND = 4096
 
@@ -92,3 +93,28 @@ class _Reader:
             missing -= len(pieces[-1])
         self.n_read += n - missing
         return concatenate(pieces)
+
+
+class Slice:
+    """A piece of another workload: the accesses from number ``first`` on, ``accesses`` of them or what there is."""
+
+    def __init__(self, whole: Workload, first: int, accesses: int) -> None:
+        self._whole = whole
+        self._first = first
+        self._accesses = accesses
+
+    @property
+    def n_streams(self) -> int:
+        """How many streams the whole has; some may not occur in the piece."""
+        return self._whole.n_streams
+
+    def length(self) -> int:
+        """How many accesses there are. Raises InputError if the whole ends before the piece begins."""
+        found = min(self._accesses, self._whole.length() - self._first)
+        if found <= 0:
+            raise InputError(f"source.first: {self._first} is past the trace's {self._whole.length()} accesses")
+        return found
+
+    def batches(self) -> Iterator[Batch]:
+        """The piece, from its start."""
+        yield from part(self._whole.batches(), self._first, self._first + self._accesses)

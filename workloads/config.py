@@ -89,6 +89,15 @@ class Interleave(Strict):
     parts: Annotated[tuple["Source", ...], Field(min_length=1, strict=False)]
 
 
+class Slice(Strict):
+    """``accesses`` accesses of another, from number ``first`` on: the piece of a trace that there is time for."""
+
+    kind: Literal["slice"]
+    source: "Source"
+    first: Annotated[int, Field(ge=0)] = 0
+    accesses: Count
+
+
 class OracleGeneral(Strict):
     """libCacheSim's binary format; sizes from the trace unless ``block`` is given."""
 
@@ -122,6 +131,24 @@ class Ids(Strict):
     block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
 
 
+class BinaryIds(Strict):
+    """Block ids as whole numbers of ``width`` bytes, nothing between them (cache2k's traces: 4, big)."""
+
+    kind: Literal["binary_ids"]
+    path: str
+    width: Literal[4, 8] = 4
+    order: Literal["big", "little"] = "big"
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+
+
+class Addresses(Strict):
+    """Memory addresses, a load or store a line; the key is the block of ``block`` bytes that the address lies in."""
+
+    kind: Literal["addresses"]
+    path: str
+    block: BlockBytes = Field("64 B", validate_default=True)
+
+
 class Columns(Strict):
     """The names that the file gives to the columns of a trace."""
 
@@ -153,13 +180,24 @@ Source = Annotated[
     | PointerChase
     | Phases
     | Interleave
+    | Slice
     | OracleGeneral
     | Vscsi
     | Mooncake
     | Ids
+    | BinaryIds
+    | Addresses
     | Table,
     Field(discriminator="kind"),
 ]
+
+
+def _has_times(source: Source) -> bool:
+    if isinstance(source, Slice):
+        return _has_times(source.source)
+    if isinstance(source, Table):
+        return source.columns.time_ns is not None
+    return isinstance(source, OracleGeneral | Vscsi | Mooncake)
 
 
 class WorkloadConfig(Strict):
@@ -171,10 +209,7 @@ class WorkloadConfig(Strict):
 
     @model_validator(mode="after")
     def _times(self) -> "WorkloadConfig":
-        timed = isinstance(self.source, (OracleGeneral, Vscsi, Mooncake)) or (
-            isinstance(self.source, Table) and self.source.columns.time_ns is not None
-        )
-        if self.arrivals.kind == "open" and not timed:
+        if self.arrivals.kind == "open" and not _has_times(self.source):
             raise ValueError(
                 f"arrivals.kind: 'open' needs a trace with arrival times, but source {self.source.kind!r} has none; "
                 "expected closed or poisson"

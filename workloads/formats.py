@@ -12,7 +12,8 @@ _SOURCE: Any = TypeAdapter(c.Source)
 # What a file's name contains, the first that fits; packed files have a further ending.
 _BY_NAME = (
     ("oraclegeneral", "oracle_general"), (".vscsi", "vscsi"), (".jsonl", "mooncake"), (".csv", "table"),
-    (".parquet", "table"), (".trace", "ids"), (".txt", "ids"), (".ids", "ids"),
+    (".parquet", "table"), ("cache2k", "binary_ids"), ("address", "addresses"), (".trace", "ids"), (".txt", "ids"),
+    (".ids", "ids"),
 )  # fmt: skip
 FORMATS = tuple(dict.fromkeys(kind for _, kind in _BY_NAME))
 _MOONCAKE_BLOCK = "64 MiB"

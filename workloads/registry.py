@@ -7,11 +7,13 @@ from typing import Any
 
 from simulator.trace import Workload
 from workloads import config as c
-from workloads.combine import Interleave, Phases
+from workloads.combine import Interleave, Phases, Slice
 from workloads.mixed import Mixed
 from workloads.periodic import Periodic
 from workloads.pointer_chase import PointerChase
 from workloads.random import Uniform, Zipf
+from workloads.readers.addresses import Addresses
+from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.ids import Ids
 from workloads.readers.mooncake import Mooncake
 from workloads.readers.oracle_general import OracleGeneral
@@ -51,6 +53,8 @@ def build(source: c.Source, seed: int, name: str = "source") -> Workload:
             return Phases([build(s, seed, f"{name}.{i}") for i, s in enumerate(source.phases)], source.rounds)
         case c.Interleave():
             return Interleave([build(s, seed, f"{name}.{i}") for i, s in enumerate(source.parts)])
+        case c.Slice():
+            return Slice(build(source.source, seed, name), source.first, source.accesses)
         case c.OracleGeneral():
             return OracleGeneral(trace_path(source.path), source.block)
         case c.Vscsi():
@@ -59,6 +63,10 @@ def build(source: c.Source, seed: int, name: str = "source") -> Workload:
             return Mooncake(trace_path(source.path), source.block)
         case c.Ids():
             return Ids(trace_path(source.path), source.block)
+        case c.BinaryIds():
+            return BinaryIds(trace_path(source.path), source.width, source.order, source.block)
+        case c.Addresses():
+            return Addresses(trace_path(source.path), source.block)
         case c.Table():
             columns = {k: v for k, v in source.columns.model_dump().items() if v is not None}
             return Tabular(trace_path(source.path), columns, source.block, _TIME_UNITS_NS[source.time_unit])
@@ -73,4 +81,6 @@ def files(source: c.Source) -> list[Path]:
     if isinstance(source, c.Phases | c.Interleave):
         parts = source.phases if isinstance(source, c.Phases) else source.parts
         return [path for part in parts for path in files(part)]
+    if isinstance(source, c.Slice):
+        return files(source.source)
     return [trace_path(source.path)] if hasattr(source, "path") else []

@@ -1,0 +1,122 @@
+"""``experiments.misses`` and ``experiments.policies`` as a user runs them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from experiments import misses, policies
+from policies.registry import policies as known_policies
+from simulator.residency.names import EVICTION_NAMES
+from tests.conftest import real_trace
+
+# Under LRU with two blocks every third access of this circle misses for ever; keys 1 and 2 are 100 and 50 bytes long.
+CIRCLE = "".join(f"{1 + i % 3},{(100, 50, 50)[i % 3]}\n" for i in range(30))
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(misses.app, [str(argument) for argument in arguments])
+
+
+def circle(tmp_path: Path) -> Path:
+    path = tmp_path / "circle.csv"
+    path.write_text("block,bytes\n" + CIRCLE)
+    return path
+
+
+def test_counts_of_a_circle(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    columns = ("--key-column", "block", "--size-column", "bytes")
+    result = call(circle(tmp_path), *columns, "--eviction", "lru,belady", "--capacity", "150,200 B", "--out", out)
+    assert result.exit_code == 0, result.output
+    found = pd.read_parquet(out / "misses.parquet")
+    assert tuple(found.columns) == misses.COLUMNS
+    assert (found["accesses_per_s"] > 0).all()
+    assert (found["miss_ratio"] == found["n_misses"] / 30).all()
+    assert found[["trace", "capacity_unit", "n_accesses"]].drop_duplicates().values.tolist() == [
+        ["circle.csv", "bytes", 30]
+    ]
+    # In 150 B of 200 LRU always drops what comes next; in 200 B all of it fits. Belady drops what comes last: after
+    # the first three, every other access hits, from the fourth on.
+    by = found.set_index(["eviction", "capacity"])["n_misses"]
+    assert by["lru", 150] == 30
+    assert by["lru", 200] == by["belady", 200] == 3
+    assert by["belady", 150] == 3 + 13
+    assert "30 accesses, 3 blocks, 200 bytes in all" in result.output
+    assert "30 (1.0000)" in result.output
+    assert pq.read_schema(out / "misses.parquet").metadata[b"seed"] == b"0"
+
+
+def test_unit_size_and_fractions(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    columns = ("--key-column", "block", "--size-column", "bytes")
+    call(circle(tmp_path), *columns, "--unit-size", "--fraction", "0.7,1", "--eviction", "fifo", "--out", out)
+    found = pd.read_parquet(out / "misses.parquet")
+    assert found[["capacity", "capacity_unit", "n_misses"]].values.tolist() == [[2, "blocks", 30], [3, "blocks", 3]]
+
+
+def test_it_prints_the_published_counts(tmp_path: Path) -> None:
+    golden = json.loads(real_trace("golden_misses.json").read_text())["lirs_multi1"]["misses"]
+    arguments = ("--unit-size", "--capacity", ",".join(golden), "--eviction", "lru,sieve,arc", "--out", tmp_path / "o")
+    result = call(real_trace("lirs_multi1.trace.gz"), *arguments, "--plot")
+    assert result.exit_code == 0, result.output
+    for row in pd.read_parquet(tmp_path / "o" / "misses.parquet").itertuples():
+        assert row.n_misses == golden[str(row.capacity)][row.eviction]
+    assert (tmp_path / "o" / "misses.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "o" / "misses.svg").read_text()
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"misses.parquet", "misses.png", "misses.svg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["gone.txt"], "gone.txt: no such file"),
+        (["circle.xyz"], "its format cannot be told from its name; expected --format"),
+        (["circle.xyz", "--format", "parket"], "--format parket: unknown; expected auto or one of"),
+        (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
+        (
+            ["circle.csv", "--key-column", "block", "--eviction", "lru,lrv"],
+            "--eviction: unknown 'lrv'; expected some of",
+        ),
+        (["circle.csv", "--key-column", "block", "--capacity", "12 miles"], "--capacity 12 miles"),
+        (["circle.csv", "--key-column", "block", "--capacity", "0"], "a capacity of 0 holds nothing"),
+        (["circle.csv", "--key-column", "block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
+        (["circle.csv", "--key-column", "block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
+        (["circle.csv", "--key-column", "block", "--capacity", "1"], "capacity"),
+    ],
+)
+def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str) -> None:
+    circle(tmp_path).with_suffix(".xyz").write_text("1\n")
+    monkeypatch.chdir(tmp_path)
+    result = call(*arguments, "--out", "out")
+    assert result.exit_code == 2, result.output
+    assert expected in result.stderr
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_all_evictions_by_one_word(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("1\n2\n3\n" * 20)
+    result = call(path, "--eviction", "all", "--unit-size", "--capacity", "2", "--out", tmp_path / "o", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == EVICTION_NAMES
+
+
+def test_policies_lists_everything_with_its_line_and_settings() -> None:
+    run = CliRunner().invoke
+    listing = run(policies.app, []).output
+    for kind in (*known_policies(), *EVICTION_NAMES, "tinylfu", "probabilistic"):
+        line = next(line for line in listing.splitlines() if line.split()[:1] == [kind])
+        assert len(line.split()) > 3
+    for kind, config in known_policies().items():
+        text = run(policies.app, [kind]).output
+        assert all(name in text for name in config.model_fields if name != "kind"), kind
+    unknown = run(policies.app, ["nextn"])
+    assert unknown.exit_code == 2
+    assert "nextn: no such policy; expected one of none, next_n" in unknown.stderr

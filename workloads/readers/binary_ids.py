@@ -1,0 +1,24 @@
+"""Block ids as fixed-width whole numbers with nothing between them, plain or packed: cache2k's trace files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from simulator.trace import Batch, make_batch
+from workloads.readers.files import FileWorkload, read_records
+
+
+class BinaryIds(FileWorkload):
+    """Numbers of ``width`` bytes in ``order``; every block is ``block_bytes`` long."""
+
+    def __init__(self, path: Path, width: Literal[4, 8], order: Literal["big", "little"], block_bytes: int) -> None:
+        super().__init__(path)
+        self._dtype = f"{'>' if order == 'big' else '<'}u{width}"
+        self._block_bytes = block_bytes
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start. Raises InputError if the file ends within a number."""
+        n = 0
+        for keys in read_records(self.path, self._dtype):
+            yield make_batch(keys, n, size_bytes=self._block_bytes)
+            n += len(keys)
