@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from experiments.loading import load
 from experiments.run import run_experiment
 
 N_ACCESSES = 50_000_000
@@ -32,7 +33,7 @@ def main() -> None:
         config = Path(folder) / "memory.yaml"
         config.write_text(CONFIG)
         start = time.perf_counter()
-        run_experiment(config, Path(folder) / "out", [], None, quiet=True, force=False)
+        run_experiment(load(config)[""], Path(folder) / "out", quiet=True, force=False)
         wall_s = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{N_ACCESSES:,} accesses in {wall_s:.0f} s, peak memory {peak_mib:.0f} MiB (limit 1024)")

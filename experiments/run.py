@@ -29,6 +29,10 @@ def main(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the config; may be given again."),
     ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Only these variants of the config.", show_default="all that it has"),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds in place of the config's.", show_default=False)
     ] = None,
@@ -41,7 +45,11 @@ def main(
     (the message says which file, line or key), 130 interrupted (finished runs are kept), 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
-        run_experiment(config, out, set_ or [], seeds, quiet=quiet, force=force)
+        from experiments.loading import load
+
+        wanted = None if variant is None else [name.strip() for name in variant.split(",")]
+        for name, experiment in load(config, set_ or [], _seeds(seeds), wanted).items():
+            run_experiment(experiment, folder_of(experiment, name, out), quiet=quiet, force=force)
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -55,20 +63,22 @@ def _seeds(text: str | None) -> list[int] | None:
         raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
 
 
-def run_experiment(
-    config: Path, out: Path | None, sets: list[str], seeds: str | None, *, quiet: bool, force: bool
-) -> Path:
-    """Do what the command does; the folder of results.
+def folder_of(experiment: "Experiment", variant: str, out: Path | None) -> Path:
+    """Where an experiment's tables go: with ``--out``, a variant's into a folder of its own there."""
+    if out is None:
+        return Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
+    return out / variant
+
+
+def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force: bool) -> None:
+    """Do what the command does, for one experiment.
 
     Raises:
-        InputError: the config, the trace, a recording or the folder is wrong.
+        InputError: the trace, a recording or the folder is wrong.
     """
-    from experiments.config import load
     from experiments.progress import make_console
 
-    experiment = load(config, sets, _seeds(seeds))
     console = make_console()
-    folder = out or Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
     rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
     from experiments.compare import compare
     from experiments.report import print_report
@@ -79,7 +89,6 @@ def run_experiment(
     if not quiet:
         print_report(console, experiment.name, rows, compared, experiment.baseline)
         console.print(f"Tables: {folder}", highlight=False)
-    return folder
 
 
 def _metadata(experiment: "Experiment", rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,6 +165,7 @@ def _run_missing(
     from experiments.progress import RunProgress
     from experiments.single import run_one
     from experiments.tables import write_rows
+    from experiments.warm import compile_core
     from simulator.errors import InputError
 
     n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
@@ -163,6 +173,8 @@ def _run_missing(
         n_planned = len(experiment.arms) * len(experiment.seeds)
         if len(todo) < n_planned:
             progress.say(f"{n_planned - len(todo)} of {n_planned} runs are finished already (--force repeats them)")
+        if todo:
+            compile_core(progress.say)
         for arm, seed, hash_ in todo:
             progress.start(arm.name, seed, n_judged)
             row = run_one(experiment, arm, seed, folder, progress.accesses, progress.epoch)

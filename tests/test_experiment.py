@@ -295,8 +295,9 @@ def test_runs_without_lstm_never_import_torch(tmp_path: Path) -> None:
     content = config(seeds=[0], arms=[{"name": "none", "policy": {"kind": "none"}}])
     path = write(tmp_path, content)
     code = (
-        "import sys; from pathlib import Path; from experiments.run import run_experiment\n"
-        f"run_experiment(Path({str(path)!r}), Path({str(tmp_path / 'out')!r}), [], None, quiet=True, force=False)\n"
+        "import sys; from pathlib import Path; from experiments.loading import load; "
+        "from experiments.run import run_experiment\n"
+        f"run_experiment(load(Path({str(path)!r}))[''], Path({str(tmp_path / 'out')!r}), quiet=True, force=False)\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ})

@@ -1,0 +1,124 @@
+"""A config file as experiments: overridden from the command line, every error with its key."""
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from experiments.config import Experiment, FileName
+from experiments.overrides import override, parse_yaml
+from simulator.config import Strict
+from simulator.errors import InputError
+
+
+class Variant(Strict):
+    """The same experiment with other keys: ``set`` overrides them as ``--set`` does."""
+
+    name: FileName
+    set: dict[str, Any]
+
+
+_VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
+
+
+def load(
+    path: Path,
+    sets: list[str] | None = None,
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+) -> dict[str, Experiment]:
+    """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
+
+    ``wanted`` names the variants to load, by default all. The name of an experiment ends in that of its variant. What
+    an anchor repeats stays one value: an override of one place is one of all.
+
+    Raises:
+        InputError: the file, a variant, an override or a value is wrong; the message names every key that is.
+    """
+    raw = _read(path)
+    try:
+        variants = _VARIANTS.validate_python(raw.pop("variants", []))
+    except ValidationError as error:
+        raise InputError(_explain(f"{path}: variants", error)) from None
+    names = [variant.name for variant in variants]
+    for name in [*names, *(wanted or [])]:
+        if names.count(name) != 1:
+            problem = f"{path} has no variant {name!r}" if name not in names else f"{path}: variants: {name!r} is twice"
+            raise InputError(f"{problem}; expected {'one of ' + ', '.join(names) if names else 'none'}")
+    chosen = [variant for variant in variants if wanted is None or variant.name in wanted]
+    if not names:
+        return {"": _one(path, raw, None, sets or [], seeds)}
+    return {variant.name: _one(path, raw, variant, sets or [], seeds) for variant in chosen}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = parse_yaml(path.read_text(), str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected keys with values, got {type(raw).__name__}")
+    return raw
+
+
+def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: list[int] | None) -> Experiment:
+    where = f"{path}: variant {variant.name}" if variant else str(path)
+    raw = copy.deepcopy(raw)
+    if variant is not None:
+        for key, value in variant.set.items():
+            try:
+                override(raw, key, copy.deepcopy(value))
+            except ValueError as error:
+                raise InputError(f"{where}: set: {error}") from None
+        raw["name"] = f"{raw.get('name')}-{variant.name}"
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {text}: expected key.path=value")
+        try:
+            override(raw, key.strip(), parse_yaml(value, f"--set {text}"))
+        except ValueError as error:
+            raise InputError(f"--set {text}: {error}") from None
+    if seeds is not None:
+        raw["seeds"] = seeds
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(_explain(where, error)) from None
+
+
+def _explain(where: str, error: ValidationError) -> str:
+    lines = []
+    problems = error.errors(include_url=False)
+    # A list whose items are wrong is reported as too short as well.
+    problems = [p for p in problems if p["type"] != "too_short" or len(problems) == 1] or problems
+    for problem in problems:
+        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("function-"))
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            name = str(problem["loc"][-1])
+            near = difflib.get_close_matches(name, _known_keys(), n=1, cutoff=0.6)
+            message = f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        elif problem["type"] == "union_tag_invalid":
+            context = problem["ctx"]
+            message = f"unknown kind {context['tag']!r}; expected one of {context['expected_tags']}"
+        elif problem["type"] == "missing":
+            message = "is missing"
+        elif not message.startswith("expected") and not isinstance(problem["input"], dict | list):
+            message += f"; got {problem['input']!r}"
+        lines.append(f"{where}: {key}: {message}" if key else f"{where}: {message}")
+    return "\n".join(lines)
+
+
+def _known_keys() -> list[str]:
+    classes: list[type[Strict]] = [Strict]
+    keys: set[str] = set()
+    while classes:
+        class_ = classes.pop()
+        keys.update(class_.model_fields)
+        classes += class_.__subclasses__()
+    return sorted(keys)
