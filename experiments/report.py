@@ -1,4 +1,4 @@
-"""The closing table in the terminal: a column for each arm, a row for each metric."""
+"""The closing table in the terminal: a column for each of a few arms, a row for each of many."""
 
 import math
 from typing import Any
@@ -23,6 +23,8 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("charged per inference", "mean_inference_charged_ns", _TIME),
     ("training", "train_s", "seconds"),
 )
+_MAX_ARM_COLUMNS = 4
+_BRIEF = ("hit_ratio", "mean_latency_ns", "p99_latency_ns", "n_issued", "accuracy_ratio", "coverage_ratio")
 _WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
 
 
@@ -64,16 +66,51 @@ def print_report(
 ) -> None:
     """Print means over seeds and the differences to the baseline."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
+    of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
     n_seeds = len({row["seed"] for row in rows})
     n_accesses = _mean(rows, "n_accesses") or 0
-    table = Table(
-        title=f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each",
-        title_justify="left",
+    console.print(
+        f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each", highlight=False
     )
+    console.print((_full if len(arms) <= _MAX_ARM_COLUMNS else _brief)(of_arm, compared, baseline))
+    ranked = sorted(arms, key=lambda arm: _mean(of_arm[arm], "mean_latency_ns") or math.inf)
+    if len(arms) > 1:
+        first, second = ranked[0], ranked[1]
+        a, b = (_mean(of_arm[arm], "mean_latency_ns") or 0.0 for arm in (first, second))
+        console.print(
+            f"Lowest mean latency: [bold]{first}[/bold] ({time_text(a)}), then {second} ({time_text(b)}). "
+            "Brackets: 95 % interval of the paired difference over seeds."
+        )
+
+
+def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
+    """A row for each arm; ``comparisons.parquet`` and ``runs.parquet`` have the rest."""
+    table = Table()
+    table.add_column("arm")
+    kinds = {metric: (label, kind) for label, metric, kind in ROWS}
+    for metric in _BRIEF:
+        table.add_column(kinds[metric][0].replace("prefetches ", ""), justify="right")
+        if metric == "mean_latency_ns":
+            table.add_column("vs baseline", justify="right")
+    for arm, rows in of_arm.items():
+        cells = []
+        for metric in _BRIEF:
+            cells.append(_text(_mean(rows, metric), kinds[metric][1]))
+            if metric == "mean_latency_ns":
+                found = next((c for c in compared if c["arm"] == arm and c["metric"] == metric), None)
+                relative = found and found["relative_difference_ratio"]
+                cells.append("" if relative is None else f"{relative:+.1%}")
+        table.add_row(arm + (" (baseline)" if arm == baseline else ""), *cells)
+    return table
+
+
+def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
+    """A column for each arm."""
+    arms = list(of_arm)
+    table = Table()
     table.add_column("")
     for arm in arms:
         table.add_column(arm + (" (baseline)" if arm == baseline else ""), justify="right")
-    of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
     for label, metric, kind in ROWS:
         table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
     for label, key in _WORDS:
@@ -90,12 +127,4 @@ def print_report(
             found = next((c for c in compared if c["arm"] == arm and c["metric"] == metric), None)
             cells.append(_difference(found, kind) if found else "")
         table.add_row(label, *cells)
-    console.print(table)
-    ranked = sorted(arms, key=lambda arm: _mean(of_arm[arm], "mean_latency_ns") or math.inf)
-    if len(arms) > 1:
-        first, second = ranked[0], ranked[1]
-        a, b = (_mean(of_arm[arm], "mean_latency_ns") or 0.0 for arm in (first, second))
-        console.print(
-            f"Lowest mean latency: [bold]{first}[/bold] ({time_text(a)}), then {second} ({time_text(b)}). "
-            "Brackets: 95 % interval of the paired difference over seeds."
-        )
+    return table

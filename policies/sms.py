@@ -1,8 +1,8 @@
 """Spatial memory streaming: which blocks of a region are used together, looked up by who starts using the region.
 
 Somogyi et al., "Spatial Memory Streaming", ISCA 2006. A stream and an offset stand where the paper has instruction and
-offset. A region's generation ends when its entry is replaced in the tables of active regions, as a policy does not see
-which blocks a cache evicts; that is the one end which the paper has besides.
+offset. A region's generation ends when a block of it leaves the cache, or its entry the tables of active regions. A
+policy is not told what a cache evicts; that a block has left shows when it is missed again.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from policies.base import PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
+from simulator.policy import Outcome
 
 
 class SmsConfig(PolicySettings):
@@ -44,15 +45,19 @@ class SmsPolicy(TablePolicy):
         self._begun: tuple[int, int] | None = None
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        """A region's first block begins a generation; further ones are gathered."""
+        """A region's first block begins a generation; further ones are gathered until one of them is missed again."""
         region, offset = divmod(key, self._blocks)
         self._begun = None
         active = self._active.use(region)
         if active is not None:
-            self._active.put(region, (active[0], active[1] | 1 << offset))
-            return
+            begun_by, footprint = active
+            if outcome != Outcome.MISS or not footprint >> offset & 1:
+                self._active.put(region, (begun_by, footprint | 1 << offset))
+                return
+            self._active.pop(region)
+            self._history.put(begun_by, footprint)
         first = self._filter.peek(region)
-        if first is None:
+        if first is None or (first[1] == offset and outcome == Outcome.MISS):
             self._filter.put(region, (stream, offset))
             self._begun = (stream, offset)
         elif first[1] != offset:

@@ -147,6 +147,18 @@ def test_sms_recalls_a_footprint() -> None:
     check(policy, [(1, []), (3, []), (6, []), (81, []), (83, []), (161, [163, 166]), (163, []), (242, [])])
 
 
+def test_sms_takes_a_second_miss_for_the_end() -> None:
+    """Block 3 is used again while it is there, and the generation goes on; that 1 is missed again ends it.
+
+    The next one begins with that miss, and a footprint begun at offset 1 is known by now. It ends at 6, which is then
+    the first of a third generation; one begun at 6 is not known. Region 2, begun at 1, wants the latest: 1 and 6.
+    """
+    policy = make("sms", region_blocks=8)
+    table = [(1, MISS, []), (3, MISS, []), (3, HIT, []), (6, MISS, []), (1, HIT, []), (1, MISS, [3, 6])]
+    table += [(6, HIT_PREFETCHED, []), (6, MISS, []), (17, MISS, [22])]
+    assert [ask(policy, key, outcome=outcome) for key, outcome, _ in table] == [wanted for _, _, wanted in table]
+
+
 def test_isb_makes_a_line_of_scattered_blocks() -> None:
     """The second time round each block names the two that followed it the first time; 5 stays where it was."""
     lap = [5, 900, 33, 7000]

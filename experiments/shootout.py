@@ -1,0 +1,187 @@
+"""``python -m experiments.shootout CONFIG``: the results of a config's variants as Markdown tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.exits import exit_codes
+
+if TYPE_CHECKING:
+    from experiments.config import Arm, Experiment
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+_COLUMNS = (
+    "mean latency", "ratio", "p99", "hits", "issued / access", "accuracy", "coverage", "pollution", "fetched",
+    "a question",
+)  # fmt: skip
+Row = dict[str, Any]
+
+
+@app.command()
+def main(
+    config: Annotated[Path, typer.Argument(help="The experiment that was run.")] = Path("configs/shootout.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The folder that it was run into.", show_default="as experiments.run chose it")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Put the tables there, between {BEGIN} and {END}.")
+    ] = None,
+) -> None:
+    """Make Markdown tables of a finished experiment: all variants side by side, then each with its details.
+
+    Exit codes: 0 done, 2 bad input, such as runs that are missing.
+    """
+    with exit_codes("nothing was written"):
+        from experiments.loading import load
+        from experiments.run import folder_of
+
+        experiments = load(config)
+        results = {name: _rows(e, folder_of(e, name, out), config, name) for name, e in experiments.items()}
+        text = "\n\n".join(
+            [_summary(experiments, results), *(_details(experiments[n], n, results[n]) for n in results)]
+        )
+        if into is None:
+            typer.echo(text)
+        else:
+            _put(into, text)
+
+
+def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
+    """Finished runs by arm."""
+    from experiments.tables import read_rows
+    from simulator.errors import InputError
+
+    rows = read_rows(folder / "runs.parquet")
+    found = {arm.name: [row for row in rows if row["arm"] == arm.name] for arm in experiment.arms}
+    missing = [name for name, of_arm in found.items() if len(of_arm) < len(experiment.seeds)]
+    if missing:
+        names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
+        more = f" --variant {variant}" if variant else ""
+        raise InputError(
+            f"{folder}: has no results of {len(missing)} of {len(found)} arms ({names}); "
+            f"run python -m experiments.run {config}{more} first"
+        )
+    return found
+
+
+def _mean(rows: list[Row], metric: str) -> float | None:
+    values = [row[metric] for row in rows if row.get(metric) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _throttled(experiment: "Experiment") -> dict[str, str]:
+    """The arm that is another one under the throttle, by that other one's name."""
+    from policies.fdp import FdpConfig
+
+    def inner(arm: "Arm") -> object:
+        return arm.policy.policy if isinstance(arm.policy, FdpConfig) else None
+
+    return {
+        plain.name: arm.name
+        for plain in experiment.arms
+        for arm in experiment.arms
+        if inner(arm) == plain.policy and arm.charged == plain.charged
+    }
+
+
+def _summary(experiments: dict[str, "Experiment"], results: dict[str, dict[str, list[Row]]]) -> str:
+    """Mean latency as a share of the baseline's, without and with the throttle."""
+    from policies.oracle import OracleConfig
+
+    first = next(iter(experiments.values()))
+    throttled = _throttled(first)
+    cells = {name: _ratios(experiments[name], results[name]) for name in results}
+    # What nobody can have: the future, and a model that thinks in no time.
+    real = {arm.name for arm in first.arms if not isinstance(arm.policy.core, OracleConfig)
+            and not (arm.policy.learns and arm.charged.kind == "free")}  # fmt: skip
+    best = {name: min(ratio for arm, ratio in ratios.items() if arm in real) for name, ratios in cells.items()}
+    lines = [
+        f"Mean latency / that of `{first.baseline}`; after the stroke: under the throttle. "
+        "Bold: the best, the oracle and uncharged learning aside.",
+        "",
+        "| policy | " + " | ".join(results) + " |",
+        "|---|" + "---:|" * len(results),
+    ]
+    for arm in first.arms:
+        if arm.name in throttled.values():
+            continue
+        row = []
+        for name in results:
+            pair = [arm.name, *([throttled[arm.name]] if arm.name in throttled else [])]
+            texts = [
+                f"**{cells[name][a]:.3f}**" if cells[name][a] == best[name] else f"{cells[name][a]:.3f}" for a in pair
+            ]
+            row.append(" / ".join(texts))
+        lines.append(f"| {arm.name} | " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _ratios(experiment: "Experiment", results: dict[str, list[Row]]) -> dict[str, float]:
+    base = _mean(results[experiment.baseline], "mean_latency_ns") or 1.0
+    return {arm: (_mean(rows, "mean_latency_ns") or 0.0) / base for arm, rows in results.items()}
+
+
+def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]]) -> str:
+    """A row for each arm, fastest first."""
+    from experiments.report import time_text
+
+    some = results[experiment.baseline][0]
+    names = list(some)
+    fetched = [key for key in names if key.endswith(("_demand_bytes", "_prefetch_bytes")) and key.startswith(
+        experiment.system.tiers[0].name)]  # fmt: skip
+    ratios = _ratios(experiment, results)
+    devices = sorted({row["device"] for rows in results.values() for row in rows if row["latencies"] == "measured"})
+    lines = [
+        f"### {name or experiment.name}",
+        "",
+        f"{some['n_accesses']:,} accesses judged, after {some['n_train_accesses']:,} to train on; "
+        f"{len(experiment.seeds)} seed{'s' * (len(experiment.seeds) > 1)}"
+        + (f"; inference times of {', '.join(devices)}." if devices else "."),
+        "",
+        "| arm | " + " | ".join(_COLUMNS) + " |",
+        "|---|" + "---:|" * len(_COLUMNS),
+    ]
+    base_bytes = sum(_mean(results[experiment.baseline], key) or 0.0 for key in fetched)
+    for arm in sorted(results, key=lambda arm: ratios[arm]):
+        rows = results[arm]
+        moved = sum(_mean(rows, key) or 0.0 for key in fetched)
+        question = _mean(rows, "p50_inference_host_ns") if rows[0]["latencies"] == "measured" else None
+        issued = (_mean(rows, "n_issued") or 0.0) / some["n_accesses"]
+        cells = [
+            time_text(_mean(rows, "mean_latency_ns") or 0.0),
+            f"{ratios[arm]:.3f}",
+            time_text(_mean(rows, "p99_latency_ns") or 0.0),
+            *(_ratio(_mean(rows, metric)) for metric in ("hit_ratio",)),
+            f"{issued:.3f}",
+            *(_ratio(_mean(rows, metric)) for metric in ("accuracy_ratio", "coverage_ratio", "pollution_ratio")),
+            f"{moved / base_bytes:.2f}" if base_bytes else "-",
+            time_text(question) if question is not None else "-",
+        ]
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _put(path: Path, text: str) -> None:
+    from simulator.errors import InputError
+
+    try:
+        whole = path.read_text()
+    except OSError as error:
+        raise InputError(f"--into {path}: {error.strerror}") from None
+    if whole.count(BEGIN) != 1 or whole.count(END) != 1 or whole.index(BEGIN) > whole.index(END):
+        raise InputError(f"--into {path}: expected one line {BEGIN} and after it one line {END}")
+    before, after = whole[: whole.index(BEGIN) + len(BEGIN)], whole[whole.index(END) :]
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(f"{before}\n\n{text}\n\n{after}")
+    aside.replace(path)
+
+
+if __name__ == "__main__":
+    app()
