@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# A peer to measure beside. Alone: what it wants for traces on S3 needs an older python-dateutil than pandas does.
+BENCH_PEERS := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim
+
 .PHONY: run test check bench clean
 
 run: $(VENV)/.ready
@@ -18,7 +21,10 @@ check: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.ready
+	$(BENCH_PEERS) || echo "without libCacheSim, whose columns stay empty"
 	$(BIN)/python -m benchmarks.engine_speed
+	$(BIN)/python -m benchmarks.evictions
+	$(BIN)/python -m benchmarks.prefetchers
 	$(BIN)/python -m benchmarks.memory
 
 clean:

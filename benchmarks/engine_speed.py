@@ -24,12 +24,12 @@ CAPACITIES = (80_000, 11_500)  # blocks of 1 B: about 5 % and 25 % misses
 CALL_NS, THINK_NS = 7_000, 1_000
 
 
-def system(capacity: int) -> System:
+def system(capacity: int, eviction: str = "lru") -> System:
     fast = {"read_bandwidth": "2 TB/s", "write_bandwidth": "2 TB/s"}
     link = {"call": f"{CALL_NS} ns", "read_bandwidth": "25 GB/s", "write_bandwidth": "25 GB/s", "channels": 4}
     return System.model_validate(
         {
-            "tiers": [{"name": "hbm", "capacity": f"{capacity} B", "latency": "350 ns", **fast}],
+            "tiers": [{"name": "hbm", "capacity": f"{capacity} B", "latency": "350 ns", "eviction": eviction, **fast}],
             "links": [link],
             "origin": {"kind": "store"},
         }
@@ -46,11 +46,11 @@ def keep(workload: Zipf | Interleave) -> ListWorkload:
     return ListWorkload(concatenate(batches))
 
 
-def run(workload: ListWorkload, capacity: int) -> float:
+def run(workload: ListWorkload, capacity: int, eviction: str = "lru") -> float:
     """The ratio of misses."""
     books = Books(None, 1000)
     think = Closed.model_validate({"kind": "closed", "think": f"{THINK_NS} ns"})
-    Engine(system(capacity), think, workload, NonePolicy(), fixed(0), books).run()
+    Engine(system(capacity, eviction), think, workload, NonePolicy(), fixed(0), books).run()
     return 1 - books.n_outcomes[Outcome.HIT] / books.n_accesses
 
 
