@@ -79,10 +79,24 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
 
 
 def _type_text(annotation: Any) -> str:
-    if isinstance(annotation, type):
-        return annotation.__name__
-    text = str(annotation).replace("typing.", "")
-    return "a policy" if "NoneConfig" in text else text.removeprefix("Literal")
+    """A type as a user would write its values."""
+    from types import UnionType
+    from typing import Literal, Union, get_args, get_origin
+
+    from policies.base import PolicySettings
+
+    origin = get_origin(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, PolicySettings):
+        return "a policy"
+    if origin is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    if origin is Annotated:
+        return _type_text(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(_type_text(part) for part in get_args(annotation)))
+    if origin is tuple:
+        return f"list of {_type_text(get_args(annotation)[0])}"
+    return str(getattr(annotation, "__name__", annotation))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 _COLUMNS = (
     "mean latency", "ratio", "p99", "hits", "issued / access", "accuracy", "coverage", "pollution", "fetched",
-    "a question",
+    "an inference",
 )  # fmt: skip
 Row = dict[str, Any]
 
