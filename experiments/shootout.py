@@ -110,10 +110,10 @@ def _summary(experiments: dict[str, "Experiment"], results: dict[str, dict[str, 
             continue
         row = []
         for name in results:
-            pair = [arm.name, *([throttled[arm.name]] if arm.name in throttled else [])]
-            texts = [
-                f"**{cells[name][a]:.3f}**" if cells[name][a] == best[name] else f"{cells[name][a]:.3f}" for a in pair
-            ]
+            texts = []
+            for one in (arm.name, *([throttled[arm.name]] if arm.name in throttled else [])):
+                text = f"{cells[name][one]:.3f}"
+                texts.append(f"**{text}**" if one in real and cells[name][one] == best[name] else text)
             row.append(" / ".join(texts))
         lines.append(f"| {arm.name} | " + " | ".join(row) + " |")
     return "\n".join(lines)
