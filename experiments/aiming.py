@@ -8,7 +8,7 @@ import numpy as np
 
 from policies.timing import Timing
 from simulator.config import Arrivals, System
-from simulator.hops import hops_of
+from simulator.hops import hops_of, way_ns
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
 from simulator.units import transfer_ns
 
@@ -61,13 +61,11 @@ def estimate(
 
     hops = hops_of(system)
     durations = [hop.duration(size) for hop in hops]
-    # Where blocks are made in tier 0, the last link is no part of the way.
-    to_origin = durations[-1] if len(hops) > len(system.tiers) else sum(durations)
     # A missed read is served from the nearest tier that is large enough to have kept the block, else from the origin.
     shares = [max(later - earlier, 0.0) for earlier, later in pairwise(hits)]
     shares.append(max(miss_ratio - sum(shares), 0.0))
-    ways = [sum(durations[: level + 1]) for level in range(len(shares) - 1)] + [to_origin]
-    fetch_ns = float(np.dot(shares, ways)) / sum(shares) if any(shares) else float(to_origin)
+    ways = [way_ns(hops, len(system.tiers), level, size) for level in range(1, len(system.tiers) + 1)]
+    fetch_ns = float(np.dot(shares, ways)) / sum(shares) if any(shares) else float(ways[-1])
 
     service_ns = system.tiers[0].latency + transfer_ns(size, system.tiers[0].read_bandwidth)
     latency_ns = service_ns + miss_ratio * fetch_ns

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from simulator.accounting import ACCESS_COLUMNS, REJECTIONS, Books
+from simulator.accounting import A_LATENCY, A_SHADOW, COMPONENTS, REJECTIONS, Books
 from simulator.asking import Asking
 from simulator.config import System
 from simulator.engine import RunResult
@@ -39,7 +39,7 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
         "p99_latency_ns": _number(books.latency.quantile(0.99)),
         "p999_latency_ns": _number(books.latency.quantile(0.999)),
     }
-    for name, total in zip(ACCESS_COLUMNS[8:], books.sums[8:].tolist(), strict=True):
+    for name, total in zip(COMPONENTS, books.sums[A_LATENCY + 1 : A_SHADOW].tolist(), strict=True):
         row[f"mean_{name}"] = _ratio(total, result.n_accesses)
     row |= {
         "accuracy_ratio": _ratio(useful, books.n_issued),

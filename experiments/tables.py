@@ -31,6 +31,7 @@ SCHEMAS: dict[str, Any] = {
             ("queue_ns", pa.int64()),
             ("transfer_ns", pa.int64()),
             ("inference_ns", pa.int64()),
+            ("shadow", _NAMES),
         ]
     ),
     "prefetches": pa.schema(
@@ -45,6 +46,8 @@ SCHEMAS: dict[str, Any] = {
             ("issued_ns", pa.int64()),
             ("filled_ns", pa.int64()),
             ("first_used_ns", pa.int64()),
+            ("first_used_access", pa.int64()),
+            ("saved_ns", pa.int64()),
             ("evicted_ns", pa.int64()),
             ("fate", _NAMES),
             ("confidence", pa.float32()),
@@ -105,13 +108,15 @@ _ENUMS = {
     "op": ["read", "write"],
     "outcome": [outcome.name.lower() for outcome in Outcome],
     "fate": [fate.name.lower() for fate in Fate],
+    "shadow": ["hit", "miss"],
 }
-_NEVER_IS_NULL = {"filled_ns", "first_used_ns", "evicted_ns", "asked_ns", "started_ns", "ended_ns"}
+_NEVER_IS_NULL = {"filled_ns", "first_used_ns", "first_used_access", "evicted_ns", "asked_ns", "started_ns", "ended_ns"}
 
 
 def _array(name: str, type_: Any, values: Any) -> Any:
     if name in _ENUMS:
-        return pa.DictionaryArray.from_arrays(pa.array(np.asarray(values), pa.int8()), _ENUMS[name])
+        codes = np.asarray(values)
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8(), mask=codes < 0), _ENUMS[name])
     if isinstance(values, np.ndarray):
         if type_ == pa.uint64():
             return pa.array(np.ascontiguousarray(values).view(np.uint64), type_)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.attribution import Attribution
 from simulator.distribution import Distribution
 from simulator.policy import Fate, Outcome
 
@@ -23,6 +24,7 @@ ACCESS_COLUMNS = (
     "queue_ns",
     "transfer_ns",
     "inference_ns",
+    "shadow",
 )
 (
     A_ACCESS,
@@ -36,8 +38,12 @@ ACCESS_COLUMNS = (
     A_SERVICE,
     A_QUEUE,
     A_TRANSFER,
-) = range(11)
-A_INFERENCE = 11
+    A_INFERENCE,
+    A_SHADOW,
+) = range(13)
+COMPONENTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
+# What a tier 0 without prefetching would have found.
+SHADOW_NONE, SHADOW_HIT, SHADOW_MISS = -1, 0, 1
 PREFETCH_COLUMNS = (
     "prefetch",
     "inference",
@@ -47,6 +53,8 @@ PREFETCH_COLUMNS = (
     "proposed_ns",
     "filled_ns",
     "first_used_ns",
+    "first_used_access",
+    "saved_ns",
     "evicted_ns",
     "fate",
     "confidence",
@@ -85,6 +93,10 @@ class Prefetch:
     proposed_ns: int
     confidence: float
     filled_ns: int = -1
+    used_ns: int = -1
+    used_access: int = -1
+    evicted_ns: int = -1
+    saved_ns: int | None = None
 
 
 @dataclass
@@ -101,11 +113,18 @@ class Books:
     n_proposed: int = 0
     n_issued: int = 0
     n_pollution: int = 0
+    n_shadow_misses: int = 0
+    n_saved: int = 0
+    n_caused: int = 0
     bytes_asked: list[list[int]] = field(default_factory=list)
     latency: Distribution = field(default_factory=Distribution)
     slack: Distribution = field(default_factory=Distribution)
+    saved: Distribution = field(default_factory=Distribution)
     sums: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ACCESS_COLUMNS), np.int64))
     end_ns: int = 0
+    has_shadow: bool = False
+    link_queue_ns: list[int] = field(default_factory=list)
+    link_transfer_ns: list[int] = field(default_factory=list)
     n_accesses: int = 0
     _settled: list[tuple[Any, ...]] = field(default_factory=list)
     _windows: npt.NDArray[np.int64] = field(
@@ -130,11 +149,20 @@ class Books:
         self.n_accesses += table.shape[1]
         self.min_access = min(self.min_access, int(table[A_ACCESS].min()))
         self.latency.add(table[A_LATENCY])
-        self.sums[A_LATENCY:] += table[A_LATENCY:].sum(axis=1)
+        self.sums[A_LATENCY:A_SHADOW] += table[A_LATENCY:A_SHADOW].sum(axis=1)
+        self._count_shadow(table[A_OUTCOME], table[A_SHADOW])
         self.end_ns = max(self.end_ns, int((table[A_ISSUED] + table[A_LATENCY]).max()))
         self._add_to_windows(table)
         if self.sink is not None:
             self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, table, strict=True)))
+
+    def _count_shadow(self, outcome: npt.NDArray[np.int64], shadow: npt.NDArray[np.int64]) -> None:
+        """Misses that prefetching saved and caused, access by access."""
+        is_demand_miss = outcome >= Outcome.MERGED
+        would_miss = shadow == SHADOW_MISS
+        self.n_shadow_misses += int(would_miss.sum())
+        self.n_saved += int((would_miss & ~is_demand_miss).sum())
+        self.n_caused += int(((shadow == SHADOW_HIT) & is_demand_miss).sum())
 
     def _add_to_windows(self, table: npt.NDArray[np.int64]) -> None:
         window = (table[A_ACCESS] - self.first_access) // self.window
@@ -164,15 +192,16 @@ class Books:
         columns["mean_inference_ns"] = rows[:, len(Outcome) + 1] / np.maximum(counts, 1)
         return columns
 
-    def settle(self, p: Prefetch, fate: Fate, *, used_ns: int = -1, evicted_ns: int = -1) -> None:
-        """The fate of an issued prefetch is known."""
+    def settle(self, p: Prefetch, fate: Fate) -> None:
+        """All is known of an issued prefetch."""
         self.n_fates[fate] += 1
         if fate == Fate.TIMELY:
-            self.slack.add(np.array([used_ns - p.filled_ns], np.int64))
-        key = p.key
+            self.slack.add(np.array([p.used_ns - p.filled_ns], np.int64))
+        if p.saved_ns is not None:
+            self.saved.add(np.array([p.saved_ns], np.int64))
         self._settled.append(
-            (p.row, p.inference, key, p.size, p.source, p.proposed_ns, p.filled_ns, used_ns, evicted_ns, int(fate),
-             p.confidence)
+            (p.row, p.inference, p.key, p.size, p.source, p.proposed_ns, p.filled_ns, p.used_ns, p.used_access,
+             p.saved_ns, p.evicted_ns, int(fate), p.confidence)
         )  # fmt: skip
         if len(self._settled) >= 1 << 16:
             self.flush_prefetches()
@@ -190,8 +219,9 @@ class Books:
         bytes_started: Sequence[Sequence[int]],
         bytes_queued: Sequence[Sequence[int]],
         tiers: Sequence[tuple[int, int, int, int]],
+        attribution: Attribution,
     ) -> None:
-        """Assert the identities of rule R19.
+        """Assert the identities of rule R19, and that queueing and transfer by link sum to those of the accesses.
 
         ``bytes_*`` are per link and priority class; ``tiers`` holds (in, out, resident by the books, found) of each.
 
@@ -199,7 +229,17 @@ class Books:
             BooksError: one does not hold.
         """
         rejected = sum(self.n_rejected.values())
+        self.link_queue_ns, self.link_transfer_ns = attribution.queue_ns, attribution.transfer_ns
+        n_missed = self.n_outcomes[Outcome.MERGED] + self.n_outcomes[Outcome.MISS]
         checks = {
+            f"queueing by link {self.link_queue_ns} = {self.sums[A_QUEUE]}": sum(self.link_queue_ns)
+            == self.sums[A_QUEUE],
+            f"transfer by link {self.link_transfer_ns} = {self.sums[A_TRANSFER]}": (
+                sum(self.link_transfer_ns) == self.sums[A_TRANSFER]
+            ),
+            f"shadow {self.n_shadow_misses} - saved {self.n_saved} + caused {self.n_caused} = missed {n_missed}": (
+                self.n_shadow_misses - self.n_saved + self.n_caused == n_missed or not self.has_shadow
+            ),
             f"accesses issued {n_issued_accesses} = outcomes {sum(self.n_outcomes)}": (
                 n_issued_accesses == sum(self.n_outcomes) == self.n_accesses == self.latency.n
             ),

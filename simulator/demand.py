@@ -8,7 +8,7 @@ import numpy.typing as npt
 from simulator import kernel
 from simulator.compiled import compiled
 from simulator.config import System
-from simulator.future import future_of
+from simulator.future import Future, future_of
 from simulator.residency import belady, moves
 from simulator.residency.layout import H_N_FREE, NONE, Ints
 from simulator.tiers import make_residency
@@ -32,6 +32,31 @@ def _misses(
     return len(keys)
 
 
+class DemandTier:
+    """Tier 0 as it would be if nobody prefetched and a missed block came at once."""
+
+    def __init__(self, system: System, workload: Workload, seed: int, future: Future | None) -> None:
+        """``future`` is of the accesses to come; the tier needs it if its eviction is Belady's."""
+        self._foresees = system.tiers[0].eviction == "belady"
+        alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
+        self._residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
+        if self._foresees and future is not None:
+            self._residency.foresee(future.keys, future.first_use)
+        self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+        self._victims = np.empty((64, moves.VICTIM_COLUMNS), np.int64)
+
+    def misses(self, keys: Ints, sizes: Ints, next_use: Ints) -> npt.NDArray[np.bool_]:
+        """Whether each of the next accesses is a miss; ``next_use`` as in Future, ignored where it is not needed."""
+        missed = np.zeros(len(keys), bool)
+        next_use = next_use if self._foresees else next_use[:0]
+        at = 0
+        while True:
+            at = _misses(self._residency.arena, self._control, keys, sizes, next_use, at, self._victims, missed)
+            if at == len(keys):
+                return missed
+            self._residency.reserve(1)
+
+
 def misses_of(workload: Workload, system: System, first_access: int, seed: int) -> tuple[Batch, npt.NDArray[np.bool_]]:
     """The accesses from ``first_access`` on, in memory as a whole, and whether each is a miss."""
 
@@ -39,23 +64,10 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
         return part(workload.batches(), first_access)
 
     accesses = concatenate(list(judged()))
-    alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
-    residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
-    next_use = np.empty(0, np.int64)
-    if system.tiers[0].eviction == "belady":
-        future = future_of(judged())
-        residency.foresee(future.keys, future.first_use)
-        next_use = future.next_use
-    keys, sizes = accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64)
-    missed = np.zeros(len(keys), bool)
-    control = np.zeros(kernel.CONTROL_SIZE, np.int64)
-    victims = np.empty((64, moves.VICTIM_COLUMNS), np.int64)
-    at = 0
-    while True:
-        at = _misses(residency.arena, control, keys, sizes, next_use, at, victims, missed)
-        if at == len(keys):
-            return accesses, missed
-        residency.reserve(1)
+    future = future_of(judged()) if system.tiers[0].eviction == "belady" else None
+    tier = DemandTier(system, workload, seed, future)
+    next_use = future.next_use if future is not None else np.empty(0, np.int64)
+    return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)
 
 
 def savable(accesses: Batch, missed: npt.NDArray[np.bool_], system: System) -> npt.NDArray[np.bool_]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator import kernel
-from simulator.accounting import ACCESS_COLUMNS, Books
-from simulator.asking import Asking
+from simulator.accounting import A_SHADOW, ACCESS_COLUMNS, SHADOW_NONE, Books
+from simulator.asking import Asking, Log
+from simulator.attribution import Attribution
 from simulator.charge import Charge
 from simulator.clock import Clock
 from simulator.config import Arrivals, Closed, System
+from simulator.demand import DemandTier
 from simulator.errors import InputError
 from simulator.feed import Feed
 from simulator.future import future_of
@@ -23,6 +25,7 @@ from simulator.policy import Outcome, Policy, Trigger
 from simulator.residency.keyset import KeySet
 from simulator.residency.layout import NONE, signed
 from simulator.seeds import generator
+from simulator.shadow import Shadow
 from simulator.tiers import make_residency
 from simulator.trace import WRITE, Workload, part
 
@@ -40,8 +43,8 @@ class Access:
         "index",
         "inference_ns",
         "issued_ns",
+        "joined_ns",
         "key",
-        "moved_before_ns",
         "op",
         "outcome",
         "request",
@@ -59,7 +62,7 @@ class Access:
         self.request = request
         self.outcome = _MISS
         self.inference_ns = 0
-        self.moved_before_ns = 0
+        self.joined_ns = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,15 @@ class Engine:
         future = None
         if any(tier.eviction == "belady" for tier in system.tiers):
             future = future_of(part(workload.batches(), first_access))
+        self._shadow: Shadow | None = None
+        if policy.trigger != Trigger.NEVER:
+            self._shadow = Shadow(DemandTier(system, workload, seed, future))
+            books.has_shadow = True
         self._residency = make_residency(system, self._capacities, workload, seed)
         if future is not None:
             self._residency.foresee(future.keys, future.first_use)
         self._movement = Movement(self._clock, system, self._residency, self)
+        self._attribution = Attribution(len(self._movement.links))
         self._feed = Feed(
             batches, workload.n_streams, arrivals, generator(seed, "arrivals"), first_access,
             next_use=future.next_use if future is not None else None,
@@ -192,7 +200,7 @@ class Engine:
         index = self._feed.base + at
         if why == kernel.HIT:
             if prefetch != NONE:
-                self.issuing.used(prefetch)
+                self.issuing.used(prefetch, self._first_access + index)
             if first_write:
                 self._movement.written(key)
             if self._trigger == _ON_ACCESS or (self._trigger == _TAGGED and outcome != _HIT):
@@ -229,21 +237,21 @@ class Engine:
         # Another access waited with it and wrote the block: this one merged with that one's demand.
         access.outcome = _MERGED if waited else int(control[kernel.C_OUTCOME])
         if control[kernel.C_PREFETCH] != NONE:
-            self.issuing.used(int(control[kernel.C_PREFETCH]))
+            self.issuing.used(int(control[kernel.C_PREFETCH]), self._first_access + access.index)
         if control[kernel.C_FIRST_WRITE]:
             self._movement.written(access.key)
         self._serve(access, 0)
 
     def _not_resident(self, access: Access, where: int) -> None:
-        movement, now = self._movement, self._clock.now
+        movement = self._movement
+        access.joined_ns = self._clock.now
         moving = movement.in_flight.get(access.key)
         if moving is not None:
             if not moving.down:
-                access.moved_before_ns = moving.moved_ns(now)
                 access.outcome = _LATE if moving.priority == PREFETCH else _MERGED
                 if access.outcome == _LATE:
-                    self.issuing.met(moving.prefetch)
-                    moving.prefetch = NONE
+                    self.issuing.met(moving.prefetch, self._first_access + access.index)
+                    moving.late, moving.prefetch = moving.prefetch, NONE
             # A write-back is waited for like any transfer; the block is looked up again when it has landed.
             movement.promote(moving)
             moving.waiters.append(access)
@@ -270,12 +278,14 @@ class Engine:
         )  # fmt: skip
         self._n_outstanding -= 1
         if n_rows == _LOG_SIZE:
-            self._flush(np.zeros((len(ACCESS_COLUMNS), 0), _INT64))
+            self._flush(np.zeros((len(ACCESS_COLUMNS), 0), _INT64), self._log[: int(self._control[kernel.C_LOGGED])])
 
     def landed(self, transfer: Transfer) -> None:
         """A block is in tier 0: serve who waits for it, in the order they came."""
         if transfer.prefetch != NONE:
             self.issuing.filled(transfer.prefetch)
+        elif transfer.late != NONE:
+            self.issuing.landed_late(transfer.late)
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
             if access.outcome != _MISS or access.op == WRITE:
@@ -285,11 +295,12 @@ class Engine:
                 elif access.op == WRITE and not is_there:
                     # It was not admitted: the write allocates as one that finds nothing does.
                     self._movement.allocate(access.key, access.size)
-            self._serve(access, transfer.transfer_ns - access.moved_before_ns)
+            self._serve(access, self._attribution.waited(transfer, access.joined_ns))
 
     def free_again(self, transfer: Transfer) -> None:
         """A write-back has landed below: those who waited look again."""
         for access in transfer.waiters:
+            self._attribution.waited_below(transfer, self._clock.now - access.joined_ns)
             self._go(access, waited=True)
 
     def evicted_unused(self, prefetch: int) -> None:
@@ -342,15 +353,23 @@ class Engine:
         table[5] = hits[:, kernel.L_OUTCOME]
         table[6] = hits[:, kernel.L_TIME]
         table[7] = table[8] = hits[:, kernel.L_SERVICE]
-        self._flush(table)
+        self._flush(table, log)
         self._n_logged += n
+        if self._shadow is not None:
+            self._shadow.emptied()
         control[kernel.C_LOGGED] = 0
         if self._progress is not None:
             self._progress(self._n_logged)
 
-    def _flush(self, hits: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> None:
+    def _flush(self, hits: "np.ndarray[tuple[int, int], np.dtype[np.int64]]", log: Log) -> None:
         n_rows = int(self._control[kernel.C_CLOSED_ROWS])
-        self._books.flush(hits, self._rows[:n_rows].T)
+        rows = self._rows[:n_rows].T
+        hits[A_SHADOW] = rows[A_SHADOW] = SHADOW_NONE
+        if self._shadow is not None:
+            self._shadow.follow(log, self._feed.window, self._feed.base + self._first_access)
+            self._shadow.fill(hits)
+            self._shadow.fill(rows)
+        self._books.flush(hits, rows)
         self._control[kernel.C_CLOSED_ROWS] = 0
 
     def _close(self) -> RunResult:
@@ -369,5 +388,6 @@ class Engine:
             bytes_started=moved,
             bytes_queued=queued,
             tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
+            attribution=self._attribution,
         )
         return RunResult(books.end_ns, moved, self._n_logged)

@@ -43,6 +43,13 @@ def hops_of(system: System) -> list[Hop]:
     return hops
 
 
+def way_ns(hops: list[Hop], n_tiers: int, source: int, n_bytes: int) -> int:
+    """A fetch from level ``source`` (``n_tiers``: the origin) into tier 0 that queues nowhere, in ns."""
+    if source == n_tiers < len(hops):
+        return hops[-1].duration(n_bytes)
+    return sum(hop.duration(n_bytes) for hop in hops[:source])
+
+
 def _hop(system: System, level: int) -> Hop:
     """As fast as the slowest of link and both ends."""
     link, above, origin = system.links[level], system.tiers[level], system.origin

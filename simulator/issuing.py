@@ -33,6 +33,7 @@ class Issuing:
         self._budget = system.prefetch
         self._known = known
         self._open: dict[int, Prefetch] = {}
+        self._late: dict[int, Prefetch] = {}
 
     def issue(self, question: Question) -> None:
         """Issue what an answer wants, most wanted first, or count why not."""
@@ -77,28 +78,43 @@ class Issuing:
         """In tier 0 and still unused."""
         self._open[row].filled_ns = self._clock.now
 
-    def used(self, row: int) -> None:
+    def used(self, row: int, access: int) -> None:
         """First use of a prefetched block, on time."""
-        self._settle(row, Fate.TIMELY, used_ns=self._clock.now)
+        prefetch = self._open[row]
+        prefetch.used_ns, prefetch.used_access = self._clock.now, access
+        self._settle(row, Fate.TIMELY)
 
-    def met(self, row: int) -> None:
-        """A demand found the prefetch in flight."""
-        self._settle(row, Fate.LATE, used_ns=self._clock.now)
+    def met(self, row: int, access: int) -> None:
+        """A demand found the prefetch in flight: that is its fate, what it saved shows when it lands."""
+        prefetch = self._late[row] = self._open.pop(row)
+        prefetch.used_ns, prefetch.used_access = self._clock.now, access
+        self._asking.tell(prefetch.key, Fate.LATE)
+
+    def landed_late(self, row: int) -> None:
+        """It has landed: so much earlier than a fetch that the demand had started, and that queued nowhere."""
+        prefetch = self._late.pop(row)
+        prefetch.filled_ns = self._clock.now
+        way_ns = self._movement.way_ns(prefetch.source, prefetch.size)
+        prefetch.saved_ns = prefetch.used_ns + way_ns - prefetch.filled_ns
+        self._books.settle(prefetch, Fate.LATE)
 
     def evicted(self, row: int) -> None:
         """Left tier 0 before its first use."""
-        self._settle(row, Fate.EVICTED_UNUSED, evicted_ns=self._clock.now)
+        self._open[row].evicted_ns = self._clock.now
+        self._settle(row, Fate.EVICTED_UNUSED)
 
     def cancelled(self, row: int) -> None:
         """Given up while it queued."""
         self._settle(row, Fate.CANCELLED)
 
-    def _settle(self, row: int, fate: Fate, *, used_ns: int = -1, evicted_ns: int = -1) -> None:
+    def _settle(self, row: int, fate: Fate) -> None:
         prefetch = self._open.pop(row)
         self._asking.tell(prefetch.key, fate)
-        self._books.settle(prefetch, fate, used_ns=used_ns, evicted_ns=evicted_ns)
+        self._books.settle(prefetch, fate)
 
     def close(self) -> None:
         """Settle what is left at the end of the run."""
+        for prefetch in self._late.values():
+            self._books.settle(prefetch, Fate.LATE)
         for row, prefetch in list(self._open.items()):
             self._settle(row, Fate.RESIDENT_UNUSED if prefetch.filled_ns >= 0 else Fate.IN_FLIGHT)

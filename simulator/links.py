@@ -15,7 +15,8 @@ class Transfer:
     """A block on its way, one hop after another; ``level`` is where it has got to.
 
     ``priority`` changes when a demand meets a prefetch; ``class_`` is what it was started as and what its bytes
-    count for. ``transfer_ns`` sums its finished hops, ``started_ns`` is the start of the hop in service (-1: queued).
+    count for. ``path`` has (link, queued, started, ended) of its finished hops, ``started_ns`` the start of the hop in
+    service (-1: queued). ``late`` is the row of the prefetch that a demand met.
     """
 
     __slots__ = (
@@ -23,16 +24,17 @@ class Transfer:
         "dirty",
         "down",
         "key",
+        "late",
         "level",
         "link",
         "obsolete",
+        "path",
         "prefetch",
         "priority",
         "queued_ns",
         "size",
         "source",
         "started_ns",
-        "transfer_ns",
         "waiters",
     )
 
@@ -58,12 +60,9 @@ class Transfer:
         self.obsolete = False
         self.queued_ns = 0
         self.started_ns = -1
-        self.transfer_ns = 0
+        self.late = -1
+        self.path: list[tuple[int, int, int, int]] = []
         self.waiters: list[Any] = []
-
-    def moved_ns(self, now: int) -> int:
-        """How long it has been in service so far, over all hops."""
-        return self.transfer_ns + (now - self.started_ns if self.started_ns >= 0 else 0)
 
 
 class Link:
@@ -133,7 +132,7 @@ class Link:
     def _end(self, event: Any) -> None:
         now = self._clock.now
         for transfer in event.value:
-            transfer.transfer_ns += now - transfer.started_ns
+            transfer.path.append((transfer.link, transfer.queued_ns, transfer.started_ns, now))
             transfer.started_ns = -1
         # The channel is held until the blocks have landed, so that what landing submits queues by priority.
         for transfer in event.value:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from simulator.clock import Clock
 from simulator.config import ComputeOrigin, System
-from simulator.hops import hops_of
+from simulator.hops import hops_of, way_ns
 from simulator.kernel import COMPUTED, WRITTEN
 from simulator.links import PREFETCH, WRITE_BACK, Link, Transfer
 from simulator.residency.keyset import KeySet
@@ -42,7 +42,8 @@ class Movement:
         self.polluted = KeySet()
         self.n_prefetches = 0
         self.prefetch_bytes = 0
-        self.links = [Link(clock, hop, arrived=self._arrived, overdue=self._overdue) for hop in hops_of(system)]
+        self._hops = hops_of(system)
+        self.links = [Link(clock, hop, arrived=self._arrived, overdue=self._overdue) for hop in self._hops]
         self._in_place = isinstance(system.origin, ComputeOrigin) and system.origin.enters == "first"
         self.bytes_asked = [[0, 0, 0] for _ in self.links]
 
@@ -70,6 +71,10 @@ class Movement:
         transfer.link = link
         self.bytes_asked[link][transfer.class_] += transfer.size
         self.links[link].submit(transfer)
+
+    def way_ns(self, source: int, size: int) -> int:
+        """A fetch from there that queues nowhere, in ns."""
+        return way_ns(self._hops, self._origin, source, size)
 
     def would_queue(self, where: int) -> bool:
         """Whether a fetch from there would have to wait for a channel."""

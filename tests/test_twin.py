@@ -41,11 +41,17 @@ def test_engine_equals_twin(system: Any, arrival: Any, batch: Any, policy: Scrip
             ("queue_ns", "queue"),
             ("transfer_ns", "transfer"),
             ("inference_ns", "inference"),
+            *([("shadow", "shadow")] if ledger.has_shadow else []),
         ):
             assert ours[ours_name] == theirs[name], (ours_name, ours, theirs)
     assert ledger.n_issued == twin.n_issued
     assert list(ledger.n_rejected.values()) == list(twin.rejected.values())
     assert ledger.n_pollution == twin.n_pollution
+    assert (ledger.link_queue_ns, ledger.link_transfer_ns) == (twin.queued_on, twin.moved_on)
+    prefetches = sink.columns("prefetches")
+    if prefetches:
+        used = prefetches["first_used_access"]
+        assert dict(zip(prefetches["prefetch"][used >= 0], used[used >= 0], strict=True)) == twin.used_by
     settled = [sum(fate == f for f in twin.fates.values()) for fate in list(Fate)[:4]]
     assert ledger.n_fates[:4] == settled
     unsettled = set(range(twin.n_issued)) - set(twin.fates)

@@ -32,7 +32,8 @@ class Move:
         self.key, self.size, self.kind, self.priority, self.level, self.source = key, size, kind, kind, level, level
         self.down, self.dirty, self.prefetch, self.waiters = down, CLEAN, None, []
         self.version = 0
-        self.obsolete, self.queued_at, self.spans, self.started, self.link = False, 0, [], None, 0
+        self.obsolete, self.queued_at, self.started, self.link = False, 0, None, 0
+        self.path: list[tuple[int, int, int, int]] = []
 
 
 class Twin:
@@ -49,6 +50,10 @@ class Twin:
         self.orders = [self.order(tier, level) for level, tier in enumerate(system.tiers)]
         self.in_place = system.origin.kind == "compute" and system.origin.enters == "first"
         n_links = self.n_levels + self.in_place
+        # Time that accesses waited, by link: in a queue (or for a write-back), and in service.
+        self.queued_on, self.moved_on = [0] * n_links, [0] * n_links
+        self.shadow = self.order(system.tiers[0], 0)
+        self.used_by: dict[int, int] = {}
         self.queues: list[list[Move]] = [[] for _ in range(n_links)]
         self.free = [link.channels for link in system.links] + ([system.origin.channels] if self.in_place else [])
         self.moving: dict[int, Move] = {}
@@ -167,6 +172,7 @@ class Twin:
 
     def issue(self, access: dict[str, Any]) -> None:
         access.update(issued=self.now, inference=0, transfer=0)
+        access["shadow"] = int(self.shadow.request(access["key"], access["size"]) is not None)
         block = self.tiers[0].get(access["key"])
         seen = MISS if block is None else HIT if block.prefetch is None else HIT_PREFETCHED
         self.outstanding += 1
@@ -186,16 +192,19 @@ class Twin:
         key = access["key"]
         block = self.tiers[0].get(key)
         if block is not None:
+            if block.prefetch is not None:
+                self.used_by[block.prefetch] = access["access"]
             access["outcome"] = self.use(key, access["op"])
             self.serve(access)
             return
         move = self.moving.get(key)
         if move is not None:
             access["outcome"] = MISS
+            access["joined"] = self.now
             if not move.down:
                 access["outcome"] = LATE if move.priority == PREFETCH else MERGED
-                access["joined"] = self.now
                 if move.priority == PREFETCH:
+                    self.used_by[move.prefetch] = access["access"]
                     self.settle(move.prefetch, Fate.LATE)
                     move.prefetch = None
             if move.priority != DEMAND:
@@ -302,7 +311,7 @@ class Twin:
 
     def end(self, link: int, moves: list[Move]) -> None:
         for move in moves:
-            move.spans.append((move.started, self.now))
+            move.path.append((link, move.queued_at, move.started, self.now))
         for move in moves:
             self.arrive(move)
         most = self.system.links[link].blocks_per_call if link < self.n_levels else 1
@@ -337,6 +346,7 @@ class Twin:
                 else:
                     self.origin[move.key] = move.version
                 for access in move.waiters:
+                    self.queued_on[move.link] += self.now - access["joined"]
                     self.go(access)
                     if access["outcome"] == HIT:
                         access["outcome"] = MERGED
@@ -366,7 +376,11 @@ class Twin:
             elif access["op"]:
                 self.allocate(move.key, access["size"])
             since = access["joined"]
-            access["transfer"] = sum(b - max(a, since) for a, b in move.spans if b > since)
+            for link, queued, started, ended in move.path:
+                self.queued_on[link] += max(0, started - max(queued, since))
+                moved = max(0, ended - max(started, since))
+                self.moved_on[link] += moved
+                access["transfer"] += moved
             self.serve(access)
 
     def insert(self, level: int, key: int, block: Block, by_prefetch: bool) -> None:
