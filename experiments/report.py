@@ -6,6 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments.compare.table import REQUEST_LATENCY, SEEDS
+from experiments.compare.verdict import TOO_FEW
+
 _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("hit ratio", "hit_ratio", _RATIO),
@@ -57,8 +60,17 @@ def _difference(found: dict[str, Any], kind: str) -> str:
     if found["low"] is None:
         return text + "\none seed: no interval"
     low, high = (("-" if v < 0 else "+") + _text(abs(v), kind) for v in (found["low"], found["high"]))
-    verdict = "" if found["shown"] else "\nno difference shown"
-    return f"{text}\n[{low}, {high}]{verdict}"
+    more = f"; {found['n_to_settle']:,} would do" if found["verdict"] == TOO_FEW and found["n_to_settle"] else ""
+    return f"{text}\n[{low}, {high}]\n{found['verdict']}{more}"
+
+
+def _compared(compared: list[dict[str, Any]], arm: str, metric: str) -> dict[str, Any] | None:
+    """What is known of it: over seeds, but from one seed alone what its requests say of the mean latency."""
+    rows = [row for row in compared if row["arm"] == arm]
+    found = next((row for row in rows if row["metric"] == metric and row["basis"] == SEEDS), None)
+    if metric == "mean_latency_ns" and found is not None and found["n_pairs"] == 1:
+        return next((row for row in rows if row["metric"] == REQUEST_LATENCY), found)
+    return found
 
 
 def print_report(
@@ -79,7 +91,8 @@ def print_report(
         a, b = (_mean(of_arm[arm], "mean_latency_ns") or 0.0 for arm in (first, second))
         console.print(
             f"Lowest mean latency: [bold]{first}[/bold] ({time_text(a)}), then {second} ({time_text(b)}). "
-            "Brackets: 95 % interval of the paired difference over seeds."
+            f"Brackets: 95 % interval of the paired difference {'over seeds' if n_seeds > 1 else 'over requests'}; "
+            "verdicts at 5 %, corrected for the number of arms."
         )
 
 
@@ -92,14 +105,15 @@ def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any
         table.add_column(kinds[metric][0].replace("prefetches ", ""), justify="right")
         if metric == "mean_latency_ns":
             table.add_column("vs baseline", justify="right")
+            table.add_column("verdict")
     for arm, rows in of_arm.items():
         cells = []
         for metric in _BRIEF:
             cells.append(_text(_mean(rows, metric), kinds[metric][1]))
             if metric == "mean_latency_ns":
-                found = next((c for c in compared if c["arm"] == arm and c["metric"] == metric), None)
+                found = _compared(compared, arm, metric)
                 relative = found and found["relative_difference_ratio"]
-                cells.append("" if relative is None else f"{relative:+.1%}")
+                cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
         table.add_row(arm + (" (baseline)" if arm == baseline else ""), *cells)
     return table
 
@@ -124,7 +138,7 @@ def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]
     ):
         cells = []
         for arm in arms:
-            found = next((c for c in compared if c["arm"] == arm and c["metric"] == metric), None)
+            found = _compared(compared, arm, metric)
             cells.append(_difference(found, kind) if found else "")
         table.add_row(label, *cells)
     return table

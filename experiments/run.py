@@ -84,7 +84,7 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     from experiments.report import print_report
     from experiments.tables import write_rows
 
-    compared = compare(rows, experiment.baseline)
+    compared = compare(rows, experiment.baseline, folder)
     write_rows(folder / "comparisons.parquet", compared, _metadata(experiment, rows))
     if not quiet:
         print_report(console, experiment.name, rows, compared, experiment.baseline)

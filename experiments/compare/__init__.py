@@ -1,0 +1,5 @@
+"""Arms against the baseline: is a difference shown, how large is it, and what would settle it (docs/metrics.md)."""
+
+from experiments.compare.table import COMPARED, compare
+
+__all__ = ["COMPARED", "compare"]

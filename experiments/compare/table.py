@@ -1,0 +1,109 @@
+"""The ``comparisons`` table: a row for each arm, metric and basis."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from experiments.compare.requests import request_latencies
+from experiments.compare.seeds import Difference, over_seeds
+from experiments.compare.verdict import TOO_FEW, holm, n_to_settle, verdict
+from experiments.compare.within import within
+
+# Whether less is better.
+COMPARED = {
+    "hit_ratio": False,
+    "mean_latency_ns": True,
+    "p50_latency_ns": True,
+    "p99_latency_ns": True,
+    "p999_latency_ns": True,
+    "coverage_ratio": False,
+    "end_ns": True,
+}
+REQUEST_LATENCY = "request_latency_ns"
+SEEDS, TRACE = "seeds", "trace"
+
+
+def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Compare each arm with the baseline, over the seeds that both have and, from ``folder``, within each seed's run.
+
+    Seeds are pairs: the arms of one saw the same accesses. Holm's correction is over the arms of a metric.
+    """
+    by_arm: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+    base = by_arm.pop(baseline, {})
+    found: list[dict[str, Any]] = []
+    for metric in COMPARED:
+        found += _judged([_over_seeds(arm, baseline, metric, runs, base) for arm, runs in by_arm.items()])
+    if folder is not None:
+        for seed in base:
+            before = request_latencies(folder, baseline, seed)
+            if before is None:
+                continue
+            arms = [arm for arm, runs in by_arm.items() if seed in runs]
+            found += _judged([_within(arm, baseline, seed, folder, before) for arm in arms])
+    order = {arm: i for i, arm in enumerate(by_arm)}
+    return sorted(found, key=lambda row: order[row["arm"]])
+
+
+Compared = tuple[dict[str, Any], Difference, float, bool]
+
+
+def _over_seeds(
+    arm: str, baseline: str, metric: str, runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]
+) -> Compared | None:
+    pairs = [
+        (float(runs[seed][metric]), float(base[seed][metric]))
+        for seed in runs
+        if seed in base and runs[seed][metric] is not None and base[seed][metric] is not None
+    ]
+    if not pairs:
+        return None
+    mean = math.fsum(b for _, b in pairs) / len(pairs)
+    row = {"arm": arm, "baseline": baseline, "metric": metric, "basis": SEEDS, "seed": None}
+    return row, over_seeds([a - b for a, b in pairs]), mean, COMPARED[metric]
+
+
+def _within(arm: str, baseline: str, seed: int, folder: Path, before: Any) -> Compared | None:
+    after = request_latencies(folder, arm, seed)
+    if after is None or len(after) != len(before):
+        return None
+    difference = within(after, before)
+    if difference is None:
+        return None
+    row = {"arm": arm, "baseline": baseline, "metric": REQUEST_LATENCY, "basis": TRACE, "seed": seed}
+    return row, difference, float(before[difference.n_warm_up :].mean()), True
+
+
+def _judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
+    """Rows of one metric, all arms: the correction needs them together."""
+    known = [one for one in compared if one is not None]
+    adjusted = holm([difference.p_value for _, difference, _, _ in known])
+    rows = []
+    for (row, d, base_mean, lower_is_better), p_holm in zip(known, adjusted, strict=True):
+        is_open = math.isnan(d.p_value)
+        rows.append(
+            {
+                **row,
+                "n_pairs": d.n,
+                "n_warm_up": d.n_warm_up,
+                "block_length": d.block_length,
+                "baseline_mean": base_mean,
+                "difference": d.mean,
+                "relative_difference_ratio": d.mean / base_mean if base_mean else None,
+                "low": _number(d.low),
+                "high": _number(d.high),
+                "bca_low": _number(d.bca_low),
+                "bca_high": _number(d.bca_high),
+                "p_value": _number(d.p_value),
+                "p_holm": _number(p_holm),
+                "effect_size": _number(d.effect_size),
+                "verdict": TOO_FEW if is_open else verdict(d, p_holm, base_mean, lower_is_better=lower_is_better),
+                "n_to_settle": n_to_settle(d, base_mean),
+            }
+        )
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

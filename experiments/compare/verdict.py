@@ -1,0 +1,74 @@
+"""A comparison in words, and how many samples would settle it."""
+
+import math
+from collections.abc import Sequence
+
+from experiments.compare.seeds import Difference
+
+ALPHA = 0.05
+POWER = 0.8
+RELEVANT_RATIO = 0.01
+"""A difference of so much of the baseline is one that we would want to find."""
+BETTER, WORSE, NOT_SHOWN, TOO_FEW = "better", "worse", "no difference shown", "too few samples to tell"
+_MOST = 10**9
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (1979) over the arms that are compared; NaN stays, and counts for nothing."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = [p for p in p_values if not math.isnan(p)]
+    adjusted = iter(multipletests(known, ALPHA, "holm")[1].tolist() if known else [])
+    return [p if math.isnan(p) else float(next(adjusted)) for p in p_values]
+
+
+def verdict(found: Difference, p_holm: float, baseline_mean: float, *, lower_is_better: bool) -> str:
+    """Better or worse where Holm's p-value is below 5 %.
+
+    Else, "no difference shown" where the interval excludes a relevant one on both sides, and otherwise "too few
+    samples to tell".
+    """
+    if p_holm < ALPHA:
+        return BETTER if (found.mean < 0) == lower_is_better else WORSE
+    reach = max(abs(found.low), abs(found.high))
+    return NOT_SHOWN if reach <= RELEVANT_RATIO * abs(baseline_mean) else TOO_FEW
+
+
+def n_to_settle(found: Difference, baseline_mean: float) -> int | None:
+    """Pairs for a power of 80 % at 5 %, two-sided: to find the difference seen, or a relevant one if that is larger.
+
+    None where the spread is unknown or nothing is to be found. Within a run: requests as dependent as these.
+    """
+    if math.isnan(found.p_value) or found.n < 2:
+        return None
+    sought = max(abs(found.mean), RELEVANT_RATIO * abs(baseline_mean))
+    # The half-width of the interval, not the spread of single pairs: within a run they depend on each other.
+    half = (found.high - found.low) / 2
+    if sought == 0:
+        return None
+    if half == 0:
+        return 2
+    from scipy import stats
+
+    of_interval = (
+        stats.t.ppf(1 - ALPHA / 2, found.n - 1) if found.block_length is None else stats.norm.ppf(1 - ALPHA / 2)
+    )
+    size = sought / (half / float(of_interval) * math.sqrt(found.n))
+    return _n_for(size)
+
+
+def _n_for(effect_size: float) -> int:
+    """The least n of a paired t-test with that power, by bisection."""
+    from statsmodels.stats.power import TTestPower
+
+    def is_enough(n: int) -> bool:
+        return bool(TTestPower().power(effect_size, n, ALPHA) >= POWER)
+
+    high = 2
+    while high < _MOST and not is_enough(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return min(high, _MOST)
