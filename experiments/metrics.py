@@ -1,11 +1,13 @@
 """A row of the ``runs`` table from a run's books; ``docs/metrics.md`` has the definitions (rule R20)."""
 
+from itertools import pairwise
 from typing import Any
 
-from simulator.accounting import A_LATENCY, A_SHADOW, COMPONENTS, REJECTIONS, Books
+from simulator.accounting import A_LATENCY, A_SHADOW, ACCESS_COLUMNS, COMPONENTS, REJECTIONS, Books
 from simulator.asking import Asking
 from simulator.config import System
 from simulator.engine import RunResult
+from simulator.hops import hops_of
 from simulator.inference import Status
 from simulator.links import PRIORITY_NAMES
 from simulator.policy import Fate, Outcome
@@ -32,6 +34,8 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
     row |= {f"n_{reason}": books.n_rejected[reason] for reason in REJECTIONS}
     row |= {f"n_prefetch_{fate.name.lower()}": count for fate, count in f.items()}
     row |= {"n_pollution": books.n_pollution}
+    shadow = {"n_shadow_miss": books.n_shadow_misses, "n_saved": books.n_saved, "n_caused": books.n_caused}
+    row |= shadow if books.has_shadow else dict.fromkeys(shadow)
     row |= {
         "hit_ratio": _ratio(n[Outcome.HIT] + n[Outcome.HIT_PREFETCHED], result.n_accesses),
         "mean_latency_ns": _number(books.latency.mean()),
@@ -41,13 +45,19 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
     }
     for name, total in zip(COMPONENTS, books.sums[A_LATENCY + 1 : A_SHADOW].tolist(), strict=True):
         row[f"mean_{name}"] = _ratio(total, result.n_accesses)
+    for name in ("latency_ns", "service_ns", "inference_ns"):
+        row[name.replace("_ns", "_sum_ns")] = int(books.sums[ACCESS_COLUMNS.index(name)])
     row |= {
         "accuracy_ratio": _ratio(useful, books.n_issued),
         "useful_ratio": _ratio(useful, useful + f[Fate.EVICTED_UNUSED]),
         "coverage_ratio": _ratio(useful, useful + misses),
         "lateness_ratio": _ratio(f[Fate.LATE], useful),
         "pollution_ratio": _ratio(books.n_pollution, n[Outcome.MISS]),
+        "p10_slack_ns": _number(books.slack.quantile(0.1)),
         "p50_slack_ns": _number(books.slack.quantile(0.5)),
+        "p90_slack_ns": _number(books.slack.quantile(0.9)),
+        "mean_late_saved_ns": _number(books.saved.mean()),
+        "p50_late_saved_ns": _number(books.saved.quantile(0.5)),
         "n_asked": asking.n_asked,
         **{f"n_questions_{status.value}": asking.n_status[status] for status in Status},
         "top1_ratio": _ratio(asking.n_came_true, asking.n_predicted),
@@ -57,8 +67,39 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
         "p50_inference_host_ns": _number(asking.host.quantile(0.5)),
         "p99_inference_host_ns": _number(asking.host.quantile(0.99)),
     }
-    names = [*(tier.name for tier in system.tiers), "origin"]
-    for i, moved in enumerate(result.bytes_moved):
-        link = f"{names[i]}_{names[i + 1]}" if i < len(system.tiers) else "compute"
+    times = zip(link_names(system), result.bytes_moved, books.link_queue_ns, books.link_transfer_ns, strict=True)
+    for link, moved, queue_ns, transfer_ns in times:
         row |= {f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)}
+        row |= {f"{link}_queue_ns": queue_ns, f"{link}_transfer_ns": transfer_ns}
     return row
+
+
+def link_names(system: System) -> list[str]:
+    """A link by the levels that it joins; where blocks are made in tier 0, the making is one too."""
+    names = [*(tier.name for tier in system.tiers), "origin"]
+    links = [f"{above}_{below}" for above, below in pairwise(names)]
+    return [*links, "compute"] if len(hops_of(system)) > len(links) else links
+
+
+def attribution(row: dict[str, Any], system: System) -> list[dict[str, Any]]:
+    """Where the latency of a run went: service, inference, and queueing and transfer by link, whole nanoseconds.
+
+    The parts sum to ``latency_sum_ns``, exactly (rule R18).
+    """
+    parts: list[tuple[str, str | None, int]] = [("service", None, row["service_sum_ns"])]
+    for link in link_names(system):
+        parts += [(name, link, row[f"{link}_{name}_ns"]) for name in ("queue", "transfer")]
+    parts.append(("inference", None, row["inference_sum_ns"]))
+    whole = row["latency_sum_ns"]
+    return [
+        {
+            "arm": row["arm"],
+            "seed": row["seed"],
+            "component": component,
+            "link": link,
+            "sum_ns": ns,
+            "mean_ns": ns / row["n_accesses"],
+            "share_ratio": _ratio(ns, whole),
+        }
+        for component, link, ns in parts
+    ]

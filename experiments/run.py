@@ -81,11 +81,15 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     console = make_console()
     rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
     from experiments.compare import compare
+    from experiments.metrics import attribution
     from experiments.report import print_report
     from experiments.tables import write_rows
 
     compared = compare(rows, experiment.baseline, folder)
     write_rows(folder / "comparisons.parquet", compared, _metadata(experiment, rows))
+    arms = {arm.name: arm for arm in experiment.arms}
+    parts = [part for row in rows for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
+    write_rows(folder / "attribution.parquet", parts, _metadata(experiment, rows))
     if not quiet:
         print_report(console, experiment.name, rows, compared, experiment.baseline)
         console.print(f"Tables: {folder}", highlight=False)
@@ -243,6 +247,7 @@ def _write_manifest(experiment: "Experiment", folder: Path, traces: dict[str, st
         "tables": {
             "runs.parquet": "a row for each arm and seed",
             "comparisons.parquet": "each arm against the baseline",
+            "attribution.parquet": "where the latency of each run went",
             "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm and seed",
         },
     }

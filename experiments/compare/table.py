@@ -55,7 +55,7 @@ def _over_seeds(
     pairs = [
         (float(runs[seed][metric]), float(base[seed][metric]))
         for seed in runs
-        if seed in base and runs[seed][metric] is not None and base[seed][metric] is not None
+        if seed in base and runs[seed].get(metric) is not None and base[seed].get(metric) is not None
     ]
     if not pairs:
         return None
