@@ -30,18 +30,21 @@ class Replay(Strict):
 
 
 class Sampled(Strict):
-    """Drawn from the latencies that an earlier run recorded."""
+    """Drawn from the latencies that an earlier run recorded, times ``scale``; ``assumed`` as in Fixed."""
 
     kind: Literal["sampled"]
     source: str
     arm: str | None = None
+    scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    assumed: Nanoseconds | None = None
 
 
 class Fixed(Strict):
-    """The same for each."""
+    """The same for each. ``assumed``: the policy decides as if a question took so long (default: what is charged)."""
 
     kind: Literal["fixed"]
     latency: Nanoseconds
+    assumed: Nanoseconds | None = None
 
 
 class Free(Strict):

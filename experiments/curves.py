@@ -3,16 +3,90 @@
 from pathlib import Path
 from typing import Any
 
+Row = dict[str, Any]
 _STYLES = ("-", "--", "-.", ":")
+
+
+def draw_break_even(
+    name: str, rows: list[Row], references: dict[str, Row], crossings: list[Row], folder: Path
+) -> list[Path]:
+    """Mean latency against inference latency, a panel a mode, as ``break_even.png`` and ``.svg``; their paths."""
+    plt = _pyplot()
+    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    figure, panels = plt.subplots(1, len(modes), figsize=(6 * len(modes), 5), layout="constrained", sharey=True)
+    for axes, mode in zip(panels if len(modes) > 1 else [panels], modes, strict=True):
+        for i, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
+            points = sorted(
+                (row["inference_p50_ns"] / 1e3, row["mean_latency_ns"] / 1e3, row["ci_low_ns"], row["ci_high_ns"])
+                for row in rows
+                if row["arm"] == arm and row["mode"] == mode
+            )
+            x, y = [point[0] for point in points], [point[1] for point in points]
+            if i == 0:
+                axes.plot(x, y, color="C0", marker="o", markersize=3, label=f"{arm}, each charged the same")
+                if points and points[0][2] is not None:
+                    low, high = ([point[j] / 1e3 for point in points] for j in (2, 3))
+                    axes.fill_between(x, low, high, color="C0", alpha=0.2, linewidth=0)
+            else:
+                axes.plot(x, y, color=f"C{i}", marker="^", linestyle="none", label=f"{arm}, as measured x 0.1, 1, 10")
+        for i, (arm, row) in enumerate(references.items()):
+            axes.axhline(row["mean_latency_ns"] / 1e3, color=f"C{4 + i}", linestyle="--", linewidth=1, label=arm)
+        for row in crossings:
+            if row["mode"] == mode and row["break_even_ns"]:
+                axes.axvline(row["break_even_ns"] / 1e3, color="grey", linestyle=":", linewidth=1)
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(left=0)
+        axes.set_yscale("log")
+        axes.set_xlabel("latency of an inference in us (0, then logarithmic)")
+        axes.set_title(f"{name}: {mode}")
+        axes.grid(alpha=0.3)
+    first = figure.axes[0]
+    first.set_ylabel("mean latency of an access in us")
+    first.legend(fontsize=8)
+    return _save(plt, figure, folder, "break_even")
+
+
+def draw_map(name: str, cells: list[Row], folder: Path) -> list[Path]:
+    """The break-even latency over time between requests and another axis, as ``map.png`` and ``.svg``; their paths."""
+    plt = _pyplot()
+    kinds = list(dict.fromkeys((row["axis"], row["against"]) for row in cells))
+    figure, panels = plt.subplots(1, len(kinds), figsize=(4.2 * len(kinds), 4), layout="constrained", squeeze=False)
+    for axes, (axis, against) in zip(panels[0], kinds, strict=True):
+        of_kind = [row for row in cells if (row["axis"], row["against"]) == (axis, against)]
+        gaps = sorted({row["gap_scale"] for row in of_kind})
+        factors = sorted({row["axis_scale"] for row in of_kind})
+        # What always pays is drawn at the ladder's end, what never does below its beginning.
+        values = {(r["gap_scale"], r["axis_scale"]): _capped(r["break_even_ns"]) for r in of_kind}
+        grid = [[values[gap, factor] for gap in gaps] for factor in factors]
+        axes.imshow(grid, origin="lower", aspect="auto", norm="log", vmin=1e-1, vmax=1e5, cmap="viridis")
+        for y, factor in enumerate(factors):
+            for x, gap in enumerate(gaps):
+                axes.text(x, y, _us(values[gap, factor]), ha="center", va="center", color="white", fontsize=9)
+        axes.set_xticks(range(len(gaps)), [f"{gap:g}" for gap in gaps])
+        axes.set_yticks(range(len(factors)), [f"{factor:g}" for factor in factors])
+        axes.set_xlabel("time between requests, times")
+        axes.set_ylabel(f"{_AXES[axis]}, times")
+        axes.set_title(f"{name}: pays up to, against {against}", fontsize=9)
+    return _save(plt, figure, folder, "map")
+
+
+_AXES = {"tier": "latency of the origin and its link", "block": "bytes of a block"}
+_NEVER_US, _ALWAYS_US = 0.1, 1e5
+
+
+def _capped(ns: float | None) -> float:
+    return _ALWAYS_US if ns is None else max(ns / 1e3, _NEVER_US)
+
+
+def _us(us: float) -> str:
+    if us <= _NEVER_US:
+        return "never"
+    return "beyond" if us >= _ALWAYS_US else f"{us:,.0f} us" if us >= 10 else f"{us:.1f} us"
 
 
 def draw_misses(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     """The miss-ratio curve of each eviction policy, as ``misses.png`` and ``misses.svg``; their paths."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for i, name in enumerate(dict.fromkeys(row["eviction"] for row in rows)):
         points = sorted((row["capacity"], row["miss_ratio"]) for row in rows if row["eviction"] == name)
@@ -27,10 +101,24 @@ def draw_misses(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     axes.set_title(rows[0]["trace"])
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+    return _save(plt, figure, folder, "misses")
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def _save(plt: Any, figure: Any, folder: Path, name: str) -> list[Path]:
+    """As PNG and SVG, each written aside and then renamed."""
     paths = []
     for kind in ("png", "svg"):
-        path = folder / f"misses.{kind}"
-        aside = folder / f"misses.part.{kind}"
+        path = folder / f"{name}.{kind}"
+        aside = folder / f"{name}.part.{kind}"
         figure.savefig(aside, dpi=150)
         aside.replace(path)
         paths.append(path)

@@ -183,7 +183,8 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
                     f"arms.{arm.name}.charge.source: {recording.file} has latencies of other work: {theirs}; "
                     f"expected {working(experiment, arm)}"
                 )
-            return sampled(recording.latencies_ns, generator(seed, "charge", arm.name)), recording
+            scaled = np.rint(recording.latencies_ns * charge.scale).astype(np.int64)
+            return sampled(scaled, generator(seed, "charge", arm.name)), recording
     recording = load(charge, arm, seed)
     wanted, found = replay_key(experiment, arm, seed), recording.metadata["replay_key"]
     if found != wanted:

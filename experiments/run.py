@@ -48,11 +48,12 @@ def main(
         from experiments.loading import load
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
-        for name, experiment in load(config, set_ or [], _seeds(seeds), wanted).items():
+        for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
             run_experiment(experiment, folder_of(experiment, name, out), quiet=quiet, force=force)
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def parse_seeds(text: str | None) -> list[int] | None:
+    """The numbers of an option. Raises InputError if they are none."""
     from simulator.errors import InputError
 
     if text is None:
@@ -79,7 +80,7 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     from experiments.progress import make_console
 
     console = make_console()
-    rows = _run_all(experiment, folder, console, quiet=quiet, force=force)
+    rows = run_all(experiment, folder, console, quiet=quiet, force=force)
     from experiments.compare import compare
     from experiments.metrics import attribution
     from experiments.report import print_report
@@ -109,8 +110,14 @@ def _metadata(experiment: "Experiment", rows: list[dict[str, Any]]) -> dict[str,
     }
 
 
-def _run_all(experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool) -> list[dict[str, Any]]:
-    """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds."""
+def run_all(
+    experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool = False
+) -> list[dict[str, Any]]:
+    """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds.
+
+    Raises:
+        InputError: the trace, a recording or the folder is wrong.
+    """
     from experiments.recording import make_charge
     from experiments.single import run_hash
     from experiments.tables import make_folder, read_rows

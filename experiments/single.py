@@ -132,7 +132,9 @@ def _future(workload: Workload, system: System, n_train: int, seed: int) -> Dema
 def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
     charge = arm.charged
     inference_ns: float | None = None
-    if recording is not None:
+    if charge.kind in ("fixed", "sampled") and charge.assumed is not None:
+        inference_ns = charge.assumed
+    elif recording is not None:
         inference_ns = float(np.median(recording.latencies_ns))
     elif charge.kind != "measured":
         inference_ns = charge.latency if charge.kind == "fixed" else 0
