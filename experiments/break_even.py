@@ -27,7 +27,7 @@ def main(
     config: Annotated[Path, typer.Argument(help="An experiment with an arm that learns.")],
     arm: Annotated[str | None, typer.Option(help="The arm.", show_default="the first that learns")] = None,
     variant: Annotated[str | None, typer.Option(help="Of a config that has variants, one.")] = None,
-    per_decade: Annotated[int, typer.Option(min=1, max=20, help="Latencies per factor of ten.")] = 2,
+    per_decade: Annotated[int, typer.Option(min=1, max=20, help="Latencies per factor of ten.")] = 4,
     map_: Annotated[bool, typer.Option("--map", help="Also over load, tiers and block sizes.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures.", show_default="results/break-even-<name>")
@@ -48,18 +48,17 @@ def main(
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.curves import draw_break_even, draw_map
-        from experiments.loading import load
+        from experiments.loading import load, only
         from experiments.progress import make_console
         from experiments.run import parse_seeds
         from experiments.tables import write_rows
 
-        experiments = load(config, set_ or [], parse_seeds(seeds), [variant] if variant else None)
-        experiment = _only(experiments)
+        experiment = only(load(config, set_ or [], parse_seeds(seeds), [variant] if variant else None))
         console = make_console()
         folder = out or Path("results") / f"break-even-{experiment.name}-{experiment.folder_hash()}"
         found = study(experiment, arm, per_decade, folder, console, quiet=quiet)
         about = {"config": experiment.model_dump(mode="json"), "arm": found.arm}
-        write_rows(folder / "break_even.parquet", found.rows, about)
+        write_rows(folder / "break_even.parquet", [{name: row[name] for name in COLUMNS} for row in found.rows], about)
         write_rows(folder / "crossings.parquet", found.crossings, about)
         pictures = draw_break_even(experiment.name, found.rows, found.references, found.crossings, folder)
         if not quiet:
@@ -70,14 +69,6 @@ def main(
             pictures += draw_map(experiment.name, cells, folder)
         if not quiet:
             console.print(f"Tables and pictures: {folder} ({', '.join(p.name for p in pictures)})", highlight=False)
-
-
-def _only(experiments: "dict[str, Experiment]") -> "Experiment":
-    from simulator.errors import InputError
-
-    if len(experiments) > 1:
-        raise InputError(f"--variant: expected one of {', '.join(experiments)}")
-    return next(iter(experiments.values()))
 
 
 class Study:
@@ -143,6 +134,7 @@ def _evaluate(name: str, baseline: str, rows: list[Row], p50_ns: float, folder: 
                 "ci_low_ns": means[baseline] + low if low is not None else None,
                 "ci_high_ns": means[baseline] + high if high is not None else None,
                 "baseline_mean_latency_ns": means[baseline],
+                "p99_latency_ns": _mean(rows, arm, "p99_latency_ns"),
             }
         )
     for mode in dict.fromkeys(mode for _, mode, _ in rungs.values()):

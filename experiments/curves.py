@@ -13,37 +13,43 @@ def draw_break_even(
     """Mean latency against inference latency, a panel a mode, as ``break_even.png`` and ``.svg``; their paths."""
     plt = _pyplot()
     modes = list(dict.fromkeys(row["mode"] for row in rows))
-    figure, panels = plt.subplots(1, len(modes), figsize=(6 * len(modes), 5), layout="constrained", sharey=True)
-    for axes, mode in zip(panels if len(modes) > 1 else [panels], modes, strict=True):
-        for i, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
-            points = sorted(
-                (row["inference_p50_ns"] / 1e3, row["mean_latency_ns"] / 1e3, row["ci_low_ns"], row["ci_high_ns"])
-                for row in rows
-                if row["arm"] == arm and row["mode"] == mode
-            )
-            x, y = [point[0] for point in points], [point[1] for point in points]
-            if i == 0:
-                axes.plot(x, y, color="C0", marker="o", markersize=3, label=f"{arm}, each charged the same")
-                if points and points[0][2] is not None:
-                    low, high = ([point[j] / 1e3 for point in points] for j in (2, 3))
-                    axes.fill_between(x, low, high, color="C0", alpha=0.2, linewidth=0)
-            else:
-                axes.plot(x, y, color=f"C{i}", marker="^", linestyle="none", label=f"{arm}, as measured x 0.1, 1, 10")
-        for i, (arm, row) in enumerate(references.items()):
-            axes.axhline(row["mean_latency_ns"] / 1e3, color=f"C{4 + i}", linestyle="--", linewidth=1, label=arm)
+    figure, panels = plt.subplots(
+        2, len(modes), figsize=(6 * len(modes), 8), layout="constrained", sharex=True, sharey="row", squeeze=False
+    )
+    for column, mode in enumerate(modes):
+        of_mode = [row for row in rows if row["mode"] == mode]
+        for line, (metric, label) in enumerate((("mean_latency_ns", "mean"), ("p99_latency_ns", "99th percentile"))):
+            axes = panels[line][column]
+            _draw_ladder(axes, of_mode, metric)
+            for i, (arm, row) in enumerate(references.items()):
+                axes.axhline(row[metric] / 1e3, color=f"C{4 + i}", linestyle="--", linewidth=1, label=arm)
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set_xlim(left=0)
+            axes.set_yscale("log")
+            axes.grid(alpha=0.3)
+            if column == 0:
+                axes.set_ylabel(f"latency of an access in us, {label}")
         for row in crossings:
             if row["mode"] == mode and row["break_even_ns"]:
-                axes.axvline(row["break_even_ns"] / 1e3, color="grey", linestyle=":", linewidth=1)
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlim(left=0)
-        axes.set_yscale("log")
-        axes.set_xlabel("latency of an inference in us (0, then logarithmic)")
-        axes.set_title(f"{name}: {mode}")
-        axes.grid(alpha=0.3)
-    first = figure.axes[0]
-    first.set_ylabel("mean latency of an access in us")
-    first.legend(fontsize=8)
+                panels[0][column].axvline(row["break_even_ns"] / 1e3, color="grey", linestyle=":", linewidth=1)
+        panels[0][column].set_title(f"{name}: {mode}")
+        panels[1][column].set_xlabel("latency of an inference in us (0, then logarithmic)")
+    panels[0][0].legend(fontsize=8)
     return _save(plt, figure, folder, "break_even")
+
+
+def _draw_ladder(axes: Any, rows: list[Row], metric: str) -> None:
+    """The rungs as a line with its interval, measured distributions as marks."""
+    for i, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
+        points = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["inference_p50_ns"])
+        x, y = ([row[name] / 1e3 for row in points] for name in ("inference_p50_ns", metric))
+        if i > 0:
+            axes.plot(x, y, color=f"C{i}", marker="^", linestyle="none", label=f"{arm}, as measured x 0.1, 1, 10")
+            continue
+        axes.plot(x, y, color="C0", marker="o", markersize=3, label=f"{arm}, each inference charged the same")
+        if metric == "mean_latency_ns" and points and points[0]["ci_low_ns"] is not None:
+            low, high = ([row[name] / 1e3 for row in points] for name in ("ci_low_ns", "ci_high_ns"))
+            axes.fill_between(x, low, high, color="C0", alpha=0.2, linewidth=0)
 
 
 def draw_map(name: str, cells: list[Row], folder: Path) -> list[Path]:

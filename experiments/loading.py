@@ -53,6 +53,13 @@ def load(
     return {variant.name: _one(path, raw, variant, sets or [], seeds) for variant in chosen}
 
 
+def only(experiments: dict[str, Experiment]) -> Experiment:
+    """The one that there is. Raises InputError if a config has several variants and none was chosen."""
+    if len(experiments) > 1:
+        raise InputError(f"--variant: expected one of {', '.join(experiments)}")
+    return next(iter(experiments.values()))
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         raw = parse_yaml(path.read_text(), str(path))
