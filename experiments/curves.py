@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from experiments.tables import written_aside
+
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -30,9 +32,8 @@ def draw_misses(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     paths = []
     for kind in ("png", "svg"):
         path = folder / f"misses.{kind}"
-        aside = folder / f"misses.part.{kind}"
-        figure.savefig(aside, dpi=150)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            figure.savefig(aside, dpi=150)
         paths.append(path)
     plt.close(figure)
     return paths
