@@ -93,7 +93,7 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.csv", "--key-column", "block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
         (
             ["circle.csv", "--key-column", "block", "--size-column", "bytes", "--capacity", "99"],
-            "a capacity of 99 cannot be simulated with this trace; expected 100 bytes: its largest block has 100 or more",
+            "a capacity of 99 cannot be simulated with this trace; expected from 100 (its largest block)",
         ),
     ],
 )
