@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from experiments.tables import written_aside
+
 Row = dict[str, Any]
 _STYLES = ("-", "--", "-.", ":")
 
@@ -124,9 +126,8 @@ def _save(plt: Any, figure: Any, folder: Path, name: str) -> list[Path]:
     paths = []
     for kind in ("png", "svg"):
         path = folder / f"{name}.{kind}"
-        aside = folder / f"{name}.part.{kind}"
-        figure.savefig(aside, dpi=150)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            figure.savefig(aside, dpi=150)
         paths.append(path)
     plt.close(figure)
     return paths

@@ -22,6 +22,12 @@ def exit_codes(interrupted: str) -> Iterator[None]:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from None
+    except OSError as error:
+        # What is wrong with input files is found where they are read; this is a disk, a folder or a right.
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename2 or error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from None
     except MemoryError as error:
         print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from None

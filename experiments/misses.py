@@ -1,5 +1,6 @@
 """``python -m experiments.misses TRACE``: misses of eviction policies by capacity, demand alone."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ from experiments.exits import exit_codes
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FRACTIONS = ("0.001", "0.01", "0.05", "0.1", "0.25")
+_MOST = 2**62
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 COLUMNS = (
@@ -45,8 +48,8 @@ def main(
 ) -> None:
     """Replay a trace without prefetching through the engine and count misses by eviction policy and capacity.
 
-    Without --capacity and --fraction: 0.001, 0.01, 0.05, 0.1 and 0.25 of the trace. Exit codes: 0 done, 2 bad input,
-    130 interrupted, 1 a bug.
+    Without --capacity and --fraction: 0.001, 0.01, 0.05, 0.1 and 0.25 of the trace, where the largest block fits in.
+    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.progress import make_console
@@ -58,7 +61,7 @@ def main(
         evictions = _evictions(eviction)
         loaded = _load(trace, format_, unit_size=unit_size, key_column=key_column, size_column=size_column)
         capacities = _capacities(loaded, capacity, fraction, unit_size=unit_size)
-        folder = out or Path("results") / f"misses-{trace.name.split('.')[0]}"
+        folder = out or Path("results") / f"misses-{trace.name.replace('.', '-')}"
         make_folder(folder)
         if not quiet:
             console.print(
@@ -96,9 +99,9 @@ def _evictions(text: str) -> list[str]:
     from simulator.errors import InputError
     from simulator.residency.names import EVICTION_NAMES
 
-    if text == "all":
-        return list(EVICTION_NAMES)
     names = [name.strip() for name in text.split(",")]
+    if "all" in names:
+        return list(EVICTION_NAMES)
     for name in names:
         if name not in EVICTION_NAMES:
             raise InputError(f"--eviction: unknown {name!r}; expected some of {', '.join(EVICTION_NAMES)}, or all")
@@ -120,6 +123,7 @@ class Loaded:
         keys, first = np.unique(batch.key, return_index=True)
         self.n_keys = len(keys)
         self.n_bytes = int(batch.size_bytes[first].astype(np.int64).sum())
+        self.largest = int(batch.size_bytes.max())
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -160,14 +164,16 @@ def _capacities(loaded: Loaded, capacity: str | None, fraction: str | None, *, u
     from simulator.units import parse_bytes
 
     found = []
-    for text in capacity.split(",") if capacity else []:
+    for text in capacity.split(",") if capacity is not None else ():
         try:
             found.append(int(text) if text.strip().isdecimal() else parse_bytes(text.strip()))
         except ValueError as error:
             raise InputError(f"--capacity {text}: {error}") from None
         if unit_size and not text.strip().isdecimal():
             raise InputError(f"--capacity {text}: expected a number of blocks with --unit-size")
-    shares = fraction.split(",") if fraction else [] if capacity else ["0.001", "0.01", "0.05", "0.1", "0.25"]
+    shares: Sequence[str] = _FRACTIONS if capacity is None and fraction is None else ()
+    if fraction is not None:
+        shares = fraction.split(",")
     for text in shares:
         try:
             share = float(text)
@@ -176,9 +182,16 @@ def _capacities(loaded: Loaded, capacity: str | None, fraction: str | None, *, u
         if not 0 < share <= 1:
             raise InputError(f"--fraction {text}: expected a number above 0 and at most 1")
         found.append(int(share * loaded.n_bytes))
+    largest = loaded.largest
+    if capacity is None and fraction is None:
+        # Of the defaults, those that can hold every block.
+        found = [size for size in found if size >= largest] or [loaded.n_bytes]
     for size in found:
-        if size < 1:
-            raise InputError(f"--capacity, --fraction: a capacity of {size} holds nothing; expected 1 or more")
+        if not largest <= size < _MOST:
+            raise InputError(
+                f"--capacity, --fraction: a capacity of {size:,} cannot be simulated with this trace; expected from "
+                f"{largest:,} (its largest block) to 2**62 {'blocks' if unit_size else 'bytes'}"
+            )
     return sorted(set(found))
 
 

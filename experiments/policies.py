@@ -21,6 +21,7 @@ def main(
         from experiments.progress import make_console
         from policies.registry import policies
         from simulator.errors import InputError
+        from simulator.residency.about import ADMISSIONS, EVICTIONS
 
         console = make_console()
         known = policies()
@@ -28,8 +29,12 @@ def main(
             _print_all(console, known)
         elif kind in known:
             _print_one(console, kind, known[kind])
+        elif kind in (others := {**EVICTIONS, **ADMISSIONS}):
+            console.print(
+                f"{others[kind]}\n(No settings of its own: docs/evictions.md.)", highlight=False, markup=False
+            )
         else:
-            raise InputError(f"{kind}: no such policy; expected one of {', '.join(known)}")
+            raise InputError(f"{kind}: no such policy; expected one of {', '.join((*known, *others))}")
 
 
 def one_line(documented: Any) -> str:

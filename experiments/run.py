@@ -133,7 +133,7 @@ def run_all(
         # Everything that can be wrong with the input of any run is found before the first one starts.
         make_charge(experiment, arm, seed)
     n_accesses = build(experiment.workload.source, experiment.seeds[0]).length()
-    _check_folder(experiment, folder)
+    check_folder(experiment, folder)
     finished = {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
     arms = {arm.name: arm for arm in experiment.arms}
 
@@ -225,7 +225,8 @@ def _ordered(experiment: "Experiment", rows: dict[tuple[str, int], dict[str, Any
     return [rows[key] for key in sorted(rows, key=lambda key: (arms.index(key[0]), key[1]))]
 
 
-def _check_folder(experiment: "Experiment", folder: Path) -> None:
+def check_folder(experiment: "Experiment", folder: Path) -> None:
+    """Raises InputError if a folder is none, or holds anything but results of this experiment."""
     from simulator.errors import InputError
 
     manifest = folder / "manifest.json"

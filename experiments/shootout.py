@@ -51,10 +51,13 @@ def main(
 
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
     """Finished runs by arm."""
+    from experiments.run import check_folder
     from experiments.tables import read_rows
     from simulator.errors import InputError
 
-    rows = read_rows(folder / "runs.parquet")
+    if folder.exists():
+        check_folder(experiment, folder)
+    rows = [row for row in read_rows(folder / "runs.parquet") if row["seed"] in experiment.seeds]
     found = {arm.name: [row for row in rows if row["arm"] == arm.name] for arm in experiment.arms}
     missing = [name for name, of_arm in found.items() if len(of_arm) < len(experiment.seeds)]
     if missing:
@@ -169,18 +172,18 @@ def _ratio(value: float | None) -> str:
 
 
 def _put(path: Path, text: str) -> None:
+    from experiments.tables import written_aside
     from simulator.errors import InputError
 
     try:
         whole = path.read_text()
-    except OSError as error:
-        raise InputError(f"--into {path}: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--into {path}: cannot be read: {error}") from None
     if whole.count(BEGIN) != 1 or whole.count(END) != 1 or whole.index(BEGIN) > whole.index(END):
         raise InputError(f"--into {path}: expected one line {BEGIN} and after it one line {END}")
     before, after = whole[: whole.index(BEGIN) + len(BEGIN)], whole[whole.index(END) :]
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(f"{before}\n\n{text}\n\n{after}")
-    aside.replace(path)
+    with written_aside(path) as aside:
+        aside.write_text(f"{before}\n\n{text}\n\n{after}")
 
 
 if __name__ == "__main__":

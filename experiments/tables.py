@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,12 +201,23 @@ class RunTables:
         self._writers.clear()
 
 
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Where to write a file that is renamed to ``path`` when it is whole, and removed if it never is."""
+    aside = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
 def keep_file(source: Path, path: Path) -> None:
     """A copy of a file, written aside, then renamed."""
     path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    shutil.copyfile(source, aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        shutil.copyfile(source, aside)
 
 
 def _text(value: Any) -> str:
@@ -216,9 +229,8 @@ def write_rows(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any])
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.table({name: _small_column([row.get(name) for row in rows]) for name in names})
     table = table.replace_schema_metadata({key: _text(value) for key, value in metadata.items()})
-    aside = path.with_suffix(".parquet.part")
-    pq.write_table(table, aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        pq.write_table(table, aside)
 
 
 def _small_column(values: list[Any]) -> Any:

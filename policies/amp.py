@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -26,9 +26,9 @@ class AmpConfig(PolicySettings):
     kind: Literal["amp"]
     streams: Count = 64
     run: Annotated[int, Field(ge=1, le=64)] = 2
-    degree: Count = 1
+    degree: Degree = 1
     asynchronous_above: Count = 4
-    max_degree: Count = 256
+    max_degree: Degree = 256
     trigger: TriggerName = "access"
 
     def build(self, given: Given) -> Built:

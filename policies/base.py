@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from policies.given import Built, Given
 from simulator.config import Strict
@@ -10,6 +12,8 @@ from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Told, 
 
 N_KEYS = 2**64
 TriggerName = Literal["miss", "tagged", "access"]
+Degree = Annotated[int, Field(ge=1, le=2**16)]
+"""How many blocks one answer may have, or how many steps it takes to find them."""
 
 _TAGGED, _MISS = int(Trigger.TAGGED), int(Trigger.MISS)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)

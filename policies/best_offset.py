@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from simulator.config import Count
 from simulator.policy import Ahead
@@ -25,10 +25,10 @@ class BestOffsetConfig(PolicySettings):
     score_max: Count = 31
     round_max: Count = 100
     bad_score: Annotated[int, Field(ge=0)] = 10
-    max_offset: Count = 256
+    max_offset: Degree = 256
     recent: Count = 128
     delay: Annotated[int, Field(ge=0, le=2**16)] = 2
-    degree: Count = 1
+    degree: Degree = 1
     trigger: TriggerName = "tagged"
 
     def build(self, given: Given) -> Built:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from policies.base import PolicySettings
 from policies.given import Built, Given
@@ -38,6 +38,14 @@ class FdpConfig(PolicySettings):
     pollution: Ratio = 0.005
     interval: Count = 256
     level: Annotated[int, Field(ge=1, le=len(LEVELS))] = 3
+
+    @model_validator(mode="after")
+    def _accuracies(self) -> "FdpConfig":
+        if self.accuracy_low > self.accuracy_high:
+            raise ValueError(
+                f"accuracy_low: expected at most accuracy_high {self.accuracy_high}, got {self.accuracy_low}"
+            )
+        return self
 
     def build(self, given: Given) -> Built:
         """The wrapped policy, throttled."""

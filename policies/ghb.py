@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -24,7 +24,7 @@ class GhbConfig(PolicySettings):
     index: Literal["global", "stream"] = "stream"
     entries: Count = 256
     index_entries: Count = 256
-    degree: Count = 4
+    degree: Degree = 4
     trigger: TriggerName = "tagged"
 
     def build(self, given: Given) -> Built:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -22,7 +22,7 @@ class IsbConfig(PolicySettings):
     kind: Literal["isb"]
     chunk: Annotated[int, Field(ge=2, le=2**20)] = 256
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 2
-    degree: Count = 4
+    degree: Degree = 4
     entries: Count = 65536
     streams: Count = 1024
     trigger: TriggerName = "tagged"

@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
-from simulator.config import Count
 from simulator.policy import Ahead, Outcome
 
 
@@ -23,7 +22,7 @@ class LeapConfig(PolicySettings):
     kind: Literal["leap"]
     history: Annotated[int, Field(ge=2, le=2**16)] = 32
     split: Annotated[int, Field(ge=1, le=2**16)] = 4
-    max_window: Count = 8
+    max_window: Degree = 8
     trigger: TriggerName = "tagged"
 
     def build(self, given: Given) -> Built:

@@ -7,7 +7,7 @@ recency (the paper's table) or by frequency, where a count tells them apart and 
 from collections.abc import Sequence
 from typing import Literal
 
-from policies.base import PolicySettings, TablePolicy, TriggerName
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -19,7 +19,7 @@ class MarkovConfig(PolicySettings):
 
     kind: Literal["markov"]
     entries: Count = 16384
-    successors: Count = 4
+    successors: Degree = 4
     order: Literal["recency", "frequency"] = "recency"
     trigger: TriggerName = "tagged"
 

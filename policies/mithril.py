@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -28,7 +28,7 @@ class MithrilConfig(PolicySettings):
     min_support: Annotated[int, Field(ge=1, le=64)] = 2
     max_support: Annotated[int, Field(ge=1, le=64)] = 8
     confidence: Annotated[int, Field(ge=0, le=64)] = 1
-    successors: Count = 2
+    successors: Degree = 2
     recording_entries: Count = 8192
     mining_entries: Annotated[int, Field(ge=2, le=2**16)] = 512
     entries: Count = 16384

@@ -9,16 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
-from simulator.config import Count
 
 
 class NextNConfig(PolicySettings):
     """The N following blocks, at misses and first uses of prefetched blocks (Smith 1982)."""
 
     kind: Literal["next_n"]
-    n: Count = 1
+    n: Degree = 1
     stride: Annotated[int, Field(ge=-(2**62), le=2**62)] = 1
     trigger: TriggerName = "tagged"
 

@@ -6,7 +6,7 @@ Smith, "Sequentiality and Prefetching in Database Systems", TODS 1978. Models ru
 from collections.abc import Sequence
 from typing import Literal
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -16,7 +16,7 @@ class OblConfig(PolicySettings):
     """The next block, after a run of consecutive ones in the stream (Smith 1978)."""
 
     kind: Literal["obl"]
-    run: Count = 4
+    run: Degree = 4
     streams: Count = 1024
     trigger: TriggerName = "access"
 

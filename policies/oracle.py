@@ -11,9 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from policies.base import PolicySettings
+from policies.base import Degree, PolicySettings
 from policies.given import Built, Given
-from simulator.config import Count
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 
@@ -21,7 +20,7 @@ class OracleConfig(PolicySettings):
     """The next k demand misses, known beforehand: the ceiling."""
 
     kind: Literal["oracle"]
-    k: Count = 8
+    k: Degree = 8
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

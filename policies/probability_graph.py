@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -24,7 +24,7 @@ class ProbabilityGraphConfig(PolicySettings):
     kind: Literal["probability_graph"]
     lookahead: Count = 20
     min_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
-    degree: Count = 4
+    degree: Degree = 4
     entries: Count = 16384
     successors: Count = 32
     trigger: TriggerName = "access"

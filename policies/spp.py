@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count, Ratio
@@ -29,9 +29,9 @@ class SppConfig(PolicySettings):
     page_blocks: Annotated[int, Field(ge=2, le=2**16)] = 64
     signature_entries: Count = 256
     pattern_entries: Count = 512
-    deltas: Count = 4
+    deltas: Degree = 4
     threshold: Ratio = 0.25
-    max_depth: Count = 16
+    max_depth: Degree = 16
     crossings: Count = 8
     trigger: TriggerName = "access"
 

@@ -9,7 +9,7 @@ streamers: the paper has four buffers of four.
 from collections.abc import Sequence
 from typing import Literal
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count
@@ -20,7 +20,7 @@ class StreamBuffersConfig(PolicySettings):
 
     kind: Literal["stream_buffers"]
     buffers: Count = 64
-    depth: Count = 5
+    depth: Degree = 5
     trigger: TriggerName = "tagged"
 
     def build(self, given: Given) -> Built:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
 from policies.table import Table
 from simulator.config import Count, Ratio
@@ -21,7 +21,7 @@ class StrideConfig(PolicySettings):
 
     kind: Literal["stride"]
     entries: Count = 64
-    degree: Count = 4
+    degree: Degree = 4
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 3
     start: Annotated[int, Field(ge=0)] = 4
     threshold: Ratio = 0.5

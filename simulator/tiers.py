@@ -26,7 +26,7 @@ def make_residency(system: System, capacities: Sequence[int], workload: Workload
         specs.append(
             TierSpec(
                 capacity, tier.eviction, tier.admission.kind, value, enters, system.prefetch.region_ratio,
-                max(round(capacity / block), 1),
+                max(int(capacity // block), 1),
             )
         )  # fmt: skip
     return Residency(specs, seed=int(generator(seed, "eviction").integers(2**62)))

@@ -349,10 +349,12 @@ class Arc(Lists):
 
     def remembered(self, key: int, name: str) -> Any:
         b1, b2 = max(self.ghost_bytes("b1"), 1), max(self.ghost_bytes("b2"), 1)
+        size = self.ghosts[name][key]
+        most = Fraction(self.capacity // size * size)
         if name == "b1":
-            self.p = min(self.p + max(Fraction((b2 << 20) // b1, 1 << 20), Fraction(1)), Fraction(self.capacity))
+            self.p = min(self.p + size * max(Fraction((b2 << 20) // b1, 1 << 20), Fraction(1)), most)
         else:
-            self.p = max(self.p - max(Fraction((b1 << 20) // b2, 1 << 20), Fraction(1)), Fraction(0))
+            self.p = max(self.p - size * max(Fraction((b1 << 20) // b2, 1 << 20), Fraction(1)), Fraction(0))
         return super().remembered(key, name)
 
     def insert(self, key: int, mark: Any) -> None:
@@ -360,16 +362,17 @@ class Arc(Lists):
 
     def victim(self, key: int, size: int, mark: Any) -> int:
         self.silent = None
+        capacity = self.capacity // size * size
         t1, t2 = self.lists["t1"], self.lists["t2"]
         if mark is None:
             l1 = self.bytes("t1") + self.ghost_bytes("b1") + size
-            if l1 > self.capacity and not self.ghosts["b1"]:
+            if l1 > capacity and not self.ghosts["b1"]:
                 self.silent = t1[0]
                 return t1[0]
-            if l1 > self.capacity:
-                self.cut("b1", l1 - self.capacity)
+            if l1 > capacity:
+                self.cut("b1", l1 - capacity)
             else:
-                self.cut("b2", l1 + self.bytes("t2") + self.ghost_bytes("b2") - 2 * self.capacity)
+                self.cut("b2", l1 + self.bytes("t2") + self.ghost_bytes("b2") - 2 * capacity)
         n = self.bytes("t1")
         if not t2 or (t1 and (n > self.p or (mark == "b2" and n == self.p))):
             return t1[0]
@@ -423,14 +426,16 @@ class S3Fifo(Lists):
         self.uses[key] = min(self.uses[key] + 1, 3)
 
     def insert(self, key: int, mark: Any) -> None:
-        filled = not self.evicts and self.bytes("small") >= self.capacity // 10
+        n_blocks = self.capacity // self.size[key]
+        filled = not self.evicts and self.bytes("small") >= n_blocks // 10 * self.size[key]
         self.lists["main" if mark or filled else "small"].append(key)
         self.uses[key] = 0
 
     def victim(self, key: int, size: int, mark: Any) -> int:
         self.evicts = True
         small, main = self.lists["small"], self.lists["main"]
-        if self.bytes("main") <= self.capacity - self.capacity // 10:
+        n_blocks = self.capacity // size
+        if self.bytes("main") <= (n_blocks - n_blocks // 10) * size:
             while small:
                 if self.uses[small[0]] < 2:
                     return small[0]
@@ -448,7 +453,7 @@ class S3Fifo(Lists):
         super().leave(key, evicted)
         del self.uses[key]
         if evicted and name == "small":
-            self.haunt(key, "ghost", self.capacity * 9 // 10)
+            self.haunt(key, "ghost", self.capacity // self.size[key] * 9 // 10 * self.size[key])
 
 
 class Slru(Lists):
@@ -483,7 +488,10 @@ class Lirs(Naive):
         self.lir: set[int] = set()
         self.queue: list[int] = []
         self.ghosts: OrderedDict[int, int] = OrderedDict()
-        self.limit = capacity - max(capacity // 100, 1)
+
+    def limit(self, size: int) -> int:
+        n_blocks = self.capacity // size
+        return (n_blocks - max(n_blocks // 100, 1)) * size
 
     def recall(self, key: int, size: int) -> Any:
         if key not in self.ghosts:
@@ -495,16 +503,17 @@ class Lirs(Naive):
         while self.stack and next(iter(self.stack)) not in self.lir:
             self.ghosts.pop(self.stack.popitem(last=False)[0], None)
 
-    def shrink(self) -> None:
-        while self.bytes_of(self.lir) > self.limit:
+    def shrink(self, size: int) -> None:
+        while self.bytes_of(self.lir) > self.limit(size):
             oldest = next(iter(self.stack))
             del self.stack[oldest]
             self.lir.remove(oldest)
             self.queue.append(oldest)
             self.prune()
 
-    def bound(self) -> None:
-        while sum(self.size.get(k) or self.ghosts[k] for k in self.stack) > 2 * self.capacity and self.ghosts:
+    def bound(self, size: int) -> None:
+        most = 2 * (self.capacity // size * size)
+        while sum(self.size.get(k) or self.ghosts[k] for k in self.stack) > most and self.ghosts:
             del self.stack[self.ghosts.popitem(last=False)[0]]
 
     def top(self, key: int) -> None:
@@ -521,20 +530,21 @@ class Lirs(Naive):
             else:
                 self.queue.append(key)
             self.top(key)
-            self.shrink()
+            self.shrink(self.size[key])
         self.prune()
-        self.bound()
+        self.bound(self.size[key])
 
     def insert(self, key: int, mark: Any) -> None:
-        if mark or self.bytes_of(self.lir) + self.size[key] <= self.limit:
+        size = self.size[key]
+        if mark or self.bytes_of(self.lir) + size <= self.limit(size):
             self.lir.add(key)
             self.top(key)
-            self.shrink()
+            self.shrink(size)
         else:
             self.top(key)
             self.queue.append(key)
         self.prune()
-        self.bound()
+        self.bound(size)
 
     def victim(self, key: int, size: int, mark: Any) -> int:
         return self.queue[0] if self.queue else next(iter(self.stack))
@@ -565,10 +575,16 @@ class WTinyLfu(Slru):
         self.window: list[int] = []
         self.counts: dict[int, int] = {}
         self.n_hits = 0
-        self.window_limit = max(capacity // 100, 1)
+        self.at_hand = 1
+
+    def parts(self) -> tuple[int, int]:
+        """Bytes of window and main cache, in blocks of the size at hand."""
+        n_blocks = self.capacity // self.at_hand
+        window = max(n_blocks // 100, 1)
+        return window * self.at_hand, (n_blocks - window) * self.at_hand
 
     def limits(self) -> list[int]:
-        main = self.capacity - self.window_limit
+        main = self.parts()[1]
         return [main // 5, main * 4 // 5]
 
     def add(self, key: int) -> None:
@@ -584,16 +600,18 @@ class WTinyLfu(Slru):
         if self.n_hits == 32 * self.capacity:
             self.n_hits = 0
             self.counts = {k: n // 2 for k, n in self.counts.items()}
+        self.at_hand = self.size[key]
         super().hit(key)
 
     def insert(self, key: int, mark: Any) -> None:
         self.add(key)
         self.window.append(key)
+        self.at_hand = self.size[key]
         self.pass_on(0)
 
     def pass_on(self, coming: int) -> None:
-        main = self.capacity - self.window_limit
-        while self.window and self.bytes_of(self.window) + coming > self.window_limit:
+        window, main = self.parts()
+        while self.window and self.bytes_of(self.window) + coming > window:
             key = self.window[0]
             if self.bytes("s0") + self.bytes("s1") + self.size[key] > main:
                 return
@@ -602,11 +620,12 @@ class WTinyLfu(Slru):
             super().insert(key, None)
 
     def victim(self, key: int, size: int, mark: Any) -> int:
+        self.at_hand = size
         self.pass_on(size)
         if not self.lists["s0"] and not self.lists["s1"]:
             return self.window[0]
         main = super().victim(key, size, mark)
-        if not self.window or self.bytes_of(self.window) + size <= self.window_limit:
+        if not self.window or self.bytes_of(self.window) + size <= self.parts()[0]:
             return main
         challenger = self.window[0]
         return main if self.counts[challenger] > self.counts[main] else challenger

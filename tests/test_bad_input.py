@@ -97,6 +97,13 @@ def test_unknown_policy(tmp_path: Path) -> None:
     refuse(tmp_path, config(arms=arms, baseline="x"), "arms.0.policy", "'lstn'", "'none', 'next_n', 'obl'")
 
 
+def test_a_throttle_upside_down_and_a_flood(tmp_path: Path) -> None:
+    throttle = {"kind": "fdp", "policy": {"kind": "next_n"}, "accuracy_high": 0.1, "accuracy_low": 0.4}
+    refuse(tmp_path, config(arms=[{"name": "x", "policy": throttle}], baseline="x"), "accuracy_low: expected at most")
+    flood = {"kind": "next_n", "n": 10**12}
+    refuse(tmp_path, config(arms=[{"name": "x", "policy": flood}], baseline="x"), "arms.0.policy.next_n.n", "65536")
+
+
 def test_misspelt_key(tmp_path: Path) -> None:
     content = config()
     content["system"]["placment"] = "inclusive"

@@ -70,6 +70,17 @@ def test_equals_its_naive_twin(
     assert driver.residency.keys(0) == set(twin.size)
 
 
+@pytest.mark.parametrize("eviction", NAIVE)
+@settings(max_examples=40, deadline=None)
+@given(keys=st.lists(st.integers(0, 40), max_size=300), n=st.integers(1, 30), size=st.integers(2, 70), data=st.data())
+def test_bytes_of_one_size_are_pages(eviction: str, keys: list[int], n: int, size: int, data: st.DataObject) -> None:
+    """Room for n blocks and a rest that holds none: the same victims as with n pages."""
+    rest = data.draw(st.integers(0, size - 1))
+    pages = Driver(n, eviction)
+    in_bytes = Driver(n * size + rest, eviction, n_blocks=n)
+    assert [pages.request(key) for key in keys] == [in_bytes.request(key, size) for key in keys]
+
+
 ADMISSIONS = st.sampled_from([("all", 0), ("size", 1), ("size", 2), ("tinylfu", 0), ("probabilistic", 0.5)])
 
 

@@ -74,7 +74,12 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["gone.txt"], "gone.txt: no such file"),
+        (["gone.txt"], "gone.txt: no such file, here or in the folder of traces"),
+        (["gone"], "gone: no such file"),
+        (["."], ".: a folder; expected a trace"),
+        (["circle.xyz", "--format", "ids", "--key-column", "x"], "format ids has no columns to name"),
+        (["circle.csv", "--key-column", "block", "--capacity", ""], "--capacity : expected a size"),
+        (["circle.csv", "--key-column", "block", "--capacity", str(2**62)], "a capacity of 4,611,686,018,427,387,904"),
         (["circle.xyz"], "its format cannot be told from its name; expected --format"),
         (["circle.xyz", "--format", "parket"], "--format parket: unknown; expected auto or one of"),
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
@@ -83,10 +88,13 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
             "--eviction: unknown 'lrv'; expected some of",
         ),
         (["circle.csv", "--key-column", "block", "--capacity", "12 miles"], "--capacity 12 miles"),
-        (["circle.csv", "--key-column", "block", "--capacity", "0"], "a capacity of 0 holds nothing"),
+        (["circle.csv", "--key-column", "block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
         (["circle.csv", "--key-column", "block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
         (["circle.csv", "--key-column", "block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
-        (["circle.csv", "--key-column", "block", "--capacity", "1"], "capacity"),
+        (
+            ["circle.csv", "--key-column", "block", "--size-column", "bytes", "--capacity", "99"],
+            "a capacity of 99 cannot be simulated with this trace; expected from 100 (its largest block)",
+        ),
     ],
 )
 def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str) -> None:
@@ -97,6 +105,23 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: l
     assert expected in result.stderr
     assert "Traceback" not in result.output
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_defaults_are_capacities_that_hold_the_largest_block(tmp_path: Path) -> None:
+    """Of a thousandth to a quarter of 200 bytes none holds 100: all of it does."""
+    columns = ("--key-column", "block", "--size-column", "bytes")
+    result = call(circle(tmp_path), *columns, "--eviction", "lru", "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    assert pd.read_parquet(tmp_path / "o" / "misses.parquet")["capacity"].tolist() == [200]
+
+
+def test_what_cannot_be_written_is_said_and_not_half_there(tmp_path: Path) -> None:
+    (tmp_path / "o" / "misses.parquet").mkdir(parents=True)
+    columns = ("--key-column", "block", "--capacity", "1 MiB", "--eviction", "lru")
+    result = call(circle(tmp_path), *columns, "--out", tmp_path / "o")
+    assert result.exit_code == 2, result.output
+    assert "misses.parquet" in result.stderr
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["misses.parquet"]
 
 
 def test_all_evictions_by_one_word(tmp_path: Path) -> None:
@@ -117,6 +142,7 @@ def test_policies_lists_everything_with_its_line_and_settings() -> None:
     for kind, config in known_policies().items():
         text = run(policies.app, [kind]).output
         assert all(name in text for name in config.model_fields if name != "kind"), kind
+    assert "second chance" in run(policies.app, ["clock"]).output
     unknown = run(policies.app, ["nextn"])
     assert unknown.exit_code == 2
     assert "nextn: no such policy; expected one of none, next_n" in unknown.stderr

@@ -85,6 +85,23 @@ def test_a_document_without_a_place_for_tables(tmp_path: Path) -> None:
     assert (tmp_path / "doc.md").read_text() == "nothing\n"
 
 
+def test_results_of_another_config_or_of_other_seeds_are_not_taken(tmp_path: Path) -> None:
+    path, out = write(tmp_path, content()), tmp_path / "out"
+    assert call(path, "--out", out, "--seeds", "5,6").exit_code == 0
+    assert "scan: has no results of 4 of 4 arms" in tables(path, "--out", out).stderr
+    assert call(path, "--out", out).exit_code == 0
+    both = tables(path, "--out", out)
+    alone = tmp_path / "alone"
+    assert call(path, "--out", alone).exit_code == 0
+    assert both.exit_code == 0
+    assert both.output == tables(path, "--out", alone).output
+    other = content()
+    other["system"]["tiers"][0]["capacity"] = "200 KiB"
+    refused = tables(write(tmp_path, other, "other.yaml"), "--out", out)
+    assert refused.exit_code == 2
+    assert "holds the results of another config" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("variants", "arguments", "expected"),
     [

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from simulator.errors import InputError
 from workloads import config as c
+from workloads.registry import trace_path
 
 _SOURCE: Any = TypeAdapter(c.Source)
 # What a file's name contains, the first that fits; packed files have a further ending.
@@ -25,6 +26,9 @@ def source_of(path: Path, format_: str, columns: dict[str, str]) -> c.Source:
     Raises:
         InputError: the format is unknown, or cannot be told from the name.
     """
+    if not trace_path(str(path)).is_file():
+        where = "a folder" if trace_path(str(path)).is_dir() else "no such file, here or in the folder of traces"
+        raise InputError(f"{path}: {where}; expected a trace (TIERFETCH_TRACES names the folder to look in)")
     kind = format_
     if format_ == "auto":
         kind = next((kind for part, kind in _BY_NAME if part in path.name.lower()), "")
@@ -39,6 +43,8 @@ def source_of(path: Path, format_: str, columns: dict[str, str]) -> c.Source:
         settings["block"] = _MOONCAKE_BLOCK
     if kind == "table":
         settings["columns"] = columns
+    elif columns != {"key": "key"}:
+        raise InputError(f"{path}: a trace of format {kind} has no columns to name; expected a CSV or Parquet table")
     try:
         source: c.Source = _SOURCE.validate_python(settings)
     except ValidationError as error:

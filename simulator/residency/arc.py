@@ -1,11 +1,11 @@
 """ARC (Megiddo & Modha, FAST 2003): blocks used once and blocks used again, the balance moved by hits in ghosts.
 
-Bytes stand where the paper counts pages. ``aux``: which list a block or a ghost is in; of a block that is coming in,
-which list of ghosts it was in.
+Bytes stand where the paper counts pages, and the target moves by as many as the block has. ``aux``: which list a
+block or a ghost is in; of a block that is coming in, which list of ghosts it was in.
 """
 
 from simulator.compiled import compiled
-from simulator.residency import ghosts, lists
+from simulator.residency import ghosts, lists, shares
 from simulator.residency.layout import NONE, R_CAPACITY, R_COMING, R_POLICY, SIZE, Ints, Tier
 
 NEW, ONCE, AGAIN, GHOST_ONCE, GHOST_AGAIN = range(5)
@@ -65,16 +65,16 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
 
 @compiled
 def recall(a: Ints, t: Tier, slot: int) -> None:
-    """A ghost hit: that side should have been larger. The step is the ratio of the ghosts' sizes, and at least 1."""
-    which, fine = a[slot + t.aux], _fine(a, t)
+    """A ghost hit: that side should have been larger. The step is so many blocks as the other ghosts outweigh these."""
+    which, fine, size = a[slot + t.aux], _fine(a, t), ghosts.size(a, t, slot)
     once, again = max(_bytes(a, t, GHOST_ONCE), 1), max(_bytes(a, t, GHOST_AGAIN), 1)
     if which == GHOST_ONCE:
-        step = max((again << fine) // once, 1 << fine)
-        a[t.reg + _TARGET] = min(a[t.reg + _TARGET] + step, a[t.reg + R_CAPACITY] << fine)
+        step = max((again << fine) // once, 1 << fine) * size
+        a[t.reg + _TARGET] = min(a[t.reg + _TARGET] + step, shares.whole(a, t, size) << fine)
     else:
-        step = max((once << fine) // again, 1 << fine)
+        step = max((once << fine) // again, 1 << fine) * size
         a[t.reg + _TARGET] = max(a[t.reg + _TARGET] - step, 0)
-    _leave(a, t, slot, ghosts.size(a, t, slot))
+    _leave(a, t, slot, size)
     ghosts.wake(a, t, slot)
 
 
@@ -98,8 +98,9 @@ def _trim(a: Ints, t: Tier, which: int, excess: int) -> None:
 @compiled
 def victim(a: Ints, t: Tier) -> int:
     """The oldest of one of the two lists, by the target; ghosts make room for the one that will be made."""
-    capacity, coming = a[t.reg + R_CAPACITY], a[t.reg + R_COMING]
+    coming = a[t.reg + R_COMING]
     size, was = a[coming + SIZE], a[coming + t.aux]
+    capacity = shares.whole(a, t, size)
     once, again = _bytes(a, t, ONCE), _bytes(a, t, AGAIN)
     a[t.reg + _DROP] = NONE
     if was == NEW:

@@ -10,8 +10,8 @@ block is in at once) the further fields.
 """
 
 from simulator.compiled import compiled
-from simulator.residency import ghosts, lists
-from simulator.residency.layout import NONE, R_CAPACITY, R_EXTRA, R_POLICY, SIZE, Ints, Tier
+from simulator.residency import ghosts, lists, shares
+from simulator.residency.layout import NONE, R_EXTRA, R_POLICY, SIZE, Ints, Tier
 
 # Of the further fields: the links of the queue.
 EXTRAS = 2
@@ -30,9 +30,9 @@ def _queued(a: Ints, t: Tier) -> Tier:
 
 
 @compiled
-def _lir_limit(a: Ints, t: Tier) -> int:
-    capacity = a[t.reg + R_CAPACITY]
-    return capacity - max(capacity // 100, 1)
+def _lir_limit(a: Ints, t: Tier, size: int) -> int:
+    """All but a hundredth, and but a block at least: without a HIR block LIRS would be LRU."""
+    return shares.whole(a, t, size) - max(shares.share(a, t, size, 1, 100), size)
 
 
 @compiled
@@ -64,9 +64,9 @@ def _prune(a: Ints, t: Tier) -> None:
 
 
 @compiled
-def _shrink(a: Ints, t: Tier) -> None:
+def _shrink(a: Ints, t: Tier, size: int) -> None:
     """The LIR blocks used longest ago become HIR until the others fit their share."""
-    while a[t.reg + _LIR_BYTES] > _lir_limit(a, t):
+    while a[t.reg + _LIR_BYTES] > _lir_limit(a, t, size):
         slot = lists.last(a, t, _STACK)
         a[t.reg + _LIR_BYTES] -= a[slot + SIZE]
         _unstack(a, t, slot, a[slot + SIZE])
@@ -76,10 +76,10 @@ def _shrink(a: Ints, t: Tier) -> None:
 
 
 @compiled
-def _limit(a: Ints, t: Tier) -> None:
+def _limit(a: Ints, t: Tier, size: int) -> None:
     """Forget ghosts, the one evicted first first, while the stack is larger than ``STACK`` times the capacity."""
     queued = _queued(a, t)
-    while a[t.reg + _STACK_BYTES] > STACK * a[t.reg + R_CAPACITY]:
+    while a[t.reg + _STACK_BYTES] > STACK * shares.whole(a, t, size):
         oldest = lists.last(a, queued, _GHOSTS)
         if oldest == NONE:
             return
@@ -117,11 +117,11 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     if was < _IN_STACK:
         _to_top(a, t, slot, _HIR)
         lists.push_front(a, queued, _QUEUE, slot)
-        _limit(a, t)
+        _limit(a, t, a[slot + SIZE])
         return
     _to_top(a, t, slot, _LIR)
     a[t.reg + _LIR_BYTES] += a[slot + SIZE]
-    _shrink(a, t)
+    _shrink(a, t, a[slot + SIZE])
     _prune(a, t)
 
 
@@ -140,15 +140,15 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     size = a[slot + SIZE]
     was = a[slot + t.aux]
     a[slot + t.aux] = _NEW
-    if was == _GHOST or a[t.reg + _LIR_BYTES] + size <= _lir_limit(a, t):
+    if was == _GHOST or a[t.reg + _LIR_BYTES] + size <= _lir_limit(a, t, size):
         _to_top(a, t, slot, _LIR)
         a[t.reg + _LIR_BYTES] += size
-        _shrink(a, t)
+        _shrink(a, t, size)
     else:
         _to_top(a, t, slot, _HIR)
         lists.push_front(a, _queued(a, t), _QUEUE, slot)
     _prune(a, t)
-    _limit(a, t)
+    _limit(a, t, size)
 
 
 @compiled

@@ -8,8 +8,8 @@ share, and further blocks go to the main queue.
 """
 
 from simulator.compiled import compiled
-from simulator.residency import ghosts, lists
-from simulator.residency.layout import R_CAPACITY, R_POLICY, SIZE, Ints, Tier
+from simulator.residency import ghosts, lists, shares
+from simulator.residency.layout import R_COMING, R_POLICY, SIZE, Ints, Tier
 
 _NEW, _SMALL, _MAIN, _GHOST = range(4)
 _MOST, _PROMOTE = 3, 2
@@ -68,18 +68,20 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
 @compiled
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Ghosts to the main queue, others to the small one."""
-    is_full = a[t.reg + _HAS_EVICTED] == 0 and _bytes(a, t, _SMALL) >= a[t.reg + R_CAPACITY] // 10
+    size = a[slot + SIZE]
+    is_full = a[t.reg + _HAS_EVICTED] == 0 and _bytes(a, t, _SMALL) >= shares.share(a, t, size, 1, 10)
     which = _MAIN if a[slot + t.aux] == _GHOST or is_full else _SMALL
-    _enter(a, t, which, 0, slot, a[slot + SIZE])
+    _enter(a, t, which, 0, slot, size)
 
 
 @compiled
 def victim(a: Ints, t: Tier) -> int:
     """From the main queue if that has outgrown its share, else from the small one."""
     a[t.reg + _HAS_EVICTED] = 1
-    capacity = a[t.reg + R_CAPACITY]
+    coming = a[a[t.reg + R_COMING] + SIZE]
+    of_main = shares.whole(a, t, coming) - shares.share(a, t, coming, 1, 10)
     while True:
-        if _bytes(a, t, _MAIN) <= capacity - capacity // 10:
+        if _bytes(a, t, _MAIN) <= of_main:
             while _bytes(a, t, _SMALL) > 0:
                 slot = lists.last(a, t, _head(_SMALL))
                 if a[slot + t.aux] // 4 < _PROMOTE:
@@ -101,7 +103,7 @@ def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """What the small queue lets go is remembered; the oldest ghosts make room."""
     size, which = a[slot + SIZE], a[slot + t.aux] % 4
     _leave(a, t, slot, size)
-    limit = a[t.reg + R_CAPACITY] * 9 // 10
+    limit = shares.share(a, t, size, 9, 10)
     if not evicted or which != _SMALL or size > limit:
         return
     while _bytes(a, t, _GHOST) + size > limit:

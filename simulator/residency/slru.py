@@ -50,6 +50,12 @@ def add_list(a: Ints, t: Tier, limit: int) -> None:
 
 
 @compiled
+def limit(a: Ints, t: Tier, which: int, n_bytes: int) -> None:
+    """A list is for so many bytes from now on."""
+    a[t.reg + _head(which) + 3] = n_bytes
+
+
+@compiled
 def n_bytes(a: Ints, t: Tier) -> int:
     """Of all lists."""
     total = 0

@@ -6,21 +6,29 @@ it on probation. ``aux``: which of its lists, or the window.
 """
 
 from simulator.compiled import compiled
-from simulator.residency import lists, sketch, slru
-from simulator.residency.layout import KEY, NONE, R_AREA, R_CAPACITY, R_COMING, SIZE, Ints, Tier
+from simulator.residency import lists, shares, sketch, slru
+from simulator.residency.layout import KEY, NONE, R_AREA, R_COMING, SIZE, Ints, Tier
 
 _WINDOW = 2
 _HEAD, _BYTES = slru.R_AFTER, slru.R_AFTER + 2
 
 
 @compiled
-def _window_limit(a: Ints, t: Tier) -> int:
-    return max(a[t.reg + R_CAPACITY] // 100, 1)
+def _window_limit(a: Ints, t: Tier, size: int) -> int:
+    return max(shares.share(a, t, size, 1, 100), size)
 
 
 @compiled
-def _main_limit(a: Ints, t: Tier) -> int:
-    return a[t.reg + R_CAPACITY] - _window_limit(a, t)
+def _main_limit(a: Ints, t: Tier, size: int) -> int:
+    return shares.whole(a, t, size) - _window_limit(a, t, size)
+
+
+@compiled
+def _fit(a: Ints, t: Tier, size: int) -> None:
+    """Set the limits of the main cache's lists for blocks of this size."""
+    main = _main_limit(a, t, size)
+    slru.limit(a, t, 0, main // 5)
+    slru.limit(a, t, 1, main * 4 // 5)
 
 
 @compiled
@@ -40,8 +48,8 @@ def _leave(a: Ints, t: Tier, slot: int) -> None:
 def setup(a: Ints, t: Tier) -> None:
     """Start empty; the residency sets up the sketch."""
     slru.clear(a, t)
-    slru.add_list(a, t, _main_limit(a, t) // 5)
-    slru.add_list(a, t, _main_limit(a, t) * 4 // 5)
+    slru.add_list(a, t, 0)
+    slru.add_list(a, t, 0)
     lists.clear(a, t, _HEAD)
     a[t.reg + _BYTES] = 0
 
@@ -55,6 +63,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     else:
         sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])
         sketch.age(a, a[t.reg + R_AREA])
+        _fit(a, t, a[slot + SIZE])
         slru.on_hit(a, t, slot)
 
 
@@ -63,15 +72,16 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Into the window; what it has too much goes to the main cache while that has room."""
     sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])
     _enter(a, t, slot)
-    _pass_on(a, t, 0)
+    _pass_on(a, t, a[slot + SIZE], 0)
 
 
 @compiled
-def _pass_on(a: Ints, t: Tier, coming: int) -> None:
+def _pass_on(a: Ints, t: Tier, size: int, coming: int) -> None:
     """Let the window make room for ``coming`` bytes by passing blocks on to a main cache that has room for them."""
+    _fit(a, t, size)
     last = lists.last(a, t, _HEAD)
-    while last != NONE and a[t.reg + _BYTES] + coming > _window_limit(a, t):
-        if slru.n_bytes(a, t) + a[last + SIZE] > _main_limit(a, t):
+    while last != NONE and a[t.reg + _BYTES] + coming > _window_limit(a, t, size):
+        if slru.n_bytes(a, t) + a[last + SIZE] > _main_limit(a, t, size):
             return
         sketch.add(a, a[t.reg + R_AREA], a[last + KEY])
         _leave(a, t, last)
@@ -83,11 +93,11 @@ def _pass_on(a: Ints, t: Tier, coming: int) -> None:
 def victim(a: Ints, t: Tier) -> int:
     """The loser of the window's last and the main cache's next victim; the latter alone where the window has room."""
     size = a[a[t.reg + R_COMING] + SIZE]
-    _pass_on(a, t, size)
+    _pass_on(a, t, size, size)
     candidate, main = lists.last(a, t, _HEAD), slru.victim(a, t)
     if main == NONE:
         return candidate
-    if candidate == NONE or a[t.reg + _BYTES] + size <= _window_limit(a, t):
+    if candidate == NONE or a[t.reg + _BYTES] + size <= _window_limit(a, t, size):
         return main
     area = a[t.reg + R_AREA]
     wins = sketch.estimate(a, area, a[candidate + KEY]) > sketch.estimate(a, area, a[main + KEY])

@@ -14,6 +14,9 @@ from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
 
+_KEY_TYPES = (
+    pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_dictionary
+)  # fmt: skip
 _WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
 
 
@@ -119,7 +122,7 @@ class Tabular(FileWorkload):
         if column.null_count:
             bad = column.to_pylist().index(None)
             raise InputError(f"{self.path}: row {first + bad + 1}: the key is missing")
-        if pa.types.is_floating(column.type):
+        if not any(is_kind(column.type) for is_kind in _KEY_TYPES):
             raise InputError(
                 f"{self.path}: column {self._columns['key']!r} holds {column.type}; expected whole or text keys"
             )
