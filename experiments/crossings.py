@@ -24,6 +24,15 @@ def crossing(latencies: Sequence[float], differences: Sequence[float]) -> float:
     return math.inf
 
 
+def bracket(latencies: Sequence[float], differences: Sequence[float]) -> tuple[float, float] | None:
+    """The two rungs between which it stops paying; None if it never or always pays."""
+    at = crossing(latencies, differences)
+    if not 0 < at < math.inf:
+        return None
+    i = next(i for i, d in enumerate(differences) if d >= 0)
+    return latencies[i - 1], latencies[i]
+
+
 def break_even(
     latencies: Sequence[float], differences: Sequence[float], low: Sequence[float], high: Sequence[float]
 ) -> Crossing:

@@ -1,6 +1,6 @@
 """The same predictions charged with one latency after another: an experiment made of another one's learned arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,21 +68,22 @@ def measuring(experiment: Experiment, arm: Arm, backends: Sequence[str]) -> Expe
 def climbing(
     experiment: Experiment,
     arm: Arm,
-    latencies: Sequence[int],
+    latencies: Mapping[str, Sequence[int]],
     assumed_ns: int,
     recorded: dict[str, Path] | None = None,
-    modes: Sequence[str] = MODES,
 ) -> Experiment:
-    """The references, and the arm charged with each latency in each mode, and with scaled recordings of backends.
+    """The references, and the arm charged with the latencies of each mode, and with scaled recordings of backends.
 
     At every rung the policy believes that a question takes ``assumed_ns``, so that it wants the same blocks at all.
     """
     policy = arm.policy.model_copy(update={"predictions": _batched(arm)})
     arms = list(references(experiment))
-    for mode, ns in product(modes, latencies):
-        charge: dict[str, Any] = {"kind": "fixed", "latency": f"{ns} ns", "assumed": f"{assumed_ns} ns"}
-        arms.append(_rung(arm, policy, f"fixed-{mode}-{ns}", mode, charge))
-    for backend, mode, scale in product(recorded or {}, modes, SCALES):
+    charge: dict[str, Any]
+    for mode, rungs_of_mode in latencies.items():
+        for ns in rungs_of_mode:
+            charge = {"kind": "fixed", "latency": f"{ns} ns", "assumed": f"{assumed_ns} ns"}
+            arms.append(_rung(arm, policy, f"fixed-{mode}-{ns}", mode, charge))
+    for backend, mode, scale in product(recorded or {}, latencies, SCALES):
         source = str((recorded or {})[backend])
         charge = {"kind": "sampled", "source": source, "scale": scale, "assumed": f"{assumed_ns} ns"}
         arms.append(_rung(arm, policy, f"{backend}-{mode}-{scale:g}", mode, charge))

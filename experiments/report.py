@@ -13,6 +13,9 @@ _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("hit ratio", "hit_ratio", _RATIO),
     ("mean latency", "mean_latency_ns", _TIME),
+    ("  of it queueing", "mean_queue_ns", _TIME),
+    ("  of it transfer", "mean_transfer_ns", _TIME),
+    ("  of it inference", "mean_inference_ns", _TIME),
     ("p50 latency", "p50_latency_ns", _TIME),
     ("p99 latency", "p99_latency_ns", _TIME),
     ("p99.9 latency", "p999_latency_ns", _TIME),
@@ -21,6 +24,8 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("coverage", "coverage_ratio", _RATIO),
     ("lateness", "lateness_ratio", _RATIO),
     ("pollution", "pollution_ratio", _RATIO),
+    ("misses saved", "n_saved", _COUNT),
+    ("misses caused", "n_caused", _COUNT),
     ("inference p50", "p50_inference_host_ns", _TIME),
     ("inference p99", "p99_inference_host_ns", _TIME),
     ("charged per inference", "mean_inference_charged_ns", _TIME),

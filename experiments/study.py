@@ -7,13 +7,14 @@ from typing import Any
 from experiments.compare import compare
 from experiments.compare.table import REQUEST_LATENCY
 from experiments.config import Arm, Experiment
-from experiments.crossings import break_even, closed_form
-from experiments.ladder import Rung, climbing, learned_arm, measuring, rung_of, rungs
+from experiments.crossings import bracket, break_even, closed_form
+from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, rung_of, rungs
 from experiments.run import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError
 from workloads.registry import build
 
+_FINER = 8
 Row = dict[str, Any]
 Bounds = tuple[float, float | None, float | None]
 """A difference, and its interval if it has one."""
@@ -43,10 +44,43 @@ def study(
     p50 = {row["arm"]: row["p50_inference_host_ns"] for row in measured if row["arm"] in backends}
     fastest = min(p50, key=lambda backend: p50[backend])
     recordings = {b: folder / "measured" / "inferences" / f"{b}-{experiment.seeds[0]}.parquet" for b in p50}
-    ladder = climbing(experiment, arm, rungs(per_decade), round(p50[fastest]), recordings)
+    whole = dict.fromkeys(MODES, rungs(per_decade))
+    return _climb(experiment, arm, whole, round(p50[fastest]), folder, console, quiet=quiet, recordings=recordings)
+
+
+def _climb(
+    experiment: Experiment,
+    arm: Arm,
+    latencies: dict[str, list[int]],
+    assumed_ns: int,
+    folder: Path,
+    console: Any,
+    *,
+    quiet: bool,
+    recordings: dict[str, Path] | None = None,
+) -> Study:
+    """All rungs; then some more between those where the policy stops paying: there the curve may be steep."""
+    ladder = climbing(experiment, arm, latencies, assumed_ns, recordings)
     ladder = ladder.model_copy(update={"output": _few_tables(ladder)})
     rows = run_all(ladder, folder / "ladder", console, quiet=quiet)
-    return _evaluate(arm.name, experiment, rows, p50[fastest], folder / "ladder")
+    found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder"])
+    between = {mode: _between([row["bracket"] for row in found.crossings if row["mode"] == mode]) for mode in latencies}
+    if any(between.values()):
+        finer = climbing(experiment, arm, between, assumed_ns).model_copy(update={"output": ladder.output})
+        more = run_all(finer, folder / "finer", console, quiet=quiet)
+        rows += [row for row in more if rung_of(row["arm"]) is not None]
+        found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder", folder / "finer"])
+    for row in found.crossings:
+        del row["bracket"]
+    return found
+
+
+def _between(brackets: list[tuple[float, float] | None]) -> list[int]:
+    """Rungs within these, ends left out."""
+    found = set()
+    for low, high in filter(None, brackets):
+        found |= {round(low + (high - low) * i / _FINER) for i in range(1, _FINER)} - {round(low), round(high)}
+    return sorted(found)
 
 
 def _few_tables(experiment: Experiment) -> Any:
@@ -61,7 +95,7 @@ def _waits_for_its_own_answer_alone(experiment: Experiment) -> bool:
     return is_closed and build(experiment.workload.source, experiment.seeds[0]).n_streams == 1
 
 
-def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float, folder: Path | None) -> Study:
+def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float, folders: list[Path]) -> Study:
     found, baseline = Study(name), experiment.baseline
     is_exact = _waits_for_its_own_answer_alone(experiment)
     means = {arm: _mean(rows, arm, "mean_latency_ns") for arm in dict.fromkeys(row["arm"] for row in rows)}
@@ -71,7 +105,7 @@ def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float,
         arm: {"mean_latency_ns": means[arm], "p99_latency_ns": _mean(rows, arm, "p99_latency_ns")} for arm in plain
     }
     classical = sorted((arm for arm in plain if arm != baseline), key=lambda arm: means[arm])[:1]
-    differences = {against: _differences(rows, against, list(of_ladder), folder) for against in (baseline, *classical)}
+    differences = {against: _differences(rows, against, list(of_ladder), folders) for against in (baseline, *classical)}
     for arm, (backend, mode, value) in of_ladder.items():
         charged = _mean(rows, arm, "p50_inference_charged_ns")
         low, high = differences[baseline][arm][1:]
@@ -79,7 +113,7 @@ def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float,
             {
                 "arm": name if backend == "fixed" else f"{name} ({backend})",
                 "mode": mode,
-                "latency_scale": value / p50_ns if backend == "fixed" else value,
+                "latency_scale": value / max(p50_ns, 1) if backend == "fixed" else value,
                 "inference_p50_ns": charged,
                 "mean_latency_ns": means[arm],
                 "ci_low_ns": means[baseline] + low if low is not None else None,
@@ -121,24 +155,24 @@ def _crossing(
         "high_ns": _finite(at.high_ns),
         "closed_form_ns": exact,
         "has_interval": all(low is not None for _, low, _ in triples),
+        "bracket": bracket(latencies, middle),
     }
 
 
-def _differences(
-    rows: list[Row], against: str, arms: list[str], folder: Path | None
-) -> dict[str, tuple[Any, Any, Any]]:
+def _differences(rows: list[Row], against: str, arms: list[str], folders: list[Path]) -> dict[str, Bounds]:
     """Of the mean latency, with its interval: over seeds, or from one seed over requests."""
     wanted = [row for row in rows if row["arm"] in {against, *arms}]
     brief = [{key: row[key] for key in ("arm", "seed", "mean_latency_ns")} for row in wanted]
-    one_seed = len({row["seed"] for row in rows}) == 1
-    found: dict[str, Bounds] = {}
-    for row in compare(brief, against, folder if one_seed else None):
-        if row["metric"] == "mean_latency_ns":
-            found.setdefault(row["arm"], (row["difference"], row["low"], row["high"]))
-        elif row["metric"] == REQUEST_LATENCY:
-            mean = next(r["difference"] for r in compare(brief, against) if r["arm"] == row["arm"])
-            # The interval of requests after the warm-up, around the difference of all accesses.
-            found[row["arm"]] = (mean, mean + row["low"] - row["difference"], mean + row["high"] - row["difference"])
+    of_runs = [row for row in compare(brief, against) if row["metric"] == "mean_latency_ns"]
+    found: dict[str, Bounds] = {row["arm"]: (row["difference"], row["low"], row["high"]) for row in of_runs}
+    if len({row["seed"] for row in rows}) > 1:
+        return found
+    for folder in folders:
+        for row in compare(brief, against, folder):
+            if row["metric"] == REQUEST_LATENCY:
+                mean = found[row["arm"]][0]
+                # The interval of requests after the warm-up, around the difference of all accesses.
+                found[row["arm"]] = (mean, *(mean + row[end] - row["difference"] for end in ("low", "high")))
     return found
 
 
@@ -164,10 +198,9 @@ def explore(experiment: Experiment, name: str | None, folder: Path, console: Any
                     if not quiet:
                         console.print(f"map over {axis}: left out: {error}", highlight=False, markup=False)
                     break
-                ladder = climbing(there, arm, rungs(1), assumed_ns=0, modes=("async",))
-                ladder = ladder.model_copy(update={"seeds": ladder.seeds[:1], "output": _few_tables(there)})
-                rows = run_all(ladder, folder / "map" / f"{axis}-{gap:g}-{factor:g}", console, quiet=quiet)
-                found = _evaluate(arm.name, there, rows, 1.0, None)
+                first = there.model_copy(update={"seeds": there.seeds[:1]})
+                place = folder / "map" / f"{axis}-{gap:g}-{factor:g}"
+                found = _climb(first, arm, {"async": rungs(1)}, 0, place, console, quiet=quiet)
                 cells += [
                     {"axis": axis, "gap_scale": gap, "axis_scale": factor, **crossing} for crossing in found.crossings
                 ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from experiments import accuracy, bounds, break_even, latency, misses
+from experiments import accuracy, bounds, break_even, latency, misses, study
 from experiments.tables import SCHEMAS
 from tests.test_experiment import LSTM, call, config, table, write
 
@@ -35,7 +35,8 @@ def test_tables_with_a_schema(name: str) -> None:
     check(name, SCHEMAS[name].names)
 
 
-def test_tables_of_an_experiment_its_bounds_and_its_break_even(tmp_path: Path) -> None:
+def test_tables_of_an_experiment_its_bounds_and_its_break_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "FACTORS", (1.0,))
     path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
     assert call(path, "--out", out).exit_code == 0
     for name in ("runs", "comparisons", "attribution"):

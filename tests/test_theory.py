@@ -27,7 +27,7 @@ SEEDS = 10
 SERVICE_NS = 10_000
 UTILISATIONS = (0.3, 0.6, 0.9)
 # Waits at 0.9 depend on those long before: more of them are needed.
-N_ACCESSES = {0.3: 15_000, 0.6: 20_000, 0.9: 60_000}
+N_ACCESSES = {0.3: 12_000, 0.6: 15_000, 0.9: 40_000}
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -80,7 +80,7 @@ def md1(utilisation: float) -> tuple[float, tuple[float, float]]:
 
 def mm1(utilisation: float) -> tuple[float, tuple[float, float]]:
     """Blocks of exponential sizes over a link of one byte a nanosecond: the wait is rho S / (1 - rho)."""
-    n = N_ACCESSES[utilisation]
+    n = 2 * N_ACCESSES[utilisation]
     found = []
     for seed in range(SEEDS):
         sizes = np.ceil(np.random.default_rng(seed).exponential(SERVICE_NS, n)).astype(np.uint32)
@@ -117,7 +117,7 @@ def two_classes(utilisation: float) -> tuple[list[float], list[tuple[float, floa
     A demand waits R / (1 - rho1), a prefetch R / ((1 - rho1) (1 - rho)), where R = rho D / 2 is what is left of the
     transfer under way.
     """
-    n = 2 * N_ACCESSES[utilisation]
+    n = 3 * N_ACCESSES[utilisation] // 2
     demands, prefetches = [], []
     for seed in range(SEEDS):
         is_demand = np.random.default_rng(seed).random(n) < 0.5
