@@ -71,7 +71,7 @@ def code_hash() -> str:
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
-    sources += [root / "experiments" / name for name in ("aiming.py", "recording.py", "single.py")]
+    sources += [root / "experiments" / name for name in ("aiming.py", "metrics.py", "recording.py", "single.py")]
     for source in sorted(sources):
         digest.update(source.relative_to(root).as_posix().encode())
         digest.update(source.read_bytes())
