@@ -189,8 +189,11 @@ def test_crommelin_for_one_server_is_pollaczek_khinchine() -> None:
     assert mdc_wait(0.6, 1, 10.0) == pytest.approx(0.6 * 10 / (2 * 0.4))
 
 
-@pytest.mark.parametrize(("utilisation", "servers"), [(0.3, 1), (0.6, 2), (0.9, 3)])
-@pytest.mark.parametrize("factor", [1.0, 1.03], ids=["honest", "3 % longer"])
+@pytest.mark.parametrize(
+    ("utilisation", "servers", "factor"),
+    [(0.3, 1, 1.0), (0.6, 2, 1.0), (0.9, 3, 1.0), (0.6, 2, 1.03)],
+    ids=["0.3-1", "0.6-2", "0.9-3", "3 % longer-0.6-2"],
+)
 def test_the_inference_server_is_m_d_c(utilisation: float, servers: int, factor: float) -> None:
     n, found = N_ACCESSES[utilisation], []
     for seed in range(SEEDS):
