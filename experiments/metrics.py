@@ -4,13 +4,11 @@ from itertools import pairwise
 from typing import Any
 
 from simulator.accounting import A_LATENCY, A_SHADOW, ACCESS_COLUMNS, COMPONENTS, REJECTIONS, Books
-from simulator.asking import Asking
 from simulator.config import System
 from simulator.engine import RunResult
 from simulator.hops import hops_of
-from simulator.inference import Status
 from simulator.links import PRIORITY_NAMES
-from simulator.policy import Fate, Outcome
+from simulator.policy import Fate, Outcome, Status
 
 
 def _ratio(part: float, whole: float) -> float | None:
@@ -22,10 +20,11 @@ def _number(value: float) -> float | None:
     return None if value != value else value
 
 
-def run_metrics(books: Books, asking: Asking, result: RunResult, system: System) -> dict[str, Any]:
+def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, Any]:
     """Every metric of one run."""
     n = dict(zip(Outcome, books.n_outcomes, strict=True))
     f = dict(zip(Fate, books.n_fates, strict=True))
+    asked = books.questions
     useful = f[Fate.TIMELY] + f[Fate.LATE]
     misses = n[Outcome.MISS] + n[Outcome.MERGED]
     row: dict[str, Any] = {"n_accesses": result.n_accesses, "end_ns": result.end_ns}
@@ -58,14 +57,14 @@ def run_metrics(books: Books, asking: Asking, result: RunResult, system: System)
         "p90_slack_ns": _number(books.slack.quantile(0.9)),
         "mean_late_saved_ns": _number(books.saved.mean()),
         "p50_late_saved_ns": _number(books.saved.quantile(0.5)),
-        "n_asked": asking.n_asked,
-        **{f"n_questions_{status.value}": asking.n_status[status] for status in Status},
-        "top1_ratio": _ratio(asking.n_came_true, asking.n_predicted),
-        "mean_inference_charged_ns": _number(asking.charged.mean()),
-        "p50_inference_charged_ns": _number(asking.charged.quantile(0.5)),
-        "p99_inference_charged_ns": _number(asking.charged.quantile(0.99)),
-        "p50_inference_host_ns": _number(asking.host.quantile(0.5)),
-        "p99_inference_host_ns": _number(asking.host.quantile(0.99)),
+        "n_asked": asked.n_asked,
+        **{f"n_questions_{status.name.lower()}": asked.n_status[status] for status in Status},
+        "top1_ratio": _ratio(asked.n_came_true, asked.n_predicted),
+        "mean_inference_charged_ns": _number(asked.charged.mean()),
+        "p50_inference_charged_ns": _number(asked.charged.quantile(0.5)),
+        "p99_inference_charged_ns": _number(asked.charged.quantile(0.99)),
+        "p50_inference_host_ns": _number(asked.host.quantile(0.5)),
+        "p99_inference_host_ns": _number(asked.host.quantile(0.99)),
     }
     times = zip(link_names(system), result.bytes_moved, books.link_queue_ns, books.link_transfer_ns, strict=True)
     for link, moved, queue_ns, transfer_ns in times:

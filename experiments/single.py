@@ -239,7 +239,7 @@ def run_one(
         "policy": arm.policy.kind,
         **described,
         "n_train_accesses": n_train,
-        **run_metrics(books, engine.asking, result, system),
+        **run_metrics(books, result, system),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
         "wall_s": wall_s,

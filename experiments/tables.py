@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from experiments.seal import Seal
 from simulator.errors import InputError
-from simulator.policy import Fate, Outcome
+from simulator.policy import Fate, Outcome, Status
 
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 _RUN: list[tuple[str, Any]] = [("arm", pa.dictionary(pa.int32(), pa.string())), ("seed", pa.int64())]
@@ -111,18 +111,21 @@ _ENUMS = {
     "outcome": [outcome.name.lower() for outcome in Outcome],
     "fate": [fate.name.lower() for fate in Fate],
     "shadow": ["hit", "miss"],
+    "status": [status.name.lower() for status in Status],
 }
 _NEVER_IS_NULL = {"filled_ns", "first_used_ns", "first_used_access", "evicted_ns", "asked_ns", "started_ns", "ended_ns"}
 
 
 def _array(name: str, type_: Any, values: Any) -> Any:
-    if name in _ENUMS:
+    if name in _ENUMS and isinstance(values, np.ndarray):
         codes = np.asarray(values)
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8(), mask=codes < 0), _ENUMS[name])
     if isinstance(values, np.ndarray):
+        mask = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else None
+        values = np.ascontiguousarray(np.ma.getdata(values))
         if type_ == pa.uint64():
-            return pa.array(np.ascontiguousarray(values).view(np.uint64), type_)
-        return pa.array(values).cast(type_)
+            return pa.array(values.view(np.uint64), type_, mask=mask)
+        return pa.array(values, mask=values < 0 if name in _NEVER_IS_NULL else mask).cast(type_)
     if name in _NEVER_IS_NULL:
         return pa.array([None if value < 0 else value for value in values], type_)
     if pa.types.is_dictionary(type_):

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.attribution import Attribution
-from simulator.distribution import Distribution
-from simulator.policy import Fate, Outcome
+from simulator.compiled import compiled
+from simulator.distribution import Distribution, count
+from simulator.fates import NOTHING_SAVED
+from simulator.machine import floats
+from simulator.policy import Fate, Outcome, Status
+from simulator.residency.layout import Ints
 
 ACCESS_COLUMNS = (
     "access",
@@ -43,7 +45,8 @@ ACCESS_COLUMNS = (
 ) = range(13)
 COMPONENTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
 # What a tier 0 without prefetching would have found.
-SHADOW_NONE, SHADOW_HIT, SHADOW_MISS = -1, 0, 1
+SHADOW_HIT, SHADOW_MISS = 0, 1
+_MERGED, _N_OUTCOMES = int(Outcome.MERGED), len(Outcome)
 PREFETCH_COLUMNS = (
     "prefetch",
     "inference",
@@ -59,6 +62,12 @@ PREFETCH_COLUMNS = (
     "fate",
     "confidence",
 )
+RECORD_COLUMNS = (
+    "inference", "batch", "access", "stream", "status", "asked_ns", "started_ns", "ended_ns", "charged_ns", "host_ns",
+    "device_ns", "has_guess", "predicted_key", "confidence", "has_next", "next_key", "came_true", "n_proposed",
+    "n_issued",
+)  # fmt: skip
+INFERENCE_COLUMNS = tuple(name for name in RECORD_COLUMNS if name not in ("has_guess", "has_next"))
 REJECTIONS = (
     "rejected_resident",
     "rejected_in_flight",
@@ -81,22 +90,50 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Prefetch:
-    """An issued prefetch that is not settled; times are in ns, -1 for never."""
+@compiled
+def _tally(
+    rows: Ints, first: int, table: Ints, n_outcomes: Ints, sums: Ints, shadows: Ints, cells: Ints, first_access: int,
+    window: int,
+) -> int:  # fmt: skip
+    """Count closed accesses from row ``first`` on; where it stopped, at the end or because ``table`` must grow.
 
-    row: int
-    inference: int
-    key: int
-    size: int
-    source: int
-    proposed_ns: int
-    confidence: float
-    filled_ns: int = -1
-    used_ns: int = -1
-    used_access: int = -1
-    evicted_ns: int = -1
-    saved_ns: int | None = None
+    -1 if a latency is not the sum of its components. ``cells`` has the counts of each outcome, and two sums, by window.
+    """
+    for i in range(first, len(rows)):
+        row = rows[i]
+        latency, outcome = row[A_LATENCY], row[A_OUTCOME]
+        if row[A_SERVICE] + row[A_QUEUE] + row[A_TRANSFER] + row[A_INFERENCE] != latency:
+            return -1
+        if not count(table, latency, 1):
+            return i
+        n_outcomes[outcome] += 1
+        for column in range(A_LATENCY, A_SHADOW):
+            sums[column] += row[column]
+        is_demand_miss = outcome >= _MERGED
+        if row[A_SHADOW] == SHADOW_MISS:
+            shadows[0] += 1
+            shadows[1] += not is_demand_miss
+        elif row[A_SHADOW] == SHADOW_HIT:
+            shadows[2] += is_demand_miss
+        sums[A_ISSUED] = max(sums[A_ISSUED], row[A_ISSUED] + latency)
+        sums[A_ACCESS] = min(sums[A_ACCESS], row[A_ACCESS])
+        cell = cells[(row[A_ACCESS] - first_access) // window]
+        cell[outcome] += 1
+        cell[_N_OUTCOMES] += latency
+        cell[_N_OUTCOMES + 1] += row[A_INFERENCE]
+    return len(rows)
+
+
+@dataclass
+class Questions:
+    """The counts of what was asked: by status, guesses that could be judged and those that came true, times in ns."""
+
+    n_asked: int = 0
+    n_status: list[int] = field(default_factory=lambda: [0] * len(Status))
+    n_predicted: int = 0
+    n_came_true: int = 0
+    charged: Distribution = field(default_factory=Distribution)
+    host: Distribution = field(default_factory=Distribution)
 
 
 @dataclass
@@ -106,76 +143,118 @@ class Books:
     sink: Sink | None
     window: int
     first_access: int = 0
-    min_access: int = 2**63 - 1
-    n_outcomes: list[int] = field(default_factory=lambda: [0] * len(Outcome))
     n_fates: list[int] = field(default_factory=lambda: [0] * len(Fate))
     n_rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REJECTIONS, 0))
     n_proposed: int = 0
     n_issued: int = 0
     n_pollution: int = 0
-    n_shadow_misses: int = 0
-    n_saved: int = 0
-    n_caused: int = 0
     bytes_asked: list[list[int]] = field(default_factory=list)
     latency: Distribution = field(default_factory=Distribution)
     slack: Distribution = field(default_factory=Distribution)
     saved: Distribution = field(default_factory=Distribution)
-    sums: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ACCESS_COLUMNS), np.int64))
-    end_ns: int = 0
+    questions: Questions = field(default_factory=Questions)
+    sums: Ints = field(default_factory=lambda: np.zeros(len(ACCESS_COLUMNS), np.int64))
     has_shadow: bool = False
     link_queue_ns: list[int] = field(default_factory=list)
     link_transfer_ns: list[int] = field(default_factory=list)
     n_accesses: int = 0
-    _settled: list[tuple[Any, ...]] = field(default_factory=list)
-    _windows: npt.NDArray[np.int64] = field(
-        default_factory=lambda: np.zeros((64, len(Outcome) + len(WINDOW_SUMS)), np.int64)
-    )
+    _n_outcomes: Ints = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
+    _shadows: Ints = field(default_factory=lambda: np.zeros(3, np.int64))
+    _windows: Ints = field(default_factory=lambda: np.zeros((64, len(Outcome) + len(WINDOW_SUMS)), np.int64))
 
-    def flush(self, hits: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> None:
-        """Take the hits and the other accesses closed since (columns of ACCESS_COLUMNS, n wide), by time of issue."""
-        table = hits
-        if others.shape[1]:
-            table = np.concatenate([hits, others], axis=1)
-            if self.sink is not None:
-                # The order matters to readers of the table alone.
-                table = table[:, np.lexsort((table[A_ACCESS], table[A_ISSUED]))]
-        if table.shape[1] == 0:
+    def __post_init__(self) -> None:
+        self.sums[A_ACCESS] = 2**63 - 1
+
+    @property
+    def n_outcomes(self) -> list[int]:
+        """Accesses by outcome."""
+        return [int(n) for n in self._n_outcomes]
+
+    @property
+    def min_access(self) -> int:
+        """The first access of the trace that was closed."""
+        return int(self.sums[A_ACCESS])
+
+    @property
+    def end_ns(self) -> int:
+        """When the last access was complete."""
+        return int(self.sums[A_ISSUED])
+
+    @property
+    def n_shadow_misses(self) -> int:
+        """Accesses that a tier 0 without prefetching would have missed."""
+        return int(self._shadows[0])
+
+    @property
+    def n_saved(self) -> int:
+        """Of these, those that were no demand misses."""
+        return int(self._shadows[1])
+
+    @property
+    def n_caused(self) -> int:
+        """Demand misses that it would have hit."""
+        return int(self._shadows[2])
+
+    def add_accesses(self, rows: Ints) -> None:
+        """Take closed accesses (n, columns of ACCESS_COLUMNS), in any order.
+
+        Raises:
+            BooksError: a latency is not the sum of its components.
+        """
+        if not len(rows):
             return
-        parts = table[A_SERVICE] + table[A_QUEUE] + table[A_TRANSFER] + table[A_INFERENCE]
-        if not np.array_equal(parts, table[A_LATENCY]):
-            raise BooksError("an access's latency is not the sum of its components (rule R18)")
-        for outcome, n in enumerate(np.bincount(table[A_OUTCOME], minlength=len(Outcome)).tolist()):
-            self.n_outcomes[outcome] += n
-        self.n_accesses += table.shape[1]
-        self.min_access = min(self.min_access, int(table[A_ACCESS].min()))
-        self.latency.add(table[A_LATENCY])
-        self.sums[A_LATENCY:A_SHADOW] += table[A_LATENCY:A_SHADOW].sum(axis=1)
-        self._count_shadow(table[A_OUTCOME], table[A_SHADOW])
-        self.end_ns = max(self.end_ns, int((table[A_ISSUED] + table[A_LATENCY]).max()))
-        self._add_to_windows(table)
-        if self.sink is not None:
-            self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, table, strict=True)))
-
-    def _count_shadow(self, outcome: npt.NDArray[np.int64], shadow: npt.NDArray[np.int64]) -> None:
-        """Misses that prefetching saved and caused, access by access."""
-        is_demand_miss = outcome >= Outcome.MERGED
-        would_miss = shadow == SHADOW_MISS
-        self.n_shadow_misses += int(would_miss.sum())
-        self.n_saved += int((would_miss & ~is_demand_miss).sum())
-        self.n_caused += int(((shadow == SHADOW_HIT) & is_demand_miss).sum())
-
-    def _add_to_windows(self, table: npt.NDArray[np.int64]) -> None:
-        window = (table[A_ACCESS] - self.first_access) // self.window
-        first, n = int(window.min()), int(window.max()) + 1
-        if n > len(self._windows):
-            grown = np.zeros((max(n, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
+        n_windows = (int(rows[:, A_ACCESS].max()) - self.first_access) // self.window + 1
+        if n_windows > len(self._windows):
+            grown = np.zeros((max(n_windows, 2 * len(self._windows)), self._windows.shape[1]), np.int64)
             grown[: len(self._windows)] = self._windows
             self._windows = grown
-        cells = np.bincount((window - first) * len(Outcome) + table[A_OUTCOME], minlength=(n - first) * len(Outcome))
-        self._windows[first:n, : len(Outcome)] += cells.reshape(n - first, len(Outcome))
-        np.add.at(self._windows[:, len(Outcome)], window, table[A_LATENCY])
-        if table[A_INFERENCE].any():
-            np.add.at(self._windows[:, len(Outcome) + 1], window, table[A_INFERENCE])
+        at = 0
+        while at < len(rows):
+            at = _tally(
+                rows, at, self.latency.table, self._n_outcomes, self.sums, self._shadows, self._windows,
+                self.first_access, self.window,
+            )  # fmt: skip
+            if at < 0:
+                raise BooksError("an access's latency is not the sum of its components (rule R18)")
+            if at < len(rows):
+                self.latency.grow()
+        self.n_accesses += len(rows)
+        if self.sink is not None:
+            order = np.lexsort((rows[:, A_ACCESS], rows[:, A_ISSUED]))
+            self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, rows[order].T, strict=True)))
+
+    def add_prefetches(self, rows: Ints) -> None:
+        """Take settled prefetches (n, columns of PREFETCH_COLUMNS; the confidence as its bits)."""
+        columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T, strict=True))
+        timely = columns["fate"] == Fate.TIMELY
+        self.slack.add((columns["first_used_ns"] - columns["filled_ns"])[timely])
+        has_saved = columns["saved_ns"] != NOTHING_SAVED
+        self.saved.add(columns["saved_ns"][has_saved])
+        if self.sink is not None and len(rows):
+            columns["saved_ns"] = np.ma.masked_array(columns["saved_ns"], ~has_saved)
+            columns["confidence"] = floats(columns["confidence"])
+            self.sink.write("prefetches", columns)
+
+    def add_questions(self, rows: Ints) -> None:
+        """Take questions that are over (n, RECORD_COLUMNS), in any order."""
+        rows = rows[np.argsort(rows[:, 0])]
+        columns: dict[str, Any] = dict(zip(RECORD_COLUMNS, rows.T, strict=True))
+        counts, started = self.questions, columns["batch"] >= 0
+        for status, n in enumerate(np.bincount(columns["status"], minlength=len(Status)).tolist()):
+            counts.n_status[status] += n
+        has_guess, has_next = (columns.pop(name).astype(bool) for name in ("has_guess", "has_next"))
+        counts.n_asked += len(rows)
+        counts.n_predicted += int((has_guess & has_next).sum())
+        counts.n_came_true += int(columns["came_true"].sum())
+        counts.charged.add(columns["charged_ns"][started])
+        counts.host.add(columns["host_ns"][started])
+        if self.sink is not None and len(rows):
+            columns["confidence"] = floats(columns["confidence"])
+            for name in ("predicted_key", "confidence"):
+                columns[name] = np.ma.masked_array(columns[name], ~has_guess)
+            columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
+            columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~(has_guess & has_next))
+            self.sink.write("inferences", columns)
 
     def windows(self) -> dict[str, Any]:
         """The time series: a row for each ``window`` accesses of the trace."""
@@ -192,26 +271,6 @@ class Books:
         columns["mean_inference_ns"] = rows[:, len(Outcome) + 1] / np.maximum(counts, 1)
         return columns
 
-    def settle(self, p: Prefetch, fate: Fate) -> None:
-        """All is known of an issued prefetch."""
-        self.n_fates[fate] += 1
-        if fate == Fate.TIMELY:
-            self.slack.add(np.array([p.used_ns - p.filled_ns], np.int64))
-        if p.saved_ns is not None:
-            self.saved.add(np.array([p.saved_ns], np.int64))
-        self._settled.append(
-            (p.row, p.inference, p.key, p.size, p.source, p.proposed_ns, p.filled_ns, p.used_ns, p.used_access,
-             p.saved_ns, p.evicted_ns, int(fate), p.confidence)
-        )  # fmt: skip
-        if len(self._settled) >= 1 << 16:
-            self.flush_prefetches()
-
-    def flush_prefetches(self) -> None:
-        """Hand settled prefetches to the sink."""
-        if self._settled and self.sink is not None:
-            self.sink.write("prefetches", dict(zip(PREFETCH_COLUMNS, zip(*self._settled, strict=True), strict=True)))
-        self._settled.clear()
-
     def check(
         self,
         *,
@@ -219,7 +278,6 @@ class Books:
         bytes_started: Sequence[Sequence[int]],
         bytes_queued: Sequence[Sequence[int]],
         tiers: Sequence[tuple[int, int, int, int]],
-        attribution: Attribution,
     ) -> None:
         """Assert the identities of rule R19, and that queueing and transfer by link sum to those of the accesses.
 
@@ -229,7 +287,6 @@ class Books:
             BooksError: one does not hold.
         """
         rejected = sum(self.n_rejected.values())
-        self.link_queue_ns, self.link_transfer_ns = attribution.queue_ns, attribution.transfer_ns
         n_missed = self.n_outcomes[Outcome.MERGED] + self.n_outcomes[Outcome.MISS]
         checks = {
             f"queueing by link {self.link_queue_ns} = {self.sums[A_QUEUE]}": sum(self.link_queue_ns)

@@ -1,6 +1,7 @@
 """What an inference costs on the simulated clock (rule R15)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,15 @@ def measured(decision: Decision) -> Cost:
     return Cost(decision.host_ns, decision.host_ns, decision.device_ns)
 
 
-def fixed(ns: int) -> Charge:
+@dataclass(frozen=True)
+class fixed:  # noqa: N801 - made like the other charges
     """The same for every inference; 0 is ``free``."""
-    return lambda decision: Cost(ns, decision.host_ns, decision.device_ns)
+
+    ns: int
+
+    def __call__(self, decision: Decision) -> Cost:
+        """Whatever it took."""
+        return Cost(self.ns, decision.host_ns, decision.device_ns)
 
 
 class Replay:

@@ -1,8 +1,9 @@
 """Numba with a disk cache that cannot go stale.
 
 Numba keys its cache by the file of the outermost function alone: change a function that a kernel calls and the old
-machine code is loaded. So the cache folder's name carries a hash of every compiled source of the simulator. Elsewhere a
-compiled function may call those of its own file and of the simulator, and no others.
+machine code is loaded. So the cache folder's name carries a hash of every source of the simulator and of the prefetch
+policies, where compiled functions are. Elsewhere a compiled function may call those of its own file and of the
+simulator, and no others.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _sources_hash() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([*here.glob("*.py"), *here.glob("residency/*.py")]):
+    for source in sorted([*here.glob("*.py"), *here.glob("residency/*.py"), *here.parent.glob("policies/*.py")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -36,3 +37,10 @@ IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-de
 def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+
+
+def compiled_for(signature: Any, function: Any) -> Any:
+    """A function compiled for one signature, now; other compiled code can then be given it as a pointer."""
+    machine_code = numba.njit(signature, cache=True, error_model="numpy")(function)
+    machine_code.disable_compile()
+    return machine_code

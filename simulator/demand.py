@@ -5,30 +5,41 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from simulator import kernel
 from simulator.compiled import compiled
 from simulator.config import System
 from simulator.future import Future, future_of
-from simulator.residency import belady, moves
-from simulator.residency.layout import H_N_FREE, NONE, Ints
+from simulator.residency import belady, blocks, eviction, moves
+from simulator.residency.layout import H_N_FREE, NONE, WHERE, Ints, tier
 from simulator.tiers import make_residency
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
+
+_VICTIMS = 64
+
+
+@compiled
+def is_missed(a: Ints, key: int, size: int, next_use: int, foresees: bool, out: Ints, at: int) -> bool:
+    """Use a block, which comes at once where it is missing; there is a free slot. ``out`` takes victims, unread."""
+    if foresees:
+        belady.passed(a, key, next_use)
+    slot = blocks.find(a, key)
+    if slot != NONE and a[slot + WHERE] & 1:
+        eviction.on_hit(a, tier(0), slot)
+        return False
+    while moves.insert(a, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
+        pass
+    return True
 
 
 @compiled
 def _misses(
-    a: Ints, c: Ints, keys: Ints, sizes: Ints, next_use: Ints, first: int, victims: Ints, missed: npt.NDArray[np.bool_]
+    a: Ints, keys: Ints, sizes: Ints, next_use: Ints, first: int, out: Ints, missed: npt.NDArray[np.bool_]
 ) -> int:
     """Go on from access ``first``; where it stopped, at the end or because the arena must grow."""
+    foresees = len(next_use) > 0
     for i in range(first, len(keys)):
         if a[H_N_FREE] == 0:
             return i
-        if len(next_use):
-            belady.passed(a, keys[i], next_use[i])
-        missed[i] = not kernel.touch(a, c, keys[i], 0)
-        if missed[i]:
-            while moves.insert(a, 0, keys[i], sizes[i], 0, NONE, victims, False) == moves.FULL:
-                pass
+        missed[i] = is_missed(a, keys[i], sizes[i], next_use[i] if foresees else 0, foresees, out, 0)
     return len(keys)
 
 
@@ -37,24 +48,23 @@ class DemandTier:
 
     def __init__(self, system: System, workload: Workload, seed: int, future: Future | None) -> None:
         """``future`` is of the accesses to come; the tier needs it if its eviction is Belady's."""
-        self._foresees = system.tiers[0].eviction == "belady"
+        self.foresees = system.tiers[0].eviction == "belady"
         alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
-        self._residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
-        if self._foresees and future is not None:
-            self._residency.foresee(future.keys, future.first_use)
-        self._control = np.zeros(kernel.CONTROL_SIZE, np.int64)
-        self._victims = np.empty((64, moves.VICTIM_COLUMNS), np.int64)
+        self.residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
+        if self.foresees and future is not None:
+            self.residency.foresee(future.keys, future.first_use)
+        self._victims = np.empty(_VICTIMS * moves.VICTIM_COLUMNS, np.int64)
 
     def misses(self, keys: Ints, sizes: Ints, next_use: Ints) -> npt.NDArray[np.bool_]:
         """Whether each of the next accesses is a miss; ``next_use`` as in Future, ignored where it is not needed."""
         missed = np.zeros(len(keys), bool)
-        next_use = next_use if self._foresees else next_use[:0]
+        next_use = next_use if self.foresees else next_use[:0]
         at = 0
         while True:
-            at = _misses(self._residency.arena, self._control, keys, sizes, next_use, at, self._victims, missed)
+            at = _misses(self.residency.arena, keys, sizes, next_use, at, self._victims, missed)
             if at == len(keys):
                 return missed
-            self._residency.reserve(1)
+            self.residency.reserve(1)
 
 
 def misses_of(workload: Workload, system: System, first_access: int, seed: int) -> tuple[Batch, npt.NDArray[np.bool_]]:

@@ -8,14 +8,10 @@ import numpy.typing as npt
 from simulator.compiled import compiled
 from simulator.config import Arrivals, Open, Poisson
 from simulator.errors import InputError
-from simulator.residency.layout import Ints
+from simulator.machine import S_LAST, S_NEXT
+from simulator.residency.layout import NONE, Ints
 from simulator.trace import Batch, concatenate, make_batch
 
-NONE = -1
-# Rows of the streams' table: when the next request may go, the next access, accesses outstanding, the end of the
-# request so far, whether one is half issued and which, the last access that was loaded.
-S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST = range(7)
-STREAM_ROWS = 7
 # Columns of the window: a row has all that the loop reads of an access, so that it comes with one cache line.
 W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER, W_NEXT_USE = range(8)
 
@@ -25,11 +21,11 @@ def _link(stream: npt.NDArray[np.uint32], first: int, follower: Ints, streams: I
     """Chain the accesses from ``first`` on to the last ones of their streams."""
     for at in range(first, len(stream)):
         s = stream[at]
-        if streams[S_LAST, s] != NONE:
-            follower[streams[S_LAST, s]] = at
-        if streams[S_NEXT, s] == NONE:
-            streams[S_NEXT, s] = at
-        streams[S_LAST, s] = at
+        if streams[s, S_LAST] != NONE:
+            follower[streams[s, S_LAST]] = at
+        if streams[s, S_NEXT] == NONE:
+            streams[s, S_NEXT] = at
+        streams[s, S_LAST] = at
 
 
 class Feed:
@@ -38,13 +34,16 @@ class Feed:
     def __init__(
         self,
         batches: Iterator[Batch],
-        n_streams: int,
+        streams: Ints,
         arrivals: Arrivals,
         rng: np.random.Generator,
         first_access: int = 0,
         next_use: Ints | None = None,
     ) -> None:
-        """``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``."""
+        """``streams`` are the machine's rows of them, which it is told of again when they move.
+
+        ``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``.
+        """
         self._batches = batches
         self._first = first_access
         self._next_use = next_use
@@ -55,8 +54,7 @@ class Feed:
         self._last_time = 0
         self._first_time: int | None = None
         self.closed = arrivals.kind == "closed"
-        self.streams = np.zeros((STREAM_ROWS, n_streams), np.int64)
-        self.streams[S_NEXT] = self.streams[S_LAST] = NONE
+        self.streams = streams
         self.base = 0
         self.at_end = False
         self.n_loaded = 0
@@ -90,16 +88,16 @@ class Feed:
             self.at_end = True
             return
         new = concatenate(news) if len(news) > 1 else news[0]
-        if len(new) and int(new.stream.max()) >= self.streams.shape[1]:
+        if len(new) and int(new.stream.max()) >= len(self.streams):
             raise InputError(
                 f"trace: stream {int(new.stream.max())} at access {self._first + self.base + len(self.batch)} or later"
-                f", but the workload declares {self.streams.shape[1]} streams"
+                f", but the workload declares {len(self.streams)} streams"
             )
         new = self._timed(new)
         self.n_loaded += len(new)
         keep_from = position
         if self.closed:
-            pending = self.streams[S_NEXT][self.streams[S_NEXT] != NONE]
+            pending = self.streams[:, S_NEXT][self.streams[:, S_NEXT] != NONE]
             keep_from = int(pending.min()) if len(pending) else len(self.batch)
         n_kept = len(self.batch) - keep_from
         # A batch with columns of its own, so that the dropped part's memory is really given back.
@@ -109,10 +107,10 @@ class Feed:
             follower[:n_kept] = self.follower[keep_from:]
             follower[:n_kept][follower[:n_kept] != NONE] -= keep_from
             for row in (S_NEXT, S_LAST):
-                held = self.streams[row] != NONE
-                self.streams[row][held] -= keep_from
+                held = self.streams[:, row] != NONE
+                self.streams[held, row] -= keep_from
             # A last access that was dropped has no place any more; its stream's next one is found by _link.
-            self.streams[S_LAST][self.streams[S_LAST] < 0] = NONE
+            self.streams[self.streams[:, S_LAST] < 0, S_LAST] = NONE
             _link(batch.stream, n_kept, follower, self.streams)
         self.base += keep_from
         self._take(batch, follower)

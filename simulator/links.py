@@ -1,158 +1,150 @@
-"""Transfers between neighbouring levels: channels, three queues, shared calls, promotion, cancelling (R8 to R11)."""
+"""Transfers between neighbouring levels: channels, three queues, shared calls, promotion (rules R8 to R11).
 
-from collections import deque
-from collections.abc import Callable
-from typing import Any
+A free channel takes the oldest of the most urgent transfers.
+"""
 
-from simulator.clock import Clock
-from simulator.hops import Hop
+from simulator.compiled import compiled
+from simulator.events import CALL_ENDS, after
+from simulator.hops import call_ns
+from simulator.machine import (
+    LINKS,
+    NOW,
+    T_CLASS,
+    T_DOWN,
+    T_LINK,
+    T_MATE,
+    T_NEXT,
+    T_PREV,
+    T_PRIORITY,
+    T_QUEUED,
+    T_SIZE,
+    T_STARTED,
+)
+from simulator.residency.layout import NONE, Ints
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
 PRIORITY_NAMES = ("demand", "prefetch", "write_back")
+# A link's registers: what its hop takes, ...
+(
+    L_FREE, L_PER_CALL, L_CALL, L_READ_LATENCY, L_READ_RATE, L_WRITE_LATENCY, L_WRITE_RATE, L_PER_MIB, L_COMPUTE_CALL,
+) = range(9)  # fmt: skip
+# ... three of each: queues (first, last, how many), bytes started and bytes asked for by what they were started as; ...
+L_QUEUES, L_STARTED, L_ASKED = 9, 18, 21
+# ... and what accesses waited here, in ns: in its queues, and while their block was on it.
+L_QUEUE_NS, L_TRANSFER_NS = 24, 25
+LINK_FIELDS = 32
+Q_FIRST, Q_LAST, Q_LENGTH = range(3)
 
 
-class Transfer:
-    """A block on its way, one hop after another; ``level`` is where it has got to.
-
-    ``priority`` changes when a demand meets a prefetch; ``class_`` is what it was started as and what its bytes
-    count for. ``path`` has (link, queued, started, ended) of its finished hops, ``started_ns`` the start of the hop in
-    service (-1: queued). ``late`` is the row of the prefetch that a demand met.
-    """
-
-    __slots__ = (
-        "class_",
-        "dirty",
-        "down",
-        "key",
-        "late",
-        "level",
-        "link",
-        "obsolete",
-        "path",
-        "prefetch",
-        "priority",
-        "queued_ns",
-        "size",
-        "source",
-        "started_ns",
-        "waiters",
-    )
-
-    def __init__(
-        self,
-        key: int,
-        size: int,
-        class_: int,
-        level: int,
-        *,
-        down: bool = False,
-        dirty: int = 0,
-        prefetch: int = -1,
-    ) -> None:
-        self.key = key
-        self.size = size
-        self.class_ = self.priority = class_
-        self.level = self.source = level
-        self.link = -1
-        self.down = down
-        self.dirty = dirty
-        self.prefetch = prefetch
-        self.obsolete = False
-        self.queued_ns = 0
-        self.started_ns = -1
-        self.late = -1
-        self.path: list[tuple[int, int, int, int]] = []
-        self.waiters: list[Any] = []
+@compiled
+def link_at(m: Ints, link: int) -> int:
+    """Where a link's registers are."""
+    return m[LINKS] + link * LINK_FIELDS
 
 
-class Link:
-    """The channels between a level and the one below. A free channel takes the oldest of the most urgent."""
+@compiled
+def _queue(m: Ints, t: int) -> int:
+    return link_at(m, m[t + T_LINK]) + L_QUEUES + 3 * m[t + T_PRIORITY]
 
-    def __init__(
-        self,
-        clock: Clock,
-        hop: Hop,
-        *,
-        arrived: Callable[[Transfer], None],
-        overdue: Callable[[Transfer], bool],
-    ) -> None:
-        """What it takes is the ``hop``'s.
 
-        ``arrived`` is called at the end of each hop. ``overdue`` is asked of a prefetch before it starts and has dealt
-        with it when it says yes.
-        """
-        self._clock = clock
-        self._hop = hop
-        self._n_free = hop.channels
-        self._arrived = arrived
-        self._overdue = overdue
-        self._queues: tuple[deque[Transfer], ...] = (deque(), deque(), deque())
-        self.bytes_started = [0, 0, 0]
+@compiled
+def enqueue(m: Ints, t: int) -> None:
+    """Wait behind the others of the same priority."""
+    queue = _queue(m, t)
+    last = m[queue + Q_LAST]
+    m[t + T_PREV], m[t + T_NEXT] = last, NONE
+    if last == NONE:
+        m[queue + Q_FIRST] = t
+    else:
+        m[last + T_NEXT] = t
+    m[queue + Q_LAST] = t
+    m[queue + Q_LENGTH] += 1
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a transfer submitted now would have to queue."""
-        return self._n_free == 0
 
-    @property
-    def n_prefetches_queued(self) -> int:
-        """Prefetches that wait for a channel."""
-        return len(self._queues[PREFETCH])
+@compiled
+def unqueue(m: Ints, t: int) -> None:
+    """Wait no more."""
+    queue = _queue(m, t)
+    before, behind = m[t + T_PREV], m[t + T_NEXT]
+    if before == NONE:
+        m[queue + Q_FIRST] = behind
+    else:
+        m[before + T_NEXT] = behind
+    if behind == NONE:
+        m[queue + Q_LAST] = before
+    else:
+        m[behind + T_PREV] = before
+    m[queue + Q_LENGTH] -= 1
 
-    def submit(self, transfer: Transfer) -> None:
-        """Start the hop now if a channel is free, else queue it."""
-        transfer.queued_ns = self._clock.now
-        if self._n_free:
-            self._n_free -= 1
-            self._start([transfer])
-        else:
-            self._queues[transfer.priority].append(transfer)
 
-    def promote(self, transfer: Transfer) -> None:
-        """A demand waits for it: it counts as demand from now on, behind those already queued."""
-        if transfer.priority != DEMAND:
-            if transfer.started_ns < 0:
-                self._queues[transfer.priority].remove(transfer)
-                self._queues[DEMAND].append(transfer)
-            transfer.priority = DEMAND
+@compiled
+def submit(m: Ints, t: int) -> None:
+    """Start the hop now if a channel is free, else queue it."""
+    link = link_at(m, m[t + T_LINK])
+    m[t + T_QUEUED] = m[NOW]
+    m[t + T_STARTED] = NONE
+    m[link + L_ASKED + m[t + T_CLASS]] += m[t + T_SIZE]
+    if m[link + L_FREE] > 0:
+        m[link + L_FREE] -= 1
+        m[t + T_MATE] = NONE
+        start(m, t)
+    else:
+        enqueue(m, t)
 
-    def queued(self) -> list[Transfer]:
-        """Everything that waits for a channel."""
-        return [transfer for queue in self._queues for transfer in queue]
 
-    def _start(self, batch: list[Transfer]) -> None:
-        n_bytes = 0
-        now = self._clock.now
-        for transfer in batch:
-            transfer.started_ns = now
-            n_bytes += transfer.size
-            self.bytes_started[transfer.class_] += transfer.size
-        self._clock.after(self._hop.duration(n_bytes, down=batch[0].down), self._end, batch)
+@compiled
+def start(m: Ints, first: int) -> None:
+    """A call begins, with this transfer and its mates."""
+    link = link_at(m, m[first + T_LINK])
+    n_bytes = 0
+    t = first
+    while t != NONE:
+        m[t + T_STARTED] = m[NOW]
+        n_bytes += m[t + T_SIZE]
+        m[link + L_STARTED + m[t + T_CLASS]] += m[t + T_SIZE]
+        t = m[t + T_MATE]
+    if m[first + T_DOWN]:
+        ns = call_ns(m[link + L_CALL], m[link + L_WRITE_LATENCY], m[link + L_WRITE_RATE], 0, 0, n_bytes)
+    else:
+        ns = call_ns(
+            m[link + L_CALL], m[link + L_READ_LATENCY], m[link + L_READ_RATE], m[link + L_PER_MIB],
+            m[link + L_COMPUTE_CALL], n_bytes,
+        )  # fmt: skip
+    after(m, ns, CALL_ENDS, first)
 
-    def _end(self, event: Any) -> None:
-        now = self._clock.now
-        for transfer in event.value:
-            transfer.path.append((transfer.link, transfer.queued_ns, transfer.started_ns, now))
-            transfer.started_ns = -1
-        # The channel is held until the blocks have landed, so that what landing submits queues by priority.
-        for transfer in event.value:
-            self._arrived(transfer)
-        batch = self._next_batch()
-        if batch:
-            self._start(batch)
-        else:
-            self._n_free += 1
 
-    def _next_batch(self) -> list[Transfer]:
-        batch: list[Transfer] = []
-        for priority, queue in enumerate(self._queues):
-            while queue and len(batch) < self._hop.blocks_per_call:
-                if batch and queue[0].down != batch[0].down:
-                    break
-                transfer = queue.popleft()
-                if priority == PREFETCH and self._overdue(transfer):
-                    continue
-                batch.append(transfer)
-            if batch:
-                break
-        return batch
+@compiled
+def promote(m: Ints, t: int) -> None:
+    """A demand waits for it: it counts as demand from now on, behind those already queued."""
+    if m[t + T_PRIORITY] != DEMAND:
+        queues = m[t + T_STARTED] == NONE
+        if queues:
+            unqueue(m, t)
+        m[t + T_PRIORITY] = DEMAND
+        if queues:
+            enqueue(m, t)
+
+
+@compiled
+def is_busy(m: Ints, link: int) -> bool:
+    """Whether a transfer submitted now would have to queue."""
+    return m[link_at(m, link) + L_FREE] == 0
+
+
+@compiled
+def n_queued(m: Ints, link: int, priority: int) -> int:
+    """Transfers of a priority that wait for a channel."""
+    return m[link_at(m, link) + L_QUEUES + 3 * priority + Q_LENGTH]
+
+
+@compiled
+def bytes_queued(m: Ints, link: int, class_: int) -> int:
+    """The bytes that wait for a channel, of what was started as ``class_``."""
+    n_bytes = 0
+    for priority in range(3):
+        t = m[link_at(m, link) + L_QUEUES + 3 * priority + Q_FIRST]
+        while t != NONE:
+            if m[t + T_CLASS] == class_:
+                n_bytes += m[t + T_SIZE]
+            t = m[t + T_NEXT]
+    return n_bytes

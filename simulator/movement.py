@@ -1,208 +1,316 @@
 """Blocks on the move: fetches hop by hop, landings, evictions, write-backs (R4, R5, R6, R8, R9)."""
 
-from typing import Protocol
+from simulator import fates, flight, keyset
+from simulator.compiled import compiled
+from simulator.fates import CANCELLED
+from simulator.hops import call_ns
+from simulator.links import (
+    DEMAND,
+    L_ASKED,
+    L_CALL,
+    L_COMPUTE_CALL,
+    L_FREE,
+    L_PER_CALL,
+    L_PER_MIB,
+    L_QUEUES,
+    L_READ_LATENCY,
+    L_READ_RATE,
+    PREFETCH,
+    Q_FIRST,
+    WRITE_BACK,
+    is_busy,
+    link_at,
+    promote,
+    start,
+    submit,
+    unqueue,
+)
+from simulator.machine import (
+    DEMOTES,
+    EXCLUSIVE,
+    IN_PLACE,
+    MAX_WAIT,
+    N_PREFETCHES,
+    NOW,
+    ORIGIN,
+    POLLUTED,
+    PREFETCH_BYTES,
+    T_CLASS,
+    T_DIRTY,
+    T_DOWN,
+    T_KEY,
+    T_LATE,
+    T_LEVEL,
+    T_LINK,
+    T_MATE,
+    T_N_HOPS,
+    T_N_WAITERS,
+    T_OBSOLETE,
+    T_PREFETCH,
+    T_PRIORITY,
+    T_QUEUED,
+    T_SIZE,
+    T_SOURCE,
+    T_WAITER,
+    TRANSFERS,
+    VICTIM_ROOM,
+    VICTIMS,
+    give_back,
+    take,
+)
+from simulator.residency import blocks, moves
+from simulator.residency.layout import NONE, Ints
 
-from simulator.clock import Clock
-from simulator.config import ComputeOrigin, System
-from simulator.hops import hops_of, way_ns
-from simulator.kernel import COMPUTED, WRITTEN
-from simulator.links import PREFETCH, WRITE_BACK, Link, Transfer
-from simulator.residency.keyset import KeySet
-from simulator.residency.residency import Residency, Victim
+# Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
+CLEAN, COMPUTED, WRITTEN = range(3)
+# What the end of a hop means.
+GOES_ON, IS_THERE, IS_BELOW = range(3)
 
 
-class Listener(Protocol):
-    """What the engine wants to know of what moves."""
-
-    def landed(self, transfer: Transfer) -> None:
-        """A block is in tier 0."""
-
-    def free_again(self, transfer: Transfer) -> None:
-        """A write-back that accesses wait for is over."""
-
-    def evicted_unused(self, prefetch: int) -> None:
-        """A prefetched block left tier 0 before its first use."""
-
-    def cancelled(self, prefetch: int) -> None:
-        """A prefetch was given up while it queued."""
+@compiled
+def lowest_bit(where: int) -> int:
+    """The number of the lowest bit that is set: the nearest tier that holds a block."""
+    level = 0
+    while not (where >> level) & 1:
+        level += 1
+    return level
 
 
-class Movement:
-    """All links and what is on them. ``in_flight`` has the one transfer of each block that has one."""
+@compiled
+def _highest_bit(where: int) -> int:
+    level = 0
+    while where >> (level + 1) != 0:
+        level += 1
+    return level
 
-    def __init__(self, clock: Clock, system: System, residency: Residency, listener: Listener) -> None:
-        self._clock = clock
-        self._residency = residency
-        self._listener = listener
-        self._exclusive = system.placement == "exclusive"
-        self._demotes = system.clean_evictions == "demote"
-        self._budget = system.prefetch
-        self._origin = len(system.tiers)
-        self.in_flight: dict[int, Transfer] = {}
-        self.polluted = KeySet()
-        self.n_prefetches = 0
-        self.prefetch_bytes = 0
-        self._hops = hops_of(system)
-        self.links = [Link(clock, hop, arrived=self._arrived, overdue=self._overdue) for hop in self._hops]
-        self._in_place = isinstance(system.origin, ComputeOrigin) and system.origin.enters == "first"
-        self.bytes_asked = [[0, 0, 0] for _ in self.links]
 
-    def fetch(self, key: int, size: int, class_: int, where: int, prefetch: int = -1) -> Transfer:
-        """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
-        level = (where & -where).bit_length() - 1 if where else self._origin
-        if level < self._origin:
-            # A tier below is used when it is read from: that is what its eviction policy goes by.
-            self._residency.use(level, key)
-        transfer = Transfer(key, size, class_, level, prefetch=prefetch)
-        self.in_flight[key] = transfer
-        if class_ == PREFETCH:
-            self.n_prefetches += 1
-            self.prefetch_bytes += size
-        self._hop(transfer)
-        return transfer
+@compiled
+def _new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
+    t = take(m, TRANSFERS)
+    m[t + T_KEY], m[t + T_SIZE], m[t + T_CLASS], m[t + T_PRIORITY] = key, size, class_, class_
+    m[t + T_LEVEL], m[t + T_SOURCE], m[t + T_DOWN], m[t + T_DIRTY] = level, level, 0, 0
+    m[t + T_PREFETCH] = m[t + T_LATE] = m[t + T_WAITER] = NONE
+    m[t + T_OBSOLETE] = m[t + T_N_WAITERS] = m[t + T_N_HOPS] = 0
+    flight.enter(m, t)
+    return t
 
-    def _hop(self, transfer: Transfer) -> None:
-        if transfer.down:
-            link = transfer.level
-        elif self._in_place and transfer.level == self._origin:
-            link = self._origin
-        else:
-            link = transfer.level - 1
-        transfer.link = link
-        self.bytes_asked[link][transfer.class_] += transfer.size
-        self.links[link].submit(transfer)
 
-    def way_ns(self, source: int, size: int) -> int:
-        """A fetch from there that queues nowhere, in ns."""
-        return way_ns(self._hops, self._origin, source, size)
+@compiled
+def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefetch: int) -> int:
+    """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
+    level = m[ORIGIN]
+    if where != 0:
+        level = lowest_bit(where)
+        # A tier below is used when it is read from: that is what its eviction policy goes by.
+        moves.use(a, level, key)
+    t = _new(m, key, size, class_, level)
+    m[t + T_PREFETCH] = prefetch
+    if class_ == PREFETCH:
+        m[N_PREFETCHES] += 1
+        m[PREFETCH_BYTES] += size
+    _hop(m, t)
+    return t
 
-    def would_queue(self, where: int) -> bool:
-        """Whether a fetch from there would have to wait for a channel."""
-        level = (where & -where).bit_length() - 1 if where else self._origin
-        return self.links[level if self._in_place and level == self._origin else level - 1].is_busy
 
-    def n_prefetches_queued(self) -> int:
-        """Prefetches that wait for a channel."""
-        return sum(link.n_prefetches_queued for link in self.links)
+@compiled
+def _first_link(m: Ints, level: int) -> int:
+    """The link by which a block leaves a level upwards."""
+    return level if m[IN_PLACE] and level == m[ORIGIN] else level - 1
 
-    def promote(self, transfer: Transfer) -> None:
-        """A demand waits for this transfer from now on."""
-        if transfer.priority == PREFETCH:
-            self._release(transfer)
-        self.links[transfer.link].promote(transfer)
 
-    def _release(self, transfer: Transfer) -> None:
-        self.n_prefetches -= 1
-        self.prefetch_bytes -= transfer.size
+@compiled
+def _hop(m: Ints, t: int) -> None:
+    m[t + T_LINK] = m[t + T_LEVEL] if m[t + T_DOWN] else _first_link(m, m[t + T_LEVEL])
+    submit(m, t)
 
-    def allocate(self, key: int, size: int) -> None:
-        """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
-        # First: what is not admitted is written down at once, and that write-back must not count as out of date.
-        self.written(key)
-        self._insert(0, key, size, WRITTEN)
 
-    def written(self, key: int) -> None:
-        """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
-        where = self._residency.where(key)
-        for level in range(1, self._origin):
-            if where >> level & 1:
-                self._residency.remove(level, key)
-        old = self.in_flight.get(key)
-        if old is not None:
-            old.obsolete = True
-            del self.in_flight[key]
+@compiled
+def way_ns(m: Ints, source: int, size: int) -> int:
+    """A fetch from there that queues nowhere, in ns."""
+    first, last = 0, source
+    if m[IN_PLACE] and source == m[ORIGIN]:
+        first, last = source, source + 1
+    ns = 0
+    for i in range(first, last):
+        link = link_at(m, i)
+        ns += call_ns(
+            m[link + L_CALL], m[link + L_READ_LATENCY], m[link + L_READ_RATE], m[link + L_PER_MIB],
+            m[link + L_COMPUTE_CALL], size,
+        )  # fmt: skip
+    return ns
 
-    def _insert(
-        self,
-        level: int,
-        key: int,
-        size: int,
-        dirty: int = 0,
-        prefetch: int = -1,
-        *,
-        by_prefetch: bool = False,
-    ) -> None:
-        victims = self._residency.insert(level, key, size, dirty, prefetch, report_all=by_prefetch or self._demotes)
-        for victim in victims:
+
+@compiled
+def would_queue(m: Ints, where: int) -> bool:
+    """Whether a fetch from there would have to wait for a channel."""
+    return is_busy(m, _first_link(m, lowest_bit(where) if where != 0 else m[ORIGIN]))
+
+
+@compiled
+def demanded(m: Ints, t: int) -> None:
+    """A demand waits for this transfer from now on."""
+    if m[t + T_PRIORITY] == PREFETCH:
+        _release(m, t)
+    promote(m, t)
+
+
+@compiled
+def _release(m: Ints, t: int) -> None:
+    m[N_PREFETCHES] -= 1
+    m[PREFETCH_BYTES] -= m[t + T_SIZE]
+
+
+@compiled
+def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
+    """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
+    # First: what is not admitted is written down at once, and that write-back must not count as out of date.
+    written(a, m, key)
+    _insert(a, m, 0, key, size, WRITTEN, NONE, False)
+
+
+@compiled
+def written(a: Ints, m: Ints, key: int) -> None:
+    """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
+    where = moves.locate(a, key)
+    for level in range(1, m[ORIGIN]):
+        if (where >> level) & 1:
+            moves.remove(a, level, key)
+    old = flight.find(m, key)
+    if old != NONE:
+        m[old + T_OBSOLETE] = 1
+        flight.leave(m, old)
+
+
+@compiled
+def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool) -> None:
+    report_all = by_prefetch or m[DEMOTES] != 0
+    while True:
+        n = moves.insert(a, level, key, size, dirty, prefetch, m, m[VICTIMS], VICTIM_ROOM, report_all)
+        for i in range(n if n >= 0 else VICTIM_ROOM):
             # A block that is not admitted is its own victim, and no prefetch's.
-            self._evicted(level, victim, by_prefetch and victim.key != key)
-
-    def _evicted(self, level: int, victim: Victim, by_prefetch: bool) -> None:
-        if level == 0:
-            if victim.prefetch >= 0:
-                self._listener.evicted_unused(victim.prefetch)
-            if by_prefetch:
-                self.polluted.add(victim.key)
-        moving = self.in_flight.get(victim.key)
-        above = victim.where & ((1 << level) - 1)
-        if moving is not None and above:
-            # It is on its way up and has left a copy between: the lowest copy answers for what is nowhere else.
-            self._residency.mark(above.bit_length() - 1, victim.key, victim.dirty)
-        elif moving is not None:
-            # It is on its way up from here: the transfer takes over the only copy.
-            moving.dirty = max(moving.dirty, victim.dirty)
-        elif victim.where >> (level + 1) == 0:
-            self._write_down(level, victim.key, victim.size_bytes, victim.dirty)
-
-    def _write_down(self, level: int, key: int, size: int, dirty: int) -> None:
-        """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
-        into_origin = level + 1 == self._origin
-        if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or self._demotes)):
-            transfer = Transfer(key, size, WRITE_BACK, level, down=True, dirty=dirty)
-            self.in_flight[key] = transfer
-            self._hop(transfer)
-
-    def _arrived(self, transfer: Transfer) -> None:
-        if transfer.down:
-            self._arrived_below(transfer)
+            v = m[VICTIMS] + i * moves.VICTIM_COLUMNS
+            _evicted(a, m, level, v, by_prefetch and m[v + moves.V_KEY] != key)
+        if n != moves.FULL:
             return
-        from_compute = self._in_place and transfer.level == self._origin
-        transfer.level = 0 if from_compute else transfer.level - 1
-        if transfer.level > 0:
-            if not self._exclusive:
-                # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
-                dirty, transfer.dirty = transfer.dirty, 0
-                self._insert(transfer.level, transfer.key, transfer.size, dirty)
-            self._hop(transfer)
-            return
-        del self.in_flight[transfer.key]
-        if from_compute:
-            transfer.dirty = COMPUTED
-        if self._exclusive and transfer.source < self._origin:
-            transfer.dirty = max(transfer.dirty, self._residency.remove(transfer.source, transfer.key))
-        is_prefetch = transfer.priority == PREFETCH
-        if is_prefetch:
-            self._release(transfer)
-        if self.polluted.n_keys:
-            self.polluted.discard(transfer.key)
-        self._insert(
-            0,
-            transfer.key,
-            transfer.size,
-            transfer.dirty,
-            transfer.prefetch,
-            by_prefetch=transfer.class_ == PREFETCH,
-        )
-        self._listener.landed(transfer)
 
-    def _arrived_below(self, transfer: Transfer) -> None:
-        transfer.level += 1
-        if transfer.obsolete:
-            return
-        del self.in_flight[transfer.key]
-        if transfer.level < self._origin:
-            self._insert(transfer.level, transfer.key, transfer.size, transfer.dirty)
-        if transfer.waiters:
-            self._listener.free_again(transfer)
 
-    def _overdue(self, transfer: Transfer) -> bool:
-        limit = self._budget.max_wait
-        if limit is None or self._clock.now - transfer.queued_ns <= limit:
-            return False
-        del self.in_flight[transfer.key]
-        self._release(transfer)
-        self.bytes_asked[transfer.link][transfer.class_] -= transfer.size
-        self._listener.cancelled(transfer.prefetch)
-        if transfer.dirty:
-            self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty)
-        return True
+@compiled
+def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
+    key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
+    if level == 0:
+        if m[victim + moves.V_PREFETCH] != NONE:
+            fates.evicted(m, m[victim + moves.V_PREFETCH])
+        if by_prefetch:
+            keyset.add(m, POLLUTED, key)
+    moving = flight.find(m, key)
+    above = where & ((1 << level) - 1)
+    if moving != NONE and above != 0:
+        # It is on its way up and has left a copy between: the lowest copy answers for what is nowhere else.
+        moves.mark(a, _highest_bit(above), key, dirty)
+    elif moving != NONE:
+        # It is on its way up from here: the transfer takes over the only copy.
+        m[moving + T_DIRTY] = max(m[moving + T_DIRTY], dirty)
+    elif where >> (level + 1) == 0:
+        _write_down(m, level, key, m[victim + moves.V_SIZE], dirty)
+
+
+@compiled
+def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
+    """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
+    into_origin = level + 1 == m[ORIGIN]
+    if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or m[DEMOTES] != 0)):
+        t = _new(m, key, size, WRITE_BACK, level)
+        m[t + T_DOWN], m[t + T_DIRTY] = 1, dirty
+        _hop(m, t)
+
+
+@compiled
+def arrived(a: Ints, m: Ints, t: int) -> int:
+    """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
+    if m[t + T_DOWN]:
+        return _arrived_below(a, m, t)
+    from_compute = m[IN_PLACE] != 0 and m[t + T_LEVEL] == m[ORIGIN]
+    m[t + T_LEVEL] = 0 if from_compute else m[t + T_LEVEL] - 1
+    key, size = m[t + T_KEY], m[t + T_SIZE]
+    if m[t + T_LEVEL] > 0:
+        if not m[EXCLUSIVE]:
+            # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
+            dirty = m[t + T_DIRTY]
+            m[t + T_DIRTY] = CLEAN
+            _insert(a, m, m[t + T_LEVEL], key, size, dirty, NONE, False)
+        _hop(m, t)
+        return GOES_ON
+    flight.leave(m, t)
+    if from_compute:
+        m[t + T_DIRTY] = COMPUTED
+    if m[EXCLUSIVE] and m[t + T_SOURCE] < m[ORIGIN]:
+        m[t + T_DIRTY] = max(m[t + T_DIRTY], moves.remove(a, m[t + T_SOURCE], key))
+    if m[t + T_PRIORITY] == PREFETCH:
+        _release(m, t)
+    if m[POLLUTED + keyset.S_KEYS] != 0:
+        keyset.discard(m, POLLUTED, key)
+    _insert(a, m, 0, key, size, m[t + T_DIRTY], m[t + T_PREFETCH], m[t + T_CLASS] == PREFETCH)
+    return IS_THERE
+
+
+@compiled
+def _arrived_below(a: Ints, m: Ints, t: int) -> int:
+    m[t + T_LEVEL] += 1
+    if not m[t + T_OBSOLETE]:
+        flight.leave(m, t)
+        if m[t + T_LEVEL] < m[ORIGIN]:
+            _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY], NONE, False)
+    return IS_BELOW
+
+
+@compiled
+def _is_overdue(m: Ints, t: int) -> bool:
+    return m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT]
+
+
+@compiled
+def _cancel(m: Ints, t: int) -> None:
+    """A prefetch, taken out of its queue, has waited for too long."""
+    flight.leave(m, t)
+    _release(m, t)
+    m[link_at(m, m[t + T_LINK]) + L_ASKED + m[t + T_CLASS]] -= m[t + T_SIZE]
+    fates.close(m, m[t + T_PREFETCH], CANCELLED)
+    if m[t + T_DIRTY] != CLEAN:
+        _write_down(m, m[t + T_SOURCE], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
+    give_back(m, TRANSFERS, t)
+
+
+@compiled
+def channel_free(m: Ints, i: int) -> None:
+    """A channel of a link takes the oldest of the most urgent transfers, several to a call, or is free."""
+    link = link_at(m, i)
+    first, last, n = NONE, NONE, 0
+    for priority in range(DEMAND, WRITE_BACK + 1):
+        while n < m[link + L_PER_CALL]:
+            t = m[link + L_QUEUES + 3 * priority + Q_FIRST]
+            if t == NONE or (n > 0 and m[t + T_DOWN] != m[first + T_DOWN]):
+                break
+            unqueue(m, t)
+            if priority == PREFETCH and _is_overdue(m, t):
+                _cancel(m, t)
+                continue
+            m[t + T_MATE] = NONE
+            if n == 0:
+                first = t
+            else:
+                m[last + T_MATE] = t
+            last = t
+            n += 1
+        if n > 0:
+            break
+    if n > 0:
+        start(m, first)
+    else:
+        m[link + L_FREE] += 1
+
+
+@compiled
+def holder_size(a: Ints, key: int, otherwise: int) -> int:
+    """The bytes of a block if some tier holds it."""
+    slot = blocks.find(a, key)
+    return moves.size_of(a, key) if slot != NONE and moves.locate(a, key) != 0 else otherwise

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,15 @@ class Fate(IntEnum):
     CANCELLED = 3
     RESIDENT_UNUSED = 4
     IN_FLIGHT = 5
+
+
+class Status(IntEnum):
+    """What becomes of a question (rules R14, R16)."""
+
+    ANSWERED = 0
+    STALE = 1
+    QUEUE_FULL = 2
+    PENDING_AT_END = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +93,24 @@ class Told:
     n_polluted: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A policy whose rules are compiled (``simulator.answers``), so that it is asked without Python.
+
+    ``most_wanted`` bounds how many blocks one answer has before doubles are taken out. It is not told of fates.
+    """
+
+    state: npt.NDArray[np.int64]
+    learn: Any
+    want: Any
+    most_wanted: int
+
+
 class Policy(Protocol):
-    """A prefetch policy. It keeps no counters of hits: the engine keeps the books."""
+    """A prefetch policy. It keeps no counters of hits: the engine keeps the books.
+
+    Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same.
+    """
 
     trigger: Trigger
     footprint_bytes: int

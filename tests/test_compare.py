@@ -179,7 +179,7 @@ def run(arm: str, seed: int, n: int, call_ns: int = 10_000) -> tuple[dict[str, A
     charge = sampled(latencies, generator(seed, "charge", arm))
     engine = Engine(machine, CLOSED, workload(keys.tolist()), policy, charge, ledger)
     result = engine.run()
-    return {"arm": arm, "seed": seed, **run_metrics(ledger, engine.asking, result, machine)}, sink
+    return {"arm": arm, "seed": seed, **run_metrics(ledger, result, machine)}, sink
 
 
 def experiment(number: int, n_seeds: int, n: int, call_ns: int = 10_000) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from simulator.residency.layout import (
 )
 from simulator.residency.names import BELADY
 
-# The columns of the victims' buffer.
+# The columns of a victim's row.
 V_KEY, V_SIZE, V_DIRTY, V_PREFETCH, V_WHERE = range(5)
 VICTIM_COLUMNS = 5
 FULL, NO_SLOT = -1, -2
@@ -72,17 +72,17 @@ def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
 
 
 @compiled
-def _report(a: Ints, level: int, slot: int, victims: Ints, n: int, report_all: bool) -> int:
+def _report(a: Ints, level: int, slot: int, out: Ints, row: int, report_all: bool) -> int:
     """Tell of a block that the tier does not keep, if that matters; how many were told of."""
     t = tier(level)
     if not report_all and a[slot + t.dirty] == 0 and a[slot + t.prefetch] == NONE:
-        return n
-    victims[n, V_KEY] = a[slot + KEY]
-    victims[n, V_SIZE] = a[slot + SIZE]
-    victims[n, V_DIRTY] = a[slot + t.dirty]
-    victims[n, V_PREFETCH] = a[slot + t.prefetch]
-    victims[n, V_WHERE] = a[slot + WHERE] & RESIDENT & ~(1 << level)
-    return n + 1
+        return 0
+    out[row + V_KEY] = a[slot + KEY]
+    out[row + V_SIZE] = a[slot + SIZE]
+    out[row + V_DIRTY] = a[slot + t.dirty]
+    out[row + V_PREFETCH] = a[slot + t.prefetch]
+    out[row + V_WHERE] = a[slot + WHERE] & RESIDENT & ~(1 << level)
+    return 1
 
 
 @compiled
@@ -97,12 +97,23 @@ def _next_victim(a: Ints, t: Tier) -> int:
 
 
 @compiled
-def insert(a: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, victims: Ints, report_all: bool) -> int:
+def insert(
+    a: Ints,
+    level: int,
+    key: int,
+    size: int,
+    dirty: int,
+    prefetch: int,
+    out: Ints,
+    at: int,
+    most: int,
+    report_all: bool,
+) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
-    ``victims`` (n, 5) takes a row for each evicted block: key, size, dirty, prefetch row, and the
+    ``out`` takes from ``at`` on a row for each evicted block, ``most`` at a time: key, size, dirty, prefetch, and the
     tiers that still hold it; unless ``report_all``, only for those that are dirty or prefetched and unused. Returns
-    their number, FULL if the buffer is full of victims and the block is not in yet, or NO_SLOT if the arena must grow
+    their number, FULL if there are ``most`` victims and the block is not in yet, or NO_SLOT if the arena must grow
     first: then call again. A block that another tier holds keeps the size it has there. A block that is not admitted
     is the only victim.
     """
@@ -126,7 +137,7 @@ def insert(a: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, 
     n_victims = 0
     gone = _next_victim(a, t)
     if not again and not admission.admits(a, t, slot, gone):
-        n_victims = _report(a, level, slot, victims, 0, report_all)
+        n_victims = _report(a, level, slot, out, at, report_all)
         a[slot + WHERE] &= ~COMING
         if a[t.reg + R_KIND] == BELADY:
             ghosts.keep(a, t, slot)
@@ -134,9 +145,9 @@ def insert(a: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, 
             blocks.free(a, slot)
         return n_victims
     while gone != NONE:
-        if n_victims == len(victims):
+        if n_victims == most:
             return FULL
-        n_victims = _report(a, level, gone, victims, n_victims, report_all)
+        n_victims += _report(a, level, gone, out, at + n_victims * VICTIM_COLUMNS, report_all)
         take_out(a, level, gone, True)
         gone = _next_victim(a, t)
     a[t.reg + R_USED] += a[slot + SIZE]

@@ -32,6 +32,7 @@ from simulator.residency.names import ADMISSION_NAMES, ENTERS_NAMES, EVICTION_NA
 
 _UINT64 = 2**64
 _FIRST_SLOTS = 1024
+_VICTIMS = 64
 # The further fields of a row that a policy needs.
 _EXTRAS = {
     "lfu": lfu.EXTRAS, "lfuda": lfuda.EXTRAS, "gdsf": gdsf.EXTRAS, "hyperbolic": hyperbolic.EXTRAS, "lirs": lirs.EXTRAS,
@@ -92,7 +93,7 @@ class Residency:
         self.arena: Ints = new_arena(first_slots, self._extras, self._areas)
         self.n_tiers = len(specs)
         self._foresees = [level for level, spec in enumerate(specs) if spec.eviction == "belady"]
-        self._victims = np.empty((64, moves.VICTIM_COLUMNS), np.int64)
+        self._victims = np.empty((_VICTIMS, moves.VICTIM_COLUMNS), np.int64)
         for level, spec in enumerate(specs):
             moves.setup(self.arena, level, EVICTION_NAMES.index(spec.eviction), spec.capacity, seed + level)
             registers = self._registers(level)
@@ -142,7 +143,8 @@ class Residency:
         """
         gone: list[Victim] = []
         while True:
-            n = moves.insert(self.arena, level, signed(key), size, dirty, prefetch, self._victims, report_all)
+            out = self._victims.reshape(-1)
+            n = moves.insert(self.arena, level, signed(key), size, dirty, prefetch, out, 0, _VICTIMS, report_all)
             if n == 0:
                 return gone
             if n == moves.NO_SLOT:

@@ -1,0 +1,127 @@
+"""Whether there is room for the next step: nothing grows within one."""
+
+from simulator import events, keyset
+from simulator.compiled import compiled
+from simulator.links import PREFETCH, n_queued
+from simulator.machine import (
+    ACCESSES,
+    CHUNK_KEYS,
+    CHUNKS,
+    KNOWN,
+    MAX_WAIT,
+    MOST_EVICTED,
+    MOST_WANTED,
+    N_RECORDS,
+    N_ROWS,
+    N_RUN,
+    N_SETTLED,
+    N_TOLD,
+    NEED_ACCESSES,
+    NEED_CHUNKS,
+    NEED_INSERTS,
+    NEED_KNOWN,
+    NEED_POLLUTED,
+    NEED_PREFETCHES,
+    NEED_QUESTIONS,
+    NEED_RECORDS,
+    NEED_ROWS,
+    NEED_RUN,
+    NEED_SETTLED,
+    NEED_TOLD,
+    NEED_TRANSFERS,
+    ORIGIN,
+    POLLUTED,
+    PREFETCHES,
+    Q_N_KEYS,
+    Q_NEXT,
+    QUESTIONS,
+    RECORDS_CAPACITY,
+    ROWS_CAPACITY,
+    RUN_CAPACITY,
+    SETTLED_CAPACITY,
+    T_LINK,
+    T_MATE,
+    T_N_WAITERS,
+    TOLD_CAPACITY,
+    TRANSFERS,
+)
+from simulator.residency.layout import H_N_FREE, NONE, R_BLOCKS, Ints, tier
+
+
+@compiled
+def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int, rows: int,
+             records: int, chunks: int) -> bool:  # fmt: skip
+    settled = evicted + inserts + prefetches
+    return (
+        a[H_N_FREE] >= inserts
+        and m[TRANSFERS + 1] >= transfers + evicted
+        and m[PREFETCHES + 1] >= prefetches
+        and m[CHUNKS + 1] >= chunks
+        and m[ACCESSES + 1] >= n_new
+        and m[QUESTIONS + 1] >= n_new
+        and m[ROWS_CAPACITY] - m[N_ROWS] >= rows
+        and m[SETTLED_CAPACITY] - m[N_SETTLED] >= settled
+        and m[TOLD_CAPACITY] - m[N_TOLD] >= settled
+        and m[RECORDS_CAPACITY] - m[N_RECORDS] >= records
+        and m[RUN_CAPACITY] - m[N_RUN] >= n_new
+        and keyset.room(m, POLLUTED) >= evicted
+        and keyset.room(m, KNOWN) >= inserts
+    )  # fmt: skip
+
+
+@compiled
+def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
+         chunks: int) -> bool:  # fmt: skip
+    """Whether a step may take so much; if not, what it needs is left in the machine."""
+    evicted = inserts * m[MOST_EVICTED]
+    if _is_room(a, m, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
+        return True
+    # No more can be evicted than is there or comes in.
+    there = inserts
+    for level in range(m[ORIGIN]):
+        there += a[tier(level).reg + R_BLOCKS]
+    evicted = min(evicted, there)
+    if _is_room(a, m, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
+        return True
+    settled = evicted + inserts + prefetches
+    m[NEED_INSERTS], m[NEED_TRANSFERS], m[NEED_PREFETCHES] = inserts, transfers + evicted, prefetches
+    m[NEED_CHUNKS], m[NEED_ACCESSES], m[NEED_QUESTIONS] = chunks, n_new, n_new
+    m[NEED_ROWS], m[NEED_SETTLED], m[NEED_TOLD], m[NEED_RECORDS] = rows, settled, settled, records
+    m[NEED_RUN], m[NEED_POLLUTED], m[NEED_KNOWN] = n_new, evicted, inserts
+    return False
+
+
+@compiled
+def for_access(a: Ints, b: Ints, m: Ints) -> bool:
+    """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
+    if b[H_N_FREE] == 0:
+        m[NEED_INSERTS] = 1
+        return False
+    return _has(a, m, 1, 1, 1, 0, 1, 2, 0)
+
+
+@compiled
+def for_questions(a: Ints, m: Ints, n: int) -> bool:
+    """For questions that a table answers, and that may be answered at once."""
+    wanted = n * m[MOST_WANTED]
+    return _has(a, m, 0, n, n + wanted, wanted, n, n, n * ((m[MOST_WANTED] + CHUNK_KEYS - 1) // CHUNK_KEYS))
+
+
+@compiled
+def for_event(a: Ints, m: Ints, kind: int, what: int) -> bool:
+    """For what happens when a call or an inference ends."""
+    n, wanted = 0, 0
+    if kind == events.CALL_ENDS:
+        t = what
+        while t != NONE:
+            n += 1 + m[t + T_N_WAITERS]
+            t = m[t + T_MATE]
+        # Prefetches that have queued for too long are given up when the channel looks for its next call.
+        overdue = n_queued(m, m[what + T_LINK], PREFETCH) if m[MAX_WAIT] >= 0 else 0
+        return _has(a, m, 0, n, n + 1, overdue, n, 0, 0)
+    q = what
+    while q != NONE:
+        n += 1
+        wanted += m[q + Q_N_KEYS]
+        q = m[q + Q_NEXT]
+    return _has(a, m, 0, n, n + wanted, wanted, n, n, 0)
