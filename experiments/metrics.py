@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from simulator.accounting import A_LATENCY, A_SHADOW, ACCESS_COLUMNS, COMPONENTS, REJECTIONS, Books
+from simulator.accounting import COMPONENTS, REJECTIONS, Books
 from simulator.config import System
 from simulator.engine import RunResult
 from simulator.hops import hops_of
@@ -42,10 +42,10 @@ def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, An
         "p99_latency_ns": _number(books.latency.quantile(0.99)),
         "p999_latency_ns": _number(books.latency.quantile(0.999)),
     }
-    for name, total in zip(COMPONENTS, books.sums[A_LATENCY + 1 : A_SHADOW].tolist(), strict=True):
-        row[f"mean_{name}"] = _ratio(total, result.n_accesses)
+    for name in COMPONENTS:
+        row[f"mean_{name}"] = _ratio(books.sums[name], result.n_accesses)
     for name in ("latency_ns", "service_ns", "inference_ns"):
-        row[name.replace("_ns", "_sum_ns")] = int(books.sums[ACCESS_COLUMNS.index(name)])
+        row[name.replace("_ns", "_sum_ns")] = books.sums[name]
     row |= {
         "accuracy_ratio": _ratio(useful, books.n_issued),
         "useful_ratio": _ratio(useful, useful + f[Fate.EVICTED_UNUSED]),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from simulator.compiled import compiled, compiled_for
+from simulator.compiled import compiled_for, internal
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
@@ -23,7 +23,7 @@ WANT = types.int64(_INTS, types.int64, types.int64, _INTS, _FLOATS)
 _FEW = 16
 
 
-@compiled
+@internal
 def offer(keys: Ints, confidences: Floats, n: int, key: int, step: int, confidence: float) -> int:
     """Append the block so many steps from another one, unless it lies beyond the ends of the key space."""
     guess = key + step
@@ -36,7 +36,7 @@ def offer(keys: Ints, confidences: Floats, n: int, key: int, step: int, confiden
     return n + 1
 
 
-@compiled
+@internal
 def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     """Keep each block once, where it is wanted most, and not the block itself; how many are left."""
     kept = 0

@@ -3,7 +3,7 @@
 Sums over all accesses, in ns. Their totals are those of the columns ``queue_ns`` and ``transfer_ns``.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.links import L_QUEUE_NS, L_TRANSFER_NS, link_at
 from simulator.machine import NOW, T_LINK, T_N_HOPS, T_PATH, T_QUEUED, T_STARTED
 from simulator.residency.layout import Ints
@@ -12,7 +12,7 @@ H_LINK, H_QUEUED, H_STARTED, H_ENDED = range(4)
 HOP_FIELDS = 4
 
 
-@compiled
+@internal
 def hop_ended(m: Ints, t: int) -> None:
     """A transfer's hop is over now."""
     hop = t + T_PATH + m[t + T_N_HOPS] * HOP_FIELDS
@@ -21,7 +21,7 @@ def hop_ended(m: Ints, t: int) -> None:
     m[hop + H_STARTED], m[hop + H_ENDED] = m[t + T_STARTED], m[NOW]
 
 
-@compiled
+@internal
 def waited(m: Ints, t: int, since: int) -> int:
     """An access waited from ``since`` until the block landed; how much of that the block was in service, in ns.
 
@@ -42,7 +42,7 @@ def waited(m: Ints, t: int, since: int) -> int:
     return moved
 
 
-@compiled
+@internal
 def waited_below(m: Ints, t: int, ns: int) -> None:
     """An access waited for a block on its way down: all of that is queueing."""
     m[link_at(m, m[t + T_LINK]) + L_QUEUE_NS] += ns

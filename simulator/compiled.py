@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.core.config
+from numba import types
+from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,6 +39,29 @@ IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-de
 def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+
+
+@intrinsic
+def pointer(typing: Any, array: Any) -> Any:
+    """Where an array of int64 begins. Indexed like the array, it costs neither bounds nor the counting of references.
+
+    Compiled code that runs for long takes it once and passes it on. Who has it keeps the array.
+    """
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return made.data
+
+    return types.CPointer(types.int64)(array), lower
+
+
+def internal(function: Function) -> Function:
+    """``compiled`` for functions that compiled code alone calls: without what makes them callable from Python.
+
+    That is a good part of what there is to compile.
+    """
+    jit = numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return cast(Function, jit(function))
 
 
 def compiled_for(signature: Any, function: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.config import System
 from simulator.future import Future, future_of
 from simulator.residency import belady, blocks, eviction, moves
@@ -16,7 +16,7 @@ from simulator.trace import WRITE, Batch, Workload, concatenate, part
 _VICTIMS = 64
 
 
-@compiled
+@internal
 def is_missed(a: Ints, key: int, size: int, next_use: int, foresees: bool, out: Ints, at: int) -> bool:
     """Use a block, which comes at once where it is missing; there is a free slot. ``out`` takes victims, unread."""
     if foresees:

@@ -3,70 +3,67 @@
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
 _FIRST = 256
 
 
-@compiled
-def count(table: Ints, value: int, n: int) -> bool:
-    """Count a value ``n`` times in a table of (value, count); False if the table must grow first."""
-    mask = len(table) // 2 - 1
-    at = home(value, mask)
-    while table[2 * at + 1] != 0:
-        if table[2 * at] == value:
-            table[2 * at + 1] += n
-            return True
-        at = (at + 1) & mask
-    # The last count is no value's: it has how many there are.
-    if 2 * (table[-1] + 1) > mask:
-        return False
-    table[-1] += 1
-    table[2 * at], table[2 * at + 1] = value, n
+@internal
+def count(table: Ints, at: int, mask: int, value: int, n: int) -> bool:
+    """Count a value ``n`` times in the (value, count) pairs from ``at`` on; whether it is new. There is room for it."""
+    entry = at + 2 * home(value, mask)
+    while table[entry + 1] != 0:
+        if table[entry] == value:
+            table[entry + 1] += n
+            return False
+        entry = entry + 2 if entry < at + 2 * mask else at
+    table[entry], table[entry + 1] = value, n
     return True
 
 
 @compiled
-def _count_all(table: Ints, values: Ints, first: int) -> int:
+def _count_all(table: Ints, values: Ints, first: int, n_used: int) -> tuple[int, int]:
+    """Count values from ``first`` on; where it stopped, at the end or half full, and how many pairs are in use."""
+    mask = len(table) // 2 - 1
     for i in range(first, len(values)):
-        if not count(table, values[i], 1):
-            return i
-    return len(values)
+        if 2 * n_used > mask:
+            return i, n_used
+        n_used += count(table, 0, mask, values[i], 1)
+    return len(values), n_used
 
 
 @compiled
-def _copy(old: Ints, new: Ints) -> None:
-    for at in range(0, len(old) - 2, 2):
-        if old[at + 1] != 0:
-            count(new, old[at], old[at + 1])
+def copy_counts(table: Ints, at: int, mask: int, new: Ints, new_at: int, new_mask: int) -> None:
+    """Count in another table, larger and empty, what one has."""
+    for entry in range(at, at + 2 * mask + 2, 2):
+        if table[entry + 1] != 0:
+            count(new, new_at, new_mask, table[entry], table[entry + 1])
 
 
 class Distribution:
     """Counts values in a hash table; simulated latencies repeat, so even a long run has few distinct ones."""
 
-    def __init__(self) -> None:
-        self.table: Ints = np.zeros(2 * _FIRST + 1, np.int64)
-
-    def grow(self) -> None:
-        """Make room for more distinct values."""
-        larger: Ints = np.zeros(4 * (len(self.table) // 2) + 1, np.int64)
-        _copy(self.table, larger)
-        self.table = larger
+    def __init__(self, table: Ints | None = None, n_used: int = 0) -> None:
+        """An empty one, or one over a table's pairs, of which so many are in use."""
+        self._table: Ints = np.zeros(2 * _FIRST, np.int64) if table is None else table
+        self._n_used = n_used
 
     def add(self, values: npt.NDArray[np.int64]) -> None:
         """Count some values."""
         values = np.ascontiguousarray(values, np.int64)
         at = 0
         while True:
-            at = _count_all(self.table, values, at)
+            at, self._n_used = _count_all(self._table, values, at, self._n_used)
             if at == len(values):
                 return
-            self.grow()
+            larger: Ints = np.zeros(2 * len(self._table), np.int64)
+            copy_counts(self._table, 0, len(self._table) // 2 - 1, larger, 0, len(larger) // 2 - 1)
+            self._table = larger
 
     def _sorted(self) -> tuple[Ints, Ints]:
-        pairs = self.table[:-1].reshape(-1, 2)
+        pairs = self._table.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] != 0]
         pairs = pairs[np.argsort(pairs[:, 0])]
         return pairs[:, 0], pairs[:, 1]

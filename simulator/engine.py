@@ -83,7 +83,7 @@ class Engine:
             self._residency.foresee(future.keys, future.first_use)
         # What a tier 0 misses that nobody prefetches into: run alongside, it tells what prefetching saved and caused.
         self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
-        self._machine = Machine(system, arrivals, policy, workload.n_streams)
+        self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._feed = Feed(
             part(workload.batches(), first_access), self._machine.streams[:-1], arrivals, generator(seed, "arrivals"),
             first_access, next_use=future.next_use if future is not None else None,
@@ -145,7 +145,7 @@ class Engine:
 
     def _make_room(self) -> None:
         self._flush(_FLUSH_AT)
-        self._machine.make_room()
+        self._machine.make_room(int(self._m[m_.BASE]) + len(self._feed.window))
         n_inserts = int(self._m[m_.NEED_INSERTS])
         self._residency.reserve(n_inserts)
         self._shadow.reserve(1)
@@ -161,7 +161,7 @@ class Engine:
                 add(machine.rows(buffer))
                 machine.empty(buffer)
         if self._progress is not None:
-            self._progress(books.n_accesses)
+            self._progress(int(m[m_.N_CLOSED]))
 
     def _ask(self) -> None:
         """Put the next batch of questions to the policy, and what the answers cost to the machine."""
@@ -199,6 +199,7 @@ class Engine:
 
     def _place(self) -> None:
         self._m[m_.BASE] = self._feed.base + self._first_access
+        self._m[m_.WINDOW_LENGTH] = len(self._feed.window)
 
     def _load(self) -> None:
         feed, m = self._feed, self._m
@@ -237,6 +238,7 @@ class Engine:
                 if self._m[buffer + 1] == self._m[buffer + 2]:
                     self._flush(1)
         self._flush(1)
+        machine.close_tally(books)
         m = self._m
         books.n_proposed, books.n_issued = int(m[m_.N_PROPOSED]), int(m[m_.N_ISSUED])
         books.n_pollution = int(m[m_.N_POLLUTION])

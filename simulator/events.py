@@ -1,6 +1,6 @@
 """What is due when: a binary heap in the machine, by time, then first come, first served (rule R2)."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.machine import EVENT_ID, EVENTS, FOREVER, N_EVENTS, NOW
 from simulator.residency.layout import Ints
 
@@ -9,18 +9,18 @@ E_DUE, E_ID, E_KIND, E_WHAT = range(4)
 EVENT_FIELDS = 4
 
 
-@compiled
+@internal
 def _is_before(m: Ints, a: int, b: int) -> bool:
     return m[a + E_DUE] < m[b + E_DUE] or (m[a + E_DUE] == m[b + E_DUE] and m[a + E_ID] < m[b + E_ID])
 
 
-@compiled
+@internal
 def _copy(m: Ints, source: int, target: int) -> None:
     for field in range(EVENT_FIELDS):
         m[target + field] = m[source + field]
 
 
-@compiled
+@internal
 def after(m: Ints, delay_ns: int, kind: int, what: int) -> None:
     """Something happens so much later."""
     first, at = m[EVENTS], m[N_EVENTS]
@@ -38,7 +38,7 @@ def after(m: Ints, delay_ns: int, kind: int, what: int) -> None:
     m[EVENT_ID] += 1
 
 
-@compiled
+@internal
 def next_due(m: Ints) -> int:
     """When the next event is due; FOREVER if there is none."""
     return m[m[EVENTS] + E_DUE] if m[N_EVENTS] > 0 else FOREVER

@@ -1,6 +1,6 @@
 """Issued prefetches until their fate is known, and the telling of it (rules R12, R19)."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.machine import (
     ASKS_PYTHON,
     LATE_LAST,
@@ -38,7 +38,7 @@ NOTHING_SAVED = -(2**63)
 TIMELY, LATE, EVICTED_UNUSED, CANCELLED, RESIDENT_UNUSED, IN_FLIGHT = (int(fate) for fate in Fate)
 
 
-@compiled
+@internal
 def _append(m: Ints, first: int, last: int, p: int) -> None:
     m[p + P_PREV], m[p + P_NEXT] = m[last], NONE
     if m[last] == NONE:
@@ -48,7 +48,7 @@ def _append(m: Ints, first: int, last: int, p: int) -> None:
     m[last] = p
 
 
-@compiled
+@internal
 def _unlink(m: Ints, first: int, last: int, p: int) -> None:
     before, behind = m[p + P_PREV], m[p + P_NEXT]
     if before == NONE:
@@ -61,14 +61,14 @@ def _unlink(m: Ints, first: int, last: int, p: int) -> None:
         m[behind + P_PREV] = before
 
 
-@compiled
+@internal
 def opened(m: Ints, p: int) -> None:
     """A prefetch was issued."""
     m[p + P_FILLED] = m[p + P_USED] = m[p + P_USED_ACCESS] = m[p + P_EVICTED] = NONE
     _append(m, OPEN, OPEN_LAST, p)
 
 
-@compiled
+@internal
 def _tell(m: Ints, p: int, fate: int) -> None:
     """News for the policy, delivered before its next question."""
     if m[ASKS_PYTHON]:
@@ -77,7 +77,7 @@ def _tell(m: Ints, p: int, fate: int) -> None:
         m[N_TOLD] += 1
 
 
-@compiled
+@internal
 def _settle(m: Ints, p: int, fate: int, saved_ns: int) -> None:
     """All is known: a finished row."""
     row = m[SETTLED] + m[N_SETTLED] * SETTLED_COLUMNS
@@ -91,7 +91,7 @@ def _settle(m: Ints, p: int, fate: int, saved_ns: int) -> None:
     give_back(m, PREFETCHES, p)
 
 
-@compiled
+@internal
 def close(m: Ints, p: int, fate: int) -> None:
     """An open prefetch has met its fate."""
     _unlink(m, OPEN, OPEN_LAST, p)
@@ -99,20 +99,20 @@ def close(m: Ints, p: int, fate: int) -> None:
     _settle(m, p, fate, NOTHING_SAVED)
 
 
-@compiled
+@internal
 def filled(m: Ints, p: int) -> None:
     """In tier 0 and still unused."""
     m[p + P_FILLED] = m[NOW]
 
 
-@compiled
+@internal
 def used(m: Ints, p: int, access: int) -> None:
     """First use of a prefetched block, on time."""
     m[p + P_USED], m[p + P_USED_ACCESS] = m[NOW], access
     close(m, p, TIMELY)
 
 
-@compiled
+@internal
 def met(m: Ints, p: int, access: int) -> None:
     """A demand found the prefetch in flight: that is its fate, what it saved shows when it lands."""
     m[p + P_USED], m[p + P_USED_ACCESS] = m[NOW], access
@@ -121,7 +121,7 @@ def met(m: Ints, p: int, access: int) -> None:
     _tell(m, p, LATE)
 
 
-@compiled
+@internal
 def landed_late(m: Ints, p: int, way_ns: int) -> None:
     """It has landed: so much earlier than a fetch that the demand had started, and that queued nowhere."""
     _unlink(m, LATE_LIST, LATE_LAST, p)
@@ -129,7 +129,7 @@ def landed_late(m: Ints, p: int, way_ns: int) -> None:
     _settle(m, p, LATE, m[p + P_USED] + way_ns - m[NOW])
 
 
-@compiled
+@internal
 def evicted(m: Ints, p: int) -> None:
     """Left tier 0 before its first use."""
     m[p + P_EVICTED] = m[NOW]

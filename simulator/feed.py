@@ -14,6 +14,7 @@ from simulator.trace import Batch, concatenate, make_batch
 
 # Columns of the window: a row has all that the loop reads of an access, so that it comes with one cache line.
 W_KEY, W_SIZE, W_STREAM, W_REQUEST, W_OP, W_TIME, W_FOLLOWER, W_NEXT_USE = range(8)
+WINDOW_FIELDS = 8
 
 
 @compiled

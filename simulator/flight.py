@@ -1,12 +1,12 @@
 """The one transfer of each block that is in flight (rule R9): an open-addressing table in the machine."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.machine import FLIGHT, FLIGHT_MASK, T_KEY
 from simulator.residency.blocks import home
 from simulator.residency.layout import NONE, Ints
 
 
-@compiled
+@internal
 def find(m: Ints, key: int) -> int:
     """The transfer of a block, or NONE."""
     table, mask = m[FLIGHT], m[FLIGHT_MASK]
@@ -18,7 +18,7 @@ def find(m: Ints, key: int) -> int:
     return NONE
 
 
-@compiled
+@internal
 def enter(m: Ints, transfer: int) -> None:
     """A block that was not in flight is now."""
     table, mask = m[FLIGHT], m[FLIGHT_MASK]
@@ -28,7 +28,7 @@ def enter(m: Ints, transfer: int) -> None:
     m[table + at] = transfer
 
 
-@compiled
+@internal
 def leave(m: Ints, transfer: int) -> None:
     """A block is in flight no more."""
     table, mask = m[FLIGHT], m[FLIGHT_MASK]

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.config import ComputeOrigin, System
 from simulator.units import MIB, NS_PER_S
 
 _LARGEST = (2**63 - 1) // NS_PER_S
 
 
-@compiled
+@internal
 def _over(n_bytes: int, bytes_per_s: int) -> int:
     """Bytes over a bandwidth, in ns, rounded up, also where their product is no 64-bit number."""
     if n_bytes <= _LARGEST:

@@ -1,6 +1,6 @@
 """The inference server: what a prediction costs, who waits for it, what is dropped (R13, R14, R16)."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.events import INFERENCE_ENDS, after
 from simulator.issuing import issue
 from simulator.machine import (
@@ -37,7 +37,7 @@ from simulator.residency.layout import NONE, Ints
 from simulator.serving import look_up
 
 
-@compiled
+@internal
 def can_start(m: Ints) -> bool:
     """Whether a server is free for a question that waits."""
     return m[N_QUEUED] > 0 and m[N_BUSY] < m[SERVERS]
@@ -76,7 +76,7 @@ def begin(m: Ints, charged_ns: int, host_ns: int, device_ns: int) -> int:
     return NONE
 
 
-@compiled
+@internal
 def end(m: Ints) -> None:
     """A server is free again."""
     m[N_BUSY] -= 1
@@ -84,7 +84,7 @@ def end(m: Ints) -> None:
         m[SLOW_PPM] = PPM
 
 
-@compiled
+@internal
 def deliver(a: Ints, m: Ints, first: int) -> None:
     """The answers to a batch are there: who waited goes on, and what they want is issued."""
     q = first

@@ -1,7 +1,7 @@
 """From answers to prefetches: reject, budget, issue (R6, R10, R19)."""
 
 from simulator import fates, flight, keyset
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
     CHUNK_KEYS,
@@ -47,7 +47,7 @@ from simulator.residency.layout import NONE, Ints
 RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE = range(5)
 
 
-@compiled
+@internal
 def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
     if where & 1:
         return RESIDENT
@@ -65,7 +65,7 @@ def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
     return NONE
 
 
-@compiled
+@internal
 def _propose(a: Ints, m: Ints, q: int, key: int, confidence: int) -> None:
     m[N_PROPOSED] += 1
     if m[q + Q_STATUS] == STALE:
@@ -86,7 +86,7 @@ def _propose(a: Ints, m: Ints, q: int, key: int, confidence: int) -> None:
     m[p + P_SOURCE] = m[fetch(a, m, key, size, PREFETCH, where, p) + T_SOURCE]
 
 
-@compiled
+@internal
 def issue(a: Ints, m: Ints, q: int) -> None:
     """Issue what an answer wants, most wanted first, or count why not."""
     chunk = m[q + Q_WANTED]

@@ -9,11 +9,11 @@ from typing import Any
 
 from numba import types
 
-from simulator import attribution, events, questions, room, serving, streams
+from simulator import attribution, events, questions, room, serving, streams, tally
 from simulator.answers import LEARN, WANT, Floats, distinct
-from simulator.compiled import compiled, compiled_for
+from simulator.compiled import compiled_for, internal, pointer
 from simulator.demand import is_missed
-from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME
+from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
 from simulator.machine import (
     ASKS_PYTHON,
@@ -54,12 +54,13 @@ from simulator.machine import (
     T_MATE,
     TRIGGER,
     VICTIMS,
+    WINDOW_LENGTH,
 )
 from simulator.movement import arrived, channel_free
 from simulator.questions import NEVER, ask, asks, remember, seen
 from simulator.residency import belady
 from simulator.residency.layout import NONE, Ints
-from simulator.serving import MISS, close_row, look_up, new_access, not_resident, peek, service_ns, touch
+from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
 
 # Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, SimPy
 # has the next event, all is done; and for ``_advance`` alone, a question was put, an event is due.
@@ -67,18 +68,23 @@ NEED_DATA, ROOM, ASK, EVENT, DONE, ASKED, DUE, IDLE = range(8)
 _NO_SHADOW = -1
 
 
-@compiled
+@internal
 def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int) -> bool:
     """Issue one access; whether it put a question. ``row`` is its stream's in a closed loop, else NONE."""
     m[NOW] = now
-    key, size, op, stream = window[at, W_KEY], window[at, W_SIZE], window[at, W_OP], window[at, W_STREAM]
-    access, request = m[BASE] + at, window[at, W_REQUEST]
+    key, size, op, stream = (
+        window[at * WINDOW_FIELDS + W_KEY],
+        window[at * WINDOW_FIELDS + W_SIZE],
+        window[at * WINDOW_FIELDS + W_OP],
+        window[at * WINDOW_FIELDS + W_STREAM],
+    )
+    access, request = m[BASE] + at, window[at * WINDOW_FIELDS + W_REQUEST]
     m[N_ACCESSES] += 1
     if m[FORESEES]:
-        belady.passed(a, key, window[at, W_NEXT_USE])
+        belady.passed(a, key, window[at * WINDOW_FIELDS + W_NEXT_USE])
     shadow = _NO_SHADOW
     if m[HAS_SHADOW]:
-        next_use, foresees = window[at, W_NEXT_USE], m[SHADOW_FORESEES] != 0
+        next_use, foresees = window[at * WINDOW_FIELDS + W_NEXT_USE], m[SHADOW_FORESEES] != 0
         shadow = int(is_missed(b, key, size, next_use, foresees, m, m[VICTIMS]))
     has_policy = m[TRIGGER] != NEVER
     if has_policy:
@@ -97,7 +103,7 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
     outcome = touch(a, m, key, op)
     if outcome != MISS:
         service = service_ns(m, size, op)
-        close_row(m, access, stream, request, key, op, outcome, now, service, service, 0, 0, shadow)
+        tally.close(m, access, stream, request, key, op, outcome, now, service, service, 0, 0, shadow)
         if row != NONE:
             m[row + S_END] = max(m[row + S_END], now + service)
         if m[FOUND_PREFETCH] != NONE or m[FIRST_WRITE]:
@@ -107,7 +113,7 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
             m[row + S_OUTSTANDING] += 1
             # The usual case, settled here: no other access of the request follows, so the stream waits.
             following = m[row + S_NEXT]
-            if following != NONE and window[following, W_REQUEST] != m[row + S_REQUEST]:
+            if following != NONE and window[following * WINDOW_FIELDS + W_REQUEST] != m[row + S_REQUEST]:
                 streams.end_request(m, row)
         x = new_access(m, access, stream, request, key, op, size, MISS, shadow)
         outcome = not_resident(a, m, x)
@@ -118,7 +124,7 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
     return False
 
 
-@compiled
+@internal
 def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
     closed = m[CLOSED] != 0
@@ -131,7 +137,7 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
             at, now = m[row + S_NEXT], m[row + S_TIME]
             if at == NONE and not m[AT_END]:
                 return NEED_DATA
-            if m[row + S_INSIDE] and (at == NONE or window[at, W_REQUEST] != m[row + S_REQUEST]):
+            if m[row + S_INSIDE] and (at == NONE or window[at * WINDOW_FIELDS + W_REQUEST] != m[row + S_REQUEST]):
                 streams.end_request(m, row)
                 continue
             if at == NONE:
@@ -139,19 +145,19 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
                 continue
         else:
             at = m[POSITION]
-            if at == len(window):
+            if at == m[WINDOW_LENGTH]:
                 return IDLE if m[AT_END] else NEED_DATA
-            now = window[at, W_TIME]
+            now = window[at * WINDOW_FIELDS + W_TIME]
         if now >= horizon:
             return DUE
-        if not room.for_access(a, b, m):
+        if not room.for_access(a, b, m, m[BASE] + at):
             return ROOM
         if closed:
             if not m[row + S_INSIDE]:
                 m[row + S_INSIDE] = 1
-                m[row + S_REQUEST] = window[at, W_REQUEST]
+                m[row + S_REQUEST] = window[at * WINDOW_FIELDS + W_REQUEST]
                 m[row + S_END] = now
-            m[row + S_NEXT] = window[at, W_FOLLOWER]
+            m[row + S_NEXT] = window[at * WINDOW_FIELDS + W_FOLLOWER]
         else:
             m[POSITION] += 1
         if _issue(a, b, m, row, window, at, now):
@@ -159,7 +165,7 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
         horizon = min(horizon, events.next_due(m))
 
 
-@compiled
+@internal
 def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
     """A call or an inference ends, or an answer that took no time is there."""
     if kind == events.CALL_ENDS:
@@ -181,7 +187,7 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
     deliver(a, m, what)
 
 
-@compiled
+@internal
 def _decide(m: Ints, p: Ints, learn: Any, want: Any, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
     q, shown = m[QUEUE], m[RUN_SHOWN]
@@ -198,10 +204,10 @@ def _decide(m: Ints, p: Ints, learn: Any, want: Any, keys: Ints, confidences: Fl
 
 
 def _run(
-    a: Ints,
-    b: Ints,
-    m: Ints,
-    window: Ints,
+    arena: Ints,
+    shadow: Ints,
+    machine: Ints,
+    accesses: Ints,
     horizon: int,
     p: Ints,
     learn: Any,
@@ -212,9 +218,10 @@ def _run(
 ) -> int:
     """Go on until Python is needed, and why.
 
-    ``a`` and ``b`` are the arenas of the tiers and of their shadow, ``horizon`` is when SimPy's next event is due;
+    ``arena`` and ``shadow`` are those of the tiers and of tier 0 alone, ``horizon`` is when SimPy's next event is due;
     ``p``, ``learn`` and ``want`` are a policy's (``answers``), and the last three what it answers into.
     """
+    a, b, m, window = pointer(arena), pointer(shadow), pointer(machine), pointer(accesses)
     while True:
         if m[FIRED] != NONE:
             if not room.for_event(a, m, m[FIRED_KIND], m[FIRED]):

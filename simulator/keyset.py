@@ -1,6 +1,6 @@
 """A set of block ids in the machine that costs 16 to 32 bytes a member: what exists, what prefetching pushed out."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
@@ -10,7 +10,7 @@ S_TABLE, S_MASK, S_USED, S_KEYS, S_HAS = range(5)
 _EMPTY, _REMOVED = 0, 1
 
 
-@compiled
+@internal
 def _find(m: Ints, keys: int, key: int) -> int:
     table, mask = m[keys + S_TABLE], m[keys + S_MASK]
     at = home(key, mask)
@@ -21,7 +21,7 @@ def _find(m: Ints, keys: int, key: int) -> int:
     return -1
 
 
-@compiled
+@internal
 def _put(m: Ints, keys: int, key: int) -> None:
     table, mask = m[keys + S_TABLE], m[keys + S_MASK]
     at = home(key, mask)
@@ -31,7 +31,7 @@ def _put(m: Ints, keys: int, key: int) -> None:
     m[keys + S_USED] += 1
 
 
-@compiled
+@internal
 def has(m: Ints, keys: int, key: int) -> bool:
     """Whether a key is a member."""
     if 0 <= key <= _REMOVED:
@@ -39,7 +39,7 @@ def has(m: Ints, keys: int, key: int) -> bool:
     return _find(m, keys, key) >= 0
 
 
-@compiled
+@internal
 def add(m: Ints, keys: int, key: int) -> None:
     """Put a key in; nothing happens if it is there. There is room for it."""
     if has(m, keys, key):
@@ -51,7 +51,7 @@ def add(m: Ints, keys: int, key: int) -> None:
         _put(m, keys, key)
 
 
-@compiled
+@internal
 def discard(m: Ints, keys: int, key: int) -> bool:
     """Take a key out; whether it was there."""
     if not has(m, keys, key):

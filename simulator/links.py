@@ -3,7 +3,7 @@
 A free channel takes the oldest of the most urgent transfers.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.events import CALL_ENDS, after
 from simulator.hops import call_ns
 from simulator.machine import (
@@ -36,18 +36,18 @@ LINK_FIELDS = 32
 Q_FIRST, Q_LAST, Q_LENGTH = range(3)
 
 
-@compiled
+@internal
 def link_at(m: Ints, link: int) -> int:
     """Where a link's registers are."""
     return m[LINKS] + link * LINK_FIELDS
 
 
-@compiled
+@internal
 def _queue(m: Ints, t: int) -> int:
     return link_at(m, m[t + T_LINK]) + L_QUEUES + 3 * m[t + T_PRIORITY]
 
 
-@compiled
+@internal
 def enqueue(m: Ints, t: int) -> None:
     """Wait behind the others of the same priority."""
     queue = _queue(m, t)
@@ -61,7 +61,7 @@ def enqueue(m: Ints, t: int) -> None:
     m[queue + Q_LENGTH] += 1
 
 
-@compiled
+@internal
 def unqueue(m: Ints, t: int) -> None:
     """Wait no more."""
     queue = _queue(m, t)
@@ -77,7 +77,7 @@ def unqueue(m: Ints, t: int) -> None:
     m[queue + Q_LENGTH] -= 1
 
 
-@compiled
+@internal
 def submit(m: Ints, t: int) -> None:
     """Start the hop now if a channel is free, else queue it."""
     link = link_at(m, m[t + T_LINK])
@@ -92,7 +92,7 @@ def submit(m: Ints, t: int) -> None:
         enqueue(m, t)
 
 
-@compiled
+@internal
 def start(m: Ints, first: int) -> None:
     """A call begins, with this transfer and its mates."""
     link = link_at(m, m[first + T_LINK])
@@ -113,7 +113,7 @@ def start(m: Ints, first: int) -> None:
     after(m, ns, CALL_ENDS, first)
 
 
-@compiled
+@internal
 def promote(m: Ints, t: int) -> None:
     """A demand waits for it: it counts as demand from now on, behind those already queued."""
     if m[t + T_PRIORITY] != DEMAND:
@@ -125,13 +125,13 @@ def promote(m: Ints, t: int) -> None:
             enqueue(m, t)
 
 
-@compiled
+@internal
 def is_busy(m: Ints, link: int) -> bool:
     """Whether a transfer submitted now would have to queue."""
     return m[link_at(m, link) + L_FREE] == 0
 
 
-@compiled
+@internal
 def n_queued(m: Ints, link: int, priority: int) -> int:
     """Transfers of a priority that wait for a channel."""
     return m[link_at(m, link) + L_QUEUES + 3 * priority + Q_LENGTH]

@@ -9,7 +9,7 @@ field and never moves; the array grows at its end, between steps, and each step 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.residency.layout import Ints
 
 # -- registers: settings -------------------------------------------------------------------------------------
@@ -48,7 +48,17 @@ RUN, N_RUN, RUN_CAPACITY = range(112, 115)
 POLLUTED, KNOWN = 115, 121
 # Pools: the first free record, and how many are free.
 TRANSFERS, ACCESSES, PREFETCHES, QUESTIONS, CHUNKS = 127, 129, 131, 133, 135
-N_REGISTERS = 144
+# The window on the trace: how many accesses it has.
+WINDOW_LENGTH = 137
+# -- registers: the tally of closed accesses ----------------------------------------------------------------------
+N_OF_OUTCOME = 138  # five
+SUMS = 143  # five: latency, service, queueing, transfer, inference
+N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved, others caused
+(
+    END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, LATENCIES, LATENCIES_MASK, LATENCIES_USED, FIRST_OF_ALL,
+    PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END,
+) = range(151, 165)  # fmt: skip
+N_REGISTERS = 168
 
 # -- a stream's row: when its next request may go, its next access, accesses outstanding, the end of the request so far,
 # whether one is half issued and which, the last access that was loaded; how many accesses it has issued, and the
@@ -94,7 +104,7 @@ PPM = 1_000_000
 FOREVER = 2**63 - 1
 
 
-@compiled
+@internal
 def take(m: Ints, pool: int) -> int:
     """A record of a pool; the step has been checked for room."""
     record = m[pool]
@@ -103,7 +113,7 @@ def take(m: Ints, pool: int) -> int:
     return record
 
 
-@compiled
+@internal
 def give_back(m: Ints, pool: int, record: int) -> None:
     """A record is free again."""
     m[record] = m[pool]
@@ -134,4 +144,3 @@ def table_of(m: Ints, buffer: int, n_columns: int) -> Ints:
 def floats(values: Ints) -> npt.NDArray[np.float64]:
     """Numbers that the array keeps as their bits."""
     return np.ascontiguousarray(values).view(np.float64)
-

@@ -1,7 +1,7 @@
 """Blocks on the move: fetches hop by hop, landings, evictions, write-backs (R4, R5, R6, R8, R9)."""
 
 from simulator import fates, flight, keyset
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.fates import CANCELLED
 from simulator.hops import call_ns
 from simulator.links import (
@@ -67,7 +67,7 @@ CLEAN, COMPUTED, WRITTEN = range(3)
 GOES_ON, IS_THERE, IS_BELOW = range(3)
 
 
-@compiled
+@internal
 def lowest_bit(where: int) -> int:
     """The number of the lowest bit that is set: the nearest tier that holds a block."""
     level = 0
@@ -76,7 +76,7 @@ def lowest_bit(where: int) -> int:
     return level
 
 
-@compiled
+@internal
 def _highest_bit(where: int) -> int:
     level = 0
     while where >> (level + 1) != 0:
@@ -84,7 +84,7 @@ def _highest_bit(where: int) -> int:
     return level
 
 
-@compiled
+@internal
 def _new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
     t = take(m, TRANSFERS)
     m[t + T_KEY], m[t + T_SIZE], m[t + T_CLASS], m[t + T_PRIORITY] = key, size, class_, class_
@@ -95,7 +95,7 @@ def _new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
     return t
 
 
-@compiled
+@internal
 def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefetch: int) -> int:
     """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
     level = m[ORIGIN]
@@ -112,19 +112,19 @@ def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefet
     return t
 
 
-@compiled
+@internal
 def _first_link(m: Ints, level: int) -> int:
     """The link by which a block leaves a level upwards."""
     return level if m[IN_PLACE] and level == m[ORIGIN] else level - 1
 
 
-@compiled
+@internal
 def _hop(m: Ints, t: int) -> None:
     m[t + T_LINK] = m[t + T_LEVEL] if m[t + T_DOWN] else _first_link(m, m[t + T_LEVEL])
     submit(m, t)
 
 
-@compiled
+@internal
 def way_ns(m: Ints, source: int, size: int) -> int:
     """A fetch from there that queues nowhere, in ns."""
     first, last = 0, source
@@ -140,13 +140,13 @@ def way_ns(m: Ints, source: int, size: int) -> int:
     return ns
 
 
-@compiled
+@internal
 def would_queue(m: Ints, where: int) -> bool:
     """Whether a fetch from there would have to wait for a channel."""
     return is_busy(m, _first_link(m, lowest_bit(where) if where != 0 else m[ORIGIN]))
 
 
-@compiled
+@internal
 def demanded(m: Ints, t: int) -> None:
     """A demand waits for this transfer from now on."""
     if m[t + T_PRIORITY] == PREFETCH:
@@ -154,13 +154,13 @@ def demanded(m: Ints, t: int) -> None:
     promote(m, t)
 
 
-@compiled
+@internal
 def _release(m: Ints, t: int) -> None:
     m[N_PREFETCHES] -= 1
     m[PREFETCH_BYTES] -= m[t + T_SIZE]
 
 
-@compiled
+@internal
 def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
     """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
     # First: what is not admitted is written down at once, and that write-back must not count as out of date.
@@ -168,7 +168,7 @@ def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
     _insert(a, m, 0, key, size, WRITTEN, NONE, False)
 
 
-@compiled
+@internal
 def written(a: Ints, m: Ints, key: int) -> None:
     """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
     where = moves.locate(a, key)
@@ -181,7 +181,7 @@ def written(a: Ints, m: Ints, key: int) -> None:
         flight.leave(m, old)
 
 
-@compiled
+@internal
 def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool) -> None:
     report_all = by_prefetch or m[DEMOTES] != 0
     while True:
@@ -194,7 +194,7 @@ def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefe
             return
 
 
-@compiled
+@internal
 def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
     key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
     if level == 0:
@@ -214,7 +214,7 @@ def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> No
         _write_down(m, level, key, m[victim + moves.V_SIZE], dirty)
 
 
-@compiled
+@internal
 def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
     """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
     into_origin = level + 1 == m[ORIGIN]
@@ -224,7 +224,7 @@ def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
         _hop(m, t)
 
 
-@compiled
+@internal
 def arrived(a: Ints, m: Ints, t: int) -> int:
     """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
     if m[t + T_DOWN]:
@@ -253,7 +253,7 @@ def arrived(a: Ints, m: Ints, t: int) -> int:
     return IS_THERE
 
 
-@compiled
+@internal
 def _arrived_below(a: Ints, m: Ints, t: int) -> int:
     m[t + T_LEVEL] += 1
     if not m[t + T_OBSOLETE]:
@@ -263,12 +263,12 @@ def _arrived_below(a: Ints, m: Ints, t: int) -> int:
     return IS_BELOW
 
 
-@compiled
+@internal
 def _is_overdue(m: Ints, t: int) -> bool:
     return m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT]
 
 
-@compiled
+@internal
 def _cancel(m: Ints, t: int) -> None:
     """A prefetch, taken out of its queue, has waited for too long."""
     flight.leave(m, t)
@@ -280,7 +280,7 @@ def _cancel(m: Ints, t: int) -> None:
     give_back(m, TRANSFERS, t)
 
 
-@compiled
+@internal
 def channel_free(m: Ints, i: int) -> None:
     """A channel of a link takes the oldest of the most urgent transfers, several to a call, or is free."""
     link = link_at(m, i)
@@ -309,7 +309,7 @@ def channel_free(m: Ints, i: int) -> None:
         m[link + L_FREE] += 1
 
 
-@compiled
+@internal
 def holder_size(a: Ints, key: int, otherwise: int) -> int:
     """The bytes of a block if some tier holds it."""
     slot = blocks.find(a, key)

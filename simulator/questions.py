@@ -1,6 +1,6 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.machine import (
     AHEAD,
     AHEAD_OF_STREAM,
@@ -73,7 +73,7 @@ _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 NEVER, ON_MISS, TAGGED, ON_ACCESS = (int(trigger) for trigger in Trigger)
 
 
-@compiled
+@internal
 def asks(m: Ints, outcome: int) -> bool:
     """Whether an access of this outcome is one of the policy's trigger."""
     trigger = m[TRIGGER]
@@ -84,7 +84,7 @@ def asks(m: Ints, outcome: int) -> bool:
     return trigger == ON_MISS and outcome > _HIT_PREFETCHED
 
 
-@compiled
+@internal
 def remember(m: Ints, key: int, stream: int, outcome: int) -> None:
     """An access that the policy will be shown. A table sees those of its trigger alone."""
     if m[ASKS_PYTHON] or asks(m, outcome):
@@ -93,7 +93,7 @@ def remember(m: Ints, key: int, stream: int, outcome: int) -> None:
         m[N_RUN] += 1
 
 
-@compiled
+@internal
 def ask(m: Ints, access: int, stream: int, size: int, waiter: int) -> bool:
     """Put a question about the access just remembered; False if the queue is full and it is dropped."""
     q = take(m, QUESTIONS)
@@ -133,7 +133,7 @@ def ask(m: Ints, access: int, stream: int, size: int, waiter: int) -> bool:
     return True
 
 
-@compiled
+@internal
 def seen(m: Ints, stream: int, key: int) -> None:
     """An access is issued: the question that is about it, if there is one, learns what came."""
     row = stream_at(m, stream if m[AHEAD_OF_STREAM] else m[N_STREAMS])
@@ -147,14 +147,14 @@ def seen(m: Ints, stream: int, key: int) -> None:
             record(m, q)
 
 
-@compiled
+@internal
 def answered(m: Ints, q: int) -> None:
     """A question is answered, and what it wanted issued."""
     if not m[q + Q_IS_WAITING]:
         record(m, q)
 
 
-@compiled
+@internal
 def record(m: Ints, q: int) -> None:
     """All is known of a question: a finished row."""
     row = m[RECORDS] + m[N_RECORDS] * RECORD_COLUMNS

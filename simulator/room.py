@@ -1,16 +1,20 @@
 """Whether there is room for the next step: nothing grows within one."""
 
 from simulator import events, keyset
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
     ACCESSES,
     CHUNK_KEYS,
     CHUNKS,
+    FIRST_OF_ALL,
     KNOWN,
+    LATENCIES_MASK,
+    LATENCIES_USED,
     MAX_WAIT,
     MOST_EVICTED,
     MOST_WANTED,
+    N_CELLS,
     N_RECORDS,
     N_ROWS,
     N_RUN,
@@ -30,6 +34,7 @@ from simulator.machine import (
     NEED_TOLD,
     NEED_TRANSFERS,
     ORIGIN,
+    PER_WINDOW,
     POLLUTED,
     PREFETCHES,
     Q_N_KEYS,
@@ -48,7 +53,7 @@ from simulator.machine import (
 from simulator.residency.layout import H_N_FREE, NONE, R_BLOCKS, Ints, tier
 
 
-@compiled
+@internal
 def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int, rows: int,
              records: int, chunks: int) -> bool:  # fmt: skip
     settled = evicted + inserts + prefetches
@@ -60,6 +65,7 @@ def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers
         and m[ACCESSES + 1] >= n_new
         and m[QUESTIONS + 1] >= n_new
         and m[ROWS_CAPACITY] - m[N_ROWS] >= rows
+        and m[LATENCIES_MASK] >= 2 * (m[LATENCIES_USED] + rows)
         and m[SETTLED_CAPACITY] - m[N_SETTLED] >= settled
         and m[TOLD_CAPACITY] - m[N_TOLD] >= settled
         and m[RECORDS_CAPACITY] - m[N_RECORDS] >= records
@@ -69,7 +75,7 @@ def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers
     )  # fmt: skip
 
 
-@compiled
+@internal
 def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
          chunks: int) -> bool:  # fmt: skip
     """Whether a step may take so much; if not, what it needs is left in the machine."""
@@ -91,23 +97,23 @@ def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches:
     return False
 
 
-@compiled
-def for_access(a: Ints, b: Ints, m: Ints) -> bool:
+@internal
+def for_access(a: Ints, b: Ints, m: Ints, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
-    if b[H_N_FREE] == 0:
+    if b[H_N_FREE] == 0 or access - m[FIRST_OF_ALL] >= m[N_CELLS] * m[PER_WINDOW]:
         m[NEED_INSERTS] = 1
         return False
     return _has(a, m, 1, 1, 1, 0, 1, 2, 0)
 
 
-@compiled
+@internal
 def for_questions(a: Ints, m: Ints, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     wanted = n * m[MOST_WANTED]
     return _has(a, m, 0, n, n + wanted, wanted, n, n, n * ((m[MOST_WANTED] + CHUNK_KEYS - 1) // CHUNK_KEYS))
 
 
-@compiled
+@internal
 def for_event(a: Ints, m: Ints, kind: int, what: int) -> bool:
     """For what happens when a call or an inference ends."""
     n, wanted = 0, 0

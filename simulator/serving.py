@@ -1,7 +1,7 @@
 """Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18)."""
 
-from simulator import attribution, fates, flight, keyset
-from simulator.compiled import compiled
+from simulator import attribution, fates, flight, keyset, tally
+from simulator.compiled import internal
 from simulator.links import DEMAND, PREFETCH
 from simulator.machine import (
     ACCESSES,
@@ -14,12 +14,10 @@ from simulator.machine import (
     N_OUTSTANDING,
     N_POLLUTED_TOLD,
     N_POLLUTION,
-    N_ROWS,
     NOW,
     POLLUTED,
     PPM,
     READ_RATE,
-    ROWS,
     SERVICE_LATENCY,
     SLOW_PPM,
     T_DOWN,
@@ -58,12 +56,10 @@ from simulator.trace import WRITE
 
 # Plain integers: Numba takes many times as long to recognise the member of an enumeration.
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
-# A row of the ``accesses`` table (``accounting.ACCESS_COLUMNS``).
-ROW_COLUMNS = 13
 _NS_PER_S = 1_000_000_000
 
 
-@compiled
+@internal
 def service_ns(m: Ints, size: int, op: int) -> int:
     """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
     bandwidth = m[WRITE_RATE] if op == WRITE else m[READ_RATE]
@@ -73,7 +69,7 @@ def service_ns(m: Ints, size: int, op: int) -> int:
     return ns
 
 
-@compiled
+@internal
 def peek(a: Ints, key: int) -> int:
     """What a look-up would find, without using the block."""
     slot = blocks.find(a, key)
@@ -82,7 +78,7 @@ def peek(a: Ints, key: int) -> int:
     return HIT if a[slot + tier(0).prefetch] == NONE else HIT_PREFETCHED
 
 
-@compiled
+@internal
 def touch(a: Ints, m: Ints, key: int, op: int) -> int:
     """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; the prefetch and a first write are left in ``m``."""
     t = tier(0)
@@ -103,7 +99,7 @@ def touch(a: Ints, m: Ints, key: int, op: int) -> int:
     return outcome
 
 
-@compiled
+@internal
 def after_touch(a: Ints, m: Ints, key: int, access: int) -> None:
     """What a use of a block means elsewhere."""
     if m[FOUND_PREFETCH] != NONE:
@@ -112,37 +108,12 @@ def after_touch(a: Ints, m: Ints, key: int, access: int) -> None:
         written(a, m, key)
 
 
-@compiled
-def close_row(
-    m: Ints,
-    access: int,
-    stream: int,
-    request: int,
-    key: int,
-    op: int,
-    outcome: int,
-    issued: int,
-    latency: int,
-    service: int,
-    transfer: int,
-    inference: int,
-    shadow: int,
-) -> None:
-    """All is known of an access; what is neither service, transfer nor inference was queueing."""
-    row = m[ROWS] + m[N_ROWS] * ROW_COLUMNS
-    m[N_ROWS] += 1
-    m[row], m[row + 1], m[row + 2], m[row + 3], m[row + 4] = access, stream, request, key, op
-    m[row + 5], m[row + 6], m[row + 7], m[row + 8] = outcome, issued, latency, service
-    m[row + 9], m[row + 10], m[row + 11] = latency - service - inference - transfer, transfer, inference
-    m[row + 12] = shadow
-
-
-@compiled
+@internal
 def _serve(m: Ints, x: int, transfer_ns: int) -> None:
     """The block is in tier 0: the access is served and its row closed."""
     now, issued = m[NOW], m[x + X_ISSUED]
     service = service_ns(m, m[x + X_SIZE], m[x + X_OP])
-    close_row(
+    tally.close(
         m, m[x + X_INDEX], m[x + X_STREAM], m[x + X_REQUEST], m[x + X_KEY], m[x + X_OP], m[x + X_OUTCOME], issued,
         now - issued + service, service, transfer_ns, m[x + X_INFERENCE], m[x + X_SHADOW],
     )  # fmt: skip
@@ -152,7 +123,7 @@ def _serve(m: Ints, x: int, transfer_ns: int) -> None:
     give_back(m, ACCESSES, x)
 
 
-@compiled
+@internal
 def _wait_for(m: Ints, t: int, x: int) -> None:
     m[x + X_NEXT] = NONE
     if m[t + T_WAITER] == NONE:
@@ -163,7 +134,7 @@ def _wait_for(m: Ints, t: int, x: int) -> None:
     m[t + T_N_WAITERS] += 1
 
 
-@compiled
+@internal
 def not_resident(a: Ints, m: Ints, x: int) -> int:
     """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome."""
     key = m[x + X_KEY]
@@ -196,7 +167,7 @@ def not_resident(a: Ints, m: Ints, x: int) -> int:
     return MISS
 
 
-@compiled
+@internal
 def look_up(a: Ints, m: Ints, x: int, waited: bool) -> None:
     """Look the block up now: the access comes fresh from a synchronous question, or ``waited`` for a write-back."""
     outcome = touch(a, m, m[x + X_KEY], m[x + X_OP])
@@ -209,7 +180,7 @@ def look_up(a: Ints, m: Ints, x: int, waited: bool) -> None:
     _serve(m, x, 0)
 
 
-@compiled
+@internal
 def _landed(a: Ints, m: Ints, t: int) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
     if m[t + T_PREFETCH] != NONE:
@@ -231,7 +202,7 @@ def _landed(a: Ints, m: Ints, t: int) -> None:
         x = behind
 
 
-@compiled
+@internal
 def _free_again(a: Ints, m: Ints, t: int) -> None:
     """A write-back has landed below: those who waited look again."""
     x = m[t + T_WAITER]
@@ -242,7 +213,7 @@ def _free_again(a: Ints, m: Ints, t: int) -> None:
         x = behind
 
 
-@compiled
+@internal
 def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
     """What the end of a hop, as ``movement.arrived`` found it, means to accesses."""
     if arrived == IS_THERE:
@@ -254,7 +225,7 @@ def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
         give_back(m, TRANSFERS, t)
 
 
-@compiled
+@internal
 def new_access(
     m: Ints, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int
 ) -> int:

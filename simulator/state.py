@@ -4,8 +4,9 @@ import numpy as np
 
 from simulator import keyset
 from simulator import machine as m_
-from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS
+from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books
 from simulator.config import Arrivals, Closed, System
+from simulator.distribution import Distribution, copy_counts
 from simulator.events import EVENT_FIELDS
 from simulator.flight import move_all
 from simulator.hops import hops_of
@@ -21,6 +22,7 @@ from simulator.links import (
 from simulator.policy import Policy, Trigger
 from simulator.residency.layout import NONE, Ints
 from simulator.residency.moves import VICTIM_COLUMNS
+from simulator.tally import CELL_FIELDS
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = 1024
@@ -43,7 +45,7 @@ _BUFFER_NEEDS = {
 class Machine:
     """Owns the array ``m``, which is another one after ``make_room``."""
 
-    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, n_streams: int) -> None:
+    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
         self.m: Ints = np.zeros(m_.N_REGISTERS, np.int64)
         self._n_of = dict.fromkeys(_NEEDS, 0)
         for register in (m_.QUEUE, m_.QUEUE_LAST, m_.OPEN, m_.OPEN_LAST, m_.LATE, m_.LATE_LAST, m_.ASKED,
@@ -72,6 +74,11 @@ class Machine:
             self._table(keys + keyset.S_TABLE, keys + keyset.S_MASK, _FIRST_TABLE)
         for buffer in _COLUMNS:
             self._enlarge_buffer(buffer, _BUFFER)
+        self.m[m_.FIRST_CLOSED] = m_.FOREVER
+        self.m[m_.FIRST_OF_ALL], self.m[m_.PER_WINDOW] = books.first_access, books.window
+        self.m[m_.KEEPS_ROWS] = books.sink is not None
+        self._enlarge_latencies(0)
+        self._enlarge_cells(_FIRST_RECORDS)
         for pool in _NEEDS:
             self._enlarge_pool(pool, _FIRST_RECORDS)
 
@@ -142,9 +149,16 @@ class Machine:
         """Its rows were read."""
         self.m[buffer + 1] = 0
 
-    def make_room(self) -> None:
-        """Enlarge whatever the next step lacks. Views of the old array are no good any more."""
+    def make_room(self, next_access: int) -> None:
+        """Enlarge whatever the next step lacks; ``next_access`` is the last one that it could issue.
+
+        Views of the old array are no good any more.
+        """
         self._forget_shown()
+        if 2 * int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS]) > self.m[m_.LATENCIES_MASK]:
+            self._enlarge_latencies(int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS]))
+        if next_access - self.m[m_.FIRST_OF_ALL] >= self.m[m_.N_CELLS] * self.m[m_.PER_WINDOW]:
+            self._enlarge_cells(int((next_access - self.m[m_.FIRST_OF_ALL]) // self.m[m_.PER_WINDOW]) + 1)
         for pool, need in _NEEDS.items():
             self.reserve(pool, int(self.m[need]))
         for buffer, need in _BUFFER_NEEDS.items():
@@ -193,6 +207,23 @@ class Machine:
         self.m[new : new + n_used] = self.m[old : old + n_used]
         self.m[register] = new
 
+    def _enlarge_latencies(self, n: int) -> None:
+        old, old_mask = int(self.m[m_.LATENCIES]), int(self.m[m_.LATENCIES_MASK])
+        size = _FIRST_TABLE
+        while size <= 4 * n:
+            size *= 2
+        self.m[m_.LATENCIES], self.m[m_.LATENCIES_MASK] = self._region(2 * size), size - 1
+        if old:
+            copy_counts(self.m, old, old_mask, self.m, int(self.m[m_.LATENCIES]), size - 1)
+
+    def _enlarge_cells(self, n: int) -> None:
+        n_old = int(self.m[m_.N_CELLS])
+        n = max(n, 2 * n_old)
+        self._move(m_.CELLS, n_old * CELL_FIELDS, n * CELL_FIELDS)
+        self.m[m_.N_CELLS] = n
+        # No access is in the window that the last one was in, so that the next one looks where it is now.
+        self.m[m_.CELLS_END] = NONE - self.m[m_.PER_WINDOW]
+
     def _forget_shown(self) -> None:
         """Accesses that every question put so far has shown need not be kept."""
         rows = self.rows(m_.RUN)
@@ -213,6 +244,18 @@ class Machine:
             [link[L_QUEUE_NS] for link in links],
             [link[L_TRANSFER_NS] for link in links],
         )
+
+    def close_tally(self, books: Books) -> None:
+        """Hand over what was counted of the accesses."""
+        m = self.m
+        books.n_outcomes = self.counts(m_.N_OF_OUTCOME, len(books.n_outcomes))
+        books.sums = dict(zip(books.sums, self.counts(m_.SUMS, len(books.sums)), strict=True))
+        books.n_shadow_misses, books.n_saved, books.n_caused = self.counts(m_.N_SHADOW, 3)
+        books.end_ns, books.min_access, books.n_accesses, books.n_broken = self.counts(m_.END, 4)
+        at, n = int(m[m_.LATENCIES]), int(m[m_.LATENCIES_MASK]) + 1
+        books.latency = Distribution(m[at : at + 2 * n].copy(), int(m[m_.LATENCIES_USED]))
+        at, n = int(m[m_.CELLS]), int(m[m_.N_CELLS])
+        books.cells = m[at : at + n * CELL_FIELDS].reshape(n, CELL_FIELDS).copy()
 
     def counts(self, register: int, n: int) -> list[int]:
         """Registers that follow each other."""

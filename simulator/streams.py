@@ -1,6 +1,6 @@
 """Who issues next: the streams of a closed loop, in a heap by time (rule R2), and the ends of their requests."""
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.machine import (
     N_READY,
     READY,
@@ -15,19 +15,19 @@ from simulator.machine import (
 from simulator.residency.layout import Ints
 
 
-@compiled
+@internal
 def stream_at(m: Ints, stream: int) -> int:
     """Where a stream's row is."""
     return m[STREAMS] + stream * STREAM_FIELDS
 
 
-@compiled
+@internal
 def _is_before(m: Ints, a: int, b: int) -> bool:
     time_a, time_b = m[stream_at(m, a) + S_TIME], m[stream_at(m, b) + S_TIME]
     return time_a < time_b or (time_a == time_b and a < b)
 
 
-@compiled
+@internal
 def sift_down(m: Ints) -> None:
     """Restore the heap after the first stream's time has grown."""
     ready, n = m[READY], m[N_READY]
@@ -45,7 +45,7 @@ def sift_down(m: Ints) -> None:
     m[ready + at] = s
 
 
-@compiled
+@internal
 def push(m: Ints, s: int) -> None:
     """A stream is ready for its next request."""
     ready, at = m[READY], m[N_READY]
@@ -59,7 +59,7 @@ def push(m: Ints, s: int) -> None:
     m[ready + at] = s
 
 
-@compiled
+@internal
 def pop(m: Ints) -> None:
     """The first stream waits, or has ended."""
     m[N_READY] -= 1
@@ -68,7 +68,7 @@ def pop(m: Ints) -> None:
         sift_down(m)
 
 
-@compiled
+@internal
 def complete(m: Ints, stream: int, end: int) -> None:
     """An access that waited ends at ``end``; its stream goes on if it was the last of its request."""
     row = stream_at(m, stream)
@@ -79,7 +79,7 @@ def complete(m: Ints, stream: int, end: int) -> None:
         push(m, stream)
 
 
-@compiled
+@internal
 def end_request(m: Ints, row: int) -> None:
     """All accesses of the first stream's request are issued: it waits for those outstanding or is ready again."""
     m[row + S_INSIDE] = 0

@@ -9,7 +9,7 @@
 What a prefetch policy asked for is always let in: that policy, its throttle and the budget are its admission.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import randomness, sketch
 from simulator.residency.layout import KEY, NONE, R_ADMISSION, R_ADMISSION_VALUE, SIZE, Ints, Tier
 from simulator.residency.names import ADMIT_ALL, ADMIT_PROBABILISTIC, ADMIT_SIZE, ADMIT_TINYLFU
@@ -18,7 +18,7 @@ from simulator.residency.names import ADMIT_ALL, ADMIT_PROBABILISTIC, ADMIT_SIZE
 PARTS = 1 << 53
 
 
-@compiled
+@internal
 def count(a: Ints, t: Tier, slot: int) -> None:
     """A block was asked for."""
     if a[t.reg + R_ADMISSION] == ADMIT_TINYLFU:
@@ -26,7 +26,7 @@ def count(a: Ints, t: Tier, slot: int) -> None:
         sketch.age(a, a[t.reg + R_ADMISSION_VALUE])
 
 
-@compiled
+@internal
 def admits(a: Ints, t: Tier, slot: int, victim: int) -> bool:
     """Whether a block may come in, for which ``victim`` would have to go first (NONE: there is room)."""
     kind, value = a[t.reg + R_ADMISSION], a[t.reg + R_ADMISSION_VALUE]

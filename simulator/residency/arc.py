@@ -4,7 +4,7 @@ Bytes stand where the paper counts pages, and the target moves by as many as the
 block or a ghost is in; of a block that is coming in, which list of ghosts it was in.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
 from simulator.residency.layout import NONE, R_CAPACITY, R_COMING, R_POLICY, SIZE, Ints, Tier
 
@@ -15,37 +15,37 @@ _TARGET = R_POLICY + 4 * _STEP
 _DROP = _TARGET + 1
 
 
-@compiled
+@internal
 def _head(which: int) -> int:
     return R_POLICY + (which - ONCE) * _STEP
 
 
-@compiled
+@internal
 def _fine(a: Ints, t: Tier) -> int:
     """The target for the bytes of ONCE is a fraction, in units of 2^-_fine."""
     return 20 if a[t.reg + R_CAPACITY] < 1 << 42 else 6
 
 
-@compiled
+@internal
 def _bytes(a: Ints, t: Tier, which: int) -> int:
     return a[t.reg + _head(which) + 2]
 
 
-@compiled
+@internal
 def _enter(a: Ints, t: Tier, which: int, slot: int, size: int) -> None:
     a[slot + t.aux] = which
     a[t.reg + _head(which) + 2] += size
     lists.push_front(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def _leave(a: Ints, t: Tier, slot: int, size: int) -> None:
     which = a[slot + t.aux]
     a[t.reg + _head(which) + 2] -= size
     lists.unlink(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty, with a target of 0 for what was used once."""
     for which in range(ONCE, GHOST_AGAIN + 1):
@@ -55,7 +55,7 @@ def setup(a: Ints, t: Tier) -> None:
     a[t.reg + _DROP] = NONE
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Used again."""
     size = a[slot + SIZE]
@@ -63,7 +63,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     _enter(a, t, AGAIN, slot, size)
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A ghost hit: that side should have been larger. The step is so many blocks as the other ghosts outweigh these."""
     which, fine, size = a[slot + t.aux], _fine(a, t), ghosts.size(a, t, slot)
@@ -78,13 +78,13 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
     ghosts.wake(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """A block that was a ghost has been used again; others once."""
     _enter(a, t, ONCE if a[slot + t.aux] == NEW else AGAIN, slot, a[slot + SIZE])
 
 
-@compiled
+@internal
 def _trim(a: Ints, t: Tier, which: int, excess: int) -> None:
     """Forget the oldest ghosts of a list until so many bytes are gone or none is left."""
     while excess > 0 and lists.last(a, t, _head(which)) != NONE:
@@ -95,7 +95,7 @@ def _trim(a: Ints, t: Tier, which: int, excess: int) -> None:
         excess -= size
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The oldest of one of the two lists, by the target; ghosts make room for the one that will be made."""
     coming = a[t.reg + R_COMING]
@@ -119,7 +119,7 @@ def victim(a: Ints, t: Tier) -> int:
     return lists.last(a, t, _head(AGAIN))
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """What is evicted is remembered, but where blocks used once fill the whole tier."""
     size, which = a[slot + SIZE], a[slot + t.aux]

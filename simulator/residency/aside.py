@@ -9,7 +9,7 @@ sight, and comes to the policy as a new block at its first use. The list decides
 - ``region``: when the region, a share of the capacity, is full; first in, first out. A region holds at least one block.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.layout import (
     ASIDE,
@@ -35,20 +35,20 @@ from simulator.residency.names import BACK, MIDDLE, REGION
 FIELDS = 3
 
 
-@compiled
+@internal
 def _links(a: Ints, t: Tier) -> Tier:
     """The same tier with the links of the list, and its due in the place of ``aux``."""
     at = a[t.reg + R_ASIDE_FIELDS]
     return Tier(t.level, t.reg, at, at + 1, at + 2, t.dirty, t.prefetch)
 
 
-@compiled
+@internal
 def has(a: Ints, t: Tier, slot: int) -> bool:
     """Whether a block is set aside in this tier."""
     return (a[slot + WHERE] >> (ASIDE + t.level)) & 1 != 0
 
 
-@compiled
+@internal
 def enter(a: Ints, t: Tier, slot: int) -> None:
     """Set a new block aside."""
     a[slot + WHERE] |= 1 << (ASIDE + t.level)
@@ -59,7 +59,7 @@ def enter(a: Ints, t: Tier, slot: int) -> None:
     lists.push_front(a, links, R_ASIDE, slot)
 
 
-@compiled
+@internal
 def leave(a: Ints, t: Tier, slot: int) -> None:
     """It was used, or goes."""
     a[slot + WHERE] &= ~(1 << (ASIDE + t.level))
@@ -68,7 +68,7 @@ def leave(a: Ints, t: Tier, slot: int) -> None:
     lists.unlink(a, _links(a, t), R_ASIDE, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The block set aside that must go next, or NONE if the eviction policy is to choose."""
     if a[t.reg + R_ASIDE_BLOCKS] == 0:
@@ -84,7 +84,7 @@ def victim(a: Ints, t: Tier) -> int:
     return NONE
 
 
-@compiled
+@internal
 def overflow(a: Ints, t: Tier) -> int:
     """The block that must leave the region for the one that is coming in, which is prefetched; or NONE."""
     coming = a[t.reg + R_COMING]

@@ -4,7 +4,7 @@ The tier remembers every key of the stream from the start, as ghosts; ``aux`` ha
 use, held and not held alike, and is set by ``passed`` as each access is issued. A write is a use.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import blocks, ghosts, heap, lfu
 from simulator.residency.layout import ASIDE, H_TIERS, NONE, R_KIND, WHERE, Ints, Tier, tier
 from simulator.residency.lfu import EXTRAS as EXTRAS
@@ -15,7 +15,7 @@ from simulator.residency.names import BELADY
 NEVER = 1 << 62
 
 
-@compiled
+@internal
 def foresee(a: Ints, level: int, slot: int, position: int) -> None:
     """Before the run: a key of the stream, and where it is used first."""
     t = tier(level)
@@ -23,7 +23,7 @@ def foresee(a: Ints, level: int, slot: int, position: int) -> None:
     a[slot + t.aux] = -position
 
 
-@compiled
+@internal
 def passed(a: Ints, key: int, following: int) -> None:
     """An access was issued; its key is used next at ``following``."""
     slot = blocks.find(a, key)
@@ -37,12 +37,12 @@ def passed(a: Ints, key: int, following: int) -> None:
                 heap.fix(a, t, slot)
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Nothing: ``passed`` has seen it."""
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A block comes in; one that the stream does not have, which only a prefetch can bring, is never used."""
     if ghosts.is_one(a, t, slot):
@@ -51,14 +51,14 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
         a[slot + t.aux] = -NEVER
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Into the heap, where its next use puts it."""
     lfu.stamp(a, t, slot)
     heap.push(a, t, slot)
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Held no more, but not forgotten."""
     heap.remove(a, t, slot)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, H_TABLE, KEY, NONE, SIZE, WHERE, Ints
 
 
-@compiled
+@internal
 def home(key: int, mask: int) -> int:
     """Where a key's probe starts (the finaliser of splitmix64)."""
     x = np.uint64(key)
@@ -15,7 +15,7 @@ def home(key: int, mask: int) -> int:
     return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
 
 
-@compiled
+@internal
 def find(a: Ints, key: int) -> int:
     """The slot of a block that some tier holds or remembers, or NONE."""
     table, mask = a[H_TABLE], a[H_MASK]
@@ -28,7 +28,7 @@ def find(a: Ints, key: int) -> int:
     return NONE
 
 
-@compiled
+@internal
 def add(a: Ints, key: int, size: int) -> int:
     """A slot for a block that has none. The caller has seen to it that a slot is free."""
     slot = a[H_FREE]
@@ -41,7 +41,7 @@ def add(a: Ints, key: int, size: int) -> int:
     return slot
 
 
-@compiled
+@internal
 def enter(a: Ints, slot: int) -> None:
     """Write ``slot`` at the first empty place of its key's probe."""
     table, mask = a[H_TABLE], a[H_MASK]
@@ -51,7 +51,7 @@ def enter(a: Ints, slot: int) -> None:
     a[table + at] = slot
 
 
-@compiled
+@internal
 def free(a: Ints, slot: int) -> None:
     """Give back the slot of a block that no tier holds or remembers any more."""
     table, mask = a[H_TABLE], a[H_MASK]

@@ -3,7 +3,7 @@
 Corbató 1968. It is first in, first out in all but what a hit and an eviction do.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import fifo, lists
 from simulator.residency.fifo import HEAD as HEAD
 from simulator.residency.fifo import on_remove as on_remove
@@ -11,20 +11,20 @@ from simulator.residency.fifo import setup as setup
 from simulator.residency.layout import Ints, Tier
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Give it a second chance."""
     a[slot + t.aux] = 1
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Enter behind the hand, without a second chance."""
     a[slot + t.aux] = 0
     fifo.on_insert(a, t, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The first without a second chance; those that are passed have had theirs."""
     slot = lists.last(a, t, HEAD)

@@ -4,7 +4,7 @@ A branch on a number instead of a kernel closed over one policy's functions: the
 a closure the machine code of all policies is found again in Numba's disk cache.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import (
     admission,
     arc,
@@ -48,7 +48,7 @@ from simulator.residency.names import (
 )
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start with an empty tier."""
     kind = a[t.reg + R_KIND]
@@ -86,7 +86,7 @@ def setup(a: Ints, t: Tier) -> None:
         belady.setup(a, t)
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """A resident block was used."""
     admission.count(a, t, slot)
@@ -129,7 +129,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
         belady.on_hit(a, t, slot)
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A block is about to come in: if it is a ghost, its policy learns from that; ``aux`` is its mark then, else 0."""
     kind = a[t.reg + R_KIND]
@@ -147,7 +147,7 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
         lirs.recall(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """A block has come in."""
     if a[t.reg + R_ENTERS] != FRONT and a[slot + t.prefetch] != NONE:
@@ -159,7 +159,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
         _take(a, t, slot)
 
 
-@compiled
+@internal
 def _take(a: Ints, t: Tier, slot: int) -> None:
     kind = a[t.reg + R_KIND]
     if kind == LRU:
@@ -196,7 +196,7 @@ def _take(a: Ints, t: Tier, slot: int) -> None:
         belady.on_insert(a, t, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The slot to evict next; the same again if it is asked again, but for those drawn at random."""
     slot = aside.victim(a, t)
@@ -236,7 +236,7 @@ def victim(a: Ints, t: Tier) -> int:
     return belady.victim(a, t)
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """A block leaves: ``evicted``, and its policy may remember it, or taken out."""
     if a[t.reg + R_ASIDE_BLOCKS] != 0 and aside.has(a, t, slot):

@@ -4,7 +4,7 @@ A block's priority is ``L`` at its last use plus its frequency times a weight: w
 what is used now, as ``L`` only grows.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import heap, lfu
 from simulator.residency.layout import R_EXTRA, Ints, Tier
 
@@ -13,14 +13,14 @@ EXTRAS = 2
 _AGE = heap.COUNT + 2
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty, at age 0."""
     heap.clear(a, t)
     a[t.reg + _AGE] = 0
 
 
-@compiled
+@internal
 def use(a: Ints, t: Tier, slot: int, frequency: int, weight: int) -> None:
     """Stamp a block with its priority."""
     a[slot + a[t.reg + R_EXTRA] + 1] = frequency
@@ -28,13 +28,13 @@ def use(a: Ints, t: Tier, slot: int, frequency: int, weight: int) -> None:
     lfu.stamp(a, t, slot)
 
 
-@compiled
+@internal
 def frequency(a: Ints, t: Tier, slot: int) -> int:
     """How often a block was used since it came in."""
     return a[slot + a[t.reg + R_EXTRA] + 1]
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """The age is what the last victim had."""
     if evicted:

@@ -4,31 +4,31 @@ Element ``i`` lies in the ``next`` field of the arena's row number ``i``, whatev
 room of its own, and grows with the arena. A block's place in the heap is in its own ``prev``.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import H_ROWS, H_WIDTH, R_EXTRA, R_POLICY, Ints, Tier
 
 COUNT = R_POLICY
 
 
-@compiled
+@internal
 def clear(a: Ints, t: Tier) -> None:
     """Make it empty."""
     a[t.reg + COUNT] = 0
 
 
-@compiled
+@internal
 def at(a: Ints, t: Tier, i: int) -> int:
     """The slot at place ``i``; place 0 has the least."""
     return a[a[H_ROWS] + i * a[H_WIDTH] + t.next]
 
 
-@compiled
+@internal
 def _put(a: Ints, t: Tier, i: int, slot: int) -> None:
     a[a[H_ROWS] + i * a[H_WIDTH] + t.next] = slot
     a[slot + t.prev] = i
 
 
-@compiled
+@internal
 def _before(a: Ints, t: Tier, x: int, y: int) -> bool:
     if a[x + t.aux] != a[y + t.aux]:
         return a[x + t.aux] < a[y + t.aux]
@@ -36,7 +36,7 @@ def _before(a: Ints, t: Tier, x: int, y: int) -> bool:
     return a[x + extra] < a[y + extra]
 
 
-@compiled
+@internal
 def _up(a: Ints, t: Tier, i: int, slot: int) -> int:
     while i > 0:
         parent = (i - 1) // 2
@@ -48,7 +48,7 @@ def _up(a: Ints, t: Tier, i: int, slot: int) -> int:
     return i
 
 
-@compiled
+@internal
 def _down(a: Ints, t: Tier, i: int, slot: int) -> int:
     n = a[t.reg + COUNT]
     while True:
@@ -66,14 +66,14 @@ def _down(a: Ints, t: Tier, i: int, slot: int) -> int:
         i = child
 
 
-@compiled
+@internal
 def fix(a: Ints, t: Tier, slot: int) -> None:
     """The order of a block that is in the heap has changed."""
     i = _up(a, t, a[slot + t.prev], slot)
     _put(a, t, _down(a, t, i, slot), slot)
 
 
-@compiled
+@internal
 def push(a: Ints, t: Tier, slot: int) -> None:
     """Take a block in."""
     i = a[t.reg + COUNT]
@@ -81,7 +81,7 @@ def push(a: Ints, t: Tier, slot: int) -> None:
     _put(a, t, _up(a, t, i, slot), slot)
 
 
-@compiled
+@internal
 def remove(a: Ints, t: Tier, slot: int) -> None:
     """Take a block out."""
     n = a[t.reg + COUNT] - 1
@@ -93,14 +93,14 @@ def remove(a: Ints, t: Tier, slot: int) -> None:
         fix(a, t, last)
 
 
-@compiled
+@internal
 def drop_in(a: Ints, t: Tier, slot: int) -> None:
     """Take a block into the bag, where order is of no meaning."""
     _put(a, t, a[t.reg + COUNT], slot)
     a[t.reg + COUNT] += 1
 
 
-@compiled
+@internal
 def draw_out(a: Ints, t: Tier, slot: int) -> None:
     """Take a block out of the bag."""
     n = a[t.reg + COUNT] - 1

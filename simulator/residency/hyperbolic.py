@@ -4,7 +4,7 @@ Time is counted in uses of the tier. Blocks are taken to cost the same; their si
 may take a block twice. Victims are drawn anew at each eviction.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import heap, randomness
 from simulator.residency.layout import R_EXTRA, Ints, Tier
 
@@ -14,20 +14,20 @@ SAMPLES = 64
 _CLOCK = heap.COUNT + 1
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     heap.clear(a, t)
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Count the use."""
     a[t.reg + _CLOCK] += 1
     a[slot + t.aux] += 1
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Its first use."""
     a[t.reg + _CLOCK] += 1
@@ -36,7 +36,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     heap.drop_in(a, t, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The fewest uses per time of a sample, the first drawn of those that are alike; products keep it whole."""
     n, now, extra = a[t.reg + heap.COUNT], a[t.reg + _CLOCK] + 1, a[t.reg + R_EXTRA]
@@ -48,7 +48,7 @@ def victim(a: Ints, t: Tier) -> int:
     return worst
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Out of the bag."""
     heap.draw_out(a, t, slot)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,7 +73,7 @@ class Tier(NamedTuple):
     prefetch: int
 
 
-@compiled
+@internal
 def tier(level: int) -> Tier:
     """Where tier ``level`` is in any arena."""
     at = _BLOCK_FIELDS + _TIER_FIELDS * level

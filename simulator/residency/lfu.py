@@ -1,6 +1,6 @@
 """LFU: the least frequently used, of these the one used least recently. A block that leaves loses its count."""
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import heap
 from simulator.residency.layout import R_EXTRA, Ints, Tier
 
@@ -9,20 +9,20 @@ EXTRAS = 1
 _CLOCK = heap.COUNT + 1
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     heap.clear(a, t)
 
 
-@compiled
+@internal
 def stamp(a: Ints, t: Tier, slot: int) -> None:
     """Used now."""
     a[t.reg + _CLOCK] += 1
     a[slot + a[t.reg + R_EXTRA]] = a[t.reg + _CLOCK]
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Count the use."""
     a[slot + t.aux] += 1
@@ -30,7 +30,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     heap.fix(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Its first use."""
     a[slot + t.aux] = 1
@@ -38,13 +38,13 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     heap.push(a, t, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The least of the heap."""
     return heap.at(a, t, 0)
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Out of the heap."""
     heap.remove(a, t, slot)

@@ -9,7 +9,7 @@ and ghosts in it are limited to ``STACK`` times the capacity, and the ghost evic
 block is in at once) the further fields.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
 from simulator.residency.layout import NONE, R_EXTRA, R_POLICY, SIZE, Ints, Tier
 
@@ -22,20 +22,20 @@ _STACK, _QUEUE, _GHOSTS = R_POLICY, R_POLICY + 2, R_POLICY + 4
 _LIR_BYTES, _STACK_BYTES = R_POLICY + 6, R_POLICY + 7
 
 
-@compiled
+@internal
 def _queued(a: Ints, t: Tier) -> Tier:
     """The same tier with the links of the queue."""
     extra = a[t.reg + R_EXTRA]
     return Tier(t.level, t.reg, extra, extra + 1, t.aux, t.dirty, t.prefetch)
 
 
-@compiled
+@internal
 def _lir_limit(a: Ints, t: Tier, size: int) -> int:
     """All but a hundredth, and but a block at least: without a HIR block LIRS would be LRU."""
     return shares.whole(a, t, size) - max(shares.share(a, t, size, 1, 100), size)
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     for head in (_STACK, _QUEUE, _GHOSTS):
@@ -43,13 +43,13 @@ def setup(a: Ints, t: Tier) -> None:
     a[t.reg + _LIR_BYTES] = a[t.reg + _STACK_BYTES] = 0
 
 
-@compiled
+@internal
 def _forget(a: Ints, t: Tier, slot: int) -> None:
     """Out of the ghosts' list, and no ghost any more; the stack is the caller's."""
     lists.unlink(a, _queued(a, t), _GHOSTS, slot)
 
 
-@compiled
+@internal
 def _prune(a: Ints, t: Tier) -> None:
     """The stack ends with a LIR block."""
     slot = lists.last(a, t, _STACK)
@@ -63,7 +63,7 @@ def _prune(a: Ints, t: Tier) -> None:
         slot = lists.last(a, t, _STACK)
 
 
-@compiled
+@internal
 def _shrink(a: Ints, t: Tier, size: int) -> None:
     """The LIR blocks used longest ago become HIR until the others fit their share."""
     while a[t.reg + _LIR_BYTES] > _lir_limit(a, t, size):
@@ -75,7 +75,7 @@ def _shrink(a: Ints, t: Tier, size: int) -> None:
         _prune(a, t)
 
 
-@compiled
+@internal
 def _limit(a: Ints, t: Tier, size: int) -> None:
     """Forget ghosts, the one evicted first first, while the stack is larger than ``STACK`` times the capacity."""
     queued = _queued(a, t)
@@ -88,14 +88,14 @@ def _limit(a: Ints, t: Tier, size: int) -> None:
         ghosts.forget(a, t, oldest)
 
 
-@compiled
+@internal
 def _unstack(a: Ints, t: Tier, slot: int, size: int) -> None:
     lists.unlink(a, t, _STACK, slot)
     a[slot + t.aux] -= _IN_STACK
     a[t.reg + _STACK_BYTES] -= size
 
 
-@compiled
+@internal
 def _to_top(a: Ints, t: Tier, slot: int, state: int) -> None:
     if a[slot + t.aux] >= _IN_STACK:
         _unstack(a, t, slot, a[slot + SIZE])
@@ -104,7 +104,7 @@ def _to_top(a: Ints, t: Tier, slot: int, state: int) -> None:
     lists.push_front(a, t, _STACK, slot)
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """To the top of the stack; a HIR block that was in it is LIR now."""
     was = a[slot + t.aux]
@@ -125,7 +125,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     _prune(a, t)
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A ghost's recency was low: it comes back as LIR."""
     _forget(a, t, slot)
@@ -134,7 +134,7 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
     ghosts.wake(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """LIR if it was a ghost, or while their share is not filled; else HIR."""
     size = a[slot + SIZE]
@@ -151,14 +151,14 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     _limit(a, t, size)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The HIR block that has queued longest; where there is none, the last of the stack."""
     slot = lists.last(a, _queued(a, t), _QUEUE)
     return slot if slot != NONE else lists.last(a, t, _STACK)
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """An evicted HIR block stays in the stack if it is there; all others are forgotten."""
     was, size = a[slot + t.aux], a[slot + SIZE]

@@ -1,29 +1,29 @@
 """Doubly linked lists of slots in a tier's fields; ``head`` is the register of the first, the next one of the last."""
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import NONE, Ints, Tier
 
 
-@compiled
+@internal
 def clear(a: Ints, t: Tier, head: int) -> None:
     """Make the list empty."""
     a[t.reg + head] = NONE
     a[t.reg + head + 1] = NONE
 
 
-@compiled
+@internal
 def first(a: Ints, t: Tier, head: int) -> int:
     """The slot at the head, or NONE."""
     return a[t.reg + head]
 
 
-@compiled
+@internal
 def last(a: Ints, t: Tier, head: int) -> int:
     """The slot at the tail, or NONE."""
     return a[t.reg + head + 1]
 
 
-@compiled
+@internal
 def push_front(a: Ints, t: Tier, head: int, slot: int) -> None:
     """Put ``slot``, which is in no list, at the head."""
     second = a[t.reg + head]
@@ -36,7 +36,7 @@ def push_front(a: Ints, t: Tier, head: int, slot: int) -> None:
         a[second + t.prev] = slot
 
 
-@compiled
+@internal
 def unlink(a: Ints, t: Tier, head: int, slot: int) -> None:
     """Take ``slot`` out of the list."""
     before, after = a[slot + t.prev], a[slot + t.next]

@@ -3,7 +3,7 @@
 It is first in, first out in all but what a hit does.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.fifo import HEAD as HEAD
 from simulator.residency.fifo import on_insert as on_insert
@@ -13,7 +13,7 @@ from simulator.residency.fifo import victim as victim
 from simulator.residency.layout import Ints, Tier
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Move to the head."""
     if lists.first(a, t, HEAD) != slot:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.compiled import compiled
+from simulator.compiled import compiled, internal
 from simulator.residency import admission, aside, belady, blocks, eviction, ghosts, lists
 from simulator.residency.layout import (
     COMING,
@@ -55,7 +55,7 @@ def locate(a: Ints, key: int) -> int:
     return 0 if slot == NONE else a[slot + WHERE] & RESIDENT
 
 
-@compiled
+@internal
 def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
     """Remove a block from one tier, and its slot if no tier holds or remembers it."""
     t = tier(level)
@@ -71,7 +71,7 @@ def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
         blocks.free(a, slot)
 
 
-@compiled
+@internal
 def _report(a: Ints, level: int, slot: int, out: Ints, row: int, report_all: bool) -> int:
     """Tell of a block that the tier does not keep, if that matters; how many were told of."""
     t = tier(level)
@@ -85,7 +85,7 @@ def _report(a: Ints, level: int, slot: int, out: Ints, row: int, report_all: boo
     return 1
 
 
-@compiled
+@internal
 def _next_victim(a: Ints, t: Tier) -> int:
     """Who must go before the block that is coming in fits, or NONE."""
     slot = aside.overflow(a, t)

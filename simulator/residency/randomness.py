@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import R_RANDOM, Ints, Tier
 
 
-@compiled
+@internal
 def below(a: Ints, t: Tier, n: int) -> int:
     """A number from 0 to ``n`` - 1. The bias of the remainder is below n / 2^63."""
     a[t.reg + R_RANDOM] += np.int64(-7046029254386353131)

@@ -7,7 +7,7 @@ share, and further blocks go to the main queue.
 ``aux``: 4 x the number of uses since (3 at most), and which queue: small, main, ghosts.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
 from simulator.residency.layout import R_COMING, R_POLICY, SIZE, Ints, Tier
 
@@ -17,31 +17,31 @@ _STEP = 3
 _HAS_EVICTED = R_POLICY + 3 * _STEP
 
 
-@compiled
+@internal
 def _head(which: int) -> int:
     return R_POLICY + (which - _SMALL) * _STEP
 
 
-@compiled
+@internal
 def _bytes(a: Ints, t: Tier, which: int) -> int:
     return a[t.reg + _head(which) + 2]
 
 
-@compiled
+@internal
 def _enter(a: Ints, t: Tier, which: int, uses: int, slot: int, size: int) -> None:
     a[slot + t.aux] = uses * 4 + which
     a[t.reg + _head(which) + 2] += size
     lists.push_front(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def _leave(a: Ints, t: Tier, slot: int, size: int) -> None:
     which = a[slot + t.aux] % 4
     a[t.reg + _head(which) + 2] -= size
     lists.unlink(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     for which in range(_SMALL, _GHOST + 1):
@@ -50,14 +50,14 @@ def setup(a: Ints, t: Tier) -> None:
     a[t.reg + _HAS_EVICTED] = 0
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Count the use."""
     if a[slot + t.aux] < _MOST * 4:
         a[slot + t.aux] += 4
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A ghost goes to the main queue."""
     _leave(a, t, slot, ghosts.size(a, t, slot))
@@ -65,7 +65,7 @@ def recall(a: Ints, t: Tier, slot: int) -> None:
     ghosts.wake(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Ghosts to the main queue, others to the small one."""
     size = a[slot + SIZE]
@@ -74,7 +74,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     _enter(a, t, which, 0, slot, size)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """From the main queue if that has outgrown its share, else from the small one."""
     a[t.reg + _HAS_EVICTED] = 1
@@ -98,7 +98,7 @@ def victim(a: Ints, t: Tier) -> int:
         return lists.last(a, t, _head(_SMALL))
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """What the small queue lets go is remembered; the oldest ghosts make room."""
     size, which = a[slot + SIZE], a[slot + t.aux] % 4

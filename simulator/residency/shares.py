@@ -4,18 +4,18 @@ Policies were published for pages of one size. A share is therefore rounded to w
 all blocks have one size, everything is as if pages were counted, whatever is left of the capacity over and above.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import R_CAPACITY, Ints, Tier
 
 
-@compiled
+@internal
 def whole(a: Ints, t: Tier, size: int) -> int:
     """As many bytes of the capacity as blocks of this size can fill."""
     capacity = a[t.reg + R_CAPACITY]
     return capacity - capacity % size
 
 
-@compiled
+@internal
 def share(a: Ints, t: Tier, size: int, part: int, of: int) -> int:
     """``part / of`` of that, rounded down to whole blocks."""
     return a[t.reg + R_CAPACITY] // size * part // of * size

@@ -3,7 +3,7 @@
 Unlike CLOCK's, spared blocks stay where they are, so that the hand sifts new blocks from old.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.layout import NONE, R_POLICY, Ints, Tier
 
@@ -11,27 +11,27 @@ HEAD = R_POLICY
 _HAND = R_POLICY + 2
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     lists.clear(a, t, HEAD)
     a[t.reg + _HAND] = NONE
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """Mark as visited."""
     a[slot + t.aux] = 1
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Enter at the head, not visited."""
     a[slot + t.aux] = 0
     lists.push_front(a, t, HEAD, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """Move the hand from the tail towards the head, clearing marks, to the first that has none."""
     slot = a[t.reg + _HAND]
@@ -46,7 +46,7 @@ def victim(a: Ints, t: Tier) -> int:
     return slot
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """The hand moves off what leaves."""
     if a[t.reg + _HAND] == slot:

@@ -7,7 +7,7 @@ from hotter ones.)
 
 import numpy as np
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency.layout import Ints
 
 _ADDED, _SAMPLE, _MASK, _ROWS = range(4)
@@ -28,7 +28,7 @@ def words_for(n_blocks: int) -> int:
     return _ROWS + _DEPTH * width_for(n_blocks) // 8
 
 
-@compiled
+@internal
 def setup(a: Ints, area: int, width: int, sample: int) -> None:
     """All counts 0; they are halved after ``sample`` increments."""
     a[area + _ADDED] = 0
@@ -36,7 +36,7 @@ def setup(a: Ints, area: int, width: int, sample: int) -> None:
     a[area + _MASK] = width - 1
 
 
-@compiled
+@internal
 def _word_and_shift(a: Ints, area: int, key: int, row: int) -> tuple[int, int]:
     # A hash for each row: splitmix64's finaliser over the key and the row's own odd constant.
     x = np.uint64(key) + np.uint64(row + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -47,7 +47,7 @@ def _word_and_shift(a: Ints, area: int, key: int, row: int) -> tuple[int, int]:
     return area + _ROWS + (row * (mask + 1) + at) // 8, (at % 8) * 8
 
 
-@compiled
+@internal
 def estimate(a: Ints, area: int, key: int) -> int:
     """How often a key was added of late: never too low but for the halvings, 255 at most."""
     least = _MOST
@@ -57,7 +57,7 @@ def estimate(a: Ints, area: int, key: int) -> int:
     return least
 
 
-@compiled
+@internal
 def add(a: Ints, area: int, key: int) -> None:
     """Count a use."""
     for row in range(_DEPTH):
@@ -66,7 +66,7 @@ def add(a: Ints, area: int, key: int) -> None:
             a[word] += 1 << shift
 
 
-@compiled
+@internal
 def age(a: Ints, area: int) -> None:
     """Another use of those after whose number all counts are halved."""
     a[area + _ADDED] += 1

@@ -6,7 +6,7 @@ go down one. While the tier fills, a block enters the lowest list that has room.
 W-TinyLFU's main cache is one too, of two lists; so the lists' number and limits are registers.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.layout import NONE, R_CAPACITY, R_POLICY, SIZE, Ints, Tier
 
@@ -18,12 +18,12 @@ _FIRST, _STEP = R_POLICY + 1, 4
 R_AFTER = _FIRST + SEGMENTS * _STEP
 
 
-@compiled
+@internal
 def _head(which: int) -> int:
     return _FIRST + which * _STEP
 
 
-@compiled
+@internal
 def enter(a: Ints, t: Tier, which: int, slot: int) -> None:
     """To the head of a list."""
     a[slot + t.aux] = which
@@ -31,7 +31,7 @@ def enter(a: Ints, t: Tier, which: int, slot: int) -> None:
     lists.push_front(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def leave(a: Ints, t: Tier, slot: int) -> None:
     """Out of its list."""
     which = a[slot + t.aux]
@@ -39,7 +39,7 @@ def leave(a: Ints, t: Tier, slot: int) -> None:
     lists.unlink(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def add_list(a: Ints, t: Tier, limit: int) -> None:
     """Another list, above those that are there, for so many bytes."""
     which = a[t.reg + _N]
@@ -49,13 +49,13 @@ def add_list(a: Ints, t: Tier, limit: int) -> None:
     a[t.reg + _head(which) + 3] = limit
 
 
-@compiled
+@internal
 def limit(a: Ints, t: Tier, which: int, n_bytes: int) -> None:
     """A list is for so many bytes from now on."""
     a[t.reg + _head(which) + 3] = n_bytes
 
 
-@compiled
+@internal
 def n_bytes(a: Ints, t: Tier) -> int:
     """Of all lists."""
     total = 0
@@ -64,13 +64,13 @@ def n_bytes(a: Ints, t: Tier) -> int:
     return total
 
 
-@compiled
+@internal
 def clear(a: Ints, t: Tier) -> None:
     """Start without lists."""
     a[t.reg + _N] = 0
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     clear(a, t)
@@ -78,7 +78,7 @@ def setup(a: Ints, t: Tier) -> None:
         add_list(a, t, a[t.reg + R_CAPACITY] // SEGMENTS)
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """One list up; what is too much there goes down, list by list."""
     which = min(a[slot + t.aux] + 1, a[t.reg + _N] - 1)
@@ -92,7 +92,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
         which -= 1
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """The lowest list that has room, or the lowest."""
     for which in range(a[t.reg + _N]):
@@ -102,7 +102,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     enter(a, t, 0, slot)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The least recently used of the lowest list that has any, or NONE."""
     for which in range(a[t.reg + _N]):
@@ -112,7 +112,7 @@ def victim(a: Ints, t: Tier) -> int:
     return NONE
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Out of its list."""
     leave(a, t, slot)

@@ -4,7 +4,7 @@ A quarter of the capacity is the queue's, ghosts are remembered for half of it. 
 asked for again after it had left the queue. ``aux``: which list.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import ghosts, lists
 from simulator.residency.layout import NONE, R_CAPACITY, R_POLICY, SIZE, Ints, Tier
 
@@ -12,26 +12,26 @@ _NEW, _QUEUE, _MAIN, _GHOST = range(4)
 _STEP = 3
 
 
-@compiled
+@internal
 def _head(which: int) -> int:
     return R_POLICY + (which - _QUEUE) * _STEP
 
 
-@compiled
+@internal
 def _enter(a: Ints, t: Tier, which: int, slot: int, size: int) -> None:
     a[slot + t.aux] = which
     a[t.reg + _head(which) + 2] += size
     lists.push_front(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def _leave(a: Ints, t: Tier, slot: int, size: int) -> None:
     which = a[slot + t.aux]
     a[t.reg + _head(which) + 2] -= size
     lists.unlink(a, t, _head(which), slot)
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty."""
     for which in range(_QUEUE, _GHOST + 1):
@@ -39,7 +39,7 @@ def setup(a: Ints, t: Tier) -> None:
         a[t.reg + _head(which) + 2] = 0
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """To the head of the LRU list if it is there; the queue is blind to hits."""
     if a[slot + t.aux] == _MAIN and lists.first(a, t, _head(_MAIN)) != slot:
@@ -47,20 +47,20 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
         lists.push_front(a, t, _head(_MAIN), slot)
 
 
-@compiled
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A ghost goes to the LRU list."""
     _leave(a, t, slot, ghosts.size(a, t, slot))
     ghosts.wake(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Ghosts to the LRU list, others to the queue."""
     _enter(a, t, _MAIN if a[slot + t.aux] == _GHOST else _QUEUE, slot, a[slot + SIZE])
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """From the queue if that has outgrown its share, else the least recently used of the list."""
     main = lists.last(a, t, _head(_MAIN))
@@ -69,7 +69,7 @@ def victim(a: Ints, t: Tier) -> int:
     return main
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """What the queue lets go is remembered; the oldest ghosts make room."""
     size, which = a[slot + SIZE], a[slot + t.aux]

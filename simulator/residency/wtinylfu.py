@@ -5,7 +5,7 @@ asked for less often of late, by a sketch, leaves the tier. The main cache is a 
 it on probation. ``aux``: which of its lists, or the window.
 """
 
-from simulator.compiled import compiled
+from simulator.compiled import internal
 from simulator.residency import lists, shares, sketch, slru
 from simulator.residency.layout import KEY, NONE, R_AREA, R_COMING, SIZE, Ints, Tier
 
@@ -13,17 +13,17 @@ _WINDOW = 2
 _HEAD, _BYTES = slru.R_AFTER, slru.R_AFTER + 2
 
 
-@compiled
+@internal
 def _window_limit(a: Ints, t: Tier, size: int) -> int:
     return max(shares.share(a, t, size, 1, 100), size)
 
 
-@compiled
+@internal
 def _main_limit(a: Ints, t: Tier, size: int) -> int:
     return shares.whole(a, t, size) - _window_limit(a, t, size)
 
 
-@compiled
+@internal
 def _fit(a: Ints, t: Tier, size: int) -> None:
     """Set the limits of the main cache's lists for blocks of this size."""
     main = _main_limit(a, t, size)
@@ -31,20 +31,20 @@ def _fit(a: Ints, t: Tier, size: int) -> None:
     slru.limit(a, t, 1, main * 4 // 5)
 
 
-@compiled
+@internal
 def _enter(a: Ints, t: Tier, slot: int) -> None:
     a[slot + t.aux] = _WINDOW
     a[t.reg + _BYTES] += a[slot + SIZE]
     lists.push_front(a, t, _HEAD, slot)
 
 
-@compiled
+@internal
 def _leave(a: Ints, t: Tier, slot: int) -> None:
     a[t.reg + _BYTES] -= a[slot + SIZE]
     lists.unlink(a, t, _HEAD, slot)
 
 
-@compiled
+@internal
 def setup(a: Ints, t: Tier) -> None:
     """Start empty; the residency sets up the sketch."""
     slru.clear(a, t)
@@ -54,7 +54,7 @@ def setup(a: Ints, t: Tier) -> None:
     a[t.reg + _BYTES] = 0
 
 
-@compiled
+@internal
 def on_hit(a: Ints, t: Tier, slot: int) -> None:
     """In the window to its head; in the main cache one list up."""
     if a[slot + t.aux] == _WINDOW:
@@ -67,7 +67,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
         slru.on_hit(a, t, slot)
 
 
-@compiled
+@internal
 def on_insert(a: Ints, t: Tier, slot: int) -> None:
     """Into the window; what it has too much goes to the main cache while that has room."""
     sketch.add(a, a[t.reg + R_AREA], a[slot + KEY])
@@ -75,7 +75,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
     _pass_on(a, t, a[slot + SIZE], 0)
 
 
-@compiled
+@internal
 def _pass_on(a: Ints, t: Tier, size: int, coming: int) -> None:
     """Let the window make room for ``coming`` bytes by passing blocks on to a main cache that has room for them."""
     _fit(a, t, size)
@@ -89,7 +89,7 @@ def _pass_on(a: Ints, t: Tier, size: int, coming: int) -> None:
         last = lists.last(a, t, _HEAD)
 
 
-@compiled
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The loser of the window's last and the main cache's next victim; the latter alone where the window has room."""
     size = a[a[t.reg + R_COMING] + SIZE]
@@ -104,7 +104,7 @@ def victim(a: Ints, t: Tier) -> int:
     return main if wins else candidate
 
 
-@compiled
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """Out of the window or the main cache."""
     if a[slot + t.aux] != _WINDOW:
