@@ -45,7 +45,9 @@ class ListSink:
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def write(self, table: str, columns: dict[str, Any]) -> None:
-        self.tables.setdefault(table, []).append({k: np.array(v) for k, v in columns.items()})
+        """What is null is None, as in a table."""
+        kept = {k: np.array(v.tolist(), object) if np.ma.isMaskedArray(v) else np.array(v) for k, v in columns.items()}
+        self.tables.setdefault(table, []).append(kept)
 
     def columns(self, table: str) -> dict[str, np.ndarray]:
         parts = self.tables.get(table, [])

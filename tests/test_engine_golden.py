@@ -10,7 +10,7 @@ from simulator.charge import fixed
 from simulator.config import Closed, Open, System
 from simulator.engine import Engine
 from simulator.errors import InputError
-from simulator.policy import Fate, Outcome
+from simulator.policy import Fate, Outcome, Status
 from tests.strategies import FREE, ListSink, books, system, workload
 
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = Outcome
@@ -171,7 +171,7 @@ def test_queue_limit_drops_questions() -> None:
     engine = Engine(machine, arrivals, workload([0, 1, 2, 3]), NextNPolicy(1, "access"), fixed(10_000), ledger)
     engine.run()
     assert sink.columns("inferences")["status"].tolist() == [
-        "pending_at_end", "pending_at_end", "queue_full", "queue_full",
+        Status.PENDING_AT_END, Status.PENDING_AT_END, Status.QUEUE_FULL, Status.QUEUE_FULL,
     ]  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from simulator import kernel
-from simulator.residency.keyset import KeySet
-from simulator.residency.layout import NONE, signed
+from simulator import keyset
+from simulator.compiled import compiled
+from simulator.residency.layout import NONE, Ints, signed
 from simulator.residency.residency import Residency
 
 CAPACITIES = (7, 12)
@@ -23,7 +23,6 @@ class ResidencyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.residency = Residency([(CAPACITIES[0], "lru"), (CAPACITIES[1], "fifo")], first_slots=2)
-        self.control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         self.tiers: list[OrderedDict[int, tuple[int, int]]] = [OrderedDict(), OrderedDict()]
         self.n_in, self.n_out = [0, 0], [0, 0]
 
@@ -53,8 +52,9 @@ class ResidencyMachine(RuleBasedStateMachine):
     @rule(key=KEYS)
     def use(self, key: int) -> None:
         resident = key in self.tiers[0]
-        assert kernel.touch(self.residency.arena, self.control, signed(key), 0) == resident
+        assert self.residency.where(key) & 1 == resident
         if resident:
+            self.residency.use(0, key)
             self.tiers[0].move_to_end(key)
 
     @rule()
@@ -97,15 +97,49 @@ def test_quiet_insert_reports_only_what_matters() -> None:
 def test_a_larger_lru_never_misses_more(keys: list[int], small: int, more: int) -> None:
     def misses(capacity: int) -> int:
         residency = Residency([(capacity, "lru")])
-        control = np.zeros(kernel.CONTROL_SIZE, np.int64)
         n = 0
         for key in keys:
-            if not kernel.touch(residency.arena, control, key, 0):
+            if residency.where(key) & 1:
+                residency.use(0, key)
+            else:
                 residency.insert(0, key, 1)
                 n += 1
         return n
 
     assert misses(small + more) <= misses(small)
+
+
+class KeySet:
+    """A set in an array of its own, which grows as the machine's does."""
+
+    def __init__(self) -> None:
+        self.m = np.zeros(8 + 16, np.int64)
+        self.m[keyset.S_TABLE], self.m[keyset.S_MASK] = 8, 15
+
+    def add(self, key: int) -> None:
+        if keyset.room(self.m, 0) < 1:
+            at, size = len(self.m), 16
+            while size < 4 * (len(self) + 1):
+                size *= 2
+            self.m = np.concatenate([self.m, np.zeros(size, np.int64)])
+            keyset.move_to(self.m, 0, at, size - 1)
+        keyset_calls(self.m, 0, signed(key))
+
+    def discard(self, key: int) -> bool:
+        return bool(keyset_calls(self.m, 1, signed(key)))
+
+    def __contains__(self, key: int) -> bool:
+        return bool(keyset_calls(self.m, 2, signed(key)))
+
+    def __len__(self) -> int:
+        return int(self.m[keyset.S_KEYS])
+
+
+@compiled
+def keyset_calls(m: Ints, what: int, key: int) -> bool:
+    if what == 0:
+        keyset.add(m, 0, key)
+    return keyset.discard(m, 0, key) if what == 1 else keyset.has(m, 0, key)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 1, 2, 5, 2**63, 2**64 - 1, *range(100, 140)]))))
@@ -118,7 +152,8 @@ def test_key_set_is_a_set(steps: list[tuple[bool, int]]) -> None:
         else:
             assert ours.discard(key) == (key in theirs)
             theirs.discard(key)
-        assert ours.n_keys == len(theirs)
+        assert len(ours) == len(theirs)
+        assert (key in ours) == (key in theirs)
     assert all(key in ours for key in theirs)
 
 
@@ -126,6 +161,6 @@ def test_key_set_grows() -> None:
     keys = KeySet()
     for key in range(5000):
         keys.add(key * 7919)
-    assert keys.n_keys == 5000
+    assert len(keys) == 5000
     assert all(key * 7919 in keys for key in range(5000))
     assert 7918 not in keys

@@ -11,21 +11,25 @@ from simulator.charge import measured
 from simulator.config import Arrivals
 from simulator.engine import Engine
 from simulator.policy import Fate
+from simulator.simpy_engine import SimpyEngine
 from tests.strategies import ListSink, ListWorkload, ScriptedPolicy, arrivals, batches, books, policies, systems
 from tests.twin import Twin
 
 ARRIVALS: Any = TypeAdapter(Arrivals)
+ENGINES = [Engine, SimpyEngine]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(systems(), arrivals(), batches(), policies(), st.sampled_from([1, 7, 1 << 16]))
-def test_engine_equals_twin(system: Any, arrival: Any, batch: Any, policy: ScriptedPolicy, batch_size: int) -> None:
+@given(systems(), arrivals(), batches(), policies(), st.sampled_from([1, 7, 1 << 16]), st.sampled_from(ENGINES))
+def test_engine_equals_twin(
+    system: Any, arrival: Any, batch: Any, policy: ScriptedPolicy, batch_size: int, make: type[Engine]
+) -> None:
     process = ARRIVALS.validate_python(arrival)
     other = copy.deepcopy(policy)
     sink = ListSink()
     ledger = books(sink)
     # The identities of R19 and the sums of R18 are asserted by the engine itself, in every run.
-    engine = Engine(system, process, ListWorkload(batch, batch_size), policy, measured, ledger)
+    engine = make(system, process, ListWorkload(batch, batch_size), policy, measured, ledger)
     engine.run()
     twin = Twin(system, process, batch, other, measured)
     expected = twin.run()

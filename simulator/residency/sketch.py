@@ -7,7 +7,7 @@ from hotter ones.)
 
 import numpy as np
 
-from simulator.compiled import internal
+from simulator.compiled import compiled, internal
 from simulator.residency.layout import Ints
 
 _ADDED, _SAMPLE, _MASK, _ROWS = range(4)
@@ -28,7 +28,7 @@ def words_for(n_blocks: int) -> int:
     return _ROWS + _DEPTH * width_for(n_blocks) // 8
 
 
-@internal
+@compiled
 def setup(a: Ints, area: int, width: int, sample: int) -> None:
     """All counts 0; they are halved after ``sample`` increments."""
     a[area + _ADDED] = 0
