@@ -7,20 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import kernel
+from simulator.compiled import compiled
 from simulator.demand import misses_of
 from simulator.future import future_of
+from simulator.machine import N_REGISTERS
 from simulator.residency.about import EVICTIONS
 from simulator.residency.belady import passed
-from simulator.residency.layout import NONE, signed
+from simulator.residency.layout import NONE, Ints, signed
 from simulator.residency.names import EVICTION_NAMES
 from simulator.residency.residency import Residency
-from simulator.trace import make_batch
+from simulator.serving import MISS, touch
+from simulator.trace import READ, make_batch
 from tests.naive import NAIVE, Belady
 from tests.strategies import ListWorkload, system
 
 Steps = list[tuple[int, int, int]]
 STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0, 24), st.integers(1, 3)), max_size=150)
+
+
+@compiled
+def use(a: Ints, m: Ints, key: int) -> bool:
+    return touch(a, m, key, READ) != MISS
+
+
+@compiled
+def pass_by(a: Ints, key: int, next_use: int) -> None:
+    passed(a, key, next_use)
 
 
 class Driver:
@@ -30,7 +42,7 @@ class Driver:
         from simulator.residency.residency import TierSpec
 
         self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2)
-        self.control = np.zeros(kernel.CONTROL_SIZE, np.int64)
+        self.m = np.zeros(N_REGISTERS, np.int64)
 
     def foresee(self, keys: list[int]) -> None:
         self.future = future_of(iter([make_batch(keys)]))
@@ -39,9 +51,9 @@ class Driver:
 
     def request(self, key: int, size: int = 1, prefetch: int = NONE) -> list[int] | None:
         if hasattr(self, "future") and prefetch == NONE:
-            passed(self.residency.arena, signed(key), self.future.next_use[self.at])
+            pass_by(self.residency.arena, signed(key), self.future.next_use[self.at])
             self.at += 1
-        if prefetch == NONE and kernel.touch(self.residency.arena, self.control, signed(key), 0):
+        if prefetch == NONE and use(self.residency.arena, self.m, signed(key)):
             return None
         return [victim.key for victim in self.residency.insert(0, key, size, prefetch=prefetch)]
 

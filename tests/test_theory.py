@@ -138,12 +138,13 @@ def two_classes(utilisation: float) -> tuple[list[float], list[tuple[float, floa
 
 def longer(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bias: every transfer takes ``factor`` times as long."""
-    honest: Callable[..., int] = Hop.duration
+    honest: Callable[[Hop], tuple[int, ...]] = Hop.registers
 
-    def biased(self: Hop, n_bytes: int, *, down: bool = False) -> int:
-        return round(honest(self, n_bytes, down=down) * factor)
+    def biased(self: Hop) -> tuple[int, ...]:
+        channels, per_call, call, latency, rate, *others = honest(self)
+        return (channels, per_call, round(call * factor), latency, round(rate / factor), *others)
 
-    monkeypatch.setattr(Hop, "duration", biased)
+    monkeypatch.setattr(Hop, "registers", biased)
 
 
 @pytest.fixture(params=[1.0, 1.03], ids=["honest", "3 % longer"])
