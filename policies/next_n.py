@@ -4,13 +4,17 @@ Smith, "Cache Memories", Computing Surveys 1982 (one block lookahead; the tagged
 detection and no throttling: it prefetches on random accesses as eagerly as on sequential ones.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
+from simulator.answers import Floats, offer
+from simulator.residency.layout import Ints
+
+_N, _STRIDE = range(2)
 
 
 class NextNConfig(PolicySettings):
@@ -26,16 +30,20 @@ class NextNConfig(PolicySettings):
         return Built(NextNPolicy(self.n, self.trigger, self.stride))
 
 
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """Nothing."""
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """Nearest block first."""
+    n = 0
+    for i in range(1, p[_N] + 1):
+        n = offer(keys, confidences, n, key, p[_STRIDE] * i, 1.0)
+    return n
+
+
 class NextNPolicy(TablePolicy):
     """Wants ``key + stride`` to ``key + n * stride`` of the access that asks."""
 
     def __init__(self, n: int = 1, trigger: TriggerName = "tagged", stride: int = 1) -> None:
-        super().__init__(trigger)
-        self._steps = [stride * i for i in range(1, n + 1)]
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """Nothing."""
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Nearest block first."""
-        return sure([key + step for step in self._steps])
+        super().__init__(trigger, np.array([n, stride]), _learn, _want, most_wanted=n)

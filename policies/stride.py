@@ -5,15 +5,18 @@ where the paper has the address of the load instruction, which no trace here has
 saturating counter tells whether a stride is believed, as in gem5. Models no lookahead program counter.
 """
 
-from collections.abc import Sequence
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from policies import table
 from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.table import FIELDS
+from simulator.answers import Floats, offer
 from simulator.config import Count, Ratio
+from simulator.residency.layout import NONE, Ints
 
 
 class StrideConfig(PolicySettings):
@@ -32,39 +35,47 @@ class StrideConfig(PolicySettings):
         return Built(StridePolicy(self))
 
 
+# The state: settings, then the table. A line's fields: last block, stride, counter.
+_DEGREE, _MOST, _START, _THRESHOLD, _TABLE = range(5)
+_LAST, _STRIDE, _COUNTER = range(FIELDS, FIELDS + 3)
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The same stride again makes it surer, another one less sure, and replaces it when it is believed no more."""
+    line = table.use(p, _TABLE, stream)
+    if line == NONE:
+        line = table.put(p, _TABLE, stream)
+        p[line + _LAST], p[line + _COUNTER] = key, p[_START]
+        return
+    step = key - p[line + _LAST]
+    if step == 0:
+        return
+    if step == p[line + _STRIDE]:
+        p[line + _COUNTER] = min(p[line + _COUNTER] + 1, p[_MOST])
+    else:
+        p[line + _COUNTER] = max(p[line + _COUNTER] - 1, 0)
+        if p[line + _COUNTER] < p[_THRESHOLD]:
+            p[line + _STRIDE] = step
+    p[line + _LAST] = key
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The following blocks of a believed stride, all with the counter as their confidence."""
+    line, n = table.peek(p, _TABLE, stream), 0
+    if line == NONE or p[line + _COUNTER] < p[_THRESHOLD]:
+        return 0
+    for i in range(1, p[_DEGREE] + 1):
+        n = offer(keys, confidences, n, p[line + _LAST], p[line + _STRIDE] * i, p[line + _COUNTER] / p[_MOST])
+    return n
+
+
 class StridePolicy(TablePolicy):
     """Last block, stride and confidence of each stream."""
 
     def __init__(self, config: StrideConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._most = 2**config.counter_bits - 1
-        self._table: Table[int, tuple[int, int, int]] = Table(config.entries)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The same stride again makes it surer, another one less sure, and replaces it when it is believed no more."""
-        config = self._config
-        found = self._table.use(stream)
-        if found is None:
-            self._table.put(stream, (key, 0, min(config.start, self._most)))
-            return
-        last, stride, confidence = found
-        if key == last:
-            return
-        if key - last == stride:
-            confidence = min(confidence + 1, self._most)
-        else:
-            confidence = max(confidence - 1, 0)
-            if confidence < config.threshold * self._most:
-                stride = key - last
-        self._table.put(stream, (key, stride, confidence))
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The following blocks of a believed stride, all with the counter as their confidence."""
-        found = self._table.peek(stream)
-        if found is None:
-            return []
-        last, stride, confidence = found
-        if stride == 0 or confidence < self._config.threshold * self._most:
-            return []
-        return [(last + stride * i, confidence / self._most) for i in range(1, self._config.degree + 1)]
+        most = 2**config.counter_bits - 1
+        p = table.state(_TABLE + table.words(config.entries, 3))
+        # A counter is a whole number, so the threshold may be one too.
+        p[:_TABLE] = config.degree, most, min(config.start, most), math.ceil(config.threshold * most)
+        table.setup(p, _TABLE, config.entries, 3)
+        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.degree)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from simulator.compiled import compiled_for, internal
+from simulator.compiled import compiled, compiled_for, internal
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
@@ -36,7 +36,7 @@ def offer(keys: Ints, confidences: Floats, n: int, key: int, step: int, confiden
     return n + 1
 
 
-@internal
+@compiled
 def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     """Keep each block once, where it is wanted most, and not the block itself; how many are left."""
     kept = 0

@@ -8,6 +8,7 @@ simulator, and no others.
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -64,6 +65,7 @@ def internal(function: Function) -> Function:
     return cast(Function, jit(function))
 
 
+@cache
 def compiled_for(signature: Any, function: Any) -> Any:
     """A function compiled for one signature, now; other compiled code can then be given it as a pointer."""
     machine_code = numba.njit(signature, cache=True, error_model="numpy")(function)

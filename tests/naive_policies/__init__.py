@@ -1,0 +1,1 @@
+"""The prefetch policies again, in plain Python: what the compiled ones must equal."""
