@@ -172,7 +172,8 @@ class Machine:
                 # Mostly removed members: the same size may do once they are swept out.
                 while size < 4 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
                     size *= 2
-                keyset.move_to(self.m, keys, self._region(size), size - 1)
+                table = self._region(size)
+                keyset.move_to(self.m, keys, table, size - 1)
 
     def reserve(self, pool: int, n_free: int) -> None:
         """Make sure that so many records of a pool are free."""
