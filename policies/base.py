@@ -1,5 +1,6 @@
 """What policies have in common: settings that build them, and the walk through the accesses that they are shown."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from simulator.config import Strict
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
 from simulator.residency.layout import Ints
 
+N_KEYS = 2**64
 TriggerName = Literal["miss", "tagged", "access"]
 Degree = Annotated[int, Field(ge=1, le=2**16)]
 """How many blocks one answer may have, or how many steps it takes to find them."""
@@ -42,12 +44,64 @@ class PolicySettings(Strict):
         return False
 
 
-class TablePolicy:
-    """Learns from each access of its trigger, in order, and answers about the last; its rules are compiled.
+class TablePolicy(ABC):
+    """Learns from each access of its trigger, in order, and answers about the last.
 
-    A policy is two plain functions over a state, as ``simulator.answers`` has them: ``learn`` and ``want``. One that is
-    asked at misses learns from misses alone: the stream that its paper calls the miss stream. Confidences are 1 where the
-    policy has none. The engine asks the compiled functions; ``decide`` answers the same, for wrappers and tests.
+    A policy that is asked at misses learns from misses alone: the stream that its paper calls the miss stream.
+    Confidences are 1 where the policy has none.
+    """
+
+    footprint_bytes = 0
+    ahead = Ahead()
+
+    def __init__(self, trigger: TriggerName) -> None:
+        self.trigger = Trigger[trigger.upper()]
+        # The outcomes above this one are the trigger's.
+        self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
+
+    @abstractmethod
+    def learn(self, key: int, stream: int, outcome: int) -> None:
+        """An access of the trigger."""
+
+    @abstractmethod
+    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
+        """Blocks wanted, most wanted first, with a confidence each; ``key`` was learned just now."""
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """One answer a run; keys beyond the ends of the key space are left out."""
+        return Decision([self._answer(run) for run in runs])
+
+    def _answer(self, run: AccessRun) -> Answer:
+        if not len(run.key):
+            return Answer()
+        key = stream = 0
+        for key, stream, outcome in zip(run.key.tolist(), run.stream.tolist(), run.outcome.tolist(), strict=True):
+            if outcome > self._above:
+                self.learn(key, stream, outcome)
+        # A key once, where it is wanted most.
+        wanted: dict[int, float] = {}
+        for guess, confidence in self.want(key, stream):
+            if 0 <= guess < N_KEYS and guess != key:
+                wanted.setdefault(guess, confidence)
+        if not wanted:
+            return Answer()
+        keys = list(wanted)
+        return Answer(keys, list(wanted.values()), keys[0], wanted[keys[0]])
+
+    def told(self, told: Told) -> None:  # noqa: B027 - a policy may learn from fates, and need not
+        """Learns nothing from fates, unless a policy overrides this."""
+
+
+def sure(keys: Sequence[int]) -> list[tuple[int, float]]:
+    """Guesses of a policy that has no confidences."""
+    return [(key, 1.0) for key in keys]
+
+
+class CompiledPolicy:
+    """As TablePolicy, with rules that are compiled, so that a run asks it without Python.
+
+    It is two plain functions over a state, as ``simulator.answers`` has them: ``learn`` and ``want``. The engine asks
+    these; ``decide`` answers the same, for who wraps the policy.
     """
 
     footprint_bytes = 0

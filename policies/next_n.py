@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from simulator.answers import Floats, offer
+from simulator.answers import Floats, walk
 from simulator.residency.layout import Ints
 
 _N, _STRIDE = range(2)
@@ -36,13 +36,10 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
 
 def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Nearest block first."""
-    n = 0
-    for i in range(1, p[_N] + 1):
-        n = offer(keys, confidences, n, key, p[_STRIDE] * i, 1.0)
-    return n
+    return walk(keys, confidences, 0, key, p[_STRIDE], p[_N], 1.0)
 
 
-class NextNPolicy(TablePolicy):
+class NextNPolicy(CompiledPolicy):
     """Wants ``key + stride`` to ``key + n * stride`` of the access that asks."""
 
     def __init__(self, n: int = 1, trigger: TriggerName = "tagged", stride: int = 1) -> None:

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies import table
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import FIELDS
-from simulator.answers import Floats, offer
+from policies.rows import FIELDS
+from simulator.answers import Floats, walk
 from simulator.config import Count, Ratio
 from simulator.residency.layout import NONE, Ints
 
@@ -35,16 +35,16 @@ class StrideConfig(PolicySettings):
         return Built(StridePolicy(self))
 
 
-# The state: settings, then the table. A line's fields: last block, stride, counter.
+# The state: settings, then the rows. A line's fields: last block, stride, counter.
 _DEGREE, _MOST, _START, _THRESHOLD, _TABLE = range(5)
 _LAST, _STRIDE, _COUNTER = range(FIELDS, FIELDS + 3)
 
 
 def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
     """The same stride again makes it surer, another one less sure, and replaces it when it is believed no more."""
-    line = table.use(p, _TABLE, stream)
+    line = rows.use(p, _TABLE, stream)
     if line == NONE:
-        line = table.put(p, _TABLE, stream)
+        line = rows.put(p, _TABLE, stream)
         p[line + _LAST], p[line + _COUNTER] = key, p[_START]
         return
     step = key - p[line + _LAST]
@@ -61,21 +61,19 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
 
 def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The following blocks of a believed stride, all with the counter as their confidence."""
-    line, n = table.peek(p, _TABLE, stream), 0
+    line = rows.peek(p, _TABLE, stream)
     if line == NONE or p[line + _COUNTER] < p[_THRESHOLD]:
         return 0
-    for i in range(1, p[_DEGREE] + 1):
-        n = offer(keys, confidences, n, p[line + _LAST], p[line + _STRIDE] * i, p[line + _COUNTER] / p[_MOST])
-    return n
+    return walk(keys, confidences, 0, p[line + _LAST], p[line + _STRIDE], p[_DEGREE], p[line + _COUNTER] / p[_MOST])
 
 
-class StridePolicy(TablePolicy):
+class StridePolicy(CompiledPolicy):
     """Last block, stride and confidence of each stream."""
 
     def __init__(self, config: StrideConfig) -> None:
         most = 2**config.counter_bits - 1
-        p = table.state(_TABLE + table.words(config.entries, 3))
+        p = rows.state(_TABLE + rows.words(config.entries, 3))
         # A counter is a whole number, so the threshold may be one too.
         p[:_TABLE] = config.degree, most, min(config.start, most), math.ceil(config.threshold * most)
-        table.setup(p, _TABLE, config.entries, 3)
+        rows.setup(p, _TABLE, config.entries, 3)
         super().__init__(config.trigger, p, _learn, _want, most_wanted=config.degree)

@@ -36,6 +36,19 @@ def offer(keys: Ints, confidences: Floats, n: int, key: int, step: int, confiden
     return n + 1
 
 
+@internal
+def walk(keys: Ints, confidences: Floats, n: int, key: int, step: int, count: int, confidence: float) -> int:
+    """Append up to ``count`` blocks, each so many steps from the one before, until the key space ends."""
+    at = key
+    for _ in range(count):
+        before = n
+        n = offer(keys, confidences, n, at, step, confidence)
+        if n == before:
+            break
+        at += step
+    return n
+
+
 @compiled
 def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     """Keep each block once, where it is wanted most, and not the block itself; how many are left."""

@@ -1,1 +1,0 @@
-"""The prefetch policies again, in plain Python: what the compiled ones must equal."""
