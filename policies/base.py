@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from policies.given import Built, Given
-from simulator.answers import LEARN, WANT, distinct
-from simulator.compiled import compiled_for
+from simulator.answers import LEARN, WANT, answer
+from simulator.compiled import address_of, c_address
 from simulator.config import Strict
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
 from simulator.residency.layout import Ints
@@ -114,7 +114,7 @@ class CompiledPolicy:
         self.ahead = ahead or Ahead()
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
-        self.table = Table(state, compiled_for(LEARN, learn), compiled_for(WANT, want), most_wanted)
+        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted)
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
 
@@ -123,15 +123,12 @@ class CompiledPolicy:
         return Decision([self._answer(run) for run in runs])
 
     def _answer(self, run: AccessRun) -> Answer:
-        table, key, stream = self.table, 0, 0
-        keys = np.asarray(run.key, np.uint64).view(np.int64).tolist()
-        for key, stream, outcome in zip(keys, run.stream.tolist(), run.outcome.tolist(), strict=True):
-            if outcome > self._above:
-                table.learn(table.state, key, stream, outcome)
-        if not keys:
-            return Answer()
-        n = table.want(table.state, key, stream, self._keys, self._confidences)
-        n = distinct(key, self._keys, self._confidences, n)
+        table = self.table
+        shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
+        n = answer(
+            address_of(table.state), table.learn, table.want, shown, self._above, address_of(self._keys),
+            address_of(self._confidences),
+        )  # fmt: skip
         if n == 0:
             return Answer()
         wanted, confidences = self._keys[:n].view(np.uint64).tolist(), self._confidences[:n].tolist()

@@ -2,24 +2,24 @@
 
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
-bits of an int64.
+bits of an int64. The functions are compiled by themselves and called by their addresses, so that the engine's machine
+code is one for all policies.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
+from numba.extending import intrinsic
 
-from simulator.compiled import compiled, compiled_for, internal
+from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
 Floats = npt.NDArray[np.float64]
-_INTS, _FLOATS = types.int64[::1], types.float64[::1]
-LEARN = types.void(_INTS, types.int64, types.int64, types.int64)
-WANT = types.int64(_INTS, types.int64, types.int64, _INTS, _FLOATS)
+LEARN = types.void(INTS, types.int64, types.int64, types.int64)
+WANT = types.int64(INTS, types.int64, types.int64, INTS, FLOATS)
 _FEW = 16
 
 
@@ -79,21 +79,32 @@ def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     return kept
 
 
-def _nothing_learned(p: Ints, key: int, stream: int, outcome: int) -> None:
-    pass
+@intrinsic
+def call_learn(typing: Any, learn: Any, p: Any, key: Any, stream: Any, outcome: Any) -> Any:
+    """``learn`` of the policy at that address."""
+    return LEARN.return_type(types.intp, *LEARN.args), lower_call
 
 
-def _nothing_wanted(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
-    return 0
+@intrinsic
+def call_want(typing: Any, want: Any, p: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
+    """``want`` of the policy at that address."""
+    return WANT.return_type(types.intp, *WANT.args), lower_call
 
 
-@cache
-def nothing_learned() -> Any:
-    """In the place of a policy that is asked in Python."""
-    return compiled_for(LEARN, _nothing_learned)
+@compiled
+def answer(
+    p: int, learn: int, want: int, run: Ints, above: int, keys: int, confidences: int
+) -> int:
+    """Show accesses (n, key, stream and outcome) and ask about the last one; how many blocks were written.
 
-
-@cache
-def nothing_wanted() -> Any:
-    """In the place of a policy that is asked in Python."""
-    return compiled_for(WANT, _nothing_wanted)
+    All but ``run`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
+    """
+    state, wanted, sure = ints_at(p), ints_at(keys), floats_at(confidences)
+    n = len(run)
+    if n == 0:
+        return 0
+    for i in range(n):
+        if run[i, 2] > above:
+            call_learn(learn, state, run[i, 0], run[i, 1], run[i, 2])
+    key = run[n - 1, 0]
+    return int(distinct(key, wanted, sure, call_want(want, state, key, run[n - 1, 1], wanted, sure)))

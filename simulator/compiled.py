@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.core.config
+import numpy.typing as npt
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
@@ -31,7 +33,9 @@ def _sources_hash() -> str:
 
 # Numba makes its settings when it is imported; its types do not list them.
 numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")  # type: ignore[attr-defined]
-
+# The rules branch and chase places in arrays: there is nothing to vectorise, and looking for it takes an eighth of the
+# compiling.
+numba.core.config.LOOP_VECTORIZE = numba.core.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]
 
 IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-defined]
 """Whether nothing of these sources was ever compiled by this user. Asked now: declaring a function makes the folder."""
@@ -42,18 +46,39 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
 
 
-@intrinsic
-def pointer(typing: Any, array: Any) -> Any:
-    """Where an array of int64 begins. Indexed like the array, it costs neither bounds nor the counting of references.
+INTS, FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
+"""Arrays as their addresses: indexed alike, at the cost of neither bounds nor counted references. Who has the array
+keeps it."""
 
-    Compiled code that runs for long takes it once and passes it on. Who has it keeps the array.
-    """
 
-    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        made = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return made.data
+def address_of(array: npt.NDArray[Any]) -> int:
+    """What compiled code takes in place of the array, from Python: a whole number is handed over sooner."""
+    return int(array.ctypes.data)
 
-    return types.CPointer(types.int64)(array), lower
+
+def _from_address(pointer: Any) -> Any:
+    @intrinsic
+    def at(typing: Any, address: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return pointer(address), lower
+
+    return at
+
+
+ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
+"""The array whose address this is, in compiled code."""
+
+
+def lower_call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Call the C function at the address that is the first argument, with the others; for intrinsics."""
+    of_function = [context.get_value_type(type_) for type_ in signature.args[1:]]
+    is_void = signature.return_type == types.none
+    result = ir.VoidType() if is_void else context.get_value_type(signature.return_type)
+    function = builder.inttoptr(arguments[0], ir.FunctionType(result, of_function).as_pointer())
+    found = builder.call(function, arguments[1:])
+    return context.get_dummy_value() if is_void else found
 
 
 def internal(function: Function) -> Function:
@@ -67,7 +92,17 @@ def internal(function: Function) -> Function:
 
 @cache
 def compiled_for(signature: Any, function: Any) -> Any:
-    """A function compiled for one signature, now; other compiled code can then be given it as a pointer."""
+    """A function compiled for one signature, now."""
     machine_code = numba.njit(signature, cache=True, error_model="numpy")(function)
     machine_code.disable_compile()
     return machine_code
+
+
+@cache
+def _c_function(signature: Any, function: Any) -> Any:
+    return numba.cfunc(signature, cache=True, error_model="numpy")(function)
+
+
+def c_address(signature: Any, function: Any) -> int:
+    """A function compiled for one signature, now, as the address by which other compiled code calls it."""
+    return int(_c_function(signature, function).address)

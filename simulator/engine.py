@@ -11,8 +11,8 @@ import numpy as np
 from simulator import fates, inference, kernel, questions
 from simulator import machine as m_
 from simulator.accounting import Books
-from simulator.answers import nothing_learned, nothing_wanted
 from simulator.charge import Charge, fixed
+from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
 from simulator.errors import InputError
@@ -94,16 +94,13 @@ class Engine:
 
     def _table(self, policy: Policy, charge: Charge) -> None:
         """Ask a compiled policy without Python, if what that costs is known beforehand."""
-        self._state: Ints = np.zeros(1, np.int64)
-        self._learn, self._want = nothing_learned(), nothing_wanted()
         table: Table | None = getattr(policy, "table", None)
+        self._asked = (0,) * 5
         if table is not None and isinstance(charge, fixed):
-            self._state, self._learn, self._want = table.state, table.learn, table.want
+            self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
+            self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
             self._m[m_.ASKS_PYTHON] = 0
             self._m[m_.CHARGE] = charge.ns
-        most = max(int(self._m[m_.MOST_WANTED]), 1)
-        self._bits: Ints = np.zeros(most, np.int64)
-        self._keys: Ints = np.zeros(most, np.int64)
 
     @property
     def _m(self) -> Ints:
@@ -116,24 +113,27 @@ class Engine:
             BooksError: an identity of rule R19 does not hold.
             InputError: the trace is bad, or a recording does not fit the run.
         """
-        run, feed, residency, shadow = kernel.compile_run(), self._feed, self._residency, self._shadow
-        confidences = self._bits.view(np.float64)
+        run, places = kernel.compile_run(), self._places()
         while True:
-            why = run(
-                residency.arena, shadow.arena, self._machine.m, feed.window, self._horizon(), self._state, self._learn,
-                self._want, self._keys, confidences, self._bits,
-            )  # fmt: skip
+            why = run(self._horizon(), *places)
+            if why == kernel.EVENT:
+                self._next_event()
+                continue
             if why == kernel.ROOM:
                 self._make_room()
             elif why == kernel.ASK:
                 self._ask()
-            elif why == kernel.EVENT:
-                self._next_event()
             elif why == kernel.NEED_DATA:
                 self._load()
             else:
                 break
+            # Arrays that grow are others afterwards.
+            places = self._places()
         return self._close()
+
+    def _places(self) -> tuple[int, ...]:
+        arrays = self._residency.arena, self._shadow.arena, self._m, self._feed.window
+        return *map(address_of, arrays), *self._asked
 
     def _horizon(self) -> int:
         """When the next event is due that the machine does not hold."""

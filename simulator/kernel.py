@@ -10,8 +10,8 @@ from typing import Any
 from numba import types
 
 from simulator import attribution, events, questions, room, serving, streams, tally
-from simulator.answers import LEARN, WANT, Floats, distinct
-from simulator.compiled import compiled_for, internal, pointer
+from simulator.answers import Floats, call_learn, call_want, distinct
+from simulator.compiled import compiled_for, floats_at, internal, ints_at
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
@@ -188,7 +188,7 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
 
 
 @internal
-def _decide(m: Ints, p: Ints, learn: Any, want: Any, keys: Ints, confidences: Floats, bits: Ints) -> None:
+def _decide(m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
     q, shown = m[QUEUE], m[RUN_SHOWN]
     for _ in range(batch_size(m)):
@@ -196,32 +196,24 @@ def _decide(m: Ints, p: Ints, learn: Any, want: Any, keys: Ints, confidences: Fl
         while shown < m[q + Q_RUN_END]:
             row = m[RUN] + (shown - m[RUN_BASE]) * RUN_COLUMNS
             key, stream = m[row], m[row + 1]
-            learn(p, key, stream, m[row + 2])
+            call_learn(learn, p, key, stream, m[row + 2])
             shown += 1
-        n = distinct(key, keys, confidences, want(p, key, stream, keys, confidences))
+        n = distinct(key, keys, confidences, call_want(want, p, key, stream, keys, confidences))
         questions.put_answer(m, q, n > 0, keys[0] if n else 0, bits[0] if n else 0, keys, bits, n)
         q = m[q + Q_NEXT]
 
 
 def _run(
-    arena: Ints,
-    shadow: Ints,
-    machine: Ints,
-    accesses: Ints,
-    horizon: int,
-    p: Ints,
-    learn: Any,
-    want: Any,
-    keys: Ints,
-    confidences: Floats,
-    bits: Ints,
-) -> int:
+    horizon: int, arena: int, shadow: int, machine: int, window: int, state: int, learn: int, want: int, wanted: int,
+    sure: int,
+) -> int:  # fmt: skip
     """Go on until Python is needed, and why.
 
-    ``arena`` and ``shadow`` are those of the tiers and of tier 0 alone, ``horizon`` is when SimPy's next event is due;
-    ``p``, ``learn`` and ``want`` are a policy's (``answers``), and the last three what it answers into.
+    ``horizon`` is when SimPy's next event is due; all others are addresses: the arenas of the tiers and of tier 0 alone,
+    the machine, the window on the trace; a policy's state and functions (``answers``), and what it answers into.
     """
-    a, b, m, window = pointer(arena), pointer(shadow), pointer(machine), pointer(accesses)
+    a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
+    p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:
         if m[FIRED] != NONE:
             if not room.for_event(a, m, m[FIRED_KIND], m[FIRED]):
@@ -242,7 +234,7 @@ def _run(
         due = min(horizon, events.next_due(m))
         why = DUE
         if due > m[NOW]:
-            why = _advance(a, b, m, window, due)
+            why = _advance(a, b, m, accesses, due)
             if why == ASKED:
                 continue
             if why == IDLE:
@@ -261,10 +253,5 @@ def _run(
 
 @cache
 def compile_run() -> Any:
-    """``_run`` for any policy: its functions come as pointers, so that the machine code is one for all."""
-    ints, floats = types.int64[::1], types.float64[::1]
-    signature = types.int64(
-        ints, ints, ints, types.int64[:, ::1], types.int64, ints, types.FunctionType(LEARN), types.FunctionType(WANT),
-        ints, floats, ints,
-    )  # fmt: skip
-    return compiled_for(signature, _run)
+    """``_run``, whose machine code is one for all policies."""
+    return compiled_for(types.int64(*[types.int64] * 10), _run)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -97,12 +97,13 @@ class Told:
 class Table:
     """A policy whose rules are compiled (``simulator.answers``), so that it is asked without Python.
 
-    ``most_wanted`` bounds how many blocks one answer has before doubles are taken out. It is not told of fates.
+    ``learn`` and ``want`` are addresses of compiled functions; ``most_wanted`` bounds how many blocks one answer has
+    before doubles are taken out. It is not told of fates.
     """
 
     state: npt.NDArray[np.int64]
-    learn: Any
-    want: Any
+    learn: int
+    want: int
     most_wanted: int
 
 
