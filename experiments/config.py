@@ -4,14 +4,18 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from experiments.overrides import override
 from policies.lstm.config import LstmConfig
 from policies.registry import PolicyConfig
+from simulator.accounting import Keeps
 from simulator.config import Count, Nanoseconds, Strict, System
 from workloads.config import WorkloadConfig
 
+EngineName = Literal["auto", "compiled", "simpy"]
+"""What keeps the events: compiled code, or SimPy, with the same results. ``auto``: compiled, if it can all that is
+asked for; today it can all there is."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 
@@ -72,13 +76,54 @@ class Arm(Strict):
         return Measured(kind="measured") if self.policy.learns else Free(kind="free")
 
 
-class Output(Strict):
-    """Which tables to write, and how many accesses a row of ``windows`` sums up."""
+class SampledRows(Strict):
+    """Of a share of the requests, drawn by their numbers, the same in every arm: those drawn have all their rows."""
 
-    accesses: bool = True
+    kind: Literal["sampled"]
+    rate: Annotated[float, Field(gt=0, le=1)]
+
+
+class WindowedRows(Strict):
+    """Of every ``every`` accesses the first ``length``: stretches in which all can be seen."""
+
+    kind: Literal["windowed"]
+    length: Count
+    every: Count
+
+    @model_validator(mode="after")
+    def _fits(self) -> "WindowedRows":
+        if self.length > self.every:
+            raise ValueError(f"length: {self.length} is more than every: {self.every}; expected a part of it")
+        return self
+
+
+def _rows_kind(value: Any) -> str:
+    return str(value.get("kind")) if isinstance(value, dict) else getattr(value, "kind", "bool")
+
+
+AccessRows = Annotated[
+    Annotated[bool, Tag("bool")] | Annotated[SampledRows, Tag("sampled")] | Annotated[WindowedRows, Tag("windowed")],
+    Discriminator(_rows_kind),
+]
+
+
+class Output(Strict):
+    """Which tables to write, and how many accesses a row of ``windows`` sums up. Of accesses, some may be left out."""
+
+    accesses: AccessRows = True
     prefetches: bool = True
     inferences: bool = True
     window: Count = 1000
+
+    @property
+    def keeps(self) -> Keeps:
+        """Of which accesses there are rows."""
+        match self.accesses:
+            case SampledRows():
+                return Keeps(share=self.accesses.rate)
+            case WindowedRows():
+                return Keeps(self.accesses.length, self.accesses.every)
+        return Keeps(length=int(self.accesses))
 
 
 class Experiment(Strict):
@@ -94,6 +139,7 @@ class Experiment(Strict):
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, strict=False)]
     baseline: str
     output: Output = Output()
+    engine: EngineName = "auto"
 
     @model_validator(mode="after")
     def _arms(self) -> "Experiment":
@@ -148,5 +194,5 @@ class Experiment(Strict):
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
     def folder_hash(self) -> str:
-        """What makes an experiment's folder: everything but name, seeds and output."""
+        """What makes an experiment's folder: everything but name, seeds, output and engine."""
         return self.hash_of([arm.model_dump(mode="json") for arm in self.arms], self.baseline)[:10]

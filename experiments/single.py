@@ -124,6 +124,20 @@ class Learned:
         return {stream: sequence.keys for stream, sequence in judged.items()}
 
 
+def chosen_engine(experiment: Experiment) -> str:
+    """``compiled`` or ``simpy``: what ``auto`` comes to."""
+    return "compiled" if experiment.engine == "auto" else experiment.engine
+
+
+def engine_of(name: str) -> type[Engine]:
+    """SimPy is imported where it is used: a run without it starts sooner."""
+    if name == "simpy":
+        from simulator.simpy_engine import SimpyEngine
+
+        return SimpyEngine
+    return Engine
+
+
 def _future(workload: Workload, system: System, n_train: int, seed: int) -> Demand:
     accesses, missed = misses_of(workload, system, n_train, seed)
     return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
@@ -184,9 +198,10 @@ def run_one(
     if built.training:
         tables.add("training")
     sink = RunTables(folder, arm.name, seed, tables)
-    books = Books(sink, output.window, first_access=n_train)
+    books = Books(sink, output.window, first_access=n_train, keeps=output.keeps)
+    engine_name = chosen_engine(experiment)
     try:
-        engine = Engine(
+        engine = engine_of(engine_name)(
             system, experiment.workload.arrivals, workload, built.policy, charge, books,
             seed=seed, first_access=n_train, progress=progress,
         )  # fmt: skip
@@ -220,7 +235,7 @@ def run_one(
         sink.finish(
             {
                 **described,
-                "config": experiment.model_dump(mode="json", exclude={"output", "seeds"}),
+                "config": experiment.model_dump(mode="json", exclude={"output", "seeds", "engine"}),
                 "config_hash": experiment.folder_hash(),
                 "run": {"arm": arm.name, "seed": seed},
                 "replay_key": replay_key(experiment, arm, seed),
@@ -242,6 +257,7 @@ def run_one(
         **run_metrics(books, result, system),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
+        "engine": engine_name,
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,
     }

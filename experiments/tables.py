@@ -15,6 +15,9 @@ from experiments.seal import Seal
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Status
 
+ROW_GROUP = 1 << 16
+"""Rows are written as the run goes, in groups of about so many: memory does not grow with them."""
+
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 _RUN: list[tuple[str, Any]] = [("arm", pa.dictionary(pa.int32(), pa.string())), ("seed", pa.int64())]
 SCHEMAS: dict[str, Any] = {
@@ -153,6 +156,7 @@ class RunTables:
         self._seed = seed
         self._wanted = tables
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
+        self._pending: dict[str, list[Any]] = {table: [] for table in tables}
         self._seal = Seal()
 
     def write(self, table: str, columns: dict[str, Any]) -> None:
@@ -174,7 +178,14 @@ class RunTables:
         ]
         if table == "inferences":
             self._seal.add(dict(zip(schema.names, arrays, strict=True)))
-        self._writer(table).write_table(pa.table(arrays, schema=schema))
+        self._pending[table].append(pa.table(arrays, schema=schema))
+        if sum(len(piece) for piece in self._pending[table]) >= ROW_GROUP:
+            self._write_group(table)
+
+    def _write_group(self, table: str) -> None:
+        pieces, self._pending[table] = self._pending[table], []
+        if pieces:
+            self._writer(table).write_table(pa.concat_tables(pieces), row_group_size=2 * ROW_GROUP)
 
     def _writer(self, table: str) -> Any:
         if table not in self._writers:
@@ -188,6 +199,7 @@ class RunTables:
         """Close every table with its metadata, then rename them all."""
         described = {key: _text(value) for key, value in metadata.items()}
         for table in sorted(self._wanted):
+            self._write_group(table)
             writer = self._writer(table)
             seal = {"seal_sha256": self._seal.digest(described)} if table == "inferences" else {}
             writer.add_key_value_metadata(described | seal)

@@ -45,7 +45,7 @@ def state(n_words: int) -> Ints:
 
 @internal
 def _hash(p: Ints, t: int) -> int:
-    return t + _REGISTERS + p[t + _ENTRIES] * p[t + _WIDTH]
+    return int(t + _REGISTERS + p[t + _ENTRIES] * p[t + _WIDTH])
 
 
 @internal
@@ -57,7 +57,7 @@ def peek(p: Ints, t: int, key: int) -> int:
         # Rows are kept as their distance from the table, which is never 0.
         row = t + p[table + at]
         if p[row + KEY] == key:
-            return row
+            return int(row)
         at = (at + 1) & mask
     return NONE
 
@@ -125,25 +125,25 @@ def _forget(p: Ints, t: int, row: int) -> None:
 @internal
 def oldest(p: Ints, t: int) -> int:
     """The row used longest ago, or NONE."""
-    return p[t + _OLDEST]
+    return int(p[t + _OLDEST])
 
 
 @internal
 def newest(p: Ints, t: int) -> int:
     """The row used last, or NONE."""
-    return p[t + _NEWEST]
+    return int(p[t + _NEWEST])
 
 
 @internal
 def newer(p: Ints, row: int) -> int:
     """The row used next after this one, or NONE: to walk through all of them from the oldest on."""
-    return p[row + _NEWER]
+    return int(p[row + _NEWER])
 
 
 @internal
 def is_full(p: Ints, t: int) -> bool:
     """Whether a new key would take the place of the oldest."""
-    return p[t + _FREE] == NONE and p[t + _USED] == p[t + _ENTRIES]
+    return bool(p[t + _FREE] == NONE and p[t + _USED] == p[t + _ENTRIES])
 
 
 @internal
@@ -171,7 +171,7 @@ def put(p: Ints, t: int, key: int) -> int:
         at = (at + 1) & mask
     p[table + at] = row - t
     _push(p, t, row)
-    return row
+    return int(row)
 
 
 @internal

@@ -11,7 +11,7 @@ from simulator.fates import NOTHING_SAVED
 from simulator.machine import floats
 from simulator.policy import Fate, Outcome, Status
 from simulator.residency.layout import Ints
-from simulator.tally import CELL_FIELDS
+from simulator.tally import CELL_FIELDS, SHARE_BITS
 
 ACCESS_COLUMNS = (
     "access",
@@ -73,6 +73,28 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Keeps:
+    """Of which accesses rows are kept: of every ``every`` the first ``length``; of their requests a share of 0 to 1.
+
+    Requests are drawn by their numbers, the same in every run, and with all their accesses.
+    """
+
+    length: int = 1
+    every: int = 1
+    share: float = 1.0
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is nothing to choose."""
+        return self.length >= self.every and self.share >= 1
+
+    @property
+    def below(self) -> int:
+        """The share as a bound of what a request draws."""
+        return round(self.share * (1 << SHARE_BITS))
+
+
 @dataclass
 class Questions:
     """The counts of what was asked: by status, guesses that could be judged and those that came true, times in ns."""
@@ -92,6 +114,7 @@ class Books:
     sink: Sink | None
     window: int
     first_access: int = 0
+    keeps: Keeps = Keeps()
     n_fates: list[int] = field(default_factory=lambda: [0] * len(Fate))
     n_rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REJECTIONS, 0))
     n_proposed: int = 0
@@ -124,7 +147,8 @@ class Books:
 
     def add_prefetches(self, rows: Ints) -> None:
         """Take settled prefetches (n, columns of PREFETCH_COLUMNS; the confidence as its bits)."""
-        columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T, strict=True))
+        # A copy: the rows are the machine's, which goes on, and a sink may gather more before it writes.
+        columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T.copy(), strict=True))
         timely = columns["fate"] == Fate.TIMELY
         self.slack.add((columns["first_used_ns"] - columns["filled_ns"])[timely])
         has_saved = columns["saved_ns"] != NOTHING_SAVED

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import types
-from numba.extending import intrinsic
 
-from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call
+from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call, lowered
 from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
@@ -79,22 +78,20 @@ def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     return kept
 
 
-@intrinsic
+@lowered
 def call_learn(typing: Any, learn: Any, p: Any, key: Any, stream: Any, outcome: Any) -> Any:
     """``learn`` of the policy at that address."""
     return LEARN.return_type(types.intp, *LEARN.args), lower_call
 
 
-@intrinsic
+@lowered
 def call_want(typing: Any, want: Any, p: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
     """``want`` of the policy at that address."""
     return WANT.return_type(types.intp, *WANT.args), lower_call
 
 
 @compiled
-def answer(
-    p: int, learn: int, want: int, run: Ints, above: int, keys: int, confidences: int
-) -> int:
+def answer(p: int, learn: int, want: int, run: Ints, above: int, keys: int, confidences: int) -> int:
     """Show accesses (n, key, stream and outcome) and ask about the last one; how many blocks were written.
 
     All but ``run`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numba.core.config
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
@@ -46,7 +46,7 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
 
 
-INTS, FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
+INTS, FLOATS = (types.CPointer(type_) for type_ in (types.int64, types.float64))  # type: ignore[no-untyped-call]
 """Arrays as their addresses: indexed alike, at the cost of neither bounds nor counted references. Who has the array
 keeps it."""
 
@@ -56,8 +56,13 @@ def address_of(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
 
 
+def lowered(function: Callable[..., Any]) -> Any:
+    """What compiled code can call, from what says how it is typed and lowered. Numba's types do not know it as such."""
+    return intrinsic(function)
+
+
 def _from_address(pointer: Any) -> Any:
-    @intrinsic
+    @lowered
     def at(typing: Any, address: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -86,8 +91,8 @@ def internal(function: Function) -> Function:
 
     That is a good part of what there is to compile.
     """
-    jit = numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    return cast(Function, jit(function))
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, numba.njit(cache=True, error_model="numpy", **options)(function))
 
 
 @cache

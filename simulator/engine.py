@@ -26,8 +26,8 @@ from simulator.state import Machine
 from simulator.tiers import make_residency
 from simulator.trace import Workload, part
 
-# Rows of one buffer are handed on when there are so many, or when there is no room for more.
-_FLUSH_AT = 2048
+# Rows of one buffer are handed on so many at a time: what a table holds does not depend on when there was room.
+_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Engine:
     def _table(self, policy: Policy, charge: Charge) -> None:
         """Ask a compiled policy without Python, if what that costs is known beforehand."""
         table: Table | None = getattr(policy, "table", None)
-        self._asked = (0,) * 5
+        self._asked: tuple[int, ...] = (0,) * 5
         if table is not None and isinstance(charge, fixed):
             self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
             self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
@@ -144,22 +144,24 @@ class Engine:
         raise NotImplementedError
 
     def _make_room(self) -> None:
-        self._flush(_FLUSH_AT)
+        self._flush()
         self._machine.make_room(int(self._m[m_.BASE]) + len(self._feed.window))
         n_inserts = int(self._m[m_.NEED_INSERTS])
         self._residency.reserve(n_inserts)
         self._shadow.reserve(1)
         self._feed.streams = self._machine.streams[:-1]
 
-    def _flush(self, at_least: int) -> None:
-        """Hand finished rows to the books."""
+    def _flush(self, *, at_end: bool = False) -> None:
+        """Hand finished rows to the books: whole pieces, and at the end what is left."""
         books, machine, m = self._books, self._machine, self._m
         for buffer, add in (
             (m_.ROWS, books.add_accesses), (m_.SETTLED, books.add_prefetches), (m_.RECORDS, books.add_questions),
         ):  # fmt: skip
-            if m[buffer + 1] >= at_least:
-                add(machine.rows(buffer))
-                machine.empty(buffer)
+            rows = machine.rows(buffer)
+            n = len(rows) if at_end else len(rows) - len(rows) % _ROWS
+            for first in range(0, n, _ROWS):
+                add(rows[first : min(first + _ROWS, n)])
+            machine.drop(buffer, n)
         if self._progress is not None:
             self._progress(int(m[m_.N_CLOSED]))
 
@@ -169,7 +171,7 @@ class Engine:
         if len(told) or self._m[m_.N_POLLUTED_TOLD]:
             news = Told((told[:, 0].view(np.uint64)).tolist(), list(map(Fate, told[:, 1].tolist())),
                         int(self._m[m_.N_POLLUTED_TOLD]))  # fmt: skip
-            machine.empty(m_.TOLD)
+            machine.drop(m_.TOLD, len(told))
             self._m[m_.N_POLLUTED_TOLD] = 0
             self._policy.told(news)
         shown, q = int(self._m[m_.RUN_SHOWN] - self._m[m_.RUN_BASE]), int(self._m[m_.QUEUE])
@@ -212,7 +214,7 @@ class Engine:
         sizes = feed.batch.size_bytes[len(feed.batch) - (feed.n_loaded - n_before) :]
         if feed.n_loaded > n_before:
             self._check_sizes(sizes, n_before)
-        self._flush(_FLUSH_AT)
+        self._flush()
 
     def _check_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]", first: int) -> None:
         largest_fit, smallest, largest = min(self._capacities), int(sizes.min()), int(sizes.max())
@@ -236,8 +238,8 @@ class Engine:
         for next_left, buffer in ((fates.close_next, m_.SETTLED), (questions.record_next, m_.RECORDS)):
             while next_left(self._m):
                 if self._m[buffer + 1] == self._m[buffer + 2]:
-                    self._flush(1)
-        self._flush(1)
+                    self._flush()
+        self._flush(at_end=True)
         machine.close_tally(books)
         m = self._m
         books.n_proposed, books.n_issued = int(m[m_.N_PROPOSED]), int(m[m_.N_ISSUED])

@@ -11,7 +11,7 @@ EVENT_FIELDS = 4
 
 @internal
 def _is_before(m: Ints, a: int, b: int) -> bool:
-    return m[a + E_DUE] < m[b + E_DUE] or (m[a + E_DUE] == m[b + E_DUE] and m[a + E_ID] < m[b + E_ID])
+    return bool(m[a + E_DUE] < m[b + E_DUE] or (m[a + E_DUE] == m[b + E_DUE] and m[a + E_ID] < m[b + E_ID]))
 
 
 @internal

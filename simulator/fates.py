@@ -148,4 +148,4 @@ def close_next(m: Ints) -> bool:
     if p != NONE:
         _unlink(m, OPEN, OPEN_LAST, p)
         _settle(m, p, RESIDENT_UNUSED if m[p + P_FILLED] != NONE else IN_FLIGHT, NOTHING_SAVED)
-    return p != NONE
+    return bool(p != NONE)

@@ -13,7 +13,7 @@ def find(m: Ints, key: int) -> int:
     at = home(key, mask)
     while m[table + at] != 0:
         if m[m[table + at] + T_KEY] == key:
-            return m[table + at]
+            return int(m[table + at])
         at = (at + 1) & mask
     return NONE
 

@@ -40,13 +40,13 @@ from simulator.serving import look_up
 @internal
 def can_start(m: Ints) -> bool:
     """Whether a server is free for a question that waits."""
-    return m[N_QUEUED] > 0 and m[N_BUSY] < m[SERVERS]
+    return bool(m[N_QUEUED] > 0 and m[N_BUSY] < m[SERVERS])
 
 
 @compiled
 def batch_size(m: Ints) -> int:
     """How many questions are answered together next."""
-    return min(m[BATCH_SIZE], m[N_QUEUED])
+    return int(min(m[BATCH_SIZE], m[N_QUEUED]))
 
 
 @compiled
@@ -69,7 +69,7 @@ def begin(m: Ints, charged_ns: int, host_ns: int, device_ns: int) -> int:
         m[RUN_BASE], m[N_RUN] = m[RUN_SHOWN], 0
     if charged_ns == 0:
         # No time passes, so no event either: the answer is there before anything else can happen.
-        return first
+        return int(first)
     m[N_BUSY] += 1
     m[SLOW_PPM] = m[BUSY_PPM]
     after(m, charged_ns, INFERENCE_ENDS, first)

@@ -209,8 +209,8 @@ def _run(
 ) -> int:  # fmt: skip
     """Go on until Python is needed, and why.
 
-    ``horizon`` is when SimPy's next event is due; all others are addresses: the arenas of the tiers and of tier 0 alone,
-    the machine, the window on the trace; a policy's state and functions (``answers``), and what it answers into.
+    ``horizon`` is when SimPy's next event is due; all others are addresses: the arenas of the tiers and of tier 0
+    alone, the machine, the window on the trace; a policy's state and functions (``answers``), and what it answers into.
     """
     a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
     p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)

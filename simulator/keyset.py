@@ -16,7 +16,7 @@ def _find(m: Ints, keys: int, key: int) -> int:
     at = home(key, mask)
     while m[table + at] != _EMPTY:
         if m[table + at] == key:
-            return table + at
+            return int(table + at)
         at = (at + 1) & mask
     return -1
 
@@ -35,7 +35,7 @@ def _put(m: Ints, keys: int, key: int) -> None:
 def has(m: Ints, keys: int, key: int) -> bool:
     """Whether a key is a member."""
     if 0 <= key <= _REMOVED:
-        return (m[keys + S_HAS] >> key) & 1 != 0
+        return bool((m[keys + S_HAS] >> key) & 1 != 0)
     return _find(m, keys, key) >= 0
 
 
@@ -67,7 +67,7 @@ def discard(m: Ints, keys: int, key: int) -> bool:
 @compiled
 def room(m: Ints, keys: int) -> int:
     """How many more keys can be put in before the table must grow."""
-    return (m[keys + S_MASK] + 1) // 2 - m[keys + S_USED]
+    return int((m[keys + S_MASK] + 1) // 2 - m[keys + S_USED])
 
 
 @compiled

@@ -39,12 +39,12 @@ Q_FIRST, Q_LAST, Q_LENGTH = range(3)
 @internal
 def link_at(m: Ints, link: int) -> int:
     """Where a link's registers are."""
-    return m[LINKS] + link * LINK_FIELDS
+    return int(m[LINKS] + link * LINK_FIELDS)
 
 
 @internal
 def _queue(m: Ints, t: int) -> int:
-    return link_at(m, m[t + T_LINK]) + L_QUEUES + 3 * m[t + T_PRIORITY]
+    return int(link_at(m, m[t + T_LINK]) + L_QUEUES + 3 * m[t + T_PRIORITY])
 
 
 @internal
@@ -128,13 +128,13 @@ def promote(m: Ints, t: int) -> None:
 @internal
 def is_busy(m: Ints, link: int) -> bool:
     """Whether a transfer submitted now would have to queue."""
-    return m[link_at(m, link) + L_FREE] == 0
+    return bool(m[link_at(m, link) + L_FREE] == 0)
 
 
 @internal
 def n_queued(m: Ints, link: int, priority: int) -> int:
     """Transfers of a priority that wait for a channel."""
-    return m[link_at(m, link) + L_QUEUES + 3 * priority + Q_LENGTH]
+    return int(m[link_at(m, link) + L_QUEUES + 3 * priority + Q_LENGTH])
 
 
 @compiled

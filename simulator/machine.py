@@ -56,8 +56,8 @@ SUMS = 143  # five: latency, service, queueing, transfer, inference
 N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved, others caused
 (
     END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, LATENCIES, LATENCIES_MASK, LATENCIES_USED, FIRST_OF_ALL,
-    PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END,
-) = range(151, 165)  # fmt: skip
+    PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END, ROWS_LENGTH, ROWS_EVERY, ROWS_BELOW,
+) = range(151, 168)  # fmt: skip
 N_REGISTERS = 168
 
 # -- a stream's row: when its next request may go, its next access, accesses outstanding, the end of the request so far,
@@ -110,7 +110,7 @@ def take(m: Ints, pool: int) -> int:
     record = m[pool]
     m[pool] = m[record]
     m[pool + 1] -= 1
-    return record
+    return int(record)
 
 
 @internal

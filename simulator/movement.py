@@ -265,7 +265,7 @@ def _arrived_below(a: Ints, m: Ints, t: int) -> int:
 
 @internal
 def _is_overdue(m: Ints, t: int) -> bool:
-    return m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT]
+    return bool(m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT])
 
 
 @internal

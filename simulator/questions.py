@@ -184,7 +184,7 @@ def record_next(m: Ints) -> bool:
     q = m[ASKED]
     if q != NONE:
         record(m, q)
-    return q != NONE
+    return bool(q != NONE)
 
 
 @compiled

@@ -66,7 +66,7 @@ def service_ns(m: Ints, size: int, op: int) -> int:
     ns = m[SERVICE_LATENCY] - (-(size * _NS_PER_S) // bandwidth)
     if m[SLOW_PPM] != PPM:
         ns = -(-(ns * m[SLOW_PPM]) // PPM)
-    return ns
+    return int(ns)
 
 
 @internal
@@ -150,7 +150,7 @@ def not_resident(a: Ints, m: Ints, x: int) -> int:
         # A write-back is waited for like any transfer; the block is looked up again when it has landed.
         demanded(m, moving)
         _wait_for(m, moving, x)
-        return m[x + X_OUTCOME]
+        return int(m[x + X_OUTCOME])
     m[x + X_OUTCOME] = MISS
     if m[COMPUTES]:
         keyset.add(m, KNOWN, key)

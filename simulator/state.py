@@ -4,7 +4,7 @@ import numpy as np
 
 from simulator import keyset
 from simulator import machine as m_
-from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books
+from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps
 from simulator.config import Arrivals, Closed, System
 from simulator.distribution import Distribution, copy_counts
 from simulator.events import EVENT_FIELDS
@@ -22,7 +22,7 @@ from simulator.links import (
 from simulator.policy import Policy, Trigger
 from simulator.residency.layout import NONE, Ints
 from simulator.residency.moves import VICTIM_COLUMNS
-from simulator.tally import CELL_FIELDS
+from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = 1024
@@ -76,7 +76,9 @@ class Machine:
             self._enlarge_buffer(buffer, _BUFFER)
         self.m[m_.FIRST_CLOSED] = m_.FOREVER
         self.m[m_.FIRST_OF_ALL], self.m[m_.PER_WINDOW] = books.first_access, books.window
-        self.m[m_.KEEPS_ROWS] = books.sink is not None
+        keeps = books.keeps if books.sink is not None else Keeps(length=0)
+        self.m[m_.KEEPS_ROWS] = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
+        self.m[m_.ROWS_LENGTH], self.m[m_.ROWS_EVERY], self.m[m_.ROWS_BELOW] = keeps.length, keeps.every, keeps.below
         self._enlarge_latencies(0)
         self._enlarge_cells(_FIRST_RECORDS)
         for pool in _NEEDS:
@@ -145,9 +147,12 @@ class Machine:
         at, n = int(self.m[buffer]), int(self.m[buffer + 1])
         return self.m[at : at + n * _COLUMNS[buffer]].reshape(n, _COLUMNS[buffer])
 
-    def empty(self, buffer: int) -> None:
-        """Its rows were read."""
-        self.m[buffer + 1] = 0
+    def drop(self, buffer: int, n: int) -> None:
+        """Its first ``n`` rows were read."""
+        if n:
+            rows = self.rows(buffer)
+            rows[: len(rows) - n] = rows[n:].copy()
+            self.m[buffer + 1] -= n
 
     def make_room(self, next_access: int) -> None:
         """Enlarge whatever the next step lacks; ``next_access`` is the last one that it could issue.

@@ -18,7 +18,7 @@ from simulator.residency.layout import Ints
 @internal
 def stream_at(m: Ints, stream: int) -> int:
     """Where a stream's row is."""
-    return m[STREAMS] + stream * STREAM_FIELDS
+    return int(m[STREAMS] + stream * STREAM_FIELDS)
 
 
 @internal

@@ -20,9 +20,13 @@ from simulator.machine import (
     N_SHADOW,
     PER_WINDOW,
     ROWS,
+    ROWS_BELOW,
+    ROWS_EVERY,
+    ROWS_LENGTH,
     SUMS,
 )
 from simulator.policy import Outcome
+from simulator.residency.blocks import home
 from simulator.residency.layout import Ints
 
 # A row of the ``accesses`` table (``accounting.ACCESS_COLUMNS``).
@@ -32,6 +36,17 @@ SHADOW_NONE, SHADOW_HIT, SHADOW_MISS = -1, 0, 1
 MERGED, N_OUTCOMES = int(Outcome.MERGED), len(Outcome)
 # Of each window of accesses: how many of each outcome, and the sums of latency and inference.
 CELL_FIELDS = N_OUTCOMES + 2
+# Which accesses a row is kept of. Of some: by place in the trace and by request, so that it is the same in every arm.
+NO_ROWS, SOME_ROWS, ALL_ROWS = range(3)
+SHARE_BITS = 53
+
+
+@internal
+def _is_kept(m: Ints, access: int, stream: int, request: int) -> bool:
+    place = (access - m[FIRST_OF_ALL]) % m[ROWS_EVERY]
+    # Streams may number their requests alike; an odd factor tells them apart.
+    drawn = home(request + stream * 0x9E3779B97F4A7C1, (1 << SHARE_BITS) - 1)
+    return bool(place < m[ROWS_LENGTH] and drawn < m[ROWS_BELOW])
 
 
 @internal
@@ -77,7 +92,7 @@ def close(
     m[m[CELL] + outcome] += 1
     m[m[CELL] + N_OUTCOMES] += latency
     m[m[CELL] + N_OUTCOMES + 1] += inference
-    if m[KEEPS_ROWS]:
+    if m[KEEPS_ROWS] == ALL_ROWS or (m[KEEPS_ROWS] == SOME_ROWS and _is_kept(m, access, stream, request)):
         row = m[ROWS] + m[N_ROWS] * ROW_COLUMNS
         m[N_ROWS] += 1
         m[row], m[row + 1], m[row + 2], m[row + 3], m[row + 4] = access, stream, request, key, op
