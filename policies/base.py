@@ -9,10 +9,10 @@ from pydantic import Field
 
 from policies.given import Built, Given
 from simulator.answers import LEARN, WANT, answer
+from simulator.arrays import Ints
 from simulator.compiled import address_of, c_address
 from simulator.config import Strict
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
-from simulator.residency.layout import Ints
 
 N_KEYS = 2**64
 TriggerName = Literal["miss", "tagged", "access"]

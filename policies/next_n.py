@@ -12,7 +12,7 @@ from pydantic import Field
 from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
 from simulator.answers import Floats, walk
-from simulator.residency.layout import Ints
+from simulator.arrays import Ints
 
 _N, _STRIDE = range(2)
 

@@ -7,9 +7,8 @@ place of a row is good until it is removed or replaced.
 
 import numpy as np
 
+from simulator.arrays import NONE, Ints, home
 from simulator.compiled import internal
-from simulator.residency.blocks import home
-from simulator.residency.layout import NONE, Ints
 
 # A table's registers: entries, the width of a row, entries in use, the one used last and the one used longest ago, rows
 # that were removed, the size of the hash table less one.

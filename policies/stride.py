@@ -15,8 +15,8 @@ from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats, walk
+from simulator.arrays import NONE, Ints
 from simulator.config import Count, Ratio
-from simulator.residency.layout import NONE, Ints
 
 
 class StrideConfig(PolicySettings):

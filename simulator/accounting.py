@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from simulator.arrays import Ints
 from simulator.distribution import Distribution
 from simulator.fates import NOTHING_SAVED
 from simulator.machine import floats
 from simulator.policy import Fate, Outcome, Status
-from simulator.residency.layout import Ints
 from simulator.tally import CELL_FIELDS, SHARE_BITS
 
 ACCESS_COLUMNS = (

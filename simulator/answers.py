@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from simulator.arrays import Ints, home
 from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call, lowered
-from simulator.residency.blocks import home
-from simulator.residency.layout import Ints
 
 Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)

@@ -3,10 +3,10 @@
 Sums over all accesses, in ns. Their totals are those of the columns ``queue_ns`` and ``transfer_ns``.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.links import L_QUEUE_NS, L_TRANSFER_NS, link_at
 from simulator.machine import NOW, T_LINK, T_N_HOPS, T_PATH, T_QUEUED, T_STARTED
-from simulator.residency.layout import Ints
 
 H_LINK, H_QUEUED, H_STARTED, H_ENDED = range(4)
 HOP_FIELDS = 4

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.config import System
 from simulator.future import Future, future_of
 from simulator.residency import belady, blocks, eviction, moves
-from simulator.residency.layout import H_N_FREE, NONE, WHERE, Ints, tier
+from simulator.residency.layout import H_N_FREE, WHERE, tier
 from simulator.tiers import make_residency
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
 

@@ -3,9 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from simulator.arrays import Ints, home
 from simulator.compiled import compiled, internal
-from simulator.residency.blocks import home
-from simulator.residency.layout import Ints
 
 _FIRST = 256
 

@@ -11,6 +11,7 @@ import numpy as np
 from simulator import fates, inference, kernel, questions
 from simulator import machine as m_
 from simulator.accounting import Books
+from simulator.arrays import Ints, signed
 from simulator.charge import Charge, fixed
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
@@ -20,7 +21,6 @@ from simulator.events import ANSWER_IS_THERE
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
-from simulator.residency.layout import Ints, signed
 from simulator.seeds import generator
 from simulator.state import Machine
 from simulator.tiers import make_residency

@@ -1,8 +1,8 @@
 """What is due when: a binary heap in the machine, by time, then first come, first served (rule R2)."""
 
+from simulator.arrays import Ints
 from simulator.compiled import compiled, internal
 from simulator.machine import EVENT_ID, EVENTS, FOREVER, N_EVENTS, NOW
-from simulator.residency.layout import Ints
 
 CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE = range(3)
 E_DUE, E_ID, E_KIND, E_WHAT = range(4)

@@ -1,5 +1,6 @@
 """Issued prefetches until their fate is known, and the telling of it (rules R12, R19)."""
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.machine import (
     ASKS_PYTHON,
@@ -31,7 +32,6 @@ from simulator.machine import (
 )
 from simulator.machine import LATE as LATE_LIST
 from simulator.policy import Fate
-from simulator.residency.layout import NONE, Ints
 
 SETTLED_COLUMNS = 13
 NOTHING_SAVED = -(2**63)

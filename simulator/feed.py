@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled
 from simulator.config import Arrivals, Open, Poisson
 from simulator.errors import InputError
 from simulator.machine import S_LAST, S_NEXT
-from simulator.residency.layout import NONE, Ints
 from simulator.trace import Batch, concatenate, make_batch
 
 # Columns of the window: a row has all that the loop reads of an access, so that it comes with one cache line.

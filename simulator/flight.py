@@ -1,9 +1,8 @@
 """The one transfer of each block that is in flight (rule R9): an open-addressing table in the machine."""
 
+from simulator.arrays import NONE, Ints, home
 from simulator.compiled import compiled, internal
 from simulator.machine import FLIGHT, FLIGHT_MASK, T_KEY
-from simulator.residency.blocks import home
-from simulator.residency.layout import NONE, Ints
 
 
 @internal

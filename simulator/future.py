@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.arrays import Ints
 from simulator.residency.belady import NEVER
-from simulator.residency.layout import Ints
 from simulator.trace import Batch
 
 

@@ -1,5 +1,6 @@
 """The inference server: what a prediction costs, who waits for it, what is dropped (R13, R14, R16)."""
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.events import INFERENCE_ENDS, after
 from simulator.issuing import issue
@@ -33,7 +34,6 @@ from simulator.machine import (
     X_ISSUED,
 )
 from simulator.questions import ANSWERED, STALE, answered
-from simulator.residency.layout import NONE, Ints
 from simulator.serving import look_up
 
 

@@ -1,6 +1,7 @@
 """From answers to prefetches: reject, budget, issue (R6, R10, R19)."""
 
 from simulator import fates, flight, keyset
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
@@ -41,7 +42,6 @@ from simulator.machine import (
 from simulator.movement import fetch, would_queue
 from simulator.questions import STALE
 from simulator.residency import moves
-from simulator.residency.layout import NONE, Ints
 
 # Why not, in the order of ``accounting.REJECTIONS``.
 RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE = range(5)

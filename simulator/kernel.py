@@ -11,6 +11,7 @@ from numba import types
 
 from simulator import attribution, events, questions, room, serving, streams, tally
 from simulator.answers import Floats, call_learn, call_want, distinct
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
@@ -59,7 +60,6 @@ from simulator.machine import (
 from simulator.movement import arrived, channel_free
 from simulator.questions import NEVER, ask, asks, remember, seen
 from simulator.residency import belady
-from simulator.residency.layout import NONE, Ints
 from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
 
 # Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, SimPy

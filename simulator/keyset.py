@@ -1,8 +1,7 @@
 """A set of block ids in the machine that costs 16 to 32 bytes a member: what exists, what prefetching pushed out."""
 
+from simulator.arrays import Ints, home
 from simulator.compiled import compiled, internal
-from simulator.residency.blocks import home
-from simulator.residency.layout import Ints
 
 # Registers: where the table is, its size less one, entries in use (removed ones too), members, and whether the keys 0
 # and 1 are among them, whose numbers mean an empty entry and a removed one.

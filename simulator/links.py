@@ -3,6 +3,7 @@
 A free channel takes the oldest of the most urgent transfers.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.events import CALL_ENDS, after
 from simulator.hops import call_ns
@@ -20,7 +21,6 @@ from simulator.machine import (
     T_SIZE,
     T_STARTED,
 )
-from simulator.residency.layout import NONE, Ints
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
 PRIORITY_NAMES = ("demand", "prefetch", "write_back")

@@ -9,8 +9,8 @@ field and never moves; the array grows at its end, between steps, and each step 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.arrays import Ints
 from simulator.compiled import compiled, internal
-from simulator.residency.layout import Ints
 
 # -- registers: settings -------------------------------------------------------------------------------------
 (

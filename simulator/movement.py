@@ -1,6 +1,7 @@
 """Blocks on the move: fetches hop by hop, landings, evictions, write-backs (R4, R5, R6, R8, R9)."""
 
 from simulator import fates, flight, keyset
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.fates import CANCELLED
 from simulator.hops import call_ns
@@ -59,7 +60,6 @@ from simulator.machine import (
     take,
 )
 from simulator.residency import blocks, moves
-from simulator.residency.layout import NONE, Ints
 
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
 CLEAN, COMPUTED, WRITTEN = range(3)

@@ -1,5 +1,6 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.machine import (
     AHEAD,
@@ -63,7 +64,6 @@ from simulator.machine import (
     take,
 )
 from simulator.policy import Outcome, Trigger
-from simulator.residency.layout import NONE, Ints
 from simulator.streams import stream_at
 
 # What became of a question, in the order of ``accounting.Status``.

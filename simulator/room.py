@@ -1,6 +1,7 @@
 """Whether there is room for the next step: nothing grows within one."""
 
 from simulator import events, keyset
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
@@ -50,7 +51,7 @@ from simulator.machine import (
     TOLD_CAPACITY,
     TRANSFERS,
 )
-from simulator.residency.layout import H_N_FREE, NONE, R_BLOCKS, Ints, tier
+from simulator.residency.layout import H_N_FREE, R_BLOCKS, tier
 
 
 @internal

@@ -1,6 +1,7 @@
 """Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18)."""
 
 from simulator import attribution, fates, flight, keyset, tally
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.links import DEMAND, PREFETCH
 from simulator.machine import (
@@ -50,7 +51,7 @@ from simulator.machine import (
 from simulator.movement import IS_BELOW, IS_THERE, WRITTEN, allocate, demanded, fetch, way_ns, written
 from simulator.policy import Outcome
 from simulator.residency import blocks, eviction, moves
-from simulator.residency.layout import NONE, WHERE, Ints, tier
+from simulator.residency.layout import WHERE, tier
 from simulator.streams import complete
 from simulator.trace import WRITE
 

@@ -5,6 +5,7 @@ import numpy as np
 from simulator import keyset
 from simulator import machine as m_
 from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps
+from simulator.arrays import NONE, Ints
 from simulator.config import Arrivals, Closed, System
 from simulator.distribution import Distribution, copy_counts
 from simulator.events import EVENT_FIELDS
@@ -20,7 +21,6 @@ from simulator.links import (
     bytes_queued,
 )
 from simulator.policy import Policy, Trigger
-from simulator.residency.layout import NONE, Ints
 from simulator.residency.moves import VICTIM_COLUMNS
 from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 

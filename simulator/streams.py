@@ -1,5 +1,6 @@
 """Who issues next: the streams of a closed loop, in a heap by time (rule R2), and the ends of their requests."""
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.machine import (
     N_READY,
@@ -12,7 +13,6 @@ from simulator.machine import (
     STREAMS,
     THINK,
 )
-from simulator.residency.layout import Ints
 
 
 @internal

@@ -1,5 +1,6 @@
 """What is counted of each access as it closes (rules R17, R18): in the machine, so that no row need be kept for it."""
 
+from simulator.arrays import Ints, home
 from simulator.compiled import internal
 from simulator.distribution import count
 from simulator.machine import (
@@ -26,8 +27,6 @@ from simulator.machine import (
     SUMS,
 )
 from simulator.policy import Outcome
-from simulator.residency.blocks import home
-from simulator.residency.layout import Ints
 
 # A row of the ``accesses`` table (``accounting.ACCESS_COLUMNS``).
 ROW_COLUMNS = 13

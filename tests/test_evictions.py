@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.arrays import NONE, Ints, signed
 from simulator.compiled import compiled
 from simulator.demand import misses_of
 from simulator.future import future_of
 from simulator.machine import N_REGISTERS
 from simulator.residency.about import EVICTIONS
 from simulator.residency.belady import passed
-from simulator.residency.layout import NONE, Ints, signed
 from simulator.residency.names import EVICTION_NAMES
 from simulator.residency.residency import Residency
 from simulator.serving import MISS, touch

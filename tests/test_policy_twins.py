@@ -13,9 +13,9 @@ from policies.base import CompiledPolicy
 from policies.given import Given
 from policies.registry import policies
 from simulator.answers import distinct
+from simulator.arrays import NONE, Ints, signed
 from simulator.compiled import compiled
 from simulator.policy import AccessRun
-from simulator.residency.layout import NONE, Ints, signed
 from tests.naive_policies import NAIVE
 
 TRIGGERS = st.sampled_from(["miss", "tagged", "access"])

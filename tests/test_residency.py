@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simulator import keyset
+from simulator.arrays import NONE, Ints, signed
 from simulator.compiled import compiled
-from simulator.residency.layout import NONE, Ints, signed
 from simulator.residency.residency import Residency
 
 CAPACITIES = (7, 12)

@@ -9,9 +9,10 @@
 What a prefetch policy asked for is always let in: that policy, its throttle and the budget are its admission.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import randomness, sketch
-from simulator.residency.layout import KEY, NONE, R_ADMISSION, R_ADMISSION_VALUE, SIZE, Ints, Tier
+from simulator.residency.layout import KEY, R_ADMISSION, R_ADMISSION_VALUE, SIZE, Tier
 from simulator.residency.names import ADMIT_ALL, ADMIT_PROBABILISTIC, ADMIT_SIZE, ADMIT_TINYLFU
 
 # A probability is a whole number of so many parts.

@@ -4,9 +4,10 @@ Bytes stand where the paper counts pages, and the target moves by as many as the
 block or a ghost is in; of a block that is coming in, which list of ghosts it was in.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
-from simulator.residency.layout import NONE, R_CAPACITY, R_COMING, R_POLICY, SIZE, Ints, Tier
+from simulator.residency.layout import R_CAPACITY, R_COMING, R_POLICY, SIZE, Tier
 
 NEW, ONCE, AGAIN, GHOST_ONCE, GHOST_AGAIN = range(5)
 # Each list has first, last and bytes; the lists are numbered as ``aux`` numbers them, from ONCE on.

@@ -9,11 +9,11 @@ sight, and comes to the policy as a new block at its first use. The list decides
 - ``region``: when the region, a share of the capacity, is full; first in, first out. A region holds at least one block.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.layout import (
     ASIDE,
-    NONE,
     R_ASIDE,
     R_ASIDE_BLOCKS,
     R_ASIDE_FIELDS,
@@ -25,7 +25,6 @@ from simulator.residency.layout import (
     R_OUT,
     SIZE,
     WHERE,
-    Ints,
     Tier,
 )
 from simulator.residency.names import BACK, MIDDLE, REGION

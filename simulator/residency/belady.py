@@ -4,9 +4,10 @@ The tier remembers every key of the stream from the start, as ghosts; ``aux`` ha
 use, held and not held alike, and is set by ``passed`` as each access is issued. A write is a use.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import blocks, ghosts, heap, lfu
-from simulator.residency.layout import ASIDE, H_TIERS, NONE, R_KIND, WHERE, Ints, Tier, tier
+from simulator.residency.layout import ASIDE, H_TIERS, R_KIND, WHERE, Tier, tier
 from simulator.residency.lfu import EXTRAS as EXTRAS
 from simulator.residency.lfu import setup as setup
 from simulator.residency.lfu import victim as victim

@@ -1,18 +1,8 @@
 """Blocks to slots and back: an open-addressing hash table with linear probing and backward-shift deletion."""
 
-import numpy as np
-
+from simulator.arrays import NONE, Ints, home
 from simulator.compiled import internal
-from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, H_TABLE, KEY, NONE, SIZE, WHERE, Ints
-
-
-@internal
-def home(key: int, mask: int) -> int:
-    """Where a key's probe starts (the finaliser of splitmix64)."""
-    x = np.uint64(key)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
+from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, H_TABLE, KEY, SIZE, WHERE
 
 
 @internal

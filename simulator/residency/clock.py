@@ -3,12 +3,13 @@
 Corbató 1968. It is first in, first out in all but what a hit and an eviction do.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import fifo, lists
 from simulator.residency.fifo import HEAD as HEAD
 from simulator.residency.fifo import on_remove as on_remove
 from simulator.residency.fifo import setup as setup
-from simulator.residency.layout import Ints, Tier
+from simulator.residency.layout import Tier
 
 
 @internal

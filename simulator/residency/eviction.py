@@ -4,6 +4,7 @@ A branch on a number instead of a kernel closed over one policy's functions: the
 a closure the machine code of all policies is found again in Numba's disk cache.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import (
     admission,
@@ -26,7 +27,7 @@ from simulator.residency import (
     two_q,
     wtinylfu,
 )
-from simulator.residency.layout import NONE, R_ASIDE_BLOCKS, R_ENTERS, R_KIND, Ints, Tier
+from simulator.residency.layout import R_ASIDE_BLOCKS, R_ENTERS, R_KIND, Tier
 from simulator.residency.names import (
     ARC,
     BELADY,

@@ -1,8 +1,9 @@
 """First in, first out: a list in order of insertion, blind to hits."""
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import lists
-from simulator.residency.layout import R_POLICY, Ints, Tier
+from simulator.residency.layout import R_POLICY, Tier
 
 HEAD = R_POLICY
 

@@ -3,12 +3,13 @@
 The quotient is in units of 2^-40, so that no rounding depends on the order of sums.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import greedy, heap
 from simulator.residency.greedy import EXTRAS as EXTRAS
 from simulator.residency.greedy import on_remove as on_remove
 from simulator.residency.greedy import setup as setup
-from simulator.residency.layout import SIZE, Ints, Tier
+from simulator.residency.layout import SIZE, Tier
 from simulator.residency.lfu import victim as victim
 
 _UNIT = 1 << 40

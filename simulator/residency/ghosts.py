@@ -1,8 +1,9 @@
 """Blocks that a tier holds no more, but whose eviction policy remembers."""
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import blocks
-from simulator.residency.layout import GHOST, SIZE, WHERE, Ints, Tier
+from simulator.residency.layout import GHOST, SIZE, WHERE, Tier
 
 
 @internal

@@ -4,9 +4,10 @@ A block's priority is ``L`` at its last use plus its frequency times a weight: w
 what is used now, as ``L`` only grows.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import heap, lfu
-from simulator.residency.layout import R_EXTRA, Ints, Tier
+from simulator.residency.layout import R_EXTRA, Tier
 
 # Of the further fields: the time of the last use, by which the heap breaks ties, and the frequency.
 EXTRAS = 2

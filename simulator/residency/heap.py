@@ -4,8 +4,9 @@ Element ``i`` lies in the ``next`` field of the arena's row number ``i``, whatev
 room of its own, and grows with the arena. A block's place in the heap is in its own ``prev``.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
-from simulator.residency.layout import H_ROWS, H_WIDTH, R_EXTRA, R_POLICY, Ints, Tier
+from simulator.residency.layout import H_ROWS, H_WIDTH, R_EXTRA, R_POLICY, Tier
 
 COUNT = R_POLICY
 

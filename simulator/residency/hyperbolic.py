@@ -4,9 +4,10 @@ Time is counted in uses of the tier. Blocks are taken to cost the same; their si
 may take a block twice. Victims are drawn anew at each eviction.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import heap, randomness
-from simulator.residency.layout import R_EXTRA, Ints, Tier
+from simulator.residency.layout import R_EXTRA, Tier
 
 # Of the further fields: when it came in.
 EXTRAS = 1

@@ -19,11 +19,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
-
-Ints = npt.NDArray[np.int64]
 
 HEADER_SIZE = 8
 # Slots, tiers, the table's offset, its size less one, the first free slot, how many are free, the first row, its size.
@@ -53,8 +51,6 @@ GHOST, ASIDE, COMING = 8, 16, 1 << 24
 _BLOCK_FIELDS = 3
 _TIER_FIELDS = 5
 _LINE = 8  # int64 in a cache line
-
-NONE = -1
 
 
 class Tier(NamedTuple):
@@ -104,8 +100,3 @@ def new_arena(n_slots: int, extras: Sequence[int], areas: Sequence[int]) -> Ints
     following[:] = np.arange(first + width, table + width, width)
     following[-1] = NONE
     return arena
-
-
-def signed(key: int) -> int:
-    """A uint64 key as the int64 that the arrays hold."""
-    return key - 2**64 if key >= 2**63 else key

@@ -1,8 +1,9 @@
 """LFU: the least frequently used, of these the one used least recently. A block that leaves loses its count."""
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import heap
-from simulator.residency.layout import R_EXTRA, Ints, Tier
+from simulator.residency.layout import R_EXTRA, Tier
 
 # Of the further fields: the time of the last use, by which the heap breaks ties.
 EXTRAS = 1

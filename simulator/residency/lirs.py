@@ -9,9 +9,10 @@ and ghosts in it are limited to ``STACK`` times the capacity, and the ghost evic
 block is in at once) the further fields.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
-from simulator.residency.layout import NONE, R_EXTRA, R_POLICY, SIZE, Ints, Tier
+from simulator.residency.layout import R_EXTRA, R_POLICY, SIZE, Tier
 
 # Of the further fields: the links of the queue.
 EXTRAS = 2

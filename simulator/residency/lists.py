@@ -1,7 +1,8 @@
 """Doubly linked lists of slots in a tier's fields; ``head`` is the register of the first, the next one of the last."""
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
-from simulator.residency.layout import NONE, Ints, Tier
+from simulator.residency.layout import Tier
 
 
 @internal

@@ -3,6 +3,7 @@
 It is first in, first out in all but what a hit does.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import lists
 from simulator.residency.fifo import HEAD as HEAD
@@ -10,7 +11,7 @@ from simulator.residency.fifo import on_insert as on_insert
 from simulator.residency.fifo import on_remove as on_remove
 from simulator.residency.fifo import setup as setup
 from simulator.residency.fifo import victim as victim
-from simulator.residency.layout import Ints, Tier
+from simulator.residency.layout import Tier
 
 
 @internal

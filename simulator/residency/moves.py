@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.residency import admission, aside, belady, blocks, eviction, ghosts, lists
 from simulator.residency.layout import (
@@ -12,7 +13,6 @@ from simulator.residency.layout import (
     H_SLOTS,
     H_TABLE,
     KEY,
-    NONE,
     R_ASIDE,
     R_BLOCKS,
     R_CAPACITY,
@@ -25,7 +25,6 @@ from simulator.residency.layout import (
     RESIDENT,
     SIZE,
     WHERE,
-    Ints,
     Tier,
     tier,
 )

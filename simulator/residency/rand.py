@@ -1,8 +1,9 @@
 """Random: every block is as likely to go (Belady 1966)."""
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import heap, randomness
-from simulator.residency.layout import Ints, Tier
+from simulator.residency.layout import Tier
 
 
 @internal

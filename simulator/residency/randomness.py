@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
-from simulator.residency.layout import R_RANDOM, Ints, Tier
+from simulator.residency.layout import R_RANDOM, Tier
 
 
 @internal

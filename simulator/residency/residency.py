@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.arrays import NONE, Ints, signed
 from simulator.residency import admission, belady, gdsf, hyperbolic, lfu, lfuda, lirs, moves, sketch
 from simulator.residency.aside import FIELDS as ASIDE_FIELDS
 from simulator.residency.layout import (
@@ -12,7 +13,6 @@ from simulator.residency.layout import (
     H_N_FREE,
     H_SLOTS,
     HEADER_SIZE,
-    NONE,
     R_ADMISSION,
     R_ADMISSION_VALUE,
     R_AREA,
@@ -24,9 +24,7 @@ from simulator.residency.layout import (
     R_IN,
     R_OUT,
     TIER_REGISTERS,
-    Ints,
     new_arena,
-    signed,
 )
 from simulator.residency.names import ADMISSION_NAMES, ENTERS_NAMES, EVICTION_NAMES
 

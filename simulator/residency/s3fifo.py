@@ -7,9 +7,10 @@ share, and further blocks go to the main queue.
 ``aux``: 4 x the number of uses since (3 at most), and which queue: small, main, ghosts.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
 from simulator.residency import ghosts, lists, shares
-from simulator.residency.layout import R_COMING, R_POLICY, SIZE, Ints, Tier
+from simulator.residency.layout import R_COMING, R_POLICY, SIZE, Tier
 
 _NEW, _SMALL, _MAIN, _GHOST = range(4)
 _MOST, _PROMOTE = 3, 2

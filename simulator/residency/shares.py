@@ -4,8 +4,9 @@ Policies were published for pages of one size. A share is therefore rounded to w
 all blocks have one size, everything is as if pages were counted, whatever is left of the capacity over and above.
 """
 
+from simulator.arrays import Ints
 from simulator.compiled import internal
-from simulator.residency.layout import R_CAPACITY, Ints, Tier
+from simulator.residency.layout import R_CAPACITY, Tier
 
 
 @internal

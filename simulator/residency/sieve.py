@@ -3,9 +3,10 @@
 Unlike CLOCK's, spared blocks stay where they are, so that the hand sifts new blocks from old.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import lists
-from simulator.residency.layout import NONE, R_POLICY, Ints, Tier
+from simulator.residency.layout import R_POLICY, Tier
 
 HEAD = R_POLICY
 _HAND = R_POLICY + 2

@@ -2,13 +2,14 @@
 
 It lies in an area of the arena: a word for the uses since the last halving, one for the number after which to halve,
 one for the mask, then the rows, eight counters a word. (Four bits a counter, as is usual, cannot tell hot blocks
+from simulator.arrays import Ints
 from hotter ones.)
 """
 
 import numpy as np
 
+from simulator.arrays import Ints
 from simulator.compiled import compiled, internal
-from simulator.residency.layout import Ints
 
 _ADDED, _SAMPLE, _MASK, _ROWS = range(4)
 _DEPTH = 4

@@ -6,9 +6,10 @@ go down one. While the tier fills, a block enters the lowest list that has room.
 W-TinyLFU's main cache is one too, of two lists; so the lists' number and limits are registers.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import lists
-from simulator.residency.layout import NONE, R_CAPACITY, R_POLICY, SIZE, Ints, Tier
+from simulator.residency.layout import R_CAPACITY, R_POLICY, SIZE, Tier
 
 SEGMENTS = 4
 _N = R_POLICY

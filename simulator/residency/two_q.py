@@ -4,9 +4,10 @@ A quarter of the capacity is the queue's, ghosts are remembered for half of it. 
 asked for again after it had left the queue. ``aux``: which list.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import ghosts, lists
-from simulator.residency.layout import NONE, R_CAPACITY, R_POLICY, SIZE, Ints, Tier
+from simulator.residency.layout import R_CAPACITY, R_POLICY, SIZE, Tier
 
 _NEW, _QUEUE, _MAIN, _GHOST = range(4)
 _STEP = 3

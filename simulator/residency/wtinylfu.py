@@ -5,9 +5,10 @@ asked for less often of late, by a sketch, leaves the tier. The main cache is a 
 it on probation. ``aux``: which of its lists, or the window.
 """
 
+from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.residency import lists, shares, sketch, slru
-from simulator.residency.layout import KEY, NONE, R_AREA, R_COMING, SIZE, Ints, Tier
+from simulator.residency.layout import KEY, R_AREA, R_COMING, SIZE, Tier
 
 _WINDOW = 2
 _HEAD, _BYTES = slru.R_AFTER, slru.R_AFTER + 2

@@ -1,0 +1,24 @@
+"""What compiled rules have in common: arrays of int64, places in them, and keys as they are kept there."""
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.compiled import internal
+
+Ints = npt.NDArray[np.int64]
+NONE = -1
+"""No place, or nothing."""
+
+
+@internal
+def home(key: int, mask: int) -> int:
+    """Where a key's probe starts in a hash table (the finaliser of splitmix64)."""
+    x = np.uint64(key)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
+
+
+def signed(key: int) -> int:
+    """A uint64 key as the int64 that the arrays hold."""
+    return key - 2**64 if key >= 2**63 else key
