@@ -174,7 +174,7 @@ def _run_missing(
 ) -> None:
     """Run ``todo`` (arm, seed and hash of each); each row joins ``keep`` and the ``runs`` table as it is done."""
     from experiments.progress import RunProgress
-    from experiments.single import run_one
+    from experiments.single import chosen_engine, run_one
     from experiments.tables import write_rows
     from experiments.warm import compile_core
     from simulator.errors import InputError
@@ -185,6 +185,8 @@ def _run_missing(
         if len(todo) < n_planned:
             progress.say(f"{n_planned - len(todo)} of {n_planned} runs are finished already (--force repeats them)")
         if todo:
+            chosen = chosen_engine(experiment)
+            progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
             compile_core(progress.say)
         for arm, seed, hash_ in todo:
             progress.start(arm.name, seed, n_judged)

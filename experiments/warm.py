@@ -18,7 +18,7 @@ def compile_core(say: Callable[[str], None], evictions: Iterable[str] = ("lru",)
     from workloads.random import Uniform
 
     if IS_COLD:
-        say("compiling the simulator's core: half a minute or so, once ...")
+        say("compiling the simulator's core, once: about a minute ...")
     started = time.perf_counter()
     fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
     # Some thousands of blocks, so that the arena grows: that, too, is code to compile.

@@ -1,0 +1,229 @@
+"""The compiled engine against SimPy's: the same tables, row by row, for anything that a config can ask for."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from experiments.config import Arm, Experiment
+from experiments.loading import load
+from experiments.single import run_one
+from policies.given import Given
+from policies.registry import policies as kinds
+from simulator.accounting import Books, Keeps
+from simulator.charge import fixed, measured, sampled
+from simulator.config import Arrivals
+from simulator.engine import Engine
+from simulator.simpy_engine import SimpyEngine
+from tests.strategies import ListSink, ListWorkload, arrivals, batches, policies, systems
+from tests.test_configs import CONFIGS
+from tests.test_experiment import call, config, table, write
+
+ARRIVALS: Any = TypeAdapter(Arrivals)
+# What needs more than its settings is built by an experiment: the configs below have all of these.
+TABLES = sorted(set(kinds()) - {"none", "lstm", "oracle", "fdp", "gate"})
+
+
+@st.composite
+def processes(draw: st.DrawFn) -> Any:
+    return draw(st.one_of(arrivals(), st.just({"kind": "poisson", "mean_gap": "90 ns"})))
+
+
+@st.composite
+def any_policy(draw: st.DrawFn) -> Any:
+    """Makes the same policy each time it is called."""
+    kind = draw(st.sampled_from(["scripted", *TABLES]))
+    if kind == "scripted":
+        made = draw(policies())
+        return lambda: copy.deepcopy(made)
+    chosen = kinds()[kind].model_validate({"kind": kind})
+    return lambda: chosen.build(Given(lambda _: [], 0, n_streams=3)).policy
+
+
+@st.composite
+def charges(draw: st.DrawFn) -> Any:
+    return draw(
+        st.sampled_from(
+            [
+                lambda: fixed(0), lambda: fixed(1), lambda: fixed(75), lambda: measured,
+                lambda: sampled(np.array([0, 40, 333]), np.random.default_rng(5)),
+            ]
+        )
+    )  # fmt: skip
+
+
+def tables_of(make: type[Engine], system: Any, process: Any, workload: Any, policy: Any, charge: Any) -> Any:
+    sink = ListSink()
+    books = Books(sink, 10)
+    result = make(system, process, workload, policy(), charge(), books, seed=3).run()
+    books.sink = None
+    tables = {name: sink.columns(name) for name in ("accesses", "prefetches", "inferences")}
+    return tables, books.windows(), result, {**vars(books), "latency": None, "cells": None}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(systems(), processes(), batches(), st.sampled_from([1, 7, 1 << 16]), any_policy(), charges())
+def test_random_systems(system: Any, process: Any, batch: Any, batch_size: int, policy: Any, charge: Any) -> None:
+    arguments = (system, ARRIVALS.validate_python(process), ListWorkload(batch, batch_size), policy, charge)
+    found, expected = (tables_of(make, *arguments) for make in (Engine, SimpyEngine))
+    for name, columns in expected[0].items():
+        assert list(found[0][name]) == list(columns)
+        for column, values in columns.items():
+            # Rows in the same order, too. As text: a confidence may be NaN.
+            assert str(found[0][name][column].tolist()) == str(values.tolist()), column
+    for column, values in expected[1].items():
+        assert found[1][column].tolist() == values.tolist(), column
+    assert found[2] == expected[2]
+    for name in (
+        "n_fates",
+        "n_rejected",
+        "n_outcomes",
+        "sums",
+        "bytes_asked",
+        "end_ns",
+        "link_queue_ns",
+        "n_pollution",
+    ):
+        assert found[3][name] == expected[3][name], name
+
+
+def cut(experiment: Experiment, n_accesses: int) -> Experiment:
+    """Its first accesses, and models that learn for a moment and whose time does not depend on the machine."""
+
+    def settled(arm: Arm) -> Arm:
+        policy = arm.policy
+        if not policy.learns:
+            return arm
+        short = {"epochs": 1, "device": "cpu", "backend": "eager"}
+        core = policy.core.model_copy(update=short)
+        whole = core if policy is policy.core else policy.model_copy(update={"policy": core})
+        raw = arm.model_dump(mode="json") | {"policy": whole.model_dump(mode="json")}
+        return Arm.model_validate(raw | {"charge": {"kind": "fixed", "latency": "90 us"}})
+
+    raw = experiment.model_dump(mode="json")
+    source = {"kind": "slice", "first": 0, "accesses": n_accesses, "source": raw["workload"]["source"]}
+    raw["workload"]["source"] = source
+    raw["output"] = {"window": raw["output"]["window"]}
+    raw["arms"] = [settled(arm).model_dump(mode="json") for arm in experiment.arms]
+    return Experiment.model_validate(raw)
+
+
+def same_files(one: Path, other: Path) -> int:
+    """How many tables are the same to the bit, in rows and in what they say of themselves."""
+    names = [path.relative_to(one) for path in sorted(one.glob("*/*.parquet"))]
+    assert names == [path.relative_to(other) for path in sorted(other.glob("*/*.parquet"))]
+    # Wall times, which a fixed charge leaves out of the simulation; and the seal over them.
+    of_the_wall = {"train_s", "host_ns", "device_ns"}
+    for name in names:
+        found, expected = pq.read_table(one / name), pq.read_table(other / name)
+        metadata = [pq.read_metadata(folder / name).metadata for folder in (one, other)]
+        described = [{k: v for k, v in of_one.items() if k != b"seal_sha256"} for of_one in metadata]
+        assert described[0] == described[1], name
+        columns = [column for column in expected.column_names if column not in of_the_wall]
+        assert found.column_names == expected.column_names
+        assert found.select(columns).equals(expected.select(columns)), name
+    return len(names)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs(path: Path, tmp_path: Path) -> None:
+    experiments = load(path)
+    for i, (variant, experiment) in enumerate(experiments.items()):
+        if any(not source.exists() for source in _files(experiment)):
+            pytest.skip("needs the traces (TIERFETCH_TRACES)")
+        short = cut(experiment, 2000)
+        # Where there are variants, each has its share of the arms.
+        arms = short.arms[i :: len(experiments)]
+        for arm in arms:
+            rows = []
+            for engine in ("compiled", "simpy"):
+                folder = tmp_path / variant / engine
+                folder.mkdir(parents=True, exist_ok=True)
+                rows.append(run_one(short.model_copy(update={"engine": engine}), arm, short.seeds[0], folder))
+                assert rows[-1].pop("engine") == engine
+            of_the_run = [
+                {name: str(value) for name, value in row.items() if not re.search("wall|host|device|cached", name)}
+                for row in rows
+            ]
+            assert of_the_run[0] == of_the_run[1]
+        n_tables = 4 * len(arms) + sum(arm.policy.learns for arm in arms)
+        assert same_files(tmp_path / variant / "compiled", tmp_path / variant / "simpy") == n_tables
+
+
+def _files(experiment: Experiment) -> list[Path]:
+    from workloads.registry import files
+
+    return files(experiment.workload.source)
+
+
+def test_the_engine_is_said_and_shares_its_folder(tmp_path: Path) -> None:
+    tables = config(seeds=[0], arms=config()["arms"][:2])
+    path, out = write(tmp_path, tables), tmp_path / "out"
+    first = call(path, "--out", out)
+    assert "engine: compiled (auto)" in first.output
+    assert set(table(out, "runs.parquet")["engine"]) == {"compiled"}
+    # The results are the same, so the folder is.
+    again = call(path, "--out", out, "--set", "engine=simpy")
+    assert "2 of 2 runs are finished already" in again.output
+    forced = call(path, "--out", out, "--set", "engine=simpy", "--force")
+    assert "engine: simpy" in forced.output
+    assert set(table(out, "runs.parquet")["engine"]) == {"simpy"}
+    assert call(path, "--out", out, "--set", "engine=C").exit_code == 2
+
+
+ROWS = [
+    ({"kind": "sampled", "rate": 0.25}, Keeps(share=0.25)),
+    ({"kind": "windowed", "length": 30, "every": 100}, Keeps(30, 100)),
+    (False, Keeps(length=0)),
+    (True, Keeps()),
+]
+
+
+@pytest.mark.parametrize(("given_rows", "keeps"), ROWS)
+def test_rows_of_some_accesses(given_rows: Any, keeps: Keeps, tmp_path: Path) -> None:
+    content = config(seeds=[0], arms=config()["arms"][:2])
+    call(write(tmp_path, content), "--out", tmp_path / "all", "--quiet")
+    whole = {arm: table(tmp_path / "all" / "accesses", f"{arm}-0.parquet") for arm in ("none", "next_n")}
+    content["output"] = {"accesses": given_rows}
+    assert call(write(tmp_path, content), "--out", tmp_path / "some", "--quiet").exit_code == 0
+    if given_rows is False:
+        assert not (tmp_path / "some" / "accesses").exists()
+        return
+    some = {arm: table(tmp_path / "some" / "accesses", f"{arm}-0.parquet") for arm in whole}
+    for arm, frame in some.items():
+        # Rows of the whole table, and the same accesses in every arm.
+        assert frame.merge(whole[arm]).shape == frame.shape
+        assert frame["access"].tolist() == some["none"]["access"].tolist()
+    kept = set(some["none"]["access"])
+    if given_rows is True:
+        assert len(kept) == 600
+    elif given_rows["kind"] == "windowed":
+        assert kept == {access for access in range(600, 1200) if (access - 600) % 100 < 30}
+    else:
+        # 600 requests at 0.25: 150, with a standard deviation of 10.6.
+        assert 100 < len(kept) < 200
+    runs = [table(tmp_path / folder, "runs.parquet") for folder in ("all", "some")]
+    assert runs[0]["mean_latency_ns"].tolist() == runs[1]["mean_latency_ns"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"kind": "sampled", "rate": 1.5}, "output.accesses.sampled.rate"),
+        ({"kind": "windowed", "length": 9, "every": 5}, "length: 9 is more than every: 5"),
+        ({"kind": "some"}, "output.accesses"),
+        ("often", "output.accesses"),
+    ],
+)
+def test_bad_choice_of_rows(rows: Any, message: str, tmp_path: Path) -> None:
+    result = call(write(tmp_path, config(output={"accesses": rows})), "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in result.output, result.output
+    assert not (tmp_path / "out").exists()
