@@ -1,4 +1,4 @@
-"""How every command ends: 0 done, 2 bad input, 130 interrupted, 1 a bug."""
+"""How every command ends: 0 done, 2 bad input, 3 processes that died, 130 interrupted, 1 a bug."""
 
 import sys
 from collections.abc import Iterator
@@ -6,7 +6,11 @@ from contextlib import contextmanager
 
 import typer
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, DIED, INTERRUPTED = 2, 3, 130
+
+
+class RunsDiedError(RuntimeError):
+    """Processes ended without a result, and so did those that tried again; all other runs are done and kept."""
 
 
 @contextmanager
@@ -28,6 +32,9 @@ def exit_codes(interrupted: str) -> Iterator[None]:
             raise
         print(f"error: {error.filename2 or error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from None
+    except RunsDiedError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(DIED) from None
     except MemoryError as error:
         print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from None

@@ -2,9 +2,12 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LINE_EVERY_S = 10.0
@@ -15,21 +18,81 @@ def make_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=110)
 
 
-class RunProgress:
-    """Shows one run after another; as a context manager it owns the bar."""
+class OneRun:
+    """What is shown of one run; of several at once, each has its own line."""
 
-    def __init__(self, console: Console, n_runs: int, *, quiet: bool) -> None:
+    def __init__(self, of_all: "RunProgress", label: str, n_accesses: int) -> None:
+        self._of_all = of_all
+        self._label = label
+        self._total = n_accesses
+        self._started = self._last_line = time.monotonic()
+        self._task = None if of_all.bar is None else of_all.bar.add_task(escape(label), total=n_accesses, rate="")
+        if self._task is None:
+            self._of_all.say(escape(label))
+
+    def _line(self, text: str) -> None:
+        self._of_all.say(f"  {escape(self._label)}: {text}" if self._of_all.n_at_once > 1 else f"  {text}")
+
+    def _show(self, **what: Any) -> None:
+        if self._of_all.bar is not None and self._task is not None:
+            self._of_all.bar.update(self._task, **what)
+
+    def _leave(self) -> None:
+        if self._of_all.bar is not None and self._task is not None:
+            self._of_all.bar.remove_task(self._task)
+
+    def epoch(self, epoch: int, n_epochs: int, loss: float, top1_ratio: float) -> None:
+        """An epoch of training is over."""
+        text = f"training {epoch}/{n_epochs}: loss {loss:.3f}, top-1 {top1_ratio:.3f}"
+        self._show(total=n_epochs, completed=epoch, rate=text)
+        if epoch == n_epochs:
+            self._show(total=self._total, completed=0)
+        if self._task is None and epoch in (1, n_epochs):
+            self._line(text)
+        self._started = time.monotonic()
+
+    def accesses(self, n_done: int) -> None:
+        """So many accesses of the run are simulated."""
+        if n_done == 0:
+            return
+        now = time.monotonic()
+        rate = n_done / max(now - self._started, 1e-9)
+        self._show(completed=n_done, rate=f"{rate:,.0f} accesses/s")
+        if self._task is None and now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            left = (self._total - n_done) / max(rate, 1e-9)
+            self._line(f"{n_done:,} of {self._total:,} accesses, {rate:,.0f}/s, {left:.0f} s left")
+
+    def died(self, how: str, *, again: bool) -> None:
+        """Its process ended without a result."""
+        self._leave()
+        self._of_all.say(f"{escape(self._label)}: its process died ({how})" + ("; once more" if again else ""))
+
+    def finish(self, row: Mapping[str, Any] | None) -> None:
+        """A run is over, or, without a row, the training ahead of one."""
+        self._leave()
+        if row is None:
+            self._of_all.say(f"{escape(self._label)}: done in {time.monotonic() - self._started:.1f} s")
+            return
+        if row.get("backend_trial"):
+            self._of_all.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
+        rate = row["n_accesses"] / max(row["wall_s"], 1e-9)
+        took = row["wall_with_training_s"]
+        self._of_all.say(f"{escape(self._label)}: done in {took:.1f} s ({rate:,.0f} accesses/s)")
+
+
+class RunProgress:
+    """Shows runs, one after another or side by side; as a context manager it owns the bars."""
+
+    def __init__(self, console: Console, n_runs: int, *, quiet: bool, n_at_once: int = 1) -> None:
         self._console = console
         self._quiet = quiet
         self._n_runs = n_runs
-        self._n_done = 0
-        self._label = ""
-        self._total = 0
-        self._started = self._last_line = 0.0
-        self._bar: Progress | None = None
-        self._task = None
+        self._n_started = 0
+        self.n_at_once = n_at_once
+        self.bar: Progress | None = None
         if console.is_terminal and not quiet:
-            self._bar = Progress(
+            self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%"),
@@ -40,65 +103,26 @@ class RunProgress:
             )
 
     def __enter__(self) -> "RunProgress":
-        if self._bar is not None:
-            self._bar.start()
+        if self.bar is not None:
+            self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self.bar is not None:
+            self.bar.stop()
 
     def say(self, text: str) -> None:
         """A line that stays."""
         if not self._quiet:
             self._console.print(text, highlight=False)
 
-    def start(self, arm: str, seed: int, n_accesses: int) -> None:
-        """A run begins."""
-        self._n_done += 1
-        self._label = f"[{self._n_done}/{self._n_runs}] arm {arm}, seed {seed}"
-        self._total = n_accesses
-        self._started = self._last_line = time.monotonic()
-        if self._bar is not None:
-            for task in self._bar.task_ids:
-                self._bar.remove_task(task)
-            self._bar.add_task(self._escaped(), total=n_accesses, rate="")
-        else:
-            self.say(self._escaped())
+    def start(self, arm: str, seed: int, n_accesses: int, *, is_again: bool = False) -> OneRun:
+        """A run begins; one that begins again keeps the count as it is."""
+        self._n_started += not is_again
+        return OneRun(self, f"[{self._n_started}/{self._n_runs}] arm {arm}, seed {seed}", n_accesses)
 
-    def _escaped(self) -> str:
-        return self._label.replace("[", "\\[")
-
-    def epoch(self, epoch: int, n_epochs: int, loss: float, top1_ratio: float) -> None:
-        """An epoch of training is over."""
-        text = f"training {epoch}/{n_epochs}: loss {loss:.3f}, top-1 {top1_ratio:.3f}"
-        if self._bar is not None:
-            task = self._bar.task_ids[0]
-            self._bar.update(task, total=n_epochs, completed=epoch, rate=text)
-            if epoch == n_epochs:
-                self._bar.update(task, total=self._total, completed=0)
-        elif epoch == n_epochs or epoch == 1:
-            self.say(f"  {text}")
-        self._started = time.monotonic()
-
-    def accesses(self, n_done: int) -> None:
-        """So many accesses of the run are simulated."""
-        if n_done == 0:
-            return
-        now = time.monotonic()
-        rate = n_done / max(now - self._started, 1e-9)
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=n_done, rate=f"{rate:,.0f} accesses/s")
-        elif now - self._last_line >= _LINE_EVERY_S:
-            self._last_line = now
-            left = (self._total - n_done) / max(rate, 1e-9)
-            self.say(f"  {n_done:,} of {self._total:,} accesses, {rate:,.0f}/s, {left:.0f} s left")
-
-    def finish(self, row: dict[str, object]) -> None:
-        """A run is over."""
-        if row.get("backend_trial"):
-            self.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
-        rate = float(str(row["n_accesses"])) / max(float(str(row["wall_s"])), 1e-9)
-        self.say(f"{self._escaped()}: done in {float(str(row['wall_with_training_s'])):.1f} s ({rate:,.0f} accesses/s)")
+    def start_training(self, arm: str, seed: int) -> OneRun:
+        """The training of a run's model begins, ahead of it."""
+        return OneRun(self, f"training ahead: arm {arm}, seed {seed}", 0)

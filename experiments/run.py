@@ -1,9 +1,7 @@
 """``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
 
-import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +10,18 @@ import typer
 from experiments.exits import exit_codes
 
 if TYPE_CHECKING:
-    from experiments.config import Experiment
+    from experiments.config import Arm, Experiment
+    from experiments.progress import OneRun, RunProgress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_LOCK = ".lock"
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", min=0, metavar="N",
+        help="So many runs at once, in processes; 0: one a core. Runs whose own latencies are measured go alone.",
+    ),
+]  # fmt: skip
 
 
 @app.command()
@@ -38,18 +43,20 @@ def main(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no closing table.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
+    jobs: Jobs = 1,
 ) -> None:
     """Run an experiment: all arms over all seeds, with the LSTM's own inference time on the simulated clock.
 
     Finished runs are not repeated: a run that was interrupted goes on where it stopped. Exit codes: 0 done, 2 bad input
-    (the message says which file, line or key), 130 interrupted (finished runs are kept), 1 a bug.
+    (the message says which file, line or key), 3 a process of --jobs died and died again (all other runs are kept), 130
+    interrupted (finished runs are kept), 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
         for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
-            run_experiment(experiment, folder_of(experiment, name, out), quiet=quiet, force=force)
+            run_experiment(experiment, folder_of(experiment, name, out), quiet=quiet, force=force, jobs=jobs)
 
 
 def parse_seeds(text: str | None) -> list[int] | None:
@@ -71,7 +78,7 @@ def folder_of(experiment: "Experiment", variant: str, out: Path | None) -> Path:
     return out / variant
 
 
-def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force: bool) -> None:
+def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1) -> None:
     """Do what the command does, for one experiment.
 
     Raises:
@@ -80,7 +87,7 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     from experiments.progress import make_console
 
     console = make_console()
-    rows = run_all(experiment, folder, console, quiet=quiet, force=force)
+    rows = run_all(experiment, folder, console, quiet=quiet, force=force, jobs=jobs)
     from experiments.compare import compare
     from experiments.metrics import attribution
     from experiments.report import print_report
@@ -111,13 +118,17 @@ def _metadata(experiment: "Experiment", rows: list[dict[str, Any]]) -> dict[str,
 
 
 def run_all(
-    experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool = False
+    experiment: "Experiment", folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1
 ) -> list[dict[str, Any]]:
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms and seeds.
 
+    ``jobs``: so many processes at once, 0 for one a core.
+
     Raises:
         InputError: the trace, a recording or the folder is wrong.
+        RunsDiedError: processes died; all other runs are done.
     """
+    from experiments.folder import check_folder, empty, locked, remove_leftovers, write_manifest
     from experiments.recording import make_charge
     from experiments.single import run_hash
     from experiments.tables import make_folder, read_rows
@@ -145,125 +156,111 @@ def run_all(
     if force:
         planned = {(arm.name, seed) for arm, seed in plan}
         keep = {key: row for key, row in keep.items() if key not in planned}
-    todo = [(arm, seed, current_hash(arm.name, seed)) for arm, seed in plan if (arm.name, seed) not in keep]
+    todo = {(arm.name, seed): current_hash(arm.name, seed) for arm, seed in plan if (arm.name, seed) not in keep}
     is_new = not (folder / "manifest.json").exists()
     make_folder(folder)
-    with _locked(folder):
-        for leftover in folder.glob("*/*.part"):
-            leftover.unlink()
-        _write_manifest(experiment, folder, traces)
+    with locked(folder):
+        remove_leftovers(folder)
+        write_manifest(experiment, folder, traces, _metadata(experiment, []))
         try:
-            _run_missing(experiment, folder, console, todo, keep, n_accesses, quiet=quiet)
+            _run_missing(experiment, folder, console, todo, keep, n_accesses, quiet=quiet, jobs=jobs or _n_cores())
         except (InputError, MemoryError):
             if is_new and not keep:
                 # Nothing came of it: the folder is free for the corrected config.
-                _empty(folder)
+                remove_leftovers(folder)
+                empty(folder)
             raise
+        finally:
+            remove_leftovers(folder)
     return [keep[arm.name, seed] for arm, seed in plan]
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_missing(
     experiment: "Experiment",
     folder: Path,
     console: Any,
-    todo: list[tuple[Any, int, str]],
+    todo: dict[tuple[str, int], str],
     keep: dict[tuple[str, int], dict[str, Any]],
     n_accesses: int,
     *,
     quiet: bool,
+    jobs: int,
 ) -> None:
-    """Run ``todo`` (arm, seed and hash of each); each row joins ``keep`` and the ``runs`` table as it is done."""
+    """Run ``todo`` (the hash of each arm and seed); each row joins ``keep`` and the ``runs`` table as it is done."""
     from experiments.progress import RunProgress
-    from experiments.single import chosen_engine, run_one
+    from experiments.single import chosen_engine
     from experiments.tables import write_rows
     from experiments.warm import compile_core
     from simulator.errors import InputError
 
     n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
-    with RunProgress(console, len(todo), quiet=quiet) as progress:
+    n_at_once = min(jobs, len(todo))
+    with RunProgress(console, len(todo), quiet=quiet, n_at_once=n_at_once) as progress:
         n_planned = len(experiment.arms) * len(experiment.seeds)
         if len(todo) < n_planned:
             progress.say(f"{n_planned - len(todo)} of {n_planned} runs are finished already (--force repeats them)")
-        if todo:
-            chosen = chosen_engine(experiment)
-            progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
-            compile_core(progress.say)
-        for arm, seed, hash_ in todo:
-            progress.start(arm.name, seed, n_judged)
-            row = run_one(experiment, arm, seed, folder, progress.accesses, progress.epoch)
-            row["run_hash"] = hash_
-            digests = {r["trace_sha256"] for (_, s), r in keep.items() if s == seed} | {row["trace_sha256"]}
+        if not todo:
+            return
+        chosen = chosen_engine(experiment)
+        progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+        compile_core(progress.say)
+        tasks = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds if (arm.name, seed) in todo]
+        for row in _rows(experiment, folder, tasks, progress, n_judged, n_at_once):
+            key = row["arm"], row["seed"]
+            row["run_hash"] = todo[key]
+            digests = {r["trace_sha256"] for (_, s), r in keep.items() if s == key[1]} | {row["trace_sha256"]}
             if len(digests) != 1:
-                raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
-            keep[arm.name, seed] = row
+                raise InputError(f"seed {key[1]}: the trace changed between arms; run again with --force")
+            keep[key] = row
             write_rows(folder / "runs.parquet", _ordered(experiment, keep), _metadata(experiment, list(keep.values())))
-            progress.finish(row)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder. Raises InputError if one is in it."""
-    from filelock import FileLock, Timeout
+def _rows(
+    experiment: "Experiment",
+    folder: Path,
+    tasks: list[tuple["Arm", int]],
+    progress: "RunProgress",
+    n_judged: int,
+    n_at_once: int,
+) -> Iterator[dict[str, Any]]:
+    """The row of each run as it is done."""
+    if n_at_once == 1:
+        from experiments.single import run_one
 
-    from simulator.errors import InputError
+        for arm, seed in tasks:
+            shown = progress.start(arm.name, seed, n_judged)
+            done = run_one(experiment, arm, seed, folder, shown.accesses, shown.epoch)
+            shown.finish(done)
+            yield done
+        return
+    from experiments.folder import SHARED
+    from experiments.shared import share_all
+    from experiments.workers import Task, side_by_side
 
-    try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"{folder}: another process is writing to it; wait for it, or use another --out") from None
+    def show(task: Task) -> "OneRun":
+        if task.trains_only:
+            return progress.start_training(task.arm.name, task.seed)
+        return progress.start(task.arm.name, task.seed, n_judged, is_again=task.n_tries > 1)
 
-
-def _empty(folder: Path) -> None:
-    """Remove what a run leaves in a new folder before it has a result."""
-    (folder / "manifest.json").unlink(missing_ok=True)
-    for below in folder.iterdir():
-        if below.is_dir() and not any(below.iterdir()):
-            below.rmdir()
+    traces = share_all(experiment.workload.source, sorted({seed for _, seed in tasks}), folder / SHARED)
+    is_timed = {arm.name: arm.charged.kind == "measured" for arm, _ in tasks}
+    ahead = [Task(arm, seed, trains_only=True) for arm, seed in tasks if is_timed[arm.name] and arm.policy.learns]
+    beside = [Task(arm, seed) for arm, seed in tasks if not is_timed[arm.name]]
+    alone = [Task(arm, seed) for arm, seed in tasks if is_timed[arm.name]]
+    # What runs beside a run whose own wall time is charged would be measured with it.
+    for group, n in (([*ahead, *beside], n_at_once), (alone, 1)):
+        for _, row in side_by_side(experiment, folder, group, n, traces, show):
+            if row is not None:
+                yield row
 
 
 def _ordered(experiment: "Experiment", rows: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
     arms = [arm.name for arm in experiment.arms]
     return [rows[key] for key in sorted(rows, key=lambda key: (arms.index(key[0]), key[1]))]
-
-
-def check_folder(experiment: "Experiment", folder: Path) -> None:
-    """Raises InputError if a folder is none, or holds anything but results of this experiment."""
-    from simulator.errors import InputError
-
-    manifest = folder / "manifest.json"
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file; expected a folder")
-    if not manifest.exists():
-        if folder.is_dir() and any(path.name != _LOCK for path in folder.iterdir()):
-            raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
-        return
-    try:
-        found = json.loads(manifest.read_text())["config_hash"]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise InputError(f"{manifest}: is damaged; delete the folder or use another --out") from None
-    if found != experiment.folder_hash():
-        raise InputError(
-            f"--out {folder}: holds the results of another config ({found}, this one is {experiment.folder_hash()}); "
-            "expected a new folder"
-        )
-
-
-def _write_manifest(experiment: "Experiment", folder: Path, traces: dict[str, str]) -> None:
-    manifest = {
-        "name": experiment.name,
-        **{key: value for key, value in _metadata(experiment, []).items() if value},
-        "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
-        "tables": {
-            "runs.parquet": "a row for each arm and seed",
-            "comparisons.parquet": "each arm against the baseline",
-            "attribution.parquet": "where the latency of each run went",
-            "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm and seed",
-        },
-    }
-    aside = folder / f"manifest.json.{os.getpid()}.part"
-    aside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-    aside.replace(folder / "manifest.json")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(
 
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
     """Finished runs by arm."""
-    from experiments.run import check_folder
+    from experiments.folder import check_folder
     from experiments.tables import read_rows
     from simulator.errors import InputError
 

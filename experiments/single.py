@@ -16,6 +16,7 @@ from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
 from experiments.recording import Recording, make_charge, replay_key, seal_of, warm_up_rows, working
+from experiments.shared import HashedWorkload, SharedTrace
 from experiments.tables import RunTables, keep_file
 from policies.given import Accesses, Demand, Given
 from policies.timing import Timing
@@ -25,33 +26,12 @@ from simulator.config import System
 from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
-from simulator.trace import COLUMNS, WRITE, Batch, Workload, part
+from simulator.trace import WRITE, Batch, Workload, part
 from workloads.registry import build as build_workload
 
 Progress = Callable[[int], None]
 RECORDED = " (recorded)"
 TrainingProgress = Callable[[int, int, float, float], None]
-
-
-class HashedWorkload:
-    """A workload that hashes the accesses it hands out, so that arms can be shown to have seen the same."""
-
-    def __init__(self, workload: Workload) -> None:
-        self._workload = workload
-        self.n_streams = workload.n_streams
-        self.digest = hashlib.sha256()
-
-    def length(self) -> int:
-        """How many accesses there are."""
-        return self._workload.length()
-
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start."""
-        self.digest = hashlib.sha256()
-        for batch in self._workload.batches():
-            for name in COLUMNS:
-                self.digest.update(np.ascontiguousarray(getattr(batch, name)).data)
-            yield batch
 
 
 def versions() -> dict[str, str]:
@@ -71,7 +51,9 @@ def code_hash() -> str:
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
-    sources += [root / "experiments" / name for name in ("aiming.py", "metrics.py", "recording.py", "single.py")]
+    sources += [
+        root / "experiments" / name for name in ("aiming.py", "metrics.py", "recording.py", "shared.py", "single.py")
+    ]
     for source in sorted(sources):
         digest.update(source.relative_to(root).as_posix().encode())
         digest.update(source.read_bytes())
@@ -158,6 +140,22 @@ def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, 
     )  # fmt: skip
 
 
+def _split(experiment: Experiment, workload: Workload) -> int:
+    """How many accesses the training part has."""
+    n_train = int(workload.length() * experiment.workload.train_ratio)
+    if n_train >= workload.length():
+        raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
+    return n_train
+
+
+def prepare_one(
+    experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None, workload: SharedTrace
+) -> None:
+    """What of a run can be done beside others even if its own latencies are measured: its model is trained and kept."""
+    learned = Learned(workload, _split(experiment, workload))
+    arm.policy.core.prepare(Given(learned.sequences, seed, training_progress))
+
+
 def run_one(
     experiment: Experiment,
     arm: Arm,
@@ -165,17 +163,18 @@ def run_one(
     folder: Path,
     progress: Progress | None = None,
     training_progress: TrainingProgress | None = None,
+    trace: SharedTrace | None = None,
 ) -> dict[str, Any]:
     """Run, write the run's tables, and return its row. On any error nothing of it is left in the folder.
+
+    ``trace``: the seed's trace where it was written down, else it is made anew.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
     started = time.perf_counter()
-    workload = HashedWorkload(build_workload(experiment.workload.source, seed))
-    n_train = int(workload.length() * experiment.workload.train_ratio)
-    if n_train >= workload.length():
-        raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
+    workload = trace or HashedWorkload(build_workload(experiment.workload.source, seed))
+    n_train = _split(experiment, workload)
     charge, recording = make_charge(experiment, arm, seed)
     replayed = recording if arm.charged.kind == "replay" else None
     system = experiment.system_of(arm)
@@ -228,7 +227,7 @@ def run_one(
             "latencies": arm.charged.kind,
             "device": device,
             "latencies_backend": backend,
-            "trace_sha256": workload.digest.hexdigest(),
+            "trace_sha256": workload.sha256,
         }
         if built.model_file is not None:
             keep_file(built.model_file, folder / "models" / f"{arm.name}-{seed}.safetensors")

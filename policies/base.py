@@ -33,6 +33,9 @@ class PolicySettings(Strict):
     def check(self) -> None:
         """Find out before any run what the policy needs of the machine. Raises InputError if it is not there."""
 
+    def prepare(self, given: Given) -> None:
+        """Do what ``build`` may find done: what is learned is kept, so that it can be learned beside other runs."""
+
     @property
     def core(self) -> "PolicySettings":
         """The policy that decides: this one, or the one that it wraps."""

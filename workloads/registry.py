@@ -84,3 +84,13 @@ def files(source: c.Source) -> list[Path]:
     if isinstance(source, c.Slice):
         return files(source.source)
     return [trace_path(source.path)] if hasattr(source, "path") else []
+
+
+def depends_on_seed(source: c.Source) -> bool:
+    """Whether another seed may give other accesses."""
+    if isinstance(source, c.Phases | c.Interleave):
+        parts = source.phases if isinstance(source, c.Phases) else source.parts
+        return any(depends_on_seed(part) for part in parts)
+    if isinstance(source, c.Slice):
+        return depends_on_seed(source.source)
+    return isinstance(source, c.Synthetic)

@@ -40,6 +40,11 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     return Built(policy, details, training_rows(kept.trained, predictor.horizon), predictor.warm_up, kept.path)
 
 
+def prepare_lstm(config: LstmConfig, given: Given) -> None:
+    """Train, or find the model trained. Raises InputError as ``build_lstm`` does."""
+    obtain(given.sequences(config.per_stream), config, given.seed, pick_device(config.device), given.progress)
+
+
 def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses], device: torch.device) -> Kept:
     """The model of the recording that is replayed, else one that is trained on the spot or was before."""
     recorded = given.recorded

@@ -74,6 +74,12 @@ class LstmConfig(PolicySettings):
 
         return build_lstm(self, given)
 
+    def prepare(self, given: Given) -> None:
+        """Train the model, and keep it."""
+        from policies.lstm.build import prepare_lstm
+
+        prepare_lstm(self, given)
+
     def check(self) -> None:
         """Find out before any run whether device and backend are there. Raises InputError if not."""
         if self.device == "cuda" or self.backend != "auto":

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -76,13 +77,16 @@ def obtain(
     training = training_sha256(sequences)
     hash_ = model_hash(config, training, seed, device)
     path = models_folder() / f"lstm-{hash_}.safetensors"
-    if path.exists():
-        return load(path, config, training, hash_)
-    trained = train(sequences, config, seed, device, progress)
-    coverage = trained.codec.coverage([sequence.keys for sequence in split(sequences, config)[0]])
-    kept = Kept(trained, hash_, training, coverage, False, path)
-    save(kept, config)
-    return kept
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Of processes that need the same model one trains it, and the others wait for it.
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            return load(path, config, training, hash_)
+        trained = train(sequences, config, seed, device, progress)
+        coverage = trained.codec.coverage([sequence.keys for sequence in split(sequences, config)[0]])
+        kept = Kept(trained, hash_, training, coverage, False, path)
+        save(kept, config)
+        return kept
 
 
 def save(kept: Kept, config: LstmConfig) -> None:

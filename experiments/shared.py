@@ -1,0 +1,91 @@
+"""The trace of a seed, written once as plain columns that every process of an experiment maps into its memory."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.trace import COLUMNS, Batch, Workload
+from workloads.config import Source
+from workloads.registry import build, depends_on_seed
+
+_BATCH = 1 << 16
+
+
+class HashedWorkload:
+    """A workload that hashes the accesses it hands out, so that arms can be shown to have seen the same."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self.n_streams = workload.n_streams
+        self._digest = hashlib.sha256()
+
+    def length(self) -> int:
+        """How many accesses there are."""
+        return self._workload.length()
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        self._digest = hashlib.sha256()
+        for batch in self._workload.batches():
+            for name in COLUMNS:
+                self._digest.update(np.ascontiguousarray(getattr(batch, name)).data)
+            yield batch
+
+    @property
+    def sha256(self) -> str:
+        """Of what was handed out since the last start: of the whole trace once it has ended."""
+        return self._digest.hexdigest()
+
+
+class SharedTrace:
+    """A trace in a folder of columns. A process that is handed one maps the files; it decodes and keeps nothing."""
+
+    def __init__(self, folder: Path, n_accesses: int, n_streams: int, sha256: str) -> None:
+        self._folder = folder
+        self._n_accesses = n_accesses
+        self.n_streams = n_streams
+        self.sha256 = sha256
+
+    def length(self) -> int:
+        """How many accesses there are."""
+        return self._n_accesses
+
+    def batches(self) -> Iterator[Batch]:
+        """The trace, from its start."""
+        columns: dict[str, Any] = {name: np.load(self._folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS}
+        for first in range(0, self._n_accesses, _BATCH):
+            last = first + _BATCH
+            yield Batch(**{name: np.asarray(column[first:last]) for name, column in columns.items()})
+
+
+def share(workload: Workload, folder: Path) -> SharedTrace:
+    """Write a trace down: 33 bytes an access.
+
+    Raises:
+        InputError: the trace is bad.
+        OSError: there is no room.
+    """
+    folder.mkdir(parents=True)
+    n_accesses, at = workload.length(), 0
+    columns: dict[str, Any] = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(n_accesses,))
+        for name, dtype in COLUMNS.items()
+    }
+    hashed = HashedWorkload(workload)
+    for batch in hashed.batches():
+        for name, column in columns.items():
+            column[at : at + len(batch)] = getattr(batch, name)
+        at += len(batch)
+    for column in columns.values():
+        column.flush()
+    return SharedTrace(folder, n_accesses, workload.n_streams, hashed.sha256)
+
+
+def share_all(source: Source, seeds: Sequence[int], folder: Path) -> dict[int, SharedTrace]:
+    """The trace of each seed, written once where it is the same for all. Raises InputError if it is bad."""
+    if not depends_on_seed(source):
+        return dict.fromkeys(seeds, share(build(source, seeds[0]), folder / "all"))
+    return {seed: share(build(source, seed), folder / str(seed)) for seed in seeds}

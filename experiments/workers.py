@@ -1,0 +1,165 @@
+"""Runs in processes side by side: one that dies is started again, and no other run is lost with it."""
+
+import multiprocessing
+import signal
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Arm, Experiment
+from experiments.exits import RunsDiedError
+from experiments.progress import OneRun
+from experiments.shared import SharedTrace
+from experiments.single import prepare_one, run_one
+
+ATTEMPTS = 2
+_TELL_EVERY_S = 0.1
+
+
+@dataclass
+class Task:
+    """A run; or, ahead of it, the training of its model, which leaves no row."""
+
+    arm: Arm
+    seed: int
+    trains_only: bool = False
+    n_tries: int = 0
+
+    def __str__(self) -> str:
+        return f"arm {self.arm.name}, seed {self.seed}"
+
+
+def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace]) -> None:
+    """What a process does: tasks, until there are no more or nobody asks."""
+    # Ctrl-C reaches all processes of a terminal; the one that waits for the others ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told = 0.0
+
+    def tell(kind: str, *what: Any) -> None:
+        nonlocal told
+        if kind == "epoch" or time.monotonic() - told >= _TELL_EVERY_S:
+            told = time.monotonic()
+            pipe.send((kind, what))
+
+    while True:
+        try:
+            task: Task = pipe.recv()
+        except EOFError:
+            return
+        arguments = experiment, task.arm, task.seed
+        try:
+            if task.trains_only:
+                prepare_one(*arguments, lambda *epoch: tell("epoch", *epoch), traces[task.seed])
+                pipe.send(("done", None))
+            else:
+                row = run_one(
+                    *arguments, folder, lambda n: tell("accesses", n), lambda *epoch: tell("epoch", *epoch),
+                    traces[task.seed],
+                )  # fmt: skip
+                pipe.send(("done", row))
+        except BrokenPipeError:
+            return
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            pipe.send(("failed", error))
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    task: Task
+    shown: OneRun
+
+    def begin(self) -> None:
+        """Hand it its task. If it has died since its last one, its pipe will say so."""
+        self.task.n_tries += 1
+        with suppress(OSError):
+            self.pipe.send(self.task)
+
+    def death(self) -> str:
+        """How it ended."""
+        self.process.join()
+        code = self.process.exitcode
+        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def side_by_side(
+    experiment: Experiment,
+    folder: Path,
+    tasks: Sequence[Task],
+    n_jobs: int,
+    traces: Mapping[int, SharedTrace],
+    show: Callable[[Task], OneRun],
+) -> Iterator[tuple[Task, dict[str, Any] | None]]:
+    """Each task with its row as it is done, in any order.
+
+    Raises:
+        RunsDiedError: the processes of a task died each time; all others are done.
+        Exception: whatever a run raises, as it would here.
+    """
+    # Started afresh, not forked: what this process holds in threads would be lost half-way.
+    context = multiprocessing.get_context("spawn")
+    waiting, dead = deque(tasks), list[Task]()
+    idle, busy = list[_Worker](), dict[Any, _Worker]()
+
+    def set_to(task: Task) -> _Worker:
+        shown = show(task)
+        if idle:
+            return replace(idle.pop(), task=task, shown=shown)
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(there, experiment, folder, dict(traces)), daemon=True)
+        process.start()
+        there.close()
+        return _Worker(process, here, task, shown)
+
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < n_jobs:
+                worker = set_to(waiting.popleft())
+                busy[worker.pipe] = worker
+                worker.begin()
+            for pipe in wait(list(busy)):
+                worker = busy[pipe]
+                try:
+                    kind, what = worker.pipe.recv()
+                except (EOFError, OSError):
+                    del busy[pipe]
+                    remove_parts(folder, worker.task)
+                    again = worker.task.n_tries < ATTEMPTS
+                    worker.shown.died(worker.death(), again=again)
+                    (waiting if again else dead).append(worker.task)
+                    continue
+                if kind == "accesses":
+                    worker.shown.accesses(*what)
+                elif kind == "epoch":
+                    worker.shown.epoch(*what)
+                elif kind == "failed":
+                    raise what
+                else:
+                    idle.append(busy.pop(pipe))
+                    worker.shown.finish(what)
+                    yield worker.task, what
+    finally:
+        for worker in [*idle, *busy.values()]:
+            worker.process.kill()
+            worker.process.join()
+        for worker in busy.values():
+            remove_parts(folder, worker.task)
+    if dead:
+        raise RunsDiedError(
+            f"{'; '.join(str(task) for task in dead)}: the process died {ATTEMPTS} times without a result, perhaps for "
+            "lack of memory; all other runs are kept: run the same command to try again"
+        )
+
+
+def remove_parts(folder: Path, task: Task) -> None:
+    """What a run that died was writing."""
+    for part in folder.glob(f"*/{task.arm.name}-{task.seed}.*part*"):
+        part.unlink(missing_ok=True)
