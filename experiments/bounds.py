@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.jobs import Jobs
 
 if TYPE_CHECKING:
     from experiments.config import Experiment
@@ -30,13 +31,15 @@ def main(
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds in place of the config's.", show_default=False)
     ] = None,
+    jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
     """Run the arms of a config beside their bounds, and say which share of the possible gain each captures.
 
     The bounds: `oracle` knows the coming misses and pays for its transfers; a learned policy uncharged, as if it
     thought in no time; `demand_belady` fetches on demand alone, but evicts what is used last (tier 0). Exit codes:
-    0 done, 2 bad input, 130 interrupted, 1 a bug.
+    0 done, 2 bad input, 3 a process of
+    --jobs died and died again, 130 interrupted, 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load, only
@@ -47,7 +50,7 @@ def main(
         experiment = bounded(only(load(config, set_ or [], parse_seeds(seeds), [variant] if variant else None)), ahead)
         console = make_console()
         folder = folder_of(experiment, "", out)
-        rows = captured(run_all(experiment, folder, console, quiet=quiet), experiment.baseline)
+        rows = captured(run_all(experiment, folder, console, quiet=quiet, jobs=jobs), experiment.baseline)
         write_rows(folder / "bounds.parquet", rows, {"config": experiment.model_dump(mode="json")})
         if not quiet:
             _print(console, experiment, rows)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.jobs import Jobs
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,13 +32,15 @@ def main(
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds in place of the config's.", show_default=False)
     ] = None,
+    jobs: Jobs = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
     """Charge the same predictions with a ladder of latencies, and find where the policy stops paying.
 
     From 0 over 1 us to 100 ms, asynchronous and synchronous, and with the measured latencies of each backend times 0.1,
     1 and 10; against the baseline and the best policy that does not learn. Finished runs are kept in the folder and not
-    repeated. Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    repeated. Exit codes: 0 done, 2 bad input, 3 a process of
+    --jobs died and died again, 130 interrupted, 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.curves import draw_break_even, draw_map
@@ -50,7 +53,7 @@ def main(
         experiment = only(load(config, set_ or [], parse_seeds(seeds), [variant] if variant else None))
         console = make_console()
         folder = out or Path("results") / f"break-even-{experiment.name}-{experiment.folder_hash()}"
-        found = study(experiment, arm, per_decade, folder, console, quiet=quiet)
+        found = study(experiment, arm, per_decade, folder, console, quiet=quiet, jobs=jobs)
         about = {"config": experiment.model_dump(mode="json"), "arm": found.arm}
         write_rows(folder / "break_even.parquet", [{name: row[name] for name in COLUMNS} for row in found.rows], about)
         write_rows(folder / "crossings.parquet", found.crossings, about)
@@ -58,7 +61,7 @@ def main(
         if not quiet:
             _print(console, found.crossings)
         if map_:
-            cells = explore(experiment, arm, folder, console, quiet=quiet)
+            cells = explore(experiment, arm, folder, console, quiet=quiet, jobs=jobs)
             write_rows(folder / "map.parquet", cells, about)
             pictures += draw_map(experiment.name, cells, folder)
         if not quiet:

@@ -1,6 +1,5 @@
 """``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,20 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.jobs import Jobs, n_cores
 
 if TYPE_CHECKING:
     from experiments.config import Arm, Experiment
     from experiments.progress import OneRun, RunProgress
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-Jobs = Annotated[
-    int,
-    typer.Option(
-        "--jobs", "-j", min=0, metavar="N",
-        help="So many runs at once, in processes; 0: one a core. Runs whose own latencies are measured go alone.",
-    ),
-]  # fmt: skip
 
 
 @app.command()
@@ -163,7 +155,7 @@ def run_all(
         remove_leftovers(folder)
         write_manifest(experiment, folder, traces, _metadata(experiment, []))
         try:
-            _run_missing(experiment, folder, console, todo, keep, n_accesses, quiet=quiet, jobs=jobs or _n_cores())
+            _run_missing(experiment, folder, console, todo, keep, n_accesses, quiet=quiet, jobs=jobs or n_cores())
         except (InputError, MemoryError):
             if is_new and not keep:
                 # Nothing came of it: the folder is free for the corrected config.
@@ -173,10 +165,6 @@ def run_all(
         finally:
             remove_leftovers(folder)
     return [keep[arm.name, seed] for arm, seed in plan]
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_missing(
@@ -244,7 +232,7 @@ def _rows(
     def show(task: Task) -> "OneRun":
         if task.trains_only:
             return progress.start_training(task.arm.name, task.seed)
-        return progress.start(task.arm.name, task.seed, n_judged, is_again=task.n_tries > 1)
+        return progress.start(task.arm.name, task.seed, n_judged, is_again=task.n_tries > 0)
 
     traces = share_all(experiment.workload.source, sorted({seed for _, seed in tasks}), folder / SHARED)
     is_timed = {arm.name: arm.charged.kind == "measured" for arm, _ in tasks}

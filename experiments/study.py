@@ -31,7 +31,7 @@ class Study:
 
 
 def study(
-    experiment: Experiment, name: str | None, per_decade: int, folder: Path, console: Any, *, quiet: bool
+    experiment: Experiment, name: str | None, per_decade: int, folder: Path, console: Any, *, quiet: bool, jobs: int = 1
 ) -> Study:
     """Measure each backend, climb the ladder, and compare. Raises InputError if no arm learns, or as a run does."""
     from policies.lstm.backends.registry import available
@@ -40,12 +40,14 @@ def study(
     arm = learned_arm(experiment, name)
     device = pick_device(getattr(arm.policy.core, "device", "auto")).type
     backends = [kind.name for kind in available(device)]
-    measured = run_all(measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet)
+    measured = run_all(measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs)
     p50 = {row["arm"]: row["p50_inference_host_ns"] for row in measured if row["arm"] in backends}
     fastest = min(p50, key=lambda backend: p50[backend])
     recordings = {b: folder / "measured" / "inferences" / f"{b}-{experiment.seeds[0]}.parquet" for b in p50}
     whole = dict.fromkeys(MODES, rungs(per_decade))
-    return _climb(experiment, arm, whole, round(p50[fastest]), folder, console, quiet=quiet, recordings=recordings)
+    return _climb(
+        experiment, arm, whole, round(p50[fastest]), folder, console, quiet=quiet, jobs=jobs, recordings=recordings
+    )
 
 
 def _climb(
@@ -57,17 +59,18 @@ def _climb(
     console: Any,
     *,
     quiet: bool,
+    jobs: int,
     recordings: dict[str, Path] | None = None,
 ) -> Study:
     """All rungs; then some more between those where the policy stops paying: there the curve may be steep."""
     ladder = climbing(experiment, arm, latencies, assumed_ns, recordings)
     ladder = ladder.model_copy(update={"output": _few_tables(ladder)})
-    rows = run_all(ladder, folder / "ladder", console, quiet=quiet)
+    rows = run_all(ladder, folder / "ladder", console, quiet=quiet, jobs=jobs)
     found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder"])
     between = {mode: _between([row["bracket"] for row in found.crossings if row["mode"] == mode]) for mode in latencies}
     if any(between.values()):
         finer = climbing(experiment, arm, between, assumed_ns).model_copy(update={"output": ladder.output})
-        more = run_all(finer, folder / "finer", console, quiet=quiet)
+        more = run_all(finer, folder / "finer", console, quiet=quiet, jobs=jobs)
         rows += [row for row in more if rung_of(row["arm"]) is not None]
         found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder", folder / "finer"])
     for row in found.crossings:
@@ -185,7 +188,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def explore(experiment: Experiment, name: str | None, folder: Path, console: Any, *, quiet: bool) -> list[Row]:
+def explore(
+    experiment: Experiment, name: str | None, folder: Path, console: Any, *, quiet: bool, jobs: int = 1
+) -> list[Row]:
     """The break-even latency, asynchronous, by time between requests and by tier or block: first seed, few rungs."""
     arm: Arm = learned_arm(experiment, name)
     cells: list[Row] = []
@@ -200,7 +205,7 @@ def explore(experiment: Experiment, name: str | None, folder: Path, console: Any
                     break
                 first = there.model_copy(update={"seeds": there.seeds[:1]})
                 place = folder / "map" / f"{axis}-{gap:g}-{factor:g}"
-                found = _climb(first, arm, {"async": rungs(1)}, 0, place, console, quiet=quiet)
+                found = _climb(first, arm, {"async": rungs(1)}, 0, place, console, quiet=quiet, jobs=jobs)
                 cells += [
                     {"axis": axis, "gap_scale": gap, "axis_scale": factor, **crossing} for crossing in found.crossings
                 ]

@@ -1,0 +1,181 @@
+"""Runs in processes side by side: the same results, and no run is lost with another's process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments import workers
+from experiments.exits import RunsDiedError
+from experiments.loading import load
+from experiments.progress import RunProgress, make_console
+from experiments.shared import HashedWorkload, share_all
+from experiments.workers import Task, side_by_side
+from simulator.trace import COLUMNS, concatenate
+from tests.test_experiment import LSTM, ROOT, call, config, table, write
+from workloads.registry import build, depends_on_seed
+
+ARMS = [
+    {"name": "none", "policy": {"kind": "none"}},
+    {"name": "next_n", "policy": {"kind": "next_n"}},
+    {"name": "lstm", "policy": {**LSTM, "in_gpu_memory": False}, "charge": {"kind": "fixed", "latency": "80 us"}},
+]
+
+
+def test_the_same_tables_as_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, config(arms=ARMS))
+    for jobs in ("1", "2"):
+        # Each trains anew: two processes must not train the same model twice, nor read half of one.
+        monkeypatch.setenv("TIERFETCH_MODELS", str(tmp_path / f"models{jobs}"))
+        result = call(path, "--out", tmp_path / jobs, "--jobs", jobs)
+        assert result.exit_code == 0, result.output
+        assert len(list((tmp_path / f"models{jobs}").glob("*.safetensors"))) == 2
+    names, parallel = (sorted(f.relative_to(tmp_path / j) for f in (tmp_path / j).glob("*/*.parquet")) for j in "12")
+    assert names == parallel
+    assert len(names) == 26
+    walls = ["train_s", "host_ns", "device_ns"]
+    for name in names:
+        one, two = (table(tmp_path / jobs, str(name)).drop(columns=walls, errors="ignore") for jobs in "12")
+        assert one.equals(two), name
+    one, two = (table(tmp_path / jobs, "runs.parquet") for jobs in "12")
+    timed = [column for column in one if re.search("wall|host|cached|train_s", column)]
+    assert one.drop(columns=timed).equals(two.drop(columns=timed))
+    assert not (tmp_path / "2" / ".shared").exists()
+
+
+def test_a_trace_that_is_shared_is_the_same(tmp_path: Path) -> None:
+    source = load(write(tmp_path, config()))[""].workload.source
+    for seed, shared in share_all(source, [0, 1], tmp_path / "shared").items():
+        hashed = HashedWorkload(build(source, seed))
+        made, mapped = (concatenate(list(workload.batches())) for workload in (hashed, shared))
+        assert all(np.array_equal(getattr(made, name), getattr(mapped, name)) for name in COLUMNS)
+        assert (shared.sha256, shared.n_streams, shared.length()) == (hashed.sha256, 1, len(made))
+
+
+def test_what_the_seed_decides(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("1\n2\n3\n4\n")
+    ids = {"kind": "ids", "path": str(tmp_path / "ids.txt"), "block": "1 B"}
+    random = {"kind": "random", "accesses": 10, "block": "1 B", "n_keys": 9}
+    sources: list[tuple[dict[str, Any], bool]] = [
+        (ids, False), (random, True), ({"kind": "slice", "source": ids, "first": 1, "accesses": 2}, False),
+        ({"kind": "interleave", "parts": [ids, random]}, True), ({"kind": "phases", "phases": [ids]}, False),
+    ]  # fmt: skip
+    for raw, expected in sources:
+        content = config()
+        content["workload"]["source"] = raw
+        source = load(write(tmp_path, content))[""].workload.source
+        assert depends_on_seed(source) == expected
+        # Written once, or once a seed.
+        folder = tmp_path / f"shared-{sources.index((raw, expected))}"
+        share_all(source, [0, 1], folder)
+        assert len(list(folder.iterdir())) == (2 if expected else 1)
+
+
+def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any) -> None:
+    """Serves, but arm `next_n` kills its process: always with seed 0, the first time with seed 1."""
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        if task.arm.name == "next_n":
+            (folder / "accesses").mkdir(exist_ok=True)
+            (folder / "accesses" / f"next_n-{task.seed}.parquet.part").touch()
+            if task.seed == 0 or task.n_tries == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+        pipe.send(("done", {"n_accesses": 1, "wall_s": 1.0, "wall_with_training_s": 1.0}))
+
+
+def test_a_process_that_dies_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "_serve", _dying)
+    experiment = load(write(tmp_path, config(arms=ARMS)))[""]
+    tasks = [Task(arm, seed) for arm in experiment.arms for seed in (0, 1)]
+    done: list[tuple[str, int]] = []
+    with RunProgress(make_console(), len(tasks), quiet=False, n_at_once=2) as progress:
+
+        def show(task: Task) -> Any:
+            return progress.start(task.arm.name, task.seed, 1, is_again=task.n_tries > 0)
+
+        def run_all() -> None:
+            done.extend(
+                (task.arm.name, task.seed) for task, _ in side_by_side(experiment, tmp_path, tasks, 2, {}, show)
+            )
+
+        with pytest.raises(RunsDiedError, match="arm next_n, seed 0: the process died 2 times"):
+            run_all()
+    assert sorted(done) == [("lstm", 0), ("lstm", 1), ("next_n", 1), ("none", 0), ("none", 1)]
+    printed = capsys.readouterr().out
+    assert printed.count("died (killed by signal 9); once more") == 2
+    assert printed.count("died (killed by signal 9)\n") == 1
+    assert not (tmp_path / "accesses" / "next_n-0.parquet.part").exists()
+
+
+def test_what_dies_twice_is_exit_code_3_and_the_rest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = write(tmp_path, config(arms=ARMS[:2])), tmp_path / "out"
+
+    def dies(experiment: Any, folder: Path, tasks: Any, n_jobs: int, traces: Any, show: Any) -> Any:
+        living = [task for task in tasks if task.arm.name == "none"]
+        yield from side_by_side(experiment, folder, living, n_jobs, traces, show)
+        if len(living) < len(tasks):
+            raise RunsDiedError("arm next_n, seed 0: the process died 2 times")
+
+    monkeypatch.setattr(workers, "side_by_side", dies)
+    result = call(path, "--out", out, "-j", "2")
+    assert result.exit_code == 3, result.output
+    assert "error: arm next_n, seed 0" in result.output
+    assert table(out, "runs.parquet")["arm"].tolist() == ["none", "none"]
+    monkeypatch.undo()
+    again = call(path, "--out", out, "-j", "2")
+    assert again.exit_code == 0
+    assert "2 of 4 runs are finished already" in again.output
+
+
+def test_bad_input_found_by_a_process(tmp_path: Path) -> None:
+    # The block at the end fits in no tier: only the run finds out.
+    (tmp_path / "trace.csv").write_text("key,size\n" + "1,4096\n" * 50 + "2,999999999\n")
+    content = config(arms=ARMS[:2])
+    content["workload"]["source"] = {
+        "kind": "table", "path": str(tmp_path / "trace.csv"), "columns": {"key": "key", "size_bytes": "size"},
+    }  # fmt: skip
+    result = call(write(tmp_path, content), "--out", tmp_path / "out", "-j", "2")
+    assert result.exit_code == 2, result.output
+    assert "error: system.tiers: capacity of 'hbm'" in result.output
+    assert "Traceback" not in result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".lock"])
+
+
+def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
+    content = config(arms=ARMS[:2], seeds=[0, 1])
+    content["workload"]["source"] |= {"accesses": 12_000_000, "n_keys": 3}
+    content["output"] = {"accesses": False, "prefetches": False, "inferences": False}
+    path, out = write(tmp_path, content), tmp_path / "out"
+    command = [sys.executable, "-m", "experiments.run", str(path), "--out", str(out), "-j", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    # The second run has begun; both take a while yet.
+    with process.stdout:
+        while not process.stdout.readline().startswith("[2/4]"):
+            assert process.poll() is None
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+    assert not list(out.rglob("*.part"))
+    assert not (out / ".shared").exists()
+    # The group is empty: nothing of it is left to run on.
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a process outlives the command")
