@@ -234,7 +234,7 @@ def _rows(
             return progress.start_training(task.arm.name, task.seed)
         return progress.start(task.arm.name, task.seed, n_judged, is_again=task.n_tries > 0)
 
-    traces = share_all(experiment.workload.source, sorted({seed for _, seed in tasks}), folder / SHARED)
+    traces = share_all(experiment.workload.source, sorted({seed for _, seed in tasks}), folder / SHARED, n_at_once)
     is_timed = {arm.name: arm.charged.kind == "measured" for arm, _ in tasks}
     ahead = [Task(arm, seed, trains_only=True) for arm, seed in tasks if is_timed[arm.name] and arm.policy.learns]
     beside = [Task(arm, seed) for arm, seed in tasks if not is_timed[arm.name]]

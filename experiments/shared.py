@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,11 @@ def share(workload: Workload, folder: Path) -> SharedTrace:
     return SharedTrace(folder, n_accesses, workload.n_streams, hashed.sha256)
 
 
-def share_all(source: Source, seeds: Sequence[int], folder: Path) -> dict[int, SharedTrace]:
+def share_all(source: Source, seeds: Sequence[int], folder: Path, n_at_once: int = 1) -> dict[int, SharedTrace]:
     """The trace of each seed, written once where it is the same for all. Raises InputError if it is bad."""
     if not depends_on_seed(source):
         return dict.fromkeys(seeds, share(build(source, seeds[0]), folder / "all"))
-    return {seed: share(build(source, seed), folder / str(seed)) for seed in seeds}
+    # Threads will do: making and hashing columns leaves Python to others.
+    with ThreadPoolExecutor(n_at_once) as threads:
+        made = threads.map(lambda seed: share(build(source, seed), folder / str(seed)), seeds)
+        return dict(zip(seeds, made, strict=True))
