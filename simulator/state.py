@@ -7,7 +7,7 @@ from simulator import machine as m_
 from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps
 from simulator.arrays import NONE, Ints
 from simulator.config import Arrivals, Closed, System
-from simulator.distribution import Distribution, copy_counts
+from simulator.distribution import MOST, Distribution, copy_counts
 from simulator.events import EVENT_FIELDS
 from simulator.flight import move_all
 from simulator.hops import hops_of
@@ -160,8 +160,11 @@ class Machine:
         Views of the old array are no good any more.
         """
         self._forget_shown()
-        if 2 * int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS]) > self.m[m_.LATENCIES_MASK]:
-            self._enlarge_latencies(int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS]))
+        n_latencies = int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS])
+        if 2 * n_latencies > self.m[m_.LATENCIES_MASK]:
+            if n_latencies > MOST:
+                self.m[m_.LATENCIES_ROUNDED] = 1
+            self._enlarge_latencies(n_latencies)
         if next_access - self.m[m_.FIRST_OF_ALL] >= self.m[m_.N_CELLS] * self.m[m_.PER_WINDOW]:
             self._enlarge_cells(int((next_access - self.m[m_.FIRST_OF_ALL]) // self.m[m_.PER_WINDOW]) + 1)
         for pool, need in _NEEDS.items():
@@ -220,7 +223,9 @@ class Machine:
             size *= 2
         self.m[m_.LATENCIES], self.m[m_.LATENCIES_MASK] = self._region(2 * size), size - 1
         if old:
-            copy_counts(self.m, old, old_mask, self.m, int(self.m[m_.LATENCIES]), size - 1)
+            self.m[m_.LATENCIES_USED] = copy_counts(
+                self.m, old, old_mask, self.m, int(self.m[m_.LATENCIES]), size - 1, bool(self.m[m_.LATENCIES_ROUNDED])
+            )
 
     def _enlarge_cells(self, n: int) -> None:
         n_old = int(self.m[m_.N_CELLS])
@@ -259,7 +264,7 @@ class Machine:
         books.n_shadow_misses, books.n_saved, books.n_caused = self.counts(m_.N_SHADOW, 3)
         books.end_ns, books.min_access, books.n_accesses, books.n_broken = self.counts(m_.END, 4)
         at, n = int(m[m_.LATENCIES]), int(m[m_.LATENCIES_MASK]) + 1
-        books.latency = Distribution(m[at : at + 2 * n].copy(), int(m[m_.LATENCIES_USED]))
+        books.latency = Distribution(m[at : at + 2 * n].copy(), books.sums["latency_ns"])
         at, n = int(m[m_.CELLS]), int(m[m_.N_CELLS])
         books.cells = m[at : at + n * CELL_FIELDS].reshape(n, CELL_FIELDS).copy()
 

@@ -2,7 +2,7 @@
 
 from simulator.arrays import Ints, home
 from simulator.compiled import internal
-from simulator.distribution import count
+from simulator.distribution import count, rounded
 from simulator.machine import (
     CELL,
     CELLS,
@@ -13,6 +13,7 @@ from simulator.machine import (
     KEEPS_ROWS,
     LATENCIES,
     LATENCIES_MASK,
+    LATENCIES_ROUNDED,
     LATENCIES_USED,
     N_BROKEN,
     N_CLOSED,
@@ -74,7 +75,8 @@ def close(
     m[SUMS + 2] += queue
     m[SUMS + 3] += transfer
     m[SUMS + 4] += inference
-    m[LATENCIES_USED] += count(m, m[LATENCIES], m[LATENCIES_MASK], latency, 1)
+    value = rounded(latency) if m[LATENCIES_ROUNDED] else latency
+    m[LATENCIES_USED] += count(m, m[LATENCIES], m[LATENCIES_MASK], value, 1)
     m[END] = max(m[END], issued + latency)
     m[FIRST_CLOSED] = min(m[FIRST_CLOSED], access)
     if shadow != SHADOW_NONE:
