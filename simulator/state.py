@@ -48,6 +48,7 @@ class Machine:
     def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
         self.m: Ints = np.zeros(m_.N_REGISTERS, np.int64)
         self._n_of = dict.fromkeys(_NEEDS, 0)
+        self._left: dict[int, list[int]] = {}
         for register in (m_.QUEUE, m_.QUEUE_LAST, m_.OPEN, m_.OPEN_LAST, m_.LATE, m_.LATE_LAST, m_.ASKED,
                          m_.ASKED_LAST, m_.FIRED, m_.FOUND_PREFETCH, *_NEEDS):  # fmt: skip
             self.m[register] = NONE
@@ -125,9 +126,19 @@ class Machine:
             self.m[register] = value
 
     def _region(self, n: int) -> int:
+        """Room for ``n`` zeroes: where as much was left, or at the end."""
+        if self._left.get(n):
+            at = self._left[n].pop()
+            self.m[at : at + n] = 0
+            return at
         at = len(self.m)
         self.m = m_.enlarged(self.m, n)
         return at
+
+    def _leave(self, at: int, n: int) -> None:
+        """A region is needed no more. A table that is only swept of removed members goes to and fro between two."""
+        if n:
+            self._left.setdefault(n, []).append(at)
 
     def _table(self, offset: int, mask: int, size: int) -> None:
         self.m[offset] = self._region(size)
@@ -180,8 +191,10 @@ class Machine:
                 # Mostly removed members: the same size may do once they are swept out.
                 while size < 4 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
                     size *= 2
+                old, old_size = int(self.m[keys + keyset.S_TABLE]), int(self.m[keys + keyset.S_MASK]) + 1
                 table = self._region(size)
                 keyset.move_to(self.m, keys, table, size - 1)
+                self._leave(old, old_size)
 
     def reserve(self, pool: int, n_free: int) -> None:
         """Make sure that so many records of a pool are free."""

@@ -1,0 +1,29 @@
+"""Memory of a run does not grow with the trace."""
+
+import numpy as np
+import pytest
+
+from policies.next_n import NextNPolicy
+from policies.none import NonePolicy
+from simulator.accounting import Books
+from simulator.config import Closed
+from simulator.engine import Engine
+from simulator.simpy_engine import SimpyEngine
+from simulator.trace import make_batch
+from tests.strategies import FREE, ListWorkload, system
+
+
+@pytest.mark.parametrize("engine", [Engine, SimpyEngine])
+@pytest.mark.parametrize("policy", [NonePolicy, NextNPolicy])
+def test_the_arrays_stay_as_large_as_they_are(engine: type[Engine], policy: type) -> None:
+    rng = np.random.default_rng(2)
+    sizes = []
+    for n in (20_000, 80_000):
+        keys = rng.integers(0, 3000, n)
+        closed = Closed.model_validate({"kind": "closed", "think": "300 ns"})
+        made = engine(system(900), closed, ListWorkload(make_batch(keys), 4096), policy(), FREE, Books(None, 10**6))
+        made.run()
+        arrays = made._machine.m, made._residency.arena, made._shadow.arena, made._feed.window
+        sizes.append([len(array) for array in arrays])
+    # Sets of keys are swept of removed members again and again, which must not leave old tables behind for ever.
+    assert all(long <= 1.1 * short for short, long in zip(*sizes, strict=True)), sizes
