@@ -1,0 +1,135 @@
+"""Who simulates the same keys: each takes a trace in a file and a capacity in blocks, and makes a call that is timed.
+
+Every block is 1 byte. What is timed has no compiling and no reading in it, but for libCacheSim, which maps its file.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import plain_simpy
+from policies.given import Given
+from policies.registry import policies
+from simulator.accounting import Books
+from simulator.charge import fixed
+from simulator.config import Closed, System
+from simulator.engine import Engine
+from simulator.policy import Outcome
+from simulator.trace import Batch, make_batch, part
+
+CALL_NS, THINK_NS = 7_000, 1_000
+Call = Callable[[], float]
+
+
+class Kept:
+    """Accesses made beforehand: engines are measured, not generators."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.n_streams = int(batch.stream.max(initial=0)) + 1
+
+    def length(self) -> int:
+        """How many there are."""
+        return len(self.batch)
+
+    def batches(self) -> Any:
+        """In the pieces that readers and generators yield."""
+        return (self.batch[first : first + (1 << 16)] for first in range(0, len(self.batch), 1 << 16))
+
+
+def keep(workload: Any) -> Kept:
+    """A workload's accesses."""
+    from simulator.trace import concatenate
+
+    return Kept(concatenate(list(workload.batches())))
+
+
+def system(capacity: int, eviction: str = "lru") -> System:
+    """One tier over one link."""
+    fast = {"read_bandwidth": "2 TB/s", "write_bandwidth": "2 TB/s"}
+    link = {"call": f"{CALL_NS} ns", "read_bandwidth": "25 GB/s", "write_bandwidth": "25 GB/s", "channels": 4}
+    return System.model_validate(
+        {
+            "tiers": [{"name": "hbm", "capacity": f"{capacity} B", "latency": "350 ns", "eviction": eviction, **fast}],
+            "links": [link],
+            "origin": {"kind": "store"},
+        }
+    )
+
+
+def load(trace: Path, n_streams: int = 1) -> Kept:
+    """The keys of a file (uint64, ``.npy``), dealt out to streams in turn."""
+    keys = np.load(trace)
+    return Kept(make_batch(keys, stream=np.arange(len(keys)) % n_streams))
+
+
+def engine(trace: Path, capacity: int, policy: str = "none", n_streams: int = 1, kind: str = "compiled") -> Call:
+    """Timed, with tiers, links and accounting; the ratio of accesses that missed."""
+    make: type[Engine] = Engine
+    if kind == "simpy":
+        from simulator.simpy_engine import SimpyEngine
+
+        make = SimpyEngine
+    whole = load(trace, n_streams)
+
+    def run(workload: Any) -> float:
+        books = Books(None, 1000)
+        chosen = policies()[policy].model_validate({"kind": policy}).build(Given(lambda _: [], 0)).policy
+        think = Closed.model_validate({"kind": "closed", "think": f"{THINK_NS} ns"})
+        make(system(capacity), think, workload, chosen, fixed(0), books).run()
+        return 1 - books.n_outcomes[Outcome.HIT] / books.n_accesses
+
+    run(Kept(next(part(whole.batches(), 0, 5000))))
+    return lambda: run(whole)
+
+
+def plain(trace: Path, capacity: int) -> Call:
+    """A SimPy process an access, an OrderedDict for the LRU."""
+    keys = np.load(trace).tolist()
+    times = {"fetch_ns": CALL_NS + 1, "service_ns": 351, "think_ns": THINK_NS, "channels": 4}
+    return lambda: plain_simpy.run(keys, capacity, **times) / len(keys)
+
+
+def cachetools(trace: Path, capacity: int) -> Call:
+    """The library's LRUCache in a loop, untimed."""
+    import cachetools as library
+
+    keys = np.load(trace).tolist()
+
+    def run() -> float:
+        cache, n_misses = library.LRUCache(capacity), 0
+        for key in keys:
+            try:
+                cache[key]
+            except KeyError:
+                n_misses += 1
+                cache[key] = None
+        return n_misses / len(keys)
+
+    return run
+
+
+def libcachesim(trace: Path, capacity: int, name: str = "LRU") -> Call:
+    """LibCacheSim's own loop over an oracleGeneral file beside the trace, untimed."""
+    import libcachesim as library
+
+    path = trace.with_suffix(".oracleGeneral.bin")
+    if not path.exists():
+        write_oracle_general(np.load(trace), path)
+    reader = library.TraceReader(str(path), library.TraceType.ORACLE_GENERAL_TRACE)
+    cache = getattr(library, name)(capacity)
+    return lambda: float(cache.process_trace(reader)[0])
+
+
+def write_oracle_general(keys: Any, path: Path) -> None:
+    """The trace as oracleGeneral, with the next use of each key, which libCacheSim's Belady reads."""
+    from simulator.future import future_of
+
+    records = np.zeros(len(keys), [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")])
+    records["key"], records["size"] = keys, 1
+    next_use = future_of(iter([make_batch(keys)])).next_use
+    # libCacheSim counts from 1; never again is the largest number there is.
+    records["next"] = np.where(next_use < len(keys), next_use + 1, np.iinfo(np.int64).max)
+    records.tofile(path)
