@@ -76,6 +76,23 @@ ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
 """The array whose address this is, in compiled code."""
 
 
+@lowered
+def soon(typing: Any, array: Any, index: Any) -> Any:
+    """Have the processor fetch what lies there into its cache: nothing else happens. For arrays by address."""
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(signature.args[0], types.CPointer):
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            at = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+            prefetch = builder.module.declare_intrinsic(
+                "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            )
+            builder.call(prefetch, [at, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), lower
+
+
 def lower_call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Call the C function at the address that is the first argument, with the others; for intrinsics."""
     of_function = [context.get_value_type(type_) for type_ in signature.args[1:]]

@@ -211,9 +211,8 @@ class Engine:
         if not feed.at_end:
             m[m_.POSITION] = 0
         self._place()
-        sizes = feed.batch.size_bytes[len(feed.batch) - (feed.n_loaded - n_before) :]
         if feed.n_loaded > n_before:
-            self._check_sizes(sizes, n_before)
+            self._check_sizes(feed.new.size_bytes, n_before)
         self._flush()
 
     def _check_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]", first: int) -> None:

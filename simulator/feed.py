@@ -18,15 +18,41 @@ WINDOW_FIELDS = 8
 
 
 @compiled
-def _link(stream: npt.NDArray[np.uint32], first: int, follower: Ints, streams: Ints) -> None:
+def _fill(
+    window: Ints, first: int, time: Ints, key: Ints, size: npt.NDArray[np.uint32], stream: npt.NDArray[np.uint32],
+    request: Ints, op: npt.NDArray[np.uint8], next_use: Ints,
+) -> None:  # fmt: skip
+    """Write accesses into rows of the window from ``first`` on."""
+    for i in range(len(key)):
+        row = window[first + i]
+        row[W_KEY], row[W_SIZE], row[W_STREAM], row[W_REQUEST] = key[i], size[i], stream[i], request[i]
+        row[W_OP], row[W_TIME], row[W_FOLLOWER] = op[i], time[i], NONE
+        row[W_NEXT_USE] = next_use[i] if len(next_use) > 0 else 0
+
+
+@compiled
+def _link(window: Ints, first: int, streams: Ints) -> None:
     """Chain the accesses from ``first`` on to the last ones of their streams."""
-    for at in range(first, len(stream)):
-        s = stream[at]
+    for at in range(first, len(window)):
+        s = window[at, W_STREAM]
         if streams[s, S_LAST] != NONE:
-            follower[streams[s, S_LAST]] = at
+            window[streams[s, S_LAST], W_FOLLOWER] = at
         if streams[s, S_NEXT] == NONE:
             streams[s, S_NEXT] = at
         streams[s, S_LAST] = at
+
+
+@compiled
+def _moved(window: Ints, n: int, streams: Ints, by: int) -> None:
+    """The first ``n`` rows of the window were ``by`` rows further on."""
+    for at in range(n):
+        if window[at, W_FOLLOWER] != NONE:
+            window[at, W_FOLLOWER] -= by
+    for s in range(len(streams)):
+        if streams[s, S_NEXT] != NONE:
+            streams[s, S_NEXT] -= by
+        # A last access that was dropped has no place any more; its stream's next one is found by _link.
+        streams[s, S_LAST] = max(streams[s, S_LAST] - by, NONE) if streams[s, S_LAST] != NONE else NONE
 
 
 class Feed:
@@ -59,62 +85,53 @@ class Feed:
         self.base = 0
         self.at_end = False
         self.n_loaded = 0
-        self._take(make_batch([]), np.empty(0, np.int64))
-
-    def _take(self, batch: Batch, follower: Ints) -> None:
-        self.batch = batch
-        self.follower = follower
-        next_use = np.zeros(len(batch), np.int64)
-        if self._next_use is not None:
-            next_use = self._next_use[self.base : self.base + len(batch)]
-        # One array of int64 rows: a compiled call pays for each array that it is given.
-        self.window = np.stack(
-            [
-                batch.key.view(np.int64), batch.size_bytes, batch.stream, batch.request.view(np.int64), batch.op,
-                batch.time_ns, follower, next_use,
-            ],
-            axis=1,
-        )  # fmt: skip
+        # One array of int64 rows: compiled code pays for each array that it is given.
+        self.window: Ints = np.empty((0, WINDOW_FIELDS), np.int64)
+        self.new = make_batch([])
 
     def load(self, position: int) -> None:
-        """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch."""
+        """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch.
+
+        What was appended is ``new``.
+        """
+        keep_from = position
+        if self.closed:
+            pending = self.streams[:, S_NEXT][self.streams[:, S_NEXT] != NONE]
+            keep_from = int(pending.min()) if len(pending) else len(self.window)
+        n_kept = len(self.window) - keep_from
         news: list[Batch] = []
         # As much as is kept: where one stream lags behind or has ended, moving what is kept stays linear in the trace.
-        while not news or sum(len(batch) for batch in news) < len(self.batch) - position:
+        while not news or sum(len(batch) for batch in news) < n_kept:
             more = next(self._batches, None)
             if more is None:
                 break
             news.append(more)
+        self.new = make_batch([])
         if not news:
             self.at_end = True
             return
-        new = concatenate(news) if len(news) > 1 else news[0]
+        new = concatenate(news)
         if len(new) and int(new.stream.max()) >= len(self.streams):
             raise InputError(
-                f"trace: stream {int(new.stream.max())} at access {self._first + self.base + len(self.batch)} or later"
+                f"trace: stream {int(new.stream.max())} at access {self._first + self.base + len(self.window)} or later"
                 f", but the workload declares {len(self.streams)} streams"
             )
-        new = self._timed(new)
+        self.new = new = self._timed(new)
+        first = self.base + len(self.window)
+        next_use = np.empty(0, np.int64) if self._next_use is None else self._next_use[first : first + len(new)]
+        # A new array, so that the dropped part's memory is really given back.
+        window = np.empty((n_kept + len(new), WINDOW_FIELDS), np.int64)
+        window[:n_kept] = self.window[keep_from:]
+        _fill(
+            window, n_kept, new.time_ns, new.key.view(np.int64), new.size_bytes, new.stream, new.request.view(np.int64),
+            new.op, next_use,
+        )  # fmt: skip
+        if self.closed:
+            _moved(window, n_kept, self.streams, keep_from)
+            _link(window, n_kept, self.streams)
         self.n_loaded += len(new)
-        keep_from = position
-        if self.closed:
-            pending = self.streams[:, S_NEXT][self.streams[:, S_NEXT] != NONE]
-            keep_from = int(pending.min()) if len(pending) else len(self.batch)
-        n_kept = len(self.batch) - keep_from
-        # A batch with columns of its own, so that the dropped part's memory is really given back.
-        batch = concatenate([self.batch[keep_from:], new]) if n_kept else new
-        follower = np.full(len(batch), NONE, np.int64)
-        if self.closed:
-            follower[:n_kept] = self.follower[keep_from:]
-            follower[:n_kept][follower[:n_kept] != NONE] -= keep_from
-            for row in (S_NEXT, S_LAST):
-                held = self.streams[:, row] != NONE
-                self.streams[held, row] -= keep_from
-            # A last access that was dropped has no place any more; its stream's next one is found by _link.
-            self.streams[self.streams[:, S_LAST] < 0, S_LAST] = NONE
-            _link(batch.stream, n_kept, follower, self.streams)
         self.base += keep_from
-        self._take(batch, follower)
+        self.window = window
 
     def _timed(self, batch: Batch) -> Batch:
         """The batch with arrival times from the arrival process."""

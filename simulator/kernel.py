@@ -12,7 +12,7 @@ from numba import types
 from simulator import attribution, events, questions, room, serving, streams, tally
 from simulator.answers import Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled_for, floats_at, internal, ints_at
+from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
@@ -33,12 +33,12 @@ from simulator.machine import (
     N_ACCESSES,
     N_OUTSTANDING,
     N_READY,
+    N_STREAMS,
     NOW,
     POSITION,
     Q_NEXT,
     Q_RUN_END,
     QUEUE,
-    READY,
     RUN,
     RUN_BASE,
     RUN_COLUMNS,
@@ -48,7 +48,6 @@ from simulator.machine import (
     S_NEXT,
     S_OUTSTANDING,
     S_REQUEST,
-    S_TIME,
     SHADOW_FORESEES,
     SYNC,
     T_LINK,
@@ -59,13 +58,15 @@ from simulator.machine import (
 )
 from simulator.movement import arrived, channel_free
 from simulator.questions import NEVER, ask, asks, remember, seen
-from simulator.residency import belady
+from simulator.residency import belady, blocks
 from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
 
 # Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, SimPy
 # has the next event, all is done; and for ``_advance`` alone, a question was put, an event is due.
 NEED_DATA, ROOM, ASK, EVENT, DONE, ASKED, DUE, IDLE = range(8)
 _NO_SHADOW = -1
+# So many accesses before its turn the place of a block is looked up, and the block itself.
+_FIND_AHEAD, _USE_AHEAD = 8, 4
 
 
 @internal
@@ -125,6 +126,31 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
 
 
 @internal
+def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> None:
+    """Have fetched what accesses soon will read: with many blocks, most of the time is waiting for memory."""
+    find, use = at + _FIND_AHEAD, at + _USE_AHEAD
+    if row != NONE and m[N_STREAMS] >= _USE_AHEAD:
+        # The other streams come in between.
+        use = m[row + S_NEXT]
+        find = window[use * WINDOW_FIELDS + W_FOLLOWER] if use != NONE else NONE
+        if find == NONE:
+            return
+        following = window[find * WINDOW_FIELDS + W_FOLLOWER]
+        if following != NONE:
+            soon(window, following * WINDOW_FIELDS)
+    elif find >= m[WINDOW_LENGTH]:
+        return
+    key = window[find * WINDOW_FIELDS + W_KEY]
+    blocks.find_soon(a, key)
+    if m[HAS_SHADOW]:
+        blocks.find_soon(b, key)
+    key = window[use * WINDOW_FIELDS + W_KEY]
+    blocks.use_soon(a, key)
+    if m[HAS_SHADOW]:
+        blocks.use_soon(b, key)
+
+
+@internal
 def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
     closed = m[CLOSED] != 0
@@ -133,8 +159,8 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
         if closed:
             if m[N_READY] == 0:
                 return IDLE
-            row = streams.stream_at(m, m[m[READY]])
-            at, now = m[row + S_NEXT], m[row + S_TIME]
+            row = streams.stream_at(m, streams.next_stream(m))
+            at, now = m[row + S_NEXT], streams.next_time(m)
             if at == NONE and not m[AT_END]:
                 return NEED_DATA
             if m[row + S_INSIDE] and (at == NONE or window[at * WINDOW_FIELDS + W_REQUEST] != m[row + S_REQUEST]):
@@ -160,6 +186,7 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
             m[row + S_NEXT] = window[at * WINDOW_FIELDS + W_FOLLOWER]
         else:
             m[POSITION] += 1
+        _look_ahead(a, b, m, window, at, row)
         if _issue(a, b, m, row, window, at, now):
             return ASKED
         horizon = min(horizon, events.next_due(m))

@@ -61,12 +61,12 @@ N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved,
 ) = range(151, 169)  # fmt: skip
 N_REGISTERS = 176
 
-# -- a stream's row: when its next request may go, its next access, accesses outstanding, the end of the request so far,
+# -- a stream's row: its next access, accesses outstanding, the end of the request so far,
 # whether one is half issued and which, the last access that was loaded; how many accesses it has issued, and the
 # questions that wait for some of them. One row more is for questions about the accesses of all streams.
 (
-    S_TIME, S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST, S_SEEN, S_WAITING, S_WAITING_LAST,
-) = range(10)  # fmt: skip
+    S_NEXT, S_OUTSTANDING, S_END, S_INSIDE, S_REQUEST, S_LAST, S_SEEN, S_WAITING, S_WAITING_LAST,
+) = range(9)  # fmt: skip
 STREAM_FIELDS = 12
 
 # -- records; the first field links those of a list, and the free ones ----------------------------------------------

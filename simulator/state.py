@@ -58,8 +58,9 @@ class Machine:
         rows = self.streams
         for field in (m_.S_NEXT, m_.S_LAST, m_.S_WAITING, m_.S_WAITING_LAST):
             rows[:, field] = NONE
-        self.m[m_.READY] = self._region(n_streams)
-        self.m[self.m[m_.READY] :][:n_streams] = np.arange(n_streams)
+        self.m[m_.READY] = self._region(2 * n_streams)
+        # Pairs of the time, which is 0 for all, and the stream.
+        self.m[self.m[m_.READY] :][1 : 2 * n_streams : 2] = np.arange(n_streams)
         hops = hops_of(system)
         self.m[m_.N_LINKS] = len(hops)
         self.m[m_.LINKS] = self._region(len(hops) * LINK_FIELDS)

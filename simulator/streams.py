@@ -8,7 +8,6 @@ from simulator.machine import (
     S_END,
     S_INSIDE,
     S_OUTSTANDING,
-    S_TIME,
     STREAM_FIELDS,
     STREAMS,
     THINK,
@@ -22,50 +21,70 @@ def stream_at(m: Ints, stream: int) -> int:
 
 
 @internal
+def next_time(m: Ints) -> int:
+    """When the first stream that is ready may issue."""
+    return int(m[m[READY]])
+
+
+@internal
+def next_stream(m: Ints) -> int:
+    """Which one that is: of those ready at the same time the one with the smallest number."""
+    return int(m[m[READY] + 1])
+
+
+@internal
 def _is_before(m: Ints, a: int, b: int) -> bool:
-    time_a, time_b = m[stream_at(m, a) + S_TIME], m[stream_at(m, b) + S_TIME]
-    return time_a < time_b or (time_a == time_b and a < b)
+    return bool(m[a] < m[b] or (m[a] == m[b] and m[a + 1] < m[b + 1]))
 
 
 @internal
-def sift_down(m: Ints) -> None:
-    """Restore the heap after the first stream's time has grown."""
-    ready, n = m[READY], m[N_READY]
-    at, s = 0, m[ready]
-    while True:
-        child = 2 * at + 1
-        if child >= n:
-            break
-        if child + 1 < n and _is_before(m, m[ready + child + 1], m[ready + child]):
-            child += 1
-        if not _is_before(m, m[ready + child], s):
-            break
-        m[ready + at] = m[ready + child]
-        at = child
-    m[ready + at] = s
-
-
-@internal
-def push(m: Ints, s: int) -> None:
-    """A stream is ready for its next request."""
-    ready, at = m[READY], m[N_READY]
-    m[N_READY] += 1
+def _rise(m: Ints, at: int, time: int, s: int) -> None:
+    """Put a stream into the hole at ``at``, or above it."""
+    ready = m[READY]
     while at > 0:
-        parent = (at - 1) // 2
-        if not _is_before(m, s, m[ready + parent]):
+        parent = (at - 1) >> 1
+        entry = ready + 2 * parent
+        if not (time < m[entry] or (time == m[entry] and s < m[entry + 1])):
             break
-        m[ready + at] = m[ready + parent]
+        m[ready + 2 * at], m[ready + 2 * at + 1] = m[entry], m[entry + 1]
         at = parent
-    m[ready + at] = s
+    m[ready + 2 * at], m[ready + 2 * at + 1] = time, s
+
+
+@internal
+def _settle(m: Ints, time: int, s: int) -> None:
+    """Put a stream in place of the first.
+
+    It is mostly one of the last: the hole sinks to the bottom at one comparison a level, and the stream rises from it.
+    """
+    ready, n = m[READY], m[N_READY]
+    at = 0
+    child = 1
+    while child < n:
+        entry = ready + 2 * child
+        if child + 1 < n and _is_before(m, entry + 2, entry):
+            child += 1
+            entry += 2
+        m[ready + 2 * at], m[ready + 2 * at + 1] = m[entry], m[entry + 1]
+        at = child
+        child = 2 * at + 1
+    _rise(m, at, time, s)
+
+
+@internal
+def push(m: Ints, s: int, time: int) -> None:
+    """A stream is ready for its next request from a time on."""
+    m[N_READY] += 1
+    _rise(m, m[N_READY] - 1, time, s)
 
 
 @internal
 def pop(m: Ints) -> None:
     """The first stream waits, or has ended."""
     m[N_READY] -= 1
+    last = m[READY] + 2 * m[N_READY]
     if m[N_READY] > 0:
-        m[m[READY]] = m[m[READY] + m[N_READY]]
-        sift_down(m)
+        _settle(m, m[last], m[last + 1])
 
 
 @internal
@@ -75,8 +94,7 @@ def complete(m: Ints, stream: int, end: int) -> None:
     m[row + S_END] = max(m[row + S_END], end)
     m[row + S_OUTSTANDING] -= 1
     if m[row + S_OUTSTANDING] == 0 and not m[row + S_INSIDE]:
-        m[row + S_TIME] = m[row + S_END] + m[THINK]
-        push(m, stream)
+        push(m, stream, m[row + S_END] + m[THINK])
 
 
 @internal
@@ -86,5 +104,4 @@ def end_request(m: Ints, row: int) -> None:
     if m[row + S_OUTSTANDING] > 0:
         pop(m)
     else:
-        m[row + S_TIME] = m[row + S_END] + m[THINK]
-        sift_down(m)
+        _settle(m, m[row + S_END] + m[THINK], next_stream(m))

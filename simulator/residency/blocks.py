@@ -1,8 +1,22 @@
 """Blocks to slots and back: an open-addressing hash table with linear probing and backward-shift deletion."""
 
 from simulator.arrays import NONE, Ints, home
-from simulator.compiled import internal
+from simulator.compiled import internal, soon
 from simulator.residency.layout import H_FREE, H_MASK, H_N_FREE, H_TABLE, KEY, SIZE, WHERE
+
+
+@internal
+def find_soon(a: Ints, key: int) -> None:
+    """A block will be looked for: fetch the place in the table where that begins."""
+    soon(a, a[H_TABLE] + home(key, a[H_MASK]))
+
+
+@internal
+def use_soon(a: Ints, key: int) -> None:
+    """A block will be used: fetch what lies there if it is where the search begins."""
+    slot = a[a[H_TABLE] + home(key, a[H_MASK])]
+    if slot != 0:
+        soon(a, slot)
 
 
 @internal
