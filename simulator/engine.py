@@ -27,7 +27,7 @@ from simulator.tiers import make_residency
 from simulator.trace import Workload, part
 
 # Rows of one buffer are handed on so many at a time: what a table holds does not depend on when there was room.
-_ROWS = 2048
+_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from simulator import attribution, events, questions, room, serving, streams, tally
+from simulator import attribution, events, keyset, questions, room, serving, streams, tally
 from simulator.answers import Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
@@ -35,6 +35,7 @@ from simulator.machine import (
     N_READY,
     N_STREAMS,
     NOW,
+    POLLUTED,
     POSITION,
     Q_NEXT,
     Q_RUN_END,
@@ -144,6 +145,7 @@ def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> N
     blocks.find_soon(a, key)
     if m[HAS_SHADOW]:
         blocks.find_soon(b, key)
+        keyset.find_soon(m, POLLUTED, key)
     key = window[use * WINDOW_FIELDS + W_KEY]
     blocks.use_soon(a, key)
     if m[HAS_SHADOW]:

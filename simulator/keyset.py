@@ -1,12 +1,18 @@
 """A set of block ids in the machine that costs 16 to 32 bytes a member: what exists, what prefetching pushed out."""
 
 from simulator.arrays import Ints, home
-from simulator.compiled import compiled, internal
+from simulator.compiled import compiled, internal, soon
 
 # Registers: where the table is, its size less one, entries in use (removed ones too), members, and whether the keys 0
 # and 1 are among them, whose numbers mean an empty entry and a removed one.
 S_TABLE, S_MASK, S_USED, S_KEYS, S_HAS = range(5)
 _EMPTY, _REMOVED = 0, 1
+
+
+@internal
+def find_soon(m: Ints, keys: int, key: int) -> None:
+    """A key will be looked for: fetch the place in the table where that begins."""
+    soon(m, m[keys + S_TABLE] + home(key, m[keys + S_MASK]))
 
 
 @internal

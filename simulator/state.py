@@ -27,7 +27,7 @@ from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 _FIRST_RECORDS = 64
 _FIRST_TABLE = 1024
 # Rows that a buffer has room for at first: few enough to stay in a core's own cache.
-_BUFFER = 4096
+_BUFFER = 2048
 _COLUMNS = {
     m_.ROWS: len(ACCESS_COLUMNS), m_.SETTLED: len(PREFETCH_COLUMNS), m_.RECORDS: len(RECORD_COLUMNS),
     m_.TOLD: m_.TOLD_COLUMNS, m_.RUN: m_.RUN_COLUMNS,
@@ -190,7 +190,7 @@ class Machine:
             if keyset.room(self.m, keys) < n_more:
                 size = _FIRST_TABLE
                 # Mostly removed members: the same size may do once they are swept out.
-                while size < 4 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
+                while size < 3 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
                     size *= 2
                 old, old_size = int(self.m[keys + keyset.S_TABLE]), int(self.m[keys + keyset.S_MASK]) + 1
                 table = self._region(size)

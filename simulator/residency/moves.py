@@ -59,14 +59,15 @@ def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
     """Remove a block from one tier, and its slot if no tier holds or remembers it."""
     t = tier(level)
     # First: what a policy drops of its ghosts must not give back this slot as well.
-    a[slot + WHERE] &= ~(1 << level)
-    a[slot + WHERE] |= COMING
+    a[slot + WHERE] = (a[slot + WHERE] & ~(1 << level)) | COMING
     eviction.on_remove(a, t, slot, evicted)
-    a[slot + WHERE] &= ~COMING
+    # Kept, not read again: the processor would wait until what is written here has got to its cache.
+    where = a[slot + WHERE] & ~COMING
+    a[slot + WHERE] = where
     a[t.reg + R_USED] -= a[slot + SIZE]
     a[t.reg + R_BLOCKS] -= 1
     a[t.reg + R_OUT] += 1
-    if a[slot + WHERE] == 0:
+    if where == 0:
         blocks.free(a, slot)
 
 
@@ -192,7 +193,7 @@ def copy_into(old: Ints, new: Ints) -> None:
     new[H_N_FREE] = n_free - old[H_SLOTS] + old[H_N_FREE]
     for at in range(old[H_TABLE], len(old)):
         if old[at] != 0:
-            blocks.enter(new, old[at])
+            blocks.enter(new, blocks.slot_of(old[at]))
     # Old free slots first, in their order, then the new ones.
     last = NONE
     slot = old[H_FREE]
@@ -221,8 +222,9 @@ def held_keys(a: Ints, level: int) -> Ints:
     keys = np.empty(a[H_SLOTS], np.int64)
     n = 0
     for at in range(a[H_TABLE], len(a)):
-        if a[at] != 0 and (a[a[at] + WHERE] >> level) & 1:
-            keys[n] = a[a[at] + KEY]
+        slot = blocks.slot_of(a[at])
+        if slot != 0 and (a[slot + WHERE] >> level) & 1:
+            keys[n] = a[slot + KEY]
             n += 1
     return keys[:n]
 
