@@ -75,7 +75,7 @@ def before(of: Measurement) -> float | None:
 
 
 def keep(measured: list[Measurement]) -> None:
-    """Write ``latest.parquet``, in which a benchmark's rows replace its earlier ones, and add to ``history.parquet``."""
+    """Write ``latest.parquet``, where a benchmark's rows replace its earlier ones, and add to ``history.parquet``."""
     FOLDER.mkdir(exist_ok=True)
     fresh = {m.benchmark for m in measured}
     rows = [m.row() for m in measured]
