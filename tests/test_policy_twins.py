@@ -1,6 +1,9 @@
 """Compiled prefetch policies against the same in plain Python, answer by answer; and their tables against a dict."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import count
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from policies.given import Given
 from policies.registry import policies
 from simulator.answers import distinct
 from simulator.compiled import compiled
-from simulator.policy import AccessRun
+from simulator.policy import AccessRun, Fate, Told
 from simulator.residency.layout import NONE, Ints, signed
 from tests.naive_policies import NAIVE
 
@@ -22,6 +25,10 @@ TRIGGERS = st.sampled_from(["miss", "tagged", "access"])
 SETTINGS: dict[str, Any] = {
     "next_n": st.fixed_dictionaries(
         {"n": st.integers(1, 40), "stride": st.sampled_from([1, -1, 2, 7, 2**62, -(2**62)]), "trigger": TRIGGERS}
+    ),
+    "obl": st.fixed_dictionaries({"run": st.integers(1, 4), "streams": st.integers(1, 3), "trigger": TRIGGERS}),
+    "stream_buffers": st.fixed_dictionaries(
+        {"buffers": st.integers(1, 4), "depth": st.integers(1, 6), "trigger": TRIGGERS}
     ),
     "stride": st.fixed_dictionaries(
         {
@@ -31,49 +38,64 @@ SETTINGS: dict[str, Any] = {
     ),
 }  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
-KEYS = st.one_of(st.integers(0, 12), st.integers(2**64 - 6, 2**64 - 1), st.integers(2**63 - 3, 2**63 + 3))
+KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
+STEPS = [0, 1, 1, 1, -1, 2, 3, 5, -7, 2**40, 2**62, -(2**63)]
+
+
+def _walk(chance: Random) -> Iterator[int]:
+    """The keys of a stream: a few steps or a few keys again and again, with noise."""
+    steps = chance.choices(STEPS, k=chance.choice([1, 1, 2, 3]))
+    tour = chance.choices(KEYS, k=chance.randint(2, 6)) if chance.random() < 0.4 else []
+    noise = chance.choice([0, 0.05, 0.3])
+    key = chance.choice(KEYS)
+    for i in count():
+        key = tour[i % len(tour)] if tour else (key + steps[i % len(steps)]) % 2**64
+        if chance.random() < noise:
+            key = chance.choice(KEYS)
+        yield key
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[AccessRun]:
-    """What several questions show: steady strides of some streams, and noise."""
+    """What several questions show: streams that walk, each in its own way, and take turns."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    n_streams, longest = chance.randint(1, 6), chance.choice([1, 1, 5])
+    walks = [_walk(chance) for _ in range(n_streams)]
     found = []
-    at = {stream: draw(KEYS) for stream in range(6)}
-    steps = {stream: draw(st.sampled_from([0, 1, -1, 3, 2**40])) for stream in range(6)}
-    for _ in range(draw(st.integers(1, 12))):
-        n = draw(st.integers(1, 5))
-        streams = draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))
-        keys = []
-        for stream in streams:
-            at[stream] = draw(KEYS) if draw(st.integers(0, 5)) == 0 else (at[stream] + steps[stream]) % 2**64
-            keys.append(at[stream])
-        outcomes = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
+    for _ in range(draw(st.integers(1, 120))):
+        streams = chance.choices(range(n_streams), k=chance.randint(1, longest))
+        keys = [next(walks[stream]) for stream in streams]
+        outcomes = chance.choices(range(5), weights=[2, 1, 1, 1, 5], k=len(keys))
         found.append(AccessRun(np.array(keys, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
     return found
 
 
-def test_every_compiled_policy_has_a_twin() -> None:
-    built = {
-        kind: config.model_validate({"kind": kind}).build(Given(lambda _: [], 0)).policy
-        for kind, config in policies().items()
-        if kind in SETTINGS
-    }
-    assert all(isinstance(policy, CompiledPolicy) for policy in built.values())
-    assert set(SETTINGS) == set(NAIVE)
+def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
+    config = policies()[kind].model_validate({"kind": kind, **settings_})
+    return config.build(Given(lambda _: [], 0)).policy, NAIVE[kind](config)
+
+
+def test_every_twin_has_a_compiled_policy() -> None:
+    assert {kind for kind in NAIVE if isinstance(_built(kind, {})[0], CompiledPolicy)} == set(SETTINGS)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), shown=runs())
-def test_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun]) -> None:
-    config = policies()[kind].model_validate({"kind": kind, **data.draw(SETTINGS[kind])})
-    ours, theirs = config.build(Given(lambda _: [], 0)).policy, NAIVE[kind](config)
-    assert ours.trigger == theirs.trigger
+@given(data=st.data(), shown=runs(), fates=st.lists(st.sampled_from(Fate), max_size=150))
+def test_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun], fates: list[Fate]) -> None:
+    ours, theirs = _built(kind, data.draw(SETTINGS[kind]))
+    assert (ours.trigger, ours.ahead) == (theirs.trigger, theirs.ahead)
+    wanted: list[int] = []
     for run in shown:
         found, expected = ours.decide([run]).answers[0], theirs.decide([run]).answers[0]
         assert list(found.keys) == list(expected.keys)
         assert list(found.confidences) == list(expected.confidences)
         assert found.predicted_key == expected.predicted_key
+        wanted += found.keys
+        while wanted and fates:
+            told = Told([wanted.pop(0)], [fates.pop(0)])
+            ours.told(told)
+            theirs.told(told)
 
 
 @compiled
