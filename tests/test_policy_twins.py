@@ -37,6 +37,32 @@ SETTINGS: dict[str, Any] = {
         }
     ),
 }  # fmt: skip
+SETTINGS |= {
+    "markov": st.fixed_dictionaries(
+        {
+            "entries": st.integers(1, 8), "successors": st.integers(1, 4),
+            "order": st.sampled_from(["recency", "frequency"]), "trigger": TRIGGERS,
+        }
+    ),
+    "ghb": st.fixed_dictionaries(
+        {
+            "index": st.sampled_from(["global", "stream"]), "entries": st.integers(1, 24),
+            "index_entries": st.integers(1, 4), "degree": st.integers(1, 9), "trigger": TRIGGERS,
+        }
+    ),
+    "dcpt": st.fixed_dictionaries(
+        {
+            "entries": st.integers(1, 4), "deltas": st.integers(3, 9), "delta_bits": st.sampled_from([2, 4, 12, 62]),
+            "in_flight": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
+    "sms": st.fixed_dictionaries(
+        {
+            "region_blocks": st.sampled_from([2, 3, 8, 100]), "filter_entries": st.integers(1, 3),
+            "accumulation_entries": st.integers(1, 3), "history_entries": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
+}  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
 KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
 STEPS = [0, 1, 1, 1, -1, 2, 3, 5, -7, 2**40, 2**62, -(2**63)]
