@@ -62,6 +62,28 @@ SETTINGS |= {
             "accumulation_entries": st.integers(1, 3), "history_entries": st.integers(1, 6), "trigger": TRIGGERS,
         }
     ),
+    "best_offset": st.fixed_dictionaries(
+        {
+            "score_max": st.integers(1, 5), "round_max": st.integers(1, 5), "bad_score": st.integers(0, 2),
+            "max_offset": st.integers(1, 9), "recent": st.integers(1, 9), "delay": st.integers(0, 3),
+            "degree": st.integers(1, 4), "trigger": TRIGGERS,
+        }
+    ),
+    "linux_readahead": st.fixed_dictionaries(
+        {"max_blocks": st.sampled_from([2, 3, 5, 8, 32, 40, 128]), "files": st.integers(1, 4), "trigger": TRIGGERS}
+    ),
+    "leap": st.fixed_dictionaries(
+        {
+            "history": st.integers(2, 17), "split": st.integers(1, 5), "max_window": st.integers(1, 9),
+            "trigger": TRIGGERS,
+        }
+    ),
+    "isb": st.fixed_dictionaries(
+        {
+            "chunk": st.integers(2, 9), "counter_bits": st.integers(1, 3), "degree": st.integers(1, 5),
+            "entries": st.integers(1, 20), "streams": st.integers(1, 4), "trigger": TRIGGERS,
+        }
+    ),
 }  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
 KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
