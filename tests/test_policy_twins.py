@@ -84,22 +84,35 @@ SETTINGS |= {
             "entries": st.integers(1, 20), "streams": st.integers(1, 4), "trigger": TRIGGERS,
         }
     ),
+    "mithril": st.fixed_dictionaries(
+        {
+            "lookahead": st.integers(1, 12), "min_support": st.integers(1, 3), "max_support": st.integers(3, 5),
+            "confidence": st.integers(0, 3), "successors": st.integers(1, 3), "recording_entries": st.integers(1, 12),
+            "mining_entries": st.integers(2, 7), "entries": st.integers(1, 12), "trigger": TRIGGERS,
+        }
+    ),
+    "probability_graph": st.fixed_dictionaries(
+        {
+            "lookahead": st.integers(1, 9), "min_probability": st.floats(0.01, 1), "degree": st.integers(1, 5),
+            "entries": st.integers(1, 15), "successors": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
 }  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
 KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
 STEPS = [0, 1, 1, 1, -1, 2, 3, 5, -7, 2**40, 2**62, -(2**63)]
 
 
-def _walk(chance: Random) -> Iterator[int]:
+def _walk(chance: Random, keys: list[int]) -> Iterator[int]:
     """The keys of a stream: a few steps or a few keys again and again, with noise."""
     steps = chance.choices(STEPS, k=chance.choice([1, 1, 2, 3]))
-    tour = chance.choices(KEYS, k=chance.randint(2, 6)) if chance.random() < 0.4 else []
+    tour = chance.choices(keys, k=chance.randint(2, 6)) if chance.random() < 0.4 else []
     noise = chance.choice([0, 0.05, 0.3])
-    key = chance.choice(KEYS)
+    key = chance.choice(keys)
     for i in count():
         key = tour[i % len(tour)] if tour else (key + steps[i % len(steps)]) % 2**64
         if chance.random() < noise:
-            key = chance.choice(KEYS)
+            key = chance.choice(keys)
         yield key
 
 
@@ -108,13 +121,14 @@ def runs(draw: st.DrawFn) -> list[AccessRun]:
     """What several questions show: streams that walk, each in its own way, and take turns."""
     chance = Random(draw(st.integers(0, 2**32)))
     n_streams, longest = chance.randint(1, 6), chance.choice([1, 1, 5])
-    walks = [_walk(chance) for _ in range(n_streams)]
+    keys = chance.sample(KEYS, chance.choice([4, 8, len(KEYS)]))
+    walks = [_walk(chance, keys) for _ in range(n_streams)]
     found = []
-    for _ in range(draw(st.integers(1, 120))):
+    for _ in range(draw(st.sampled_from([1, 4, 10, 30, 60, 100, 150, 200]))):
         streams = chance.choices(range(n_streams), k=chance.randint(1, longest))
-        keys = [next(walks[stream]) for stream in streams]
-        outcomes = chance.choices(range(5), weights=[2, 1, 1, 1, 5], k=len(keys))
-        found.append(AccessRun(np.array(keys, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
+        shown = [next(walks[stream]) for stream in streams]
+        outcomes = chance.choices(range(5), weights=[2, 1, 1, 1, 5], k=len(shown))
+        found.append(AccessRun(np.array(shown, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
     return found
 
 
