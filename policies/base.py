@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from policies.given import Built, Given
-from simulator.answers import LEARN, WANT, distinct
+from simulator.answers import HEARD, LEARN, WANT, distinct
 from simulator.compiled import compiled_for
 from simulator.config import Strict
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
-from simulator.residency.layout import Ints
+from simulator.residency.layout import NONE, Ints, signed
 
 N_KEYS = 2**64
 TriggerName = Literal["miss", "tagged", "access"]
@@ -107,14 +107,24 @@ class CompiledPolicy:
     footprint_bytes = 0
 
     def __init__(
-        self, trigger: TriggerName, state: Ints, learn: Any, want: Any, most_wanted: int, ahead: Ahead | None = None
+        self,
+        trigger: TriggerName,
+        state: Ints,
+        learn: Any,
+        want: Any,
+        most_wanted: int,
+        ahead: Ahead | None = None,
+        hears: bool = False,
     ) -> None:
-        """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about."""
+        """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about.
+
+        A policy that ``hears`` learns from fates, too.
+        """
         self.trigger = Trigger[trigger.upper()]
         self.ahead = ahead or Ahead()
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
-        self.table = Table(state, compiled_for(LEARN, learn), compiled_for(WANT, want), most_wanted)
+        self.table = Table(state, compiled_for(LEARN, learn), compiled_for(WANT, want), most_wanted, hears)
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
 
@@ -138,4 +148,7 @@ class CompiledPolicy:
         return Answer(wanted, confidences, wanted[0], confidences[0])
 
     def told(self, told: Told) -> None:
-        """Learns nothing from fates."""
+        """Learns from fates if it hears of them."""
+        if self.table.hears:
+            for key, fate in zip(told.keys, told.fates, strict=True):
+                self.table.learn(self.table.state, signed(key), NONE, HEARD - fate)

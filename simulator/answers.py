@@ -2,7 +2,8 @@
 
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
-bits of an int64.
+bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
+the outcome ``HEARD - fate``, which is less than 0.
 """
 
 from functools import cache
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 _INTS, _FLOATS = types.int64[::1], types.float64[::1]
 LEARN = types.void(_INTS, types.int64, types.int64, types.int64)
 WANT = types.int64(_INTS, types.int64, types.int64, _INTS, _FLOATS)
+HEARD = -1
 _FEW = 16
 
 

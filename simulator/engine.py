@@ -100,6 +100,7 @@ class Engine:
         if table is not None and isinstance(charge, fixed):
             self._state, self._learn, self._want = table.state, table.learn, table.want
             self._m[m_.ASKS_PYTHON] = 0
+            self._m[m_.HEARS_FATES] = table.hears
             self._m[m_.CHARGE] = charge.ns
         most = max(int(self._m[m_.MOST_WANTED]), 1)
         self._bits: Ints = np.zeros(most, np.int64)

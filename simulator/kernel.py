@@ -10,7 +10,7 @@ from typing import Any
 from numba import types
 
 from simulator import attribution, events, questions, room, serving, streams, tally
-from simulator.answers import LEARN, WANT, Floats, distinct
+from simulator.answers import HEARD, LEARN, WANT, Floats, distinct
 from simulator.compiled import compiled_for, internal, pointer
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
@@ -32,6 +32,7 @@ from simulator.machine import (
     N_ACCESSES,
     N_OUTSTANDING,
     N_READY,
+    N_TOLD,
     NOW,
     POSITION,
     Q_NEXT,
@@ -52,6 +53,8 @@ from simulator.machine import (
     SYNC,
     T_LINK,
     T_MATE,
+    TOLD,
+    TOLD_COLUMNS,
     TRIGGER,
     VICTIMS,
     WINDOW_LENGTH,
@@ -190,6 +193,10 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
 @internal
 def _decide(m: Ints, p: Ints, learn: Any, want: Any, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
+    for i in range(m[N_TOLD]):
+        news = m[TOLD] + i * TOLD_COLUMNS
+        learn(p, m[news], NONE, HEARD - m[news + 1])
+    m[N_TOLD] = 0
     q, shown = m[QUEUE], m[RUN_SHOWN]
     for _ in range(batch_size(m)):
         key, stream = 0, 0

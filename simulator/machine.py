@@ -58,7 +58,9 @@ N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved,
     END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, LATENCIES, LATENCIES_MASK, LATENCIES_USED, FIRST_OF_ALL,
     PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END,
 ) = range(151, 165)  # fmt: skip
-N_REGISTERS = 168
+# Whether fates are written down for the policy.
+HEARS_FATES = 170
+N_REGISTERS = 176
 
 # -- a stream's row: when its next request may go, its next access, accesses outstanding, the end of the request so far,
 # whether one is half issued and which, the last access that was loaded; how many accesses it has issued, and the

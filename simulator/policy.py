@@ -97,13 +97,15 @@ class Told:
 class Table:
     """A policy whose rules are compiled (``simulator.answers``), so that it is asked without Python.
 
-    ``most_wanted`` bounds how many blocks one answer has before doubles are taken out. It is not told of fates.
+    ``most_wanted`` bounds how many blocks one answer has before doubles are taken out. One that ``hears`` is told of
+    fates.
     """
 
     state: npt.NDArray[np.int64]
     learn: Any
     want: Any
     most_wanted: int
+    hears: bool = False
 
 
 class Policy(Protocol):
