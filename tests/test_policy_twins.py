@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from policies import rows
 from policies.base import CompiledPolicy
 from policies.given import Given
 from policies.registry import policies
 from simulator.answers import distinct
+from simulator.charge import fixed
 from simulator.compiled import compiled
+from simulator.config import Arrivals
+from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Told
 from simulator.residency.layout import NONE, Ints, signed
+from simulator.trace import make_batch
 from tests.naive_policies import NAIVE
+from tests.strategies import ListSink, ListWorkload, arrivals, books, systems
 
 TRIGGERS = st.sampled_from(["miss", "tagged", "access"])
 SETTINGS: dict[str, Any] = {
@@ -173,6 +179,26 @@ def test_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun],
             told = Told([wanted.pop(0)], [chance.choice(list(Fate))])
             ours.told(told)
             theirs.told(told)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data(), shown=runs(), machine=systems(), arrival=arrivals(), cost=st.sampled_from([0, 60]))
+def test_runs_as_its_twin(
+    kind: str, data: st.DataObject, shown: list[AccessRun], machine: Any, arrival: Any, cost: int
+) -> None:
+    """The engine asks one without Python, the other with it; both hear the same fates."""
+    keys, streams = (np.concatenate([getattr(run, column) for run in shown]) for column in ("key", "stream"))
+    batch = make_batch(keys, stream=streams, time_ns=np.arange(len(keys)) * 50)
+    found = []
+    for policy in _built(kind, data.draw(SETTINGS[kind])):
+        sink = ListSink()
+        ledger = books(sink)
+        arriving = TypeAdapter(Arrivals).validate_python(arrival)
+        Engine(machine, arriving, ListWorkload(batch), policy, fixed(cost), ledger).run()
+        counts = (ledger.n_fates, ledger.n_rejected, ledger.n_proposed, ledger.n_issued, ledger.n_outcomes)
+        found.append((*map(str, counts), sink.accesses()))
+    assert found[0] == found[1]
 
 
 @compiled

@@ -16,47 +16,47 @@ from tests.naive_policies.table import Table
 class NextN(TablePolicy):
     def __init__(self, config: NextNConfig) -> None:
         super().__init__(config.trigger)
-        self.steps = [config.stride * i for i in range(1, config.n + 1)]
+        self._steps = [config.stride * i for i in range(1, config.n + 1)]
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
         pass
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        return sure([key + step for step in self.steps])
+        return sure([key + step for step in self._steps])
 
 
 class Stride(TablePolicy):
     def __init__(self, config: StrideConfig) -> None:
         super().__init__(config.trigger)
-        self.config = config
-        self.most = 2**config.counter_bits - 1
-        self.table: Table[int, tuple[int, int, int]] = Table(config.entries)
+        self._config = config
+        self._most = 2**config.counter_bits - 1
+        self._table: Table[int, tuple[int, int, int]] = Table(config.entries)
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        found = self.table.use(stream)
+        found = self._table.use(stream)
         if found is None:
-            self.table.put(stream, (key, 0, min(self.config.start, self.most)))
+            self._table.put(stream, (key, 0, min(self._config.start, self._most)))
             return
         last, stride, confidence = found
         if key == last:
             return
         step = wrapped(key - last)
         if step == stride:
-            confidence = min(confidence + 1, self.most)
+            confidence = min(confidence + 1, self._most)
         else:
             confidence = max(confidence - 1, 0)
-            if confidence < self.config.threshold * self.most:
+            if confidence < self._config.threshold * self._most:
                 stride = step
-        self.table.put(stream, (key, stride, confidence))
+        self._table.put(stream, (key, stride, confidence))
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        found = self.table.peek(stream)
+        found = self._table.peek(stream)
         if found is None:
             return []
         last, stride, confidence = found
-        if stride == 0 or confidence < self.config.threshold * self.most:
+        if stride == 0 or confidence < self._config.threshold * self._most:
             return []
-        return [(last + stride * i, confidence / self.most) for i in range(1, self.config.degree + 1)]
+        return [(last + stride * i, confidence / self._most) for i in range(1, self._config.degree + 1)]
 
 
 def majority(steps: Sequence[int]) -> int | None:
