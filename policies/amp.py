@@ -8,16 +8,20 @@ their keys, whoever asks; the paper keeps p and g in the cache's pages, here a t
 out the second round that the paper grants unused blocks in the cache.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import behind, gap
+from policies.rows import FIELDS
+from simulator.answers import HEARD, Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
-from simulator.policy import Ahead, Fate, Told
+from simulator.policy import Ahead, Fate
 
 
 class AmpConfig(PolicySettings):
@@ -36,76 +40,104 @@ class AmpConfig(PolicySettings):
         return Built(AmpPolicy(self))
 
 
-class _Stream:
-    """The last block used and the last prefetched, the ends of the batches that are not used up, and p and g."""
-
-    __slots__ = ("ahead", "degree", "distance", "ends", "last", "run")
-
-    def __init__(self, key: int, degree: int) -> None:
-        self.last = self.ahead = key
-        self.ends: list[int] = []
-        self.run = 1
-        self.degree = degree
-        self.distance = 0
+# The state: settings, how many streams there ever were, the blocks wanted now (the key that asks, how many behind it
+# were prefetched before, how many more), then the streams by number. A stream has the last block used, how far behind
+# it the last one prefetched is, the length of its run, p and g, and the ends of the batches that are not used up.
+(
+    _RUN, _DEGREE, _ASYNCHRONOUS_ABOVE, _MAX_DEGREE, _N_MADE, _KEY, _KNOWN, _COUNT, _STREAMS,
+) = range(9)  # fmt: skip
+_LAST, _AHEAD, _LENGTH, _P, _G, _N_ENDS, _ENDS = range(FIELDS, FIELDS + 7)
+_LATE, _EVICTED_UNUSED = int(Fate.LATE), int(Fate.EVICTED_UNUSED)
 
 
-class AmpPolicy(TablePolicy):
-    """Streams by number; ``_next`` finds the one that a key goes on with, ``_owner`` the one that prefetched it."""
+@internal
+def _stream_of(p: Ints, key: int) -> int:
+    """The stream that the key is next in, or was prefetched for, or a new one; NONE where it is a stream's last."""
+    row, is_last = rows.oldest(p, _STREAMS), False
+    while row != NONE:
+        step = gap(key, p[row + _LAST])
+        if 0 < step <= max(p[row + _AHEAD], 1):
+            rows.touch(p, _STREAMS, row)
+            return row
+        is_last = is_last or step == 0
+        row = rows.newer(p, row)
+    if is_last:
+        return NONE
+    row = rows.put(p, _STREAMS, p[_N_MADE])
+    p[_N_MADE] += 1
+    p[row + _LAST], p[row + _P] = key, p[_DEGREE]
+    return row
 
-    ahead = Ahead(of_stream=False)
+
+@internal
+def _is_end(p: Ints, row: int, key: int) -> bool:
+    """Forget the ends of the batches that are used up; whether the key is one."""
+    n, is_end = 0, False
+    for i in range(p[row + _N_ENDS]):
+        left = p[row + _ENDS + i] - key
+        is_end = is_end or left == 0
+        if left > 0:
+            p[row + _ENDS + n] = p[row + _ENDS + i]
+            n += 1
+    p[row + _N_ENDS] = n
+    return is_end
+
+
+@internal
+def _hear(p: Ints, key: int, fate: int) -> None:
+    """Late: ask earlier. Evicted unused: ask for less."""
+    if fate not in (_LATE, _EVICTED_UNUSED):
+        return
+    row = rows.oldest(p, _STREAMS)
+    while row != NONE:
+        if 0 <= p[row + _AHEAD] - gap(key, p[row + _LAST]) < 2 * p[_MAX_DEGREE]:
+            if fate == _LATE:
+                p[row + _G] = min(p[row + _G] + 1, p[row + _P] - 1)
+            else:
+                p[row + _P] = max(p[row + _P] - 1, 1)
+                p[row + _G] = min(p[row + _G], p[row + _P] - 1)
+            return
+        row = rows.newer(p, row)
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """Go on with the key's stream, or begin one."""
+    if outcome < 0:
+        _hear(p, key, HEARD - outcome)
+        return
+    p[_COUNT] = 0
+    row = _stream_of(p, key)
+    if row == NONE:
+        return
+    p[row + _LENGTH] += 1
+    if p[row + _LENGTH] == 1:
+        return
+    p[row + _AHEAD] = max(p[row + _AHEAD] - gap(key, p[row + _LAST]), 0)
+    p[row + _LAST] = key
+    if _is_end(p, row, key) or p[row + _LENGTH] == p[_RUN]:
+        p[row + _P] = min(p[row + _P] + 1, p[_MAX_DEGREE])
+        if p[row + _P] > p[_ASYNCHRONOUS_ABOVE] and p[row + _G] == 0:
+            p[row + _G] = p[_ASYNCHRONOUS_ABOVE] // 2
+    if p[row + _LENGTH] >= p[_RUN] and p[row + _AHEAD] <= p[row + _G]:
+        p[_KEY], p[_KNOWN], p[_COUNT] = key, p[row + _AHEAD], p[row + _P]
+        p[row + _AHEAD] += p[row + _P]
+        p[row + _ENDS + p[row + _N_ENDS]] = key + p[row + _AHEAD]
+        p[row + _N_ENDS] += 1
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The next batch of the key's stream, if it is time."""
+    return behind(keys, confidences, p[_KEY], p[_KNOWN], p[_COUNT])
+
+
+class AmpPolicy(CompiledPolicy):
+    """Sequential streams, the one used longest ago first where several claim a key."""
 
     def __init__(self, config: AmpConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._streams: Table[int, _Stream] = Table(config.streams)
-        self._n_made = 0
-        self._wanted: range = range(0)
-
-    def _find(self, key: int) -> tuple[int, _Stream] | None:
-        """The stream that the key is next in, or was prefetched for."""
-        for number, stream in self._streams.items():
-            if stream.last < key <= max(stream.ahead, stream.last + 1):
-                return number, stream
-        return None
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """Go on with the key's stream, or begin one."""
-        self._wanted = range(0)
-        found = self._find(key)
-        if found is None:
-            if not any(s.last == key for s in self._streams.values()):
-                self._streams.put(self._n_made, _Stream(key, self._config.degree))
-                self._n_made += 1
-            return
-        number, of_key = found
-        self._streams.use(number)
-        of_key.last = key
-        of_key.ahead = max(of_key.ahead, key)
-        of_key.run += 1
-        if key in of_key.ends or of_key.run == self._config.run:
-            of_key.degree = min(of_key.degree + 1, self._config.max_degree)
-            if of_key.degree > self._config.asynchronous_above and of_key.distance == 0:
-                of_key.distance = self._config.asynchronous_above // 2
-        of_key.ends = [end for end in of_key.ends if end > key]
-        if of_key.run >= self._config.run and of_key.ahead - key <= of_key.distance:
-            self._wanted = range(of_key.ahead + 1, of_key.ahead + 1 + of_key.degree)
-            of_key.ahead += of_key.degree
-            of_key.ends.append(of_key.ahead)
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The next batch of the key's stream, if it is time."""
-        return sure(self._wanted)
-
-    def told(self, told: Told) -> None:
-        """Late: ask earlier. Evicted unused: ask for less."""
-        for key, fate in zip(told.keys, told.fates, strict=True):
-            if fate not in (Fate.LATE, Fate.EVICTED_UNUSED):
-                continue
-            for stream in self._streams.values():
-                if stream.ahead - 2 * self._config.max_degree < key <= stream.ahead:
-                    if fate == Fate.LATE:
-                        stream.distance = min(stream.distance + 1, stream.degree - 1)
-                    else:
-                        stream.degree = max(stream.degree - 1, 1)
-                        stream.distance = min(stream.distance, stream.degree - 1)
-                    break
+        most = max(config.degree, config.max_degree)
+        # A batch is asked for when at most g blocks are left, and g is less than p: there are no more ends than p.
+        n_fields = _ENDS - FIELDS + most
+        p = rows.state(_STREAMS + rows.words(config.streams, n_fields))
+        p[:_N_MADE] = config.run, config.degree, config.asynchronous_above, config.max_degree
+        rows.setup(p, _STREAMS, config.streams, n_fields)
+        super().__init__(config.trigger, p, _learn, _want, most, Ahead(of_stream=False), hears=True)

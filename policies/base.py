@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from policies.given import Built, Given
-from simulator.answers import LEARN, WANT, answer
-from simulator.arrays import Ints
+from simulator.answers import HEARD, LEARN, WANT, answer, hear
+from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
 from simulator.config import Strict
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
@@ -110,14 +110,24 @@ class CompiledPolicy:
     footprint_bytes = 0
 
     def __init__(
-        self, trigger: TriggerName, state: Ints, learn: Any, want: Any, most_wanted: int, ahead: Ahead | None = None
+        self,
+        trigger: TriggerName,
+        state: Ints,
+        learn: Any,
+        want: Any,
+        most_wanted: int,
+        ahead: Ahead | None = None,
+        hears: bool = False,
     ) -> None:
-        """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about."""
+        """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about.
+
+        A policy that ``hears`` learns from fates, too.
+        """
         self.trigger = Trigger[trigger.upper()]
         self.ahead = ahead or Ahead()
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
-        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted)
+        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears)
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
 
@@ -138,4 +148,7 @@ class CompiledPolicy:
         return Answer(wanted, confidences, wanted[0], confidences[0])
 
     def told(self, told: Told) -> None:
-        """Learns nothing from fates."""
+        """Learns from fates if it hears of them."""
+        if self.table.hears:
+            news = [(signed(key), HEARD - fate) for key, fate in zip(told.keys, told.fates, strict=True)]
+            hear(address_of(self.table.state), self.table.learn, np.array(news, np.int64).reshape(-1, 2))

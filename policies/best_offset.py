@@ -6,14 +6,17 @@ an access enters the table ``delay`` accesses later. One table of the last reque
 banks.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
+from policies.keys import crossing
+from simulator.answers import Floats, walk
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
 
@@ -49,49 +52,71 @@ def offsets_up_to(most: int) -> list[int]:
     return found
 
 
-class BestOffsetPolicy(TablePolicy):
+# The state: settings, which offset is tested next and in which round, the best one (or 0), how many accesses there ever
+# were, where the ring of those that wait lies, and the table of recent ones, how many offsets there are. Then they
+# follow, and their scores.
+(
+    _SCORE_MAX, _ROUND_MAX, _BAD_SCORE, _DELAY, _DEGREE, _AT, _ROUND, _BEST, _N_SEEN, _WAITING, _RECENT, _N, _OFFSETS,
+) = range(13)  # fmt: skip
+
+
+@internal
+def _enter(p: Ints, key: int) -> None:
+    """Let the access that is old enough into the table."""
+    size = p[_DELAY] + 1
+    p[p[_WAITING] + p[_N_SEEN] % size] = key
+    p[_N_SEEN] += 1
+    if p[_N_SEEN] >= size:
+        # The oldest in the ring.
+        rows.put(p, p[_RECENT], p[p[_WAITING] + p[_N_SEEN] % size])
+
+
+@internal
+def _end_round(p: Ints) -> None:
+    """A learning phase may be over: the best offset, the smallest of those that are alike, or none if it is bad."""
+    n = p[_N]
+    scores, best = _OFFSETS + n, 0
+    for i in range(1, n):
+        if p[scores + i] > p[scores + best]:
+            best = i
+    p[_AT] = 0
+    p[_ROUND] += 1
+    if p[scores + best] < p[_SCORE_MAX] and p[_ROUND] < p[_ROUND_MAX]:
+        return
+    p[_BEST] = p[_OFFSETS + best] if p[scores + best] > p[_BAD_SCORE] else 0
+    p[_ROUND] = 0
+    for i in range(n):
+        p[scores + i] = 0
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """Test the next offset, and let accesses that are old enough into the table."""
+    offset = p[_OFFSETS + p[_AT]]
+    if crossing(key, -offset) == 0 and rows.peek(p, p[_RECENT], key - offset) != NONE:
+        p[_OFFSETS + p[_N] + p[_AT]] += 1
+    p[_AT] += 1
+    if p[_AT] == p[_N]:
+        _end_round(p)
+    _enter(p, key)
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The blocks at multiples of the best offset."""
+    return walk(keys, confidences, 0, key, p[_BEST], p[_DEGREE], 1.0)
+
+
+class BestOffsetPolicy(CompiledPolicy):
     """Scores of all offsets, tested one an access in turn."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: BestOffsetConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._offsets = offsets_up_to(config.max_offset)
-        self._scores = dict.fromkeys(self._offsets, 0)
-        self._at = self._round = 0
-        self._best: int | None = 1
-        self._waiting: deque[int] = deque()
-        self._recent: OrderedDict[int, None] = OrderedDict()
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """Test the next offset, and let accesses that are old enough into the table."""
-        offset = self._offsets[self._at]
-        if key - offset in self._recent:
-            self._scores[offset] += 1
-        self._at += 1
-        if self._at == len(self._offsets):
-            self._at = 0
-            self._round += 1
-            if max(self._scores.values()) >= self._config.score_max or self._round == self._config.round_max:
-                self._choose()
-        self._waiting.append(key)
-        if len(self._waiting) > self._config.delay:
-            old = self._waiting.popleft()
-            self._recent[old] = None
-            self._recent.move_to_end(old)
-            if len(self._recent) > self._config.recent:
-                self._recent.popitem(last=False)
-
-    def _choose(self) -> None:
-        """A learning phase is over: the best offset, the smallest of those that are alike, or none if it is bad."""
-        best = max(self._offsets, key=self._scores.__getitem__)
-        self._best = best if self._scores[best] > self._config.bad_score else None
-        self._scores = dict.fromkeys(self._offsets, 0)
-        self._at = self._round = 0
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The blocks at multiples of the best offset."""
-        if self._best is None:
-            return []
-        return sure([key + self._best * i for i in range(1, self._config.degree + 1)])
+        offsets = offsets_up_to(config.max_offset)
+        n = len(offsets)
+        waiting = _OFFSETS + 2 * n
+        recent = waiting + config.delay + 1
+        p = rows.state(recent + rows.words(config.recent, 0))
+        # No score comes as high as that.
+        p[_SCORE_MAX], p[_ROUND_MAX], p[_BAD_SCORE] = config.score_max, config.round_max, min(config.bad_score, 2**62)
+        p[_DELAY], p[_DEGREE], p[_BEST], p[_WAITING], p[_RECENT] = config.delay, config.degree, 1, waiting, recent
+        p[_N], p[_OFFSETS : _OFFSETS + n] = n, offsets
+        rows.setup(p, recent, config.recent, 0)
+        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=False))

@@ -5,15 +5,18 @@ Grannaes, Jahre & Natvig, "Storage Efficient Hardware Prefetching using Delta-Co
 the last that were wanted; the engine rejects the others.
 """
 
-from collections import deque
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import crossing
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 
 
@@ -32,58 +35,101 @@ class DcptConfig(PolicySettings):
         return Built(DcptPolicy(self))
 
 
-class _Line:
-    __slots__ = ("deltas", "last", "last_prefetch")
-
-    def __init__(self, key: int, n_deltas: int) -> None:
-        self.last = key
-        self.last_prefetch: int | None = None
-        self.deltas: deque[int] = deque(maxlen=n_deltas)
+# The state: settings, how many prefetches there ever were, where the ring of those in flight lies, then the lines. A
+# block that may lie beyond the ends of the key space is a key and how often a path to it crossed them.
+_DELTAS, _LIMIT, _IN_FLIGHT, _N_FLOWN, _FLYING, _LINES = range(6)
+# A line: last key, last prefetch and whether there is one, how many deltas, where the oldest is, and the ring of them.
+_LAST, _PREFETCHED, _BEYOND, _HAS_PREFETCHED, _N, _OLDEST, _RING = range(FIELDS, FIELDS + 7)
 
 
-class DcptPolicy(TablePolicy):
-    """Last key, last prefetch and last deltas of each stream; a delta that does not fit its bits is written as 0."""
+@internal
+def _delta(p: Ints, line: int, i: int) -> int:
+    """Where the delta is that has so many before it."""
+    place = p[line + _OLDEST] + i
+    return line + _RING + (place if place < p[_DELTAS] else place - p[_DELTAS])
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """Append the delta; one that does not fit its bits is written as 0."""
+    line = rows.use(p, _LINES, stream)
+    if line == NONE:
+        line = rows.put(p, _LINES, stream)
+        p[line + _LAST] = key
+        return
+    delta = key - p[line + _LAST]
+    if delta == 0:
+        return
+    if p[line + _N] == p[_DELTAS]:
+        p[line + _OLDEST] = (p[line + _OLDEST] + 1) % p[_DELTAS]
+    else:
+        p[line + _N] += 1
+    p[_delta(p, line, p[line + _N] - 1)] = delta if -p[_LIMIT] <= delta < p[_LIMIT] else 0
+    p[line + _LAST] = key
+
+
+@internal
+def _takes_off(p: Ints, key: int, beyond: int) -> bool:
+    """Add a block to those in flight; whether it was not among them."""
+    size = p[_IN_FLIGHT]
+    for i in range(min(p[_N_FLOWN], size)):
+        if p[p[_FLYING] + 2 * i] == key and p[p[_FLYING] + 2 * i + 1] == beyond:
+            return False
+    at = p[_FLYING] + 2 * (p[_N_FLOWN] % size)
+    p[at], p[at + 1] = key, beyond
+    p[_N_FLOWN] += 1
+    return True
+
+
+@internal
+def _after_prefetched(p: Ints, line: int, first: int) -> int:
+    """The first delta behind the line's last prefetch, or the first at all if the path does not lead there."""
+    at, beyond, found = p[line + _LAST], 0, first
+    for i in range(first, p[line + _N]):
+        delta = p[_delta(p, line, i)]
+        beyond += crossing(at, delta)
+        at += delta
+        if p[line + _HAS_PREFETCHED] and at == p[line + _PREFETCHED] and beyond == p[line + _BEYOND]:
+            found = i + 1
+    return found
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """Replay all deltas since the oldest pair that is alike; of these, what comes after the last prefetch."""
+    line = rows.peek(p, _LINES, stream)
+    if line == NONE or p[line + _N] < 3:
+        return 0
+    n_deltas = p[line + _N]
+    a, b = p[_delta(p, line, n_deltas - 2)], p[_delta(p, line, n_deltas - 1)]
+    if a == 0 or b == 0:
+        return 0
+    # At the latest it finds the last two themselves, which nothing follows.
+    first = 0
+    while p[_delta(p, line, first)] != a or p[_delta(p, line, first + 1)] != b:
+        first += 1
+    first += 2
+    start = _after_prefetched(p, line, first)
+    n, at, beyond = 0, p[line + _LAST], 0
+    for i in range(first, n_deltas):
+        delta = p[_delta(p, line, i)]
+        beyond += crossing(at, delta)
+        at += delta
+        if i < start or not _takes_off(p, at, beyond):
+            continue
+        p[line + _PREFETCHED], p[line + _BEYOND], p[line + _HAS_PREFETCHED] = at, beyond, 1
+        if beyond == 0:
+            keys[n], confidences[n] = at, 1.0
+            n += 1
+    return n
+
+
+class DcptPolicy(CompiledPolicy):
+    """Last key, last prefetch and last deltas of each stream."""
 
     def __init__(self, config: DcptConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._limit = 2 ** (config.delta_bits - 1)
-        self._table: Table[int, _Line] = Table(config.entries)
-        self._in_flight: deque[int] = deque(maxlen=config.in_flight)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """Append the delta."""
-        line = self._table.use(stream)
-        if line is None:
-            self._table.put(stream, _Line(key, self._config.deltas))
-            return
-        delta = key - line.last
-        if delta == 0:
-            return
-        line.deltas.append(delta if -self._limit <= delta < self._limit else 0)
-        line.last = key
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Replay all deltas since the oldest pair that is alike; of these, what comes after the last prefetch."""
-        line = self._table.peek(stream)
-        if line is None or len(line.deltas) < 3:
-            return []
-        deltas = list(line.deltas)
-        pair = deltas[-2:]
-        candidates: list[int] = []
-        for i in range(len(deltas) - 2):
-            if deltas[i : i + 2] == pair and 0 not in pair:
-                at = line.last
-                for delta in deltas[i + 2 :]:
-                    at += delta
-                    candidates.append(at)
-                    if at == line.last_prefetch:
-                        candidates.clear()
-                break
-        wanted = []
-        for candidate in candidates:
-            if candidate not in self._in_flight:
-                wanted.append(candidate)
-                self._in_flight.append(candidate)
-                line.last_prefetch = candidate
-        return sure(wanted)
+        n_fields = _RING - FIELDS + config.deltas
+        flying = _LINES + rows.words(config.entries, n_fields)
+        p = rows.state(flying + 2 * config.in_flight)
+        p[_DELTAS], p[_LIMIT] = config.deltas, 2 ** (config.delta_bits - 1)
+        p[_IN_FLIGHT], p[_FLYING] = config.in_flight, flying
+        rows.setup(p, _LINES, config.entries, n_fields)
+        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.deltas)

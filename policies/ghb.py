@@ -5,14 +5,16 @@ the stream in the place of the instruction. The buffer is a FIFO; entries of one
 entries that are still in the buffer are followed.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import crossing
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
 
@@ -32,48 +34,75 @@ class GhbConfig(PolicySettings):
         return Built(GhbPolicy(self))
 
 
-class GhbPolicy(TablePolicy):
+# The state: settings, how many entries there ever were, where the buffer and the list of a chain's keys lie, then the
+# index. The buffer is a ring of keys and links; an entry is known by its number, and so is the newest of an index.
+_DEGREE, _ENTRIES, _BY_STREAM, _N_SEEN, _BUFFER, _CHAIN, _INDEX = range(7)
+_NEWEST = FIELDS
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """A new entry, linked to the last one of its index."""
+    index = stream if p[_BY_STREAM] else 0
+    row = rows.use(p, _INDEX, index)
+    link = NONE
+    if row == NONE:
+        row = rows.put(p, _INDEX, index)
+    else:
+        link = p[row + _NEWEST]
+    entry = p[_BUFFER] + 2 * (p[_N_SEEN] % p[_ENTRIES])
+    p[entry], p[entry + 1] = key, link
+    p[row + _NEWEST] = p[_N_SEEN]
+    p[_N_SEEN] += 1
+
+
+@internal
+def _find(p: Ints, stream: int) -> int:
+    """The latest earlier place where the last two deltas stood together, or 0; the keys up to it are in the list."""
+    row = rows.peek(p, _INDEX, stream if p[_BY_STREAM] else 0)
+    if row == NONE:
+        return 0
+    number, chain, n = p[row + _NEWEST], p[_CHAIN], 0
+    while number >= 0 and number >= p[_N_SEEN] - p[_ENTRIES]:
+        entry = p[_BUFFER] + 2 * (number % p[_ENTRIES])
+        at = chain + n
+        p[at], number = p[entry], p[entry + 1]
+        n += 1
+        if (
+            n > 3
+            and p[at - 2] - p[at - 1] == p[chain] - p[chain + 1]
+            and p[at - 1] - p[at] == p[chain + 1] - p[chain + 2]
+        ):
+            return n - 3
+    return 0
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """Replay the deltas after that place. Where there is less than the degree, it goes round."""
+    place = _find(p, stream)
+    if place == 0:
+        return 0
+    n, at, beyond, left = 0, key, 0, place
+    for _ in range(p[_DEGREE]):
+        # The list has the newest first: what came next then stands before the place.
+        newer = p[_CHAIN] + left - 1
+        step = p[newer] - p[newer + 1]
+        left = left - 1 if left > 1 else place
+        # Beyond the ends of the key space nothing is wanted, but a path may come back.
+        beyond += crossing(at, step)
+        at += step
+        if beyond == 0:
+            keys[n], confidences[n] = at, 1.0
+            n += 1
+    return n
+
+
+class GhbPolicy(CompiledPolicy):
     """The buffer as the last entries of the trigger, numbered; an index entry has the number of its newest one."""
 
     def __init__(self, config: GhbConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self.ahead = Ahead(of_stream=config.index == "stream")
-        self._buffer: deque[tuple[int, int]] = deque(maxlen=config.entries)
-        self._n_seen = 0
-        self._index: Table[int, int] = Table(config.index_entries)
-
-    def _of(self, stream: int) -> int:
-        return stream if self._config.index == "stream" else 0
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """A new entry, linked to the last one of its index."""
-        newest = self._index.use(self._of(stream))
-        self._buffer.append((key, -1 if newest is None else newest))
-        self._index.put(self._of(stream), self._n_seen)
-        self._n_seen += 1
-
-    def _chain(self, stream: int) -> list[int]:
-        """The keys of an index, newest first."""
-        at = self._index.peek(self._of(stream))
-        oldest = self._n_seen - len(self._buffer)
-        keys: list[int] = []
-        while at is not None and at >= oldest:
-            key, at = self._buffer[at - oldest]
-            keys.append(key)
-        return keys
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Replay the deltas after the latest earlier place where the last two deltas stood together."""
-        keys = self._chain(stream)
-        deltas = [a - b for a, b in pairwise(keys)]
-        for i in range(1, len(deltas) - 1):
-            if deltas[i] == deltas[0] and deltas[i + 1] == deltas[1]:
-                # deltas[i - 1] is what came next then. Where there is less than the degree, it goes round.
-                following = deltas[i - 1 :: -1]
-                wanted, at = [], key
-                for j in range(self._config.degree):
-                    at += following[j % len(following)]
-                    wanted.append(at)
-                return sure(wanted)
-        return []
+        buffer = _INDEX + rows.words(config.index_entries, 1)
+        p = rows.state(buffer + 3 * config.entries)
+        p[_DEGREE], p[_ENTRIES], p[_BY_STREAM] = config.degree, config.entries, config.index == "stream"
+        p[_BUFFER], p[_CHAIN] = buffer, buffer + 2 * config.entries
+        rows.setup(p, _INDEX, config.index_entries, 1)
+        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=config.index == "stream"))

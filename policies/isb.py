@@ -5,14 +5,17 @@ where the paper has the instruction. Both maps are one table with a bound in pla
 TLB.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.rows import FIELDS, KEY
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 
 
@@ -32,72 +35,119 @@ class IsbConfig(PolicySettings):
         return Built(IsbPolicy(self))
 
 
-class IsbPolicy(TablePolicy):
+# The state: settings, the first place of the next chunk, where two of the tables lie: structural address (place) and
+# confidence of each key, and the key at each place. The third has the last key of each stream.
+_CHUNK, _MOST, _DEGREE, _NEXT_CHUNK, _PLACES, _KEYS, _STREAMS = range(7)
+_PLACE, _CONFIDENCE = FIELDS, FIELDS + 1
+_KEY_AT, _LAST = FIELDS, FIELDS
+
+
+@internal
+def _leave(p: Ints, row: int) -> None:
+    """Nobody is any more at the place of that key."""
+    at = rows.peek(p, p[_KEYS], p[row + _PLACE])
+    if at != NONE and p[at + _KEY_AT] == p[row + KEY]:
+        rows.remove(p, p[_KEYS], at)
+
+
+@internal
+def _put(p: Ints, key: int, place: int) -> None:
+    """A key gets a place, which it is sure of; another one that was there has none."""
+    row = rows.peek(p, p[_PLACES], key)
+    if row != NONE:
+        _leave(p, row)
+    at = rows.peek(p, p[_KEYS], place)
+    if at != NONE and p[at + _KEY_AT] != key:
+        taken = rows.peek(p, p[_PLACES], p[at + _KEY_AT])
+        if taken != NONE:
+            rows.remove(p, p[_PLACES], taken)
+    if row == NONE and rows.is_full(p, p[_PLACES]):
+        _leave(p, rows.oldest(p, p[_PLACES]))
+    row = rows.put(p, p[_PLACES], key)
+    p[row + _PLACE], p[row + _CONFIDENCE] = place, p[_MOST]
+    at = rows.put(p, p[_KEYS], place)
+    p[at + _KEY_AT] = key
+
+
+@internal
+def _new_chunk(p: Ints) -> int:
+    place = p[_NEXT_CHUNK]
+    p[_NEXT_CHUNK] += p[_CHUNK]
+    return place
+
+
+@internal
+def _doubts(p: Ints, key: int) -> bool:
+    """Believe a key's place less; whether it is believed no more."""
+    row = rows.peek(p, p[_PLACES], key)
+    if row == NONE or p[row + _CONFIDENCE] == 0:
+        return True
+    p[row + _CONFIDENCE] -= 1
+    rows.touch(p, p[_PLACES], row)
+    return False
+
+
+@internal
+def _follows(p: Ints, last: int, key: int) -> None:
+    """B's place is behind A's, unless B is believed to be elsewhere."""
+    row = rows.use(p, p[_PLACES], last)
+    if row == NONE:
+        place = _new_chunk(p)
+        _put(p, last, place)
+    else:
+        place = p[row + _PLACE]
+    place += 1
+    if place % p[_CHUNK] == 0:
+        place = _new_chunk(p)
+    row = rows.use(p, p[_PLACES], key)
+    if row == NONE:
+        # A place that another key holds goes to the new one when that one is believed no more.
+        holder = rows.peek(p, p[_KEYS], place)
+        if holder == NONE or _doubts(p, p[holder + _KEY_AT]):
+            _put(p, key, place)
+    elif p[row + _PLACE] == place:
+        p[row + _CONFIDENCE] = min(p[row + _CONFIDENCE] + 1, p[_MOST])
+    elif _doubts(p, key):
+        _put(p, key, place)
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The stream's last key is followed by this one."""
+    row = rows.use(p, _STREAMS, stream)
+    if row == NONE:
+        row = rows.put(p, _STREAMS, stream)
+        p[row + _LAST] = key
+        return
+    last = p[row + _LAST]
+    p[row + _LAST] = key
+    if last != key:
+        _follows(p, last, key)
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The keys at the places behind, to the end of the chunk."""
+    row = rows.peek(p, p[_PLACES], key)
+    if row == NONE:
+        return 0
+    place, n = p[row + _PLACE], 0
+    left = p[_CHUNK] - 1 - place % p[_CHUNK]
+    for i in range(1, 1 + min(p[_DEGREE], left)):
+        at = rows.peek(p, p[_KEYS], place + i)
+        if at != NONE:
+            keys[n], confidences[n] = p[at + _KEY_AT], 1.0
+            n += 1
+    return n
+
+
+class IsbPolicy(CompiledPolicy):
     """Structural address and confidence of each key, and the way back."""
 
     def __init__(self, config: IsbConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._most = 2**config.counter_bits - 1
-        self._place: Table[int, tuple[int, int]] = Table(config.entries)
-        self._key_at: dict[int, int] = {}
-        self._last: Table[int, int] = Table(config.streams)
-        self._next_chunk = 0
-
-    def _put(self, key: int, place: int, confidence: int) -> None:
-        old = self._place.peek(key)
-        if old is not None and self._key_at.get(old[0]) == key:
-            del self._key_at[old[0]]
-        taken = self._key_at.get(place)
-        if taken is not None and taken != key:
-            self._place.pop(taken)
-        gone = self._place.put(key, (place, confidence))
-        if gone is not None and self._key_at.get(gone[1][0]) == gone[0]:
-            del self._key_at[gone[1][0]]
-        self._key_at[place] = key
-
-    def _new_chunk(self) -> int:
-        place = self._next_chunk
-        self._next_chunk += self._config.chunk
-        return place
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The stream's last key A is followed by B: B's place is behind A's, unless B is believed to be elsewhere."""
-        last = self._last.use(stream)
-        self._last.put(stream, key)
-        if last is None or last == key:
-            return
-        before = self._place.use(last)
-        if before is None:
-            before = (self._new_chunk(), self._most)
-            self._put(last, *before)
-        wanted = before[0] + 1
-        if wanted % self._config.chunk == 0:
-            wanted = self._new_chunk()
-        found = self._place.use(key)
-        if found is None:
-            # A place that another key holds goes to the new one when that one is believed no more.
-            holder = self._key_at.get(wanted)
-            if holder is None or self._doubt(holder):
-                self._put(key, wanted, self._most)
-        elif found[0] == wanted:
-            self._place.put(key, (wanted, min(found[1] + 1, self._most)))
-        elif self._doubt(key):
-            self._put(key, wanted, self._most)
-
-    def _doubt(self, key: int) -> bool:
-        """Believe a key's place less; whether it is believed no more."""
-        place, confidence = self._place.peek(key) or (0, 0)
-        if confidence == 0:
-            return True
-        self._place.put(key, (place, confidence - 1))
-        return False
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The keys at the places behind, to the end of the chunk."""
-        found = self._place.peek(key)
-        if found is None:
-            return []
-        left = self._config.chunk - 1 - found[0] % self._config.chunk
-        places = range(found[0] + 1, found[0] + 1 + min(self._config.degree, left))
-        return sure([self._key_at[place] for place in places if place in self._key_at])
+        places = _STREAMS + rows.words(config.streams, 1)
+        keys = places + rows.words(config.entries, 2)
+        p = rows.state(keys + rows.words(config.entries, 1))
+        p[:_STREAMS] = config.chunk, 2**config.counter_bits - 1, config.degree, 0, places, keys
+        rows.setup(p, _STREAMS, config.streams, 1)
+        rows.setup(p, places, config.entries, 2)
+        rows.setup(p, keys, config.entries, 1)
+        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.degree)

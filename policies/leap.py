@@ -5,14 +5,16 @@ process has in the paper. How many blocks are wanted grows with the prefetches t
 and shrinks by half at most. Leaves out what the paper does where there is no trend: it reads around the fault.
 """
 
-from collections import deque
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
+from simulator.answers import Floats, walk
+from simulator.arrays import Ints
+from simulator.compiled import internal
 from simulator.policy import Ahead, Outcome
 
 
@@ -30,57 +32,82 @@ class LeapConfig(PolicySettings):
         return Built(LeapPolicy(self))
 
 
-def majority(steps: Sequence[int]) -> int | None:
-    """The step that makes up more than half of them, by Boyer and Moore's vote, or None."""
+# The state: settings, the last key and whether there is one, prefetches used since the last question, the window, the
+# trend, how many steps there are, where the newest is, and the ring of them.
+(
+    _HISTORY, _FIRST_SIZE, _MAX_WINDOW, _HAS_LAST, _LAST, _N_USED, _WINDOW, _TREND, _N, _NEWEST, _RING,
+) = range(11)  # fmt: skip
+_HIT_PREFETCHED, _LATE = int(Outcome.HIT_PREFETCHED), int(Outcome.LATE)
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The step to this access, and whether a prefetch served it."""
+    if p[_HAS_LAST]:
+        p[_NEWEST] = p[_NEWEST] + 1 if p[_NEWEST] + 1 < p[_HISTORY] else 0
+        p[_RING + p[_NEWEST]] = key - p[_LAST]
+        p[_N] = min(p[_N] + 1, p[_HISTORY])
+    p[_HAS_LAST], p[_LAST] = 1, key
+    if outcome in (_HIT_PREFETCHED, _LATE):
+        p[_N_USED] += 1
+
+
+@internal
+def _step(p: Ints, i: int) -> int:
+    """The step that has so many newer ones."""
+    at = p[_NEWEST] - i
+    return p[_RING + (at if at >= 0 else at + p[_HISTORY])]
+
+
+@internal
+def _has_majority(p: Ints, size: int) -> bool:
+    """Whether a step, then the trend, is more than half of the last ones, by Boyer and Moore's vote."""
     candidate, votes = 0, 0
-    for step in steps:
+    for i in range(size):
+        step = _step(p, i)
         if votes == 0:
             candidate = step
         votes += 1 if step == candidate else -1
-    n = sum(step == candidate for step in steps)
-    return candidate if 2 * n > len(steps) else None
+    n = 0
+    for i in range(size):
+        n += _step(p, i) == candidate
+    p[_TREND] = candidate
+    return 2 * n > size
 
 
-class LeapPolicy(TablePolicy):
+@internal
+def _has_trend(p: Ints) -> bool:
+    """Whether a step has the majority, in the smallest window in which one has."""
+    size = p[_FIRST_SIZE]
+    while size < p[_N]:
+        if _has_majority(p, size):
+            return True
+        size *= 2
+    return p[_N] > 0 and _has_majority(p, p[_N])
+
+
+@internal
+def _next_window(p: Ints, follows: bool) -> int:
+    """How many blocks: a power of two above the prefetches that were used."""
+    if p[_N_USED] == 0:
+        return 1 if follows else 0
+    window = 1
+    while window <= p[_N_USED] and window < p[_MAX_WINDOW]:
+        window *= 2
+    return min(window, p[_MAX_WINDOW])
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """So many blocks along the trend."""
+    has_trend = _has_trend(p)
+    window = max(_next_window(p, has_trend and _step(p, 0) == p[_TREND]), p[_WINDOW] // 2)
+    p[_WINDOW], p[_N_USED] = window, 0
+    return walk(keys, confidences, 0, key, p[_TREND], window if has_trend else 0, 1.0)
+
+
+class LeapPolicy(CompiledPolicy):
     """The last steps, newest first."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: LeapConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._steps: deque[int] = deque(maxlen=config.history)
-        self._last: int | None = None
-        self._n_used = 0
-        self._window = 0
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The step to this access, and whether a prefetch served it."""
-        if self._last is not None:
-            self._steps.appendleft(key - self._last)
-        self._last = key
-        self._n_used += outcome in (Outcome.HIT_PREFETCHED, Outcome.LATE)
-
-    def _trend(self) -> int | None:
-        steps = list(self._steps)
-        size = max(self._config.history // self._config.split, 1)
-        while steps:
-            found = majority(steps[:size])
-            if found is not None or size >= len(steps):
-                return found
-            size *= 2
-        return None
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """So many blocks along the trend."""
-        trend = self._trend()
-        follows = bool(self._steps) and self._steps[0] == trend
-        if self._n_used == 0:
-            window = 1 if follows else 0
-        else:
-            window = min(1 << self._n_used.bit_length(), self._config.max_window)
-        window = max(window, self._window // 2)
-        self._window, self._n_used = window, 0
-        if not trend:
-            return []
-        return sure([key + trend * i for i in range(1, window + 1)])
+        p = rows.state(_RING + config.history)
+        p[:_HAS_LAST] = config.history, max(config.history // config.split, 1), config.max_window
+        super().__init__(config.trigger, p, _learn, _want, config.max_window, Ahead(of_stream=False))

@@ -5,14 +5,18 @@ ACM OSR 2008), one read of one page at a time. A stream stands for a file. Leave
 that Linux looks up in the page cache, and the feedback of a device that is busy.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.base import PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import behind, crossing, gap
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Outcome
 
@@ -40,6 +44,7 @@ def first_window(request: int, most: int) -> int:
     return most
 
 
+@internal
 def next_window(size: int, most: int) -> int:
     """Blocks of the window after one of ``size``."""
     if size < most // 16:
@@ -49,46 +54,46 @@ def next_window(size: int, most: int) -> int:
     return most
 
 
-class _File:
-    """The last block read, and the window: where it starts, its size, and the marker in it."""
-
-    __slots__ = ("marker", "previous", "size", "start")
-
-    def __init__(self) -> None:
-        self.previous: int | None = None
-        self.start = self.size = 0
-        self.marker: int | None = None
+# The state: settings, the blocks wanted now (the one before them, how many), then the files. A file has whether it was
+# read before and its last block, and the window: where it starts, its size or 0, and how far in the marker is.
+_MOST, _FIRST, _BEFORE, _COUNT, _FILES = range(5)
+_WAS_READ, _PREVIOUS, _START, _SIZE, _MARKER = range(FIELDS, FIELDS + 5)
+_MISS = int(Outcome.MISS)
 
 
-class LinuxReadaheadPolicy(TablePolicy):
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The marker, or a miss at the window's end, asks for the next window; a sequential miss begins one."""
+    file = rows.put(p, _FILES, stream)
+    step = gap(key, p[file + _PREVIOUS])
+    follows = p[file + _WAS_READ] != 0 and 0 <= step <= 1
+    p[file + _WAS_READ], p[file + _PREVIOUS] = 1, key
+    p[_COUNT] = 0
+    start, size = p[file + _START], p[file + _SIZE]
+    place = gap(key, start)
+    if size != 0 and (place == p[file + _MARKER] or (outcome == _MISS and place == size)):
+        if crossing(start, size) != 0:
+            # The next window would begin behind the last key.
+            p[file + _SIZE] = 0
+            return
+        p[_COUNT] = next_window(size, p[_MOST])
+        p[file + _START], p[file + _SIZE], p[file + _MARKER] = start + size, p[_COUNT], 0
+        p[_BEFORE] = start + size - 1
+    elif outcome == _MISS and (key == 0 or follows):
+        # The window has the block that was read as its first; the marker is the first after what was asked for.
+        p[file + _START], p[file + _SIZE], p[file + _MARKER] = key, p[_FIRST], 1 if p[_FIRST] > 1 else 0
+        p[_BEFORE], p[_COUNT] = key, p[_FIRST] - 1
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The blocks of the new window."""
+    return behind(keys, confidences, p[_BEFORE], 0, p[_COUNT])
+
+
+class LinuxReadaheadPolicy(CompiledPolicy):
     """A window for each file."""
 
     def __init__(self, config: LinuxReadaheadConfig) -> None:
-        super().__init__(config.trigger)
-        self._most = config.max_blocks
-        self._files: Table[int, _File] = Table(config.files)
-        self._wanted: range = range(0)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The marker, or a miss at the window's end, asks for the next window; a sequential miss begins one."""
-        file = self._files.use(stream)
-        if file is None:
-            file = _File()
-            self._files.put(stream, file)
-        previous, file.previous = file.previous, key
-        self._wanted = range(0)
-        end = file.start + file.size
-        is_miss = outcome == Outcome.MISS
-        if key == file.marker or (is_miss and file.size and key == end):
-            file.start, file.size = end, next_window(file.size, self._most)
-            file.marker = file.start
-            self._wanted = range(file.start, file.start + file.size)
-        elif is_miss and (key == 0 or (previous is not None and key - previous in (0, 1))):
-            # The window has the block that was read as its first; the marker is the first after what was asked for.
-            file.start, file.size = key, first_window(1, self._most)
-            file.marker = key + 1 if file.size > 1 else key
-            self._wanted = range(key + 1, key + file.size)
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The blocks of the new window."""
-        return sure(self._wanted)
+        p = rows.state(_FILES + rows.words(config.files, 5))
+        p[_MOST], p[_FIRST] = config.max_blocks, first_window(1, config.max_blocks)
+        rows.setup(p, _FILES, config.files, 5)
+        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.max_blocks)

@@ -4,12 +4,15 @@ Joseph & Grunwald, "Prefetching using Markov Predictors", ISCA 1997. One miss of
 recency (the paper's table) or by frequency, where a count tells them apart and the rarest makes room.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
 
@@ -28,39 +31,69 @@ class MarkovConfig(PolicySettings):
         return Built(MarkovPolicy(self))
 
 
-class MarkovPolicy(TablePolicy):
+# The state: settings, the last key and whether there is one, the rows. A row has how many successors it has, then each
+# with its count, the one seen last first.
+_MOST, _BY_FREQUENCY, _HAS_LAST, _LAST, _ROWS = range(5)
+_N, _FIRST = FIELDS, FIELDS + 1
+
+
+@internal
+def _makes_room(p: Ints, row: int) -> int:
+    """The place of the successor that goes: the oldest, or the rarest, the oldest of these."""
+    gone = p[row + _N] - 1
+    if p[_BY_FREQUENCY]:
+        for i in range(gone - 1, -1, -1):
+            if p[row + _FIRST + 2 * i + 1] < p[row + _FIRST + 2 * gone + 1]:
+                gone = i
+    return gone
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The last key is followed by this one."""
+    last, has_last = p[_LAST], p[_HAS_LAST]
+    p[_LAST], p[_HAS_LAST] = key, 1
+    if not has_last or last == key:
+        return
+    row = rows.put(p, _ROWS, last)
+    first, count, place = row + _FIRST, 1, 0
+    while place < p[row + _N] and p[first + 2 * place] != key:
+        place += 1
+    if place < p[row + _N]:
+        count = p[first + 2 * place + 1] + 1
+    elif place < p[_MOST]:
+        p[row + _N] += 1
+    else:
+        place = _makes_room(p, row)
+    for at in range(first + 2 * place + 1, first + 1, -1):
+        p[at] = p[at - 2]
+    p[first], p[first + 1] = key, count
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """Its successors, each with its share of those that are remembered."""
+    row = rows.peek(p, _ROWS, key)
+    if row == NONE:
+        return 0
+    n, total = p[row + _N], 0
+    for i in range(n):
+        total += p[row + _FIRST + 2 * i + 1]
+    for i in range(n):
+        successor, share = p[row + _FIRST + 2 * i], p[row + _FIRST + 2 * i + 1] / total
+        at = i
+        # Behind those that are as frequent.
+        while p[_BY_FREQUENCY] and at > 0 and confidences[at - 1] < share:
+            keys[at], confidences[at] = keys[at - 1], confidences[at - 1]
+            at -= 1
+        keys[at], confidences[at] = successor, share
+    return n
+
+
+class MarkovPolicy(CompiledPolicy):
     """Successors with their counts, the one seen last first."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: MarkovConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._table: Table[int, dict[int, int]] = Table(config.entries)
-        self._last: int | None = None
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The last key is followed by this one."""
-        last, self._last = self._last, key
-        if last is None or last == key:
-            return
-        old = self._table.use(last) or {}
-        count = old.get(key, 0) + 1
-        others = {k: n for k, n in old.items() if k != key}
-        if len(others) == self._config.successors:
-            # The oldest goes, or the rarest, the oldest of these.
-            by_age = list(reversed(others))
-            gone = by_age[0] if self._config.order == "recency" else min(by_age, key=others.__getitem__)
-            del others[gone]
-        self._table.put(last, {key: count, **others})
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Its successors, each with its share of those that are remembered."""
-        found = self._table.peek(key)
-        if not found:
-            return []
-        total = sum(found.values())
-        ordered = list(found.items())
-        if self._config.order == "frequency":
-            ordered.sort(key=lambda item: -item[1])
-        return [(k, n / total) for k, n in ordered]
+        n_fields = 1 + 2 * config.successors
+        p = rows.state(_ROWS + rows.words(config.entries, n_fields))
+        p[_MOST], p[_BY_FREQUENCY] = config.successors, config.order == "frequency"
+        rows.setup(p, _ROWS, config.entries, n_fields)
+        super().__init__(config.trigger, p, _learn, _want, config.successors, Ahead(of_stream=False))

@@ -8,14 +8,17 @@ block used more than
 ``max_support`` times is too frequent to be worth a row. Leaves out the second chance that unused prefetches get.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.rows import FIELDS, KEY
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
 
@@ -45,61 +48,143 @@ class MithrilConfig(PolicySettings):
         return Built(MithrilPolicy(self))
 
 
-class MithrilPolicy(TablePolicy):
+# The state: settings, how many accesses there were, rows in the mining table, where the tables lie, and the list of the
+# mining table's rows in order. Both tables of times have how many times, then these; who to prefetch with whom has how
+# many others, then these, the newest first.
+(
+    _LOOKAHEAD, _MIN_SUPPORT, _MAX_SUPPORT, _CONFIDENCE, _SUCCESSORS, _FULL, _NOW, _N_MINING, _MINING, _ASSOCIATED,
+    _ORDER, _RECORDING,
+) = range(12)  # fmt: skip
+_N, _FIRST = FIELDS, FIELDS + 1
+
+
+@internal
+def _write(p: Ints, row: int) -> None:
+    """This is another time of a block."""
+    p[row + _FIRST + p[row + _N]] = p[_NOW]
+    p[row + _N] += 1
+
+
+@internal
+def _in_order(p: Ints) -> None:
+    """List the rows of the mining table by their first times (Shell's sort)."""
+    order, n, row = p[_ORDER], 0, rows.oldest(p, p[_MINING])
+    while row != NONE:
+        p[order + n] = row
+        n += 1
+        row = rows.newer(p, row)
+    width = n // 2
+    while width > 0:
+        for i in range(width, n):
+            row, at = p[order + i], i
+            while at >= width and p[p[order + at - width] + _FIRST] > p[row + _FIRST]:
+                p[order + at] = p[order + at - width]
+                at -= width
+            p[order + at] = row
+        width //= 2
+
+
+@internal
+def _associate(p: Ints, key: int, other: int) -> None:
+    """The newest associations stay."""
+    row = rows.put(p, p[_ASSOCIATED], key)
+    first, place = row + _FIRST, 0
+    while place < p[row + _N] and p[first + place] != other:
+        place += 1
+    if place == p[_SUCCESSORS]:
+        place -= 1
+    elif place == p[row + _N]:
+        p[row + _N] += 1
+    for at in range(first + place, first, -1):
+        p[at] = p[at - 1]
+    p[first] = other
+
+
+@internal
+def _compare(p: Ints, row: int, other: int, is_first: bool) -> None:
+    """Associate two rows whose times are near each other."""
+    n_apart, is_beside = 0, False
+    for i in range(min(p[row + _N], p[other + _N])):
+        apart = abs(p[row + _FIRST + i] - p[other + _FIRST + i])
+        n_apart += apart > p[_LOOKAHEAD]
+        is_beside = is_beside or apart == 1
+    if n_apart <= p[_CONFIDENCE] and (is_first or is_beside):
+        _associate(p, p[row + KEY], p[other + KEY])
+
+
+@internal
+def _mine(p: Ints) -> None:
+    """Compare each row with those that begin within its lookahead, then begin a new table."""
+    _in_order(p)
+    order, n = p[_ORDER], p[_N_MINING]
+    for i in range(n):
+        row, is_first, j = p[order + i], True, i + 1
+        while j < n and p[p[order + j] + _FIRST] - p[row + _FIRST] <= p[_LOOKAHEAD]:
+            other = p[order + j]
+            if abs(p[other + _N] - p[row + _N]) <= p[_CONFIDENCE]:
+                _compare(p, row, other, is_first)
+                is_first = False
+            j += 1
+    for i in range(n):
+        rows.remove(p, p[_MINING], p[order + i])
+    p[_N_MINING] = 0
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """Write down the time; mine when the mining table is full."""
+    p[_NOW] += 1
+    row = rows.peek(p, p[_MINING], key)
+    if row != NONE:
+        if p[row + _N] < p[_MAX_SUPPORT]:
+            _write(p, row)
+        else:
+            rows.remove(p, p[_MINING], row)
+            p[_N_MINING] -= 1
+        return
+    recorded = rows.peek(p, _RECORDING, key)
+    n = p[recorded + _N] if recorded != NONE else 0
+    if n + 1 < p[_MIN_SUPPORT]:
+        _write(p, rows.put(p, _RECORDING, key))
+        return
+    row = rows.put(p, p[_MINING], key)
+    if recorded != NONE:
+        for i in range(n):
+            p[row + _FIRST + i] = p[recorded + _FIRST + i]
+        p[row + _N] = n
+        rows.remove(p, _RECORDING, recorded)
+    _write(p, row)
+    p[_N_MINING] += 1
+    if p[_N_MINING] == p[_FULL]:
+        _mine(p)
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The blocks that go with it."""
+    row = rows.use(p, p[_ASSOCIATED], key)
+    if row == NONE:
+        return 0
+    for i in range(p[row + _N]):
+        keys[i], confidences[i] = p[row + _FIRST + i], 1.0
+    return p[row + _N]
+
+
+class MithrilPolicy(CompiledPolicy):
     """Times of use by block: few in the recording table, some in the mining table; and who to prefetch with whom."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: MithrilConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._now = 0
-        self._recording: Table[int, tuple[int, ...]] = Table(config.recording_entries)
-        self._mining: dict[int, tuple[int, ...]] = {}
-        self._associated: Table[int, tuple[int, ...]] = Table(config.entries)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """Write down the time; mine when the mining table is full."""
-        config = self._config
-        self._now += 1
-        if key in self._mining:
-            times = (*self._mining[key], self._now)
-            if len(times) > config.max_support:
-                del self._mining[key]
-            else:
-                self._mining[key] = times
-            return
-        times = (*(self._recording.peek(key) or ()), self._now)
-        if len(times) < config.min_support:
-            self._recording.put(key, times)
-            return
-        self._recording.pop(key)
-        self._mining[key] = times
-        if len(self._mining) == config.mining_entries:
-            self._mine()
-            self._mining.clear()
-
-    def _mine(self) -> None:
-        """Compare each row with those that begin within its lookahead."""
-        rows = sorted(self._mining.items(), key=lambda row: row[1][0])
-        for i, (key, times) in enumerate(rows):
-            is_first = True
-            for other, others in rows[i + 1 :]:
-                if others[0] - times[0] > self._config.lookahead:
-                    break
-                if abs(len(others) - len(times)) > self._config.confidence:
-                    continue
-                gaps = [abs(a - b) for a, b in zip(times, others, strict=False)]
-                n_apart = sum(gap > self._config.lookahead for gap in gaps)
-                if n_apart <= self._config.confidence and (is_first or 1 in gaps):
-                    self._associate(key, other)
-                is_first = False
-
-    def _associate(self, key: int, other: int) -> None:
-        """The newest associations stay."""
-        old = self._associated.use(key) or ()
-        self._associated.put(key, (other, *(k for k in old if k != other))[: self._config.successors])
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The blocks that go with it."""
-        return sure(self._associated.use(key) or ())
+        tables = [
+            (config.recording_entries, config.min_support), (config.mining_entries, 1 + config.max_support),
+            (config.entries, 1 + config.successors),
+        ]  # fmt: skip
+        places = [_RECORDING]
+        for table in tables:
+            places.append(places[-1] + rows.words(*table))
+        p = rows.state(places[-1] + config.mining_entries)
+        p[:_NOW] = (
+            config.lookahead, config.min_support, config.max_support, config.confidence, config.successors,
+            config.mining_entries,
+        )  # fmt: skip
+        p[_MINING], p[_ASSOCIATED], p[_ORDER] = places[1:]
+        for place, table in zip(places, tables, strict=False):
+            rows.setup(p, place, *table)
+        super().__init__(config.trigger, p, _learn, _want, config.successors, Ahead(of_stream=False))

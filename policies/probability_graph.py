@@ -5,15 +5,18 @@ of files grows with them; here blocks that were not used for long are forgotten,
 successors.
 """
 
-from collections import deque
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
 
@@ -34,33 +37,82 @@ class ProbabilityGraphConfig(PolicySettings):
         return Built(ProbabilityGraphPolicy(self))
 
 
-class ProbabilityGraphPolicy(TablePolicy):
+# The state: settings (the probability as its bits), how many accesses there were, where the ring of the last ones lies,
+# then a row for each block: the access that counted it last, how often it was accessed, how many edges, and each edge
+# with its count, the first made first.
+_LOOKAHEAD, _DEGREE, _SUCCESSORS, _PROBABILITY, _N_SEEN, _WINDOW, _GRAPH = range(7)
+_COUNTED, _ACCESSES, _N, _EDGES = range(FIELDS, FIELDS + 4)
+
+
+@internal
+def _count(p: Ints, row: int, key: int) -> None:
+    """One more on the edge to a key; a new one may take the place of the rarest, the first made of these."""
+    edges, n, place = row + _EDGES, p[row + _N], 0
+    while place < n and p[edges + 2 * place] != key:
+        place += 1
+    if place < n:
+        p[edges + 2 * place + 1] += 1
+        return
+    if n == p[_SUCCESSORS]:
+        gone = 0
+        for i in range(1, n):
+            if p[edges + 2 * i + 1] < p[edges + 2 * gone + 1]:
+                gone = i
+        place = n - 1
+        for at in range(edges + 2 * gone, edges + 2 * place):
+            p[at] = p[at + 2]
+    else:
+        p[row + _N] += 1
+    p[edges + 2 * place], p[edges + 2 * place + 1] = key, 1
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """An edge from every other block of the window to this one."""
+    now, size = p[_N_SEEN], p[_LOOKAHEAD]
+    p[_N_SEEN] += 1
+    for i in range(min(now, size)):
+        row = rows.peek(p, _GRAPH, p[p[_WINDOW] + i])
+        # A block counts once, however often the window has it.
+        if row != NONE and p[row + _COUNTED] != p[_N_SEEN] and p[p[_WINDOW] + i] != key:
+            p[row + _COUNTED] = p[_N_SEEN]
+            _count(p, row, key)
+    row = rows.put(p, _GRAPH, key)
+    p[row + _ACCESSES] += 1
+    p[p[_WINDOW] + now % size] = key
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """The likeliest successors, by edges for each access of this block."""
+    row = rows.peek(p, _GRAPH, key)
+    if row == NONE:
+        return 0
+    least = np.int64(p[_PROBABILITY]).view(np.float64)
+    n = 0
+    for i in range(p[row + _N]):
+        edge = row + _EDGES + 2 * i
+        share = p[edge + 1] / p[row + _ACCESSES]
+        if share < least or (n == p[_DEGREE] and confidences[n - 1] >= share):
+            continue
+        # Behind those that are as likely; with one too many the last goes.
+        at = n if n < p[_DEGREE] else n - 1
+        n = at + 1
+        while at > 0 and confidences[at - 1] < share:
+            keys[at], confidences[at] = keys[at - 1], confidences[at - 1]
+            at -= 1
+        keys[at], confidences[at] = p[edge], share
+    for i in range(n):
+        confidences[i] = min(confidences[i], 1.0)
+    return n
+
+
+class ProbabilityGraphPolicy(CompiledPolicy):
     """For each block how often it was accessed, and how often each other one came within the lookahead."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: ProbabilityGraphConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._graph: Table[int, tuple[int, dict[int, int]]] = Table(config.entries)
-        self._window: deque[int] = deque(maxlen=config.lookahead)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """An edge from every other block of the window to this one."""
-        for earlier in dict.fromkeys(self._window):
-            found = self._graph.peek(earlier)
-            if found is None or earlier == key:
-                continue
-            edges = found[1]
-            if key not in edges and len(edges) == self._config.successors:
-                del edges[min(edges, key=edges.__getitem__)]
-            edges[key] = edges.get(key, 0) + 1
-        n, edges = self._graph.use(key) or (0, {})
-        self._graph.put(key, (n + 1, edges))
-        self._window.append(key)
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The likeliest successors, by edges for each access of this block."""
-        n, edges = self._graph.peek(key) or (1, {})
-        likely = sorted(edges.items(), key=lambda edge: -edge[1])[: self._config.degree]
-        return [(k, min(c / n, 1.0)) for k, c in likely if c / n >= self._config.min_probability]
+        n_fields = _EDGES - FIELDS + 2 * config.successors
+        window = _GRAPH + rows.words(config.entries, n_fields)
+        p = rows.state(window + config.lookahead)
+        p[_LOOKAHEAD], p[_DEGREE], p[_SUCCESSORS] = config.lookahead, config.degree, config.successors
+        p[_PROBABILITY], p[_WINDOW] = np.float64(config.min_probability).view(np.int64), window
+        rows.setup(p, _GRAPH, config.entries, n_fields)
+        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=False))

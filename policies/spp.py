@@ -5,21 +5,21 @@ that the paper fills are one here: what it fills into the nearer level alone is 
 prefetches, which it uses for its global accuracy, is made of the fates that the policy is told.
 """
 
-from collections import deque
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import page_of
+from policies.rows import FIELDS
+from simulator.answers import HEARD, Floats, offer
+from simulator.arrays import NONE, Ints
+from simulator.compiled import internal
 from simulator.config import Count, Ratio
-from simulator.policy import Ahead, Fate, Told
-
-_SIGNATURE_BITS, _SHIFT = 12, 3
-_MOST = 15
-_ACCURACY_OF = 1024
+from simulator.policy import Ahead, Fate
 
 
 class SppConfig(PolicySettings):
@@ -40,106 +40,159 @@ class SppConfig(PolicySettings):
         return Built(SppPolicy(self))
 
 
-class _Pattern:
-    """What followed a signature: counts of its deltas, and of itself."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-        self.total = 0
-
-    def add(self, delta: int, n_deltas: int) -> None:
-        """Count a delta; where a count is full all are halved, and the least counted makes room for a new one."""
-        if self.total == _MOST or self.counts.get(delta, 0) == _MOST:
-            self.total //= 2
-            self.counts = {d: n // 2 for d, n in self.counts.items()}
-        if delta not in self.counts and len(self.counts) == n_deltas:
-            del self.counts[min(self.counts, key=self.counts.__getitem__)]
-        self.counts[delta] = self.counts.get(delta, 0) + 1
-        self.total += 1
+# The state: settings (the threshold as its bits), prefetches whose fate is known and useful ones, paths that ever left
+# their page, where the patterns and the ring of such paths lie, then the pages, by number: last offset and signature. A
+# pattern has a count of itself, how many deltas, and each with its count. A path has signature, last offset and delta.
+(
+    _BLOCKS, _DELTAS, _DEPTH, _THRESHOLD, _CROSSINGS, _N_SETTLED, _N_USEFUL, _N_CROSSED, _PATTERNS, _CROSSED, _PAGES,
+) = range(11)  # fmt: skip
+_OFFSET, _SIGNATURE = FIELDS, FIELDS + 1
+_TOTAL, _N, _FIRST = range(FIELDS, FIELDS + 3)
+_SIGNATURE_BITS, _SHIFT = 12, 3
+_MOST = 15
+_ACCURACY_OF = 1024
+_USEFUL, _EVICTED_UNUSED = (int(Fate.TIMELY), int(Fate.LATE)), int(Fate.EVICTED_UNUSED)
 
 
+@internal
 def next_signature(signature: int, delta: int) -> int:
     """The signature after another step: 12 bits, the step as 7 bits of sign and magnitude."""
     step = (abs(delta) & 63) | (64 if delta < 0 else 0)
     return ((signature << _SHIFT) ^ step) & ((1 << _SIGNATURE_BITS) - 1)
 
 
-class SppPolicy(TablePolicy):
+@internal
+def _place(p: Ints, pattern: int, delta: int) -> int:
+    """Where a pattern has a delta, or behind all that it has."""
+    at, end = pattern + _FIRST, pattern + _FIRST + 2 * p[pattern + _N]
+    while at < end and p[at] != delta:
+        at += 2
+    return at
+
+
+@internal
+def _add(p: Ints, pattern: int, delta: int) -> None:
+    """Count a delta; where a count is full all are halved, and the least counted makes room for a new one."""
+    at, first, n = _place(p, pattern, delta), pattern + _FIRST, p[pattern + _N]
+    end = first + 2 * n
+    if p[pattern + _TOTAL] == _MOST or (at < end and p[at + 1] == _MOST):
+        p[pattern + _TOTAL] //= 2
+        for i in range(n):
+            p[first + 2 * i + 1] //= 2
+    if at == end:
+        if n == p[_DELTAS]:
+            gone = first
+            for i in range(1, n):
+                if p[first + 2 * i + 1] < p[gone + 1]:
+                    gone = first + 2 * i
+            at = end - 2
+            for place in range(gone, at):
+                p[place] = p[place + 2]
+        else:
+            p[pattern + _N] += 1
+        p[at], p[at + 1] = delta, 0
+    p[at + 1] += 1
+    p[pattern + _TOTAL] += 1
+
+
+@internal
+def _hear(p: Ints, fate: int) -> None:
+    """The global accuracy, of about the last thousand prefetches."""
+    is_useful = fate in _USEFUL
+    if not is_useful and fate != _EVICTED_UNUSED:
+        return
+    p[_N_SETTLED] += 1
+    p[_N_USEFUL] += is_useful
+    if p[_N_SETTLED] == _ACCURACY_OF:
+        p[_N_SETTLED] //= 2
+        p[_N_USEFUL] //= 2
+
+
+@internal
+def _bootstrapped(p: Ints, offset: int) -> int:
+    """A new page goes on with the signature of a path that left another one for this offset, the latest."""
+    n = p[_N_CROSSED]
+    for i in range(1, 1 + min(n, p[_CROSSINGS])):
+        path = p[_CROSSED] + 3 * ((n - i) % p[_CROSSINGS])
+        if (p[path + 1] + p[path + 2]) % p[_BLOCKS] == offset:
+            return next_signature(p[path], p[path + 2])
+    return 0
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """The step in its page: the pattern of the old signature learns it, the page gets the new one."""
+    if outcome < 0:
+        _hear(p, HEARD - outcome)
+        return
+    page = page_of(key, p[_BLOCKS])
+    offset = key - page * p[_BLOCKS]
+    row = rows.use(p, _PAGES, page)
+    if row == NONE:
+        row = rows.put(p, _PAGES, page)
+        p[row + _OFFSET], p[row + _SIGNATURE] = offset, _bootstrapped(p, offset)
+        return
+    delta, signature = offset - p[row + _OFFSET], p[row + _SIGNATURE]
+    if delta == 0:
+        return
+    _add(p, rows.put(p, p[_PATTERNS], signature), delta)
+    p[row + _OFFSET], p[row + _SIGNATURE] = offset, next_signature(signature, delta)
+
+
+@internal
+def _cross(p: Ints, signature: int, offset: int, delta: int) -> None:
+    """A path leads beyond its page."""
+    path = p[_CROSSED] + 3 * (p[_N_CROSSED] % p[_CROSSINGS])
+    p[path], p[path + 1], p[path + 2] = signature, offset, delta
+    p[_N_CROSSED] += 1
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """Every step of the path whose confidence is high enough; the path follows the likeliest."""
+    page = page_of(key, p[_BLOCKS])
+    row = rows.peek(p, _PAGES, page)
+    if row == NONE:
+        return 0
+    begin = key - page * p[_BLOCKS]
+    signature, offset, confidence, n = p[row + _SIGNATURE], begin, 1.0, 0
+    threshold = np.int64(p[_THRESHOLD]).view(np.float64)
+    # At first sight of a policy's accuracy there is none: it is believed.
+    alpha = (p[_N_USEFUL] + 1) / (p[_N_SETTLED] + 1)
+    for depth in range(p[_DEPTH]):
+        pattern = rows.peek(p, p[_PATTERNS], signature)
+        if pattern == NONE:
+            break
+        best, best_confidence = 0, 0.0
+        for i in range(p[pattern + _N]):
+            delta, count = p[pattern + _FIRST + 2 * i], p[pattern + _FIRST + 2 * i + 1]
+            path = confidence * count / p[pattern + _TOTAL] * (alpha if depth else 1.0)
+            if path >= threshold:
+                if 0 <= offset + delta < p[_BLOCKS]:
+                    n = offer(keys, confidences, n, key, offset + delta - begin, path)
+                else:
+                    _cross(p, signature, offset, delta)
+            if path > best_confidence:
+                best, best_confidence = delta, path
+        if best_confidence < threshold or not 0 <= offset + best < p[_BLOCKS]:
+            break
+        signature, confidence, offset = next_signature(signature, best), best_confidence, offset + best
+    return n
+
+
+class SppPolicy(CompiledPolicy):
     """Last offset and signature of each page, patterns by signature, and paths that left a page."""
 
-    ahead = Ahead(of_stream=False)
-
     def __init__(self, config: SppConfig) -> None:
-        super().__init__(config.trigger)
-        self._config = config
-        self._pages: Table[int, tuple[int, int]] = Table(config.signature_entries)
-        self._patterns: Table[int, _Pattern] = Table(config.pattern_entries)
-        # Signature, confidence, last offset and delta of paths that went beyond their page.
-        self._crossed: deque[tuple[int, float, int, int]] = deque(maxlen=config.crossings)
-        self._n_settled = self._n_useful = 0
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The step in its page: the pattern of the old signature learns it, the page gets the new one."""
-        page, offset = divmod(key, self._config.page_blocks)
-        found = self._pages.use(page)
-        if found is None:
-            self._pages.put(page, (offset, self._bootstrapped(offset)))
-            return
-        last, signature = found
-        delta = offset - last
-        if delta == 0:
-            return
-        pattern = self._patterns.use(signature)
-        if pattern is None:
-            pattern = _Pattern()
-            self._patterns.put(signature, pattern)
-        pattern.add(delta, self._config.deltas)
-        self._pages.put(page, (offset, next_signature(signature, delta)))
-
-    def _bootstrapped(self, offset: int) -> int:
-        """A new page goes on with the signature of a path that left another one for this offset."""
-        for signature, _, last, delta in reversed(self._crossed):
-            if (last + delta) % self._config.page_blocks == offset:
-                return next_signature(signature, delta)
-        return 0
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """Every step of the path whose confidence is high enough; the path follows the likeliest."""
-        page, offset = divmod(key, self._config.page_blocks)
-        found = self._pages.peek(page)
-        if found is None:
-            return []
-        signature, confidence = found[1], 1.0
-        # At first sight of a policy's accuracy there is none: it is believed.
-        alpha = (self._n_useful + 1) / (self._n_settled + 1)
-        wanted: list[tuple[int, float]] = []
-        for depth in range(self._config.max_depth):
-            pattern = self._patterns.peek(signature)
-            if pattern is None or pattern.total == 0:
-                break
-            best, best_confidence = 0, 0.0
-            for delta, count in pattern.counts.items():
-                path = confidence * count / pattern.total * (alpha if depth else 1.0)
-                if path >= self._config.threshold:
-                    if 0 <= offset + delta < self._config.page_blocks:
-                        wanted.append((page * self._config.page_blocks + offset + delta, path))
-                    else:
-                        self._crossed.append((signature, path, offset, delta))
-                if path > best_confidence:
-                    best, best_confidence = delta, path
-            if best_confidence < self._config.threshold or not 0 <= offset + best < self._config.page_blocks:
-                break
-            signature, confidence, offset = next_signature(signature, best), best_confidence, offset + best
-        return wanted
-
-    def told(self, told: Told) -> None:
-        """The global accuracy, of about the last thousand prefetches."""
-        for fate in told.fates:
-            if fate in (Fate.TIMELY, Fate.LATE, Fate.EVICTED_UNUSED):
-                self._n_settled += 1
-                self._n_useful += fate != Fate.EVICTED_UNUSED
-                if self._n_settled == _ACCURACY_OF:
-                    self._n_settled //= 2
-                    self._n_useful //= 2
+        # No pattern has more deltas than a page allows, and fewer of them lead to other blocks of the page.
+        n_deltas = min(config.deltas, 2 * config.page_blocks)
+        patterns = _PAGES + rows.words(config.signature_entries, 2)
+        crossed = patterns + rows.words(config.pattern_entries, 2 + 2 * n_deltas)
+        p = rows.state(crossed + 3 * config.crossings)
+        p[:_N_SETTLED] = (
+            config.page_blocks, n_deltas, config.max_depth, np.float64(config.threshold).view(np.int64),
+            config.crossings,
+        )  # fmt: skip
+        p[_PATTERNS], p[_CROSSED] = patterns, crossed
+        rows.setup(p, _PAGES, config.signature_entries, 2)
+        rows.setup(p, patterns, config.pattern_entries, 2 + 2 * n_deltas)
+        most = config.max_depth * min(n_deltas, config.page_blocks)
+        super().__init__(config.trigger, p, _learn, _want, most, Ahead(of_stream=False), hears=True)

@@ -6,12 +6,15 @@ met, not just its head (the quasi-sequential variant of the paper). How many and
 streamers: the paper has four buffers of four.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
-from policies.base import Degree, PolicySettings, TablePolicy, TriggerName, sure
+from policies import rows
+from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.table import Table
+from policies.keys import behind, gap
+from policies.rows import FIELDS
+from simulator.answers import Floats
+from simulator.arrays import NONE, Ints
 from simulator.config import Count
 
 
@@ -28,27 +31,40 @@ class StreamBuffersConfig(PolicySettings):
         return Built(StreamBuffersPolicy(self))
 
 
-class StreamBuffersPolicy(TablePolicy):
-    """Each buffer holds the keys from its head to its tail; they are known by a number."""
+# The state: how deep a buffer is, how many were made, what was put into a buffer just now (the key before its head, and
+# how many of its blocks were there before); then the buffers, each known by a number, with the key before its head.
+_DEPTH, _N_MADE, _KEY, _KNOWN, _BUFFERS = range(5)
+_BEFORE = FIELDS
+
+
+def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+    """A key that a buffer holds moves its head behind it; any other gets a buffer of its own."""
+    p[_KEY] = key
+    row = rows.oldest(p, _BUFFERS)
+    while row != NONE:
+        place = gap(key, p[row + _BEFORE])
+        if 0 < place <= p[_DEPTH]:
+            p[_KNOWN] = p[_DEPTH] - place
+            p[row + _BEFORE] = key
+            rows.touch(p, _BUFFERS, row)
+            return
+        row = rows.newer(p, row)
+    p[_KNOWN] = 0
+    row = rows.put(p, _BUFFERS, p[_N_MADE])
+    p[row + _BEFORE] = key
+    p[_N_MADE] += 1
+
+
+def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    """What was put into the buffer just now."""
+    return behind(keys, confidences, p[_KEY], p[_KNOWN], p[_DEPTH] - p[_KNOWN])
+
+
+class StreamBuffersPolicy(CompiledPolicy):
+    """Each buffer holds so many keys from its head on; they are known by a number."""
 
     def __init__(self, config: StreamBuffersConfig) -> None:
-        super().__init__(config.trigger)
-        self._depth = config.depth
-        self._buffers: Table[int, tuple[int, int]] = Table(config.buffers)
-        self._n_made = 0
-        self._wanted: range = range(0)
-
-    def learn(self, key: int, stream: int, outcome: int) -> None:
-        """A key that a buffer holds moves its head behind it; any other gets a buffer of its own."""
-        for number, (head, tail) in self._buffers.items():
-            if head <= key <= tail:
-                self._wanted = range(tail + 1, key + self._depth + 1)
-                self._buffers.put(number, (key + 1, key + self._depth))
-                return
-        self._wanted = range(key + 1, key + self._depth + 1)
-        self._buffers.put(self._n_made, (key + 1, key + self._depth))
-        self._n_made += 1
-
-    def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """What was put into the buffer just now."""
-        return sure(self._wanted)
+        p = rows.state(_BUFFERS + rows.words(config.buffers, 1))
+        p[_DEPTH] = p[_KNOWN] = config.depth
+        rows.setup(p, _BUFFERS, config.buffers, 1)
+        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.depth)

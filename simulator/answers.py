@@ -2,8 +2,11 @@
 
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
-bits of an int64. The functions are compiled by themselves and called by their addresses, so that the engine's machine
-code is one for all policies.
+bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
+the outcome ``HEARD - fate``, which is less than 0.
+
+The functions are compiled by themselves and called by their addresses, so that the engine's machine code is one for all
+policies.
 """
 
 from typing import Any
@@ -12,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from simulator.arrays import Ints, home
+from simulator.arrays import NONE, Ints, home
 from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call, lowered
 
 Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
 WANT = types.int64(INTS, types.int64, types.int64, INTS, FLOATS)
+HEARD = -1
 _FEW = 16
 
 
@@ -104,3 +108,11 @@ def answer(p: int, learn: int, want: int, run: Ints, above: int, keys: int, conf
             call_learn(learn, state, run[i, 0], run[i, 1], run[i, 2])
     key = run[n - 1, 0]
     return int(distinct(key, wanted, sure, call_want(want, state, key, run[n - 1, 1], wanted, sure)))
+
+
+@compiled
+def hear(p: int, learn: int, news: Ints) -> None:
+    """Tell a policy of fates (n, key and ``HEARD - fate``); its state and ``learn`` are addresses."""
+    state = ints_at(p)
+    for i in range(len(news)):
+        call_learn(learn, state, news[i, 0], NONE, news[i, 1])

@@ -100,6 +100,7 @@ class Engine:
             self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
             self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
             self._m[m_.ASKS_PYTHON] = 0
+            self._m[m_.HEARS_FATES] = table.hears
             self._m[m_.CHARGE] = charge.ns
 
     @property

@@ -3,7 +3,7 @@
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
 from simulator.machine import (
-    ASKS_PYTHON,
+    HEARS_FATES,
     LATE_LAST,
     N_FATES,
     N_SETTLED,
@@ -71,7 +71,7 @@ def opened(m: Ints, p: int) -> None:
 @internal
 def _tell(m: Ints, p: int, fate: int) -> None:
     """News for the policy, delivered before its next question."""
-    if m[ASKS_PYTHON]:
+    if m[HEARS_FATES]:
         row = m[TOLD] + m[N_TOLD] * TOLD_COLUMNS
         m[row], m[row + 1] = m[p + P_KEY], fate
         m[N_TOLD] += 1

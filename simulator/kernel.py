@@ -10,7 +10,7 @@ from typing import Any
 from numba import types
 
 from simulator import attribution, events, keyset, questions, room, serving, streams, tally
-from simulator.answers import Floats, call_learn, call_want, distinct
+from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
 from simulator.demand import is_missed
@@ -34,6 +34,7 @@ from simulator.machine import (
     N_OUTSTANDING,
     N_READY,
     N_STREAMS,
+    N_TOLD,
     NOW,
     POLLUTED,
     POSITION,
@@ -53,6 +54,8 @@ from simulator.machine import (
     SYNC,
     T_LINK,
     T_MATE,
+    TOLD,
+    TOLD_COLUMNS,
     TRIGGER,
     VICTIMS,
     WINDOW_LENGTH,
@@ -219,6 +222,10 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
 @internal
 def _decide(m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
+    for i in range(m[N_TOLD]):
+        news = m[TOLD] + i * TOLD_COLUMNS
+        call_learn(learn, p, m[news], NONE, HEARD - m[news + 1])
+    m[N_TOLD] = 0
     q, shown = m[QUEUE], m[RUN_SHOWN]
     for _ in range(batch_size(m)):
         key, stream = 0, 0

@@ -57,8 +57,8 @@ N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved,
 (
     END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, LATENCIES, LATENCIES_MASK, LATENCIES_USED, FIRST_OF_ALL,
     PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END, ROWS_LENGTH, ROWS_EVERY, ROWS_BELOW,
-    LATENCIES_ROUNDED,
-) = range(151, 169)  # fmt: skip
+    LATENCIES_ROUNDED, HEARS_FATES,
+) = range(151, 170)  # fmt: skip
 N_REGISTERS = 176
 
 # -- a stream's row: its next access, accesses outstanding, the end of the request so far,

@@ -98,13 +98,14 @@ class Table:
     """A policy whose rules are compiled (``simulator.answers``), so that it is asked without Python.
 
     ``learn`` and ``want`` are addresses of compiled functions; ``most_wanted`` bounds how many blocks one answer has
-    before doubles are taken out. It is not told of fates.
+    before doubles are taken out. One that ``hears`` is told of fates.
     """
 
     state: npt.NDArray[np.int64]
     learn: int
     want: int
     most_wanted: int
+    hears: bool = False
 
 
 class Policy(Protocol):

@@ -120,6 +120,7 @@ class Machine:
             m_.AHEAD: policy.ahead.accesses,
             m_.AHEAD_OF_STREAM: policy.ahead.of_stream,
             m_.ASKS_PYTHON: has_policy,
+            m_.HEARS_FATES: has_policy,
             m_.MOST_WANTED: table.most_wanted if table is not None else 0,
             m_.MOST_EVICTED: 1,
         }

@@ -1,12 +1,16 @@
 """Compiled prefetch policies against the same in plain Python, answer by answer; and their tables against a dict."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import count
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from policies import rows
 from policies.base import CompiledPolicy
@@ -14,14 +18,23 @@ from policies.given import Given
 from policies.registry import policies
 from simulator.answers import distinct
 from simulator.arrays import NONE, Ints, signed
+from simulator.charge import fixed
 from simulator.compiled import compiled
-from simulator.policy import AccessRun
+from simulator.config import Arrivals
+from simulator.engine import Engine
+from simulator.policy import AccessRun, Fate, Told
+from simulator.trace import make_batch
 from tests.naive_policies import NAIVE
+from tests.strategies import ListSink, ListWorkload, arrivals, books, systems
 
 TRIGGERS = st.sampled_from(["miss", "tagged", "access"])
 SETTINGS: dict[str, Any] = {
     "next_n": st.fixed_dictionaries(
         {"n": st.integers(1, 40), "stride": st.sampled_from([1, -1, 2, 7, 2**62, -(2**62)]), "trigger": TRIGGERS}
+    ),
+    "obl": st.fixed_dictionaries({"run": st.integers(1, 4), "streams": st.integers(1, 3), "trigger": TRIGGERS}),
+    "stream_buffers": st.fixed_dictionaries(
+        {"buffers": st.integers(1, 4), "depth": st.integers(1, 6), "trigger": TRIGGERS}
     ),
     "stride": st.fixed_dictionaries(
         {
@@ -30,50 +43,162 @@ SETTINGS: dict[str, Any] = {
         }
     ),
 }  # fmt: skip
+SETTINGS |= {
+    "markov": st.fixed_dictionaries(
+        {
+            "entries": st.integers(1, 8), "successors": st.integers(1, 4),
+            "order": st.sampled_from(["recency", "frequency"]), "trigger": TRIGGERS,
+        }
+    ),
+    "ghb": st.fixed_dictionaries(
+        {
+            "index": st.sampled_from(["global", "stream"]), "entries": st.integers(1, 24),
+            "index_entries": st.integers(1, 4), "degree": st.integers(1, 9), "trigger": TRIGGERS,
+        }
+    ),
+    "dcpt": st.fixed_dictionaries(
+        {
+            "entries": st.integers(1, 4), "deltas": st.integers(3, 9), "delta_bits": st.sampled_from([2, 4, 12, 62]),
+            "in_flight": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
+    "sms": st.fixed_dictionaries(
+        {
+            "region_blocks": st.sampled_from([2, 3, 8, 100]), "filter_entries": st.integers(1, 3),
+            "accumulation_entries": st.integers(1, 3), "history_entries": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
+    "best_offset": st.fixed_dictionaries(
+        {
+            "score_max": st.integers(1, 5), "round_max": st.integers(1, 5), "bad_score": st.integers(0, 2),
+            "max_offset": st.integers(1, 9), "recent": st.integers(1, 9), "delay": st.integers(0, 3),
+            "degree": st.integers(1, 4), "trigger": TRIGGERS,
+        }
+    ),
+    "linux_readahead": st.fixed_dictionaries(
+        {"max_blocks": st.sampled_from([2, 3, 5, 8, 32, 40, 128]), "files": st.integers(1, 4), "trigger": TRIGGERS}
+    ),
+    "leap": st.fixed_dictionaries(
+        {
+            "history": st.integers(2, 17), "split": st.integers(1, 5), "max_window": st.integers(1, 9),
+            "trigger": TRIGGERS,
+        }
+    ),
+    "isb": st.fixed_dictionaries(
+        {
+            "chunk": st.integers(2, 9), "counter_bits": st.integers(1, 3), "degree": st.integers(1, 5),
+            "entries": st.integers(1, 20), "streams": st.integers(1, 4), "trigger": TRIGGERS,
+        }
+    ),
+    "amp": st.fixed_dictionaries(
+        {
+            "streams": st.integers(1, 5), "run": st.integers(1, 3), "degree": st.integers(1, 6),
+            "asynchronous_above": st.integers(1, 5), "max_degree": st.integers(1, 9), "trigger": TRIGGERS,
+        }
+    ),
+    "spp": st.fixed_dictionaries(
+        {
+            "page_blocks": st.sampled_from([2, 3, 8, 100]), "signature_entries": st.integers(1, 5),
+            "pattern_entries": st.integers(1, 9), "deltas": st.integers(1, 4),
+            "threshold": st.one_of(st.just(0.0), st.floats(0, 1)), "max_depth": st.integers(1, 6),
+            "crossings": st.integers(1, 4), "trigger": TRIGGERS,
+        }
+    ),
+    "mithril": st.fixed_dictionaries(
+        {
+            "lookahead": st.integers(1, 12), "min_support": st.integers(1, 3), "max_support": st.integers(3, 5),
+            "confidence": st.integers(0, 3), "successors": st.integers(1, 3), "recording_entries": st.integers(1, 12),
+            "mining_entries": st.integers(2, 7), "entries": st.integers(1, 12), "trigger": TRIGGERS,
+        }
+    ),
+    "probability_graph": st.fixed_dictionaries(
+        {
+            "lookahead": st.integers(1, 9), "min_probability": st.floats(0.01, 1), "degree": st.integers(1, 5),
+            "entries": st.integers(1, 15), "successors": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
+}  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
-KEYS = st.one_of(st.integers(0, 12), st.integers(2**64 - 6, 2**64 - 1), st.integers(2**63 - 3, 2**63 + 3))
+KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
+STEPS = [0, 1, 1, 1, -1, 2, 3, 5, -7, 2**40, 2**62, -(2**63)]
+
+
+def _walk(chance: Random, keys: list[int]) -> Iterator[int]:
+    """The keys of a stream: a few steps or a few keys again and again, with noise."""
+    steps = [1] if chance.random() < 0.3 else chance.choices(STEPS, k=chance.choice([1, 1, 2, 3]))
+    tour = chance.choices(keys, k=chance.randint(2, 6)) if chance.random() < 0.4 else []
+    noise = chance.choice([0, 0.05, 0.3])
+    key = chance.choice(keys)
+    for i in count():
+        key = tour[i % len(tour)] if tour else (key + steps[i % len(steps)]) % 2**64
+        if chance.random() < noise:
+            key = chance.choice(keys)
+        yield key
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[AccessRun]:
-    """What several questions show: steady strides of some streams, and noise."""
+    """What several questions show: streams that walk, each in its own way, and take turns."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    n_streams, longest = chance.randint(1, 6), chance.choice([1, 1, 5])
+    keys = chance.sample(KEYS, chance.choice([4, 8, len(KEYS)]))
+    walks = [_walk(chance, keys) for _ in range(n_streams)]
     found = []
-    at = {stream: draw(KEYS) for stream in range(6)}
-    steps = {stream: draw(st.sampled_from([0, 1, -1, 3, 2**40])) for stream in range(6)}
-    for _ in range(draw(st.integers(1, 12))):
-        n = draw(st.integers(1, 5))
-        streams = draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))
-        keys = []
-        for stream in streams:
-            at[stream] = draw(KEYS) if draw(st.integers(0, 5)) == 0 else (at[stream] + steps[stream]) % 2**64
-            keys.append(at[stream])
-        outcomes = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
-        found.append(AccessRun(np.array(keys, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
+    for _ in range(draw(st.sampled_from([1, 4, 10, 30, 60, 100, 150, 200]))):
+        streams = chance.choices(range(n_streams), k=chance.randint(1, longest))
+        shown = [next(walks[stream]) for stream in streams]
+        outcomes = chance.choices(range(5), weights=[2, 1, 1, 1, 5], k=len(shown))
+        found.append(AccessRun(np.array(shown, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
     return found
 
 
-def test_every_compiled_policy_has_a_twin() -> None:
-    built = {
-        kind: config.model_validate({"kind": kind}).build(Given(lambda _: [], 0)).policy
-        for kind, config in policies().items()
-        if kind in SETTINGS
-    }
-    assert all(isinstance(policy, CompiledPolicy) for policy in built.values())
+def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
+    config = policies()[kind].model_validate({"kind": kind, **settings_})
+    return config.build(Given(lambda _: [], 0)).policy, NAIVE[kind](config)
+
+
+def test_every_twin_has_a_compiled_policy() -> None:
+    assert all(isinstance(_built(kind, {})[0], CompiledPolicy) for kind in NAIVE)
     assert set(SETTINGS) == set(NAIVE)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), shown=runs())
-def test_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun]) -> None:
-    config = policies()[kind].model_validate({"kind": kind, **data.draw(SETTINGS[kind])})
-    ours, theirs = config.build(Given(lambda _: [], 0)).policy, NAIVE[kind](config)
-    assert ours.trigger == theirs.trigger
+@given(data=st.data(), shown=runs(), seed=st.integers(0, 2**32))
+def test_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun], seed: int) -> None:
+    ours, theirs = _built(kind, data.draw(SETTINGS[kind]))
+    assert (ours.trigger, ours.ahead) == (theirs.trigger, theirs.ahead)
+    chance, wanted = Random(seed), [0]
     for run in shown:
         found, expected = ours.decide([run]).answers[0], theirs.decide([run]).answers[0]
         assert list(found.keys) == list(expected.keys)
         assert list(found.confidences) == list(expected.confidences)
         assert found.predicted_key == expected.predicted_key
+        wanted += found.keys
+        while wanted and chance.random() < 0.8:
+            told = Told([wanted.pop(0)], [chance.choice(list(Fate))])
+            ours.told(told)
+            theirs.told(told)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data(), shown=runs(), machine=systems(), arrival=arrivals(), cost=st.sampled_from([0, 60]))
+def test_runs_as_its_twin(
+    kind: str, data: st.DataObject, shown: list[AccessRun], machine: Any, arrival: Any, cost: int
+) -> None:
+    """The engine asks one without Python, the other with it; both hear the same fates."""
+    keys, streams = (np.concatenate([getattr(run, column) for run in shown]) for column in ("key", "stream"))
+    batch = make_batch(keys, stream=streams, time_ns=np.arange(len(keys)) * 50)
+    found = []
+    for policy in _built(kind, data.draw(SETTINGS[kind])):
+        sink = ListSink()
+        ledger = books(sink)
+        arriving = TypeAdapter(Arrivals).validate_python(arrival)
+        Engine(machine, arriving, ListWorkload(batch), policy, fixed(cost), ledger).run()
+        counts = (ledger.n_fates, ledger.n_rejected, ledger.n_proposed, ledger.n_issued, ledger.n_outcomes)
+        found.append((*map(str, counts), sink.accesses()))
+    assert found[0] == found[1]
 
 
 @compiled
