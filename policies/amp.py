@@ -18,7 +18,7 @@ from policies.given import Built, Given
 from policies.keys import behind, gap
 from policies.rows import FIELDS
 from simulator.answers import HEARD, Floats
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus, plus
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead, Fate
@@ -74,7 +74,7 @@ def _is_end(p: Ints, row: int, key: int) -> bool:
     """Forget the ends of the batches that are used up; whether the key is one."""
     n, is_end = 0, False
     for i in range(p[row + _N_ENDS]):
-        left = p[row + _ENDS + i] - key
+        left = minus(p[row + _ENDS + i], key)
         is_end = is_end or left == 0
         if left > 0:
             p[row + _ENDS + n] = p[row + _ENDS + i]
@@ -121,7 +121,7 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
     if p[row + _LENGTH] >= p[_RUN] and p[row + _AHEAD] <= p[row + _G]:
         p[_KEY], p[_KNOWN], p[_COUNT] = key, p[row + _AHEAD], p[row + _P]
         p[row + _AHEAD] += p[row + _P]
-        p[row + _ENDS + p[row + _N_ENDS]] = key + p[row + _AHEAD]
+        p[row + _ENDS + p[row + _N_ENDS]] = plus(key, p[row + _AHEAD])
         p[row + _N_ENDS] += 1
 
 

@@ -15,7 +15,7 @@ from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import crossing
 from simulator.answers import Floats, walk
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
@@ -92,7 +92,7 @@ def _end_round(p: Ints) -> None:
 def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
     """Test the next offset, and let accesses that are old enough into the table."""
     offset = p[_OFFSETS + p[_AT]]
-    if crossing(key, -offset) == 0 and rows.peek(p, p[_RECENT], key - offset) != NONE:
+    if crossing(key, -offset) == 0 and rows.peek(p, p[_RECENT], minus(key, offset)) != NONE:
         p[_OFFSETS + p[_N] + p[_AT]] += 1
     p[_AT] += 1
     if p[_AT] == p[_N]:

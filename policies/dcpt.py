@@ -15,7 +15,7 @@ from policies.given import Built, Given
 from policies.keys import crossing
 from policies.rows import FIELDS
 from simulator.answers import Floats
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus
 from simulator.compiled import internal
 from simulator.config import Count
 
@@ -56,7 +56,7 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
         line = rows.put(p, _LINES, stream)
         p[line + _LAST] = key
         return
-    delta = key - p[line + _LAST]
+    delta = minus(key, p[line + _LAST])
     if delta == 0:
         return
     if p[line + _N] == p[_DELTAS]:

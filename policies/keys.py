@@ -3,7 +3,7 @@
 import numpy as np
 
 from simulator.answers import Floats, walk
-from simulator.arrays import Ints
+from simulator.arrays import Ints, minus, plus
 from simulator.compiled import internal
 
 FAR = 2**62
@@ -18,7 +18,7 @@ def is_below(a: int, b: int) -> bool:
 @internal
 def gap(a: int, b: int) -> int:
     """How far one key lies above another, less than 0 if below; no further than FAR, and it does not wrap."""
-    difference = a - b
+    difference = minus(a, b)
     if is_below(a, b):
         return difference if -FAR < difference < 0 else -FAR
     return difference if 0 <= difference < FAR else FAR
@@ -27,7 +27,7 @@ def gap(a: int, b: int) -> int:
 @internal
 def crossing(key: int, step: int) -> int:
     """Which end of the key space a step from a key leads across: 1 the upper, -1 the lower, 0 none."""
-    after = key + step
+    after = plus(key, step)
     if step > 0 and is_below(after, key):
         return 1
     if step < 0 and is_below(key, after):
@@ -40,10 +40,16 @@ def behind(keys: Ints, confidences: Floats, key: int, skipped: int, count: int) 
     """Want so many blocks that follow a key, but for the first few, all with confidence 1."""
     if crossing(key, skipped) != 0:
         return 0
-    return walk(keys, confidences, 0, key + skipped, 1, count, 1.0)
+    return walk(keys, confidences, 0, plus(key, skipped), 1, count, 1.0)
 
 
 @internal
 def page_of(key: int, blocks: int) -> int:
     """Which page a key is in, where a page has so many blocks."""
     return np.int64(np.uint64(key) // np.uint64(blocks))  # type: ignore[return-value]
+
+
+@internal
+def offset_in_page(key: int, blocks: int) -> int:
+    """Where in its page a key is."""
+    return np.int64(np.uint64(key) % np.uint64(blocks))  # type: ignore[return-value]

@@ -13,7 +13,7 @@ from policies import rows
 from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
 from simulator.answers import Floats, walk
-from simulator.arrays import Ints
+from simulator.arrays import Ints, minus
 from simulator.compiled import internal
 from simulator.policy import Ahead, Outcome
 
@@ -44,7 +44,7 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
     """The step to this access, and whether a prefetch served it."""
     if p[_HAS_LAST]:
         p[_NEWEST] = p[_NEWEST] + 1 if p[_NEWEST] + 1 < p[_HISTORY] else 0
-        p[_RING + p[_NEWEST]] = key - p[_LAST]
+        p[_RING + p[_NEWEST]] = minus(key, p[_LAST])
         p[_N] = min(p[_N] + 1, p[_HISTORY])
     p[_HAS_LAST], p[_LAST] = 1, key
     if outcome in (_HIT_PREFETCHED, _LATE):

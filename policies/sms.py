@@ -12,7 +12,7 @@ from pydantic import Field
 from policies import rows
 from policies.base import CompiledPolicy, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.keys import page_of
+from policies.keys import offset_in_page, page_of
 from policies.rows import FIELDS
 from simulator.answers import Floats, offer
 from simulator.arrays import NONE, Ints
@@ -67,7 +67,7 @@ def _ends(p: Ints, active: int) -> None:
 def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
     """A region's first block begins a generation; further ones are gathered until one of them is missed again."""
     region = page_of(key, p[_BLOCKS])
-    offset = key - region * p[_BLOCKS]
+    offset = offset_in_page(key, p[_BLOCKS])
     p[_BEGUN] = NONE
     active = rows.use(p, p[_ACTIVE], region)
     if active != NONE:
@@ -98,7 +98,7 @@ def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> in
     row = rows.use(p, p[_HISTORY], p[_BEGUN])
     if row == NONE:
         return 0
-    offset, n = key - page_of(key, p[_BLOCKS]) * p[_BLOCKS], 0
+    offset, n = offset_in_page(key, p[_BLOCKS]), 0
     for distance in range(1, p[_BLOCKS]):
         if offset >= distance and _is_set(p, row + _HISTORY_BITS, offset - distance):
             n = offer(keys, confidences, n, key, -distance, 1.0)

@@ -13,7 +13,7 @@ from pydantic import Field
 from policies import rows
 from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.keys import page_of
+from policies.keys import offset_in_page, page_of
 from policies.rows import FIELDS
 from simulator.answers import HEARD, Floats, offer
 from simulator.arrays import NONE, Ints
@@ -125,7 +125,7 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
         _hear(p, HEARD - outcome)
         return
     page = page_of(key, p[_BLOCKS])
-    offset = key - page * p[_BLOCKS]
+    offset = offset_in_page(key, p[_BLOCKS])
     row = rows.use(p, _PAGES, page)
     if row == NONE:
         row = rows.put(p, _PAGES, page)
@@ -152,7 +152,7 @@ def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> in
     row = rows.peek(p, _PAGES, page)
     if row == NONE:
         return 0
-    begin = key - page * p[_BLOCKS]
+    begin = offset_in_page(key, p[_BLOCKS])
     signature, offset, confidence, n = p[row + _SIGNATURE], begin, 1.0, 0
     threshold = np.int64(p[_THRESHOLD]).view(np.float64)
     # At first sight of a policy's accuracy there is none: it is believed.

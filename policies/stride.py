@@ -15,7 +15,7 @@ from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats, walk
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus
 from simulator.config import Count, Ratio
 
 
@@ -47,7 +47,7 @@ def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
         line = rows.put(p, _TABLE, stream)
         p[line + _LAST], p[line + _COUNTER] = key, p[_START]
         return
-    step = key - p[line + _LAST]
+    step = minus(key, p[line + _LAST])
     if step == 0:
         return
     if step == p[line + _STRIDE]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from simulator.arrays import NONE, Ints, home
+from simulator.arrays import NONE, Ints, home, plus
 from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call, lowered
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ _FEW = 16
 @internal
 def offer(keys: Ints, confidences: Floats, n: int, key: int, step: int, confidence: float) -> int:
     """Append the block so many steps from another one, unless it lies beyond the ends of the key space."""
-    guess = key + step
+    guess = plus(key, step)
     # As unsigned numbers: to add must not make smaller, nor to take away larger.
     is_larger = (guess ^ (-(2**63))) > (key ^ (-(2**63)))
     if step == 0 or is_larger != (step > 0):
@@ -47,7 +47,7 @@ def walk(keys: Ints, confidences: Floats, n: int, key: int, step: int, count: in
         n = offer(keys, confidences, n, at, step, confidence)
         if n == before:
             break
-        at += step
+        at = plus(at, step)
     return n
 
 

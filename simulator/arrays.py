@@ -19,6 +19,18 @@ def home(key: int, mask: int) -> int:
     return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
 
 
+@internal
+def plus(a: int, b: int) -> int:
+    """A sum that wraps at 64 bits, as keys do: of signed numbers the compiler takes for granted that it does not."""
+    return np.int64(np.uint64(a) + np.uint64(b))  # type: ignore[return-value]
+
+
+@internal
+def minus(a: int, b: int) -> int:
+    """A difference that wraps at 64 bits."""
+    return np.int64(np.uint64(a) - np.uint64(b))  # type: ignore[return-value]
+
+
 def signed(key: int) -> int:
     """A uint64 key as the int64 that the arrays hold."""
     return key - 2**64 if key >= 2**63 else key
