@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # A peer to measure beside. Alone: what it wants for traces on S3 needs an older python-dateutil than pandas does.
-BENCH_PEERS := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim
+BENCH_PEERS := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim cachetools
 
 .PHONY: run test check bench clean
 
@@ -21,11 +21,8 @@ check: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.ready
-	$(BENCH_PEERS) || echo "without libCacheSim, whose columns stay empty"
-	$(BIN)/python -m benchmarks.engine_speed
-	$(BIN)/python -m benchmarks.evictions
-	$(BIN)/python -m benchmarks.prefetchers
-	$(BIN)/python -m benchmarks.memory
+	$(BENCH_PEERS) || echo "without libCacheSim and cachetools"
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,7 +16,7 @@ from workloads.random import Zipf
 from workloads.registry import trace_path
 
 N_ACCESSES, ROUNDS = 2_000_000, 3
-N_SLOW = 500_000
+N_SLOW = 200_000
 # Zipf(1.0) over 100,000 keys: blocks for about so many misses.
 ZIPF = {"zipf 5 % misses": 80_000, "zipf 25 % misses": 11_500}
 CLOUDPHYSICS, REPEATS = "cloudPhysicsIO.oracleGeneral.bin", 10

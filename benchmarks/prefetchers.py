@@ -1,15 +1,17 @@
-"""The cost of a question to every prefetch policy, all on the same accesses: ``python -m benchmarks.prefetchers``.
+"""The cost of a question to every prefetch policy that is asked from Python, all on the same accesses.
 
 Every access is shown as a miss and is a question. What a table answers costs nothing on the simulated clock; this is
 the time that the simulator itself spends on it, and the LSTM's is what it would be charged.
 """
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from benchmarks.results import Measurement
 from policies.given import Accesses, Demand, Given
 from policies.registry import PolicyConfig, policies
 from simulator.policy import AccessRun, Outcome
@@ -61,15 +63,9 @@ def times_of(kind: str, trace: Batch) -> tuple[Any, float]:
     return times, n_blocks / n
 
 
-def main() -> None:
+def measure() -> Iterator[Measurement]:
+    """The sum over all questions; ``n_accesses`` counts them."""
     trace = accesses()
-    print(f"{N_QUESTIONS:,} questions, one access each, default settings; us of wall time a question")
-    print("policy                 p50       p99   blocks an answer")
     for kind in policies():
-        times, blocks = times_of(kind, trace)
-        p50, p99 = np.quantile(times, [0.5, 0.99]) / 1000
-        print(f"{kind:18}  {p50:6.2f}  {p99:8.2f}  {blocks:17.2f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        times, _ = times_of(kind, trace)
+        yield Measurement("prefetchers", kind, N_QUESTIONS, times.sum() / 1e9)
