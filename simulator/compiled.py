@@ -42,6 +42,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
 
 
+def released(function: Function) -> Function:
+    """``compiled`` for functions that run beside others on a thread of their own: they let go of Python's lock."""
+    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+
+
 @intrinsic
 def pointer(typing: Any, array: Any) -> Any:
     """Where an array of int64 begins. Indexed like the array, it costs neither bounds nor the counting of references.
