@@ -46,6 +46,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
 
 
+def released(function: Function) -> Function:
+    """``compiled`` for functions that run beside others on a thread of their own: they let go of Python's lock."""
+    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+
+
 INTS, FLOATS = (types.CPointer(type_) for type_ in (types.int64, types.float64))  # type: ignore[no-untyped-call]
 """Arrays as their addresses: indexed alike, at the cost of neither bounds nor counted references. Who has the array
 keeps it."""

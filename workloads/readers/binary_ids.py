@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from simulator.trace import Batch, make_batch
-from workloads.readers.files import FileWorkload, read_records
+from workloads.readers.files import FileWorkload, count_records, read_records
 
 
 class BinaryIds(FileWorkload):
@@ -16,9 +16,12 @@ class BinaryIds(FileWorkload):
         self._dtype = f"{'>' if order == 'big' else '<'}u{width}"
         self._block_bytes = block_bytes
 
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start. Raises InputError if the file ends within a number."""
+    def _read(self) -> Iterator[Batch]:
+        """The trace. Raises InputError if the file ends within a number."""
         n = 0
         for keys in read_records(self.path, self._dtype):
             yield make_batch(keys, n, size_bytes=self._block_bytes)
             n += len(keys)
+
+    def _known_length(self) -> int | None:
+        return count_records(self.path, self._dtype)

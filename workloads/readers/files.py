@@ -7,6 +7,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -15,6 +16,7 @@ import zstandard
 
 from simulator.errors import InputError
 from simulator.trace import Batch
+from workloads.readers.ahead import ahead
 
 RECORDS = 1 << 16
 
@@ -117,28 +119,16 @@ def read_records(path: Path, dtype: Any) -> Iterator[Any]:
         raise InputError(f"{path}: is empty; expected at least one record")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(Line number from 1, line without its end) of every line that is not blank.
-
-    Raises:
-        InputError: the file is missing, damaged or has no line.
-    """
-    n_lines = 0
-    with open_binary(path) as file:
-        number = 0
-        while True:
-            try:
-                line = file.readline()
-            except BROKEN as error:
-                raise InputError(f"{path}: damaged after line {number}: {error}") from None
-            if not line:
-                break
-            number += 1
-            if line.strip():
-                n_lines += 1
-                yield number, line.strip()
-    if n_lines == 0:
-        raise InputError(f"{path}: is empty; expected at least one line")
+def count_records(path: Path, dtype: Any) -> int | None:
+    """How many fixed-size records a plain file has, from its size; None if it is packed, missing, empty or cut off."""
+    try:
+        if path.suffix in _OPENERS or not path.is_file():
+            return None
+        n_records, rest = divmod(path.stat().st_size, np.dtype(dtype).itemsize)
+    except OSError:
+        # Reading it says what is the matter.
+        return None
+    return None if rest or n_records == 0 else n_records
 
 
 def sha256(path: Path) -> str:
@@ -151,7 +141,11 @@ def sha256(path: Path) -> str:
 
 
 class FileWorkload:
-    """A trace in a file. Its length and streams are counted by reading it once, when first asked for."""
+    """A trace in a file, decoded a batch ahead on a thread of its own.
+
+    Its length and streams are what the file's own size or description says; where that says nothing, they are counted
+    by reading it once, when first asked for.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -169,14 +163,32 @@ class FileWorkload:
         return self._counted
 
     def length(self) -> int:
-        """How many accesses there are."""
-        return self._count()[0]
+        """How many accesses there are. Raises InputError if that takes reading the file and it is bad."""
+        known = self._known_length() if self._counted is None else None
+        return self._count()[0] if known is None else known
 
     @property
     def n_streams(self) -> int:
-        """How many streams issue them."""
-        return self._count()[1]
+        """How many streams issue them. Raises InputError if that takes reading the file and it is bad."""
+        known = self._known_streams() if self._counted is None else None
+        return self._count()[1] if known is None else known
 
     def batches(self) -> Iterator[Batch]:
-        """The trace, from its start."""
+        """The trace, from its start, at most ``RECORDS`` accesses at once. Raises InputError where it is bad."""
+        # Views, so that large pieces cost nothing, and what reads them sees batches of a size that caches hold.
+        with closing(ahead(self._read())) as read:
+            for batch in read:
+                for at in range(0, len(batch), RECORDS):
+                    yield batch[at : at + RECORDS]
+
+    def _read(self) -> Iterator[Batch]:
+        """The trace, from its start, in batches of any size. Raises InputError where it is bad."""
         raise NotImplementedError
+
+    def _known_length(self) -> int | None:
+        """The number of accesses if it can be told without decoding, exactly; None if not, or if all is not well."""
+        return None
+
+    def _known_streams(self) -> int | None:
+        """The number of streams if it can be told without decoding."""
+        return 1

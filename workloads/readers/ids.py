@@ -1,40 +1,39 @@
 """Block ids one a line, decimal or 0x-hex, plain or packed; lines that are ``*`` or start with # are skipped."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from simulator.errors import InputError
-from simulator.trace import Batch, make_batch
-from workloads.readers.files import RECORDS, FileWorkload, read_lines
+from workloads.readers import parsing
+from workloads.readers.lines import Columns, Text, TextWorkload
 
 
-class Ids(FileWorkload):
-    """Every block is ``block_bytes`` long."""
+class Ids(TextWorkload[int]):
+    """Every block is ``block_bytes`` long. Raises InputError on a line that is no id."""
 
     def __init__(self, path: Path, block_bytes: int) -> None:
         super().__init__(path)
         self._block_bytes = block_bytes
 
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start. Raises InputError on a line that is no id."""
-        keys: list[int] = []
-        n_made = 0
-        for number, line in read_lines(self.path):
-            if line == b"*" or line.startswith(b"#"):
-                continue
-            try:
-                key = int(line, 16 if line[:2].lower() == b"0x" else 10)
-            except ValueError:
-                key = -1
-            if not 0 <= key < 2**64:
-                raise InputError(
-                    f"{self.path}: line {number}: expected a block id (0 to 2**64 - 1); "
-                    f"got {line[:80].decode(errors='replace')!r}"
-                )
-            keys.append(key)
-            if len(keys) == RECORDS:
-                yield make_batch(keys, n_made, size_bytes=self._block_bytes)
-                n_made += len(keys)
-                keys = []
-        if keys:
-            yield make_batch(keys, n_made, size_bytes=self._block_bytes)
+    def _parse(self, number: int, line: bytes) -> int | None:
+        if line == b"*" or line.startswith(b"#"):
+            return None
+        try:
+            key = int(line, 16 if line[:2].lower() == b"0x" else 10)
+        except ValueError:
+            key = -1
+        if not 0 <= key < 2**64:
+            raise InputError(
+                f"{self.path}: line {number}: expected a block id (0 to 2**64 - 1); "
+                f"got {line[:80].decode(errors='replace')!r}"
+            )
+        return key
+
+    def _decode(self, text: Text, first_record: int) -> tuple[Columns, int] | None:
+        keys = np.empty(len(text) // 2 + 1, np.uint64)
+        n = parsing.ids(text, keys)
+        return None if n < 0 else ({"key": keys[:n].copy(), "size_bytes": self._block_bytes}, n)
+
+    def _columns(self, rows: list[int], first_record: int) -> Columns:
+        return {"key": np.array(rows, np.uint64), "size_bytes": self._block_bytes}

@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
-from workloads.readers.files import FileWorkload, read_records
+from workloads.readers.files import FileWorkload, count_records, read_records
 
 _RECORD = [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")]
 
@@ -19,8 +19,8 @@ class OracleGeneral(FileWorkload):
         super().__init__(path)
         self._block_bytes = block_bytes
 
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start. Raises InputError on a bad record."""
+    def _read(self) -> Iterator[Batch]:
+        """The trace. Raises InputError on a bad record."""
         n = 0
         for records in read_records(self.path, _RECORD):
             sizes = records["size"]
@@ -34,3 +34,6 @@ class OracleGeneral(FileWorkload):
                 size_bytes=sizes if self._block_bytes is None else self._block_bytes,
             )
             n += len(records)
+
+    def _known_length(self) -> int | None:
+        return count_records(self.path, _RECORD)

@@ -1,6 +1,5 @@
 """CSV and Parquet with a mapping of columns; string keys are hashed to 64 bits (BLAKE2b)."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import pyarrow.parquet as pq
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
+from workloads.readers import columns as c
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
 
 _KEY_TYPES = (
     pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_dictionary
 )  # fmt: skip
-_WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
 
 
 class Tabular(FileWorkload):
@@ -32,7 +31,6 @@ class Tabular(FileWorkload):
         self._columns = columns
         self._block_bytes = block_bytes
         self._time_unit_ns = time_unit_ns
-        self._hashes = False
 
     def _tables(self) -> Iterator[Any]:
         wanted = list(dict.fromkeys(self._columns.values()))
@@ -62,12 +60,10 @@ class Tabular(FileWorkload):
                     f"{self.path}: has no column {name!r} (columns.{column}); expected one of {', '.join(names)}"
                 )
 
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start. Raises InputError on a value that does not fit its column."""
+    def _read(self) -> Iterator[Batch]:
+        """The trace. Raises InputError on a value that does not fit its column."""
         n = 0
-        self._hashes = False
-        streams: dict[Any, int] = {}
-        last_request: tuple[Any, int] | None = None
+        keys, streams, requests = _Keys(self.path, self._columns["key"]), c.Numbers(), c.Runs()
         for table in self._tables():
             given = {column: table.column(name) for column, name in self._columns.items()}
             if len(table) == 0:
@@ -79,18 +75,28 @@ class Tabular(FileWorkload):
             if "time_ns" in columns:
                 columns["time_ns"] = columns["time_ns"] * self._time_unit_ns
             if "op" in given:
-                columns["op"] = [str(op).lower() in _WRITE_WORDS for op in given["op"].to_pylist()]
+                columns["op"] = c.are_writes(given["op"])
             if "stream" in given:
-                columns["stream"] = [streams.setdefault(s, len(streams)) for s in given["stream"].to_pylist()]
+                columns["stream"] = streams.of(given["stream"])
             if "request" in given:
-                numbers = []
-                for value in given["request"].to_pylist():
-                    if last_request is None or value != last_request[0]:
-                        last_request = value, (last_request[1] + 1 if last_request else 0)
-                    numbers.append(last_request[1])
-                columns["request"] = numbers
-            yield make_batch(self._keys(given["key"], n), n, **columns)
+                columns["request"] = requests.of(given["request"])
+            yield make_batch(keys.of(given["key"], n), n, **columns)
             n += len(table)
+
+    def _known_length(self) -> int | None:
+        if self.path.suffix != ".parquet":
+            return None
+        try:
+            with open_binary(self.path) as file:
+                parquet = pq.ParquetFile(file)
+                self._check_names(parquet.schema_arrow.names)
+                return parquet.metadata.num_rows or None
+        except (InputError, pa.ArrowException, OSError):
+            # Reading it says what is the matter.
+            return None
+
+    def _known_streams(self) -> int | None:
+        return None if "stream" in self._columns else 1
 
     def _integers(self, column: Any, name: str, first: int) -> Any:
         values = column.to_numpy(zero_copy_only=False)
@@ -110,22 +116,30 @@ class Tabular(FileWorkload):
             f"expected a whole number from {low} to {high - 1} ({name})"
         )
 
-    def _keys(self, column: Any, first: int) -> Any:
+
+class _Keys:
+    """The column of keys, batch by batch: whole numbers, or text, which is hashed unless it is numbers throughout."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._hashes = False
+
+    def of(self, column: Any, first: int) -> Any:
+        """The keys of the rows from number ``first`` on. Raises InputError on one that is none."""
         if pa.types.is_integer(column.type) and column.null_count == 0:
             values = column.to_numpy(zero_copy_only=False)
             if values.dtype.kind == "i" and (values < 0).any():
                 bad = int(np.flatnonzero(values < 0)[0])
                 raise InputError(
-                    f"{self.path}: row {first + bad + 1}: key {values[bad]} is negative; expected 0 or more"
+                    f"{self._path}: row {first + bad + 1}: key {values[bad]} is negative; expected 0 or more"
                 )
             return values.astype(np.uint64)
         if column.null_count:
             bad = column.to_pylist().index(None)
-            raise InputError(f"{self.path}: row {first + bad + 1}: the key is missing")
+            raise InputError(f"{self._path}: row {first + bad + 1}: the key is missing")
         if not any(is_kind(column.type) for is_kind in _KEY_TYPES):
-            raise InputError(
-                f"{self.path}: column {self._columns['key']!r} holds {column.type}; expected whole or text keys"
-            )
+            raise InputError(f"{self._path}: column {self._name!r} holds {column.type}; expected whole or text keys")
         if not self._hashes and pa.types.is_string(column.type):
             # Text that is a number is that number; what the first batch shows holds for the whole file.
             try:
@@ -133,11 +147,10 @@ class Tabular(FileWorkload):
             except pa.ArrowInvalid as error:
                 if first:
                     raise InputError(
-                        f"{self.path}: after row {first}: {error}; expected whole numbers, as the keys before are"
+                        f"{self._path}: after row {first}: {error}; expected whole numbers, as the keys before are"
                     ) from None
             for i, text in enumerate(column.to_pylist()):
                 if text[:1] == "-" and text[1:].isdecimal():
-                    raise InputError(f"{self.path}: row {i + 1}: key {text} is negative; expected 0 or more")
+                    raise InputError(f"{self._path}: row {i + 1}: key {text} is negative; expected 0 or more")
             self._hashes = True
-        digests = (hashlib.blake2b(str(key).encode(), digest_size=8).digest() for key in column.to_pylist())
-        return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+        return c.hashes(column)

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
-from workloads.readers.files import FileWorkload, read_records
+from workloads.readers.files import FileWorkload, count_records, read_records
 
 _RECORD = [
     ("serial", "<u4"),
@@ -34,8 +34,8 @@ class Vscsi(FileWorkload):
         self._block_bytes = block_bytes
         self._reads_only = reads_only
 
-    def batches(self) -> Iterator[Batch]:
-        """The trace, from its start. Raises InputError on a bad record."""
+    def _read(self) -> Iterator[Batch]:
+        """The trace. Raises InputError on a bad record."""
         n = 0
         for records in read_records(self.path, _RECORD):
             if self._block_bytes is None and not records["length"].all():
@@ -50,3 +50,6 @@ class Vscsi(FileWorkload):
                 op=np.zeros(len(records)) if self._reads_only else is_write,
             )
             n += len(records)
+
+    def _known_length(self) -> int | None:
+        return count_records(self.path, _RECORD)
