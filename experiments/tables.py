@@ -159,6 +159,10 @@ class RunTables:
         self._pending: dict[str, list[Any]] = {table: [] for table in tables}
         self._seal = Seal()
 
+    def takes(self, table: str) -> bool:
+        """Whether the config wants that table."""
+        return table in self._wanted
+
     def write(self, table: str, columns: dict[str, Any]) -> None:
         """Append rows to a table; those that the config leaves out are ignored."""
         if table not in self._wanted:

@@ -68,6 +68,10 @@ class BooksError(AssertionError):
 class Sink(Protocol):
     """Takes finished rows of a table as a dict of equally long columns."""
 
+    def takes(self, table: str) -> bool:
+        """Whether it wants rows of that table."""
+        ...
+
     def write(self, table: str, columns: dict[str, Any]) -> None:
         """Append rows."""
         ...
@@ -139,6 +143,10 @@ class Books:
     link_transfer_ns: list[int] = field(default_factory=list)
     cells: Ints = field(default_factory=lambda: np.zeros((0, CELL_FIELDS), np.int64))
 
+    def takes(self, table: str) -> bool:
+        """Whether rows of that table are wanted."""
+        return self.sink is not None and self.sink.takes(table)
+
     def add_accesses(self, rows: Ints) -> None:
         """Take closed accesses for the table (n, columns of ACCESS_COLUMNS), in any order."""
         if self.sink is not None and len(rows):
@@ -146,32 +154,20 @@ class Books:
             self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, rows[order].T, strict=True)))
 
     def add_prefetches(self, rows: Ints) -> None:
-        """Take settled prefetches (n, columns of PREFETCH_COLUMNS; the confidence as its bits)."""
-        # A copy: the rows are the machine's, which goes on, and a sink may gather more before it writes.
-        columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T.copy(), strict=True))
-        timely = columns["fate"] == Fate.TIMELY
-        self.slack.add((columns["first_used_ns"] - columns["filled_ns"])[timely])
-        has_saved = columns["saved_ns"] != NOTHING_SAVED
-        self.saved.add(columns["saved_ns"][has_saved])
+        """Take settled prefetches for the table (n, columns of PREFETCH_COLUMNS; the confidence as its bits)."""
         if self.sink is not None and len(rows):
-            columns["saved_ns"] = np.ma.masked_array(columns["saved_ns"], ~has_saved)
+            # A copy: the rows are the machine's, which goes on, and a sink may gather more before it writes.
+            columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T.copy(), strict=True))
+            columns["saved_ns"] = np.ma.masked_array(columns["saved_ns"], columns["saved_ns"] == NOTHING_SAVED)
             columns["confidence"] = floats(columns["confidence"])
             self.sink.write("prefetches", columns)
 
     def add_questions(self, rows: Ints) -> None:
-        """Take questions that are over (n, RECORD_COLUMNS), in any order."""
-        rows = rows[np.argsort(rows[:, 0])]
-        columns: dict[str, Any] = dict(zip(RECORD_COLUMNS, rows.T, strict=True))
-        counts, started = self.questions, columns["batch"] >= 0
-        for status, n in enumerate(np.bincount(columns["status"], minlength=len(Status)).tolist()):
-            counts.n_status[status] += n
-        has_guess, has_next = (columns.pop(name).astype(bool) for name in ("has_guess", "has_next"))
-        counts.n_asked += len(rows)
-        counts.n_predicted += int((has_guess & has_next).sum())
-        counts.n_came_true += int(columns["came_true"].sum())
-        counts.charged.add(columns["charged_ns"][started])
-        counts.host.add(columns["host_ns"][started])
+        """Take questions that are over for the table (n, RECORD_COLUMNS), in any order."""
         if self.sink is not None and len(rows):
+            rows = rows[np.argsort(rows[:, 0])]
+            columns: dict[str, Any] = dict(zip(RECORD_COLUMNS, rows.T, strict=True))
+            has_guess, has_next = (columns.pop(name).astype(bool) for name in ("has_guess", "has_next"))
             columns["confidence"] = floats(columns["confidence"])
             for name in ("predicted_key", "confidence"):
                 columns[name] = np.ma.masked_array(columns[name], ~has_guess)

@@ -51,29 +51,42 @@ def walk(keys: Ints, confidences: Floats, n: int, key: int, step: int, count: in
     return n
 
 
-@compiled
-def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
-    """Keep each block once, where it is wanted most, and not the block itself; how many are left."""
+@internal
+def _distinct_of_many(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     kept = 0
     mask = 1
     while mask < 4 * n:
         mask *= 2
     mask -= 1
-    # Places in ``keys`` plus one; for few blocks looking through them is faster.
-    table = np.zeros(mask + 1 if n > _FEW else 0, np.int64)
+    # Places in ``keys`` plus one.
+    table = np.zeros(mask + 1, np.int64)
     for i in range(n):
         guess = keys[i]
         is_new = guess != key
-        if n > _FEW:
-            at = home(guess, mask)
-            while is_new and table[at] != 0:
-                is_new = keys[table[at] - 1] != guess
-                at = (at + 1) & mask
-            if is_new:
-                table[at] = kept + 1
-        else:
-            for j in range(kept):
-                is_new = is_new and keys[j] != guess
+        at = home(guess, mask)
+        while is_new and table[at] != 0:
+            is_new = keys[table[at] - 1] != guess
+            at = (at + 1) & mask
+        if is_new:
+            keys[kept] = guess
+            confidences[kept] = confidences[i]
+            kept += 1
+            table[at] = kept
+    return kept
+
+
+@compiled
+def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
+    """Keep each block once, where it is wanted most, and not the block itself; how many are left."""
+    if n > _FEW:
+        return int(_distinct_of_many(key, keys, confidences, n))
+    # A table takes memory, which takes longer than looking through a few.
+    kept = 0
+    for i in range(n):
+        guess = keys[i]
+        is_new = guess != key
+        for j in range(kept):
+            is_new = is_new and keys[j] != guess
         if is_new:
             keys[kept] = guess
             confidences[kept] = confidences[i]

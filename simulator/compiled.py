@@ -117,6 +117,12 @@ def internal(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, error_model="numpy", **options)(function))
 
 
+def inlined(function: Function) -> Function:
+    """``internal`` for what is called so often that the call itself shows: it becomes part of who calls it."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+    return cast(Function, numba.njit(cache=True, error_model="numpy", **options)(function))
+
+
 @cache
 def compiled_for(signature: Any, function: Any) -> Any:
     """A function compiled for one signature, now."""

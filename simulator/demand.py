@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled, internal
+from simulator.compiled import compiled, inlined
 from simulator.config import System
 from simulator.future import Future, future_of
 from simulator.residency import belady, blocks, eviction, moves
@@ -17,7 +17,7 @@ from simulator.trace import WRITE, Batch, Workload, concatenate, part
 _VICTIMS = 64
 
 
-@internal
+@inlined
 def is_missed(a: Ints, key: int, size: int, next_use: int, foresees: bool, out: Ints, at: int) -> bool:
     """Use a block, which comes at once where it is missing; there is a free slot. ``out`` takes victims, unread."""
     if foresees:
@@ -28,6 +28,7 @@ def is_missed(a: Ints, key: int, size: int, next_use: int, foresees: bool, out: 
         return False
     while moves.insert(a, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
         pass
+    eviction.out_soon(a, tier(0))
     return True
 
 

@@ -1,21 +1,22 @@
-"""A distribution of integers in bounded memory: each distinct value once, with its count.
+"""Distributions of integers in bounded memory: each distinct value once, with its count, in the machine.
 
 Exact up to MOST distinct values. Where there are more, all are rounded towards 0 to DIGITS binary digits, an error of
 less than 1 part in 4096, and there can be no more than some 200,000 of either sign.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.arrays import Ints, home
 from simulator.compiled import compiled, internal
 
-_FIRST = 256
 MOST, DIGITS = 1 << 18, 13
+# Registers of a distribution: where its (value, count) pairs are, how many there is room for less one, how many more
+# distinct values may come before there must be more, whether values are rounded, and their exact sum.
+D_TABLE, D_MASK, D_LEFT, D_IS_ROUNDED, D_SUM = range(5)
 
 
 @internal
-def rounded(value: int) -> int:
+def _rounded(value: int) -> int:
     """A value as it is counted where there are too many distinct ones."""
     size = abs(value)
     shift = 0
@@ -26,97 +27,59 @@ def rounded(value: int) -> int:
 
 
 @internal
-def count(table: Ints, at: int, mask: int, value: int, n: int) -> bool:
-    """Count a value ``n`` times in the (value, count) pairs from ``at`` on; whether it is new. There is room for it."""
-    entry = at + 2 * home(value, mask)
-    while table[entry + 1] != 0:
-        if table[entry] == value:
-            table[entry + 1] += n
-            return False
-        entry = entry + 2 if entry < at + 2 * mask else at
-    table[entry], table[entry + 1] = value, n
-    return True
+def _count(m: Ints, of: int, value: int, n: int) -> None:
+    table, mask = m[of + D_TABLE], m[of + D_MASK]
+    if m[of + D_IS_ROUNDED]:
+        value = _rounded(value)
+    at = home(value, mask)
+    entry = table + 2 * at
+    while m[entry + 1] != 0:
+        if m[entry] == value:
+            m[entry + 1] += n
+            return
+        at = (at + 1) & mask
+        entry = table + 2 * at
+    m[entry], m[entry + 1] = value, n
+    m[of + D_LEFT] -= 1
+
+
+@internal
+def count(m: Ints, of: int, value: int) -> None:
+    """Count a value in the distribution whose registers begin at ``of``. There is room for it."""
+    m[of + D_SUM] += value
+    _count(m, of, value, 1)
 
 
 @compiled
-def _count_all(table: Ints, values: Ints, first: int, n_used: int, is_rounded: bool) -> tuple[int, int]:
-    """Count values from ``first`` on; where it stopped, at the end or half full, and how many pairs are in use."""
-    mask = len(table) // 2 - 1
-    for i in range(first, len(values)):
-        if 2 * n_used > mask:
-            return i, n_used
-        n_used += count(table, 0, mask, rounded(values[i]) if is_rounded else values[i], 1)
-    return len(values), n_used
-
-
-@compiled
-def copy_counts(table: Ints, at: int, mask: int, new: Ints, new_at: int, new_mask: int, is_rounded: bool) -> int:
-    """Count in another table, large enough and empty, what one has; how many pairs are in use there."""
-    n_used = 0
-    for entry in range(at, at + 2 * mask + 2, 2):
-        if table[entry + 1] != 0:
-            value = rounded(table[entry]) if is_rounded else table[entry]
-            n_used += count(new, new_at, new_mask, value, table[entry + 1])
-    return n_used
+def move_to(m: Ints, of: int, table: int, mask: int, is_rounded: bool) -> None:
+    """Go on in another table, which is empty and large enough."""
+    old, old_mask = m[of + D_TABLE], m[of + D_MASK]
+    m[of + D_TABLE], m[of + D_MASK], m[of + D_LEFT], m[of + D_IS_ROUNDED] = table, mask, (mask + 1) // 2, is_rounded
+    for entry in range(old, old + 2 * old_mask + 2, 2):
+        if m[entry + 1] != 0:
+            _count(m, of, m[entry], m[entry + 1])
 
 
 class Distribution:
-    """Counts values in a hash table; simulated latencies repeat, so even a long run has few distinct ones."""
+    """What was counted, to be read."""
 
-    def __init__(self, table: Ints | None = None, total: int = 0) -> None:
-        """An empty one, or one over a table's pairs, whose values sum up to ``total``."""
-        self._table: Ints = np.zeros(2 * _FIRST, np.int64) if table is None else table
-        self._total = total
-        self._n_used = int((self._table[1::2] != 0).sum())
-        self._is_rounded = False
-
-    def add(self, values: npt.NDArray[np.int64]) -> None:
-        """Count some values."""
-        values = np.ascontiguousarray(values, np.int64)
-        self._total += int(values.sum())
-        at = 0
-        while True:
-            at, self._n_used = _count_all(self._table, values, at, self._n_used, self._is_rounded)
-            if at == len(values):
-                return
-            self._is_rounded = self._is_rounded or self._n_used >= MOST
-            larger: Ints = np.zeros(2 * len(self._table), np.int64)
-            self._n_used = copy_counts(
-                self._table, 0, len(self._table) // 2 - 1, larger, 0, len(larger) // 2 - 1, self._is_rounded
-            )
-            self._table = larger
-
-    def _sorted(self) -> tuple[Ints, Ints]:
-        pairs = self._table.reshape(-1, 2)
+    def __init__(self, pairs: Ints | None = None, total: int = 0) -> None:
+        """Of (value, count) pairs in any order, of which those never counted are left out; ``total`` is their sum."""
+        pairs = np.zeros((0, 2), np.int64) if pairs is None else pairs.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] != 0]
-        pairs = pairs[np.argsort(pairs[:, 0])]
-        return pairs[:, 0], pairs[:, 1]
-
-    @property
-    def values(self) -> Ints:
-        """The distinct values, in order."""
-        return self._sorted()[0]
-
-    @property
-    def counts(self) -> Ints:
-        """How often each of ``values`` came."""
-        return self._sorted()[1]
-
-    @property
-    def n(self) -> int:
+        self.values, self.counts = pairs[np.argsort(pairs[:, 0])].T
+        """The distinct values, in order, and how often each of them came."""
+        self.n = int(self.counts.sum())
         """How many values were counted."""
-        return int(self.counts.sum())
+        self._total = total
 
     def mean(self) -> float:
         """The mean, always exact, or NaN of nothing."""
-        n = self.n
-        return self._total / n if n else float("nan")
+        return self._total / self.n if self.n else float("nan")
 
     def quantile(self, q: float) -> float:
         """The smallest value that at least ``q`` of all do not exceed, or NaN of nothing."""
-        values, counts = self._sorted()
-        n = int(counts.sum())
-        if n == 0:
+        if self.n == 0:
             return float("nan")
-        rank = max(int(np.ceil(q * n)), 1)
-        return float(values[np.searchsorted(np.cumsum(counts), rank)])
+        rank = max(int(np.ceil(q * self.n)), 1)
+        return float(self.values[np.searchsorted(np.cumsum(self.counts), rank)])

@@ -235,10 +235,9 @@ class Engine:
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine
         books.bytes_asked, moved, queued, books.link_queue_ns, books.link_transfer_ns = machine.link_books()
-        for next_left, buffer in ((fates.close_next, m_.SETTLED), (questions.record_next, m_.RECORDS)):
-            while next_left(self._m):
-                if self._m[buffer + 1] == self._m[buffer + 2]:
-                    self._flush()
+        for close_left in (fates.close_left, questions.record_left):
+            while not close_left(self._m):
+                self._make_room()
         self._flush(at_end=True)
         machine.close_tally(books)
         m = self._m

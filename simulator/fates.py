@@ -2,8 +2,10 @@
 
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
+from simulator.distribution import count
 from simulator.machine import (
     HEARS_FATES,
+    KEEPS_SETTLED,
     LATE_LAST,
     N_FATES,
     N_SETTLED,
@@ -25,7 +27,10 @@ from simulator.machine import (
     P_USED,
     P_USED_ACCESS,
     PREFETCHES,
+    SAVED,
     SETTLED,
+    SETTLED_CAPACITY,
+    SLACK,
     TOLD,
     TOLD_COLUMNS,
     give_back,
@@ -79,16 +84,26 @@ def _tell(m: Ints, p: int, fate: int) -> None:
 
 @internal
 def _settle(m: Ints, p: int, fate: int, saved_ns: int) -> None:
-    """All is known: a finished row."""
+    """All is known: it is counted, and a finished row if one is kept."""
+    m[N_FATES + fate] += 1
+    if fate == TIMELY:
+        count(m, SLACK, m[p + P_USED] - m[p + P_FILLED])
+    if saved_ns != NOTHING_SAVED:
+        count(m, SAVED, saved_ns)
+    if m[KEEPS_SETTLED]:
+        _keep(m, p, fate, saved_ns)
+    give_back(m, PREFETCHES, p)
+
+
+@internal
+def _keep(m: Ints, p: int, fate: int, saved_ns: int) -> None:
     row = m[SETTLED] + m[N_SETTLED] * SETTLED_COLUMNS
     m[N_SETTLED] += 1
-    m[N_FATES + fate] += 1
     m[row], m[row + 1], m[row + 2] = m[p + P_ROW], m[p + P_INFERENCE], m[p + P_KEY]
     m[row + 3], m[row + 4], m[row + 5] = m[p + P_SIZE], m[p + P_SOURCE], m[p + P_PROPOSED]
     m[row + 6], m[row + 7], m[row + 8] = m[p + P_FILLED], m[p + P_USED], m[p + P_USED_ACCESS]
     m[row + 9], m[row + 10], m[row + 11] = saved_ns, m[p + P_EVICTED], fate
     m[row + 12] = m[p + P_CONFIDENCE]
-    give_back(m, PREFETCHES, p)
 
 
 @internal
@@ -137,15 +152,17 @@ def evicted(m: Ints, p: int) -> None:
 
 
 @compiled
-def close_next(m: Ints) -> bool:
-    """Settle one of those left at the end of the run: the late ones, then the others; False if there is none."""
-    p = m[LATE_LIST]
-    if p != NONE:
-        _unlink(m, LATE_LIST, LATE_LAST, p)
-        _settle(m, p, LATE, NOTHING_SAVED)
-        return True
-    p = m[OPEN]
-    if p != NONE:
-        _unlink(m, OPEN, OPEN_LAST, p)
-        _settle(m, p, RESIDENT_UNUSED if m[p + P_FILLED] != NONE else IN_FLIGHT, NOTHING_SAVED)
-    return bool(p != NONE)
+def close_left(m: Ints) -> bool:
+    """Settle those left at the end of the run: the late ones, then the others; False if rows must be read first."""
+    while m[LATE_LIST] != NONE or m[OPEN] != NONE:
+        if m[N_SETTLED] == m[SETTLED_CAPACITY]:
+            return False
+        p = m[LATE_LIST]
+        if p != NONE:
+            _unlink(m, LATE_LIST, LATE_LAST, p)
+            _settle(m, p, LATE, NOTHING_SAVED)
+        else:
+            p = m[OPEN]
+            _unlink(m, OPEN, OPEN_LAST, p)
+            _settle(m, p, RESIDENT_UNUSED if m[p + P_FILLED] != NONE else IN_FLIGHT, NOTHING_SAVED)
+    return True

@@ -2,7 +2,7 @@
 
 from simulator import fates, flight, keyset
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
     CHUNK_KEYS,
@@ -47,7 +47,7 @@ from simulator.residency import moves
 RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE = range(5)
 
 
-@internal
+@inlined
 def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
     if where & 1:
         return RESIDENT
@@ -65,7 +65,7 @@ def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
     return NONE
 
 
-@internal
+@inlined
 def _propose(a: Ints, m: Ints, q: int, key: int, confidence: int) -> None:
     m[N_PROPOSED] += 1
     if m[q + Q_STATUS] == STALE:

@@ -51,6 +51,7 @@ from simulator.machine import (
     S_OUTSTANDING,
     S_REQUEST,
     SHADOW_FORESEES,
+    SPARE,
     SYNC,
     T_LINK,
     T_MATE,
@@ -142,8 +143,11 @@ def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> N
         following = window[find * WINDOW_FIELDS + W_FOLLOWER]
         if following != NONE:
             soon(window, following * WINDOW_FIELDS)
-    elif find >= m[WINDOW_LENGTH]:
-        return
+    else:
+        # Beyond the end nothing is fetched that is there, and nothing goes wrong.
+        soon(window, (find + _FIND_AHEAD) * WINDOW_FIELDS)
+        if find >= m[WINDOW_LENGTH]:
+            return
     key = window[find * WINDOW_FIELDS + W_KEY]
     blocks.find_soon(a, key)
     if m[HAS_SHADOW]:
@@ -220,7 +224,7 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
 
 
 @internal
-def _decide(m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
+def _decide(a: Ints, m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
     for i in range(m[N_TOLD]):
         news = m[TOLD] + i * TOLD_COLUMNS
@@ -235,6 +239,9 @@ def _decide(m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Fl
             call_learn(learn, p, key, stream, m[row + 2])
             shown += 1
         n = distinct(key, keys, confidences, call_want(want, p, key, stream, keys, confidences))
+        for i in range(n):
+            blocks.find_soon(a, keys[i])
+            keyset.find_soon(m, POLLUTED, keys[i])
         questions.put_answer(m, q, n > 0, keys[0] if n else 0, bits[0] if n else 0, keys, bits, n)
         q = m[q + Q_NEXT]
 
@@ -249,10 +256,11 @@ def _run(
     alone, the machine, the window on the trace; a policy's state and functions (``answers``), and what it answers into.
     """
     a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
+    m[SPARE] = 0
     p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:
         if m[FIRED] != NONE:
-            if not room.for_event(a, m, m[FIRED_KIND], m[FIRED]):
+            if not room.for_event(a, b, m, m[FIRED_KIND], m[FIRED]):
                 return ROOM
             what = m[FIRED]
             m[FIRED] = NONE
@@ -261,9 +269,9 @@ def _run(
         if can_start(m):
             if m[ASKS_PYTHON]:
                 return ASK
-            if not room.for_questions(a, m, batch_size(m)):
+            if not room.for_questions(a, b, m, batch_size(m)):
                 return ROOM
-            _decide(m, p, learn, want, keys, confidences, bits)
+            _decide(a, m, p, learn, want, keys, confidences, bits)
             m[FIRED_KIND], m[FIRED] = events.ANSWER_IS_THERE, begin(m, m[CHARGE], 0, 0)
             continue
         # What completes at t comes before what starts at t (rule R2).

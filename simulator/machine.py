@@ -52,14 +52,20 @@ TRANSFERS, ACCESSES, PREFETCHES, QUESTIONS, CHUNKS = 127, 129, 131, 133, 135
 WINDOW_LENGTH = 137
 # -- registers: the tally of closed accesses ----------------------------------------------------------------------
 N_OF_OUTCOME = 138  # five
-SUMS = 143  # five: latency, service, queueing, transfer, inference
-N_SHADOW = 148  # three: misses of a tier 0 without prefetching, of these saved, others caused
+SUMS = 143  # four: service, queueing, transfer, inference
+N_SHADOW = 147  # three: misses of a tier 0 without prefetching, of these saved, others caused
 (
-    END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, LATENCIES, LATENCIES_MASK, LATENCIES_USED, FIRST_OF_ALL,
-    PER_WINDOW, CELLS, N_CELLS, CELL, CELLS_END, ROWS_LENGTH, ROWS_EVERY, ROWS_BELOW,
-    LATENCIES_ROUNDED, HEARS_FATES,
-) = range(151, 170)  # fmt: skip
-N_REGISTERS = 176
+    END, FIRST_CLOSED, N_CLOSED, N_BROKEN, KEEPS_ROWS, KEEPS_SETTLED, KEEPS_RECORDS, FIRST_OF_ALL, PER_WINDOW, CELLS,
+    N_CELLS, CELL, CELLS_END, ROWS_LENGTH, ROWS_EVERY, ROWS_BELOW, HEARS_FATES,
+) = range(150, 167)  # fmt: skip
+# -- registers: the tally of questions: four by status, guesses that could be judged and that came true
+N_STATUS, N_PREDICTED, N_CAME_TRUE = 167, 171, 172
+# Distributions, five registers each (``distribution``): latencies of accesses, the slack of prefetches on time, what
+# late ones saved, what questions were charged and what they took.
+LATENCIES, SLACK, SAVED, CHARGED, HOST = range(173, 198, 5)
+# For how many small steps there is room (``room``).
+SPARE = 198
+N_REGISTERS = 200
 
 # -- a stream's row: its next access, accesses outstanding, the end of the request so far,
 # whether one is half issued and which, the last access that was loaded; how many accesses it has issued, and the

@@ -2,7 +2,7 @@
 
 from simulator import fates, flight, keyset
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
 from simulator.hops import call_ns
 from simulator.links import (
@@ -54,15 +54,19 @@ from simulator.machine import (
     T_SOURCE,
     T_WAITER,
     TRANSFERS,
+    TRIGGER,
     VICTIM_ROOM,
     VICTIMS,
     give_back,
     take,
 )
-from simulator.residency import blocks, moves
+from simulator.policy import Trigger
+from simulator.residency import blocks, eviction, moves
+from simulator.residency.layout import KEY, tier
 
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
 CLEAN, COMPUTED, WRITTEN = range(3)
+_NEVER = int(Trigger.NEVER)
 # What the end of a hop means.
 GOES_ON, IS_THERE, IS_BELOW = range(3)
 
@@ -118,7 +122,7 @@ def _first_link(m: Ints, level: int) -> int:
     return level if m[IN_PLACE] and level == m[ORIGIN] else level - 1
 
 
-@internal
+@inlined
 def _hop(m: Ints, t: int) -> None:
     m[t + T_LINK] = m[t + T_LEVEL] if m[t + T_DOWN] else _first_link(m, m[t + T_LEVEL])
     submit(m, t)
@@ -191,10 +195,22 @@ def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefe
             v = m[VICTIMS] + i * moves.VICTIM_COLUMNS
             _evicted(a, m, level, v, by_prefetch and m[v + moves.V_KEY] != key)
         if n != moves.FULL:
-            return
+            break
+    _out_soon(a, m, level)
 
 
 @internal
+def _out_soon(a: Ints, m: Ints, level: int) -> None:
+    """Have fetched what will be needed when the next block leaves: that takes longer than the rest of it."""
+    t = tier(level)
+    slot = eviction.out_soon(a, t)
+    if slot != NONE and m[TRIGGER] != _NEVER:
+        keyset.find_soon(m, POLLUTED, a[slot + KEY])
+        if a[slot + t.prefetch] != NONE:
+            soon(m, a[slot + t.prefetch])
+
+
+@inlined
 def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
     key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
     if level == 0:
@@ -224,7 +240,7 @@ def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
         _hop(m, t)
 
 
-@internal
+@inlined
 def arrived(a: Ints, m: Ints, t: int) -> int:
     """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
     if m[t + T_DOWN]:

@@ -2,22 +2,30 @@
 
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, internal
+from simulator.distribution import D_LEFT, count
 from simulator.machine import (
     AHEAD,
     AHEAD_OF_STREAM,
     ASKED,
     ASKED_LAST,
     ASKS_PYTHON,
+    CHARGED,
     CHUNK_KEYS,
     CHUNKS,
+    HOST,
     K_FIRST,
     K_NEXT,
+    KEEPS_RECORDS,
     N_ASKED,
     N_BUSY,
+    N_CAME_TRUE,
+    N_PREDICTED,
     N_QUEUED,
     N_RECORDS,
     N_RUN,
+    N_STATUS,
     N_STREAMS,
+    NEED_RECORDS,
     NOW,
     Q_ACCESS,
     Q_AFTER,
@@ -52,6 +60,7 @@ from simulator.machine import (
     QUEUE_LAST,
     QUEUE_LIMIT,
     RECORDS,
+    RECORDS_CAPACITY,
     RUN,
     RUN_BASE,
     RUN_COLUMNS,
@@ -156,16 +165,17 @@ def answered(m: Ints, q: int) -> None:
 
 @internal
 def record(m: Ints, q: int) -> None:
-    """All is known of a question: a finished row."""
-    row = m[RECORDS] + m[N_RECORDS] * RECORD_COLUMNS
-    m[N_RECORDS] += 1
-    m[row], m[row + 1], m[row + 2], m[row + 3] = m[q + Q_ROW], m[q + Q_BATCH], m[q + Q_ACCESS], m[q + Q_STREAM]
-    m[row + 4], m[row + 5], m[row + 6] = m[q + Q_STATUS], m[q + Q_ASKED], m[q + Q_STARTED]
-    m[row + 7], m[row + 8], m[row + 9] = m[q + Q_ENDED], m[q + Q_CHARGED], m[q + Q_HOST]
-    m[row + 10], m[row + 11], m[row + 12] = m[q + Q_DEVICE], m[q + Q_HAS_GUESS], m[q + Q_GUESS]
-    m[row + 13], m[row + 14], m[row + 15] = m[q + Q_CONFIDENCE], m[q + Q_HAS_NEXT], m[q + Q_NEXT_KEY]
-    m[row + 16] = m[q + Q_HAS_GUESS] and m[q + Q_HAS_NEXT] and m[q + Q_GUESS] == m[q + Q_NEXT_KEY]
-    m[row + 17], m[row + 18] = m[q + Q_N_KEYS], m[q + Q_ISSUED]
+    """All is known of a question: it is counted, and a finished row if one is kept."""
+    judged = m[q + Q_HAS_GUESS] != 0 and m[q + Q_HAS_NEXT] != 0
+    came_true = judged and m[q + Q_GUESS] == m[q + Q_NEXT_KEY]
+    m[N_STATUS + m[q + Q_STATUS]] += 1
+    m[N_PREDICTED] += judged
+    m[N_CAME_TRUE] += came_true
+    if m[q + Q_BATCH] >= 0:
+        count(m, CHARGED, m[q + Q_CHARGED])
+        count(m, HOST, m[q + Q_HOST])
+    if m[KEEPS_RECORDS]:
+        _keep(m, q, came_true)
     before, behind = m[q + Q_BEFORE], m[q + Q_AFTER]
     if before == NONE:
         m[ASKED] = behind
@@ -178,13 +188,27 @@ def record(m: Ints, q: int) -> None:
     give_back(m, QUESTIONS, q)
 
 
+@internal
+def _keep(m: Ints, q: int, came_true: bool) -> None:
+    row = m[RECORDS] + m[N_RECORDS] * RECORD_COLUMNS
+    m[N_RECORDS] += 1
+    m[row], m[row + 1], m[row + 2], m[row + 3] = m[q + Q_ROW], m[q + Q_BATCH], m[q + Q_ACCESS], m[q + Q_STREAM]
+    m[row + 4], m[row + 5], m[row + 6] = m[q + Q_STATUS], m[q + Q_ASKED], m[q + Q_STARTED]
+    m[row + 7], m[row + 8], m[row + 9] = m[q + Q_ENDED], m[q + Q_CHARGED], m[q + Q_HOST]
+    m[row + 10], m[row + 11], m[row + 12] = m[q + Q_DEVICE], m[q + Q_HAS_GUESS], m[q + Q_GUESS]
+    m[row + 13], m[row + 14], m[row + 15] = m[q + Q_CONFIDENCE], m[q + Q_HAS_NEXT], m[q + Q_NEXT_KEY]
+    m[row + 16], m[row + 17], m[row + 18] = came_true, m[q + Q_N_KEYS], m[q + Q_ISSUED]
+
+
 @compiled
-def record_next(m: Ints) -> bool:
-    """Record one of those left at the end of the run, answered or not; False if there is none."""
-    q = m[ASKED]
-    if q != NONE:
-        record(m, q)
-    return bool(q != NONE)
+def record_left(m: Ints) -> bool:
+    """Record those left at the end of the run, answered or not; False if rows must be read first."""
+    while m[ASKED] != NONE:
+        if m[N_RECORDS] == m[RECORDS_CAPACITY] or m[CHARGED + D_LEFT] == 0 or m[HOST + D_LEFT] == 0:
+            m[NEED_RECORDS] = 1
+            return False
+        record(m, m[ASKED])
+    return True
 
 
 @compiled

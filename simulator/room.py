@@ -1,17 +1,23 @@
-"""Whether there is room for the next step: nothing grows within one."""
+"""Whether there is room for the next step: nothing grows within one.
+
+To look everywhere before every step takes time. So it is found out now and then for how many small steps there is room
+everywhere; each step is so many of these, and only where they do not suffice is looked after what it needs itself.
+"""
 
 from simulator import events, keyset
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal
+from simulator.distribution import D_LEFT
 from simulator.links import PREFETCH, n_queued
 from simulator.machine import (
     ACCESSES,
+    CHARGED,
     CHUNK_KEYS,
     CHUNKS,
     FIRST_OF_ALL,
+    HOST,
     KNOWN,
-    LATENCIES_MASK,
-    LATENCIES_USED,
+    LATENCIES,
     MAX_WAIT,
     MOST_EVICTED,
     MOST_WANTED,
@@ -44,7 +50,10 @@ from simulator.machine import (
     RECORDS_CAPACITY,
     ROWS_CAPACITY,
     RUN_CAPACITY,
+    SAVED,
     SETTLED_CAPACITY,
+    SLACK,
+    SPARE,
     T_LINK,
     T_MATE,
     T_N_WAITERS,
@@ -52,6 +61,9 @@ from simulator.machine import (
     TRANSFERS,
 )
 from simulator.residency.layout import H_N_FREE, R_BLOCKS, tier
+
+# So many steps look for themselves before it is counted again, once there was no room for many.
+_NOT_YET = 64
 
 
 @internal
@@ -66,13 +78,17 @@ def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers
         and m[ACCESSES + 1] >= n_new
         and m[QUESTIONS + 1] >= n_new
         and m[ROWS_CAPACITY] - m[N_ROWS] >= rows
-        and m[LATENCIES_MASK] >= 2 * (m[LATENCIES_USED] + rows)
         and m[SETTLED_CAPACITY] - m[N_SETTLED] >= settled
         and m[TOLD_CAPACITY] - m[N_TOLD] >= settled
         and m[RECORDS_CAPACITY] - m[N_RECORDS] >= records
         and m[RUN_CAPACITY] - m[N_RUN] >= n_new
         and keyset.room(m, POLLUTED) >= evicted
         and keyset.room(m, KNOWN) >= inserts
+        and m[LATENCIES + D_LEFT] >= rows
+        and m[SLACK + D_LEFT] >= settled
+        and m[SAVED + D_LEFT] >= settled
+        and m[CHARGED + D_LEFT] >= records
+        and m[HOST + D_LEFT] >= records
     )  # fmt: skip
 
 
@@ -99,23 +115,59 @@ def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches:
 
 
 @internal
+def _small_steps(a: Ints, b: Ints, m: Ints) -> int:
+    """For how many accesses there is room, each of which may evict, ask and be told of."""
+    evicted = m[MOST_EVICTED]
+    settled = evicted + 2
+    n = min(
+        a[H_N_FREE], b[H_N_FREE], m[PREFETCHES + 1], m[CHUNKS + 1], m[ACCESSES + 1], m[QUESTIONS + 1],
+        m[ROWS_CAPACITY] - m[N_ROWS], m[RUN_CAPACITY] - m[N_RUN], keyset.room(m, KNOWN), m[LATENCIES + D_LEFT],
+    )  # fmt: skip
+    for of_two in (m[RECORDS_CAPACITY] - m[N_RECORDS], m[CHARGED + D_LEFT], m[HOST + D_LEFT]):
+        n = min(n, of_two // 2)
+    of_settled = min(
+        m[SETTLED_CAPACITY] - m[N_SETTLED], m[TOLD_CAPACITY] - m[N_TOLD], m[SLACK + D_LEFT], m[SAVED + D_LEFT]
+    )
+    n = min(n, of_settled // settled, m[TRANSFERS + 1] // (evicted + 1))
+    return int(min(n, keyset.room(m, POLLUTED) // evicted))
+
+
+@internal
+def _spares(a: Ints, b: Ints, m: Ints, n: int) -> bool:
+    """Whether there is room for so many small steps; if not, or it is not known, the step is to look for itself."""
+    if m[SPARE] < 0:
+        # There was little room a while ago.
+        m[SPARE] += 1
+        return False
+    if m[SPARE] < n:
+        m[SPARE] = _small_steps(a, b, m)
+        if m[SPARE] < n:
+            m[SPARE] = -_NOT_YET
+            return False
+    m[SPARE] -= n
+    return True
+
+
+@inlined
 def for_access(a: Ints, b: Ints, m: Ints, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
     if b[H_N_FREE] == 0 or access - m[FIRST_OF_ALL] >= m[N_CELLS] * m[PER_WINDOW]:
         m[NEED_INSERTS] = 1
         return False
-    return _has(a, m, 1, 1, 1, 0, 1, 2, 0)
+    return _spares(a, b, m, 1) or _has(a, m, 1, 1, 1, 0, 1, 2, 0)
 
 
-@internal
-def for_questions(a: Ints, m: Ints, n: int) -> bool:
+@inlined
+def for_questions(a: Ints, b: Ints, m: Ints, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     wanted = n * m[MOST_WANTED]
-    return _has(a, m, 0, n, n + wanted, wanted, n, n, n * ((m[MOST_WANTED] + CHUNK_KEYS - 1) // CHUNK_KEYS))
+    return _spares(a, b, m, n + wanted) or _has(
+        a, m, 0, n, n + wanted, wanted, n, n, n * ((m[MOST_WANTED] + CHUNK_KEYS - 1) // CHUNK_KEYS)
+    )
 
 
-@internal
-def for_event(a: Ints, m: Ints, kind: int, what: int) -> bool:
+@inlined
+def for_event(a: Ints, b: Ints, m: Ints, kind: int, what: int) -> bool:
     """For what happens when a call or an inference ends."""
     n, wanted = 0, 0
     if kind == events.CALL_ENDS:
@@ -125,10 +177,10 @@ def for_event(a: Ints, m: Ints, kind: int, what: int) -> bool:
             t = m[t + T_MATE]
         # Prefetches that have queued for too long are given up when the channel looks for its next call.
         overdue = n_queued(m, m[what + T_LINK], PREFETCH) if m[MAX_WAIT] >= 0 else 0
-        return _has(a, m, 0, n, n + 1, overdue, n, 0, 0)
+        return _spares(a, b, m, n + 1 + overdue) or _has(a, m, 0, n, n + 1, overdue, n, 0, 0)
     q = what
     while q != NONE:
         n += 1
         wanted += m[q + Q_N_KEYS]
         q = m[q + Q_NEXT]
-    return _has(a, m, 0, n, n + wanted, wanted, n, n, 0)
+    return _spares(a, b, m, n + wanted) or _has(a, m, 0, n, n + wanted, wanted, n, n, 0)

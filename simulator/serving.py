@@ -2,7 +2,7 @@
 
 from simulator import attribution, fates, flight, keyset, tally
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal
 from simulator.links import DEMAND, PREFETCH
 from simulator.machine import (
     ACCESSES,
@@ -181,7 +181,7 @@ def look_up(a: Ints, m: Ints, x: int, waited: bool) -> None:
     _serve(m, x, 0)
 
 
-@internal
+@inlined
 def _landed(a: Ints, m: Ints, t: int) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
     if m[t + T_PREFETCH] != NONE:
@@ -214,7 +214,7 @@ def _free_again(a: Ints, m: Ints, t: int) -> None:
         x = behind
 
 
-@internal
+@inlined
 def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
     """What the end of a hop, as ``movement.arrived`` found it, means to accesses."""
     if arrived == IS_THERE:

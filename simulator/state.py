@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from simulator import keyset
+from simulator import distribution, keyset
 from simulator import machine as m_
-from simulator.accounting import ACCESS_COLUMNS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps
+from simulator.accounting import ACCESS_COLUMNS, COMPONENTS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps, Questions
 from simulator.arrays import NONE, Ints
 from simulator.config import Arrivals, Closed, System
-from simulator.distribution import MOST, Distribution, copy_counts
+from simulator.distribution import D_IS_ROUNDED, D_LEFT, D_MASK, D_SUM, D_TABLE, MOST, Distribution
 from simulator.events import EVENT_FIELDS
 from simulator.flight import move_all
 from simulator.hops import hops_of
@@ -20,7 +20,7 @@ from simulator.links import (
     LINK_FIELDS,
     bytes_queued,
 )
-from simulator.policy import Policy, Trigger
+from simulator.policy import Policy, Status, Trigger
 from simulator.residency.moves import VICTIM_COLUMNS
 from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 
@@ -36,6 +36,10 @@ _NEEDS = {
     m_.TRANSFERS: m_.NEED_TRANSFERS, m_.ACCESSES: m_.NEED_ACCESSES, m_.PREFETCHES: m_.NEED_PREFETCHES,
     m_.QUESTIONS: m_.NEED_QUESTIONS, m_.CHUNKS: m_.NEED_CHUNKS,
 }  # fmt: skip
+_COUNTED = {
+    m_.LATENCIES: m_.NEED_ROWS, m_.SLACK: m_.NEED_SETTLED, m_.SAVED: m_.NEED_SETTLED, m_.CHARGED: m_.NEED_RECORDS,
+    m_.HOST: m_.NEED_RECORDS,
+}  # fmt: skip
 _BUFFER_NEEDS = {
     m_.ROWS: m_.NEED_ROWS, m_.SETTLED: m_.NEED_SETTLED, m_.RECORDS: m_.NEED_RECORDS, m_.TOLD: m_.NEED_TOLD,
     m_.RUN: m_.NEED_RUN,
@@ -48,7 +52,6 @@ class Machine:
     def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
         self.m: Ints = np.zeros(m_.N_REGISTERS, np.int64)
         self._n_of = dict.fromkeys(_NEEDS, 0)
-        self._left: dict[int, list[int]] = {}
         for register in (m_.QUEUE, m_.QUEUE_LAST, m_.OPEN, m_.OPEN_LAST, m_.LATE, m_.LATE_LAST, m_.ASKED,
                          m_.ASKED_LAST, m_.FIRED, m_.FOUND_PREFETCH, *_NEEDS):  # fmt: skip
             self.m[register] = NONE
@@ -78,10 +81,12 @@ class Machine:
             self._enlarge_buffer(buffer, _BUFFER)
         self.m[m_.FIRST_CLOSED] = m_.FOREVER
         self.m[m_.FIRST_OF_ALL], self.m[m_.PER_WINDOW] = books.first_access, books.window
-        keeps = books.keeps if books.sink is not None else Keeps(length=0)
+        keeps = books.keeps if books.takes("accesses") else Keeps(length=0)
+        self.m[m_.KEEPS_SETTLED], self.m[m_.KEEPS_RECORDS] = books.takes("prefetches"), books.takes("inferences")
         self.m[m_.KEEPS_ROWS] = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
         self.m[m_.ROWS_LENGTH], self.m[m_.ROWS_EVERY], self.m[m_.ROWS_BELOW] = keeps.length, keeps.every, keeps.below
-        self._enlarge_latencies(0)
+        for counted in _COUNTED:
+            self._enlarge_distribution(counted, 0)
         self._enlarge_cells(_FIRST_RECORDS)
         for pool in _NEEDS:
             self._enlarge_pool(pool, _FIRST_RECORDS)
@@ -128,19 +133,10 @@ class Machine:
             self.m[register] = value
 
     def _region(self, n: int) -> int:
-        """Room for ``n`` zeroes: where as much was left, or at the end."""
-        if self._left.get(n):
-            at = self._left[n].pop()
-            self.m[at : at + n] = 0
-            return at
+        """Room for ``n`` zeroes, at the end."""
         at = len(self.m)
         self.m = m_.enlarged(self.m, n)
         return at
-
-    def _leave(self, at: int, n: int) -> None:
-        """A region is needed no more. A table that is only swept of removed members goes to and fro between two."""
-        if n:
-            self._left.setdefault(n, []).append(at)
 
     def _table(self, offset: int, mask: int, size: int) -> None:
         self.m[offset] = self._region(size)
@@ -173,11 +169,9 @@ class Machine:
         Views of the old array are no good any more.
         """
         self._forget_shown()
-        n_latencies = int(self.m[m_.LATENCIES_USED] + self.m[m_.NEED_ROWS])
-        if 2 * n_latencies > self.m[m_.LATENCIES_MASK]:
-            if n_latencies > MOST:
-                self.m[m_.LATENCIES_ROUNDED] = 1
-            self._enlarge_latencies(n_latencies)
+        for counted, need in _COUNTED.items():
+            if self.m[counted + D_LEFT] < self.m[need]:
+                self._enlarge_distribution(counted, int(self.m[need]))
         if next_access - self.m[m_.FIRST_OF_ALL] >= self.m[m_.N_CELLS] * self.m[m_.PER_WINDOW]:
             self._enlarge_cells(int((next_access - self.m[m_.FIRST_OF_ALL]) // self.m[m_.PER_WINDOW]) + 1)
         for pool, need in _NEEDS.items():
@@ -190,13 +184,10 @@ class Machine:
             n_more = int(self.m[need])
             if keyset.room(self.m, keys) < n_more:
                 size = _FIRST_TABLE
-                # Mostly removed members: the same size may do once they are swept out.
-                while size < 3 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
+                while size < 4 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
                     size *= 2
-                old, old_size = int(self.m[keys + keyset.S_TABLE]), int(self.m[keys + keyset.S_MASK]) + 1
                 table = self._region(size)
                 keyset.move_to(self.m, keys, table, size - 1)
-                self._leave(old, old_size)
 
     def reserve(self, pool: int, n_free: int) -> None:
         """Make sure that so many records of a pool are free."""
@@ -231,16 +222,22 @@ class Machine:
         self.m[new : new + n_used] = self.m[old : old + n_used]
         self.m[register] = new
 
-    def _enlarge_latencies(self, n: int) -> None:
-        old, old_mask = int(self.m[m_.LATENCIES]), int(self.m[m_.LATENCIES_MASK])
-        size = _FIRST_TABLE
-        while size <= 4 * n:
+    def _enlarge_distribution(self, of: int, n_more: int) -> None:
+        old_size = int(self.m[of + D_MASK]) + 1
+        if old_size == 1:
+            self.m[of + D_TABLE], self.m[of + D_MASK] = self._region(2 * _FIRST_TABLE), _FIRST_TABLE - 1
+            self.m[of + D_LEFT] = _FIRST_TABLE // 2
+            return
+        n, size = old_size // 2 - int(self.m[of + D_LEFT]) + n_more, _FIRST_TABLE
+        while size < 4 * n:
             size *= 2
-        self.m[m_.LATENCIES], self.m[m_.LATENCIES_MASK] = self._region(2 * size), size - 1
-        if old:
-            self.m[m_.LATENCIES_USED] = copy_counts(
-                self.m, old, old_mask, self.m, int(self.m[m_.LATENCIES]), size - 1, bool(self.m[m_.LATENCIES_ROUNDED])
-            )
+        is_rounded = bool(self.m[of + D_IS_ROUNDED]) or n > MOST
+        table = self._region(2 * size)
+        distribution.move_to(self.m, of, table, size - 1, is_rounded)
+
+    def _distribution(self, of: int) -> Distribution:
+        at, size = int(self.m[of + D_TABLE]), int(self.m[of + D_MASK]) + 1
+        return Distribution(self.m[at : at + 2 * size], int(self.m[of + D_SUM]))
 
     def _enlarge_cells(self, n: int) -> None:
         n_old = int(self.m[m_.N_CELLS])
@@ -275,11 +272,15 @@ class Machine:
         """Hand over what was counted of the accesses."""
         m = self.m
         books.n_outcomes = self.counts(m_.N_OF_OUTCOME, len(books.n_outcomes))
-        books.sums = dict(zip(books.sums, self.counts(m_.SUMS, len(books.sums)), strict=True))
+        components = dict(zip(COMPONENTS, self.counts(m_.SUMS, len(COMPONENTS)), strict=True))
+        books.sums = {"latency_ns": int(m[m_.LATENCIES + D_SUM]), **components}
         books.n_shadow_misses, books.n_saved, books.n_caused = self.counts(m_.N_SHADOW, 3)
         books.end_ns, books.min_access, books.n_accesses, books.n_broken = self.counts(m_.END, 4)
-        at, n = int(m[m_.LATENCIES]), int(m[m_.LATENCIES_MASK]) + 1
-        books.latency = Distribution(m[at : at + 2 * n].copy(), books.sums["latency_ns"])
+        books.latency, books.slack, books.saved, charged, host = map(self._distribution, _COUNTED)
+        n_status = self.counts(m_.N_STATUS, len(Status))
+        books.questions = Questions(
+            int(m[m_.N_ASKED]), n_status, int(m[m_.N_PREDICTED]), int(m[m_.N_CAME_TRUE]), charged, host
+        )
         at, n = int(m[m_.CELLS]), int(m[m_.N_CELLS])
         books.cells = m[at : at + n * CELL_FIELDS].reshape(n, CELL_FIELDS).copy()
 

@@ -2,7 +2,7 @@
 
 from simulator.arrays import Ints, home
 from simulator.compiled import internal
-from simulator.distribution import count, rounded
+from simulator.distribution import count
 from simulator.machine import (
     CELL,
     CELLS,
@@ -12,9 +12,6 @@ from simulator.machine import (
     FIRST_OF_ALL,
     KEEPS_ROWS,
     LATENCIES,
-    LATENCIES_MASK,
-    LATENCIES_ROUNDED,
-    LATENCIES_USED,
     N_BROKEN,
     N_CLOSED,
     N_OF_OUTCOME,
@@ -70,13 +67,11 @@ def close(
     m[N_BROKEN] += queue < 0
     m[N_CLOSED] += 1
     m[N_OF_OUTCOME + outcome] += 1
-    m[SUMS] += latency
-    m[SUMS + 1] += service
-    m[SUMS + 2] += queue
-    m[SUMS + 3] += transfer
-    m[SUMS + 4] += inference
-    value = rounded(latency) if m[LATENCIES_ROUNDED] else latency
-    m[LATENCIES_USED] += count(m, m[LATENCIES], m[LATENCIES_MASK], value, 1)
+    m[SUMS] += service
+    m[SUMS + 1] += queue
+    m[SUMS + 2] += transfer
+    m[SUMS + 3] += inference
+    count(m, LATENCIES, latency)
     m[END] = max(m[END], issued + latency)
     m[FIRST_CLOSED] = min(m[FIRST_CLOSED], access)
     if shadow != SHADOW_NONE:

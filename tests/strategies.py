@@ -44,6 +44,10 @@ class ListSink:
 
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
+    def takes(self, table: str) -> bool:
+        """All of them."""
+        return True
+
     def write(self, table: str, columns: dict[str, Any]) -> None:
         """What is null is None, as in a table."""
         kept = {k: np.array(v.tolist(), object) if np.ma.isMaskedArray(v) else np.array(v) for k, v in columns.items()}

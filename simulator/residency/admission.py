@@ -10,7 +10,7 @@ What a prefetch policy asked for is always let in: that policy, its throttle and
 """
 
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal
 from simulator.residency import randomness, sketch
 from simulator.residency.layout import KEY, R_ADMISSION, R_ADMISSION_VALUE, SIZE, Tier
 from simulator.residency.names import ADMIT_ALL, ADMIT_PROBABILISTIC, ADMIT_SIZE, ADMIT_TINYLFU
@@ -19,7 +19,7 @@ from simulator.residency.names import ADMIT_ALL, ADMIT_PROBABILISTIC, ADMIT_SIZE
 PARTS = 1 << 53
 
 
-@internal
+@inlined
 def count(a: Ints, t: Tier, slot: int) -> None:
     """A block was asked for."""
     if a[t.reg + R_ADMISSION] == ADMIT_TINYLFU:

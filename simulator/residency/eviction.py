@@ -5,12 +5,13 @@ a closure the machine code of all policies is found again in Numba's disk cache.
 """
 
 from simulator.arrays import NONE, Ints
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal, soon
 from simulator.residency import (
     admission,
     arc,
     aside,
     belady,
+    blocks,
     clock,
     fifo,
     gdsf,
@@ -27,7 +28,7 @@ from simulator.residency import (
     two_q,
     wtinylfu,
 )
-from simulator.residency.layout import R_ASIDE_BLOCKS, R_ENTERS, R_KIND, Tier
+from simulator.residency.layout import KEY, R_ASIDE_BLOCKS, R_ENTERS, R_KIND, Tier
 from simulator.residency.names import (
     ARC,
     BELADY,
@@ -130,7 +131,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
         belady.on_hit(a, t, slot)
 
 
-@internal
+@inlined
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A block is about to come in: if it is a ghost, its policy learns from that; ``aux`` is its mark then, else 0."""
     kind = a[t.reg + R_KIND]
@@ -160,7 +161,7 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
         _take(a, t, slot)
 
 
-@internal
+@inlined
 def _take(a: Ints, t: Tier, slot: int) -> None:
     kind = a[t.reg + R_KIND]
     if kind == LRU:
@@ -197,7 +198,7 @@ def _take(a: Ints, t: Tier, slot: int) -> None:
         belady.on_insert(a, t, slot)
 
 
-@internal
+@inlined
 def victim(a: Ints, t: Tier) -> int:
     """The slot to evict next; the same again if it is asked again, but for those drawn at random."""
     slot = aside.victim(a, t)
@@ -238,6 +239,25 @@ def victim(a: Ints, t: Tier) -> int:
 
 
 @internal
+def next_out(a: Ints, t: Tier) -> int:
+    """The slot that will probably go next, where that is known at no cost, or NONE."""
+    kind = a[t.reg + R_KIND]
+    return fifo.victim(a, t) if kind in (LRU, FIFO) else NONE
+
+
+@internal
+def out_soon(a: Ints, t: Tier) -> int:
+    """Have fetched what the next one to go, whose slot is returned, and the one after it will need; or NONE."""
+    slot = next_out(a, t)
+    if slot != NONE:
+        # Its row was fetched when the one before it went.
+        blocks.find_soon(a, a[slot + KEY])
+        if a[slot + t.prev] != NONE:
+            soon(a, a[slot + t.prev])
+    return slot
+
+
+@inlined
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """A block leaves: ``evicted``, and its policy may remember it, or taken out."""
     if a[t.reg + R_ASIDE_BLOCKS] != 0 and aside.has(a, t, slot):
