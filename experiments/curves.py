@@ -96,10 +96,15 @@ def draw_misses(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     """The miss-ratio curve of each eviction policy, as ``misses.png`` and ``misses.svg``; their paths."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for i, name in enumerate(dict.fromkeys(row["eviction"] for row in rows)):
-        points = sorted((row["capacity"], row["miss_ratio"]) for row in rows if row["eviction"] == name)
+    for i, (name, rate) in enumerate(dict.fromkeys((row["eviction"], row["sample_rate"]) for row in rows)):
+        points = sorted(
+            (row["capacity"], row["miss_ratio"])
+            for row in rows
+            if (row["eviction"], row["sample_rate"]) == (name, rate)
+        )
         # Ten colours; the line's style tells those apart that share one.
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, color=f"C{i % 10}",
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=f"C{i % 10}",
+                  label=name if rate == 1 else f"{name}, sample of {rate:.3g}",
                   linestyle=_STYLES[i // 10 % len(_STYLES)])  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel(f"capacity in {rows[0]['capacity_unit']}")

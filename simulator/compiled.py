@@ -77,6 +77,18 @@ def _from_address(pointer: Any) -> Any:
     return at
 
 
+@lowered
+def pointer_to(typing: Any, array: Any) -> Any:
+    """Where an array of int64 lies, in compiled code; an address is given back as it is."""
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(signature.args[0], types.CPointer):
+            return arguments[0]
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return INTS(array), lower
+
+
 ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
 """The array whose address this is, in compiled code."""
 

@@ -169,7 +169,7 @@ def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
     """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
     # First: what is not admitted is written down at once, and that write-back must not count as out of date.
     written(a, m, key)
-    _insert(a, m, 0, key, size, WRITTEN, NONE, False)
+    _insert(a, m, 0, key, size, WRITTEN)
 
 
 @internal
@@ -185,8 +185,10 @@ def written(a: Ints, m: Ints, key: int) -> None:
         flight.leave(m, old)
 
 
-@internal
-def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool) -> None:
+@inlined
+def _insert_here(
+    a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
+) -> None:
     report_all = by_prefetch or m[DEMOTES] != 0
     while True:
         n = moves.insert(a, level, key, size, dirty, prefetch, m, m[VICTIMS], VICTIM_ROOM, report_all)
@@ -197,6 +199,11 @@ def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefe
         if n != moves.FULL:
             break
     _out_soon(a, m, level)
+
+
+@internal
+def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int) -> None:
+    _insert_here(a, m, level, key, size, dirty, NONE, False)
 
 
 @internal
@@ -249,13 +256,7 @@ def arrived(a: Ints, m: Ints, t: int) -> int:
     m[t + T_LEVEL] = 0 if from_compute else m[t + T_LEVEL] - 1
     key, size = m[t + T_KEY], m[t + T_SIZE]
     if m[t + T_LEVEL] > 0:
-        if not m[EXCLUSIVE]:
-            # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
-            dirty = m[t + T_DIRTY]
-            m[t + T_DIRTY] = CLEAN
-            _insert(a, m, m[t + T_LEVEL], key, size, dirty, NONE, False)
-        _hop(m, t)
-        return GOES_ON
+        return _passed(a, m, t)
     flight.leave(m, t)
     if from_compute:
         m[t + T_DIRTY] = COMPUTED
@@ -265,8 +266,20 @@ def arrived(a: Ints, m: Ints, t: int) -> int:
         _release(m, t)
     if m[POLLUTED + keyset.S_KEYS] != 0:
         keyset.discard(m, POLLUTED, key)
-    _insert(a, m, 0, key, size, m[t + T_DIRTY], m[t + T_PREFETCH], m[t + T_CLASS] == PREFETCH)
+    # The way of most blocks, for which it is compiled apart.
+    _insert_here(a, m, 0, key, size, m[t + T_DIRTY], m[t + T_PREFETCH], m[t + T_CLASS] == PREFETCH)
     return IS_THERE
+
+
+@internal
+def _passed(a: Ints, m: Ints, t: int) -> int:
+    if not m[EXCLUSIVE]:
+        # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
+        dirty = m[t + T_DIRTY]
+        m[t + T_DIRTY] = CLEAN
+        _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], dirty)
+    _hop(m, t)
+    return GOES_ON
 
 
 @internal
@@ -275,7 +288,7 @@ def _arrived_below(a: Ints, m: Ints, t: int) -> int:
     if not m[t + T_OBSOLETE]:
         flight.leave(m, t)
         if m[t + T_LEVEL] < m[ORIGIN]:
-            _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY], NONE, False)
+            _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
     return IS_BELOW
 
 

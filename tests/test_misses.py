@@ -30,7 +30,7 @@ def circle(tmp_path: Path) -> Path:
 
 def test_counts_of_a_circle(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    columns = ("--key-column", "block", "--size-column", "bytes")
+    columns = ("--columns", "key=block,size_bytes=bytes")
     result = call(circle(tmp_path), *columns, "--eviction", "lru,belady", "--capacity", "150,200 B", "--out", out)
     assert result.exit_code == 0, result.output
     found = pd.read_parquet(out / "misses.parquet")
@@ -53,7 +53,7 @@ def test_counts_of_a_circle(tmp_path: Path) -> None:
 
 def test_unit_size_and_fractions(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    columns = ("--key-column", "block", "--size-column", "bytes")
+    columns = ("--columns", "key=block,size_bytes=bytes")
     call(circle(tmp_path), *columns, "--unit-size", "--fraction", "0.7,1", "--eviction", "fifo", "--out", out)
     found = pd.read_parquet(out / "misses.parquet")
     assert found[["capacity", "capacity_unit", "n_misses"]].values.tolist() == [[2, "blocks", 30], [3, "blocks", 3]]
@@ -77,22 +77,22 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["gone.txt"], "gone.txt: no such file, here or in the folder of traces"),
         (["gone"], "gone: no such file"),
         (["."], ".: a folder; expected a trace"),
-        (["circle.xyz", "--format", "ids", "--key-column", "x"], "format ids has no columns to name"),
-        (["circle.csv", "--key-column", "block", "--capacity", ""], "--capacity : expected a size"),
-        (["circle.csv", "--key-column", "block", "--capacity", str(2**62)], "a capacity of 4,611,686,018,427,387,904"),
+        (["circle.xyz", "--format", "ids", "--columns", "key=x"], "format ids has no columns to name"),
+        (["circle.csv", "--columns", "key=block", "--capacity", ""], "--capacity : expected a size"),
+        (["circle.csv", "--columns", "key=block", "--capacity", str(2**62)], "a capacity of 4,611,686,018,427,387,904"),
         (["circle.xyz"], "its format cannot be told from its name; expected --format"),
         (["circle.xyz", "--format", "parket"], "--format parket: unknown; expected auto or one of"),
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (
-            ["circle.csv", "--key-column", "block", "--eviction", "lru,lrv"],
+            ["circle.csv", "--columns", "key=block", "--eviction", "lru,lrv"],
             "--eviction: unknown 'lrv'; expected some of",
         ),
-        (["circle.csv", "--key-column", "block", "--capacity", "12 miles"], "--capacity 12 miles"),
-        (["circle.csv", "--key-column", "block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
-        (["circle.csv", "--key-column", "block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
-        (["circle.csv", "--key-column", "block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
+        (["circle.csv", "--columns", "key=block", "--capacity", "12 miles"], "--capacity 12 miles"),
+        (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
+        (["circle.csv", "--columns", "key=block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
+        (["circle.csv", "--columns", "key=block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
         (
-            ["circle.csv", "--key-column", "block", "--size-column", "bytes", "--capacity", "99"],
+            ["circle.csv", "--columns", "key=block,size_bytes=bytes", "--capacity", "99"],
             "a capacity of 99 cannot be simulated with this trace; expected from 100 (its largest block)",
         ),
     ],
@@ -109,7 +109,7 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: l
 
 def test_defaults_are_capacities_that_hold_the_largest_block(tmp_path: Path) -> None:
     """Of a thousandth to a quarter of 200 bytes none holds 100: all of it does."""
-    columns = ("--key-column", "block", "--size-column", "bytes")
+    columns = ("--columns", "key=block,size_bytes=bytes")
     result = call(circle(tmp_path), *columns, "--eviction", "lru", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(tmp_path / "o" / "misses.parquet")["capacity"].tolist() == [200]
@@ -117,7 +117,7 @@ def test_defaults_are_capacities_that_hold_the_largest_block(tmp_path: Path) -> 
 
 def test_what_cannot_be_written_is_said_and_not_half_there(tmp_path: Path) -> None:
     (tmp_path / "o" / "misses.parquet").mkdir(parents=True)
-    columns = ("--key-column", "block", "--capacity", "1 MiB", "--eviction", "lru")
+    columns = ("--columns", "key=block", "--capacity", "1 MiB", "--eviction", "lru")
     result = call(circle(tmp_path), *columns, "--out", tmp_path / "o")
     assert result.exit_code == 2, result.output
     assert "misses.parquet" in result.stderr

@@ -170,6 +170,13 @@ class Table(Strict):
     time_unit: Literal["ns", "us", "ms", "s"] = "ns"
 
 
+class Compact(Strict):
+    """What ``python -m experiments.trace convert`` wrote, with everything that the original's reader found."""
+
+    kind: Literal["compact"]
+    path: str
+
+
 Source = Annotated[
     Sequential
     | Strided
@@ -187,14 +194,23 @@ Source = Annotated[
     | Ids
     | BinaryIds
     | Addresses
-    | Table,
+    | Table
+    | Compact,
     Field(discriminator="kind"),
 ]
 
 
-def _has_times(source: Source) -> bool:
+def has_times(source: Source) -> bool:
+    """Whether its accesses carry the times of their arrival."""
     if isinstance(source, Slice):
-        return _has_times(source.source)
+        return has_times(source.source)
+    if isinstance(source, Compact):
+        from workloads.readers.compact import about
+        from workloads.registry import trace_path
+
+        described = about(trace_path(source.path))
+        # Of a file that is none the reader says so.
+        return described is None or described.has_times
     if isinstance(source, Table):
         return source.columns.time_ns is not None
     return isinstance(source, OracleGeneral | Vscsi | Mooncake)
@@ -209,7 +225,7 @@ class WorkloadConfig(Strict):
 
     @model_validator(mode="after")
     def _times(self) -> "WorkloadConfig":
-        if self.arrivals.kind == "open" and not _has_times(self.source):
+        if self.arrivals.kind == "open" and not has_times(self.source):
             raise ValueError(
                 f"arrivals.kind: 'open' needs a trace with arrival times, but source {self.source.kind!r} has none; "
                 "expected closed or poisson"

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from simulator.errors import InputError
 from workloads import config as c
+from workloads.readers.compact import about
 from workloads.registry import trace_path
 
 _SOURCE: Any = TypeAdapter(c.Source)
@@ -16,12 +17,14 @@ _BY_NAME = (
     (".parquet", "table"), ("cache2k", "binary_ids"), ("address", "addresses"), (".trace", "ids"), (".txt", "ids"),
     (".ids", "ids"),
 )  # fmt: skip
-FORMATS = tuple(dict.fromkeys(kind for _, kind in _BY_NAME))
+FORMATS = (*dict.fromkeys(kind for _, kind in _BY_NAME), "compact")
 _MOONCAKE_BLOCK = "64 MiB"
 
 
-def source_of(path: Path, format_: str, columns: dict[str, str]) -> c.Source:
+def source_of(path: Path, format_: str, columns: dict[str, str], **settings: str) -> c.Source:
     """The settings of a file's reader. ``columns`` are the names that a table gives to them.
+
+    ``settings`` are further ones, as in a config: ``block``, ``time_unit``.
 
     Raises:
         InputError: the format is unknown, or cannot be told from the name.
@@ -36,17 +39,23 @@ def source_of(path: Path, format_: str, columns: dict[str, str]) -> c.Source:
             raise InputError(
                 f"{path}: its format cannot be told from its name; expected --format, one of {', '.join(FORMATS)}"
             )
+        if kind == "table" and about(trace_path(str(path))) is not None:
+            kind = "compact"
     if kind not in FORMATS:
         raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(FORMATS)}")
-    settings: dict[str, Any] = {"kind": kind, "path": str(path)}
+    given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
     if kind == "mooncake":
-        settings["block"] = _MOONCAKE_BLOCK
+        given.setdefault("block", _MOONCAKE_BLOCK)
     if kind == "table":
-        settings["columns"] = columns
+        given["columns"] = columns
     elif columns != {"key": "key"}:
         raise InputError(f"{path}: a trace of format {kind} has no columns to name; expected a CSV or Parquet table")
     try:
-        source: c.Source = _SOURCE.validate_python(settings)
+        source: c.Source = _SOURCE.validate_python(given)
     except ValidationError as error:
-        raise InputError(f"{path}: {error.errors(include_url=False)[0]['msg']}") from None
+        problem = error.errors(include_url=False)[0]
+        name = str(problem["loc"][-1])
+        if problem["type"] == "extra_forbidden":
+            raise InputError(f"{path}: a trace of format {kind} has no {name} to choose") from None
+        raise InputError(f"{path}: {name}: {problem['msg']}; got {problem['input']!r}") from None
     return source

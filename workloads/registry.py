@@ -14,6 +14,7 @@ from workloads.pointer_chase import PointerChase
 from workloads.random import Uniform, Zipf
 from workloads.readers.addresses import Addresses
 from workloads.readers.binary_ids import BinaryIds
+from workloads.readers.compact import Compact
 from workloads.readers.ids import Ids
 from workloads.readers.mooncake import Mooncake
 from workloads.readers.oracle_general import OracleGeneral
@@ -67,6 +68,8 @@ def build(source: c.Source, seed: int, name: str = "source") -> Workload:
             return BinaryIds(trace_path(source.path), source.width, source.order, source.block)
         case c.Addresses():
             return Addresses(trace_path(source.path), source.block)
+        case c.Compact():
+            return Compact(trace_path(source.path))
         case c.Table():
             columns = {k: v for k, v in source.columns.model_dump().items() if v is not None}
             return Tabular(trace_path(source.path), columns, source.block, _TIME_UNITS_NS[source.time_unit])

@@ -1,91 +1,65 @@
-"""Sends each call to the tier's eviction policy, and keeps what is prefetched aside out of its sight.
+"""What happens between a tier's blocks and its eviction policy, out of whose sight is what is prefetched aside.
 
-A branch on a number instead of a kernel closed over one policy's functions: the branch is always predicted, and unlike
-a closure the machine code of all policies is found again in Numba's disk cache.
+LRU and FIFO, which most simulations are of, become part of the code that calls; all others are behind ``dispatch``.
 """
 
+from typing import Any
+
+from numba import types
+
 from simulator.arrays import NONE, Ints
-from simulator.compiled import inlined, internal, soon
-from simulator.residency import (
-    admission,
-    arc,
-    aside,
-    belady,
-    blocks,
-    clock,
-    fifo,
-    gdsf,
-    ghosts,
-    hyperbolic,
-    lfu,
-    lfuda,
-    lirs,
-    lru,
-    rand,
-    s3fifo,
-    sieve,
-    slru,
-    two_q,
-    wtinylfu,
+from simulator.compiled import internal, lower_call, lowered, pointer_to, soon
+from simulator.residency import admission, aside, blocks, fifo, ghosts, lru
+from simulator.residency.dispatch import ON_REMOVE, ON_SLOT, ON_TIER, VICTIM
+from simulator.residency.layout import (
+    KEY,
+    R_ASIDE_BLOCKS,
+    R_ENTERS,
+    R_KIND,
+    R_ON_HIT,
+    R_ON_INSERT,
+    R_ON_REMOVE,
+    R_RECALL,
+    R_SETUP,
+    R_VICTIM,
+    Tier,
 )
-from simulator.residency.layout import KEY, R_ASIDE_BLOCKS, R_ENTERS, R_KIND, Tier
-from simulator.residency.names import (
-    ARC,
-    BELADY,
-    CLOCK,
-    FIFO,
-    FRONT,
-    GDSF,
-    HYPERBOLIC,
-    LFU,
-    LFUDA,
-    LIRS,
-    LRU,
-    RANDOM,
-    S3FIFO,
-    SIEVE,
-    SLRU,
-    TWO_Q,
-    WTINYLFU,
-)
+from simulator.residency.names import BELADY, FIFO, FRONT, LRU
+
+
+@lowered
+def _on_tier(typing: Any, function: Any, a: Any, level: Any) -> Any:
+    return ON_TIER.return_type(types.intp, *ON_TIER.args), lower_call
+
+
+@lowered
+def _on_slot(typing: Any, function: Any, a: Any, level: Any, slot: Any) -> Any:
+    return ON_SLOT.return_type(types.intp, *ON_SLOT.args), lower_call
+
+
+@lowered
+def _on_remove(typing: Any, function: Any, a: Any, level: Any, slot: Any, evicted: Any) -> Any:
+    return ON_REMOVE.return_type(types.intp, *ON_REMOVE.args), lower_call
+
+
+@lowered
+def _victim(typing: Any, function: Any, a: Any, level: Any) -> Any:
+    return VICTIM.return_type(types.intp, *VICTIM.args), lower_call
 
 
 @internal
 def setup(a: Ints, t: Tier) -> None:
     """Start with an empty tier."""
-    kind = a[t.reg + R_KIND]
-    if kind == LRU:
-        lru.setup(a, t)
-    elif kind == FIFO:
+    if _is_list(a, t):
         fifo.setup(a, t)
-    elif kind == RANDOM:
-        rand.setup(a, t)
-    elif kind == CLOCK:
-        clock.setup(a, t)
-    elif kind == SIEVE:
-        sieve.setup(a, t)
-    elif kind == S3FIFO:
-        s3fifo.setup(a, t)
-    elif kind == LFU:
-        lfu.setup(a, t)
-    elif kind == LFUDA:
-        lfuda.setup(a, t)
-    elif kind == ARC:
-        arc.setup(a, t)
-    elif kind == TWO_Q:
-        two_q.setup(a, t)
-    elif kind == SLRU:
-        slru.setup(a, t)
-    elif kind == LIRS:
-        lirs.setup(a, t)
-    elif kind == WTINYLFU:
-        wtinylfu.setup(a, t)
-    elif kind == GDSF:
-        gdsf.setup(a, t)
-    elif kind == HYPERBOLIC:
-        hyperbolic.setup(a, t)
-    elif kind == BELADY:
-        belady.setup(a, t)
+    else:
+        _on_tier(a[t.reg + R_SETUP], pointer_to(a), t.level)
+
+
+@internal
+def _is_list(a: Ints, t: Tier) -> bool:
+    kind = a[t.reg + R_KIND]
+    return kind in (LRU, FIFO)
 
 
 @internal
@@ -99,54 +73,17 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     kind = a[t.reg + R_KIND]
     if kind == LRU:
         lru.on_hit(a, t, slot)
-    elif kind == FIFO:
-        fifo.on_hit(a, t, slot)
-    elif kind == RANDOM:
-        rand.on_hit(a, t, slot)
-    elif kind == CLOCK:
-        clock.on_hit(a, t, slot)
-    elif kind == SIEVE:
-        sieve.on_hit(a, t, slot)
-    elif kind == S3FIFO:
-        s3fifo.on_hit(a, t, slot)
-    elif kind == LFU:
-        lfu.on_hit(a, t, slot)
-    elif kind == LFUDA:
-        lfuda.on_hit(a, t, slot)
-    elif kind == ARC:
-        arc.on_hit(a, t, slot)
-    elif kind == TWO_Q:
-        two_q.on_hit(a, t, slot)
-    elif kind == SLRU:
-        slru.on_hit(a, t, slot)
-    elif kind == LIRS:
-        lirs.on_hit(a, t, slot)
-    elif kind == WTINYLFU:
-        wtinylfu.on_hit(a, t, slot)
-    elif kind == GDSF:
-        gdsf.on_hit(a, t, slot)
-    elif kind == HYPERBOLIC:
-        hyperbolic.on_hit(a, t, slot)
-    elif kind == BELADY:
-        belady.on_hit(a, t, slot)
+    elif kind != FIFO:
+        _on_slot(a[t.reg + R_ON_HIT], pointer_to(a), t.level, slot)
 
 
-@inlined
+@internal
 def recall(a: Ints, t: Tier, slot: int) -> None:
     """A block is about to come in: if it is a ghost, its policy learns from that; ``aux`` is its mark then, else 0."""
-    kind = a[t.reg + R_KIND]
-    if kind == BELADY:
-        belady.recall(a, t, slot)
-    elif not ghosts.is_one(a, t, slot):
+    if a[t.reg + R_KIND] == BELADY or ghosts.is_one(a, t, slot):
+        _on_slot(a[t.reg + R_RECALL], pointer_to(a), t.level, slot)
+    else:
         a[slot + t.aux] = 0
-    elif kind == S3FIFO:
-        s3fifo.recall(a, t, slot)
-    elif kind == ARC:
-        arc.recall(a, t, slot)
-    elif kind == TWO_Q:
-        two_q.recall(a, t, slot)
-    elif kind == LIRS:
-        lirs.recall(a, t, slot)
 
 
 @internal
@@ -161,94 +98,32 @@ def on_insert(a: Ints, t: Tier, slot: int) -> None:
         _take(a, t, slot)
 
 
-@inlined
+@internal
 def _take(a: Ints, t: Tier, slot: int) -> None:
-    kind = a[t.reg + R_KIND]
-    if kind == LRU:
-        lru.on_insert(a, t, slot)
-    elif kind == FIFO:
+    if _is_list(a, t):
         fifo.on_insert(a, t, slot)
-    elif kind == RANDOM:
-        rand.on_insert(a, t, slot)
-    elif kind == CLOCK:
-        clock.on_insert(a, t, slot)
-    elif kind == SIEVE:
-        sieve.on_insert(a, t, slot)
-    elif kind == S3FIFO:
-        s3fifo.on_insert(a, t, slot)
-    elif kind == LFU:
-        lfu.on_insert(a, t, slot)
-    elif kind == LFUDA:
-        lfuda.on_insert(a, t, slot)
-    elif kind == ARC:
-        arc.on_insert(a, t, slot)
-    elif kind == TWO_Q:
-        two_q.on_insert(a, t, slot)
-    elif kind == SLRU:
-        slru.on_insert(a, t, slot)
-    elif kind == LIRS:
-        lirs.on_insert(a, t, slot)
-    elif kind == WTINYLFU:
-        wtinylfu.on_insert(a, t, slot)
-    elif kind == GDSF:
-        gdsf.on_insert(a, t, slot)
-    elif kind == HYPERBOLIC:
-        hyperbolic.on_insert(a, t, slot)
-    elif kind == BELADY:
-        belady.on_insert(a, t, slot)
+    else:
+        _on_slot(a[t.reg + R_ON_INSERT], pointer_to(a), t.level, slot)
 
 
-@inlined
+@internal
 def victim(a: Ints, t: Tier) -> int:
     """The slot to evict next; the same again if it is asked again, but for those drawn at random."""
     slot = aside.victim(a, t)
     if slot != NONE:
         return slot
-    kind = a[t.reg + R_KIND]
-    if kind == LRU:
-        return lru.victim(a, t)
-    if kind == FIFO:
-        return fifo.victim(a, t)
-    if kind == RANDOM:
-        return rand.victim(a, t)
-    if kind == CLOCK:
-        return clock.victim(a, t)
-    if kind == SIEVE:
-        return sieve.victim(a, t)
-    if kind == S3FIFO:
-        return s3fifo.victim(a, t)
-    if kind == LFU:
-        return lfu.victim(a, t)
-    if kind == LFUDA:
-        return lfuda.victim(a, t)
-    if kind == ARC:
-        return arc.victim(a, t)
-    if kind == TWO_Q:
-        return two_q.victim(a, t)
-    if kind == SLRU:
-        return slru.victim(a, t)
-    if kind == LIRS:
-        return lirs.victim(a, t)
-    if kind == WTINYLFU:
-        return wtinylfu.victim(a, t)
-    if kind == GDSF:
-        return gdsf.victim(a, t)
-    if kind == HYPERBOLIC:
-        return hyperbolic.victim(a, t)
-    return belady.victim(a, t)
-
-
-@internal
-def next_out(a: Ints, t: Tier) -> int:
-    """The slot that will probably go next, where that is known at no cost, or NONE."""
-    kind = a[t.reg + R_KIND]
-    return fifo.victim(a, t) if kind in (LRU, FIFO) else NONE
+    return fifo.victim(a, t) if _is_list(a, t) else _victim(a[t.reg + R_VICTIM], pointer_to(a), t.level)
 
 
 @internal
 def out_soon(a: Ints, t: Tier) -> int:
-    """Have fetched what the next one to go, whose slot is returned, and the one after it will need; or NONE."""
-    slot = next_out(a, t)
+    """Have fetched what the next one to go and the one after it will need; the slot of the next one.
+
+    NONE where it takes more than a look to know who goes next.
+    """
+    if not _is_list(a, t):
+        return NONE
+    slot = fifo.victim(a, t)
     if slot != NONE:
         # Its row was fetched when the one before it went.
         blocks.find_soon(a, a[slot + KEY])
@@ -257,44 +132,14 @@ def out_soon(a: Ints, t: Tier) -> int:
     return slot
 
 
-@inlined
+@internal
 def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
     """A block leaves: ``evicted``, and its policy may remember it, or taken out."""
     if a[t.reg + R_ASIDE_BLOCKS] != 0 and aside.has(a, t, slot):
         aside.leave(a, t, slot)
         if a[t.reg + R_KIND] == BELADY:
             ghosts.keep(a, t, slot)
-        return
-    kind = a[t.reg + R_KIND]
-    if kind == LRU:
-        lru.on_remove(a, t, slot, evicted)
-    elif kind == FIFO:
+    elif _is_list(a, t):
         fifo.on_remove(a, t, slot, evicted)
-    elif kind == RANDOM:
-        rand.on_remove(a, t, slot, evicted)
-    elif kind == CLOCK:
-        clock.on_remove(a, t, slot, evicted)
-    elif kind == SIEVE:
-        sieve.on_remove(a, t, slot, evicted)
-    elif kind == S3FIFO:
-        s3fifo.on_remove(a, t, slot, evicted)
-    elif kind == LFU:
-        lfu.on_remove(a, t, slot, evicted)
-    elif kind == LFUDA:
-        lfuda.on_remove(a, t, slot, evicted)
-    elif kind == ARC:
-        arc.on_remove(a, t, slot, evicted)
-    elif kind == TWO_Q:
-        two_q.on_remove(a, t, slot, evicted)
-    elif kind == SLRU:
-        slru.on_remove(a, t, slot, evicted)
-    elif kind == LIRS:
-        lirs.on_remove(a, t, slot, evicted)
-    elif kind == WTINYLFU:
-        wtinylfu.on_remove(a, t, slot, evicted)
-    elif kind == GDSF:
-        gdsf.on_remove(a, t, slot, evicted)
-    elif kind == HYPERBOLIC:
-        hyperbolic.on_remove(a, t, slot, evicted)
-    elif kind == BELADY:
-        belady.on_remove(a, t, slot, evicted)
+    else:
+        _on_remove(a[t.reg + R_ON_REMOVE], pointer_to(a), t.level, slot, evicted)

@@ -34,13 +34,15 @@ R_KIND, R_CAPACITY, R_USED, R_BLOCKS, R_IN, R_OUT = range(6)
 # slot of the block that is coming in; ...
 R_EXTRA, R_AREA, R_RANDOM, R_COMING = range(6, 10)
 # ... admission and its parameter; where prefetched blocks enter, their list aside (first, last, bytes, blocks, limit),
-# and what to add to a slot for the fields of that list: prev, next, when it is due.
+# and what to add to a slot for the fields of that list: prev, next, when it is due; ...
 (
     R_ADMISSION, R_ADMISSION_VALUE, R_ENTERS, R_ASIDE, R_ASIDE_LAST, R_ASIDE_USED, R_ASIDE_BLOCKS, R_ASIDE_LIMIT,
     R_ASIDE_FIELDS,
 ) = range(10, 19)  # fmt: skip
+# ... and the addresses of its eviction policy's functions (``eviction.functions``); of LRU and FIFO there are none.
+R_SETUP, R_ON_HIT, R_RECALL, R_ON_INSERT, R_VICTIM, R_ON_REMOVE = range(19, 25)
 # From here on they belong to the eviction policy.
-R_POLICY = 19
+R_POLICY = 25
 
 # A row's fields. A free slot's size is the next free slot.
 KEY, SIZE, WHERE = range(3)

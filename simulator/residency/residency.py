@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.arrays import NONE, Ints, signed
-from simulator.residency import admission, belady, gdsf, hyperbolic, lfu, lfuda, lirs, moves, sketch
+from simulator.residency import admission, belady, dispatch, gdsf, hyperbolic, lfu, lfuda, lirs, moves, sketch
 from simulator.residency.aside import FIELDS as ASIDE_FIELDS
 from simulator.residency.layout import (
     GHOST,
@@ -22,7 +22,9 @@ from simulator.residency.layout import (
     R_ENTERS,
     R_EXTRA,
     R_IN,
+    R_ON_REMOVE,
     R_OUT,
+    R_SETUP,
     TIER_REGISTERS,
     new_arena,
 )
@@ -93,6 +95,8 @@ class Residency:
         self._foresees = [level for level, spec in enumerate(specs) if spec.eviction == "belady"]
         self._victims = np.empty((_VICTIMS, moves.VICTIM_COLUMNS), np.int64)
         for level, spec in enumerate(specs):
+            if spec.eviction not in ("lru", "fifo"):
+                self._registers(level)[R_SETUP : R_ON_REMOVE + 1] = dispatch.functions()
             moves.setup(self.arena, level, EVICTION_NAMES.index(spec.eviction), spec.capacity, seed + level)
             registers = self._registers(level)
             registers[R_ADMISSION] = ADMISSION_NAMES.index(spec.admission)

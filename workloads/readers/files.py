@@ -164,8 +164,12 @@ class FileWorkload:
 
     def length(self) -> int:
         """How many accesses there are. Raises InputError if that takes reading the file and it is bad."""
-        known = self._known_length() if self._counted is None else None
+        known = self.known_length()
         return self._count()[0] if known is None else known
+
+    def known_length(self) -> int | None:
+        """How many accesses there are if that can be told without decoding, else None."""
+        return self._counted[0] if self._counted is not None else self._known_length()
 
     @property
     def n_streams(self) -> int:

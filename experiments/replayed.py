@@ -1,0 +1,128 @@
+"""A trace as ``experiments.misses`` replays it: in memory once for all runs, whole or a spatial sample of it."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from experiments.trace_input import TraceInput
+from simulator.errors import InputError
+from simulator.trace import Batch, concatenate
+from simulator.units import parse_bytes
+from workloads.base import BATCH
+from workloads.sampling import PARTS, sample
+
+FRACTIONS = "0.001,0.01,0.05,0.1,0.25"
+_MOST = 2**62
+
+
+class Replayed:
+    """Accesses one after another, of one stream: others would only let some of them overlap.
+
+    ``n_of_trace``, ``n_keys`` and ``n_bytes`` are of the whole trace; of a sample, the latter two are estimates.
+    """
+
+    n_streams = 1
+
+    def __init__(self, batch: Batch, n_of_trace: int, parts: int) -> None:
+        self._batch = batch
+        self.n_of_trace = n_of_trace
+        self.parts = parts
+        keys, first = np.unique(batch.key, return_index=True)
+        self.n_keys = round(len(keys) * PARTS / parts)
+        self.n_bytes = round(int(batch.size_bytes[first].sum(dtype=np.int64)) * PARTS / parts)
+        self.largest = int(batch.size_bytes.max())
+
+    def length(self) -> int:
+        """How many accesses there are here."""
+        return len(self._batch)
+
+    def batches(self) -> Iterator[Batch]:
+        """The accesses, from the start."""
+        for at in range(0, len(self._batch), BATCH):
+            yield self._batch[at : at + BATCH]
+
+    def sampled(self, parts: int) -> "Replayed":
+        """A smaller sample of the same trace. Raises InputError if it is empty."""
+        if parts == self.parts:
+            return self
+        batch = sample(self._batch, parts)
+        _expect_some(batch, parts)
+        return Replayed(_alone(batch), self.n_of_trace, parts)
+
+
+def _alone(batch: Batch) -> Batch:
+    return dataclasses.replace(
+        batch, stream=np.zeros(len(batch), np.uint32), request=np.arange(len(batch), dtype=np.uint64)
+    )
+
+
+def _expect_some(batch: Batch, parts: int) -> None:
+    if len(batch) == 0:
+        raise InputError(f"--sample {parts / PARTS:.3g}: no key of the trace is in the sample; expected a larger rate")
+
+
+def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
+    """Read a trace: some 33 bytes an access that is in the sample stay in memory.
+
+    Raises:
+        InputError: it is bad or empty.
+    """
+    n, kept = 0, []
+    for batch in given.workload.batches():
+        n += len(batch)
+        kept.append(sample(batch, parts))
+    if n == 0:
+        raise InputError(f"{given.name}: holds no access")
+    whole = concatenate(kept)
+    _expect_some(whole, parts)
+    if unit_size:
+        whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.uint32))
+    return Replayed(_alone(whole), n, parts)
+
+
+def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *, unit_size: bool) -> list[int]:
+    """The capacities that the options name, of the whole trace's tier; by default those that can hold every block.
+
+    Raises:
+        InputError: one is no size or no share.
+    """
+    found = []
+    for text in capacity.split(",") if capacity is not None else ():
+        try:
+            found.append(int(text) if text.strip().isdecimal() else parse_bytes(text.strip()))
+        except ValueError as error:
+            raise InputError(f"--capacity {text}: {error}") from None
+        if unit_size and not text.strip().isdecimal():
+            raise InputError(f"--capacity {text}: expected a number of blocks with --unit-size")
+    by_default = capacity is None and fraction is None
+    shares = FRACTIONS if by_default else fraction
+    for text in shares.split(",") if shares is not None else ():
+        try:
+            share = float(text)
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 1:
+            raise InputError(f"--fraction {text}: expected a number above 0 and at most 1")
+        found.append(int(share * trace.n_bytes))
+    if by_default:
+        found = [size for size in found if size >= trace.largest] or [trace.n_bytes]
+    return sorted(set(found))
+
+
+def of_sample(trace: Replayed, capacity: int, *, unit_size: bool) -> int:
+    """The capacity for a sample: its share of the whole.
+
+    Raises:
+        InputError: it cannot hold a block, or is larger than can be simulated.
+    """
+    scaled = round(capacity * trace.parts / PARTS)
+    if trace.largest <= scaled and capacity < _MOST:
+        return scaled
+    least = -(-trace.largest * PARTS // trace.parts)
+    where = "this trace" if trace.parts == PARTS else f"a sample of {trace.parts / PARTS:.3g} of this trace"
+    raise InputError(
+        f"--capacity, --fraction: a capacity of {capacity:,} cannot be simulated with {where}; expected from "
+        f"{least:,} ({'its largest block' if trace.parts == PARTS else 'its largest block over that'}) to 2**62 "
+        f"{'blocks' if unit_size else 'bytes'}"
+    )

@@ -1,0 +1,198 @@
+"""``python -m experiments.trace convert|info|head``: a trace as compact Parquet, what is in it, its first accesses."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.exits import exit_codes
+from experiments.trace_input import KEY_IS_KEY, Block, Columns, Format, TimeUnit, TraceInput, TracePath, trace_input
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no report.")]
+_LINE_EVERY_S = 30.0
+
+
+@app.callback()
+def _main() -> None:
+    """Convert any trace to compact Parquet, say what is in it, or show its first accesses."""
+
+
+@app.command()
+def convert(
+    trace: TracePath,
+    out: Annotated[Path, typer.Argument(help="The file to write, such as trace.parquet.")],
+    format_: Format = "auto",
+    columns: Columns = KEY_IS_KEY,
+    block: Block = None,
+    time_unit: TimeUnit = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a trace as compact Parquet: smaller, and many times faster to read; in a config, kind: compact.
+
+    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    """
+    with exit_codes("nothing was written"):
+        from experiments.progress import make_console
+        from experiments.tables import written_aside
+        from experiments.trace_report import counted
+        from simulator.errors import InputError
+        from workloads.readers.compact import CompactWriter
+        from workloads.readers.files import sha256
+
+        console = make_console()
+        given = trace_input(trace, format_, columns, block, time_unit)
+        if out.suffix != ".parquet":
+            raise InputError(f"{out}: expected a name that ends in .parquet")
+        if out.exists() and not force:
+            raise InputError(f"{out}: is there already; expected another name, or --force")
+        if not out.parent.is_dir():
+            raise InputError(f"{out}: no such folder; expected one that is there")
+        hashed = sha256(given.files[0]) if len(given.files) == 1 else None
+        with written_aside(out) as aside:
+            writer = CompactWriter(aside)
+            try:
+                for batch in _shown(given, console, quiet=quiet):
+                    writer.write(batch)
+                _expect_some(given, writer.n_accesses)
+                about = writer.finish(given.name, hashed, has_times=given.has_times)
+            finally:
+                writer.close()
+        if not quiet:
+            size, before = out.stat().st_size, sum(path.stat().st_size for path in given.files)
+            console.print(
+                f"{given.name}: {about.n_accesses:,} accesses, {counted(about.n_streams, 'stream')}; {size:,} bytes, "
+                f"{size / about.n_accesses:.1f} an access" + (f" (from {before:,})" if before else ""),
+                highlight=False, markup=False,
+            )  # fmt: skip
+            console.print(f"Written: {out}. In a config: source: {{kind: compact, path: {out}}}", highlight=False)
+
+
+@app.command()
+def info(
+    trace: TracePath,
+    format_: Format = "auto",
+    columns: Columns = KEY_IS_KEY,
+    block: Block = None,
+    time_unit: TimeUnit = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=1, help="Accesses of a window of the working set.", show_default="1 % of the trace"),
+    ] = None,
+    sample: Annotated[float, typer.Option(metavar="RATE", help="Tell keys apart in a spatial sample (SHARDS).")] = 1.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write summary, working_set, reuse and deltas there, as Parquet."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Unique keys, working set over time, reuse distances, entropy of deltas, reads and writes.
+
+    Memory grows with the distinct keys, some 100 bytes each: of very many, take a sample.
+    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    """
+    with exit_codes("nothing was written"):
+        from experiments.progress import make_console
+        from experiments.single import versions
+        from experiments.tables import make_folder, write_rows
+        from experiments.trace_report import print_statistics
+        from simulator.errors import InputError
+        from workloads.sampling import parts_of
+        from workloads.statistics import statistics_of
+
+        console = make_console()
+        if not 0 < sample <= 1:
+            raise InputError(f"--sample {sample:g}: expected a rate above 0 and at most 1")
+        given = trace_input(trace, format_, columns, block, time_unit)
+        if out is not None:
+            make_folder(out)
+        n = given.known_length() or given.workload.length()
+        found = statistics_of(_shown(given, console, quiet=quiet), window or -(-n // 100), parts_of(sample))
+        tables = {
+            "summary": [{"trace": given.name, **found.summary()}],
+            "working_set": found.working_set(),
+            "reuse": found.reuse(),
+            "deltas": found.deltas(),
+        }
+        if not quiet:
+            print_statistics(console, tables, has_times=given.has_times)
+        if out is not None:
+            for name, rows in tables.items():
+                write_rows(out / f"{name}.parquet", rows, {"versions": versions(), "trace": given.name})
+            if not quiet:
+                console.print(f"Tables: {', '.join(f'{name}.parquet' for name in tables)} in {out}", highlight=False)
+
+
+@app.command()
+def head(
+    trace: TracePath,
+    format_: Format = "auto",
+    columns: Columns = KEY_IS_KEY,
+    block: Block = None,
+    time_unit: TimeUnit = None,
+    first: Annotated[int, typer.Option(min=0, help="The first access to show.")] = 0,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many to show.")] = 10,
+) -> None:
+    """Show accesses as the simulator would see them.
+
+    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    """
+    with exit_codes("nothing was to be written"):
+        from rich.table import Table
+
+        from experiments.progress import make_console
+        from simulator.errors import InputError
+        from simulator.trace import COLUMNS, WRITE, concatenate, part
+
+        given = trace_input(trace, format_, columns, block, time_unit)
+        batch = concatenate(list(part(given.workload.batches(), first, first + rows)))
+        if not len(batch):
+            raise InputError(f"{given.name}: has no access {first}; expected --first to be one that is there")
+        table = Table("access", *COLUMNS, title=given.name, title_justify="left", box=None)
+        for column in table.columns[:-1]:
+            column.justify = "right"
+        for i in range(len(batch)):
+            values = [str(getattr(batch, name)[i]) for name in COLUMNS if name != "op"]
+            table.add_row(str(first + i), *values, "write" if batch.op[i] == WRITE else "read")
+        make_console().print(table)
+
+
+def _expect_some(given: TraceInput, n_accesses: int) -> None:
+    from simulator.errors import InputError
+
+    if n_accesses == 0:
+        raise InputError(f"{given.name}: has no access; expected at least one")
+
+
+def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[Any]:
+    """The trace's batches, with how far it is: a bar on a terminal, a line now and then elsewhere."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    total = given.known_length()
+    started = last = time.monotonic()
+    n = 0
+    columns = (TextColumn(given.name, markup=False), BarColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=total, rate="")
+        for batch in given.workload.batches():
+            yield batch
+            n += len(batch)
+            now = time.monotonic()
+            text = f"{n:,} accesses, {n / max(now - started, 1e-9) / 1e6:.1f} M/s"
+            progress.update(task, completed=n, rate=text)
+            if not quiet and not console.is_terminal and now - last >= _LINE_EVERY_S:
+                last = now
+                console.print(f"{text}{f' of {total:,}' if total else ''}", highlight=False)
+
+
+if __name__ == "__main__":
+    app()

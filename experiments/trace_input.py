@@ -1,0 +1,84 @@
+"""The trace that a command line names: a file of any known format, or the workload of a config."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# The options that commands on traces have in common.
+TracePath = Annotated[
+    Path, typer.Argument(help="A trace file, as given or in TIERFETCH_TRACES; or a config (.yaml): its workload.")
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="auto (by the name), or one of those it names.")
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME=COLUMN,...",
+        help="CSV and Parquet: which column is key, and, if any, size_bytes, time_ns, stream, request and op.",
+    ),
+]
+Block = Annotated[str | None, typer.Option(metavar="SIZE", help="Of every block, where the trace has no sizes.")]
+TimeUnit = Annotated[
+    str | None, typer.Option(metavar="UNIT", help="CSV and Parquet: of time_ns: ns, us, ms or s.", show_default="ns")
+]
+KEY_IS_KEY = "key=key"
+_NAMES = ("key", "size_bytes", "time_ns", "stream", "request", "op")
+
+
+@dataclass(frozen=True)
+class TraceInput:
+    """A trace to read, and where it is from."""
+
+    name: str
+    workload: Any
+    files: list[Path]
+    has_times: bool
+
+    def known_length(self) -> int | None:
+        """How many accesses there are, unless it takes reading the file to know."""
+        from workloads.readers.files import FileWorkload
+
+        if isinstance(self.workload, FileWorkload):
+            return self.workload.known_length()
+        return None if self.files else int(self.workload.length())
+
+
+def trace_input(
+    path: Path, format_: str = "auto", columns: str = KEY_IS_KEY, block: str | None = None, time_unit: str | None = None
+) -> TraceInput:
+    """The trace that the options describe.
+
+    Raises:
+        InputError: it is missing, or its format cannot be told; what is bad in it shows when it is read.
+    """
+    from workloads.config import has_times
+    from workloads.formats import source_of
+    from workloads.registry import build, files
+
+    settings = {name: value for name, value in (("block", block), ("time_unit", time_unit)) if value is not None}
+    seed = 0
+    if path.suffix in (".yaml", ".yml"):
+        from experiments.loading import load, only
+
+        experiment = only(load(path))
+        source, seed = experiment.workload.source, experiment.seeds[0]
+    else:
+        source = source_of(path, format_, _parsed(columns), **settings)
+    return TraceInput(path.name, build(source, seed), files(source), has_times(source))
+
+
+def _parsed(text: str) -> dict[str, str]:
+    from simulator.errors import InputError
+
+    found = {}
+    for item in text.split(","):
+        name, equals, column = (part.strip() for part in item.partition("="))
+        if not equals or not column or name not in _NAMES:
+            raise InputError(f"--columns {item}: expected NAME=COLUMN with NAME one of {', '.join(_NAMES)}")
+        found[name] = column
+    if "key" not in found:
+        raise InputError(f"--columns {text}: names no key; expected key=COLUMN")
+    return found

@@ -1,0 +1,160 @@
+"""The compact form of a trace: Parquet with a column for each of ``simulator.trace.COLUMNS``, nothing left to decode.
+
+Keys, streams and requests are kept as the reader of the original gave them; what an original lacks is a constant
+column, which takes no room. The file's description says how many accesses and streams there are: nobody has to count.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from simulator.errors import InputError
+from simulator.trace import COLUMNS, Batch
+from workloads.readers.files import BROKEN, RECORDS, FileWorkload
+
+SCHEMA = pa.schema([pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in COLUMNS.items()])
+ROW_GROUP = 1 << 20
+_ABOUT = b"tierfetch_trace"
+_VERSION = 1
+# Times and requests mostly rise in small steps; the others repeat.
+_ENCODINGS = {"time_ns": "DELTA_BINARY_PACKED", "request": "DELTA_BINARY_PACKED"}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a compact trace says of itself: where it is from, and what is in it."""
+
+    source: str
+    source_sha256: str | None
+    n_accesses: int
+    n_streams: int
+    has_times: bool
+
+
+class CompactWriter:
+    """Writes batches to a file as they come; whoever has it closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(
+            path,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=[name for name in COLUMNS if name not in _ENCODINGS],
+            column_encoding=_ENCODINGS,
+        )
+        self._pending: list[Any] = []
+        self.n_accesses = 0
+        self.n_streams = 1
+
+    def write(self, batch: Batch) -> None:
+        """Append accesses."""
+        self._pending.append(pa.record_batch([pa.array(getattr(batch, name)) for name in COLUMNS], schema=SCHEMA))
+        self.n_accesses += len(batch)
+        self.n_streams = max(self.n_streams, int(batch.stream.max(initial=0)) + 1)
+        if sum(map(len, self._pending)) >= ROW_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        pieces, self._pending = self._pending, []
+        if pieces:
+            self._writer.write_table(pa.Table.from_batches(pieces), row_group_size=2 * ROW_GROUP)
+
+    def finish(self, source: str, source_sha256: str | None, *, has_times: bool) -> About:
+        """Write what is left, and the description."""
+        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times)
+        self._write_group()
+        self._writer.add_key_value_metadata({_ABOUT: json.dumps({"version": _VERSION, **asdict(about)})})
+        return about
+
+    def close(self) -> None:
+        """Let go of the file, whole or not."""
+        self._writer.close()
+
+
+def about(path: Path) -> About | None:
+    """What a file says of itself, or None if it is no compact trace.
+
+    Raises:
+        InputError: it is one that this version cannot read.
+    """
+    try:
+        if not path.is_file():
+            return None
+        described = (pq.read_metadata(path).metadata or {}).get(_ABOUT)
+    except (pa.ArrowException, OSError):
+        return None
+    if described is None:
+        return None
+    try:
+        fields = json.loads(described)
+        version = fields.pop("version")
+        found = About(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: its description as a compact trace is damaged; convert the trace again") from None
+    if version != _VERSION:
+        raise InputError(f"{path}: a compact trace of version {version}; expected {_VERSION}: convert the trace again")
+    return found
+
+
+class Compact(FileWorkload):
+    """A trace that ``experiments.trace convert`` wrote. Raises InputError where it is none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._about: About | None = None
+
+    def _described(self) -> About:
+        if self._about is None:
+            if not self.path.is_file():
+                raise InputError(f"{self.path}: no such file; expected a compact trace")
+            self._about = about(self.path)
+        if self._about is None:
+            raise InputError(
+                f"{self.path}: is no compact trace; expected a file that `python -m experiments.trace convert` wrote"
+            )
+        return self._about
+
+    def _read(self) -> Iterator[Batch]:
+        """The trace. Raises InputError if the file is damaged, or is not what it says of itself."""
+        n_expected, n = self._described().n_accesses, 0
+        try:
+            with pq.ParquetFile(self.path) as file:
+                if not file.schema_arrow.equals(SCHEMA):
+                    raise InputError(f"{self.path}: has columns {file.schema_arrow}; expected {SCHEMA}")
+                # Several batches' worth at once: to begin each takes time.
+                for piece in file.iter_batches(4 * RECORDS):
+                    columns = {name: piece.column(name).to_numpy() for name in COLUMNS}
+                    self._check(columns, n)
+                    n += len(piece)
+                    yield Batch(**columns)
+        except (pa.ArrowException, *BROKEN) as error:
+            raise InputError(f"{self.path}: damaged after {n} accesses: {error}") from None
+        if n != n_expected:
+            raise InputError(f"{self.path}: has {n} accesses; expected {n_expected}, as it says of itself")
+
+    def _check(self, columns: dict[str, Any], first: int) -> None:
+        n_streams = self._described().n_streams
+        for name, low, high in (
+            ("time_ns", 0, 2**62),
+            ("size_bytes", 1, 2**32),
+            ("op", 0, 2),
+            ("stream", 0, n_streams),
+        ):
+            values = columns[name]
+            if len(values) and not low <= int(values.min()) <= int(values.max()) < high:
+                bad = int(np.flatnonzero((values < low) | (values.astype(np.int64) >= high))[0])
+                raise InputError(
+                    f"{self.path}: access {first + bad}: {name} is {values[bad]}; expected {low} to {high - 1}"
+                )
+
+    def _known_length(self) -> int | None:
+        return self._described().n_accesses
+
+    def _known_streams(self) -> int | None:
+        return self._described().n_streams
