@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from experiments import accuracy, bounds, break_even, latency, misses, study
+from experiments import accuracy, bounds, break_even, latency, misses, study, trace
 from experiments.tables import SCHEMAS
 from tests.test_experiment import LSTM, call, config, table, write
 
@@ -67,6 +67,10 @@ def test_tables_of_the_other_commands(tmp_path: Path) -> None:
     ]
     assert run(misses.app, arguments).exit_code == 0
     check("misses", table(tmp_path / "misses", "misses.parquet").columns)
+    found = run(trace.app, ["info", str(tmp_path / "t.txt"), "--out", str(tmp_path / "info"), "--quiet"])
+    assert found.exit_code == 0, found.output
+    for name in ("summary", "working_set", "reuse", "deltas"):
+        check(name, table(tmp_path / "info", f"{name}.parquet").columns)
     arguments = ["--patterns", "sequential", "--encodings", "delta", "--accesses", "1000", "--epochs", "1", "--quiet"]
     result = run(accuracy.app, [*arguments, "--out", str(tmp_path / "accuracy")])
     assert result.exit_code == 0, result.output
