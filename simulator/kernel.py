@@ -16,6 +16,7 @@ from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
+from simulator.landing import arrived, channel_free
 from simulator.machine import (
     ASKS_PYTHON,
     AT_END,
@@ -61,7 +62,6 @@ from simulator.machine import (
     VICTIMS,
     WINDOW_LENGTH,
 )
-from simulator.movement import arrived, channel_free
 from simulator.questions import NEVER, ask, asks, remember, seen
 from simulator.residency import belady, blocks
 from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch

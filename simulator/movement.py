@@ -1,40 +1,25 @@
-"""Blocks on the move: fetches hop by hop, landings, evictions, write-backs (R4, R5, R6, R8, R9)."""
+"""Blocks on their way: fetches hop by hop, and who waits for them (R4, R6, R8)."""
 
-from simulator import fates, flight, keyset
+from simulator import flight
 from simulator.arrays import NONE, Ints
-from simulator.compiled import inlined, internal, soon
-from simulator.fates import CANCELLED
+from simulator.compiled import inlined, internal
 from simulator.hops import call_ns
 from simulator.links import (
-    DEMAND,
-    L_ASKED,
     L_CALL,
     L_COMPUTE_CALL,
-    L_FREE,
-    L_PER_CALL,
     L_PER_MIB,
-    L_QUEUES,
     L_READ_LATENCY,
     L_READ_RATE,
     PREFETCH,
-    Q_FIRST,
-    WRITE_BACK,
     is_busy,
     link_at,
     promote,
-    start,
     submit,
-    unqueue,
 )
 from simulator.machine import (
-    DEMOTES,
-    EXCLUSIVE,
     IN_PLACE,
-    MAX_WAIT,
     N_PREFETCHES,
-    NOW,
     ORIGIN,
-    POLLUTED,
     PREFETCH_BYTES,
     T_CLASS,
     T_DIRTY,
@@ -43,32 +28,21 @@ from simulator.machine import (
     T_LATE,
     T_LEVEL,
     T_LINK,
-    T_MATE,
     T_N_HOPS,
     T_N_WAITERS,
     T_OBSOLETE,
     T_PREFETCH,
     T_PRIORITY,
-    T_QUEUED,
     T_SIZE,
     T_SOURCE,
     T_WAITER,
     TRANSFERS,
-    TRIGGER,
-    VICTIM_ROOM,
-    VICTIMS,
-    give_back,
     take,
 )
-from simulator.policy import Trigger
-from simulator.residency import blocks, eviction, moves
-from simulator.residency.layout import KEY, tier
+from simulator.residency import moves
 
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
 CLEAN, COMPUTED, WRITTEN = range(3)
-_NEVER = int(Trigger.NEVER)
-# What the end of a hop means.
-GOES_ON, IS_THERE, IS_BELOW = range(3)
 
 
 @internal
@@ -81,15 +55,8 @@ def lowest_bit(where: int) -> int:
 
 
 @internal
-def _highest_bit(where: int) -> int:
-    level = 0
-    while where >> (level + 1) != 0:
-        level += 1
-    return level
-
-
-@internal
-def _new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
+def new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
+    """A block starts from a level, as a transfer of that class; it is on no link yet."""
     t = take(m, TRANSFERS)
     m[t + T_KEY], m[t + T_SIZE], m[t + T_CLASS], m[t + T_PRIORITY] = key, size, class_, class_
     m[t + T_LEVEL], m[t + T_SOURCE], m[t + T_DOWN], m[t + T_DIRTY] = level, level, 0, 0
@@ -107,12 +74,12 @@ def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefet
         level = lowest_bit(where)
         # A tier below is used when it is read from: that is what its eviction policy goes by.
         moves.use(a, level, key)
-    t = _new(m, key, size, class_, level)
+    t = new(m, key, size, class_, level)
     m[t + T_PREFETCH] = prefetch
     if class_ == PREFETCH:
         m[N_PREFETCHES] += 1
         m[PREFETCH_BYTES] += size
-    _hop(m, t)
+    hop(m, t)
     return t
 
 
@@ -123,7 +90,8 @@ def _first_link(m: Ints, level: int) -> int:
 
 
 @inlined
-def _hop(m: Ints, t: int) -> None:
+def hop(m: Ints, t: int) -> None:
+    """On to the next link of its way."""
     m[t + T_LINK] = m[t + T_LEVEL] if m[t + T_DOWN] else _first_link(m, m[t + T_LEVEL])
     submit(m, t)
 
@@ -154,192 +122,12 @@ def would_queue(m: Ints, where: int) -> bool:
 def demanded(m: Ints, t: int) -> None:
     """A demand waits for this transfer from now on."""
     if m[t + T_PRIORITY] == PREFETCH:
-        _release(m, t)
+        release(m, t)
     promote(m, t)
 
 
 @internal
-def _release(m: Ints, t: int) -> None:
+def release(m: Ints, t: int) -> None:
+    """It does not count against the budget of prefetches any more."""
     m[N_PREFETCHES] -= 1
     m[PREFETCH_BYTES] -= m[t + T_SIZE]
-
-
-@internal
-def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
-    """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
-    # First: what is not admitted is written down at once, and that write-back must not count as out of date.
-    written(a, m, key)
-    _insert(a, m, 0, key, size, WRITTEN)
-
-
-@internal
-def written(a: Ints, m: Ints, key: int) -> None:
-    """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
-    where = moves.locate(a, key)
-    for level in range(1, m[ORIGIN]):
-        if (where >> level) & 1:
-            moves.remove(a, level, key)
-    old = flight.find(m, key)
-    if old != NONE:
-        m[old + T_OBSOLETE] = 1
-        flight.leave(m, old)
-
-
-@inlined
-def _insert_here(
-    a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
-) -> None:
-    report_all = by_prefetch or m[DEMOTES] != 0
-    while True:
-        n = moves.insert(a, level, key, size, dirty, prefetch, m, m[VICTIMS], VICTIM_ROOM, report_all)
-        for i in range(n if n >= 0 else VICTIM_ROOM):
-            # A block that is not admitted is its own victim, and no prefetch's.
-            v = m[VICTIMS] + i * moves.VICTIM_COLUMNS
-            _evicted(a, m, level, v, by_prefetch and m[v + moves.V_KEY] != key)
-        if n != moves.FULL:
-            break
-    _out_soon(a, m, level)
-
-
-@internal
-def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int) -> None:
-    _insert_here(a, m, level, key, size, dirty, NONE, False)
-
-
-@internal
-def _out_soon(a: Ints, m: Ints, level: int) -> None:
-    """Have fetched what will be needed when the next block leaves: that takes longer than the rest of it."""
-    t = tier(level)
-    slot = eviction.out_soon(a, t)
-    if slot != NONE and m[TRIGGER] != _NEVER:
-        keyset.find_soon(m, POLLUTED, a[slot + KEY])
-        if a[slot + t.prefetch] != NONE:
-            soon(m, a[slot + t.prefetch])
-
-
-@inlined
-def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
-    key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
-    if level == 0:
-        if m[victim + moves.V_PREFETCH] != NONE:
-            fates.evicted(m, m[victim + moves.V_PREFETCH])
-        if by_prefetch:
-            keyset.add(m, POLLUTED, key)
-    moving = flight.find(m, key)
-    above = where & ((1 << level) - 1)
-    if moving != NONE and above != 0:
-        # It is on its way up and has left a copy between: the lowest copy answers for what is nowhere else.
-        moves.mark(a, _highest_bit(above), key, dirty)
-    elif moving != NONE:
-        # It is on its way up from here: the transfer takes over the only copy.
-        m[moving + T_DIRTY] = max(m[moving + T_DIRTY], dirty)
-    elif where >> (level + 1) == 0:
-        _write_down(m, level, key, m[victim + moves.V_SIZE], dirty)
-
-
-@internal
-def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
-    """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
-    into_origin = level + 1 == m[ORIGIN]
-    if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or m[DEMOTES] != 0)):
-        t = _new(m, key, size, WRITE_BACK, level)
-        m[t + T_DOWN], m[t + T_DIRTY] = 1, dirty
-        _hop(m, t)
-
-
-@inlined
-def arrived(a: Ints, m: Ints, t: int) -> int:
-    """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
-    if m[t + T_DOWN]:
-        return _arrived_below(a, m, t)
-    from_compute = m[IN_PLACE] != 0 and m[t + T_LEVEL] == m[ORIGIN]
-    m[t + T_LEVEL] = 0 if from_compute else m[t + T_LEVEL] - 1
-    key, size = m[t + T_KEY], m[t + T_SIZE]
-    if m[t + T_LEVEL] > 0:
-        return _passed(a, m, t)
-    flight.leave(m, t)
-    if from_compute:
-        m[t + T_DIRTY] = COMPUTED
-    if m[EXCLUSIVE] and m[t + T_SOURCE] < m[ORIGIN]:
-        m[t + T_DIRTY] = max(m[t + T_DIRTY], moves.remove(a, m[t + T_SOURCE], key))
-    if m[t + T_PRIORITY] == PREFETCH:
-        _release(m, t)
-    if m[POLLUTED + keyset.S_KEYS] != 0:
-        keyset.discard(m, POLLUTED, key)
-    # The way of most blocks, for which it is compiled apart.
-    _insert_here(a, m, 0, key, size, m[t + T_DIRTY], m[t + T_PREFETCH], m[t + T_CLASS] == PREFETCH)
-    return IS_THERE
-
-
-@internal
-def _passed(a: Ints, m: Ints, t: int) -> int:
-    if not m[EXCLUSIVE]:
-        # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
-        dirty = m[t + T_DIRTY]
-        m[t + T_DIRTY] = CLEAN
-        _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], dirty)
-    _hop(m, t)
-    return GOES_ON
-
-
-@internal
-def _arrived_below(a: Ints, m: Ints, t: int) -> int:
-    m[t + T_LEVEL] += 1
-    if not m[t + T_OBSOLETE]:
-        flight.leave(m, t)
-        if m[t + T_LEVEL] < m[ORIGIN]:
-            _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
-    return IS_BELOW
-
-
-@internal
-def _is_overdue(m: Ints, t: int) -> bool:
-    return bool(m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT])
-
-
-@internal
-def _cancel(m: Ints, t: int) -> None:
-    """A prefetch, taken out of its queue, has waited for too long."""
-    flight.leave(m, t)
-    _release(m, t)
-    m[link_at(m, m[t + T_LINK]) + L_ASKED + m[t + T_CLASS]] -= m[t + T_SIZE]
-    fates.close(m, m[t + T_PREFETCH], CANCELLED)
-    if m[t + T_DIRTY] != CLEAN:
-        _write_down(m, m[t + T_SOURCE], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
-    give_back(m, TRANSFERS, t)
-
-
-@internal
-def channel_free(m: Ints, i: int) -> None:
-    """A channel of a link takes the oldest of the most urgent transfers, several to a call, or is free."""
-    link = link_at(m, i)
-    first, last, n = NONE, NONE, 0
-    for priority in range(DEMAND, WRITE_BACK + 1):
-        while n < m[link + L_PER_CALL]:
-            t = m[link + L_QUEUES + 3 * priority + Q_FIRST]
-            if t == NONE or (n > 0 and m[t + T_DOWN] != m[first + T_DOWN]):
-                break
-            unqueue(m, t)
-            if priority == PREFETCH and _is_overdue(m, t):
-                _cancel(m, t)
-                continue
-            m[t + T_MATE] = NONE
-            if n == 0:
-                first = t
-            else:
-                m[last + T_MATE] = t
-            last = t
-            n += 1
-        if n > 0:
-            break
-    if n > 0:
-        start(m, first)
-    else:
-        m[link + L_FREE] += 1
-
-
-@internal
-def holder_size(a: Ints, key: int, otherwise: int) -> int:
-    """The bytes of a block if some tier holds it."""
-    slot = blocks.find(a, key)
-    return moves.size_of(a, key) if slot != NONE and moves.locate(a, key) != 0 else otherwise

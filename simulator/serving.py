@@ -3,6 +3,7 @@
 from simulator import attribution, fates, flight, keyset, tally
 from simulator.arrays import NONE, Ints
 from simulator.compiled import inlined, internal
+from simulator.landing import IS_BELOW, IS_THERE, allocate, written
 from simulator.links import DEMAND, PREFETCH
 from simulator.machine import (
     ACCESSES,
@@ -48,7 +49,7 @@ from simulator.machine import (
     give_back,
     take,
 )
-from simulator.movement import IS_BELOW, IS_THERE, WRITTEN, allocate, demanded, fetch, way_ns, written
+from simulator.movement import WRITTEN, demanded, fetch, way_ns
 from simulator.policy import Outcome
 from simulator.residency import blocks, eviction, moves
 from simulator.residency.layout import WHERE, tier
@@ -216,7 +217,7 @@ def _free_again(a: Ints, m: Ints, t: int) -> None:
 
 @inlined
 def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
-    """What the end of a hop, as ``movement.arrived`` found it, means to accesses."""
+    """What the end of a hop, as ``landing.arrived`` found it, means to accesses."""
     if arrived == IS_THERE:
         _landed(a, m, t)
         give_back(m, TRANSFERS, t)

@@ -228,12 +228,17 @@ class Machine:
             self.m[of + D_TABLE], self.m[of + D_MASK] = self._region(2 * _FIRST_TABLE), _FIRST_TABLE - 1
             self.m[of + D_LEFT] = _FIRST_TABLE // 2
             return
-        n, size = old_size // 2 - int(self.m[of + D_LEFT]) + n_more, _FIRST_TABLE
-        while size < 4 * n:
-            size *= 2
-        is_rounded = bool(self.m[of + D_IS_ROUNDED]) or n > MOST
+        n = old_size // 2 - int(self.m[of + D_LEFT])
+        is_rounded = bool(self.m[of + D_IS_ROUNDED])
+        size = old_size
+        if is_rounded or n + n_more <= MOST:
+            while size // 2 < n + n_more:
+                size *= 2
+        # Else rounding is what makes room.
         table = self._region(2 * size)
-        distribution.move_to(self.m, of, table, size - 1, is_rounded)
+        distribution.move_to(self.m, of, table, size - 1, is_rounded or n + n_more > MOST)
+        if self.m[of + D_LEFT] < n_more:
+            self._enlarge_distribution(of, n_more)
 
     def _distribution(self, of: int) -> Distribution:
         at, size = int(self.m[of + D_TABLE]), int(self.m[of + D_MASK]) + 1
