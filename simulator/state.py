@@ -25,7 +25,7 @@ from simulator.residency.moves import VICTIM_COLUMNS
 from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 
 _FIRST_RECORDS = 64
-_FIRST_TABLE = 1024
+_FIRST_TABLE = _FIRST_COUNTS = 1024
 # Rows that a buffer has room for at first: few enough to stay in a core's own cache.
 _BUFFER = 2048
 _COLUMNS = {
@@ -225,8 +225,8 @@ class Machine:
     def _enlarge_distribution(self, of: int, n_more: int) -> None:
         old_size = int(self.m[of + D_MASK]) + 1
         if old_size == 1:
-            self.m[of + D_TABLE], self.m[of + D_MASK] = self._region(2 * _FIRST_TABLE), _FIRST_TABLE - 1
-            self.m[of + D_LEFT] = _FIRST_TABLE // 2
+            self.m[of + D_TABLE], self.m[of + D_MASK] = self._region(2 * _FIRST_COUNTS), _FIRST_COUNTS - 1
+            self.m[of + D_LEFT] = _FIRST_COUNTS // 2
             return
         n = old_size // 2 - int(self.m[of + D_LEFT])
         is_rounded = bool(self.m[of + D_IS_ROUNDED])

@@ -125,6 +125,17 @@ def test_holm_by_hand() -> None:
     """0.01 x 4, 0.02 x 3, 0.03 x 2 (not below the one before), 0.5; a NaN stays and does not count."""
     assert holm([0.01, 0.5, math.nan, 0.03, 0.02]) == pytest.approx([0.04, 0.5, math.nan, 0.06, 0.06], nan_ok=True)
     assert holm([]) == []
+    assert all(map(math.isnan, holm([math.nan, math.nan])))
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(4)
+    for n in (1, 2, 5, 12):
+        # Some of them equal, some so large that they end at 1.
+        p_values = np.round(rng.random(n) ** 3, 2)
+        assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, ALPHA, "holm")[1].tolist())
 
 
 def test_verdicts() -> None:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from experiments.compare.seeds import Difference
 
 ALPHA = 0.05
@@ -14,12 +16,16 @@ _MOST = 10**9
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979) over the arms that are compared; NaN stays, and counts for nothing."""
-    from statsmodels.stats.multitest import multipletests
+    """Holm's step-down adjustment (1979) over the arms that are compared; NaN stays, and counts for nothing.
 
-    known = [p for p in p_values if not math.isnan(p)]
-    adjusted = iter(multipletests(known, ALPHA, "holm")[1].tolist() if known else [])
-    return [p if math.isnan(p) else float(next(adjusted)) for p in p_values]
+    The same as statsmodels' ``multipletests``, which collects garbage at each call: half a second in a large process.
+    """
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    found: list[float] = adjusted.tolist()
+    return found
 
 
 def verdict(found: Difference, p_holm: float, baseline_mean: float, *, lower_is_better: bool) -> str:
