@@ -35,7 +35,7 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a trace as compact Parquet: smaller, and many times faster to read; in a config, kind: compact.
+    """Write a trace as compact Parquet: smaller, and faster to read; in a config, kind: compact.
 
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
@@ -113,8 +113,8 @@ def info(
         given = trace_input(trace, format_, columns, block, time_unit)
         if out is not None:
             make_folder(out)
-        n = given.known_length() or given.workload.length()
-        found = statistics_of(_shown(given, console, quiet=quiet), window or -(-n // 100), parts_of(sample))
+        window = window or -(-given.workload.length() // 100)
+        found = statistics_of(_shown(given, console, quiet=quiet), window, parts_of(sample))
         tables = {
             "summary": [{"trace": given.name, **found.summary()}],
             "working_set": found.working_set(),
