@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
-from experiments.trace_input import KEY_IS_KEY, Block, Columns, Format, TracePath, trace_input
+from experiments.trace_input import KEY_IS_KEY, Block, Columns, Format, TracePath, share_of, trace_input
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,19 +129,9 @@ def _evictions(text: str) -> list[str]:
 
 def _rates(text: str) -> list[int]:
     """Sampling rates as parts, from the largest."""
-    from simulator.errors import InputError
     from workloads.sampling import parts_of
 
-    found = []
-    for item in text.split(","):
-        try:
-            rate = float(item)
-        except ValueError:
-            rate = -1.0
-        if not 0 < rate <= 1:
-            raise InputError(f"--sample {item}: expected rates above 0 and at most 1")
-        found.append(parts_of(rate))
-    return sorted(set(found), reverse=True)
+    return sorted({parts_of(share_of(item, "--sample", "a rate")) for item in text.split(",")}, reverse=True)
 
 
 def _error(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from experiments.trace_input import TraceInput
+from experiments.trace_input import TraceInput, share_of
 from simulator.errors import InputError
 from simulator.trace import Batch, concatenate
 from simulator.units import parse_bytes
@@ -97,14 +97,8 @@ def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *
             raise InputError(f"--capacity {text}: expected a number of blocks with --unit-size")
     by_default = capacity is None and fraction is None
     shares = FRACTIONS if by_default else fraction
-    for text in shares.split(",") if shares is not None else ():
-        try:
-            share = float(text)
-        except ValueError:
-            share = -1.0
-        if not 0 < share <= 1:
-            raise InputError(f"--fraction {text}: expected a number above 0 and at most 1")
-        found.append(int(share * trace.n_bytes))
+    if shares is not None:
+        found += [int(share_of(text, "--fraction") * trace.n_bytes) for text in shares.split(",")]
     if by_default:
         found = [size for size in found if size >= trace.largest] or [trace.n_bytes]
     return sorted(set(found))

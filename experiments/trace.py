@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
-from experiments.trace_input import KEY_IS_KEY, Block, Columns, Format, TimeUnit, TraceInput, TracePath, trace_input
+from experiments.trace_input import (
+    KEY_IS_KEY,
+    Block,
+    Columns,
+    Format,
+    TimeUnit,
+    TraceInput,
+    TracePath,
+    share_of,
+    trace_input,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +71,6 @@ def convert(
             try:
                 for batch in _shown(given, console, quiet=quiet):
                     writer.write(batch)
-                _expect_some(given, writer.n_accesses)
                 about = writer.finish(given.name, hashed, has_times=given.has_times)
             finally:
                 writer.close()
@@ -86,7 +95,7 @@ def info(
         int | None,
         typer.Option(min=1, help="Accesses of a window of the working set.", show_default="1 % of the trace"),
     ] = None,
-    sample: Annotated[float, typer.Option(metavar="RATE", help="Tell keys apart in a spatial sample (SHARDS).")] = 1.0,
+    sample: Annotated[str, typer.Option(metavar="RATE", help="Tell keys apart in a spatial sample (SHARDS).")] = "1",
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also write summary, working_set, reuse and deltas there, as Parquet."),
@@ -103,18 +112,16 @@ def info(
         from experiments.single import versions
         from experiments.tables import make_folder, write_rows
         from experiments.trace_report import print_statistics
-        from simulator.errors import InputError
         from workloads.sampling import parts_of
         from workloads.statistics import statistics_of
 
         console = make_console()
-        if not 0 < sample <= 1:
-            raise InputError(f"--sample {sample:g}: expected a rate above 0 and at most 1")
+        parts = parts_of(share_of(sample, "--sample", "a rate"))
         given = trace_input(trace, format_, columns, block, time_unit)
         if out is not None:
             make_folder(out)
         window = window or -(-given.workload.length() // 100)
-        found = statistics_of(_shown(given, console, quiet=quiet), window, parts_of(sample))
+        found = statistics_of(_shown(given, console, quiet=quiet), window, parts)
         tables = {
             "summary": [{"trace": given.name, **found.summary()}],
             "working_set": found.working_set(),
@@ -164,16 +171,14 @@ def head(
         make_console().print(table)
 
 
-def _expect_some(given: TraceInput, n_accesses: int) -> None:
-    from simulator.errors import InputError
-
-    if n_accesses == 0:
-        raise InputError(f"{given.name}: has no access; expected at least one")
-
-
 def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[Any]:
-    """The trace's batches, with how far it is: a bar on a terminal, a line now and then elsewhere."""
+    """The trace's batches, with how far it is: a bar on a terminal, a line now and then elsewhere.
+
+    Raises InputError at the end if there was none.
+    """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from simulator.errors import InputError
 
     total = given.known_length()
     started = last = time.monotonic()
@@ -192,6 +197,8 @@ def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[An
             if not quiet and not console.is_terminal and now - last >= _LINE_EVERY_S:
                 last = now
                 console.print(f"{text}{f' of {total:,}' if total else ''}", highlight=False)
+    if n == 0:
+        raise InputError(f"{given.name}: has no access; expected at least one")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,19 @@ def trace_input(
     return TraceInput(path.name, build(source, seed), files(source), has_times(source))
 
 
+def share_of(text: str, option: str, what: str = "a number") -> float:
+    """A number above 0 and at most 1. Raises InputError if an option's text is none."""
+    from simulator.errors import InputError
+
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise InputError(f"{option} {text}: expected {what} above 0 and at most 1")
+    return share
+
+
 def _parsed(text: str) -> dict[str, str]:
     from simulator.errors import InputError
 

@@ -18,17 +18,21 @@ def find_soon(m: Ints, keys: int, key: int) -> None:
 
 
 @internal
+def _place(m: Ints, keys: int, key: int) -> int:
+    """Where in the table a key is, or else would come."""
+    table, mask = m[keys + S_TABLE], m[keys + S_MASK]
+    at = home(key, mask)
+    while m[table + at] != key and m[table + at] != _EMPTY:
+        at = (at + 1) & mask
+    return at
+
+
+@internal
 def has(m: Ints, keys: int, key: int) -> bool:
     """Whether a key is a member."""
     if key == _EMPTY:
         return bool(m[keys + S_HAS_0])
-    table, mask = m[keys + S_TABLE], m[keys + S_MASK]
-    at = home(key, mask)
-    while m[table + at] != _EMPTY:
-        if m[table + at] == key:
-            return True
-        at = (at + 1) & mask
-    return False
+    return bool(m[m[keys + S_TABLE] + _place(m, keys, key)] == key)
 
 
 @internal
@@ -38,14 +42,9 @@ def add(m: Ints, keys: int, key: int) -> None:
         m[keys + S_KEYS] += 1 - m[keys + S_HAS_0]
         m[keys + S_HAS_0] = 1
         return
-    table, mask = m[keys + S_TABLE], m[keys + S_MASK]
-    at = home(key, mask)
-    while m[table + at] != _EMPTY:
-        if m[table + at] == key:
-            return
-        at = (at + 1) & mask
-    m[table + at] = key
-    m[keys + S_KEYS] += 1
+    at = m[keys + S_TABLE] + _place(m, keys, key)
+    m[keys + S_KEYS] += m[at] == _EMPTY
+    m[at] = key
 
 
 @internal
@@ -57,11 +56,9 @@ def discard(m: Ints, keys: int, key: int) -> bool:
         m[keys + S_HAS_0] = 0
         return bool(was_there)
     table, mask = m[keys + S_TABLE], m[keys + S_MASK]
-    hole = home(key, mask)
-    while m[table + hole] != key:
-        if m[table + hole] == _EMPTY:
-            return False
-        hole = (hole + 1) & mask
+    hole = _place(m, keys, key)
+    if m[table + hole] == _EMPTY:
+        return False
     at = hole
     while True:
         at = (at + 1) & mask

@@ -193,6 +193,8 @@ def test_miss_ratios_of_a_sample_beside_the_whole(tmp_path: Path) -> None:
         (["convert", "t.txt", "o.parquet", "--format", "compact"], "t.txt: is no compact trace; expected a file that"),
         (["info", "t.csv", "--columns", "kee=a"], "--columns kee=a: expected NAME=COLUMN with NAME one of key"),
         (["info", "t.csv", "--columns", "op=a"], "--columns op=a: names no key"),
+        (["info", "empty.txt", "--window", "5"], "empty.txt: has no access; expected at least one"),
+        (["info", "t.txt", "--sample", "x"], "--sample x: expected a rate above 0 and at most 1"),
         (["info", "t.txt", "--sample", "0"], "--sample 0: expected a rate above 0 and at most 1"),
         (["head", "t.txt", "--first", "3"], "t.txt: has no access 3"),
         (["head", "cut.parquet"], "cut.parquet: cannot be read as a table"),

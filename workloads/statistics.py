@@ -135,7 +135,9 @@ class TraceStatistics:
         # By the number of binary digits of the distance; and those of keys that came for the first time.
         self._reuse = np.zeros(_BITS, np.int64)
         self._rows: list[dict[str, Any]] = []
+        # Of the window that is not closed yet: what is sampled of it, and the distances; and the writes before it.
         self._open: list[tuple[Batch, Ints]] = []
+        self._n_writes_before = 0
         self._last: tuple[int, int] | None = None
 
     def add(self, batch: Batch) -> None:
@@ -168,30 +170,31 @@ class TraceStatistics:
         # Binary digits: exact below 2**53, and no distance is larger.
         digits = np.frexp(np.rint(distances[distances >= 0] * (PARTS / self._parts)))[1]
         self._reuse += np.bincount(digits, minlength=_BITS)
-        self._open.append((batch, distances))
+        self._open.append((sampled, distances))
         if t.n_accesses % self._window == 0:
             self._close_window()
 
     def _close_window(self) -> None:
         if not self._open:
             return
-        batch = concatenate([batch for batch, _ in self._open])
+        t, first_access = self._totals, len(self._rows) * self._window
+        sampled = concatenate([sampled for sampled, _ in self._open])
         distances = np.concatenate([distances for _, distances in self._open])
         self._open = []
-        sampled = sample(batch, self._parts)
         _, first = np.unique(sampled.key, return_index=True)
         self._rows.append(
             {
                 "window": len(self._rows),
-                "first_access": len(self._rows) * self._window,
-                "n_accesses": len(batch),
-                "n_writes": int((batch.op == WRITE).sum()),
+                "first_access": first_access,
+                "n_accesses": t.n_accesses - first_access,
+                "n_writes": t.n_writes - self._n_writes_before,
                 "n_keys": self._scaled(len(first)),
                 "working_set_bytes": self._scaled(int(sampled.size_bytes[first].sum(dtype=np.int64))),
                 "n_new_keys": self._scaled(int((distances < 0).sum())),
                 "n_keys_so_far": self._scaled(self._distances.n_keys),
             }
         )
+        self._n_writes_before = t.n_writes
 
     def _scaled(self, n: int) -> int:
         return round(n * PARTS / self._parts)
