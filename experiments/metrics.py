@@ -1,12 +1,10 @@
 """A row of the ``runs`` table from a run's books; ``docs/metrics.md`` has the definitions (rule R20)."""
 
-from itertools import pairwise
 from typing import Any
 
 from simulator.accounting import COMPONENTS, REJECTIONS, Books
 from simulator.config import System
 from simulator.engine import RunResult
-from simulator.hops import hops_of
 from simulator.links import PRIORITY_NAMES
 from simulator.policy import Fate, Outcome, Status
 
@@ -66,18 +64,11 @@ def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, An
         "p50_inference_host_ns": _number(asked.host.quantile(0.5)),
         "p99_inference_host_ns": _number(asked.host.quantile(0.99)),
     }
-    times = zip(link_names(system), result.bytes_moved, books.link_queue_ns, books.link_transfer_ns, strict=True)
+    times = zip(system.link_names(), result.bytes_moved, books.link_queue_ns, books.link_transfer_ns, strict=True)
     for link, moved, queue_ns, transfer_ns in times:
         row |= {f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)}
         row |= {f"{link}_queue_ns": queue_ns, f"{link}_transfer_ns": transfer_ns}
     return row
-
-
-def link_names(system: System) -> list[str]:
-    """A link by the levels that it joins; where blocks are made in tier 0, the making is one too."""
-    names = [*(tier.name for tier in system.tiers), "origin"]
-    links = [f"{above}_{below}" for above, below in pairwise(names)]
-    return [*links, "compute"] if len(hops_of(system)) > len(links) else links
 
 
 def attribution(row: dict[str, Any], system: System) -> list[dict[str, Any]]:
@@ -86,7 +77,7 @@ def attribution(row: dict[str, Any], system: System) -> list[dict[str, Any]]:
     The parts sum to ``latency_sum_ns``, exactly (rule R18).
     """
     parts: list[tuple[str, str | None, int]] = [("service", None, row["service_sum_ns"])]
-    for link in link_names(system):
+    for link in system.link_names():
         parts += [(name, link, row[f"{link}_{name}_ns"]) for name in ("queue", "transfer")]
     parts.append(("inference", None, row["inference_sum_ns"]))
     whole = row["latency_sum_ns"]

@@ -17,6 +17,7 @@ from policies.lstm.config import LstmConfig
 from simulator.charge import Charge, Cost, Guess, fixed, measured, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
+from simulator.policy import Status
 from simulator.seeds import generator
 
 _TIMED = {"measured", "replay", "sampled"}
@@ -54,8 +55,8 @@ def working(experiment: Experiment, arm: Arm) -> str:
 class Recording:
     """The inferences of a run, a batch each and in order, and what its metadata says of them.
 
-    ``guesses`` has the best guess and the number of proposals of every question of a batch, ``warm_up`` host and device
-    time of the calls before.
+    ``guesses`` has the best guess and the number of proposals of every question of a batch (None where its answer had
+    not come at the end), ``warm_up`` host and device time of the calls before.
     """
 
     file: Path
@@ -136,7 +137,8 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
             if batch != before:
                 costs.append(Cost(*time))
                 guesses.append([])
-            guesses[-1].append(guess)
+            # Of an answer that had not come at the end, no proposals were counted.
+            guesses[-1].append((guess[0], None) if status == Status.PENDING_AT_END.name.lower() else guess)
             before = batch
     return Recording(file, costs, guesses, warm_up, metadata)
 

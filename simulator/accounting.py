@@ -49,9 +49,9 @@ PREFETCH_COLUMNS = (
 RECORD_COLUMNS = (
     "inference", "batch", "access", "stream", "status", "asked_ns", "started_ns", "ended_ns", "charged_ns", "host_ns",
     "device_ns", "has_guess", "predicted_key", "confidence", "has_next", "next_key", "came_true", "n_proposed",
-    "n_issued",
+    "n_issued", "is_judged",
 )  # fmt: skip
-INFERENCE_COLUMNS = tuple(name for name in RECORD_COLUMNS if name not in ("has_guess", "has_next"))
+INFERENCE_COLUMNS = tuple(name for name in RECORD_COLUMNS if name not in ("has_guess", "has_next", "is_judged"))
 REJECTIONS = (
     "rejected_resident",
     "rejected_in_flight",
@@ -167,12 +167,14 @@ class Books:
         if self.sink is not None and len(rows):
             rows = rows[np.argsort(rows[:, 0])]
             columns: dict[str, Any] = dict(zip(RECORD_COLUMNS, rows.T, strict=True))
-            has_guess, has_next = (columns.pop(name).astype(bool) for name in ("has_guess", "has_next"))
+            has_guess, has_next, is_judged = (
+                columns.pop(name).astype(bool) for name in ("has_guess", "has_next", "is_judged")
+            )
             columns["confidence"] = floats(columns["confidence"])
             for name in ("predicted_key", "confidence"):
                 columns[name] = np.ma.masked_array(columns[name], ~has_guess)
             columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
-            columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~(has_guess & has_next))
+            columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~is_judged)
             self.sink.write("inferences", columns)
 
     def windows(self) -> dict[str, Any]:

@@ -20,8 +20,8 @@ class Cost(NamedTuple):
 
 
 Charge = Callable[[Decision], Cost]
-Guess = tuple[int | None, int]
-"""A question's best guess, and how many blocks were proposed."""
+Guess = tuple[int | None, int | None]
+"""A question's best guess, and how many blocks were proposed; None where that was not counted."""
 
 
 def measured(decision: Decision) -> Cost:
@@ -59,8 +59,12 @@ class Replay:
                 f"{self._source}: holds {self._n_used} recorded inferences, but the run needs more: "
                 "it was recorded from another run"
             )
-        guesses = [(answer.predicted_key, len(answer.keys)) for answer in decision.answers]
         expected = list(self._guesses[self._n_used])
+        is_counted = [n_proposed is not None for _, n_proposed in expected] + [True] * len(decision.answers)
+        guesses = [
+            (answer.predicted_key, len(answer.keys) if counted else None)
+            for answer, counted in zip(decision.answers, is_counted, strict=False)
+        ]
         if guesses != expected:
             raise InputError(
                 f"{self._source}: inference {self._n_used} answered {expected} (best guess, proposals), but here it is "

@@ -1,5 +1,6 @@
 """Strict, frozen models of the system: tiers, links, origin, prefetch budget, inference server."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -133,6 +134,12 @@ class System(Strict):
     clean_evictions: Literal["drop", "demote"] = "drop"
     prefetch: Prefetching = Field(default_factory=lambda: Prefetching.model_validate({}))
     inference: InferenceServer = InferenceServer()
+
+    def link_names(self) -> list[str]:
+        """A link by the levels that it joins; where blocks are computed in tier 0, the computing is one too."""
+        names = [*(tier.name for tier in self.tiers), "origin"]
+        computes = isinstance(self.origin, ComputeOrigin) and self.origin.enters == "first"
+        return [f"{above}_{below}" for above, below in pairwise(names)] + ["compute"] * computes
 
     @model_validator(mode="after")
     def _fits(self) -> "System":

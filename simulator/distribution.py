@@ -60,6 +60,15 @@ def move_to(m: Ints, of: int, table: int, mask: int, is_rounded: bool) -> None:
             _count(m, of, m[entry], m[entry + 1])
 
 
+def _merged(pairs: Ints) -> Ints:
+    """The pairs with their values rounded as ``_rounded`` does, each once."""
+    sizes = np.abs(pairs[:, 0])
+    # Exact: numbers of 53 binary digits and more are far beyond what a run counts, in ns.
+    shift = np.maximum(np.frexp(sizes.astype(np.float64))[1] - DIGITS, 0)
+    values, places = np.unique(np.sign(pairs[:, 0]) * (sizes >> shift << shift), return_inverse=True)
+    return np.column_stack([values, np.bincount(places, pairs[:, 1], len(values)).astype(np.int64)])
+
+
 class Distribution:
     """What was counted, to be read."""
 
@@ -67,6 +76,9 @@ class Distribution:
         """Of (value, count) pairs in any order, of which those never counted are left out; ``total`` is their sum."""
         pairs = np.zeros((0, 2), np.int64) if pairs is None else pairs.reshape(-1, 2)
         pairs = pairs[pairs[:, 1] != 0]
+        if len(pairs) > MOST:
+            # As though it had been known from the start that there would be so many: rounding twice is rounding once.
+            pairs = _merged(pairs)
         self.values, self.counts = pairs[np.argsort(pairs[:, 0])].T
         """The distinct values, in order, and how often each of them came."""
         self.n = int(self.counts.sum())

@@ -1,6 +1,6 @@
 """One run: compiled code, and Python for what it leaves: the trace, questions to a policy in Python, tables, books.
 
-``Engine`` keeps the events in compiled code, ``simpy_engine.SimpyEngine`` in SimPy; all else is the same.
+It says what ``simulator.model`` says, faster: the tables of both are the same to the bit.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from simulator import machine as m_
 from simulator.accounting import Books
 from simulator.arrays import Ints, signed
 from simulator.charge import Charge, fixed
+from simulator.checks import capacities_of, check_sizes
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
-from simulator.errors import InputError
 from simulator.events import ANSWER_IS_THERE
 from simulator.feed import Feed
 from simulator.future import future_of
@@ -60,15 +60,8 @@ class Engine:
         Raises:
             InputError: the policy needs more memory than tier 0 has.
         """
-        first = system.tiers[0]
-        capacity = first.capacity - policy.footprint_bytes
-        if capacity <= 0:
-            raise InputError(
-                f"system.tiers.0.capacity: {first.capacity} B of {first.name!r}, but the policy keeps "
-                f"{policy.footprint_bytes} B there (rule R7); expected a larger tier"
-            )
         self._system = system
-        self._capacities = [capacity, *(tier.capacity for tier in system.tiers[1:])]
+        self._capacities = capacities_of(system, policy)
         self._books = books
         self._policy = policy
         self._charge = charge
@@ -116,10 +109,7 @@ class Engine:
         """
         run, places = kernel.compile_run(), self._places()
         while True:
-            why = run(self._horizon(), *places)
-            if why == kernel.EVENT:
-                self._next_event()
-                continue
+            why = run(*places)
             if why == kernel.ROOM:
                 self._make_room()
             elif why == kernel.ASK:
@@ -135,14 +125,6 @@ class Engine:
     def _places(self) -> tuple[int, ...]:
         arrays = self._residency.arena, self._shadow.arena, self._m, self._feed.window
         return *map(address_of, arrays), *self._asked
-
-    def _horizon(self) -> int:
-        """When the next event is due that the machine does not hold."""
-        return m_.FOREVER
-
-    def _next_event(self) -> None:
-        """Hand the machine the next event that it does not hold."""
-        raise NotImplementedError
 
     def _make_room(self) -> None:
         self._flush()
@@ -203,6 +185,7 @@ class Engine:
     def _place(self) -> None:
         self._m[m_.BASE] = self._feed.base + self._first_access
         self._m[m_.WINDOW_LENGTH] = len(self._feed.window)
+        self._m[m_.N_LOADED] = self._feed.n_loaded
 
     def _load(self) -> None:
         feed, m = self._feed, self._m
@@ -213,22 +196,12 @@ class Engine:
             m[m_.POSITION] = 0
         self._place()
         if feed.n_loaded > n_before:
-            self._check_sizes(feed.new.size_bytes, n_before)
+            check_sizes(self._system, self._capacities, feed.new, self._first_access + n_before)
+            self._note_sizes(feed.new.size_bytes)
         self._flush()
 
-    def _check_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]", first: int) -> None:
-        largest_fit, smallest, largest = min(self._capacities), int(sizes.min()), int(sizes.max())
-        if largest > largest_fit or smallest == 0:
-            bad = int(np.flatnonzero((sizes > largest_fit) | (sizes == 0))[0])
-            tier = self._system.tiers[self._capacities.index(largest_fit)]
-            index = self._first_access + first + bad
-            if sizes[bad] == 0:
-                raise InputError(f"trace: access {index} has size 0; expected a positive number of bytes")
-            raise InputError(
-                f"system.tiers: capacity of {tier.name!r} is {largest_fit} B, smaller than the block of "
-                f"{int(sizes[bad])} B at access {index}; expected every tier to hold every block"
-            )
-        self._sizes = min(self._sizes[0], smallest), max(self._sizes[1], largest)
+    def _note_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]") -> None:
+        self._sizes = min(self._sizes[0], int(sizes.min())), max(self._sizes[1], int(sizes.max()))
         # To make room for the largest block, so many of the smallest may have to go.
         self._m[m_.MOST_EVICTED] = -(-self._sizes[1] // self._sizes[0])
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled
 from simulator.config import Arrivals, Open, Poisson
-from simulator.errors import InputError
+from simulator.checks import check_order, check_streams
 from simulator.machine import S_LAST, S_NEXT
 from simulator.trace import Batch, concatenate, make_batch
 
@@ -111,11 +111,7 @@ class Feed:
             self.at_end = True
             return
         new = concatenate(news)
-        if len(new) and int(new.stream.max()) >= len(self.streams):
-            raise InputError(
-                f"trace: stream {int(new.stream.max())} at access {self._first + self.base + len(self.window)} or later"
-                f", but the workload declares {len(self.streams)} streams"
-            )
+        check_streams(new, len(self.streams), self._first + self.base + len(self.window))
         self.new = new = self._timed(new)
         first = self.base + len(self.window)
         next_use = np.empty(0, np.int64) if self._next_use is None else self._next_use[first : first + len(new)]
@@ -158,11 +154,8 @@ class Feed:
                 times = np.rint(times / arrivals.speedup).astype(np.int64)
             backwards = np.flatnonzero(np.diff(times, prepend=self._last_time) < 0)
             if len(backwards):
-                bad = self._first + self.n_loaded + int(backwards[0])
-                raise InputError(
-                    f"trace: the arrival time goes backwards at access {bad}; "
-                    "open arrivals need times in order (use arrivals: {kind: closed})"
-                )
+                bad = int(backwards[0])
+                check_order(self._first + self.n_loaded + bad, times[bad], times[bad - 1] if bad else self._last_time)
             if n:
                 self._last_time = int(times[-1])
         else:

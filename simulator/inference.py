@@ -7,6 +7,7 @@ from simulator.issuing import issue
 from simulator.machine import (
     BATCH_SIZE,
     BUSY_PPM,
+    IS_FRESH,
     N_BATCHES,
     N_BUSY,
     N_QUEUED,
@@ -62,6 +63,7 @@ def begin(m: Ints, charged_ns: int, host_ns: int, device_ns: int) -> int:
         q = m[q + Q_NEXT]
     m[last + Q_NEXT] = NONE
     m[QUEUE] = q
+    m[IS_FRESH] = 0
     m[N_QUEUED] -= n
     m[N_BATCHES] += 1
     m[RUN_SHOWN] = m[last + Q_RUN_END]
@@ -96,7 +98,7 @@ def deliver(a: Ints, m: Ints, first: int) -> None:
         x = m[q + Q_WAITER]
         if x != NONE:
             m[x + X_INFERENCE] = m[NOW] - m[x + X_ISSUED]
-            look_up(a, m, x, False)
+            look_up(a, m, x)
         issue(a, m, q)
         answered(m, q)
         q = behind

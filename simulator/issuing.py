@@ -3,7 +3,7 @@
 from simulator import fates, flight, keyset
 from simulator.arrays import NONE, Ints
 from simulator.compiled import inlined, internal
-from simulator.links import PREFETCH, n_queued
+from simulator.links import PREFETCH, n_waiting
 from simulator.machine import (
     CHUNK_KEYS,
     CHUNKS,
@@ -59,7 +59,7 @@ def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
         return BUDGET
     queued = 0
     for link in range(m[N_LINKS]):
-        queued += n_queued(m, link, PREFETCH)
+        queued += n_waiting(m, link)
     if queued >= m[MAX_QUEUED] and would_queue(m, where):
         return BUDGET
     return NONE

@@ -1,8 +1,4 @@
-"""The run itself, compiled: accesses of all streams in time order, and what happens in between, until Python is needed.
-
-Both engines call ``run``. The compiled one leaves the events to it; SimPy's takes them out of the machine as they are
-made, keeps them itself, and hands each one in when it is due. All else is the same code.
-"""
+"""The run itself, compiled: accesses of all streams in time order, and what happens in between, until Python must."""
 
 from functools import cache
 from typing import Any
@@ -16,7 +12,8 @@ from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
 from simulator.demand import is_missed
 from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
-from simulator.landing import arrived, channel_free
+from simulator.landing import arrived, choose
+from simulator.links import L_FREE, link_at
 from simulator.machine import (
     ASKS_PYTHON,
     AT_END,
@@ -30,8 +27,9 @@ from simulator.machine import (
     FORESEES,
     FOUND_PREFETCH,
     HAS_SHADOW,
-    IS_EXTERNAL,
+    IS_FRESH,
     N_ACCESSES,
+    N_LOADED,
     N_OUTSTANDING,
     N_READY,
     N_STREAMS,
@@ -56,6 +54,7 @@ from simulator.machine import (
     SYNC,
     T_LINK,
     T_MATE,
+    TO_CHOOSE,
     TOLD,
     TOLD_COLUMNS,
     TRIGGER,
@@ -66,9 +65,9 @@ from simulator.questions import NEVER, ask, asks, remember, seen
 from simulator.residency import belady, blocks
 from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
 
-# Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, SimPy
-# has the next event, all is done; and for ``_advance`` alone, a question was put, an event is due.
-NEED_DATA, ROOM, ASK, EVENT, DONE, ASKED, DUE, IDLE = range(8)
+# Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, all
+# is done; and for ``_advance`` alone, an access was issued that has consequences, an event is due, no stream is ready.
+NEED_DATA, ROOM, ASK, DONE, ISSUED, DUE, IDLE = range(7)
 _NO_SHADOW = -1
 # So many accesses before its turn the place of a block is looked up, and the block itself.
 _FIND_AHEAD, _USE_AHEAD = 8, 4
@@ -104,7 +103,7 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
                 remember(m, key, stream, outcome)
                 is_put = ask(m, access, stream, size, x)
                 if not is_put:
-                    look_up(a, m, x, False)
+                    look_up(a, m, x)
                 return is_put
     outcome = touch(a, m, key, op)
     if outcome != MISS:
@@ -196,8 +195,9 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
         else:
             m[POSITION] += 1
         _look_ahead(a, b, m, window, at, row)
-        if _issue(a, b, m, row, window, at, now):
-            return ASKED
+        m[IS_FRESH] = _issue(a, b, m, row, window, at, now)
+        if m[IS_FRESH] or m[TO_CHOOSE]:
+            return ISSUED
         horizon = min(horizon, events.next_due(m))
 
 
@@ -205,18 +205,18 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
 def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
     """A call or an inference ends, or an answer that took no time is there."""
     if kind == events.CALL_ENDS:
-        link, t = m[what + T_LINK], what
+        m[link_at(m, m[what + T_LINK]) + L_FREE] += 1
+        m[TO_CHOOSE] = 1
         # Those of one call were on their way together: each has ended its hop before any of them lands.
+        t = what
         while t != NONE:
             attribution.hop_ended(m, t)
             t = m[t + T_MATE]
         t = what
-        # The channel is held until the blocks have landed, so that what landing submits queues by priority.
         while t != NONE:
             mate = m[t + T_MATE]
             serving.hop_over(a, m, t, arrived(a, m, t))
             t = mate
-        channel_free(m, link)
         return
     if kind == events.INFERENCE_ENDS:
         end(m)
@@ -246,14 +246,23 @@ def _decide(a: Ints, m: Ints, p: Ints, learn: int, want: int, keys: Ints, confid
         q = m[q + Q_NEXT]
 
 
+@internal
+def _all_served(m: Ints) -> bool:
+    """Whether the accesses that were loaded are served, all of them."""
+    return bool(m[N_OUTSTANDING] == 0 and m[N_ACCESSES] == m[N_LOADED])
+
+
 def _run(
-    horizon: int, arena: int, shadow: int, machine: int, window: int, state: int, learn: int, want: int, wanted: int,
-    sure: int,
-) -> int:  # fmt: skip
+    arena: int, shadow: int, machine: int, window: int, state: int, learn: int, want: int, wanted: int, sure: int
+) -> int:
     """Go on until Python is needed, and why.
 
-    ``horizon`` is when SimPy's next event is due; all others are addresses: the arenas of the tiers and of tier 0
-    alone, the machine, the window on the trace; a policy's state and functions (``answers``), and what it answers into.
+    All arguments are addresses: the arenas of the tiers and of tier 0 alone, the machine, the window on the trace; a
+    policy's state and functions (``answers``), and what it answers into.
+
+    The order of what happens at one instant (rule R2): what an access or a completion brings about at once, a question
+    that an access has just put included; then the next completion; when there is none left, servers and then links
+    choose what they start; then the next access.
     """
     a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
     m[SPARE] = 0
@@ -266,7 +275,8 @@ def _run(
             m[FIRED] = NONE
             _happen(a, m, m[FIRED_KIND], what)
             continue
-        if can_start(m):
+        is_over, due = _all_served(m), events.next_due(m)
+        if can_start(m) and (m[IS_FRESH] or (due > m[NOW] and not is_over)):
             if m[ASKS_PYTHON]:
                 return ASK
             if not room.for_questions(a, b, m, batch_size(m)):
@@ -274,21 +284,23 @@ def _run(
             _decide(a, m, p, learn, want, keys, confidences, bits)
             m[FIRED_KIND], m[FIRED] = events.ANSWER_IS_THERE, begin(m, m[CHARGE], 0, 0)
             continue
-        # What completes at t comes before what starts at t (rule R2).
-        due = min(horizon, events.next_due(m))
-        why = DUE
-        if due > m[NOW]:
-            why = _advance(a, b, m, accesses, due)
-            if why == ASKED:
+        m[IS_FRESH] = 0
+        if is_over and not m[AT_END]:
+            return NEED_DATA
+        if due > m[NOW] or is_over:
+            if m[TO_CHOOSE]:
+                if not room.for_choice(a, b, m):
+                    return ROOM
+                choose(m)
                 continue
-            if why == IDLE:
-                if m[N_OUTSTANDING] == 0:
-                    return DONE
-                why = DUE
-        if why != DUE:
-            return why
-        if m[IS_EXTERNAL]:
-            return EVENT
+            if is_over:
+                # What else is due at this time does not happen any more.
+                return DONE
+            why = _advance(a, b, m, accesses, due)
+            if why == ISSUED or _all_served(m):
+                continue
+            if why != DUE and why != IDLE:
+                return why
         entry = m[EVENTS]
         m[NOW] = m[entry + events.E_DUE]
         m[FIRED_KIND], m[FIRED] = m[entry + events.E_KIND], m[entry + events.E_WHAT]
@@ -298,4 +310,4 @@ def _run(
 @cache
 def compile_run() -> Any:
     """``_run``, whose machine code is one for all policies."""
-    return compiled_for(types.int64(*[types.int64] * 10), _run)
+    return compiled_for(types.int64(*[types.int64] * 9), _run)

@@ -22,6 +22,7 @@ from simulator.machine import (
     EXCLUSIVE,
     IN_PLACE,
     MAX_WAIT,
+    N_LINKS,
     NOW,
     ORIGIN,
     POLLUTED,
@@ -38,6 +39,7 @@ from simulator.machine import (
     T_QUEUED,
     T_SIZE,
     T_SOURCE,
+    TO_CHOOSE,
     TRANSFERS,
     TRIGGER,
     VICTIM_ROOM,
@@ -208,9 +210,8 @@ def _cancel(m: Ints, t: int) -> None:
 
 
 @internal
-def channel_free(m: Ints, i: int) -> None:
-    """A channel of a link takes the oldest of the most urgent transfers, several to a call, or is free."""
-    link = link_at(m, i)
+def _next_call(m: Ints, link: int) -> int:
+    """What a channel takes: the oldest of the most urgent, and as many of its kind as may share a call; or NONE."""
     first, last, n = NONE, NONE, 0
     for priority in range(DEMAND, WRITE_BACK + 1):
         while n < m[link + L_PER_CALL]:
@@ -219,6 +220,7 @@ def channel_free(m: Ints, i: int) -> None:
                 break
             unqueue(m, t)
             if priority == PREFETCH and _is_overdue(m, t):
+                # What it gives back is written down over a link further below, which chooses after this one.
                 _cancel(m, t)
                 continue
             m[t + T_MATE] = NONE
@@ -230,7 +232,18 @@ def channel_free(m: Ints, i: int) -> None:
             n += 1
         if n > 0:
             break
-    if n > 0:
-        start(m, first)
-    else:
-        m[link + L_FREE] += 1
+    return first
+
+
+@internal
+def choose(m: Ints) -> None:
+    """All that happens at this instant is applied: free channels choose what they start (rules R2, R8, R11)."""
+    for i in range(m[N_LINKS]):
+        link = link_at(m, i)
+        while m[link + L_FREE] > 0:
+            first = _next_call(m, link)
+            if first == NONE:
+                break
+            m[link + L_FREE] -= 1
+            start(m, first)
+    m[TO_CHOOSE] = 0

@@ -1,6 +1,6 @@
 """Transfers between neighbouring levels: channels, three queues, shared calls, promotion (rules R8 to R11).
 
-A free channel takes the oldest of the most urgent transfers.
+Channels choose when all that happens at an instant is applied (``landing.choose``).
 """
 
 from simulator.arrays import NONE, Ints
@@ -20,6 +20,7 @@ from simulator.machine import (
     T_QUEUED,
     T_SIZE,
     T_STARTED,
+    TO_CHOOSE,
 )
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
@@ -79,17 +80,12 @@ def unqueue(m: Ints, t: int) -> None:
 
 @internal
 def submit(m: Ints, t: int) -> None:
-    """Start the hop now if a channel is free, else queue it."""
-    link = link_at(m, m[t + T_LINK])
+    """Queue for the hop: what it starts is chosen when all that happens at this instant is applied (rule R2)."""
     m[t + T_QUEUED] = m[NOW]
     m[t + T_STARTED] = NONE
-    m[link + L_ASKED + m[t + T_CLASS]] += m[t + T_SIZE]
-    if m[link + L_FREE] > 0:
-        m[link + L_FREE] -= 1
-        m[t + T_MATE] = NONE
-        start(m, t)
-    else:
-        enqueue(m, t)
+    m[link_at(m, m[t + T_LINK]) + L_ASKED + m[t + T_CLASS]] += m[t + T_SIZE]
+    enqueue(m, t)
+    m[TO_CHOOSE] = 1
 
 
 @internal
@@ -127,8 +123,16 @@ def promote(m: Ints, t: int) -> None:
 
 @internal
 def is_busy(m: Ints, link: int) -> bool:
-    """Whether a transfer submitted now would have to queue."""
-    return bool(m[link_at(m, link) + L_FREE] == 0)
+    """Whether a prefetch submitted now would have to wait: as many go before it as channels are free, or more."""
+    before_it = n_queued(m, link, DEMAND) + n_queued(m, link, PREFETCH)
+    return bool(before_it >= m[link_at(m, link) + L_FREE])
+
+
+@internal
+def n_waiting(m: Ints, link: int) -> int:
+    """Prefetches that would wait if the link chose now: those that no free channel is left for."""
+    left = max(m[link_at(m, link) + L_FREE] - n_queued(m, link, DEMAND), 0)
+    return int(max(n_queued(m, link, PREFETCH) - left, 0))
 
 
 @internal

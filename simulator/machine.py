@@ -16,13 +16,14 @@ from simulator.compiled import compiled, internal
 (
     CLOSED, THINK, SERVICE_LATENCY, READ_RATE, WRITE_RATE, BUSY_PPM, FORESEES, HAS_SHADOW, SHADOW_FORESEES, ORIGIN,
     EXCLUSIVE, DEMOTES, IN_PLACE, COMPUTES, MAX_IN_FLIGHT, MAX_QUEUED, MAX_BYTES, MAX_WAIT, TRIGGER, SYNC, SERVERS,
-    QUEUE_LIMIT, BATCH_SIZE, STALE_AFTER, AHEAD, AHEAD_OF_STREAM, ASKS_PYTHON, CHARGE, MOST_WANTED, IS_EXTERNAL,
+    QUEUE_LIMIT, BATCH_SIZE, STALE_AFTER, AHEAD, AHEAD_OF_STREAM, ASKS_PYTHON, CHARGE, MOST_WANTED, TO_CHOOSE,
 ) = range(30)  # fmt: skip
 # -- registers: the state of the run ---------------------------------------------------------------------------
-# ``base`` is the trace index of the window's first access, ``most_evicted`` bounds the victims of one insertion.
+# ``base`` is the trace index of the window's first access, ``most_evicted`` bounds the victims of one insertion,
+# ``is_fresh`` says that an access has just put a question, ``to_choose`` that links have something new to choose from.
 (
     NOW, SLOW_PPM, BASE, POSITION, AT_END, N_READY, N_STREAMS, N_OUTSTANDING, N_ACCESSES, MOST_EVICTED, N_PREFETCHES,
-    PREFETCH_BYTES, N_BUSY, N_BATCHES, N_ASKED, N_WAITING, QUEUE, QUEUE_LAST, N_QUEUED, OPEN, OPEN_LAST, LATE,
+    PREFETCH_BYTES, N_BUSY, N_BATCHES, N_ASKED, IS_FRESH, QUEUE, QUEUE_LAST, N_QUEUED, OPEN, OPEN_LAST, LATE,
     LATE_LAST, ASKED, ASKED_LAST, FIRED_KIND, FIRED, FOUND_PREFETCH, FIRST_WRITE, N_POLLUTED_TOLD, RUN_SHOWN, RUN_BASE,
 ) = range(30, 62)  # fmt: skip
 # -- registers: counts of the books ----------------------------------------------------------------------------
@@ -35,9 +36,7 @@ N_FATES = 70  # six
     NEED_RECORDS, NEED_TOLD, NEED_POLLUTED, NEED_KNOWN, NEED_RUN,
 ) = range(76, 89)  # fmt: skip
 # -- registers: regions ------------------------------------------------------------------------------------------
-STREAMS, READY, LINKS, N_LINKS, EVENTS, N_EVENTS, EVENTS_CAPACITY, EVENT_ID, FLIGHT, FLIGHT_MASK, VICTIMS = range(
-    89, 100
-)
+STREAMS, READY, LINKS, N_LINKS, EVENTS, N_EVENTS, N_LOADED, EVENT_ID, FLIGHT, FLIGHT_MASK, VICTIMS = range(89, 100)
 # Buffers: offset, how many rows there are, and for how many there is room.
 ROWS, N_ROWS, ROWS_CAPACITY = range(100, 103)
 SETTLED, N_SETTLED, SETTLED_CAPACITY = range(103, 106)

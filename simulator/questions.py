@@ -77,7 +77,7 @@ from simulator.streams import stream_at
 
 # What became of a question, in the order of ``accounting.Status``.
 ANSWERED, STALE, QUEUE_FULL, PENDING = range(4)
-RECORD_COLUMNS = 19
+RECORD_COLUMNS = 20
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 NEVER, ON_MISS, TAGGED, ON_ACCESS = (int(trigger) for trigger in Trigger)
 
@@ -166,16 +166,18 @@ def answered(m: Ints, q: int) -> None:
 @internal
 def record(m: Ints, q: int) -> None:
     """All is known of a question: it is counted, and a finished row if one is kept."""
-    judged = m[q + Q_HAS_GUESS] != 0 and m[q + Q_HAS_NEXT] != 0
+    # An answer that did not come before the end is in no sum and no ratio.
+    is_over = m[q + Q_STATUS] != PENDING
+    judged = is_over and m[q + Q_HAS_GUESS] != 0 and m[q + Q_HAS_NEXT] != 0
     came_true = judged and m[q + Q_GUESS] == m[q + Q_NEXT_KEY]
     m[N_STATUS + m[q + Q_STATUS]] += 1
     m[N_PREDICTED] += judged
     m[N_CAME_TRUE] += came_true
-    if m[q + Q_BATCH] >= 0:
+    if is_over and m[q + Q_BATCH] >= 0:
         count(m, CHARGED, m[q + Q_CHARGED])
         count(m, HOST, m[q + Q_HOST])
     if m[KEEPS_RECORDS]:
-        _keep(m, q, came_true)
+        _keep(m, q, judged, came_true)
     before, behind = m[q + Q_BEFORE], m[q + Q_AFTER]
     if before == NONE:
         m[ASKED] = behind
@@ -189,7 +191,7 @@ def record(m: Ints, q: int) -> None:
 
 
 @internal
-def _keep(m: Ints, q: int, came_true: bool) -> None:
+def _keep(m: Ints, q: int, judged: bool, came_true: bool) -> None:
     row = m[RECORDS] + m[N_RECORDS] * RECORD_COLUMNS
     m[N_RECORDS] += 1
     m[row], m[row + 1], m[row + 2], m[row + 3] = m[q + Q_ROW], m[q + Q_BATCH], m[q + Q_ACCESS], m[q + Q_STREAM]
@@ -197,7 +199,8 @@ def _keep(m: Ints, q: int, came_true: bool) -> None:
     m[row + 7], m[row + 8], m[row + 9] = m[q + Q_ENDED], m[q + Q_CHARGED], m[q + Q_HOST]
     m[row + 10], m[row + 11], m[row + 12] = m[q + Q_DEVICE], m[q + Q_HAS_GUESS], m[q + Q_GUESS]
     m[row + 13], m[row + 14], m[row + 15] = m[q + Q_CONFIDENCE], m[q + Q_HAS_NEXT], m[q + Q_NEXT_KEY]
-    m[row + 16], m[row + 17], m[row + 18] = came_true, m[q + Q_N_KEYS], m[q + Q_ISSUED]
+    m[row + 16], m[row + 18], m[row + 19] = came_true, m[q + Q_ISSUED], judged
+    m[row + 17] = m[q + Q_N_KEYS] if m[q + Q_STATUS] != PENDING else 0
 
 
 @compiled

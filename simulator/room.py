@@ -22,6 +22,7 @@ from simulator.machine import (
     MOST_EVICTED,
     MOST_WANTED,
     N_CELLS,
+    N_LINKS,
     N_RECORDS,
     N_ROWS,
     N_RUN,
@@ -54,7 +55,6 @@ from simulator.machine import (
     SETTLED_CAPACITY,
     SLACK,
     SPARE,
-    T_LINK,
     T_MATE,
     T_N_WAITERS,
     TOLD_CAPACITY,
@@ -175,12 +175,20 @@ def for_event(a: Ints, b: Ints, m: Ints, kind: int, what: int) -> bool:
         while t != NONE:
             n += 1 + m[t + T_N_WAITERS]
             t = m[t + T_MATE]
-        # Prefetches that have queued for too long are given up when the channel looks for its next call.
-        overdue = n_queued(m, m[what + T_LINK], PREFETCH) if m[MAX_WAIT] >= 0 else 0
-        return _spares(a, b, m, n + 1 + overdue) or _has(a, m, 0, n, n + 1, overdue, n, 0, 0)
+        return _spares(a, b, m, n + 1) or _has(a, m, 0, n, n + 1, 0, n, 0, 0)
     q = what
     while q != NONE:
         n += 1
         wanted += m[q + Q_N_KEYS]
         q = m[q + Q_NEXT]
     return _spares(a, b, m, n + wanted) or _has(a, m, 0, n, n + wanted, wanted, n, n, 0)
+
+
+@inlined
+def for_choice(a: Ints, b: Ints, m: Ints) -> bool:
+    """For what links choose: prefetches that have queued for too long are given up, and may be written down."""
+    overdue = 0
+    if m[MAX_WAIT] >= 0:
+        for link in range(m[N_LINKS]):
+            overdue += n_queued(m, link, PREFETCH)
+    return overdue == 0 or _spares(a, b, m, overdue) or _has(a, m, 0, 0, overdue, overdue, 0, 0, 0)

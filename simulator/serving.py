@@ -170,14 +170,13 @@ def not_resident(a: Ints, m: Ints, x: int) -> int:
 
 
 @internal
-def look_up(a: Ints, m: Ints, x: int, waited: bool) -> None:
-    """Look the block up now: the access comes fresh from a synchronous question, or ``waited`` for a write-back."""
+def look_up(a: Ints, m: Ints, x: int) -> None:
+    """Look the block up now: the access comes from a synchronous question, or from waiting for a write-back."""
     outcome = touch(a, m, m[x + X_KEY], m[x + X_OP])
     if outcome == MISS:
         not_resident(a, m, x)
         return
-    # Another access waited with it and wrote the block: this one merged with that one's demand.
-    m[x + X_OUTCOME] = MERGED if waited else outcome
+    m[x + X_OUTCOME] = outcome
     after_touch(a, m, m[x + X_KEY], m[x + X_INDEX])
     _serve(m, x, 0)
 
@@ -211,7 +210,7 @@ def _free_again(a: Ints, m: Ints, t: int) -> None:
     while x != NONE:
         behind = m[x + X_NEXT]
         attribution.waited_below(m, t, m[NOW] - m[x + X_JOINED])
-        look_up(a, m, x, True)
+        look_up(a, m, x)
         x = behind
 
 

@@ -229,16 +229,12 @@ class Machine:
             self.m[of + D_LEFT] = _FIRST_COUNTS // 2
             return
         n = old_size // 2 - int(self.m[of + D_LEFT])
-        is_rounded = bool(self.m[of + D_IS_ROUNDED])
+        is_rounded = bool(self.m[of + D_IS_ROUNDED]) or n > MOST
         size = old_size
-        if is_rounded or n + n_more <= MOST:
-            while size // 2 < n + n_more:
-                size *= 2
-        # Else rounding is what makes room.
+        while size // 2 < n + n_more:
+            size *= 2
         table = self._region(2 * size)
-        distribution.move_to(self.m, of, table, size - 1, is_rounded or n + n_more > MOST)
-        if self.m[of + D_LEFT] < n_more:
-            self._enlarge_distribution(of, n_more)
+        distribution.move_to(self.m, of, table, size - 1, is_rounded)
 
     def _distribution(self, of: int) -> Distribution:
         at, size = int(self.m[of + D_TABLE]), int(self.m[of + D_MASK]) + 1

@@ -13,7 +13,7 @@ from simulator.trace import Workload
 def make_residency(system: System, capacities: Sequence[int], workload: Workload, seed: int) -> Residency:
     """Tiers of these capacities in bytes, with the system's policies."""
     sketches = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
-    block = _usual_block(workload) if sketches else 1
+    block = usual_block(workload) if sketches else 1
     specs = []
     for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
         value = 0.0
@@ -32,7 +32,7 @@ def make_residency(system: System, capacities: Sequence[int], workload: Workload
     return Residency(specs, seed=int(generator(seed, "eviction").integers(2**62)))
 
 
-def _usual_block(workload: Workload) -> float:
+def usual_block(workload: Workload) -> float:
     """The mean size of the first blocks of the trace: by it sketches are sized."""
     first = next(iter(workload.batches()), None)
     return float(np.mean(first.size_bytes)) if first is not None and len(first) else 1.0

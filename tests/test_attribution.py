@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.metrics import link_names
 from policies.next_n import NextNPolicy
 from policies.none import NonePolicy
 from simulator.config import Closed, System
@@ -143,7 +142,7 @@ def test_tables_tell_who_asked_for_what_and_where_time_went(tmp_path: Path) -> N
         assert of_arm["sum_ns"].sum() == runs.loc[arm, "latency_sum_ns"]
         assert of_arm["mean_ns"].sum() == pytest.approx(runs.loc[arm, "mean_latency_ns"])
         assert of_arm["share_ratio"].sum() == pytest.approx(1)
-    assert link_names(System.model_validate(content["system"])) == ["hbm_dram", "dram_origin"]
+    assert System.model_validate(content["system"]).link_names() == ["hbm_dram", "dram_origin"]
     assert parts["link"].dropna().unique().tolist() == ["hbm_dram", "dram_origin"]
     inference = parts[(parts["component"] == "inference") & (parts["arm"] == "lstm")]
     assert inference["sum_ns"].iloc[0] > 0

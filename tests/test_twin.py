@@ -11,7 +11,7 @@ from simulator.charge import measured
 from simulator.config import Arrivals
 from simulator.engine import Engine
 from simulator.policy import Fate
-from simulator.simpy_engine import SimpyEngine
+
 from tests.strategies import ListSink, ListWorkload, ScriptedPolicy, arrivals, batches, books, policies, systems
 from tests.twin import Twin
 

@@ -1,0 +1,2 @@
+from typing import Any
+Eviction = Any

@@ -1,0 +1,198 @@
+"""Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33)."""
+
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from simpy import Store
+
+from simulator.charge import Charge, Cost
+from simulator.model.accesses import Access
+from simulator.model.instants import COMPLETION, SERVE, Instant
+from simulator.model.links import PREFETCH
+from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger
+
+if TYPE_CHECKING:
+    from simulator.model.model import Model
+
+_ASKS = {
+    Trigger.NEVER: frozenset[Outcome](),
+    Trigger.MISS: frozenset({Outcome.LATE, Outcome.MERGED, Outcome.MISS}),
+    Trigger.TAGGED: frozenset(Outcome) - {Outcome.HIT},
+    Trigger.ACCESS: frozenset(Outcome),
+}
+"""At which outcomes a policy is asked (rule R31)."""
+Seen = tuple[int, int, int]
+"""An access as a policy sees it: key, stream, outcome."""
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """One question, from the access that asks to what came of it; -1: not yet, or never."""
+
+    row: int
+    access: Access
+    asked_ns: int
+    run: list[Seen] = field(default_factory=list)
+    """The accesses since the question before, up to the one that asks."""
+    status: Status = Status.PENDING_AT_END
+    batch: int = -1
+    started_ns: int = -1
+    ended_ns: int = -1
+    cost: Cost = Cost(0, 0, 0)
+    answer: Answer = Answer()
+    n_issued: int = 0
+    about: int = -1
+    """Which access of its stream (or of all) its best guess is about, from 1; 0 once that has come."""
+    next_key: int | None = None
+
+
+class InferenceServer:
+    """So many servers beside one queue; each answers a batch at a time."""
+
+    def __init__(self, model: "Model", policy: Policy, charge: Charge) -> None:
+        self.model, self.policy, self.charge = model, policy, charge
+        self.config, self.budgets = model.system.inference, model.system.prefetch
+        self.queue = Store(model.env)
+        """Questions that no server has taken up."""
+        self.n_busy = 0
+        """Servers at work."""
+        self.is_sync = self.config.mode == "sync"
+        self.told = Told()
+        self._asks = _ASKS[policy.trigger]
+        self._unseen: list[Seen] = []
+        self._n_seen: dict[int, int] = {}
+        self._waiting: dict[int, deque[Question]] = {}
+        self._n_batches = 0
+        for _ in range(self.config.servers if self._asks else 0):
+            model.env.process(self._serve())
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the policy is one that ever asks."""
+        return bool(self._asks)
+
+    def asks_at(self, outcome: Outcome) -> bool:
+        """Whether an access of this outcome puts a question."""
+        return outcome in self._asks
+
+    def _group(self, access: Access) -> int:
+        return access.stream if self.policy.ahead.of_stream else -1
+
+    def passes(self, access: Access) -> None:
+        """An access is issued: the question whose guess was about it learns what came (rule R16)."""
+        group = self._group(access)
+        n = self._n_seen[group] = self._n_seen.get(group, 0) + 1
+        waiting = self._waiting.get(group)
+        # All look equally far ahead, so the first to be asked is the first to know.
+        if waiting and waiting[0].about == n:
+            question = waiting.popleft()
+            question.about, question.next_key = 0, access.key
+            if question.status != Status.PENDING_AT_END:
+                self.model.ledger.recorded(question)
+
+    def remember(self, access: Access) -> None:
+        """The policy will be shown this access, with the outcome that it has now (rule R12)."""
+        self._unseen.append((access.key, access.stream, access.outcome))
+
+    def ask(self, access: Access) -> bool:
+        """Put a question about the access just remembered; False if the queue is full: it is dropped (rule R14)."""
+        question = Question(self.model.ledger.n_asked, access, self.model.env.now)
+        self.model.ledger.asked(question)
+        if self.n_busy == self.config.servers and len(self.queue.items) >= self.config.queue_limit:
+            question.status = Status.QUEUE_FULL
+            self.model.ledger.recorded(question)
+            return False
+        question.run, self._unseen = self._unseen, []
+        group = self._group(access)
+        question.about = self._n_seen.get(group, 0) + self.policy.ahead.accesses
+        self._waiting.setdefault(group, deque()).append(question)
+        self.queue.put(question)
+        return True
+
+    def _serve(self) -> Generator[Any, Any, None]:
+        """The process of a server: take up a batch, decide, be busy for what that is charged, deliver."""
+        while True:
+            batch = [(yield self.queue.get())]
+            waiting = self.queue.items
+            batch += [waiting.pop(0) for _ in range(min(self.config.batch_size - 1, len(waiting)))]
+            charged_ns = self._decide(batch)
+            if charged_ns:
+                self.n_busy += 1
+                yield Instant(self.model.env, COMPLETION, charged_ns)
+                self.n_busy -= 1
+            for question in batch:
+                self._deliver(question)
+            yield Instant(self.model.env, SERVE)
+
+    def _decide(self, batch: list[Question]) -> int:
+        """The answers, which are known at once; what they cost is charged on the clock (rule R15)."""
+        if self.told.keys or self.told.n_polluted:
+            told, self.told = self.told, Told()
+            self.policy.told(told)
+        decision = self.policy.decide([_columns(question.run) for question in batch])
+        cost = self.charge(decision)
+        for question, answer in zip(batch, decision.answers, strict=True):
+            question.answer, question.cost, question.batch = answer, cost, self._n_batches
+            question.started_ns, question.run = self.model.env.now, []
+        self._n_batches += 1
+        self.model.tell("started", batch)
+        return cost.charged_ns
+
+    def _deliver(self, question: Question) -> None:
+        """An answer is there: who waited for it goes on, and what it wants is issued, unless it is stale (R13, R14)."""
+        now, stale_after = self.model.env.now, self.config.stale_after
+        question.ended_ns = now
+        is_stale = stale_after is not None and now - question.asked_ns > stale_after
+        question.status = Status.STALE if is_stale else Status.ANSWERED
+        if self.is_sync:
+            question.access.inference_ns = now - question.access.issued_ns
+            self.model.accesses.look_up(question.access)
+        for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
+            self._propose(question, key, confidence)
+        if question.about == 0:
+            self.model.ledger.recorded(question)
+        self.model.tell("answered", question)
+
+    def _propose(self, question: Question, key: int, confidence: float) -> None:
+        memory, ledger = self.model.memory, self.model.ledger
+        size = question.access.size
+        holders = memory.holders(key)
+        if holders:
+            size = memory.tiers[holders[0]].blocks[key].size
+        reason = self._reason_against(question, key, size)
+        ledger.proposed(reason)
+        if reason is None:
+            prefetch = ledger.issued(question, key, size, confidence)
+            prefetch.source = memory.fetch(key, size, PREFETCH, prefetch).source
+
+    def _reason_against(self, question: Question, key: int, size: int) -> str | None:
+        """Why a block that an answer wants is not sent for (rules R6, R9, R10, R14, R23)."""
+        model = self.model
+        if question.status == Status.STALE:
+            return "dropped_stale"
+        if key in model.memory.tiers[0].blocks:
+            return "rejected_resident"
+        if key in model.flight:
+            return "rejected_in_flight"
+        if model.computes and key not in model.known:
+            return "rejected_unknown"
+        if not model.budget.allows(size):
+            return "rejected_budget"
+        link = model.link_from(min(model.memory.holders(key), default=model.memory.origin), is_down=False)
+        would_wait = link.n_queued(PREFETCH) >= link.n_free
+        n_waiting = sum(other.n_prefetches_waiting() for other in model.all_links)
+        return "rejected_budget" if would_wait and n_waiting >= self.budgets.queued else None
+
+    def tell(self, key: int, fate: Fate) -> None:
+        """The policy hears of it before it is asked again (rule R12)."""
+        if self._asks:
+            self.told.keys.append(key)
+            self.told.fates.append(fate)
+
+
+def _columns(run: list[Seen]) -> AccessRun:
+    key, stream, outcome = zip(*run, strict=True)
+    return AccessRun(np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8))
