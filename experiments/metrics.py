@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from simulator.accounting import COMPONENTS, REJECTIONS, Books
+from simulator.accounting import COMPONENTS, REJECTIONS, Books, RunResult
 from simulator.config import System
-from simulator.engine import RunResult
 from simulator.links import PRIORITY_NAMES
 from simulator.policy import Fate, Outcome, Status
 

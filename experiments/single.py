@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.trace import WRITE, Batch, Workload, part
 from workloads.registry import build as build_workload
+
+if TYPE_CHECKING:
+    from simulator.model.model import Model
 
 Progress = Callable[[int], None]
 RECORDED = " (recorded)"
@@ -111,12 +114,12 @@ def chosen_engine(experiment: Experiment) -> str:
     return "compiled" if experiment.engine == "auto" else experiment.engine
 
 
-def engine_of(name: str) -> type[Engine]:
+def engine_of(name: str) -> type[Engine] | type["Model"]:
     """SimPy is imported where it is used: a run without it starts sooner."""
     if name == "simpy":
-        from simulator.simpy_engine import SimpyEngine
+        from simulator.model.model import Model
 
-        return SimpyEngine
+        return Model
     return Engine
 
 

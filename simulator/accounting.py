@@ -99,6 +99,15 @@ class Keeps:
         return round(self.share * (1 << SHARE_BITS))
 
 
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run leaves besides its books; bytes moved by link and by what transfers were started as."""
+
+    end_ns: int
+    bytes_moved: list[list[int]]
+    n_accesses: int
+
+
 @dataclass
 class Questions:
     """The counts of what was asked: by status, guesses that could be judged and those that came true, times in ns."""

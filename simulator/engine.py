@@ -4,13 +4,12 @@ It says what ``simulator.model`` says, faster: the tables of both are the same t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from simulator import fates, inference, kernel, questions
 from simulator import machine as m_
-from simulator.accounting import Books
+from simulator.accounting import Books, RunResult
 from simulator.arrays import Ints, signed
 from simulator.charge import Charge, fixed
 from simulator.checks import capacities_of, check_sizes
@@ -28,15 +27,6 @@ from simulator.trace import Workload, part
 
 # Rows of one buffer are handed on so many at a time: what a table holds does not depend on when there was room.
 _ROWS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run leaves besides its books."""
-
-    end_ns: int
-    bytes_moved: list[list[int]]
-    n_accesses: int
 
 
 class Engine:

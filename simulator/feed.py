@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.arrays import NONE, Ints
+from simulator.checks import check_order, check_streams
 from simulator.compiled import compiled
 from simulator.config import Arrivals, Open, Poisson
-from simulator.checks import check_order, check_streams
 from simulator.machine import S_LAST, S_NEXT
 from simulator.trace import Batch, concatenate, make_batch
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from simulator.accounting import Books, Keeps
+from simulator.accounting import Books
+from tests.cases import Case
 from tests.strategies import ListSink
 
 OF_BOOKS = (
@@ -13,13 +14,11 @@ OF_BOOKS = (
 DISTRIBUTIONS = ("latency", "slack", "saved")
 
 
-def everything_of(
-    make: Any, system: Any, process: Any, workload: Any, policy: Any, charge: Any, keeps: Keeps = Keeps(), **others: Any
-) -> dict[str, Any]:
-    """Tables, windows, books and result of a run, as plain values by name."""
-    sink = ListSink()
-    books = Books(sink, 10, keeps=keeps)
-    engine = make(system, process, workload, policy, charge, books, seed=3, **others)
+def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
+    """Tables, windows, books, result and what the policy was shown and told, as plain values by name."""
+    sink, policy = ListSink(), case.policy()
+    books = Books(sink, 10, keeps=case.keeps)
+    engine = make(case.system, case.arrivals, case.workload(), policy, case.charge(), books, seed=3, **others)
     result = engine.run()
     found: dict[str, Any] = {"result": (result.end_ns, result.bytes_moved, result.n_accesses)}
     for table in ("accesses", "prefetches", "inferences"):
@@ -33,6 +32,7 @@ def everything_of(
     for name in DISTRIBUTIONS:
         found[name] = spread(getattr(books, name))
     found["charged"], found["host"] = spread(asked.charged), spread(asked.host)
+    found["shown"] = getattr(policy, "shown", None)
     return found
 
 
@@ -46,3 +46,9 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, An
     return {
         name: (found.get(name), expected.get(name)) for name in sorted(names) if found.get(name) != expected.get(name)
     }
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Everything is equal; else say what is not."""
+    rows = [f"{name}\n    found    {a}\n    expected {b}" for name, (a, b) in differences(found, expected).items()]
+    assert not rows, "\n".join(rows)

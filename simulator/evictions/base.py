@@ -1,2 +1,3 @@
 from typing import Any
+
 Eviction = Any

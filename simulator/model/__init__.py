@@ -1,7 +1,6 @@
 """The model itself, plain Python on SimPy: the definition that the compiled engine is held to.
 
-Read it in this order: ``instants`` (the order of what happens at one time), ``links`` (channels), ``transfers`` (a block
-on its way), ``memory`` (tiers, and what comes in and goes), ``accesses`` (look up, wait, be served), ``asking`` (the
-inference server and what answers bring), ``streams`` (who issues when), ``model`` (all together), ``ledger`` (what is
-counted). The numbers in brackets are the rules of ``docs/rules.md``.
+Read ``links`` (instants, channels), ``memory`` (tiers, transfers), ``accesses`` (look up, wait, be served; streams),
+``asking`` (the inference server, what answers bring) and ``model`` (all together), in this order. The numbers in
+brackets are the rules of ``docs/rules.md``. ``simulator.evictions`` says who must go, ``simulator.ledger`` counts.
 """

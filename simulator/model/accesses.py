@@ -1,12 +1,14 @@
-"""An access: look up, wait, be served (rules R4, R9, R17, R18, R29)."""
+"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30)."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simpy import Event
 
-from simulator.model.links import DEMAND, PREFETCH, ceil_div
-from simulator.model.transfers import WRITTEN, Transfer
+from simulator.config import Closed
+from simulator.model.links import DEMAND, ISSUE, PREFETCH, Instant, ceil_div
+from simulator.model.memory import WRITTEN, Transfer
 from simulator.policy import Outcome
 from simulator.trace import WRITE
 
@@ -18,7 +20,11 @@ _PPM = 10**6
 
 @dataclass(slots=True, eq=False)
 class Access:
-    """One row of the trace, and what became of it; ``shadow``: -1, or what a tier 0 without prefetching would find."""
+    """One row of the trace, and what became of it.
+
+    ``shadow`` is -1, or whether a tier 0 without prefetching misses it. One that has to wait does so from ``joined_ns``
+    on for a transfer; ``served`` happens when its block is there and its service begins.
+    """
 
     index: int
     stream: int
@@ -31,28 +37,19 @@ class Access:
     outcome: Outcome = Outcome.MISS
     shadow: int = -1
     joined_ns: int = 0
-    """Since when it has waited for a transfer."""
     transfer_ns: int = 0
     inference_ns: int = 0
     end_ns: int = 0
     served: Event | None = None
-    """Where it had to wait: happens when it waits no more, and its service begins."""
 
 
 class Accesses:
     """How accesses are served from tier 0."""
 
     def __init__(self, model: "Model") -> None:
-        self.model = model
-        self.tier = model.memory.tiers[0]
+        self.model, self.memory, self.tier = model, model.memory, model.memory.tiers[0]
         self.config = model.system.tiers[0]
         self.slow_ppm = round(model.system.inference.gpu_slowdown * _PPM)
-
-    def service_ns(self, access: Access) -> int:
-        """Latency + the access's own bytes over the bandwidth, slower while an inference shares the GPU (R13, R29)."""
-        rate = self.config.write_bandwidth if access.op == WRITE else self.config.read_bandwidth
-        ns = self.config.latency + ceil_div(access.size * 10**9, rate)
-        return ceil_div(ns * self.slow_ppm, _PPM) if self.model.asking.n_busy else ns
 
     def peek(self, key: int) -> Outcome:
         """What a look-up would find, without using the block."""
@@ -62,7 +59,7 @@ class Accesses:
         return Outcome.HIT if block.prefetch is None else Outcome.HIT_PREFETCHED
 
     def look_up(self, access: Access) -> None:
-        """Serve it now if tier 0 has its block; else it waits."""
+        """Serve it now if tier 0 has its block; else it waits (rules R4, R17)."""
         access.outcome = self.peek(access.key)
         if access.outcome == Outcome.MISS:
             self._not_there(access)
@@ -71,7 +68,7 @@ class Accesses:
             self._serve(access)
 
     def _use(self, access: Access) -> None:
-        """Tier 0 holds the block: the eviction policy sees a use, a prefetch its first one, a write leaves it dirty."""
+        """Tier 0 holds the block: its eviction policy sees a use, a prefetch its first one, a write leaves it dirty."""
         block = self.tier.blocks[access.key]
         self.tier.eviction.request(access.key, block.size)
         if block.prefetch is not None:
@@ -79,43 +76,38 @@ class Accesses:
             block.prefetch = None
         if access.op == WRITE and block.dirty != WRITTEN:
             block.dirty = WRITTEN
-            self.model.memory.written(access.key)
+            self.memory.written(access.key)
 
     def _not_there(self, access: Access) -> None:
-        model, key = self.model, access.key
-        transfer = model.flight.get(key)
+        key, transfer = access.key, self.model.flight.get(access.key)
         if transfer is not None:
             self._join(access, transfer)
             return
-        if model.computes:
-            model.known.add(key)
-        if key in model.polluted:
-            model.polluted.remove(key)
-            model.ledger.n_pollution += 1
-            model.asking.told.n_polluted += 1
+        self.model.asking.exists(key)
+        if key in self.memory.polluted:
+            self.memory.polluted.remove(key)
+            self.model.ledger.n_pollution += 1
+            self.model.asking.told.n_polluted += 1
         if access.op == WRITE:
-            model.memory.allocate(key, access.size)
+            self.memory.allocate(key, access.size)
             self._serve(access)
         else:
-            self._wait(access, model.memory.fetch(key, access.size, DEMAND))
+            self._wait(access, self.memory.fetch(key, access.size, DEMAND))
 
     def _join(self, access: Access, transfer: Transfer) -> None:
-        """Its block is in flight (rule R9). On its way down: it is looked up again when it has landed (rule R22)."""
-        if not transfer.is_down:
+        """Its block is in flight (rule R9). On its way down: it is looked up again when that has landed (rule R22)."""
+        if transfer.priority == PREFETCH:
+            access.outcome = Outcome.LATE
+            self.model.ledger.met(transfer, access)
+        elif not transfer.is_down:
             access.outcome = Outcome.MERGED
-            if transfer.priority == PREFETCH:
-                assert transfer.prefetch is not None
-                access.outcome = Outcome.LATE
-                self.model.ledger.met(transfer.prefetch, access)
-                transfer.late, transfer.prefetch = transfer.prefetch, None
-        transfer.demanded()
+        self.memory.demanded(transfer)
         self._wait(access, transfer)
 
     def _wait(self, access: Access, transfer: Transfer) -> None:
-        access.joined_ns = self.model.env.now
+        access.joined_ns = self.model.now
         transfer.waiters.append(access)
-        if access.served is None:
-            access.served = self.model.env.event()
+        access.served = access.served or self.model.env.event()
 
     def landed(self, transfer: Transfer) -> None:
         """A block is in tier 0: those who waited are served, in the order in which they came."""
@@ -127,21 +119,54 @@ class Accesses:
                     self._use(access)
                 elif access.op == WRITE:
                     # It was not admitted: the write allocates as one that finds nothing does.
-                    self.model.memory.allocate(access.key, access.size)
+                    self.memory.allocate(access.key, access.size)
             access.transfer_ns = transfer.waited(access.joined_ns)
             self._serve(access)
 
     def written_back(self, transfer: Transfer) -> None:
-        """A block has landed below: those who waited for that look again; the wait was queueing."""
+        """A block has landed below: those who waited for that look again; the wait was queueing (rule R22)."""
         for access in transfer.waiters:
-            transfer.claim.resource.queue_ns += self.model.env.now - access.joined_ns
+            transfer.claim.resource.queue_ns += self.model.now - access.joined_ns
             self.look_up(access)
 
     def _serve(self, access: Access) -> None:
-        """Its block is there, and its service begins."""
-        service_ns = self.service_ns(access)
-        access.end_ns = self.model.env.now + service_ns
+        """Its service begins: latency + its own bytes over the bandwidth, slower beside an inference (R13, R29)."""
+        rate = self.config.write_bandwidth if access.op == WRITE else self.config.read_bandwidth
+        service_ns = self.config.latency + ceil_div(access.size * 10**9, rate)
+        if self.model.asking.n_busy:
+            service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
+        access.end_ns = self.model.now + service_ns
         self.model.ledger.served(access, service_ns)
         if access.served is not None:
             access.served.succeed()
         self.model.served(access)
+
+
+def closed_loop(model: "Model", stream: int, think_ns: int) -> Generator[Any, Any, None]:
+    """The process of a stream: it issues a request, waits until all of it is over, thinks, and goes on (rule R30)."""
+    ready_ns = 0
+    for request in model.trace.requests(stream):
+        for access in request:
+            # Also between the accesses of a request: what completes in no time comes first.
+            yield Instant(model.env, ISSUE + stream, max(ready_ns - model.now, 0))
+            model.issue(access)
+        for access in request:
+            if access.served is not None:
+                yield access.served
+        ready_ns = max(access.end_ns for access in request) + think_ns
+
+
+def open_loop(model: "Model") -> Generator[Any, Any, None]:
+    """The process of arrivals: each access comes at its time, whatever has become of those before (rule R30)."""
+    while (access := model.trace.next()) is not None:
+        yield Instant(model.env, ISSUE, access.arrival_ns - model.now)
+        model.issue(access)
+
+
+def start(model: "Model") -> None:
+    """Start the processes that issue accesses."""
+    if isinstance(model.arrivals, Closed):
+        for stream in range(model.trace.n_streams):
+            model.env.process(closed_loop(model, stream, model.arrivals.think))
+    else:
+        model.env.process(open_loop(model))

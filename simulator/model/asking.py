@@ -10,8 +10,7 @@ from simpy import Store
 
 from simulator.charge import Charge, Cost
 from simulator.model.accesses import Access
-from simulator.model.instants import COMPLETION, SERVE, Instant
-from simulator.model.links import PREFETCH
+from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
 from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ _ASKS = {
     Trigger.ACCESS: frozenset(Outcome),
 }
 """At which outcomes a policy is asked (rule R31)."""
+_NO_COST, _NO_ANSWER = Cost(0, 0, 0), Answer()
 Seen = tuple[int, int, int]
 """An access as a policy sees it: key, stream, outcome."""
 
@@ -41,8 +41,8 @@ class Question:
     batch: int = -1
     started_ns: int = -1
     ended_ns: int = -1
-    cost: Cost = Cost(0, 0, 0)
-    answer: Answer = Answer()
+    cost: Cost = _NO_COST
+    answer: Answer = _NO_ANSWER
     n_issued: int = 0
     about: int = -1
     """Which access of its stream (or of all) its best guess is about, from 1; 0 once that has come."""
@@ -54,25 +54,22 @@ class InferenceServer:
 
     def __init__(self, model: "Model", policy: Policy, charge: Charge) -> None:
         self.model, self.policy, self.charge = model, policy, charge
-        self.config, self.budgets = model.system.inference, model.system.prefetch
+        self.config = model.system.inference
         self.queue = Store(model.env)
         """Questions that no server has taken up."""
         self.n_busy = 0
         """Servers at work."""
-        self.is_sync = self.config.mode == "sync"
+        self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
         self.told = Told()
         self._asks = _ASKS[policy.trigger]
+        self._computes = model.memory.computes
+        self._known: set[int] = set()
         self._unseen: list[Seen] = []
         self._n_seen: dict[int, int] = {}
         self._waiting: dict[int, deque[Question]] = {}
         self._n_batches = 0
-        for _ in range(self.config.servers if self._asks else 0):
+        for _ in range(self.config.servers if self.is_asked else 0):
             model.env.process(self._serve())
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether the policy is one that ever asks."""
-        return bool(self._asks)
 
     def asks_at(self, outcome: Outcome) -> bool:
         """Whether an access of this outcome puts a question."""
@@ -99,7 +96,7 @@ class InferenceServer:
 
     def ask(self, access: Access) -> bool:
         """Put a question about the access just remembered; False if the queue is full: it is dropped (rule R14)."""
-        question = Question(self.model.ledger.n_asked, access, self.model.env.now)
+        question = Question(self.model.ledger.n_asked, access, self.model.now)
         self.model.ledger.asked(question)
         if self.n_busy == self.config.servers and len(self.queue.items) >= self.config.queue_limit:
             question.status = Status.QUEUE_FULL
@@ -111,6 +108,11 @@ class InferenceServer:
         self._waiting.setdefault(group, deque()).append(question)
         self.queue.put(question)
         return True
+
+    def exists(self, key: int) -> None:
+        """A block is accessed: from a computing origin it can be prefetched from now on (rule R6)."""
+        if self._computes:
+            self._known.add(key)
 
     def _serve(self) -> Generator[Any, Any, None]:
         """The process of a server: take up a batch, decide, be busy for what that is charged, deliver."""
@@ -136,14 +138,14 @@ class InferenceServer:
         cost = self.charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.answer, question.cost, question.batch = answer, cost, self._n_batches
-            question.started_ns, question.run = self.model.env.now, []
+            question.started_ns, question.run = self.model.now, []
         self._n_batches += 1
         self.model.tell("started", batch)
         return cost.charged_ns
 
     def _deliver(self, question: Question) -> None:
         """An answer is there: who waited for it goes on, and what it wants is issued, unless it is stale (R13, R14)."""
-        now, stale_after = self.model.env.now, self.config.stale_after
+        now, stale_after = self.model.now, self.config.stale_after
         question.ended_ns = now
         is_stale = stale_after is not None and now - question.asked_ns > stale_after
         question.status = Status.STALE if is_stale else Status.ANSWERED
@@ -157,38 +159,36 @@ class InferenceServer:
         self.model.tell("answered", question)
 
     def _propose(self, question: Question, key: int, confidence: float) -> None:
-        memory, ledger = self.model.memory, self.model.ledger
-        size = question.access.size
-        holders = memory.holders(key)
-        if holders:
-            size = memory.tiers[holders[0]].blocks[key].size
-        reason = self._reason_against(question, key, size)
+        memory, ledger, size = self.model.memory, self.model.ledger, question.access.size
+        source = min(memory.holders(key), default=memory.origin)
+        if source < memory.origin:
+            size = memory.tiers[source].blocks[key].size
+        reason = self._reason_against(question, key, source, size)
         ledger.proposed(reason)
         if reason is None:
-            prefetch = ledger.issued(question, key, size, confidence)
-            prefetch.source = memory.fetch(key, size, PREFETCH, prefetch).source
+            prefetch = ledger.issued(question, key, size, source, confidence)
+            memory.fetch(key, size, PREFETCH, prefetch)
 
-    def _reason_against(self, question: Question, key: int, size: int) -> str | None:
+    def _reason_against(self, question: Question, key: int, source: int, size: int) -> str | None:
         """Why a block that an answer wants is not sent for (rules R6, R9, R10, R14, R23)."""
-        model = self.model
+        memory, budget = self.model.memory, self.model.system.prefetch
         if question.status == Status.STALE:
             return "dropped_stale"
-        if key in model.memory.tiers[0].blocks:
+        if source == 0:
             return "rejected_resident"
-        if key in model.flight:
+        if key in self.model.flight:
             return "rejected_in_flight"
-        if model.computes and key not in model.known:
+        if self._computes and key not in self._known:
             return "rejected_unknown"
-        if not model.budget.allows(size):
-            return "rejected_budget"
-        link = model.link_from(min(model.memory.holders(key), default=model.memory.origin), is_down=False)
+        is_over = memory.n_prefetches >= budget.in_flight or memory.prefetch_bytes + size > budget.bytes
+        link = memory.link_from(source)
         would_wait = link.n_queued(PREFETCH) >= link.n_free
-        n_waiting = sum(other.n_prefetches_waiting() for other in model.all_links)
-        return "rejected_budget" if would_wait and n_waiting >= self.budgets.queued else None
+        n_waiting = sum(other.n_prefetches_waiting() for other in memory.links)
+        return "rejected_budget" if is_over or (would_wait and n_waiting >= budget.queued) else None
 
     def tell(self, key: int, fate: Fate) -> None:
         """The policy hears of it before it is asked again (rule R12)."""
-        if self._asks:
+        if self.is_asked:
             self.told.keys.append(key)
             self.told.fates.append(fate)
 

@@ -1,21 +1,38 @@
-"""Links between neighbouring levels: channels, priorities, promotion, shared calls (rules R4, R8, R11, R21, R22)."""
+"""Links between neighbouring levels, and the order of what happens at one instant (rules R2, R4, R8, R10, R11)."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from simpy import Environment, PriorityResource
+from simpy import Environment, Event, PriorityResource
 from simpy.core import BoundClass
 from simpy.resources.resource import PriorityRequest
 
 from simulator.config import ComputeOrigin, System
-from simulator.model.instants import CHOICE, COMPLETION, Instant
 
 if TYPE_CHECKING:
-    from simulator.model.transfers import Transfer
+    from simulator.model.memory import Transfer
+
+# SimPy sorts events by time, then by priority, then by when they were scheduled. What something brings about at once
+# are SimPy's own events (a process starts, goes on, ends), of priority 0 and 1. Then come these phases (rule R2):
+END = 2  # the last access is served, and nothing else happens (rule R34);
+COMPLETION = 3  # a call over a link or an inference is over, those of one instant in the order in which they began;
+SERVE = 4  # all completions are applied: free servers take up questions;
+CHOICE = 5  # free channels take up transfers, tier 0's link first: CHOICE + the link's number;
+ISSUE = 32  # accesses are issued, the first stream's first: ISSUE + the stream's number.
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
-"""Priorities, the most urgent first (rule R8)."""
+"""Priorities, and what a transfer may be started as (rule R8)."""
+
+
+class Instant(Event):
+    """A timeout that comes in a phase of its instant: ``yield Instant(env, COMPLETION, 500)``."""
+
+    def __init__(self, env: Environment, phase: int, delay: int = 0) -> None:
+        super().__init__(env)
+        self._ok, self._value = True, None
+        # SimPy names but two priorities, and sorts by any number.
+        env.schedule(self, cast(Any, phase), delay)
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
@@ -24,10 +41,9 @@ def ceil_div(numerator: int, denominator: int) -> int:
 
 
 class Claim(PriorityRequest):
-    """A request for a channel, for a ``transfer`` or for a process of one's own.
+    """A request for a channel, by a ``transfer`` or by a process of one's own, which gets a channel to itself.
 
-    A transfer is granted the end of its call, or None: it has waited for too long. Several may share a call. Any other
-    request has a channel for itself, until it is released.
+    A transfer gets the end of its call, which it may share with others, or None: it has queued for too long.
     """
 
     resource: "Link"
@@ -37,42 +53,33 @@ class Claim(PriorityRequest):
         super().__init__(link, priority)
 
     def promote(self) -> None:
-        """Where it still waits: it joins the tail of the demand queue (rule R21)."""
+        """Join the tail of the demand queue, unless its call is under way (rule R21)."""
         if not self.triggered:
             self.resource.queue.remove(self)
-            self.priority, self.time = DEMAND, self.env.now
-            self.key = (self.priority, self.time, not self.preempt)
+            self.priority, self.key = DEMAND, (DEMAND, self.env.now, False)
             self.resource.queue.append(self)
 
 
-class Queue(list[Claim]):
-    """Claims by priority, those of one priority in the order in which they came."""
-
-    def append(self, claim: Claim) -> None:
-        """Sort it in."""
-        insort(self, claim, key=lambda c: c.key)
-
-
 class Link(PriorityResource):
-    """The way from a level to the one below; ``capacity`` is the number of channels, each a call at a time."""
+    """The way between a level and the one below; ``capacity`` is its channels, of which each makes a call at a time.
 
-    PutQueue = Queue
-    queue: Queue  # type: ignore[assignment]
+    ``duration(n_bytes, is_down)`` is of a call, ``max_wait_ns`` of a prefetch in the queue, ``queue_ns`` and
+    ``transfer_ns`` of accesses that waited here, all in ns. ``bytes_*`` are by what a transfer was started as.
+    """
+
+    queue: Any
     request: Any = BoundClass(Claim)
 
     def __init__(
         self, env: Environment, index: int, name: str, channels: int, blocks_per_call: int,
         duration: Callable[[int, bool], int], max_wait: int | None,
     ) -> None:  # fmt: skip
-        """``duration(n_bytes, down)`` is of a call, in ns; ``max_wait`` is how long a prefetch may queue, in ns."""
         super().__init__(env, channels)
         self.index, self.name, self.blocks_per_call = index, name, blocks_per_call
-        self.duration, self.max_wait = duration, max_wait
-        self.bytes_asked, self.bytes_started = [0] * 3, [0] * 3
-        """By what a transfer was started as: demand, prefetch, write-back."""
+        self.duration, self.will_choose = duration, False
+        self.max_wait_ns = float("inf") if max_wait is None else max_wait
         self.queue_ns = self.transfer_ns = 0
-        """What accesses waited here: in the queue, and while their block was on the link."""
-        self._will_choose = False
+        self.bytes_asked, self.bytes_started = [0] * 3, [0] * 3
 
     @property
     def n_free(self) -> int:
@@ -86,22 +93,22 @@ class Link(PriorityResource):
     def n_prefetches_waiting(self) -> int:
         """Prefetches that no channel would be left for if the link chose now (rule R23)."""
         n_demands = self.n_queued(DEMAND)
-        return max(self.n_queued(PREFETCH) - n_demands - max(self.n_free - n_demands, 0), 0)
+        return max(self.n_queued(PREFETCH) - max(self.n_free, n_demands), 0)
 
     def _trigger_put(self, _: object) -> None:
-        """SimPy would grant requests here and now; a link chooses when this instant's completions are applied (R2)."""
-        if not self._will_choose and self.queue and self.n_free:
-            self._will_choose = True
-            Instant(self._env, CHOICE + self.index).callbacks.append(lambda _: self.choose())  # type: ignore[union-attr]
+        """SimPy would grant requests now; a link chooses when all completions of this instant are applied (rule R2)."""
+        if self.queue and self.n_free and not self.will_choose:
+            self.will_choose = True
+            Instant(self._env, CHOICE + self.index).callbacks.append(self.choose)
 
-    def choose(self) -> None:
-        """Every free channel takes the oldest of the most urgent, and as many of its kind as may share a call (R11)."""
-        self._will_choose = False
+    def choose(self, _: object = None) -> None:
+        """Each free channel takes the oldest of the most urgent, and what may share its call (rules R8, R11)."""
+        self.will_choose = False
         while self.queue and self.n_free:
             call: list[Claim] = []
             while self.queue and self._may_share(call, self.queue[0]):
                 claim = self.queue.pop(0)
-                if self._is_overdue(claim):
+                if claim.priority == PREFETCH and claim.transfer and self._env.now - claim.time > self.max_wait_ns:
                     claim.succeed(None)
                 else:
                     call.append(claim)
@@ -116,21 +123,14 @@ class Link(PriorityResource):
         is_alike = first is not None and other is not None and first.is_down == other.is_down
         return is_alike and call[0].priority == claim.priority and len(call) < self.blocks_per_call
 
-    def _is_overdue(self, claim: Claim) -> bool:
-        """Whether a prefetch has queued for longer than it may (rule R10)."""
-        is_prefetch = claim.transfer is not None and claim.priority == PREFETCH
-        return is_prefetch and self.max_wait is not None and self._env.now - claim.time > self.max_wait
-
     def _start(self, call: list[Claim]) -> None:
-        # The first one holds the channel for all of them.
-        self.users.append(call[0])
+        self.users.append(call[0])  # the channel is held by the first one, for all of them
         transfers = [claim.transfer for claim in call if claim.transfer is not None]
-        end = None
-        if transfers:
-            n_bytes = sum(transfer.size for transfer in transfers)
-            end = Instant(self._env, COMPLETION, self.duration(n_bytes, transfers[0].is_down))
         for transfer in transfers:
             self.bytes_started[transfer.kind] += transfer.size
+        n_bytes = sum(transfer.size for transfer in transfers)
+        ns = self.duration(n_bytes, transfers[0].is_down) if transfers else 0
+        end = Instant(self._env, COMPLETION, ns) if transfers else None
         for claim in call:
             claim.usage_since = self._env.now
             claim.succeed(end)
@@ -138,12 +138,11 @@ class Link(PriorityResource):
 
 def make_links(env: Environment, system: System) -> list[Link]:
     """The link below each tier; behind them, where blocks are computed in tier 0, the computing (rules R4, R6)."""
-    names, max_wait = system.link_names(), system.prefetch.max_wait
+    names, max_wait, origin = system.link_names(), system.prefetch.max_wait, system.origin
     links = [
         Link(env, i, names[i], link.channels, link.blocks_per_call, _duration(system, i), max_wait)
         for i, link in enumerate(system.links)
     ]
-    origin = system.origin
     if isinstance(origin, ComputeOrigin) and origin.enters == "first":
         links.append(Link(env, len(links), names[-1], origin.channels, 1, lambda n, _: _computing(origin, n), max_wait))
     return links
@@ -154,16 +153,16 @@ def _computing(origin: ComputeOrigin, n_bytes: int) -> int:
 
 
 def _duration(system: System, i: int) -> Callable[[int, bool], int]:
-    """Latency of where the bytes are read + the call + bytes over the slowest of the link and both its ends."""
+    """Latency where bytes are read + the call + bytes over the slowest of the link and its two ends (rule R4)."""
     link, above, origin = system.links[i], system.tiers[i], system.origin
     below = system.tiers[i + 1] if i + 1 < len(system.tiers) else None
+    read = min([link.read_bandwidth, above.write_bandwidth, *([below.read_bandwidth] if below else [])])
+    write = min([link.write_bandwidth, above.read_bandwidth, *([below.write_bandwidth] if below else [])])
 
     def duration(n_bytes: int, is_down: bool) -> int:
         if is_down:
-            rates = [link.write_bandwidth, above.read_bandwidth, *([below.write_bandwidth] if below else [])]
-            return link.call + above.latency + ceil_div(n_bytes * 10**9, min(rates))
-        rates = [link.read_bandwidth, above.write_bandwidth, *([below.read_bandwidth] if below else [])]
-        ns = link.call + ceil_div(n_bytes * 10**9, min(rates))
+            return link.call + above.latency + ceil_div(n_bytes * 10**9, write)
+        ns = link.call + ceil_div(n_bytes * 10**9, read)
         if below is not None:
             return ns + below.latency
         return ns + (_computing(origin, n_bytes) if isinstance(origin, ComputeOrigin) else origin.latency)

@@ -1,15 +1,19 @@
-"""Tiers: which blocks they hold, what comes in, who must go, what is saved below (rules R3, R5, R6, R25 to R28)."""
+"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28)."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.evictions.base import Eviction
-from simulator.model.links import PREFETCH, WRITE_BACK
-from simulator.model.transfers import CLEAN, COMPUTED, WRITTEN, Transfer
+from simulator.model.links import DEMAND, PREFETCH, WRITE_BACK, Claim, Link
 
 if TYPE_CHECKING:
-    from simulator.model.ledger import Prefetch
+    from simulator.ledger import Prefetch
+    from simulator.model.accesses import Access
     from simulator.model.model import Model
+
+CLEAN, COMPUTED, WRITTEN = range(3)
+"""How dirty a block is: what was computed can be computed again, what was written is nowhere else."""
 
 
 @dataclass(slots=True)
@@ -34,9 +38,8 @@ class Tier:
         gone = self.eviction.request(key, block.size, prefetched=block.prefetch is not None)
         assert gone is not None, f"{self.name} holds {key} already"
         self.blocks[key] = block
-        if gone != [key]:
-            self.n_in += 1
-            self.n_out += len(gone)
+        self.n_in += gone != [key]
+        self.n_out += len(gone) if gone != [key] else 0
         return [(old, self.blocks.pop(old)) for old in gone]
 
     def remove(self, key: int) -> Block | None:
@@ -48,61 +51,151 @@ class Tier:
         return block
 
 
-class Memory:
-    """All tiers, fastest first, and what moves between them."""
+class Transfer:
+    """A fetch or a prefetch, from its ``source`` up to tier 0, or a write-back, one level down.
 
-    def __init__(self, model: "Model", tiers: list[Tier]) -> None:
+    ``kind`` is what it was started as and ``priority`` what it counts as now, ``level`` where the block has got to.
+    ``prefetch`` is behind it until a demand meets it, ``late`` from then on. An obsolete write-back lands nowhere.
+    ``path`` has for each hop that is over the link, and when it queued, started and ended, in ns.
+    """
+
+    def __init__(
+        self, model: "Model", key: int, size: int, kind: int, source: int, dirty: int = CLEAN,
+        prefetch: "Prefetch | None" = None,
+    ) -> None:  # fmt: skip
+        self.model, self.key, self.size, self.dirty, self.prefetch = model, key, size, dirty, prefetch
+        self.kind = self.priority = kind
+        self.level = self.source = source
+        self.is_down, self.is_obsolete = kind == WRITE_BACK, False
+        self.late: Prefetch | None = None
+        self.waiters: list[Access] = []
+        self.path: list[tuple[Link, int, int, int]] = []
+        model.flight[key] = self
+        # At once: whatever counts claims counts this one.
+        self.claim = self._next_claim()
+        self.process = model.env.process(self._travel())
+
+    def _next_claim(self) -> Claim:
+        link = self.model.memory.link_from(self.level, self.is_down)
+        link.bytes_asked[self.kind] += self.size
+        claim: Claim = link.request(self.priority, self)
+        return claim
+
+    def _travel(self) -> Generator[Any, Any, None]:
+        """The process: hop by hop; on each link wait for a channel, then for the call to end."""
+        is_there, model = False, self.model
+        while not is_there:
+            queued_ns = model.now
+            with self.claim as claim:
+                call = yield claim
+                if call is None:
+                    model.memory.give_up(self)
+                    return
+                started_ns = model.now
+                yield call
+            self.path.append((claim.resource, queued_ns, started_ns, model.now))
+            is_there = model.memory.arrived(self)
+            if not is_there:
+                self.claim = self._next_claim()
+
+    def waited(self, since_ns: int) -> int:
+        """How long of a wait since then the block was in service, in ns; each link is told its part (rule R18)."""
+        moved = 0
+        for link, queued_ns, started_ns, ended_ns in self.path:
+            if ended_ns > since_ns:
+                in_service = ended_ns - max(started_ns, since_ns)
+                link.queue_ns += max(started_ns - max(queued_ns, since_ns), 0)
+                link.transfer_ns += in_service
+                moved += in_service
+        return moved
+
+
+class Memory:
+    """All tiers, fastest first, and what moves between them. At most one transfer of a block is in flight (rule R9)."""
+
+    def __init__(self, model: "Model", tiers: list[Tier], links: list[Link]) -> None:
         system = model.system
-        self.model, self.tiers = model, tiers
-        self.origin = len(tiers)
+        self.model, self.tiers, self.links, self.origin = model, tiers, links, len(tiers)
         self.is_exclusive = system.placement == "exclusive"
         self.demotes_clean = system.clean_evictions == "demote"
+        self.computes = system.origin.kind == "compute"
         self.computes_in_place = system.origin.kind == "compute" and system.origin.enters == "first"
+        self.polluted: set[int] = set()
+        """What prefetches have pushed out of tier 0 (rule R20)."""
+        self.n_prefetches = self.prefetch_bytes = 0
+        """Of prefetches that are issued, not landed and not met by a demand: the budget's (rules R10, R24)."""
 
     def holders(self, key: int) -> list[int]:
         """The levels of the tiers that hold a block, nearest first."""
         return [tier.level for tier in self.tiers if key in tier.blocks]
 
+    def link_from(self, level: int, is_down: bool = False) -> Link:
+        """The link by which a block leaves a level."""
+        is_computed = level == self.origin and self.computes_in_place
+        return self.links[level if is_down or is_computed else level - 1]
+
+    def way_ns(self, source: int, n_bytes: int) -> int:
+        """A fetch from there that queues nowhere, in ns."""
+        is_computed = source == self.origin and self.computes_in_place
+        return sum(link.duration(n_bytes, False) for link in (self.links[-1:] if is_computed else self.links[:source]))
+
     def fetch(self, key: int, size: int, kind: int, prefetch: "Prefetch | None" = None) -> Transfer:
         """Start a block on its way to tier 0, from the nearest tier that holds it, else from the origin (rule R4).
 
-        ``size`` counts where no tier holds it (rule R29). Its source has used it now, not when the hop starts (R25).
+        ``size`` counts where no tier holds it (rule R29). The tier that does uses it now, not at the hop (rule R25).
         """
         source = min(self.holders(key), default=self.origin)
         if source < self.origin:
             size = self.tiers[source].blocks[key].size
             self.tiers[source].eviction.request(key, size)
+        if kind == PREFETCH:
+            self._count_prefetch(1, size)
         return Transfer(self.model, key, size, kind, source, prefetch=prefetch)
+
+    def _count_prefetch(self, n: int, size: int) -> None:
+        self.n_prefetches += n
+        self.prefetch_bytes += n * size
+
+    def demanded(self, transfer: Transfer) -> None:
+        """An access waits for it: from now on it is demand, and counts against no budget (rules R8, R21, R24)."""
+        if transfer.priority == PREFETCH:
+            self._count_prefetch(-1, transfer.size)
+        if transfer.priority != DEMAND:
+            transfer.priority = DEMAND
+            transfer.claim.promote()
+
+    def give_up(self, transfer: Transfer) -> None:
+        """A prefetch has queued for too long; what its source evicted meanwhile is saved all the same (rule R10)."""
+        del self.model.flight[transfer.key]
+        self._count_prefetch(-1, transfer.size)
+        transfer.claim.resource.bytes_asked[transfer.kind] -= transfer.size
+        self.model.ledger.cancelled(transfer)
+        self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty, demotes=False)
 
     def arrived(self, transfer: Transfer) -> bool:
         """A hop is over; whether the way is, too."""
         if transfer.is_down:
             self._arrived_below(transfer)
             return True
-        from_nothing = self.computes_in_place and transfer.level == self.origin
-        transfer.level = 0 if from_nothing else transfer.level - 1
-        if transfer.level > 0:
-            self._passed(transfer)
-            return False
-        self._landed(transfer, COMPUTED if from_nothing else transfer.dirty)
-        return True
-
-    def _passed(self, transfer: Transfer) -> None:
-        """Inclusive: a copy stays on each level of the way, and has from now on what the transfer took over (R5)."""
-        if not self.is_exclusive:
+        is_computed = self.computes_in_place and transfer.level == self.origin
+        transfer.level = 0 if is_computed else transfer.level - 1
+        if transfer.level == 0:
+            self._landed(transfer, COMPUTED if is_computed else transfer.dirty)
+        elif not self.is_exclusive:
+            # A copy stays on each level of the way; what the transfer took over is this copy's from now on (rule R5).
             dirty, transfer.dirty = transfer.dirty, CLEAN
             self.insert(transfer.level, transfer.key, Block(transfer.size, dirty))
-        self.model.tell("passed", transfer)
+        return transfer.level == 0
 
     def _landed(self, transfer: Transfer, dirty: int) -> None:
         """It is in tier 0. Exclusive: the source has held it all the way, and lets go of it now (rule R26)."""
-        transfer.leave()
+        del self.model.flight[transfer.key]
         if self.is_exclusive and transfer.source < self.origin:
             below = self.tiers[transfer.source].remove(transfer.key)
             dirty = max(dirty, below.dirty if below else CLEAN)
         if transfer.priority == PREFETCH:
-            self.model.budget.give_back(transfer.size)
-        self.model.polluted.discard(transfer.key)
+            self._count_prefetch(-1, transfer.size)
+        self.polluted.discard(transfer.key)
         is_prefetch = transfer.kind == PREFETCH
         self.insert(0, transfer.key, Block(transfer.size, dirty, transfer.prefetch), by_prefetch=is_prefetch)
         self.model.tell("landed", transfer)
@@ -112,39 +205,34 @@ class Memory:
         """A write-back is there, and whoever waited for it looks again; one that is out of date lands nowhere."""
         transfer.level += 1
         if not transfer.is_obsolete:
-            transfer.leave()
+            del self.model.flight[transfer.key]
             if transfer.level < self.origin:
                 self.insert(transfer.level, transfer.key, Block(transfer.size, transfer.dirty))
         self.model.tell("landed", transfer)
         self.model.accesses.written_back(transfer)
 
-    def insert(self, level: int, key: int, block: Block, *, by_prefetch: bool = False) -> None:
-        """Put a block, which the tier does not hold, into it; ``by_prefetch``: what goes for it is pollution (R20)."""
+    def insert(self, level: int, key: int, block: Block, by_prefetch: bool = False) -> None:
+        """Put a block into a tier that does not hold it, and see to those that do not stay (rules R5, R20, R27)."""
         for old, victim in self.tiers[level].put(key, block):
-            if level == 0 and victim.prefetch is not None:
+            self.model.tell("evicted", self.tiers[level], old, victim)
+            if victim.prefetch is not None:
                 self.model.ledger.evicted(victim.prefetch)
             if by_prefetch and old != key:
-                self.model.polluted.add(old)
-            self.model.tell("evicted", self.tiers[level], old, victim)
-            self._save(level, old, victim)
+                self.polluted.add(old)
+            moving, holders = self.model.flight.get(old), self.holders(old)
+            if moving is not None:
+                # It is on its way up: the lowest copy that it has left answers for it, or else the transfer itself.
+                above = [holder for holder in holders if holder < level]
+                heir = self.tiers[above[-1]].blocks[old] if above else moving
+                heir.dirty = max(heir.dirty, victim.dirty)
+            elif max(holders, default=-1) < level:
+                self._write_down(level, old, victim.size, victim.dirty, self.demotes_clean)
 
-    def _save(self, level: int, key: int, victim: Block) -> None:
-        """What is evicted, and nowhere else, must not be lost (rules R5, R27)."""
-        moving = self.model.flight.get(key)
-        holders = self.holders(key)
-        above = [holder for holder in holders if holder < level]
-        if moving is not None:
-            # It is on its way up: the lowest copy that it has left answers for it, or else the transfer itself.
-            heir = self.tiers[above[-1]].blocks[key] if above else moving
-            heir.dirty = max(heir.dirty, victim.dirty)
-        elif not any(holder > level for holder in holders):
-            self.write_down(level, key, victim.size, victim.dirty)
-
-    def write_down(self, level: int, key: int, size: int, dirty: int) -> None:
-        """Save a block one level down: one that was written always, others where a tier is there to hold them."""
+    def _write_down(self, level: int, key: int, size: int, dirty: int, demotes: bool) -> None:
+        """Save what is nowhere else one level down: what was written always, the rest where a tier can hold it (R5)."""
         into_tier = level + 1 < self.origin
-        if dirty == WRITTEN or (into_tier and (dirty == COMPUTED or self.demotes_clean)):
-            Transfer(self.model, key, size, WRITE_BACK, level, dirty=dirty)
+        if dirty == WRITTEN or (into_tier and (dirty == COMPUTED or demotes)):
+            Transfer(self.model, key, size, WRITE_BACK, level, dirty)
 
     def allocate(self, key: int, size: int) -> None:
         """A write to a block that tier 0 does not hold: it covers the whole block, so nothing is fetched (rule R5)."""
@@ -153,11 +241,10 @@ class Memory:
         self.insert(0, key, Block(size, WRITTEN))
 
     def written(self, key: int) -> None:
-        """The copy in tier 0 is the only one that counts: those below, and any on its way down, are out of date."""
+        """Only the copy in tier 0 counts: those below, and any on its way down, are out of date (rule R5)."""
         for tier in self.tiers[1:]:
             tier.remove(key)
-        old = self.model.flight.get(key)
+        old = self.model.flight.pop(key, None)
         if old is not None:
             old.is_obsolete = True
-            old.leave()
         self.model.tell("written", key)

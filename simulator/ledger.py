@@ -1,4 +1,4 @@
-"""What is counted of accesses, prefetches and questions, and their rows (rules R16 to R20, R35)."""
+"""The books of a run of the model: what is counted, and the rows of the tables (rules R16 to R20, R35)."""
 
 import struct
 from collections import Counter
@@ -15,24 +15,26 @@ from simulator.policy import Fate, Outcome, Status
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
     from simulator.model.asking import Question
+    from simulator.model.memory import Transfer
     from simulator.model.model import Model
-    from simulator.model.transfers import Transfer
 
 _PIECE = 1024
 _UINT64 = 2**64
+# Of a window: how many of each outcome, and the sums of latency and inference.
+_CELL = len(Outcome) + 2
 
 
 @dataclass(slots=True, eq=False)
 class Prefetch:
-    """An issued prefetch; -1: not yet, or never. ``source`` is the level that it came from, times are in ns."""
+    """An issued prefetch; -1: not yet, or never. ``source`` is the level that it comes from, times are in ns."""
 
     row: int
     inference: int
     key: int
     size: int
+    source: int
     proposed_ns: int
     confidence: float
-    source: int = -1
     filled_ns: int = -1
     used_ns: int = -1
     used_access: int = -1
@@ -63,6 +65,7 @@ class Ledger:
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
         self.n_asked = self.n_issued = self.n_pollution = 0
+        self._keeps_rows = books.takes("accesses")
         self._rows: dict[str, list[Any]] = {"accesses": [], "prefetches": [], "inferences": []}
         self._latency: Counter[int] = Counter()
         self._slack: Counter[int] = Counter()
@@ -78,33 +81,41 @@ class Ledger:
     # -- accesses ---------------------------------------------------------------------------------------------------
     def served(self, access: "Access", service_ns: int) -> None:
         """An access is served: what is neither service, transfer nor inference was queueing (rule R18)."""
-        books, outcome = self.books, access.outcome
+        books, outcome, place = self.books, access.outcome, access.index - self.books.first_access
         latency_ns = access.end_ns - access.issued_ns
         queue_ns = latency_ns - service_ns - access.inference_ns - access.transfer_ns
         parts = (service_ns, queue_ns, access.transfer_ns, access.inference_ns)
         books.n_broken += queue_ns < 0
         books.n_accesses += 1
         books.n_outcomes[outcome] += 1
-        for name, ns in zip(books.sums, (latency_ns, *parts), strict=True):
-            books.sums[name] += ns
         self._latency[latency_ns] += 1
-        books.end_ns = max(books.end_ns, access.end_ns)
-        books.min_access = min(books.min_access, access.index)
-        is_missed = outcome >= Outcome.MERGED
-        books.n_shadow_misses += access.shadow == 1
-        books.n_saved += access.shadow == 1 and not is_missed
-        books.n_caused += access.shadow == 0 and is_missed
-        place = access.index - books.first_access
-        cell = self._cells.setdefault(place // books.window, [0] * (len(Outcome) + 2))
+        books.sums["service_ns"] += service_ns
+        if latency_ns != service_ns:
+            books.sums["queue_ns"] += queue_ns
+            books.sums["transfer_ns"] += access.transfer_ns
+            books.sums["inference_ns"] += access.inference_ns
+        if access.end_ns > books.end_ns:
+            books.end_ns = access.end_ns
+        if access.index < books.min_access:
+            books.min_access = access.index
+        if access.shadow >= 0:
+            is_missed = outcome >= Outcome.MERGED
+            books.n_shadow_misses += access.shadow
+            books.n_saved += access.shadow and not is_missed
+            books.n_caused += is_missed and not access.shadow
+        cell = self._cells.setdefault(place // books.window, [0] * _CELL)
         cell[outcome] += 1
         cell[-2] += latency_ns
         cell[-1] += access.inference_ns
-        keeps = books.keeps
-        if keeps.is_all or (place % keeps.every < keeps.length and _drawn(access.request, access.stream) < keeps.below):
+        if self._keeps_rows and (books.keeps.is_all or self._is_kept(place, access)):
             of_trace = (access.index, access.stream, _signed(access.request), _signed(access.key), access.op)
             self._keep("accesses", (*of_trace, outcome, access.issued_ns, latency_ns, *parts, access.shadow))
         if books.n_accesses % _PIECE == 0:
             self.model.progress(books.n_accesses)
+
+    def _is_kept(self, place: int, access: "Access") -> bool:
+        keeps = self.books.keeps
+        return place % keeps.every < keeps.length and _drawn(access.request, access.stream) < keeps.below
 
     def _keep(self, table: str, row: tuple[int, ...]) -> None:
         if self.books.takes(table):
@@ -126,9 +137,9 @@ class Ledger:
         if reason is not None:
             self.books.n_rejected[reason] += 1
 
-    def issued(self, question: "Question", key: int, size: int, confidence: float) -> Prefetch:
-        """It is sent for."""
-        prefetch = Prefetch(self.n_issued, question.row, key, size, self.model.env.now, confidence)
+    def issued(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
+        """It is sent for, from the level ``source``."""
+        prefetch = Prefetch(self.n_issued, question.row, key, size, source, self.model.now, confidence)
         self.n_issued += 1
         question.n_issued += 1
         self._open[prefetch] = None
@@ -136,36 +147,40 @@ class Ledger:
 
     def used(self, prefetch: Prefetch, access: "Access") -> None:
         """First use of its block, on time: the slack is since it was filled."""
-        prefetch.used_ns, prefetch.used_access = self.model.env.now, access.index
+        prefetch.used_ns, prefetch.used_access = self.model.now, access.index
         self._slack[prefetch.used_ns - prefetch.filled_ns] += 1
         self._close(prefetch, Fate.TIMELY)
 
-    def met(self, prefetch: Prefetch, access: "Access") -> None:
+    def met(self, transfer: "Transfer", access: "Access") -> None:
         """A demand found it in flight: that is its fate; what it saved shows when it lands."""
-        prefetch.used_ns, prefetch.used_access = self.model.env.now, access.index
+        transfer.late, transfer.prefetch = transfer.prefetch, None
+        prefetch = transfer.late
+        assert prefetch is not None
+        prefetch.used_ns, prefetch.used_access = self.model.now, access.index
         self._late[prefetch] = self._open.pop(prefetch)
         self.model.asking.tell(prefetch.key, Fate.LATE)
 
     def filled(self, transfer: "Transfer") -> None:
         """Its block is in tier 0. A late one saved what a fetch would have taken that began with the demand."""
         if transfer.prefetch is not None:
-            transfer.prefetch.filled_ns = self.model.env.now
+            transfer.prefetch.filled_ns = self.model.now
         elif transfer.late is not None:
             late = transfer.late
-            late.filled_ns = self.model.env.now
-            late.saved_ns = late.used_ns + self.model.way_ns(transfer.source, transfer.size) - late.filled_ns
+            late.filled_ns = self.model.now
+            late.saved_ns = late.used_ns + self.model.memory.way_ns(transfer.source, transfer.size) - late.filled_ns
             self._saved[late.saved_ns] += 1
             del self._late[late]
             self._settle(late, Fate.LATE)
 
     def evicted(self, prefetch: Prefetch) -> None:
         """Its block left tier 0 before it was used."""
-        prefetch.evicted_ns = self.model.env.now
+        prefetch.evicted_ns = self.model.now
         self._close(prefetch, Fate.EVICTED_UNUSED)
 
-    def cancelled(self, prefetch: Prefetch) -> None:
+    def cancelled(self, transfer: "Transfer") -> None:
         """It queued for too long."""
-        self._close(prefetch, Fate.CANCELLED)
+        assert transfer.prefetch is not None
+        self._close(transfer.prefetch, Fate.CANCELLED)
 
     def _close(self, prefetch: Prefetch, fate: Fate) -> None:
         del self._open[prefetch]
@@ -209,7 +224,7 @@ class Ledger:
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """Settle what is open, fill the books and check the identities. Raises BooksError if one does not hold."""
-        books, links, tiers = self.books, self.model.all_links, self.model.memory.tiers
+        books, links, tiers = self.books, self.model.memory.links, self.model.memory.tiers
         for prefetch in self._late:
             self._settle(prefetch, Fate.LATE)
         for prefetch in self._open:
@@ -222,13 +237,11 @@ class Ledger:
         books.n_issued, books.n_pollution = self.n_issued, self.n_pollution
         books.latency, books.slack, books.saved = map(_distribution, (self._latency, self._slack, self._saved))
         charged, host = _distribution(self._charged), _distribution(self._host)
-        books.questions = Questions(
-            self.n_asked, self._n_status, self._n_judged, self._n_came_true, charged, host
-        )
+        books.questions = Questions(self.n_asked, self._n_status, self._n_judged, self._n_came_true, charged, host)
         n_cells = max(self._cells, default=-1) + 1
-        nothing = [0] * (len(Outcome) + 2)
-        cells = [self._cells.get(i, nothing) for i in range(n_cells)]
-        books.cells = np.array(cells, np.int64).reshape(n_cells, len(nothing))
+        cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]
+        books.cells = np.array(cells, np.int64).reshape(n_cells, _CELL)
+        books.sums["latency_ns"] = sum(ns * n for ns, n in self._latency.items())
         books.link_queue_ns = [link.queue_ns for link in links]
         books.link_transfer_ns = [link.transfer_ns for link in links]
         books.bytes_asked = [link.bytes_asked for link in links]

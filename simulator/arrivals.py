@@ -1,0 +1,83 @@
+"""The judged part of a trace, one access after another, with arrival times: what the model reads (rule R30)."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from simulator.checks import check_order, check_sizes, check_streams
+from simulator.config import Arrivals, Open, Poisson, System
+from simulator.model.accesses import Access
+from simulator.seeds import generator
+from simulator.trace import Batch, Workload, part
+
+
+class Trace:
+    """The judged part of a workload; what one stream reads past others waits for them."""
+
+    def __init__(
+        self,
+        system: System,
+        capacities: list[int],
+        arrivals: Arrivals,
+        workload: Workload,
+        first_access: int,
+        seed: int,
+    ) -> None:
+        self._system, self._capacities, self._arrivals = system, capacities, arrivals
+        self.n_streams, self.n_read = workload.n_streams, 0
+        self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, -1
+        self._accesses = self._read(part(workload.batches(), first_access), first_access)
+        self._passed_over: list[deque[Access]] = [deque() for _ in range(workload.n_streams)]
+        self.following = next(self._accesses, None)
+        """The next access; None: all have been read."""
+
+    def _read(self, batches: Iterator[Batch], first: int) -> Iterator[Access]:
+        start_ns, before_ns = None, 0
+        for batch in batches:
+            check_sizes(self._system, self._capacities, batch, first)
+            check_streams(batch, self.n_streams, first)
+            columns = (batch.stream, batch.request, batch.key, batch.size_bytes, batch.op, batch.time_ns)
+            for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+                access = Access(first + i, *row)
+                start_ns = access.arrival_ns if start_ns is None else start_ns
+                access.arrival_ns = self._arrival(access, start_ns)
+                check_order(access.index, access.arrival_ns, before_ns)
+                before_ns = access.arrival_ns
+                yield access
+            first += len(batch)
+
+    def _arrival(self, access: Access, start_ns: int) -> int:
+        """When it arrives in an open loop; time starts with the part of the trace that is simulated (rule R30)."""
+        arrivals = self._arrivals
+        if isinstance(arrivals, Poisson):
+            if access.request != self._request:
+                self._clock += self._draws.exponential(arrivals.mean_gap)
+            self._request = access.request
+            return round(self._clock)
+        if isinstance(arrivals, Open):
+            since_ns = access.arrival_ns - start_ns
+            return since_ns if arrivals.speedup == 1 else round(since_ns / arrivals.speedup)
+        return 0
+
+    def next(self) -> Access | None:
+        """The next access of the trace."""
+        access = self.following
+        if access is not None:
+            self.n_read += 1
+            self.following = next(self._accesses, None)
+        return access
+
+    def next_of(self, stream: int) -> Access | None:
+        """The next access of a stream."""
+        mine = self._passed_over[stream]
+        while not mine and (access := self.next()) is not None:
+            self._passed_over[access.stream].append(access)
+        return mine.popleft() if mine else None
+
+    def requests(self, stream: int) -> Iterator[list[Access]]:
+        """The accesses of a stream, those that share a request together."""
+        access = self.next_of(stream)
+        while access is not None:
+            request = [access]
+            while (access := self.next_of(stream)) is not None and access.request == request[0].request:
+                request.append(access)
+            yield request

@@ -1,0 +1,191 @@
+"""Whole runs for Hypothesis: any system, workload, policy and charge, small and crowded enough that rules meet."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from policies.given import Given
+from policies.registry import policies as kinds
+from simulator.accounting import Keeps
+from simulator.charge import Charge, fixed, measured, sampled
+from simulator.config import Arrivals, System
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
+from simulator.residency.names import EVICTION_NAMES
+from simulator.trace import Batch, make_batch
+from tests.strategies import ListWorkload
+
+ARRIVALS: Any = TypeAdapter(Arrivals)
+# What needs more than its settings is built by an experiment: the configs have all of these.
+TABLES = sorted(set(kinds()) - {"none", "lstm", "oracle", "fdp", "gate"})
+ADMISSIONS: list[dict[str, Any]] = [
+    {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},
+    {"kind": "size", "largest": "2 B"},
+]  # fmt: skip
+
+
+@dataclass
+class Wishes:
+    """A policy that wants ``key * i + step`` of the access that asks, for each step, and hears what became of it.
+
+    After each fate that it hears, and each pollution, it wants other blocks: who tells it otherwise than the other
+    engine is found out. Its guess is the first block, held back or not.
+    """
+
+    steps: Sequence[int]
+    n_keys: int
+    trigger: Trigger
+    host_ns: int
+    footprint_bytes: int = 0
+    ahead: Ahead = Ahead()
+    heard: int = 0
+    shown: list[Any] = field(default_factory=list)
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        answers = []
+        for run in runs:
+            self.shown.append([column.tolist() for column in (run.key, run.stream, run.outcome)])
+            key = int(run.key[-1])
+            keys = [(key * (i + 1) + step + self.heard) % self.n_keys for i, step in enumerate(self.steps)]
+            confidences = [1 / (i + 1) for i in range(len(keys))]
+            guess = keys[0] if keys and key % 3 else None
+            answers.append(Answer(keys, confidences, guess, 0.25 if guess is not None else float("nan")))
+        return Decision(answers, self.host_ns * len(runs), self.host_ns // 2)
+
+    def told(self, told: Told) -> None:
+        self.shown.append([told.keys, told.fates, told.n_polluted])
+        self.heard += sum(fate != Fate.TIMELY for fate in told.fates) + told.n_polluted
+
+
+@dataclass
+class Case:
+    """One run, to be made by either engine; policy and charge are made anew for each."""
+
+    system: System
+    arrivals: Any
+    batch: Batch
+    batch_size: int
+    policy: Callable[[], Any]
+    charge: Callable[[], Charge]
+    keeps: Keeps
+
+    def workload(self) -> ListWorkload:
+        return ListWorkload(self.batch, self.batch_size)
+
+
+@st.composite
+def traces(draw: st.DrawFn, n_keys: int, times: Sequence[int], sizes: str) -> Batch:
+    """Accesses of up to five streams, in requests of up to four blocks."""
+    n_streams, n_requests = draw(st.integers(1, 5)), draw(st.integers(1, 60))
+    write_ratio = draw(st.sampled_from([0.0, 0.2, 0.6]))
+    # One number for many: a list of draws would be long, and most of it without meaning to Hypothesis.
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n_blocks = rng.integers(1, draw(st.sampled_from([2, 5])), n_requests)
+    n = int(n_blocks.sum())
+    key = rng.zipf(1.3, n) % n_keys if draw(st.booleans()) else rng.integers(0, n_keys, n)
+    size = {"one": np.ones(n), "by key": 1 + key % 3, "any": rng.integers(1, 4, n)}[sizes]
+    return make_batch(
+        key, size_bytes=size, stream=np.repeat(rng.integers(0, n_streams, n_requests), n_blocks),
+        request=np.repeat(np.arange(n_requests), n_blocks), op=rng.random(n) < write_ratio,
+        time_ns=np.repeat(np.cumsum(rng.choice(times, n_requests)), n_blocks),
+    )  # fmt: skip
+
+
+@st.composite
+def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
+    """One to four tiers. ``ties``: all times are multiples of ``unit``, whatever the block."""
+    n_tiers = draw(st.integers(1, 4))
+    times = st.sampled_from([0, unit, 2 * unit]) if ties else st.integers(0, 3 * unit)
+    rates = st.just("1000 TB/s") if ties else st.sampled_from(["1 GB/s", "100 MB/s", "30 MB/s"])
+    evictions = [*EVICTION_NAMES, "lru", "lru"]
+    tiers = [
+        {
+            "name": f"tier{i}", "capacity": f"{draw(st.integers(least, least + 4 * (1 + i)))} B",
+            "latency": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
+            "eviction": draw(st.sampled_from(evictions)), "admission": draw(st.sampled_from(ADMISSIONS)),
+        }
+        for i in range(n_tiers)
+    ]  # fmt: skip
+    links = [
+        {
+            "call": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
+            "channels": draw(st.sampled_from([1, 1, 2, 3])), "blocks_per_call": draw(st.sampled_from([1, 1, 2, 4])),
+        }
+        for _ in range(n_tiers)
+    ]  # fmt: skip
+    computes = {
+        "kind": "compute", "per_mib": draw(st.sampled_from(["0 ns", f"{unit * 2**20} ns", "12345 us"])),
+        "call": f"{draw(times)} ns", "channels": draw(st.integers(1, 2)),
+    }  # fmt: skip
+    origin = draw(
+        st.sampled_from([{"kind": "store", "latency": f"{2 * unit} ns"}, *({**computes, "enters": e} for e in ("first", "last"))])
+    )
+    placement = draw(st.sampled_from(["inclusive", "exclusive"]))
+    waits = st.sampled_from([None, "0 ns", f"{unit} ns", f"{3 * unit} ns"])
+    return System.model_validate(
+        {
+            "tiers": tiers, "links": links, "origin": origin, "placement": placement,
+            "clean_evictions": draw(st.sampled_from(["drop", "demote"])) if placement == "exclusive" else "drop",
+            "prefetch": {
+                "in_flight": draw(st.integers(1, 6)), "queued": draw(st.integers(1, 4)),
+                "bytes": f"{draw(st.integers(1, 12))} B", "max_wait": draw(waits),
+                "enters": draw(st.sampled_from(["front", "front", "middle", "back", "region"])),
+                "region_ratio": draw(st.sampled_from([0.2, 0.5])),
+            },
+            "inference": {
+                "mode": draw(st.sampled_from(["async", "sync"])), "servers": draw(st.integers(1, 3)),
+                "queue_limit": draw(st.integers(0, 3)), "batch_size": draw(st.integers(1, 3)),
+                "stale_after": draw(waits), "gpu_slowdown": draw(st.sampled_from([1.0, 1.0, 1.5])),
+            },
+        }
+    )  # fmt: skip
+
+
+@st.composite
+def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
+    """Makes the same policy each time it is called."""
+    kind = draw(st.sampled_from([*["wishes"] * 8, *TABLES]))
+    if kind == "wishes":
+        wishes = Wishes(
+            draw(st.lists(st.integers(0, n_keys), max_size=4)), n_keys, draw(st.sampled_from(list(Trigger))),
+            draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
+            Ahead(draw(st.integers(1, 3)), draw(st.booleans())),
+        )  # fmt: skip
+        return lambda: copy.deepcopy(wishes)
+    chosen = kinds()[kind].model_validate({"kind": kind})
+    return lambda: chosen.build(Given(lambda _: [], 0, n_streams=5)).policy
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A run; every other one has ties on purpose: what can happen at one time does."""
+    ties, n_keys = draw(st.booleans()), draw(st.sampled_from([6, 12, 30]))
+    unit = 100 if ties else draw(st.sampled_from([10, 100]))
+    sizes = "one" if ties else draw(st.sampled_from(["one", "by key", "any"]))
+    batch = draw(traces(n_keys, [0, unit, 3 * unit] if ties else [0, 1, unit, 4 * unit], sizes))
+    # Room for the largest block, beside what a policy keeps.
+    system = draw(machines(unit, 2 if sizes == "one" else 4, ties))
+    arrivals = draw(
+        st.sampled_from(
+            [
+                {"kind": "closed", "think": f"{think} ns"} for think in (0, unit - 1, unit, 3 * unit + 7)
+            ] + [{"kind": "open"}, {"kind": "open", "speedup": 2.0}, {"kind": "poisson", "mean_gap": f"{unit} ns"}]
+        )
+    )  # fmt: skip
+    charge = draw(
+        st.sampled_from(
+            [
+                lambda: measured, lambda: fixed(0), lambda: fixed(1), lambda: fixed(unit), lambda: fixed(3 * unit - 1),
+                lambda: sampled(np.array([0, unit, 3 * unit]), np.random.default_rng(5)),
+            ]
+        )
+    )  # fmt: skip
+    keeps = draw(st.sampled_from([Keeps(), Keeps(), Keeps(share=0.5), Keeps(3, 7)]))
+    return Case(
+        system, ARRIVALS.validate_python(arrivals), batch, draw(st.sampled_from([1, 7, 1 << 16])),
+        draw(made_policies(n_keys, unit)), charge, keeps,
+    )  # fmt: skip
