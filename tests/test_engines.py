@@ -1,101 +1,33 @@
-"""The compiled engine against SimPy's: the same tables, row by row, for anything that a config can ask for."""
+"""The compiled engine against the model: the same tables to the byte, for anything that a config can ask for."""
 
-import copy
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from experiments.config import Arm, Experiment
 from experiments.loading import load
 from experiments.single import run_one
-from policies.given import Given
-from policies.registry import policies as kinds
-from simulator.accounting import Books, Keeps
-from simulator.charge import fixed, measured, sampled
-from simulator.config import Arrivals
+from simulator.accounting import Keeps
 from simulator.engine import Engine
-from simulator.simpy_engine import SimpyEngine
-from tests.strategies import ListSink, ListWorkload, arrivals, batches, policies, systems
+from simulator.model.model import Model
+from tests.cases import Case, cases
+from tests.differential import assert_same, everything_of
 from tests.test_configs import CONFIGS
 from tests.test_experiment import call, config, table, write
 
-ARRIVALS: Any = TypeAdapter(Arrivals)
-# What needs more than its settings is built by an experiment: the configs below have all of these.
-TABLES = sorted(set(kinds()) - {"none", "lstm", "oracle", "fdp", "gate"})
 
-
-@st.composite
-def processes(draw: st.DrawFn) -> Any:
-    return draw(st.one_of(arrivals(), st.just({"kind": "poisson", "mean_gap": "90 ns"})))
-
-
-@st.composite
-def any_policy(draw: st.DrawFn) -> Any:
-    """Makes the same policy each time it is called."""
-    kind = draw(st.sampled_from(["scripted", *TABLES]))
-    if kind == "scripted":
-        made = draw(policies())
-        return lambda: copy.deepcopy(made)
-    chosen = kinds()[kind].model_validate({"kind": kind})
-    return lambda: chosen.build(Given(lambda _: [], 0, n_streams=3)).policy
-
-
-@st.composite
-def charges(draw: st.DrawFn) -> Any:
-    return draw(
-        st.sampled_from(
-            [
-                lambda: fixed(0), lambda: fixed(1), lambda: fixed(75), lambda: measured,
-                lambda: sampled(np.array([0, 40, 333]), np.random.default_rng(5)),
-            ]
-        )
-    )  # fmt: skip
-
-
-def tables_of(make: type[Engine], system: Any, process: Any, workload: Any, policy: Any, charge: Any) -> Any:
-    sink = ListSink()
-    books = Books(sink, 10)
-    result = make(system, process, workload, policy(), charge(), books, seed=3).run()
-    books.sink = None
-    tables = {name: sink.columns(name) for name in ("accesses", "prefetches", "inferences")}
-    return tables, books.windows(), result, {**vars(books), "latency": None, "cells": None}
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(systems(), processes(), batches(), st.sampled_from([1, 7, 1 << 16]), any_policy(), charges())
-def test_random_systems(system: Any, process: Any, batch: Any, batch_size: int, policy: Any, charge: Any) -> None:
-    arguments = (system, ARRIVALS.validate_python(process), ListWorkload(batch, batch_size), policy, charge)
-    found, expected = (tables_of(make, *arguments) for make in (Engine, SimpyEngine))
-    for name, columns in expected[0].items():
-        assert list(found[0][name]) == list(columns)
-        for column, values in columns.items():
-            # Rows in the same order, too. As text: a confidence may be NaN.
-            assert str(found[0][name][column].tolist()) == str(values.tolist()), column
-    for column, values in expected[1].items():
-        assert found[1][column].tolist() == values.tolist(), column
-    assert found[2] == expected[2]
-    for name in (
-        "n_fates",
-        "n_rejected",
-        "n_outcomes",
-        "sums",
-        "bytes_asked",
-        "end_ns",
-        "link_queue_ns",
-        "n_pollution",
-    ):
-        assert found[3][name] == expected[3][name], name
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(cases())
+def test_random_systems(case: Case) -> None:
+    assert_same(everything_of(Engine, case), everything_of(Model, case))
 
 
 def cut(experiment: Experiment, n_accesses: int) -> Experiment:
-    """Its first accesses, and models that learn for a moment and whose time does not depend on the machine."""
+    """Its first accesses, and models that learn for a moment."""
 
     def settled(arm: Arm) -> Arm:
         policy = arm.policy
@@ -105,7 +37,7 @@ def cut(experiment: Experiment, n_accesses: int) -> Experiment:
         core = policy.core.model_copy(update=short)
         whole = core if policy is policy.core else policy.model_copy(update={"policy": core})
         raw = arm.model_dump(mode="json") | {"policy": whole.model_dump(mode="json")}
-        return Arm.model_validate(raw | {"charge": {"kind": "fixed", "latency": "90 us"}})
+        return Arm.model_validate(raw | {"charge": {"kind": "measured"}})
 
     raw = experiment.model_dump(mode="json")
     source = {"kind": "slice", "first": 0, "accesses": n_accesses, "source": raw["workload"]["source"]}
@@ -113,6 +45,15 @@ def cut(experiment: Experiment, n_accesses: int) -> Experiment:
     raw["output"] = {"window": raw["output"]["window"]}
     raw["arms"] = [settled(arm).model_dump(mode="json") for arm in experiment.arms]
     return Experiment.model_validate(raw)
+
+
+def recorded(experiment: Experiment, arm: Arm, folder: Path) -> Arm:
+    """The arm; one whose charge is measured runs once, and what comes back replays that."""
+    if arm.charged.kind != "measured":
+        return arm
+    folder.mkdir(parents=True, exist_ok=True)
+    run_one(experiment, arm, experiment.seeds[0], folder)
+    return Arm.model_validate(arm.model_dump(mode="json") | {"charge": {"kind": "replay", "source": str(folder)}})
 
 
 def same_files(one: Path, other: Path) -> int:
@@ -141,7 +82,8 @@ def test_configs(path: Path, tmp_path: Path) -> None:
         short = cut(experiment, 2000)
         # Where there are variants, each has its share of the arms.
         arms = short.arms[i :: len(experiments)]
-        for arm in arms:
+        for given_arm in arms:
+            arm = recorded(short, given_arm, tmp_path / variant / "recorded")
             rows = []
             for engine in ("compiled", "simpy"):
                 folder = tmp_path / variant / engine

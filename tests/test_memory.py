@@ -9,16 +9,12 @@ from simulator import state
 from simulator.accounting import Books
 from simulator.config import Closed
 from simulator.engine import Engine
-from simulator.simpy_engine import SimpyEngine
 from simulator.trace import make_batch
 from tests.strategies import FREE, ListWorkload, system
 
 
-@pytest.mark.parametrize("engine", [Engine, SimpyEngine])
 @pytest.mark.parametrize("policy", [NonePolicy, NextNPolicy])
-def test_the_arrays_stay_as_large_as_they_are(
-    engine: type[Engine], policy: type, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_arrays_stay_as_large_as_they_are(policy: type, monkeypatch: pytest.MonkeyPatch) -> None:
     # Distributions grow with the different values in them, up to a bound; here they begin large enough.
     monkeypatch.setattr(state, "_FIRST_COUNTS", 1 << 16)
     rng = np.random.default_rng(2)
@@ -26,7 +22,7 @@ def test_the_arrays_stay_as_large_as_they_are(
     for n in (20_000, 80_000):
         keys = rng.integers(0, 3000, n)
         closed = Closed.model_validate({"kind": "closed", "think": "300 ns"})
-        made = engine(system(900), closed, ListWorkload(make_batch(keys), 4096), policy(), FREE, Books(None, 10**6))
+        made = Engine(system(900), closed, ListWorkload(make_batch(keys), 4096), policy(), FREE, Books(None, 10**6))
         made.run()
         arrays = made._machine.m, made._residency.arena, made._shadow.arena, made._feed.window
         sizes.append([len(array) for array in arrays])
