@@ -122,7 +122,9 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
         "call": f"{draw(times)} ns", "channels": draw(st.integers(1, 2)),
     }  # fmt: skip
     origin = draw(
-        st.sampled_from([{"kind": "store", "latency": f"{2 * unit} ns"}, *({**computes, "enters": e} for e in ("first", "last"))])
+        st.sampled_from(
+            [{"kind": "store", "latency": f"{2 * unit} ns"}, *({**computes, "enters": e} for e in ("first", "last"))]
+        )
     )
     placement = draw(st.sampled_from(["inclusive", "exclusive"]))
     waits = st.sampled_from([None, "0 ns", f"{unit} ns", f"{3 * unit} ns"])

@@ -1,0 +1,205 @@
+"""Rules that one may read otherwise, each worked out by hand, in both engines: see ``docs/rules.md``.
+
+Figures, unless a test says otherwise: service 2 ns; a hop takes 100 ns call + 10 ns for its byte + 1 ns from a tier.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from policies.next_n import NextNPolicy
+from policies.none import NonePolicy
+from simulator.charge import fixed
+from simulator.config import Closed, Open, System
+from simulator.engine import Engine
+from simulator.model.memory import WRITTEN
+from simulator.model.model import Model
+from simulator.policy import Fate, Outcome, Status, Trigger
+from tests.cases import Case, Wishes, cases
+from tests.strategies import FREE, ListSink, ScriptedPolicy, books, system, workload
+
+HIT, HIT_PREFETCHED, LATE, MERGED, MISS = Outcome
+
+
+@pytest.fixture(params=[Engine, Model], ids=["compiled", "model"])
+def make(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def run(
+    make: Any, machine: System, trace: Any, policy: Any = None, charge: Any = FREE, think: str | None = None
+) -> tuple[Any, Any, ListSink]:
+    """(Outcome, issued, latency, queueing, transfer) of each access; open arrivals unless they are to ``think``."""
+    sink = ListSink()
+    ledger = books(sink)
+    closed = Closed.model_validate({"kind": "closed", "think": think or "0 ns"})
+    arrivals = Open.model_validate({"kind": "open"}) if think is None else closed
+    make(machine, arrivals, trace, policy or NonePolicy(), charge, ledger).run()
+    rows = [(r["outcome"], r["issued_ns"], r["latency_ns"], r["queue_ns"], r["transfer_ns"]) for r in sink.accesses()]
+    return rows, ledger, sink
+
+
+def with_channels(machine: System, *channels: int) -> System:
+    raw = machine.model_dump(mode="json")
+    for link, n in zip(raw["links"], channels, strict=True):
+        link["channels"] = n
+    return System.model_validate(raw)
+
+
+# -- R2: ties ---------------------------------------------------------------------------------------------------------
+def test_a_demand_that_arrives_when_a_channel_is_freed_goes_first(make: Any) -> None:
+    # Hops take 10 us. At 40 us key 30 is asked for, and next-N asks for 31; both are on their way to tier 1 until then,
+    # and a prefetch that queued before leaves link t0_t1 at the same instant at which key 30 arrives there.
+    fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
+    machine = System.model_validate(
+        {
+            "tiers": [{"name": "t0", "capacity": "1 MB", **fast}, {"name": "t1", "capacity": "1 MB", **fast}],
+            "links": [{"call": "9999 ns", **fast}, {"call": "9999 ns", **fast, "channels": 4}],
+            "origin": {"kind": "store"},
+        }
+    )
+    trace = workload([1, 50, 30], size_bytes=[1000] * 3, stream=[0, 1, 1])
+    rows, _, _ = run(make, machine, trace, NextNPolicy(1, "miss"), think="9999 ns")
+    # 1 us a thousand bytes is 1 ns: a hop takes 9999 + 1, service 1.
+    assert [row[2] for row in rows] == [20_001, 30_001, 20_001]
+    assert [row[3] for row in rows] == [0, 10_000, 0]
+
+
+def test_a_demand_that_arrives_when_a_block_lands_goes_before_the_write_back_that_this_makes(make: Any) -> None:
+    # Key 9 is written into tier 0, which holds one block. Key 0 lands there at 221 and pushes it out; at 221 key 1,
+    # asked for at 111, has come up from the origin and needs the one channel. It takes it: 111 + 110 + 111 ns.
+    machine = with_channels(system(1, lower=[4]), 1, 2)
+    rows, _, _ = run(make, machine, workload([9, 0, 1], op=[1, 0, 0], time_ns=[0, 0, 111]))
+    assert rows[1:] == [(MISS, 0, 223, 0, 221), (MISS, 111, 223, 0, 221)]
+
+
+def test_streams_of_one_instant_issue_by_their_numbers(make: Any) -> None:
+    rows, _, _ = run(make, system(4), workload([0, 1, 2], stream=[2, 0, 1]), think="0 ns")
+    assert [row[3] for row in rows] == [220, 0, 110]
+
+
+def test_an_access_comes_after_the_choices_of_its_instant(make: Any) -> None:
+    # At 110 the channel is freed and takes the prefetch of 1; key 9, asked for at 110, waits for it.
+    trace = workload([0, 9], time_ns=[0, 110])
+    rows, _, _ = run(make, system(9), trace, NextNPolicy(1, "miss"))
+    assert rows[1] == (MISS, 110, 222, 110, 110)
+
+
+# -- R5, R26, R27: what may not be lost ----------------------------------------------------------------------------------
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(cases())
+def test_no_write_is_lost(case: Case) -> None:
+    model = Model(case.system, case.arrivals, case.workload(), case.policy(), case.charge(), books(), seed=3)
+    unsaved: set[int] = set()
+
+    def landed(transfer: Any) -> None:
+        if transfer.level == model.memory.origin and not transfer.is_obsolete:
+            unsaved.discard(transfer.key)
+
+    model.on("written", unsaved.add)
+    model.on("landed", landed)
+    model.run()
+    for key in unsaved:
+        copies = [tier.blocks[key].dirty for tier in model.memory.tiers if key in tier.blocks]
+        copies += [model.flight[key].dirty] if key in model.flight else []
+        assert WRITTEN in copies, f"the last write to {key} is lost"
+
+
+def test_an_exclusive_source_holds_its_block_until_it_has_landed() -> None:
+    # Key 0 sinks to tier 1 and then to tier 2, as 1 and 2 come; at 5000 it starts its way up, two hops of 111 ns.
+    machine = system(1, lower=[1, 2], placement="exclusive", clean_evictions="demote")
+    trace = workload([0, 1, 2, 0], time_ns=[0, 1000, 3000, 5000])
+    arrivals = Open.model_validate({"kind": "open"})
+    model = Model(machine, arrivals, trace, NonePolicy(), FREE, books())
+    found = []
+
+    def look() -> Any:
+        for time in (4999, 5001, 5150, 5221, 5223):
+            yield model.env.timeout(time - model.now)
+            found.append([name for name, tier in model.tiers.items() if 0 in tier.blocks])
+
+    model.on("served", lambda access: access.index == 3 and found.append("served"))
+    model.env.process(look())
+    model.run()
+    assert found == [["tier2"]] * 4 + ["served"]
+
+
+# -- R22 to R24, R29, R31: what one may read otherwise ---------------------------------------------------------------------
+def test_a_hit_after_a_write_back_is_a_hit(make: Any) -> None:
+    # Key 0 is written; 1 lands at 221 and pushes it out: it is on its way down until 332. At 250 one stream writes it,
+    # another reads it: both wait 82 ns, the first allocates, the second finds it.
+    trace = workload([0, 1, 0, 0], op=[1, 0, 1, 0], stream=[0, 0, 1, 2], time_ns=[0, 0, 250, 250])
+    rows, _, _ = run(make, system(1, lower=[4]), trace)
+    assert rows[1:] == [(MISS, 0, 223, 0, 221), (MISS, 250, 84, 82, 0), (HIT, 250, 84, 82, 0)]
+
+
+def test_what_starts_at_once_does_not_queue(make: Any) -> None:
+    # Three channels; the answer is there at 200, when all are free: three of four blocks start, one waits, as many may.
+    policy = ScriptedPolicy([1, 2, 3, 4, 5], 100, Trigger.MISS)
+    machine = system(20, channels=3, prefetch={"queued": 1})
+    _, ledger, _ = run(make, machine, workload([0, 0], time_ns=[0, 1000]), policy, fixed(200))
+    assert ledger.n_issued == 4
+    assert ledger.n_rejected["rejected_budget"] == 1
+
+
+def test_a_prefetch_that_is_met_leaves_the_budget(make: Any) -> None:
+    # At 0 the prefetch of 1 is issued; at 50 a demand meets it; at 60 the prefetch of 6 fits into a budget of one.
+    machine = system(20, channels=3, prefetch={"in_flight": 1})
+    trace = workload([0, 1, 5, 5], time_ns=[0, 50, 60, 1000])
+    rows, ledger, _ = run(make, machine, trace, NextNPolicy(1, "miss"))
+    assert [row[0] for row in rows] == [MISS, LATE, MISS, HIT]
+    # After the late access 2 was wanted, when nothing was left in the budget's account but that block itself.
+    assert ledger.n_issued == 2
+    assert ledger.n_rejected["rejected_budget"] == 1
+
+
+def test_whose_size_serves(make: Any) -> None:
+    # Key 0 comes with 4 bytes: a hop of 100 + 40. Reading 1 byte of it takes 1 + 1 ns. Back from tier 1 it is 4 bytes
+    # again, 100 + 40 + 1, whatever is asked for.
+    machine = system(4, lower=[9])
+    trace = workload([0, 0, 1, 0], size_bytes=[4, 1, 4, 1], time_ns=[0, 1000, 2000, 3000])
+    rows, _, _ = run(make, machine, trace)
+    assert [row[2] for row in rows] == [140 + 141 + 5, 2, 140 + 141 + 5, 141 + 2]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "expected"), [(Trigger.MISS, [0, 1, 2]), (Trigger.TAGGED, [0, 1, 2, 4]), (Trigger.ACCESS, [*range(6)])]
+)
+def test_when_triggers_fire(make: Any, trigger: Trigger, expected: list[int]) -> None:
+    # 0 misses, 1 meets the prefetch of 2 (late), 2 that demand (merged), 3 is a hit, 4 a first use, 5 a hit.
+    trace = workload([0, 2, 2, 2, 3, 3], stream=[0, 1, 2, 0, 0, 0], time_ns=[0, 50, 60, 2000, 2100, 2200])
+
+    class Once(Wishes):
+        def decide(self, runs: Any) -> Any:
+            decision = super().decide(runs)
+            self.steps = []
+            return decision
+
+    rows, _, sink = run(make, system(20), trace, Once([2, 3], 100, trigger, 0))
+    assert [row[0] for row in rows] == [MISS, LATE, MERGED, HIT, HIT_PREFETCHED, HIT]
+    assert sink.columns("inferences")["access"].tolist() == expected
+
+
+# -- R34, R37: the end ---------------------------------------------------------------------------------------------------
+def test_nothing_happens_after_the_last_access(make: Any) -> None:
+    # Demand and prefetch start at 0 and end at 110; the demand, which began first, is the last access.
+    _, ledger, _ = run(make, system(4, channels=2), workload([0]), NextNPolicy(1, "miss"))
+    assert ledger.n_fates[Fate.IN_FLIGHT] == 1
+    # One byte each has started, nothing else.
+    assert ledger.bytes_asked == [[1, 1, 0]]
+
+
+def test_answers_pending_at_the_end_are_in_no_sum(make: Any) -> None:
+    # The first question is answered at 100, the second, put at 200, at 300. The third, taken up then, would be at 400,
+    # when the last access, which joins the fetch that began at 200, has been served for 90 ns.
+    policy = ScriptedPolicy([1, 2], 100, Trigger.ACCESS)
+    _, ledger, sink = run(make, system(20), workload([0, 7, 7], time_ns=[0, 200, 210]), policy, fixed(100))
+    rows = sink.columns("inferences")
+    assert rows["status"].tolist() == [Status.ANSWERED, Status.ANSWERED, Status.PENDING_AT_END]
+    assert rows["n_proposed"].tolist() == [2, 2, 0]
+    assert ledger.n_proposed == 4
+    # The guesses of the first two are about the second and the third access, in their one stream.
+    assert rows["came_true"].tolist() == [False, False, None]
+    assert ledger.questions.n_predicted == 2
+    assert ledger.questions.charged.n == 2
