@@ -86,7 +86,7 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     import numpy as np
 
     from experiments.patterns import ceiling
-    from experiments.single import Learned
+    from experiments.prepared import Learned
     from policies.given import Given
     from policies.lstm.config import LstmConfig
     from simulator.policy import AccessRun

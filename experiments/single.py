@@ -3,38 +3,28 @@
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
 from experiments.metrics import run_metrics
-from experiments.recording import Recording, make_charge, replay_key, seal_of, warm_up_rows, working
-from experiments.shared import HashedWorkload, SharedTrace
+from experiments.prepared import Learned, TrainingProgress, prepare, split
+from experiments.recording import replay_key, seal_of, warm_up_rows, working
+from experiments.shared import SharedTrace
 from experiments.tables import RunTables, keep_file
-from policies.given import Accesses, Demand, Given
-from policies.timing import Timing
+from policies.given import Given
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
-from simulator.config import System
-from simulator.demand import misses_of, savable
 from simulator.engine import Engine
-from simulator.errors import InputError
-from simulator.trace import WRITE, Batch, Workload, part
-from workloads.registry import build as build_workload
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
 
 Progress = Callable[[int], None]
 RECORDED = " (recorded)"
-TrainingProgress = Callable[[int, int, float, float], None]
 
 
 def versions() -> dict[str, str]:
@@ -55,7 +45,8 @@ def code_hash() -> str:
     digest = hashlib.sha256()
     sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
     sources += [
-        root / "experiments" / name for name in ("aiming.py", "metrics.py", "recording.py", "shared.py", "single.py")
+        root / "experiments" / name
+        for name in ("aiming.py", "metrics.py", "prepared.py", "recording.py", "shared.py", "single.py")
     ]
     for source in sorted(sources):
         digest.update(source.relative_to(root).as_posix().encode())
@@ -69,44 +60,6 @@ def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
         arm.model_dump(mode="json"), seed, experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed),
         system=experiment.system_of(arm),
     )  # fmt: skip
-
-
-def sequences_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, Accesses]:
-    """The accesses of each stream in order, or of all streams in the trace's order under 0."""
-    pieces: dict[int, list[Accesses]] = {}
-    for batch in accesses:
-        for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
-            mine = batch.stream == stream if per_stream else slice(None)
-            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE))
-    return {
-        stream: Accesses(*(np.concatenate(columns) for columns in zip(*pieces[stream], strict=True)))
-        for stream in sorted(pieces)
-    }
-
-
-class Learned:
-    """What a policy is given of the trace: the training part to learn from, the rest to predict from."""
-
-    def __init__(self, workload: Workload, n_train: int) -> None:
-        self._workload = workload
-        self._n_train = n_train
-        self.n_accesses = 0
-
-    def sequences(self, per_stream: bool) -> list[Accesses]:
-        """The training part, sequence by sequence."""
-        found = list(sequences_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
-        self.n_accesses = sum(len(sequence.keys) for sequence in found)
-        return found
-
-    def judged(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
-        """The other accesses by stream. Raises InputError where their order depends on the simulation."""
-        if not per_stream and self._workload.n_streams > 1:
-            raise InputError(
-                "policy.predictions: batched needs to know the order of accesses, which of several streams together "
-                "only the simulation tells; expected per_stream: true"
-            )
-        judged = sequences_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
-        return {stream: sequence.keys for stream, sequence in judged.items()}
 
 
 def chosen_engine(experiment: Experiment) -> str:
@@ -123,39 +76,11 @@ def engine_of(name: str) -> type[Engine] | type["Model"]:
     return Engine
 
 
-def _future(workload: Workload, system: System, n_train: int, seed: int) -> Demand:
-    accesses, missed = misses_of(workload, system, n_train, seed)
-    return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
-
-
-def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
-    charge = arm.charged
-    inference_ns: float | None = None
-    if charge.kind in ("fixed", "sampled") and charge.assumed is not None:
-        inference_ns = charge.assumed
-    elif recording is not None:
-        inference_ns = float(np.median(recording.latencies_ns))
-    elif charge.kind != "measured":
-        inference_ns = charge.latency if charge.kind == "fixed" else 0
-    return estimate(
-        workload, n_train, experiment.system_of(arm), experiment.workload.arrivals,
-        per_stream=getattr(arm.policy.core, "per_stream", False), inference_ns=inference_ns,
-    )  # fmt: skip
-
-
-def _split(experiment: Experiment, workload: Workload) -> int:
-    """How many accesses the training part has."""
-    n_train = int(workload.length() * experiment.workload.train_ratio)
-    if n_train >= workload.length():
-        raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
-    return n_train
-
-
 def prepare_one(
     experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None, workload: SharedTrace
 ) -> None:
     """What of a run can be done beside others even if its own latencies are measured: its model is trained and kept."""
-    learned = Learned(workload, _split(experiment, workload))
+    learned = Learned(workload, split(experiment, workload))
     arm.policy.core.prepare(Given(learned.sequences, seed, training_progress))
 
 
@@ -176,25 +101,10 @@ def run_one(
         InputError: the trace, the recording or the system does not fit.
     """
     started = time.perf_counter()
-    workload = trace or HashedWorkload(build_workload(experiment.workload.source, seed))
-    n_train = _split(experiment, workload)
-    charge, recording = make_charge(experiment, arm, seed)
+    prepared = prepare(experiment, arm, seed, training_progress, trace)
+    workload, n_train, learned, built = prepared.workload, prepared.n_train, prepared.learned, prepared.built
+    charge, recording, system = prepared.charge, prepared.recording, prepared.system
     replayed = recording if arm.charged.kind == "replay" else None
-    system = experiment.system_of(arm)
-    learned = Learned(workload, n_train)
-    built = arm.policy.build(
-        Given(
-            learned.sequences,
-            seed,
-            training_progress,
-            judged=learned.judged,
-            future=lambda: _future(workload, system, n_train, seed),
-            timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
-            recorded=replayed.predicted_by if replayed is not None else None,
-            is_measured=arm.charged.kind == "measured",
-            n_streams=workload.n_streams,
-        ),
-    )
     output = experiment.output
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:

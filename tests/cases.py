@@ -41,7 +41,7 @@ class Wishes:
     trigger: Trigger
     host_ns: int
     footprint_bytes: int = 0
-    ahead: Ahead = Ahead()
+    ahead: Ahead = field(default_factory=Ahead)
     heard: int = 0
     shown: list[Any] = field(default_factory=list)
 

@@ -13,6 +13,7 @@ from experiments.loading import load
 from experiments.single import run_one
 from simulator.accounting import Keeps
 from simulator.engine import Engine
+from simulator.evictions import compiled
 from simulator.model.model import Model
 from tests.cases import Case, cases
 from tests.differential import assert_same, everything_of
@@ -24,6 +25,12 @@ from tests.test_experiment import call, config, table, write
 @given(cases())
 def test_random_systems(case: Case) -> None:
     assert_same(everything_of(Engine, case), everything_of(Model, case))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(cases())
+def test_the_model_with_compiled_evictions(case: Case) -> None:
+    assert_same(everything_of(Model, case, make_eviction=compiled.make), everything_of(Model, case))
 
 
 def cut(experiment: Experiment, n_accesses: int) -> Experiment:

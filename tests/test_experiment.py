@@ -17,7 +17,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from experiments.run import app
-from experiments.single import Learned
+from experiments.prepared import Learned
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
 

@@ -47,7 +47,7 @@ def with_channels(machine: System, *channels: int) -> System:
     return System.model_validate(raw)
 
 
-# -- R2: ties ---------------------------------------------------------------------------------------------------------
+# -- R2: ties -------------------------------------------------------------------------------------------------------
 def test_a_demand_that_arrives_when_a_channel_is_freed_goes_first(make: Any) -> None:
     # Hops take 10 us. At 40 us key 30 is asked for, and next-N asks for 31; both are on their way to tier 1 until then,
     # and a prefetch that queued before leaves link t0_t1 at the same instant at which key 30 arrives there.
@@ -86,7 +86,7 @@ def test_an_access_comes_after_the_choices_of_its_instant(make: Any) -> None:
     assert rows[1] == (MISS, 110, 222, 110, 110)
 
 
-# -- R5, R26, R27: what may not be lost ----------------------------------------------------------------------------------
+# -- R5, R26, R27: what may not be lost -----------------------------------------------------------------------------
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases())
 def test_no_write_is_lost(case: Case) -> None:
@@ -125,7 +125,7 @@ def test_an_exclusive_source_holds_its_block_until_it_has_landed() -> None:
     assert found == [["tier2"]] * 4 + ["served"]
 
 
-# -- R22 to R24, R29, R31: what one may read otherwise ---------------------------------------------------------------------
+# -- R22 to R24, R29, R31: what one may read otherwise --------------------------------------------------------------
 def test_a_hit_after_a_write_back_is_a_hit(make: Any) -> None:
     # Key 0 is written; 1 lands at 221 and pushes it out: it is on its way down until 332. At 250 one stream writes it,
     # another reads it: both wait 82 ns, the first allocates, the second finds it.
@@ -181,7 +181,7 @@ def test_when_triggers_fire(make: Any, trigger: Trigger, expected: list[int]) ->
     assert sink.columns("inferences")["access"].tolist() == expected
 
 
-# -- R34, R37: the end ---------------------------------------------------------------------------------------------------
+# -- R34, R37: the end ----------------------------------------------------------------------------------------------
 def test_nothing_happens_after_the_last_access(make: Any) -> None:
     # Demand and prefetch start at 0 and end at 110; the demand, which began first, is the last access.
     _, ledger, _ = run(make, system(4, channels=2), workload([0]), NextNPolicy(1, "miss"))

@@ -1,40 +1,31 @@
-from tests.naive import NAIVE
-from simulator.seeds import generator
-from simulator.tiers import usual_block
+"""The eviction policies by name."""
+
+from simulator.evictions.base import Eviction, Settings
+from simulator.evictions.belady import Belady
+from simulator.evictions.frequency import Gdsf, Lfu, Lfuda
+from simulator.evictions.ghosts import Arc, S3Fifo, TwoQ
+from simulator.evictions.lirs import Lirs
+from simulator.evictions.recency import Clock, Fifo, Lru, Sieve
+from simulator.evictions.sampling import Hyperbolic, Random
+from simulator.evictions.segments import Slru, WTinyLfu
+
+EVICTIONS: dict[str, type[Eviction]] = {
+    "lru": Lru, "fifo": Fifo, "random": Random, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "lfu": Lfu,
+    "lfuda": Lfuda, "arc": Arc, "2q": TwoQ, "slru": Slru, "lirs": Lirs, "wtinylfu": WTinyLfu, "gdsf": Gdsf,
+    "hyperbolic": Hyperbolic, "belady": Belady,
+}  # fmt: skip
 
 
 def make(
-    kind, capacity, *, seed=0, n_blocks=None, admission="all", admission_value=0, enters="front", region_ratio=0.0
-):
-    order = NAIVE[kind](capacity)
-    order.foresees = False
-    order.state = seed
-    order.admission, order.value, order.enters, order.region = (
-        admission,
-        admission_value,
-        enters,
-        int(region_ratio * capacity),
-    )
-    return order
-
-
-def make_all(system, capacities, workload, seed, make_one):
-    found, prefetch = [], system.prefetch
-    draws = int(generator(seed, "eviction").integers(2**62))
-    sketched = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
-    block = usual_block(workload) if sketched else 1
-    for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
-        value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
-        found.append(
-            make_one(
-                tier.eviction,
-                capacity,
-                seed=draws + level,
-                n_blocks=max(int(capacity // block), 1),
-                admission=tier.admission.kind,
-                admission_value=value,
-                enters=prefetch.enters if level == 0 else "front",
-                region_ratio=prefetch.region_ratio,
-            )
-        )
-    return found
+    kind: str,
+    capacity: int,
+    *,
+    seed: int = 0,
+    n_blocks: int | None = None,
+    admission: str = "all",
+    admission_value: float = 0,
+    enters: str = "front",
+    region_ratio: float = 0.0,
+) -> Eviction:
+    """An empty tier with the eviction policy of this name; the other arguments are those of ``base.Settings``."""
+    return EVICTIONS[kind](Settings(capacity, seed, n_blocks, admission, admission_value, enters, region_ratio))

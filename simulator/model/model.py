@@ -15,8 +15,8 @@ from simulator.arrivals import Trace
 from simulator.charge import Charge
 from simulator.checks import capacities_of
 from simulator.config import Arrivals, System
-from simulator.evictions.foreseen import next_uses
-from simulator.evictions.registry import make, make_all
+from simulator.evictions.of_system import make_all, next_uses
+from simulator.evictions.registry import make
 from simulator.ledger import Ledger
 from simulator.model.accesses import Access, Accesses, start
 from simulator.model.asking import InferenceServer

@@ -1,0 +1,1 @@
+"""Processes and measurements beside the model: see ``docs/extending.md``."""

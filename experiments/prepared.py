@@ -1,0 +1,163 @@
+"""What a run is made of: from an arm's settings to its workload, policy and charge."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.aiming import estimate
+from experiments.config import Arm, Experiment
+from experiments.recording import Recording, make_charge
+from experiments.shared import HashedWorkload, SharedTrace
+from policies.given import Accesses, Built, Demand, Given
+from policies.timing import Timing
+from simulator.charge import Charge
+from simulator.config import System
+from simulator.demand import misses_of, savable
+from simulator.errors import InputError
+from simulator.trace import WRITE, Batch, Workload, part
+from workloads.registry import build as build_workload
+
+if TYPE_CHECKING:
+    from simulator.model.model import Model
+
+TrainingProgress = Callable[[int, int, float, float], None]
+
+
+def sequences_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, Accesses]:
+    """The accesses of each stream in order, or of all streams in the trace's order under 0."""
+    pieces: dict[int, list[Accesses]] = {}
+    for batch in accesses:
+        for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
+            mine = batch.stream == stream if per_stream else slice(None)
+            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE))
+    return {
+        stream: Accesses(*(np.concatenate(columns) for columns in zip(*pieces[stream], strict=True)))
+        for stream in sorted(pieces)
+    }
+
+
+class Learned:
+    """What a policy is given of the trace: the training part to learn from, the rest to predict from."""
+
+    def __init__(self, workload: Workload, n_train: int) -> None:
+        self._workload = workload
+        self._n_train = n_train
+        self.n_accesses = 0
+
+    def sequences(self, per_stream: bool) -> list[Accesses]:
+        """The training part, sequence by sequence."""
+        found = list(sequences_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
+        self.n_accesses = sum(len(sequence.keys) for sequence in found)
+        return found
+
+    def judged(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
+        """The other accesses by stream. Raises InputError where their order depends on the simulation."""
+        if not per_stream and self._workload.n_streams > 1:
+            raise InputError(
+                "policy.predictions: batched needs to know the order of accesses, which of several streams together "
+                "only the simulation tells; expected per_stream: true"
+            )
+        judged = sequences_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
+        return {stream: sequence.keys for stream, sequence in judged.items()}
+
+
+def _future(workload: Workload, system: System, n_train: int, seed: int) -> Demand:
+    accesses, missed = misses_of(workload, system, n_train, seed)
+    return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
+
+
+def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
+    charge = arm.charged
+    inference_ns: float | None = None
+    if charge.kind in ("fixed", "sampled") and charge.assumed is not None:
+        inference_ns = charge.assumed
+    elif recording is not None:
+        inference_ns = float(np.median(recording.latencies_ns))
+    elif charge.kind != "measured":
+        inference_ns = charge.latency if charge.kind == "fixed" else 0
+    return estimate(
+        workload, n_train, experiment.system_of(arm), experiment.workload.arrivals,
+        per_stream=getattr(arm.policy.core, "per_stream", False), inference_ns=inference_ns,
+    )  # fmt: skip
+
+
+def split(experiment: Experiment, workload: Workload) -> int:
+    """How many accesses the training part has."""
+    n_train = int(workload.length() * experiment.workload.train_ratio)
+    if n_train >= workload.length():
+        raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
+    return n_train
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that an engine takes, and what it was made from; the first ``n_train`` accesses are not judged."""
+
+    workload: HashedWorkload | SharedTrace
+    n_train: int
+    system: System
+    learned: Learned
+    built: Built
+    charge: Charge
+    recording: Recording | None
+
+
+def prepare(
+    experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None = None,
+    trace: SharedTrace | None = None,
+) -> Prepared:  # fmt: skip
+    """Make the workload, train or load the policy, find the charge.
+
+    Raises:
+        InputError: the trace, the recording or the system does not fit.
+    """
+    workload = trace or HashedWorkload(build_workload(experiment.workload.source, seed))
+    n_train = split(experiment, workload)
+    charge, recording = make_charge(experiment, arm, seed)
+    replayed = recording if arm.charged.kind == "replay" else None
+    system = experiment.system_of(arm)
+    learned = Learned(workload, n_train)
+    built = arm.policy.build(
+        Given(
+            learned.sequences,
+            seed,
+            training_progress,
+            judged=learned.judged,
+            future=lambda: _future(workload, system, n_train, seed),
+            timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
+            recorded=replayed.predicted_by if replayed is not None else None,
+            is_measured=arm.charged.kind == "measured",
+            n_streams=workload.n_streams,
+        ),
+    )
+    return Prepared(workload, n_train, system, learned, built, charge, recording)
+
+
+def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = ()) -> "Model":
+    """The model of one run of a config, not run yet: for processes and measurements of one's own beside it.
+
+    ``sets`` are ``key.path=value``, as ``--set`` takes them. No tables are written; ``model.ledger.books`` has
+    the counts.
+
+    Raises:
+        InputError: the config, the trace or the arm's name is wrong.
+    """
+    from experiments.loading import load, only
+    from simulator.accounting import Books
+    from simulator.model.model import Model
+
+    experiment = only(load(Path(config), sets=list(sets)))
+    named = {one.name: one for one in experiment.arms}
+    if arm not in named:
+        raise InputError(f"{config}: there is no arm {arm!r}; expected one of {', '.join(named)}")
+    made = prepare(experiment, named[arm], seed)
+    books = Books(None, experiment.output.window, first_access=made.n_train)
+    return Model(
+        made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge, books,
+        seed=seed, first_access=made.n_train,
+    )  # fmt: skip

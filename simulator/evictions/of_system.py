@@ -1,0 +1,45 @@
+"""The eviction policies of a configured system, and the future for those that must know it."""
+
+from array import array
+from collections.abc import Callable, Sequence
+
+from simulator.config import System
+from simulator.evictions.base import Eviction
+from simulator.evictions.belady import NEVER
+from simulator.seeds import generator
+from simulator.tiers import usual_block
+from simulator.trace import Workload, part
+
+
+def make_all(
+    system: System, capacities: Sequence[int], workload: Workload, seed: int, make: Callable[..., Eviction]
+) -> list[Eviction]:
+    """One for each tier, of these capacities in bytes; ``make`` as in ``registry``."""
+    found, prefetch = [], system.prefetch
+    draws = int(generator(seed, "eviction").integers(2**62))
+    is_sketched = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
+    block = usual_block(workload) if is_sketched else 1
+    for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
+        value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
+        # Prefetched and unused is a block in tier 0 alone: further down it is just a copy.
+        enters = prefetch.enters if level == 0 else "front"
+        found.append(
+            make(
+                tier.eviction, capacity, seed=draws + level, n_blocks=max(int(capacity // block), 1),
+                admission=tier.admission.kind, admission_value=value, enters=enters, region_ratio=prefetch.region_ratio,
+            )
+        )  # fmt: skip
+    return found
+
+
+def next_uses(workload: Workload, first_access: int) -> tuple["array[int]", dict[int, int]]:
+    """For each judged access the position of the next one with its key, NEVER if none; each key's first position."""
+    keys = array("Q")
+    for batch in part(workload.batches(), first_access):
+        keys.extend(batch.key.tolist())
+    later: dict[int, int] = {}
+    found = array("q", bytes(8 * len(keys)))
+    for position in range(len(keys) - 1, -1, -1):
+        found[position] = later.get(keys[position], NEVER)
+        later[keys[position]] = position
+    return found, later

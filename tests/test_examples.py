@@ -1,0 +1,62 @@
+"""The examples run, say what they should, and stay short."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples import checkpoint_traffic, failing_link, queue_lengths
+from experiments.prepared import model_of
+from simulator.errors import InputError
+
+CONFIG = str(Path(__file__).parents[1] / "configs" / "mixed.yaml")
+MOST_LINES = 40
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part of the trace that is judged is a tenth of it: the times of the examples shrink with it."""
+
+    def shorter(config: str, arm: str, seed: int = 0, sets: Any = ()) -> Any:
+        return model_of(config, arm, seed, [*sets, "workload.train_ratio=0.9"])
+
+    for example in (checkpoint_traffic, failing_link, queue_lengths):
+        monkeypatch.setattr(example, "model_of", shorter)
+
+
+def test_they_are_short() -> None:
+    for path in (Path(CONFIG).parents[1] / "examples").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+
+
+def test_checkpoints_cost(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_traffic, "EVERY_NS", 100_000_000)
+    monkeypatch.setattr(checkpoint_traffic, "TAKES_NS", 40_000_000)
+    without, beside = checkpoint_traffic.main(CONFIG)
+    assert beside > 1.2 * without
+
+
+def test_a_link_fails_and_comes_back(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing_link, "FAILS_NS", 200_000_000)
+    monkeypatch.setattr(failing_link, "IS_BACK_NS", 300_000_000)
+    longest, afterwards = failing_link.main(CONFIG)
+    # The access that the failure found waits it out; once the link is back, none waits for longer than a fetch takes.
+    assert 98_000_000 < longest < 102_000_000
+    assert afterwards < 1_200_000
+
+
+def test_queues_are_watched_and_drawn(short: None, tmp_path: Path) -> None:
+    found = queue_lengths.main(CONFIG, picture=str(tmp_path / "queues.png"))
+    assert list(found) == ["hbm_dram", "dram_origin"]
+    assert max(found["dram_origin"]) > 0
+    assert (tmp_path / "queues.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_unknown_arm_is_named() -> None:
+    with pytest.raises(InputError, match=r"there is no arm 'lru'; expected one of none, next_n, lstm"):
+        model_of(CONFIG, "lru")
+
+
+def test_an_unknown_event_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown event 'finished'; expected one of issued, served"):
+        model_of(CONFIG, "none").on("finished", print)
