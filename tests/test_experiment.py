@@ -16,8 +16,8 @@ import yaml
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from experiments.run import app
 from experiments.prepared import Learned
+from experiments.run import app
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
 
