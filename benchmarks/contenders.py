@@ -67,11 +67,9 @@ def load(trace: Path, n_streams: int = 1) -> Kept:
 
 def engine(trace: Path, capacity: int, policy: str = "none", n_streams: int = 1, kind: str = "compiled") -> Call:
     """Timed, with tiers, links and accounting; the ratio of accesses that missed."""
-    make: type[Engine] = Engine
-    if kind == "simpy":
-        from simulator.simpy_engine import SimpyEngine
+    from simulator.model.model import Model
 
-        make = SimpyEngine
+    make: type[Engine] | type[Model] = Model if kind == "model" else Engine
     whole = load(trace, n_streams)
 
     def run(workload: Any) -> float:

@@ -52,7 +52,7 @@ def _field(trace: Path, capacity: int) -> dict[str, tuple[Any, ...]]:
     found["plain SimPy"] = (c.plain, short, capacity)
     for n_streams in (1, 16):
         for policy in POLICIES:
-            for kind in ("compiled", "simpy"):
+            for kind in ("compiled", "model"):
                 of_streams = "" if n_streams == 1 else f", {n_streams} streams"
                 path = trace if kind == "compiled" else short
                 found[f"{kind}, {policy}{of_streams}"] = (c.engine, path, capacity, policy, n_streams, kind)
