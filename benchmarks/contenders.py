@@ -26,6 +26,8 @@ Call = Callable[[], float]
 class Kept:
     """Accesses made beforehand: engines are measured, not generators."""
 
+    stream_ids = None
+
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.n_streams = int(batch.stream.max(initial=0)) + 1

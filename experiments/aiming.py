@@ -11,6 +11,7 @@ from simulator.config import Arrivals, System
 from simulator.hops import hops_of, way_ns
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
 from simulator.units import transfer_ns
+from workloads.requests import Requests
 
 _MAX_ACCESSES = 100_000
 _SMALLER = 0.9
@@ -90,17 +91,19 @@ def estimate(
 def _mean_gap(accesses: Batch, arrivals: Arrivals, latency_ns: float, *, per_stream: bool) -> float:
     """The mean time between two accesses of one stream, or of all."""
     n_streams = len(np.unique(accesses.stream))
-    n_requests = 1 + int(((np.diff(accesses.request) != 0) | (np.diff(accesses.stream) != 0)).sum())
-    per_request = len(accesses) / n_requests
     match arrivals.kind:
         case "closed":
-            of_one = (arrivals.think + latency_ns) / per_request
+            requests = Requests()
+            requests.of(accesses)
+            of_one = (arrivals.think + latency_ns) / (len(accesses) / requests.n)
             return of_one if per_stream else of_one / n_streams
         case "open":
             whole = float(accesses.time_ns[-1] - accesses.time_ns[0]) / arrivals.speedup
             of_all = whole / max(len(accesses) - 1, 1)
         case "poisson":
-            of_all = arrivals.mean_gap / per_request
+            # An arrival is what the feed takes for one: accesses that follow each other in the trace.
+            n_arrivals = 1 + int(((np.diff(accesses.request) != 0) | (np.diff(accesses.stream) != 0)).sum())
+            of_all = arrivals.mean_gap / (len(accesses) / n_arrivals)
     return of_all * n_streams if per_stream else of_all
 
 

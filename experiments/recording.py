@@ -147,7 +147,7 @@ def warm_up_rows(times: list[tuple[int, int]]) -> dict[str, Any]:
     """Rows of the ``inferences`` table for calls before the run: never charged, marked by their status."""
     n = len(times)
     constant = {
-        "batch": -1, "access": -1, "stream": 0, "status": WARM_UP, "asked_ns": -1, "started_ns": -1, "ended_ns": -1,
+        "batch": -1, "access": -1, "stream": None, "status": WARM_UP, "asked_ns": -1, "started_ns": -1, "ended_ns": -1,
         "charged_ns": 0, "predicted_key": None, "confidence": None, "next_key": None, "came_true": None,
         "n_proposed": 0, "n_issued": 0,
     }  # fmt: skip

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.trace_input import TraceInput, share_of
 from simulator.errors import InputError
@@ -23,6 +24,7 @@ class Replayed:
     """
 
     n_streams = 1
+    stream_ids: npt.NDArray[np.uint64] | None = None
 
     def __init__(self, batch: Batch, n_of_trace: int, parts: int) -> None:
         self._batch = batch

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.trace import COLUMNS, Batch, Workload
 from workloads.config import Source
@@ -22,6 +23,11 @@ class HashedWorkload:
         self._workload = workload
         self.n_streams = workload.n_streams
         self._digest = hashlib.sha256()
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The trace's own number of each stream; None where those are the indices."""
+        return self._workload.stream_ids
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -44,10 +50,13 @@ class HashedWorkload:
 class SharedTrace:
     """A trace in a folder of columns. A process that is handed one maps the files; it decodes and keeps nothing."""
 
-    def __init__(self, folder: Path, n_accesses: int, n_streams: int, sha256: str) -> None:
+    def __init__(
+        self, folder: Path, n_accesses: int, n_streams: int, stream_ids: npt.NDArray[np.uint64] | None, sha256: str
+    ) -> None:
         self._folder = folder
         self._n_accesses = n_accesses
         self.n_streams = n_streams
+        self.stream_ids = stream_ids
         self.sha256 = sha256
 
     def length(self) -> int:
@@ -82,7 +91,7 @@ def share(workload: Workload, folder: Path) -> SharedTrace:
         at += len(batch)
     for column in columns.values():
         column.flush()
-    return SharedTrace(folder, n_accesses, workload.n_streams, hashed.sha256)
+    return SharedTrace(folder, n_accesses, workload.n_streams, workload.stream_ids, hashed.sha256)
 
 
 def share_all(source: Source, seeds: Sequence[int], folder: Path, n_at_once: int = 1) -> dict[int, SharedTrace]:

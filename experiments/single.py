@@ -46,7 +46,7 @@ def code_hash() -> str:
     sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
     sources += [
         root / "experiments" / name
-        for name in ("aiming.py", "metrics.py", "prepared.py", "recording.py", "shared.py", "single.py")
+        for name in ("aiming.py", "metrics.py", "prepared.py", "recording.py", "shared.py", "single.py", "tables.py")
     ]
     for source in sorted(sources):
         digest.update(source.relative_to(root).as_posix().encode())
@@ -109,7 +109,7 @@ def run_one(
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
-    sink = RunTables(folder, arm.name, seed, tables)
+    sink = RunTables(folder, arm.name, seed, tables, workload.stream_ids)
     books = Books(sink, output.window, first_access=n_train, keeps=output.keeps)
     engine_name = chosen_engine(experiment)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +26,7 @@ SCHEMAS: dict[str, Any] = {
         [
             *_RUN,
             ("access", pa.int64()),
-            ("stream", pa.uint32()),
+            ("stream", pa.uint64()),
             ("request", pa.uint64()),
             ("key", pa.uint64()),
             ("op", _NAMES),
@@ -64,7 +65,7 @@ SCHEMAS: dict[str, Any] = {
             ("inference", pa.int64()),
             ("batch", pa.int64()),
             ("access", pa.int64()),
-            ("stream", pa.uint32()),
+            ("stream", pa.uint64()),
             ("status", _NAMES),
             ("asked_ns", pa.int64()),
             ("started_ns", pa.int64()),
@@ -148,13 +149,19 @@ def make_folder(path: Path) -> None:
 
 
 class RunTables:
-    """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``."""
+    """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``.
 
-    def __init__(self, folder: Path, arm: str, seed: int, tables: set[str]) -> None:
+    The simulator's streams are indices; here they get the trace's own numbers (``Workload.stream_ids``).
+    """
+
+    def __init__(
+        self, folder: Path, arm: str, seed: int, tables: set[str], stream_ids: npt.NDArray[np.uint64] | None = None
+    ) -> None:
         self._folder = folder
         self._arm = arm
         self._seed = seed
         self._wanted = tables
+        self._stream_ids = stream_ids
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
         self._pending: dict[str, list[Any]] = {table: [] for table in tables}
         self._seal = Seal()
@@ -171,6 +178,9 @@ class RunTables:
         if table == "prefetches":
             # Issued at once when proposed: what would have to wait is rejected by the budget.
             columns = {**columns, "issued_ns": columns["proposed_ns"]}
+        # Calls before the run are of no stream; all other rows have theirs.
+        if self._stream_ids is not None and isinstance(columns.get("stream"), np.ndarray):
+            columns = {**columns, "stream": self._stream_ids[columns["stream"]]}
         n = len(next(iter(columns.values())))
         run = {
             "arm": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), [self._arm]),

@@ -71,7 +71,8 @@ def convert(
             try:
                 for batch in _shown(given, console, quiet=quiet):
                     writer.write(batch)
-                about = writer.finish(given.name, hashed, has_times=given.has_times)
+                ids = given.workload.stream_ids
+                about = writer.finish(given.name, hashed, has_times=given.has_times, stream_ids=ids)
             finally:
                 writer.close()
         if not quiet:
@@ -147,7 +148,7 @@ def head(
     first: Annotated[int, typer.Option(min=0, help="The first access to show.")] = 0,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many to show.")] = 10,
 ) -> None:
-    """Show accesses as the simulator would see them.
+    """Show accesses as the simulator would see them, with the trace's own streams and requests.
 
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
@@ -162,11 +163,14 @@ def head(
         batch = concatenate(list(part(given.workload.batches(), first, first + rows)))
         if not len(batch):
             raise InputError(f"{given.name}: has no access {first}; expected --first to be one that is there")
+        shown: dict[str, Any] = {name: getattr(batch, name) for name in COLUMNS}
+        if (ids := given.workload.stream_ids) is not None:
+            shown["stream"] = ids[batch.stream]
         table = Table("access", *COLUMNS, title=given.name, title_justify="left", box=None)
         for column in table.columns[:-1]:
             column.justify = "right"
         for i in range(len(batch)):
-            values = [str(getattr(batch, name)[i]) for name in COLUMNS if name != "op"]
+            values = [str(column[i]) for name, column in shown.items() if name != "op"]
             table.add_row(str(first + i), *values, "write" if batch.op[i] == WRITE else "read")
         make_console().print(table)
 

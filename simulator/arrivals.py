@@ -24,7 +24,7 @@ class Trace:
     ) -> None:
         self._system, self._capacities, self._arrivals = system, capacities, arrivals
         self.n_streams, self.n_read = workload.n_streams, 0
-        self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, -1
+        self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, (-1, -1)
         self._accesses = self._read(part(workload.batches(), first_access), first_access)
         self._passed_over: list[deque[Access]] = [deque() for _ in range(workload.n_streams)]
         self.following = next(self._accesses, None)
@@ -49,9 +49,9 @@ class Trace:
         """When it arrives in an open loop; time starts with the part of the trace that is simulated (rule R30)."""
         arrivals = self._arrivals
         if isinstance(arrivals, Poisson):
-            if access.request != self._request:
+            if (access.stream, access.request) != self._request:
                 self._clock += self._draws.exponential(arrivals.mean_gap)
-            self._request = access.request
+            self._request = access.stream, access.request
             return round(self._clock)
         if isinstance(arrivals, Open):
             since_ns = access.arrival_ns - start_ns

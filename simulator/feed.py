@@ -76,7 +76,7 @@ class Feed:
         self._next_use = next_use
         self._arrivals = arrivals
         self._rng = rng
-        self._last_request: int | None = None
+        self._last_request: tuple[int, int] | None = None
         self._clock = 0.0
         self._last_time = 0
         self._first_time: int | None = None
@@ -134,10 +134,11 @@ class Feed:
         arrivals, n = self._arrivals, len(batch)
         if isinstance(arrivals, Poisson):
             new = np.ones(n, bool)
-            new[1:] = batch.request[1:] != batch.request[:-1]
+            # Streams may number their requests alike.
+            new[1:] = (batch.request[1:] != batch.request[:-1]) | (batch.stream[1:] != batch.stream[:-1])
             if n:
-                new[0] = self._last_request != int(batch.request[0])
-                self._last_request = int(batch.request[-1])
+                new[0] = self._last_request != (int(batch.stream[0]), int(batch.request[0]))
+                self._last_request = int(batch.stream[-1]), int(batch.request[-1])
             gaps = np.zeros(n)
             gaps[new] = self._rng.exponential(arrivals.mean_gap, int(new.sum()))
             gaps[:1] += self._clock

@@ -1,6 +1,8 @@
 """What is counted of each access as it closes (rules R17, R18): in the machine, so that no row need be kept for it."""
 
-from simulator.arrays import Ints, home
+import numpy as np
+
+from simulator.arrays import Ints, home, plus
 from simulator.compiled import internal
 from simulator.distribution import count
 from simulator.machine import (
@@ -41,8 +43,9 @@ SHARE_BITS = 53
 @internal
 def _is_kept(m: Ints, access: int, stream: int, request: int) -> bool:
     place = (access - m[FIRST_OF_ALL]) % m[ROWS_EVERY]
-    # Streams may number their requests alike; an odd factor tells them apart.
-    drawn = home(request + stream * 0x9E3779B97F4A7C1, (1 << SHARE_BITS) - 1)
+    # Streams may number their requests alike; an odd factor tells them apart. Numbers may be of all 64 bits.
+    apart = int(np.uint64(stream) * np.uint64(0x9E3779B97F4A7C1))
+    drawn = home(plus(request, apart), (1 << SHARE_BITS) - 1)
     return bool(place < m[ROWS_LENGTH] and drawn < m[ROWS_BELOW])
 
 

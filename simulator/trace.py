@@ -23,8 +23,9 @@ class Batch:
     """Accesses in trace order, one array a column, all of one length.
 
     ``time_ns`` is the arrival (ignored in closed loop), ``key`` the block id in the workload's own
-    numbering, ``stream`` a dense index of the issuer, ``request`` groups consecutive accesses of a stream that are
-    issued together, and ``op`` is 0 for a read and 1 for a write.
+    numbering, ``stream`` a dense index of the issuer (``Workload.stream_ids`` has what the trace calls it), ``request``
+    groups consecutive accesses of a stream that are issued together, and ``op`` is 0 for a read and 1 for a write.
+    Requests have the trace's own numbers: other streams, and later requests of the same one, may use them too.
     """
 
     time_ns: npt.NDArray[np.int64]
@@ -88,6 +89,14 @@ class Workload(Protocol):
     @property
     def n_streams(self) -> int:
         """How many streams issue them."""
+        ...
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The trace's own number of each stream, by index; None where the indices are the trace's own numbers.
+
+        Of all streams once ``n_streams`` was asked for; before, perhaps only of those that were handed out so far.
+        """
         ...
 
     def length(self) -> int:

@@ -90,7 +90,8 @@ def traces(draw: st.DrawFn, n_keys: int, times: Sequence[int], sizes: str) -> Ba
     size = {"one": np.ones(n), "by key": 1 + key % 3, "any": rng.integers(1, 4, n)}[sizes]
     return make_batch(
         key, size_bytes=size, stream=np.repeat(rng.integers(0, n_streams, n_requests), n_blocks),
-        request=np.repeat(np.arange(n_requests), n_blocks), op=rng.random(n) < write_ratio,
+        # Streams may number their requests alike.
+        request=np.repeat(np.arange(n_requests) // draw(st.sampled_from([1, 1, 3])), n_blocks), op=rng.random(n) < write_ratio,
         time_ns=np.repeat(np.cumsum(rng.choice(times, n_requests)), n_blocks),
     )  # fmt: skip
 

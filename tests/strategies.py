@@ -21,6 +21,7 @@ class ListWorkload:
 
     batch: Batch
     batch_size: int = 1 << 16
+    stream_ids: Any = None
 
     @property
     def n_streams(self) -> int:

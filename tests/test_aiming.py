@@ -112,6 +112,18 @@ def test_writes_are_no_loss() -> None:
     assert estimate(trace, 60, system(), closed("0 ns"), per_stream=True, inference_ns=0).wrong_ns == 0
 
 
+def test_a_request_goes_on_past_another_stream_s() -> None:
+    """Two streams with requests of two accesses each, numbered alike: the same lead one after another and in turn."""
+    request = [i // 4 for i in range(60)]
+    leads = [
+        estimate(workload(list(range(60)), stream=stream, request=request), 60, system(), closed("1 us"),
+                 per_stream=True, inference_ns=0).lead_ns(1)
+        for stream in ([0, 0, 1, 1] * 15, [0, 1, 0, 1] * 15)
+    ]  # fmt: skip
+    # All 60 accesses miss; half of thinking and of a latency for each.
+    assert leads == [pytest.approx((1000 + 5 + 1 + 1310) / 2)] * 2
+
+
 @pytest.mark.parametrize(
     ("arrivals", "per_stream", "expected"),
     [

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 import struct
@@ -108,6 +109,10 @@ def test_ids(tmp_path: Path, ending: str) -> None:
     assert read(Ids(path, 64)).key.tolist() == [3, 31, 2**64 - 1]
 
 
+def text_id(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
 COLUMNS = {"key": "k", "time_ns": "t", "size_bytes": "s", "stream": "who", "request": "r", "op": "o"}
 
 
@@ -138,8 +143,10 @@ def test_table(tmp_path: Path, name: str) -> None:
     assert batch.time_ns.tolist() == [1000, 2000, 2000, 3000]
     assert batch.size_bytes.tolist() == [10, 20, 10, 30]
     assert batch.stream.tolist() == [0, 1, 0, 0]
-    assert batch.request.tolist() == [0, 0, 1, 1]
+    assert batch.request.tolist() == [4, 4, 7, 7]
     assert workload.n_streams == 2
+    assert workload.stream_ids is not None
+    assert workload.stream_ids.tolist() == [text_id("b"), text_id("a")]
 
 
 def test_string_keys_are_hashed(tmp_path: Path) -> None:

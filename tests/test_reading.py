@@ -201,24 +201,23 @@ def arrays_of(values: list[Any]) -> Iterator[Any]:
         yield pa.DictionaryArray.from_arrays(indices, pa.array(own, array.type))
 
 
-@given(values=COLUMN, cut=st.integers(1, 12))
-def test_columns_are_what_python_makes_of_each_row(values: list[Any], cut: int) -> None:
+@given(values=COLUMN)
+def test_columns_are_what_python_makes_of_each_row(values: list[Any]) -> None:
     for array in arrays_of(values):
         rows = array.to_pylist()
         assert columns.are_writes(array).tolist() == [str(v).lower() in columns._WRITE_WORDS for v in rows]
-        pieces = [array[:cut], array[cut:]] if cut < len(array) else [array]
-        runs = columns.Runs()
-        expected, last = [], None
-        for value in rows:
-            if last is None or value != last[0]:
-                last = value, (last[1] + 1 if last else 0)
-            expected.append(last[1])
-        assert [n for piece in pieces for n in runs.of(piece).tolist()] == expected
-        if not isinstance(rows[0], list):
-            streams, numbers = columns.Numbers(), {}
-            expected = [numbers.setdefault(value, len(numbers)) for value in rows]
-            assert [n for piece in pieces for n in streams.of(piece).tolist()] == expected
         assert len(columns.hashes(array)) == len(rows)
+
+
+@given(ids=st.lists(st.sampled_from([0, 1, 2, 70, 2**53 + 1, 2**63, 2**64 - 1]), max_size=12), cut=st.integers(0, 12))
+def test_ids_have_indices_by_first_appearance(ids: list[int], cut: int) -> None:
+    """Also if what is read was read before, as a trace is for its length."""
+    indices = columns.Indices()
+    order = list(dict.fromkeys(ids))
+    for _ in range(2):
+        found = [n for piece in (ids[:cut], ids[cut:]) for n in indices.of(np.array(piece, np.uint64)).tolist()]
+        assert found == [order.index(one) for one in ids]
+        assert indices.ids.tolist() == order
 
 
 def test_text_keys_keep_their_hashes(tmp_path: Path) -> None:

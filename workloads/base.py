@@ -18,6 +18,7 @@ class KeyGenerator(ABC):
     """A synthetic workload of one stream: keys in [first_key, ...), all blocks of one size."""
 
     n_streams = 1
+    stream_ids: npt.NDArray[np.uint64] | None = None
 
     def __init__(self, accesses: int, block_bytes: int, seed: int, name: str, write_ratio: float = 0.0) -> None:
         self.accesses = accesses

@@ -4,15 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate, part
+from workloads.requests import Requests
 
 _ROUND = 4096
 
 
 class Phases:
-    """One workload after another, ``rounds`` times over; each goes on where its last phase stopped."""
+    """One workload after another, ``rounds`` times over; each goes on where its last phase stopped.
+
+    Streams are shared by their index, so that phases follow each other, and numbered from 0; requests are counted from
+    0 over all phases: the phases' own numbers may stand for different things.
+    """
+
+    stream_ids: npt.NDArray[np.uint64] | None = None
 
     def __init__(self, phases: Sequence[Workload], rounds: int = 1) -> None:
         self.n_streams = max(phase.n_streams for phase in phases)
@@ -31,15 +39,19 @@ class Phases:
             for phase, reader in zip(self._phases, readers, strict=True):
                 n = phase.length() * done // self._rounds - reader.n_read
                 batch = reader.read(n)
-                n_new = len(batch)
-                new = np.ones(n_new, bool)
-                new[1:] = (batch.request[1:] != batch.request[:-1]) | (batch.stream[1:] != batch.stream[:-1])
-                yield replace(batch, request=(n_requests + np.cumsum(new) - 1).astype(np.uint64))
-                n_requests += int(new.sum())
+                requests = Requests(n_requests)
+                yield replace(batch, request=requests.of(batch))
+                n_requests = requests.n
 
 
 class Interleave:
-    """Several workloads at once: the streams of each are its own, and the trace takes an access of each in turn."""
+    """Several workloads at once: the streams of each are its own, and the trace takes an access of each in turn.
+
+    Streams are numbered from 0, those of a part on from those of the parts before; of n parts the i-th counts its
+    requests i, i + n, i + 2 n and so on: the parts' own numbers may be the same.
+    """
+
+    stream_ids: npt.NDArray[np.uint64] | None = None
 
     def __init__(self, parts: Sequence[Workload]) -> None:
         self.n_streams = sum(part.n_streams for part in parts)
@@ -52,6 +64,7 @@ class Interleave:
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
         readers = [_Reader(part.batches()) for part in self._parts]
+        requests = [Requests() for _ in self._parts]
         first_stream = np.cumsum([0, *(part.n_streams for part in self._parts[:-1])])
         n = len(readers)
         while True:
@@ -60,8 +73,8 @@ class Interleave:
             for i, reader in enumerate(readers):
                 before = reader.n_read
                 batch = reader.read(_ROUND)
-                # Requests of different parts must differ: part i takes the numbers that are i modulo n.
-                request = batch.request * np.uint64(n) + np.uint64(i)
+                # Counted: the part's own numbers, taken times n, might not fit into 64 bits.
+                request = requests[i].of(batch) * np.uint64(n) + np.uint64(i)
                 rows.append(replace(batch, stream=batch.stream + np.uint32(first_stream[i]), request=request))
                 turns.append((before + np.arange(len(batch))) * n + i)
             merged = concatenate(rows)
@@ -107,6 +120,11 @@ class Slice:
     def n_streams(self) -> int:
         """How many streams the whole has; some may not occur in the piece."""
         return self._whole.n_streams
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The numbers that the whole's own trace gives to its streams; None where those are the indices."""
+        return self._whole.stream_ids
 
     def length(self) -> int:
         """How many accesses there are. Raises InputError if the whole ends before the piece begins."""

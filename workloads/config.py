@@ -75,7 +75,10 @@ class PointerChase(Synthetic):
 
 
 class Phases(Strict):
-    """The others one after another, ``rounds`` times; the accesses of each are spread over the rounds."""
+    """The others one after another, ``rounds`` times; the accesses of each are spread over the rounds.
+
+    Streams and requests are numbered from 0, whatever the others call theirs.
+    """
 
     kind: Literal["phases"]
     phases: Annotated[tuple["Source", ...], Field(min_length=1, strict=False)]
@@ -83,7 +86,7 @@ class Phases(Strict):
 
 
 class Interleave(Strict):
-    """The others at once, a stream each."""
+    """The others at once, a stream each; streams and requests are numbered from 0, whatever the others call theirs."""
 
     kind: Literal["interleave"]
     parts: Annotated[tuple["Source", ...], Field(min_length=1, strict=False)]
@@ -150,7 +153,7 @@ class Addresses(Strict):
 
 
 class Columns(Strict):
-    """The names that the file gives to the columns of a trace."""
+    """The names that the file gives to the columns of a trace; key, stream and request are whole numbers or text."""
 
     key: str
     time_ns: str | None = None

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.trace import WRITE, Batch, concatenate
+from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
 from workloads.stack_distance import StackDistances
 
@@ -110,7 +111,6 @@ class _Totals:
     n_accesses: int = 0
     n_writes: int = 0
     n_bytes: int = 0
-    n_requests: int = 0
     n_streams: int = 1
     smallest: int = 2**32
     largest: int = 0
@@ -138,7 +138,7 @@ class TraceStatistics:
         # Of the window that is not closed yet: what is sampled of it, and the distances; and the writes before it.
         self._open: list[tuple[Batch, Ints]] = []
         self._n_writes_before = 0
-        self._last: tuple[int, int] | None = None
+        self._requests = Requests()
 
     def add(self, batch: Batch) -> None:
         """The next accesses."""
@@ -150,10 +150,7 @@ class TraceStatistics:
 
     def _add(self, batch: Batch) -> None:
         t = self._totals
-        requests = (np.diff(batch.request) != 0) | (np.diff(batch.stream) != 0)
-        begins = self._last != (int(batch.stream[0]), int(batch.request[0]))
-        t.n_requests += int(requests.sum()) + begins
-        self._last = int(batch.stream[-1]), int(batch.request[-1])
+        self._requests.of(batch)
         t.n_accesses += len(batch)
         t.n_writes += int((batch.op == WRITE).sum())
         t.n_bytes += int(batch.size_bytes.sum(dtype=np.int64))
@@ -207,7 +204,7 @@ class TraceStatistics:
             "n_accesses": t.n_accesses,
             "n_reads": t.n_accesses - t.n_writes,
             "n_writes": t.n_writes,
-            "n_requests": t.n_requests,
+            "n_requests": self._requests.n,
             "n_streams": t.n_streams,
             "n_keys": self._scaled(self._distances.n_keys),
             "n_bytes": t.n_bytes,

@@ -6,19 +6,40 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+Ints = npt.NDArray[np.int64]
+
 
 def request_latencies(folder: Path, arm: str, seed: int) -> npt.NDArray[np.float64] | None:
-    """From the first issue of a request's accesses to the last completion, in ns, by first access; None: no table."""
+    """From the first issue of a request's accesses to the last completion, in ns, by first access; None: no table.
+
+    A trace may use a request's number again: a request is a run of accesses of its stream with one number.
+    """
     path = folder / "accesses" / f"{arm}-{seed}.parquet"
     if not path.exists():
         return None
     table = pq.read_table(path, columns=["access", "stream", "request", "issued_ns", "latency_ns"])
+    if len(table) == 0:
+        return np.empty(0)
     access, stream, request, issued, latency = (table.column(i).to_numpy() for i in range(5))
-    order = np.lexsort((access, request, stream))
+    ended = issued + latency
+    order = np.lexsort((access, stream))
     new = np.ones(len(order), bool)
     new[1:] = (request[order][1:] != request[order][:-1]) | (stream[order][1:] != stream[order][:-1])
+    new[1:] |= _is_left_out_between(access, order) & _is_issued_after(issued[order], ended[order])
     starts = np.flatnonzero(new)
-    if len(starts) == 0:
-        return np.empty(0)
-    took = np.maximum.reduceat((issued + latency)[order], starts) - np.minimum.reduceat(issued[order], starts)
+    took = np.maximum.reduceat(ended[order], starts) - np.minimum.reduceat(issued[order], starts)
     return took[np.argsort(access[order][starts])].astype(float)
+
+
+def _is_left_out_between(access: Ints, order: Ints) -> npt.NDArray[np.bool_]:
+    """Of neighbours in ``order``, whether the table lacks an access between them, as one of some rows may."""
+    place = np.empty(len(access), np.int64)
+    place[np.argsort(access)] = np.arange(len(access))
+    n_before = (access - place)[order]
+    found: npt.NDArray[np.bool_] = n_before[1:] != n_before[:-1]
+    return found
+
+
+def _is_issued_after(issued: Ints, ended: Ints) -> npt.NDArray[np.bool_]:
+    """Of neighbours, whether the second was issued when the first was over: requests of a closed loop are apart so."""
+    return (issued[1:] >= ended[:-1]) & (issued[1:] > issued[:-1])

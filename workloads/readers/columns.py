@@ -1,14 +1,12 @@
 """Columns of any type as numbers: Python sees each different value of a batch once, not each row."""
 
 import hashlib
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
 _UNLIKE = (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)
@@ -54,45 +52,19 @@ def hashes(column: Any) -> npt.NDArray[np.uint64]:
     return found
 
 
-class Numbers:
-    """Numbers values by first appearance, from 0, over all batches."""
+class Indices:
+    """Gives ids indices by first appearance, from 0, over all batches. Reading the same again gives the same ones."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
+        self._indices: dict[int, int] = {}
 
-    def of(self, column: Any) -> npt.NDArray[np.uint32]:
-        """The number of each row's value."""
-        numbers = self._numbers
-        found: npt.NDArray[np.uint32] = _mapped(column, lambda v: numbers.setdefault(v, len(numbers)), np.uint32)
+    def of(self, ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+        """The index of each row's id."""
+        known = self._indices
+        found: npt.NDArray[np.uint32] = _mapped(pa.array(ids), lambda v: known.setdefault(v, len(known)), np.uint32)
         return found
 
-
-class Runs:
-    """Numbers runs of equal values, from 0, over all batches."""
-
-    def __init__(self) -> None:
-        self._last: Any = None
-        self._number = -1
-
-    def of(self, column: Any) -> npt.NDArray[np.uint64]:
-        """The number of each row's run."""
-        is_new = np.empty(len(column), bool)
-        is_new[0] = self._number < 0 or column[0].as_py() != self._last
-        is_new[1:] = _differ_from_previous(column)
-        numbers = self._number + np.cumsum(is_new)
-        self._last, self._number = column[len(column) - 1].as_py(), int(numbers[-1])
-        return numbers.astype(np.uint64)
-
-
-def _differ_from_previous(column: Any) -> Any:
-    """Of each row but the first, whether its value is another than that of the row before."""
-    try:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        before, after = column[:-1], column[1:]
-        # Nulls are equal to each other and to nothing else.
-        one_is_null = pc.xor(before.is_null(), after.is_null())
-        return pc.or_(pc.not_equal(before, after).fill_null(False), one_is_null).to_numpy(zero_copy_only=False)
-    except _UNLIKE:
-        values = column.to_pylist()
-        return np.array([b != a for a, b in itertools.pairwise(values)], bool)
+    @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """The id of each index so far."""
+        return np.array(list(self._indices), np.uint64)

@@ -1,7 +1,8 @@
 """The compact form of a trace: Parquet with a column for each of ``simulator.trace.COLUMNS``, nothing left to decode.
 
 Keys, streams and requests are kept as the reader of the original gave them; what an original lacks is a constant
-column, which takes no room. The file's description says how many accesses and streams there are: nobody has to count.
+column, which takes no room. The file's description says how many accesses and streams there are, and what the original
+called its streams: nobody has to count. Files of version 1 do not know that; they are read as if it were the indices.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,7 +23,10 @@ from workloads.readers.files import BROKEN, RECORDS, FileWorkload
 SCHEMA = pa.schema([pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in COLUMNS.items()])
 ROW_GROUP = 1 << 20
 _ABOUT = b"tierfetch_trace"
-_VERSION = 1
+# The last is what is written.
+_VERSIONS = 1, 2
+# Of the description, which has a number for each stream: Arrow would refuse one of some millions.
+_LONGEST_TEXT = 2**31 - 1
 # Times and requests mostly rise in small steps; the others repeat.
 _ENCODINGS = {"time_ns": "DELTA_BINARY_PACKED", "request": "DELTA_BINARY_PACKED"}
 
@@ -35,6 +40,7 @@ class About:
     n_accesses: int
     n_streams: int
     has_times: bool
+    stream_ids: list[int] | None = None
 
 
 class CompactWriter:
@@ -65,11 +71,19 @@ class CompactWriter:
         if pieces:
             self._writer.write_table(pa.Table.from_batches(pieces), row_group_size=2 * ROW_GROUP)
 
-    def finish(self, source: str, source_sha256: str | None, *, has_times: bool) -> About:
-        """Write what is left, and the description."""
-        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times)
+    def finish(
+        self,
+        source: str,
+        source_sha256: str | None,
+        *,
+        has_times: bool,
+        stream_ids: npt.NDArray[np.uint64] | None = None,
+    ) -> About:
+        """Write what is left, and the description. ``stream_ids`` are the trace's (``Workload.stream_ids``)."""
+        ids = None if stream_ids is None else stream_ids[: self.n_streams].tolist()
+        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times, ids)
         self._write_group()
-        self._writer.add_key_value_metadata({_ABOUT: json.dumps({"version": _VERSION, **asdict(about)})})
+        self._writer.add_key_value_metadata({_ABOUT: json.dumps({"version": _VERSIONS[-1], **asdict(about)})})
         return about
 
     def close(self) -> None:
@@ -86,19 +100,28 @@ def about(path: Path) -> About | None:
     try:
         if not path.is_file():
             return None
-        described = (pq.read_metadata(path).metadata or {}).get(_ABOUT)
+        with pq.ParquetFile(path, thrift_string_size_limit=_LONGEST_TEXT) as file:
+            described = (file.metadata.metadata or {}).get(_ABOUT)
     except (pa.ArrowException, OSError):
         return None
     if described is None:
         return None
+    damaged = InputError(f"{path}: its description as a compact trace is damaged; convert the trace again")
     try:
         fields = json.loads(described)
         version = fields.pop("version")
-        found = About(**fields)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: its description as a compact trace is damaged; convert the trace again") from None
-    if version != _VERSION:
-        raise InputError(f"{path}: a compact trace of version {version}; expected {_VERSION}: convert the trace again")
+        raise damaged from None
+    if version not in _VERSIONS:
+        expected = " or ".join(map(str, _VERSIONS))
+        raise InputError(f"{path}: a compact trace of version {version}; expected {expected}: convert the trace again")
+    try:
+        found = About(**fields)
+        ids = found.stream_ids
+        if ids is not None and len(set(np.array(ids, np.uint64).tolist())) != found.n_streams:
+            raise damaged
+    except (ValueError, TypeError, OverflowError):
+        raise damaged from None
     return found
 
 
@@ -124,7 +147,7 @@ class Compact(FileWorkload):
         """The trace. Raises InputError if the file is damaged, or is not what it says of itself."""
         n_expected, n = self._described().n_accesses, 0
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, thrift_string_size_limit=_LONGEST_TEXT) as file:
                 if not file.schema_arrow.equals(SCHEMA):
                     raise InputError(f"{self.path}: has columns {file.schema_arrow}; expected {SCHEMA}")
                 # Several batches' worth at once: to begin each takes time.
@@ -152,6 +175,12 @@ class Compact(FileWorkload):
                 raise InputError(
                     f"{self.path}: access {first + bad}: {name} is {values[bad]}; expected {low} to {high - 1}"
                 )
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The original's number of each stream; None where those are the indices."""
+        ids = self._described().stream_ids
+        return None if ids is None else np.array(ids, np.uint64)
 
     def _known_length(self) -> int | None:
         return self._described().n_accesses

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from simulator.errors import InputError
@@ -170,6 +171,11 @@ class FileWorkload:
     def known_length(self) -> int | None:
         """How many accesses there are if that can be told without decoding, else None."""
         return self._counted[0] if self._counted is not None else self._known_length()
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The trace's own number of each stream; None where those are the indices."""
+        return None
 
     @property
     def n_streams(self) -> int:

@@ -1,10 +1,12 @@
-"""CSV and Parquet with a mapping of columns; string keys are hashed to 64 bits (BLAKE2b)."""
+"""CSV and Parquet with a mapping of columns; text keys, streams and requests are hashed to 64 bits (BLAKE2b)."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -13,17 +15,17 @@ from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
 from workloads.readers import columns as c
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
+from workloads.readers.numbers import NumberColumn
 
-_KEY_TYPES = (
-    pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_dictionary
-)  # fmt: skip
+_NUMBERED = ("key", "stream", "request")
 
 
 class Tabular(FileWorkload):
     """``columns`` maps key (needed), time_ns, size_bytes, stream, request and op to names in the file.
 
-    Streams and requests may be any values; they are numbered by first appearance. Without a size column every block
-    is ``block_bytes`` long.
+    Keys, streams and requests are whole numbers or text (``numbers.NumberColumn``). Streams have indices by first
+    appearance, so that no result depends on what a trace calls them. Without a size column every block is
+    ``block_bytes`` long.
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str], block_bytes: int | None, time_unit_ns: int = 1) -> None:
@@ -31,6 +33,12 @@ class Tabular(FileWorkload):
         self._columns = columns
         self._block_bytes = block_bytes
         self._time_unit_ns = time_unit_ns
+        self._streams = c.Indices()
+
+    @property
+    def stream_ids(self) -> npt.NDArray[np.uint64] | None:
+        """The number of each stream that was read so far (a text's hash); None for a trace that names none."""
+        return self._streams.ids if "stream" in self._columns else None
 
     def _tables(self) -> Iterator[Any]:
         wanted = list(dict.fromkeys(self._columns.values()))
@@ -42,9 +50,8 @@ class Tabular(FileWorkload):
                     yield from parquet.iter_batches(RECORDS, columns=wanted)
                     return
                 # As text: Arrow would read whole numbers of 2**63 and more as floating point and lose their end.
-                as_text = pa.csv.ConvertOptions(
-                    column_types={self._columns["key"]: pa.string()}, null_values=[""], strings_can_be_null=True
-                )
+                texts = {name: pa.string() for column, name in self._columns.items() if column in _NUMBERED}
+                as_text = pa.csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True)
                 reader = pa.csv.open_csv(file, pa.csv.ReadOptions(block_size=1 << 22), convert_options=as_text)
                 self._check_names(reader.schema.names)
                 yield from reader
@@ -63,7 +70,8 @@ class Tabular(FileWorkload):
     def _read(self) -> Iterator[Batch]:
         """The trace. Raises InputError on a value that does not fit its column."""
         n = 0
-        keys, streams, requests = _Keys(self.path, self._columns["key"]), c.Numbers(), c.Runs()
+        names = {column: name for column, name in self._columns.items() if column in _NUMBERED}
+        numbered = {column: NumberColumn(self.path, name, column) for column, name in names.items()}
         for table in self._tables():
             given = {column: table.column(name) for column, name in self._columns.items()}
             if len(table) == 0:
@@ -76,11 +84,10 @@ class Tabular(FileWorkload):
                 columns["time_ns"] = columns["time_ns"] * self._time_unit_ns
             if "op" in given:
                 columns["op"] = c.are_writes(given["op"])
-            if "stream" in given:
-                columns["stream"] = streams.of(given["stream"])
-            if "request" in given:
-                columns["request"] = requests.of(given["request"])
-            yield make_batch(keys.of(given["key"], n), n, **columns)
+            columns |= {column: numbers.of(given[column], n) for column, numbers in numbered.items()}
+            if "stream" in columns:
+                columns["stream"] = self._streams.of(columns["stream"])
+            yield make_batch(columns.pop("key"), n, **columns)
             n += len(table)
 
     def _known_length(self) -> int | None:
@@ -99,6 +106,10 @@ class Tabular(FileWorkload):
         return None if "stream" in self._columns else 1
 
     def _integers(self, column: Any, name: str, first: int) -> Any:
+        if pa.types.is_string(column.type):
+            # A CSV's column of times may be that of requests too, and is read as text then.
+            with suppress(pa.ArrowInvalid):
+                column = column.cast(pa.int64())
         values = column.to_numpy(zero_copy_only=False)
         low = 1 if name == "size_bytes" else 0
         high = 2**32 if name == "size_bytes" else 2**62 // self._time_unit_ns
@@ -115,42 +126,3 @@ class Tabular(FileWorkload):
             f"{self.path}: row {first + bad + 1}: column {self._columns[name]!r} is {column.to_pylist()[bad]!r}; "
             f"expected a whole number from {low} to {high - 1} ({name})"
         )
-
-
-class _Keys:
-    """The column of keys, batch by batch: whole numbers, or text, which is hashed unless it is numbers throughout."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._name = name
-        self._hashes = False
-
-    def of(self, column: Any, first: int) -> Any:
-        """The keys of the rows from number ``first`` on. Raises InputError on one that is none."""
-        if pa.types.is_integer(column.type) and column.null_count == 0:
-            values = column.to_numpy(zero_copy_only=False)
-            if values.dtype.kind == "i" and (values < 0).any():
-                bad = int(np.flatnonzero(values < 0)[0])
-                raise InputError(
-                    f"{self._path}: row {first + bad + 1}: key {values[bad]} is negative; expected 0 or more"
-                )
-            return values.astype(np.uint64)
-        if column.null_count:
-            bad = column.to_pylist().index(None)
-            raise InputError(f"{self._path}: row {first + bad + 1}: the key is missing")
-        if not any(is_kind(column.type) for is_kind in _KEY_TYPES):
-            raise InputError(f"{self._path}: column {self._name!r} holds {column.type}; expected whole or text keys")
-        if not self._hashes and pa.types.is_string(column.type):
-            # Text that is a number is that number; what the first batch shows holds for the whole file.
-            try:
-                return column.cast(pa.uint64()).to_numpy(zero_copy_only=False)
-            except pa.ArrowInvalid as error:
-                if first:
-                    raise InputError(
-                        f"{self._path}: after row {first}: {error}; expected whole numbers, as the keys before are"
-                    ) from None
-            for i, text in enumerate(column.to_pylist()):
-                if text[:1] == "-" and text[1:].isdecimal():
-                    raise InputError(f"{self._path}: row {i + 1}: key {text} is negative; expected 0 or more")
-            self._hashes = True
-        return c.hashes(column)
