@@ -91,7 +91,8 @@ def traces(draw: st.DrawFn, n_keys: int, times: Sequence[int], sizes: str) -> Ba
     return make_batch(
         key, size_bytes=size, stream=np.repeat(rng.integers(0, n_streams, n_requests), n_blocks),
         # Streams may number their requests alike.
-        request=np.repeat(np.arange(n_requests) // draw(st.sampled_from([1, 1, 3])), n_blocks), op=rng.random(n) < write_ratio,
+        request=np.repeat(np.arange(n_requests) // draw(st.sampled_from([1, 1, 3])), n_blocks),
+        op=rng.random(n) < write_ratio,
         time_ns=np.repeat(np.cumsum(rng.choice(times, n_requests)), n_blocks),
     )  # fmt: skip
 

@@ -120,7 +120,7 @@ class Accesses:
                 elif access.op == WRITE:
                     # It was not admitted: the write allocates as one that finds nothing does.
                     self.memory.allocate(access.key, access.size)
-            access.transfer_ns = transfer.waited(access.joined_ns)
+            access.transfer_ns = self.model.ledger.waited(transfer, access.joined_ns)
             self._serve(access)
 
     def written_back(self, transfer: Transfer) -> None:

@@ -1,6 +1,5 @@
 """Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33)."""
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,8 +43,8 @@ class Question:
     cost: Cost = _NO_COST
     answer: Answer = _NO_ANSWER
     n_issued: int = 0
-    about: int = -1
-    """Which access of its stream (or of all) its best guess is about, from 1; 0 once that has come."""
+    is_waiting: bool = False
+    """Whether the access that its best guess is about has not come; ``next_key`` is of that access."""
     next_key: int | None = None
 
 
@@ -65,8 +64,6 @@ class InferenceServer:
         self._computes = model.memory.computes
         self._known: set[int] = set()
         self._unseen: list[Seen] = []
-        self._n_seen: dict[int, int] = {}
-        self._waiting: dict[int, deque[Question]] = {}
         self._n_batches = 0
         for _ in range(self.config.servers if self.is_asked else 0):
             model.env.process(self._serve())
@@ -75,39 +72,21 @@ class InferenceServer:
         """Whether an access of this outcome puts a question."""
         return outcome in self._asks
 
-    def _group(self, access: Access) -> int:
-        return access.stream if self.policy.ahead.of_stream else -1
-
-    def passes(self, access: Access) -> None:
-        """An access is issued: the question whose guess was about it learns what came (rule R16)."""
-        group = self._group(access)
-        n = self._n_seen[group] = self._n_seen.get(group, 0) + 1
-        waiting = self._waiting.get(group)
-        # All look equally far ahead, so the first to be asked is the first to know.
-        if waiting and waiting[0].about == n:
-            question = waiting.popleft()
-            question.about, question.next_key = 0, access.key
-            if question.status != Status.PENDING_AT_END:
-                self.model.ledger.recorded(question)
-
     def remember(self, access: Access) -> None:
         """The policy will be shown this access, with the outcome that it has now (rule R12)."""
         self._unseen.append((access.key, access.stream, access.outcome))
 
     def ask(self, access: Access) -> bool:
         """Put a question about the access just remembered; False if the queue is full: it is dropped (rule R14)."""
-        question = Question(self.model.ledger.n_asked, access, self.model.now)
-        self.model.ledger.asked(question)
+        question = Question(self.model.ledger.questions.n_asked, access, self.model.now)
         if self.n_busy == self.config.servers and len(self.queue.items) >= self.config.queue_limit:
             question.status = Status.QUEUE_FULL
-            self.model.ledger.recorded(question)
-            return False
-        question.run, self._unseen = self._unseen, []
-        group = self._group(access)
-        question.about = self._n_seen.get(group, 0) + self.policy.ahead.accesses
-        self._waiting.setdefault(group, deque()).append(question)
-        self.queue.put(question)
-        return True
+        else:
+            question.run, self._unseen = self._unseen, []
+            self.queue.put(question)
+        self.model.ledger.questions.asked(question)
+        self.model.tell("asked", question)
+        return question.status != Status.QUEUE_FULL
 
     def exists(self, key: int) -> None:
         """A block is accessed: from a computing origin it can be prefetched from now on (rule R6)."""
@@ -154,8 +133,7 @@ class InferenceServer:
             self.model.accesses.look_up(question.access)
         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
             self._propose(question, key, confidence)
-        if question.about == 0:
-            self.model.ledger.recorded(question)
+        self.model.ledger.questions.answered(question)
         self.model.tell("answered", question)
 
     def _propose(self, question: Question, key: int, confidence: float) -> None:

@@ -8,7 +8,7 @@ from simulator.evictions.base import Eviction
 from simulator.model.links import DEMAND, PREFETCH, WRITE_BACK, Claim, Link
 
 if TYPE_CHECKING:
-    from simulator.ledger import Prefetch
+    from simulator.ledger.ledger import Prefetch
     from simulator.model.accesses import Access
     from simulator.model.model import Model
 
@@ -98,17 +98,6 @@ class Transfer:
             if not is_there:
                 self.claim = self._next_claim()
 
-    def waited(self, since_ns: int) -> int:
-        """How long of a wait since then the block was in service, in ns; each link is told its part (rule R18)."""
-        moved = 0
-        for link, queued_ns, started_ns, ended_ns in self.path:
-            if ended_ns > since_ns:
-                in_service = ended_ns - max(started_ns, since_ns)
-                link.queue_ns += max(started_ns - max(queued_ns, since_ns), 0)
-                link.transfer_ns += in_service
-                moved += in_service
-        return moved
-
 
 class Memory:
     """All tiers, fastest first, and what moves between them. At most one transfer of a block is in flight (rule R9)."""
@@ -133,11 +122,6 @@ class Memory:
         """The link by which a block leaves a level."""
         is_computed = level == self.origin and self.computes_in_place
         return self.links[level if is_down or is_computed else level - 1]
-
-    def way_ns(self, source: int, n_bytes: int) -> int:
-        """A fetch from there that queues nowhere, in ns."""
-        is_computed = source == self.origin and self.computes_in_place
-        return sum(link.duration(n_bytes, False) for link in (self.links[-1:] if is_computed else self.links[:source]))
 
     def fetch(self, key: int, size: int, kind: int, prefetch: "Prefetch | None" = None) -> Transfer:
         """Start a block on its way to tier 0, from the nearest tier that holds it, else from the origin (rule R4).

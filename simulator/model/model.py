@@ -17,7 +17,7 @@ from simulator.checks import capacities_of
 from simulator.config import Arrivals, System
 from simulator.evictions.of_system import make_all, next_uses
 from simulator.evictions.registry import make
-from simulator.ledger import Ledger
+from simulator.ledger.ledger import Ledger
 from simulator.model.accesses import Access, Accesses, start
 from simulator.model.asking import InferenceServer
 from simulator.model.links import END, Instant, Link, make_links
@@ -98,7 +98,7 @@ class Model:
             eviction.passed(access.key, self._next_uses[access.index - self._first_access])
         if self._shadow is not None:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
-            asking.passes(access)
+            self.ledger.questions.passes(access)
         self.tell("issued", access)
         if asking.is_sync and asking.asks_at(outcome := self.accesses.peek(access.key)):
             access.outcome, access.served = outcome, self.env.event()

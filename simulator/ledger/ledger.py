@@ -1,16 +1,16 @@
 """The books of a run of the model: what is counted, and the rows of the tables (rules R16 to R20, R35)."""
 
-import struct
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.accounting import Books, Questions
-from simulator.distribution import Distribution
+from simulator.accounting import Books
 from simulator.fates import NOTHING_SAVED
-from simulator.policy import Fate, Outcome, Status
+from simulator.ledger.questions import QuestionLog
+from simulator.ledger.rows import PIECE, Rows, bits, distribution, drawn, signed
+from simulator.policy import Fate, Outcome
 
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from simulator.model.memory import Transfer
     from simulator.model.model import Model
 
-_PIECE = 1024
-_UINT64 = 2**64
 # Of a window: how many of each outcome, and the sums of latency and inference.
 _CELL = len(Outcome) + 2
 
@@ -42,41 +40,20 @@ class Prefetch:
     saved_ns: int = NOTHING_SAVED
 
 
-def _signed(key: int) -> int:
-    """The bits of a uint64 as the int64 that rows hold."""
-    return key - _UINT64 if key >= _UINT64 // 2 else key
-
-
-def _bits(value: float) -> int:
-    return int(struct.unpack("q", struct.pack("d", value))[0])
-
-
-def _drawn(request: int, stream: int) -> int:
-    """The number that a request draws: 53 bits, the same in every run (rule R35)."""
-    x = (request + stream * 0x9E3779B97F4A7C1) % _UINT64
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % _UINT64
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % _UINT64
-    return (x ^ (x >> 31)) % 2**53
-
-
 class Ledger:
     """Keeps the books of a run, and hands rows on in pieces."""
 
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
-        self.n_asked = self.n_issued = self.n_pollution = 0
-        self._keeps_rows = books.takes("accesses")
-        self._rows: dict[str, list[Any]] = {"accesses": [], "prefetches": [], "inferences": []}
+        self.n_issued = self.n_pollution = 0
+        self._rows = Rows(books)
+        self.questions = QuestionLog(self._rows, model.asking.policy.ahead)
         self._latency: Counter[int] = Counter()
         self._slack: Counter[int] = Counter()
         self._saved: Counter[int] = Counter()
-        self._charged: Counter[int] = Counter()
-        self._host: Counter[int] = Counter()
         self._open: dict[Prefetch, None] = {}
         self._late: dict[Prefetch, None] = {}
-        self._asked: dict[Question, None] = {}
         self._cells: dict[int, list[int]] = {}
-        self._n_status, self._n_judged, self._n_came_true = [0] * len(Status), 0, 0
 
     # -- accesses ---------------------------------------------------------------------------------------------------
     def served(self, access: "Access", service_ns: int) -> None:
@@ -107,28 +84,26 @@ class Ledger:
         cell[outcome] += 1
         cell[-2] += latency_ns
         cell[-1] += access.inference_ns
-        if self._keeps_rows and (books.keeps.is_all or self._is_kept(place, access)):
-            of_trace = (access.index, access.stream, _signed(access.request), _signed(access.key), access.op)
-            self._keep("accesses", (*of_trace, outcome, access.issued_ns, latency_ns, *parts, access.shadow))
-        if books.n_accesses % _PIECE == 0:
+        if self._rows.keeps_accesses and (books.keeps.is_all or self._is_kept(place, access)):
+            of_trace = (access.index, access.stream, signed(access.request), signed(access.key), access.op)
+            self._rows.add("accesses", (*of_trace, outcome, access.issued_ns, latency_ns, *parts, access.shadow))
+        if books.n_accesses % PIECE == 0:
             self.model.progress(books.n_accesses)
+
+    def waited(self, transfer: "Transfer", since_ns: int) -> int:
+        """How long of a wait since then a block was in service, in ns; each link is told its part (rule R18)."""
+        moved = 0
+        for link, queued_ns, started_ns, ended_ns in transfer.path:
+            if ended_ns > since_ns:
+                in_service = ended_ns - max(started_ns, since_ns)
+                link.queue_ns += max(started_ns - max(queued_ns, since_ns), 0)
+                link.transfer_ns += in_service
+                moved += in_service
+        return moved
 
     def _is_kept(self, place: int, access: "Access") -> bool:
         keeps = self.books.keeps
-        return place % keeps.every < keeps.length and _drawn(access.request, access.stream) < keeps.below
-
-    def _keep(self, table: str, row: tuple[int, ...]) -> None:
-        if self.books.takes(table):
-            self._rows[table].append(row)
-            if len(self._rows[table]) == _PIECE:
-                self._hand_on(table)
-
-    def _hand_on(self, table: str) -> None:
-        books, rows = self.books, self._rows[table]
-        add = {"accesses": books.add_accesses, "prefetches": books.add_prefetches, "inferences": books.add_questions}
-        if rows:
-            add[table](np.array(rows, np.int64))
-            rows.clear()
+        return place % keeps.every < keeps.length and drawn(access.request, access.stream) < keeps.below
 
     # -- prefetches (R19) -----------------------------------------------------------------------------------------
     def proposed(self, reason: str | None) -> None:
@@ -167,10 +142,14 @@ class Ledger:
         elif transfer.late is not None:
             late = transfer.late
             late.filled_ns = self.model.now
-            late.saved_ns = late.used_ns + self.model.memory.way_ns(transfer.source, transfer.size) - late.filled_ns
+            late.saved_ns = late.used_ns + self._way_ns(transfer) - late.filled_ns
             self._saved[late.saved_ns] += 1
             del self._late[late]
             self._settle(late, Fate.LATE)
+
+    def _way_ns(self, transfer: "Transfer") -> int:
+        """The way of a transfer if it queued nowhere, in ns."""
+        return sum(link.duration(transfer.size, False) for link, *_ in transfer.path)
 
     def evicted(self, prefetch: Prefetch) -> None:
         """Its block left tier 0 before it was used."""
@@ -190,36 +169,10 @@ class Ledger:
     def _settle(self, prefetch: Prefetch, fate: Fate) -> None:
         p = prefetch
         self.books.n_fates[fate] += 1
-        made = (p.row, p.inference, _signed(p.key), p.size, p.source, p.proposed_ns)
-        became = (p.filled_ns, p.used_ns, p.used_access, p.saved_ns, p.evicted_ns, fate, _bits(p.confidence))
-        self._keep("prefetches", made + became)
+        made = (p.row, p.inference, signed(p.key), p.size, p.source, p.proposed_ns)
+        became = (p.filled_ns, p.used_ns, p.used_access, p.saved_ns, p.evicted_ns, fate, bits(p.confidence))
+        self._rows.add("prefetches", made + became)
         self.model.tell("settled", prefetch, fate)
-
-    # -- questions (R16) ------------------------------------------------------------------------------------------
-    def asked(self, question: "Question") -> None:
-        """A question is put."""
-        self.n_asked += 1
-        self._asked[question] = None
-        self.model.tell("asked", question)
-
-    def recorded(self, question: "Question") -> None:
-        """All is known of a question. One whose answer had not come at the end is in no sum and no ratio."""
-        q, answer = question, question.answer
-        is_over, guess, following = q.status != Status.PENDING_AT_END, answer.predicted_key, q.next_key
-        is_judged = is_over and guess is not None and following is not None
-        came_true = is_judged and guess == following
-        self._n_status[q.status] += 1
-        self._n_judged += is_judged
-        self._n_came_true += came_true
-        if is_over and q.batch >= 0:
-            self._charged[q.cost.charged_ns] += 1
-            self._host[q.cost.host_ns] += 1
-        del self._asked[q]
-        asked = (q.row, q.batch, q.access.index, q.access.stream, q.status, q.asked_ns, q.started_ns, q.ended_ns)
-        guessed = (guess is not None, _signed(guess or 0), _bits(answer.confidence))
-        came = (following is not None, _signed(following or 0), came_true)
-        issued = (len(answer.keys) if is_over else 0, q.n_issued, is_judged)
-        self._keep("inferences", (*asked, *q.cost, *guessed, *came, *issued))
 
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -229,15 +182,11 @@ class Ledger:
             self._settle(prefetch, Fate.LATE)
         for prefetch in self._open:
             self._settle(prefetch, Fate.RESIDENT_UNUSED if prefetch.filled_ns >= 0 else Fate.IN_FLIGHT)
-        for question in list(self._asked):
-            self.recorded(question)
-        for table in self._rows:
-            self._hand_on(table)
+        books.questions = self.questions.close()
+        self._rows.hand_on_all()
         self.model.progress(books.n_accesses)
         books.n_issued, books.n_pollution = self.n_issued, self.n_pollution
-        books.latency, books.slack, books.saved = map(_distribution, (self._latency, self._slack, self._saved))
-        charged, host = _distribution(self._charged), _distribution(self._host)
-        books.questions = Questions(self.n_asked, self._n_status, self._n_judged, self._n_came_true, charged, host)
+        books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
         n_cells = max(self._cells, default=-1) + 1
         cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]
         books.cells = np.array(cells, np.int64).reshape(n_cells, _CELL)
@@ -256,8 +205,3 @@ class Ledger:
             bytes_queued=queued,
             tiers=[(tier.n_in, tier.n_out, tier.n_in - tier.n_out, len(tier.blocks)) for tier in tiers],
         )
-
-
-def _distribution(counts: Counter[int]) -> Distribution:
-    pairs = np.array(list(counts.items()), np.int64).reshape(-1, 2)
-    return Distribution(pairs, sum(value * n for value, n in counts.items()))

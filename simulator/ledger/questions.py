@@ -1,0 +1,84 @@
+"""Every question, until all is known of it: what was predicted, and whether it came true (rules R16, R37)."""
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from simulator.accounting import Questions
+from simulator.ledger.rows import Rows, bits, distribution, signed
+from simulator.policy import Ahead, Status
+
+if TYPE_CHECKING:
+    from simulator.model.accesses import Access
+    from simulator.model.asking import Question
+
+
+class QuestionLog:
+    """Records questions. A best guess is about the access ``ahead`` of the asking one, of its stream or of all."""
+
+    def __init__(self, rows: Rows, ahead: Ahead) -> None:
+        self._rows, self._ahead = rows, ahead
+        self._open: dict[Question, None] = {}
+        self._n_passed: dict[int, int] = {}
+        self._waiting: dict[int, deque[tuple[int, Question]]] = {}
+        self.n_asked = self._n_judged = self._n_came_true = 0
+        self._n_status = [0] * len(Status)
+        self._charged: Counter[int] = Counter()
+        self._host: Counter[int] = Counter()
+
+    def _group(self, access: "Access") -> int:
+        return access.stream if self._ahead.of_stream else -1
+
+    def passes(self, access: "Access") -> None:
+        """An access is issued: the question whose guess was about it learns what came."""
+        group = self._group(access)
+        n = self._n_passed[group] = self._n_passed.get(group, 0) + 1
+        waiting = self._waiting.get(group)
+        # All look equally far ahead, so the first to be asked is the first to know.
+        if waiting and waiting[0][0] == n:
+            _, question = waiting.popleft()
+            question.is_waiting, question.next_key = False, access.key
+            if question.status != Status.PENDING_AT_END:
+                self._record(question)
+
+    def asked(self, question: "Question") -> None:
+        """A question is put; one that is dropped at once is over."""
+        self.n_asked += 1
+        self._open[question] = None
+        if question.status == Status.QUEUE_FULL:
+            self._record(question)
+            return
+        group = self._group(question.access)
+        about = self._n_passed.get(group, 0) + self._ahead.accesses
+        self._waiting.setdefault(group, deque()).append((about, question))
+        question.is_waiting = True
+
+    def answered(self, question: "Question") -> None:
+        """What it wanted is issued. It is over, unless it is about an access that has not come."""
+        if not question.is_waiting:
+            self._record(question)
+
+    def _record(self, question: "Question") -> None:
+        """All is known of a question. One whose answer had not come at the end is in no sum and no ratio."""
+        q, answer = question, question.answer
+        is_over, guess, following = q.status != Status.PENDING_AT_END, answer.predicted_key, q.next_key
+        is_judged = is_over and guess is not None and following is not None
+        came_true = is_judged and guess == following
+        self._n_status[q.status] += 1
+        self._n_judged += is_judged
+        self._n_came_true += came_true
+        if is_over and q.batch >= 0:
+            self._charged[q.cost.charged_ns] += 1
+            self._host[q.cost.host_ns] += 1
+        del self._open[q]
+        asked = (q.row, q.batch, q.access.index, q.access.stream, q.status, q.asked_ns, q.started_ns, q.ended_ns)
+        guessed = (guess is not None, signed(guess or 0), bits(answer.confidence))
+        came = (following is not None, signed(following or 0), came_true)
+        issued = (len(answer.keys) if is_over else 0, q.n_issued, is_judged)
+        self._rows.add("inferences", (*asked, *q.cost, *guessed, *came, *issued))
+
+    def close(self) -> Questions:
+        """Record those left at the end of the run, answered or not; all counts."""
+        for question in list(self._open):
+            self._record(question)
+        times = distribution(self._charged), distribution(self._host)
+        return Questions(self.n_asked, self._n_status, self._n_judged, self._n_came_true, *times)
