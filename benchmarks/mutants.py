@@ -1,0 +1,548 @@
+"""Breaks the rules in the model, one at a time, and has the comparison with the engine notice: ``benchmarks.mutants``.
+
+A mutant is a small change of a file under ``simulator/``, made while a process of its own imports it: on the disk
+nothing changes, so that nothing is compiled anew.
+"""
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+# Of one run of the model, which takes about 0.01 s: a mutant's may have no end.
+LIMIT_S = 10
+# A rule, a file and a name; the text that goes, which occurs once in the file; the text that comes in its place.
+CHANGES = """
+R1 model/links: divisions round down
+- return -(-numerator // denominator)
++ return numerator // denominator
+R2 model/links: links choose at once
+- Instant(self._env, CHOICE + self.index).callbacks.append(self.choose)
++ self.choose()
+R2 model/links: the last tier's link chooses first
+- CHOICE + self.index
++ CHOICE + 9 - self.index
+R2 model/links: accesses are issued before completions
+- COMPLETION = 3
++ COMPLETION = 60
+R2 model/links: links choose before servers take up questions
+- SERVE = 4
++ SERVE = 31
+R2 model/asking: a server goes on before other completions
+- yield Instant(self.model.env, SERVE)
++ yield self.model.env.timeout(0)
+R2 model/asking: answers that cost no time come after the links have chosen
+- if charged_ns:
++ if not charged_ns:
++                 yield Instant(self.model.env, 31)
++             else:
+R2 model/asking: answers come after the links have chosen
+- yield Instant(self.model.env, COMPLETION, charged_ns)
++ yield Instant(self.model.env, 31, charged_ns)
+R2 model/accesses: the last stream issues first
+- ISSUE + stream
++ ISSUE + 9 - stream
+R2 model/accesses: a request is issued in one go
+- yield Instant(model.env, ISSUE + stream, max(ready_ns - model.now, 0))
++ if access is request[0]:
++                 yield Instant(model.env, ISSUE + stream, max(ready_ns - model.now, 0))
+R3 model/links: a link has one channel
+- super().__init__(env, channels)
++ super().__init__(env, 1)
+R4 model/links: bytes go at the rate of the fastest
+- read = min(
++ read = max(
+R4 model/links: a write-back pays the latency of the tier below
+- link.call + above.latency
++ link.call + (below.latency if below else 0)
+R4 model/memory: a fetch comes from the farthest tier
+- source = min(self.holders(key), default=self.origin)
++ source = max(self.holders(key), default=self.origin)
+R4 model/accesses: writes are served at the rate of reads
+- self.config.write_bandwidth if
++ self.config.read_bandwidth if
+R5 model/memory: inclusive fetches skip the tiers between
+- elif not self.is_exclusive:
++ elif False:
+R5 model/memory: a copy and the transfer are both dirty
+- dirty, transfer.dirty = transfer.dirty, CLEAN
++ dirty = transfer.dirty
+R5 model/memory: clean blocks are never demoted
+- (dirty == COMPUTED or demotes)
++ (dirty == COMPUTED)
+R5 model/memory: what is held above is not written down
+- elif max(holders, default=-1) < level:
++ elif not holders:
+R5 model/memory: a write leaves the copy in tier 1
+- for tier in self.tiers[1:]:
++ for tier in self.tiers[2:]:
+R5 model/accesses: a write that hits leaves copies below
+- self.memory.written(access.key)
++ pass
+R5 model/memory: an out-of-date write-back lands
+- if not transfer.is_obsolete:
++ if not transfer.is_obsolete or self.model.flight.setdefault(transfer.key, transfer) is transfer:
+R5 model/memory: a write that is not admitted is out of date at once
+- self.written(key)
+-         self.insert(0, key, Block(size, WRITTEN))
++ self.insert(0, key, Block(size, WRITTEN))
++         self.written(key)
+R6 model/memory: computed blocks are written down to the origin
+- if dirty == WRITTEN or (
++ if dirty != CLEAN or (
+R6 model/memory: computed blocks are dropped
+- (dirty == COMPUTED or demotes)
++ demotes
+R6 model/accesses: a write does not make a block exist
+- self.model.asking.exists(key)
++ access.op == WRITE or self.model.asking.exists(key)
+R6 model/asking: what does not exist is prefetched
+- if self._computes and key not in self._known:
++ if False:
+R6 model/links: computing has one channel
+- names[-1], origin.channels, 1,
++ names[-1], 1, 1,
+R7 model/model: the policy's memory is free
+- self.capacities = capacities_of(system, policy)
++ self.capacities = [tier.capacity for tier in system.tiers]
+R25 model/memory: a lower tier is used when the block is there
+- self.tiers[source].eviction.request(key, size)
++ self.model.env.timeout(self.way_ns(source, size)).callbacks.append(
++                 lambda _: key in self.tiers[source].blocks and self.tiers[source].eviction.request(key, size)
++             )
+R25 model/accesses: a miss uses its block on top of bringing it in
+- if access.outcome != Outcome.MISS:
++ if True:
+R25 model/accesses: a late access does not use its block
+- if access.outcome != Outcome.MISS:
++ if access.outcome not in (Outcome.MISS, Outcome.LATE):
+R26 model/memory: an exclusive source lets go at the start
+- return Transfer(self.model, key, size, kind, source, prefetch=prefetch)
++ below = self.tiers[source].remove(key) if self.is_exclusive and source < self.origin else None
++         return Transfer(self.model, key, size, kind, source, below.dirty if below else CLEAN, prefetch)
+R26 model/memory: tiers between get a copy when exclusive
+- elif not self.is_exclusive:
++ else:
+R26 model/memory: an exclusive source keeps its dirtiness
+- dirty = max(dirty, below.dirty if below else CLEAN)
++ pass
+R27 model/memory: the transfer takes over where a copy between should
+- self.tiers[above[-1]].blocks[old] if above else moving
++ moving
+R27 model/memory: the highest copy takes over
+- above[-1]
++ above[0]
+R27 model/memory: nobody takes over dirtiness
+- heir.dirty = max(heir.dirty, victim.dirty)
++ pass
+R28 model/memory: prefetched blocks may be turned away
+- prefetched=block.prefetch is not None
++ prefetched=False
+R28 model/accesses: a write that waited and is not admitted is lost
+- elif access.op == WRITE:
++ elif False:
+R29 model/accesses: service takes the size of the block
+- ceil_div(access.size * 10**9, rate)
++ ceil_div((self.tier.blocks.get(access.key) or access).size * 10**9, rate)
+R29 model/memory: a fetch has the size of the access
+- size = self.tiers[source].blocks[key].size
++ pass
+R29 model/asking: the budget takes the size of the access
+- size = memory.tiers[source].blocks[key].size
++ pass
+R8 model/links: write-backs are as urgent as prefetches
+- super().__init__(link, priority)
++ super().__init__(link, min(priority, PREFETCH))
+R9 model/accesses: the last to wait is served first
+- for access in transfer.waiters:
+-             # To
++ for access in reversed(transfer.waiters):
++             # To
+R9 model/accesses: those that join a late prefetch are late, too
+- access.outcome = Outcome.MERGED
++ access.outcome = Outcome.LATE if transfer.late else Outcome.MERGED
+R10 model/asking: in_flight is one more
+- memory.n_prefetches >= budget.in_flight
++ memory.n_prefetches > budget.in_flight
+R10 model/asking: the budget's last byte is not to be had
+- memory.prefetch_bytes + size > budget.bytes
++ memory.prefetch_bytes + size >= budget.bytes
+R10 model/links: max_wait is reached
+- > self.max_wait_ns
++ >= self.max_wait_ns
+R10 model/links: max_wait counts from the proposal
+- self._env.now - claim.time >
++ self._env.now - claim.transfer.prefetch.proposed_ns >
+R10 model/links: a prefetch that a demand met is cancelled
+- if claim.priority == PREFETCH and claim.transfer and
++ if claim.transfer and claim.transfer.kind == PREFETCH and
+R10 model/memory: a cancelled prefetch loses what its source evicted
+- self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty, demotes=False)
++ pass
+R11 model/links: calls are shared across priorities
+- call[0].priority == claim.priority
++ True
+R11 model/links: calls are shared across directions
+- first.is_down == other.is_down
++ True
+R11 model/links: a call takes one block more
+- len(call) < self.blocks_per_call
++ len(call) <= self.blocks_per_call
+R11 model/links: each block of a call pays for it
+- self.duration(n_bytes, transfers[0].is_down) if transfers else 0
++ sum(self.duration(transfer.size, transfer.is_down) for transfer in transfers)
+R21 model/links: a promoted transfer keeps its place
+- (DEMAND, self.env.now, False)
++ (DEMAND, self.time, False)
+R21 model/links: a promoted transfer goes to the head
+- (DEMAND, self.env.now, False)
++ (DEMAND, -1, False)
+R21 model/memory: a promoted transfer waits as a prefetch where it is
+- transfer.claim.promote()
++ pass
+R21 model/memory: a promoted transfer is a prefetch on the next link
+- link.request(self.priority, self)
++ link.request(self.kind, self)
+R22 model/memory: a write-back that is waited for stays in the background
+- if transfer.priority != DEMAND:
++ if transfer.priority == PREFETCH:
+R22 model/accesses: a wait for a write-back is merged
+- elif not transfer.is_down:
++ else:
+R22 model/accesses: a hit after a wait for a write-back is merged
+- access.outcome = self.peek(access.key)
++ access.outcome = self.peek(access.key) or (Outcome.MERGED if access.joined_ns else Outcome.HIT)
+R23 model/links: queued counts what starts at once
+- max(self.n_free, n_demands)
++ n_demands
+R23 model/asking: queued turns away what starts at once
+- would_wait = link.n_queued(PREFETCH) >= link.n_free
++ would_wait = True
+R23 model/asking: queued is one more
+- n_waiting >= budget.queued
++ n_waiting > budget.queued
+R24 model/memory: what a demand met stays in the budget until it lands
+- self._count_prefetch(-1, transfer.size)
+-         if transfer.priority != DEMAND
++ transfer.process.callbacks.append(lambda _: self._count_prefetch(-1, transfer.size))
++         if transfer.priority != DEMAND
+R32 model/model: an access is shown before it is looked up
+- self.accesses.look_up(access)
+-         if asking.is_asked:
+-             asking.remember(access)
++ if asking.is_asked:
++             asking.remember(access)
++         self.accesses.look_up(access)
++         if asking.is_asked:
+R12 model/asking: pollution alone is no news
+- if self.told.keys or self.told.n_polluted:
++ if self.told.keys:
+R12 ledger/ledger: late is told when it lands
+- self.model.asking.tell(prefetch.key, Fate.LATE)
++ transfer.process.callbacks.append(lambda _: self.model.asking.tell(prefetch.key, Fate.LATE))
+R13 model/asking: a batch has the newest questions
+- waiting.pop(0)
++ waiting.pop()
+R13 model/asking: a batch has one question more
+- self.config.batch_size - 1
++ self.config.batch_size
+R13 model/asking: proposals are issued before the waiter looks up
+-             self.model.accesses.look_up(question.access)
+-         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
+-             self._propose(question, key, confidence)
++         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
++             self._propose(question, key, confidence)
++         if self.is_sync:
++             self.model.accesses.look_up(question.access)
+R13 model/accesses: tier 0 is slow without an inference
+- if self.model.asking.n_busy:
++ if self.model.asking.is_asked:
+R14 model/asking: the queue has one place more
+- len(self.queue.items) >= self.config.queue_limit
++ len(self.queue.items) > self.config.queue_limit
+R14 model/asking: a dropped question takes its accesses with it
+- question.status = Status.QUEUE_FULL
++ question.status, self._unseen = Status.QUEUE_FULL, []
+R14 model/model: a dropped question holds its access up
+- if not asking.ask(access):
+-                 self.accesses.look_up(access)
++ asking.ask(access)
+R14 model/asking: stale_after is reached
+- now - question.asked_ns > stale_after
++ now - question.asked_ns >= stale_after
+R14 model/asking: stale_after counts from the start
+- now - question.asked_ns > stale_after
++ now - question.started_ns > stale_after
+R15 model/asking: a batch is charged for each of its questions
+- return cost.charged_ns
++ return cost.charged_ns * len(batch)
+R16 ledger/questions: a guess is about one access later
+- + self._ahead.accesses
++ + self._ahead.accesses + 1
+R16 ledger/questions: a guess is about any stream's access
+- access.stream if self._ahead.of_stream else -1
++ -1
+R31 model/asking: miss does not ask at merged
+- frozenset({Outcome.LATE, Outcome.MERGED, Outcome.MISS})
++ frozenset({Outcome.LATE, Outcome.MISS})
+R31 model/asking: miss does not ask at late
+- frozenset({Outcome.LATE, Outcome.MERGED, Outcome.MISS})
++ frozenset({Outcome.MERGED, Outcome.MISS})
+R31 model/asking: tagged does not ask at first uses
+- frozenset(Outcome) - {Outcome.HIT}
++ frozenset(Outcome) - {Outcome.HIT, Outcome.HIT_PREFETCHED}
+R33 model/asking: resident comes before stale
+- if question.status == Status.STALE:
++ if source and question.status == Status.STALE:
+R33 model/asking: in flight comes before resident
+- if source == 0:
++ if source == 0 and key not in self.model.flight:
+R33 model/asking: what is in flight is past the budget first
+- if key in self.model.flight:
++ if key in self.model.flight and memory.n_prefetches < budget.in_flight:
+R30 model/accesses: think is from the request's start
+- max(access.end_ns for access in request)
++ request[0].issued_ns
+R30 model/accesses: a request is over with its first access
+- max(access.end_ns for access in request)
++ request[0].end_ns
+R30 arrivals: each access is a request
+- access.request == request[0].request
++ False
+R30 arrivals: poisson gaps from access to access
+- if (access.stream, access.request) != self._request:
++ if True:
+R30 arrivals: streams share the numbers of requests
+- if (access.stream, access.request) != self._request:
++ if access.request != self._request[1]:
+R30 arrivals: poisson arrivals are rounded down
+- return round(self._clock)
++ return int(self._clock)
+R30 arrivals: open arrivals are rounded down
+- round(since_ns / arrivals.speedup)
++ int(since_ns / arrivals.speedup)
+R30 arrivals: open arrivals start when the trace does
+- since_ns = access.arrival_ns - start_ns
++ since_ns = access.arrival_ns
+R34 model/model: the run ends when the last service is over
+- yield Instant(self.env, END)
++ yield Instant(self.env, END, self.ledger.books.end_ns - self.now)
+R34 model/model: other completions of the last instant happen
+- yield Instant(self.env, END)
++ yield Instant(self.env, 60)
+R34 model/model: free channels start nothing at the end
+- link.choose()
++ pass
+R17 model/accesses: a first use is a hit
+- if block.prefetch is None else Outcome.HIT_PREFETCHED
++ if block.prefetch is None else Outcome.HIT
+R18 ledger/ledger: transfer before the wait counts
+- max(started_ns, since_ns)
++ started_ns
+R18 model/accesses: a wait for a write-back is transfer
+- transfer.claim.resource.queue_ns +=
++ transfer.claim.resource.transfer_ns +=
+R19 ledger/ledger: what is unused at the end is in flight
+- Fate.RESIDENT_UNUSED if prefetch.filled_ns >= 0 else
++ Fate.IN_FLIGHT if prefetch.filled_ns >= 0 else
+R20 ledger/ledger: a late prefetch saves the way over all links
+- for link, *_ in transfer.path)
++ for link in self.model.memory.links)
+R19 ledger/ledger: what was late and has not landed is in flight
+- self._settle(prefetch, Fate.LATE)
++ self._settle(prefetch, Fate.IN_FLIGHT)
+R20 ledger/ledger: slack is from the proposal
+- prefetch.used_ns - prefetch.filled_ns
++ prefetch.used_ns - prefetch.proposed_ns
+R20 model/memory: a block that is not admitted is pollution
+- if by_prefetch and old != key:
++ if by_prefetch:
+R20 model/memory: a promoted prefetch does not pollute
+- is_prefetch = transfer.kind == PREFETCH
++ is_prefetch = transfer.priority == PREFETCH
+R20 model/memory: pollution counts when the block is back
+- self.polluted.discard(transfer.key)
++ pass
+R20 ledger/ledger: a late prefetch counts as not missed
+- outcome >= Outcome.MERGED
++ outcome > Outcome.MERGED
+R35 ledger/rows: rows of accesses are drawn by another number
+- (x ^ (x >> 27))
++ (x ^ (x >> 26))
+R35 ledger/rows: rows are handed on in smaller pieces
+- PIECE = 1024
++ PIECE = 512
+R35 ledger/ledger: a row more of each period
+- < keeps.length
++ <= keeps.length
+R36 model/model: the shadow lacks the policy's memory
+- whole = [tier.capacity for tier in system.tiers]
++ whole = self.capacities
+R36 model/model: a shadow's miss stays away
+- self._shadow.request(access.key, access.size) is not None
++ access.key not in self._shadow
+R37 ledger/questions: answers pending at the end count
+- is_over, guess, following = q.status != Status.PENDING_AT_END,
++ is_over, guess, following = True,
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``old`` occurs once in ``file``; with ``new`` in its place the rule is another."""
+
+    name: str
+    rule: str
+    file: str
+    old: str
+    new: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return ROOT / self.file
+
+    @property
+    def module(self) -> str:
+        """The name by which it is imported."""
+        return self.file.removesuffix(".py").replace("/", ".")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """So many runs were compared, and by what the last one was found to differ; None: all were the same."""
+
+    n_examples: int
+    by: str | None
+
+
+def _read(changes: str) -> Iterator[Mutant]:
+    for block in re.split(r"\n(?=R\d+ )", changes.strip("\n")):
+        heading, *lines = block.split("\n")
+        rule, file, name = re.fullmatch(r"(R\d+) (\S+): (.+)", heading).groups()  # type: ignore[union-attr]
+        old, new = ("\n".join(line[2:] for line in lines if line[:2] == sign) for sign in ("- ", "+ "))
+        yield Mutant(name, rule, f"simulator/{file}.py", old, new)
+
+
+MUTANTS = {mutant.name: mutant for mutant in _read(CHANGES)}
+
+
+class _Mutated(SourceFileLoader):
+    """Imports a mutant instead of what is on the disk."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        super().__init__(mutant.module, str(mutant.path))
+        self.mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The changed module, compiled."""
+        source = self.mutant.path.read_text()
+        assert source.count(self.mutant.old) == 1, self.mutant
+        code: CodeType = compile(source.replace(self.mutant.old, self.mutant.new), self.mutant.path, "exec")
+        return code
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        """For ``sys.meta_path``."""
+        return spec_from_file_location(name, self.mutant.path, loader=self) if name == self.mutant.module else None
+
+
+def _compare(mutant: Mutant | None, n_examples: int) -> Notice:
+    """In this process, which must not have imported the model yet."""
+    if mutant is not None:
+        sys.meta_path.insert(0, _Mutated(mutant))
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    from simulator.engine import Engine
+    from simulator.model.model import Model
+    from tests.cases import Case, cases
+    from tests.differential import differences, everything_of
+
+    n, by = 0, None
+
+    def out_of_time(*_: Any) -> None:
+        raise TimeoutError(f"no end within {LIMIT_S} s")
+
+    @settings(
+        max_examples=n_examples, phases=[Phase.generate], derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(cases())
+    def agree(case: Case) -> None:
+        nonlocal n, by
+        if by is None:
+            n += 1
+            by = _difference(case)
+        assert by is None
+
+    def _difference(case: Case) -> str | None:
+        expected = everything_of(Engine, case)
+        signal.alarm(LIMIT_S)
+        try:
+            found = everything_of(Model, case)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            signal.alarm(0)
+        return ", ".join(differences(found, expected)) or None
+
+    signal.signal(signal.SIGALRM, out_of_time)
+    try:
+        agree()
+    except AssertionError:
+        if by is None:
+            raise
+    return Notice(n, by)
+
+
+def notice(mutant: Mutant | None, n_examples: int) -> Notice:
+    """Compare the engine and the mutated model, or the model as it is, until they differ. Raises if that fails."""
+    asked = json.dumps([mutant and mutant.name, n_examples])
+    call = [sys.executable, "-W", "ignore", "-m", "benchmarks.mutants", "--child", asked]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{mutant}: {done.stderr}")
+    return Notice(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> int:
+    """Prints a row for each mutant; how many rules are not held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=2000, help="runs for each mutant (default: %(default)s)")
+    parser.add_argument("--only", metavar="NAME", help="mutants whose name or rule has this in it")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        name, n_examples = json.loads(given.child)
+        found = _compare(MUTANTS.get(name), n_examples)
+        print(json.dumps([found.n_examples, found.by]))
+        return 0
+    chosen: list[Mutant | None] = [m for m in MUTANTS.values() if not given.only or given.only in (m.rule, m.name)]
+    if not given.only:
+        # First the model as it is: if that differs from the engine, nothing is said by the rest.
+        chosen.insert(0, None)
+    n_wrong = 0
+    for mutant in chosen:
+        found = notice(mutant, given.examples)
+        n_wrong += (found.by is None) == (mutant is not None)
+        heading = f"{mutant.rule:3}  {mutant.name}" if mutant else "     the model as it is"
+        print(f"{heading:62}  {found.n_examples:5}  {_short(found.by) if found.by else 'NOT NOTICED'}", flush=True)
+    print(f"{n_wrong} of {len(chosen)} are not as they should be")
+    return int(n_wrong > 0)
+
+
+def _short(text: str, length: int = 70) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
