@@ -1,0 +1,95 @@
+"""Policies that know order and little else: FIFO, LRU, CLOCK and SIEVE."""
+
+from collections import OrderedDict
+
+from simulator.evictions.base import Eviction, Settings
+
+
+class Fifo(Eviction):
+    """First in, first out: blind to uses."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._order: OrderedDict[int, None] = OrderedDict()  # the next to go first
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._order[key] = None
+
+    def _hit(self, key: int) -> None:
+        pass
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        return next(iter(self._order))
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        del self._order[key]
+
+
+class Lru(Fifo):
+    """Least recently used: who was used longest ago goes (Mattson et al., IBM Systems Journal 1970)."""
+
+    def _hit(self, key: int) -> None:
+        self._order.move_to_end(key)
+
+
+class Clock(Fifo):
+    """Second chance: first in, first out, but who was used meanwhile goes round once more (Corbató 1968)."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._used_again: set[int] = set()
+
+    def _hit(self, key: int) -> None:
+        self._used_again.add(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        key = super()._victim(size, ghost)
+        while key in self._used_again:
+            self._used_again.remove(key)
+            self._order.move_to_end(key)
+            key = super()._victim(size, ghost)
+        return key
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        super()._leave(key, size, evicted)
+        self._used_again.discard(key)
+
+
+class Sieve(Eviction):
+    """A hand goes from old to new and takes the first not used since it came by last (Zhang et al., NSDI 2024).
+
+    Who is spared stays where it is, and so new blocks, which come in beyond the hand, are sifted from old ones. Here
+    the order is cut in two where the hand is: those that it has left behind, all older, and those ahead of it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._behind: OrderedDict[int, None] = OrderedDict()
+        self._ahead: OrderedDict[int, None] = OrderedDict()  # the hand is at the first
+        self._used_again: set[int] = set()
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._ahead[key] = None
+
+    def _hit(self, key: int) -> None:
+        self._used_again.add(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        key = next(iter(self._ahead))
+        while key in self._used_again:
+            self._used_again.remove(key)
+            del self._ahead[key]
+            self._behind[key] = None
+            self._turn_back()
+            key = next(iter(self._ahead))
+        return key
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        del (self._ahead if key in self._ahead else self._behind)[key]
+        self._used_again.discard(key)
+        self._turn_back()
+
+    def _turn_back(self) -> None:
+        """From the newest the hand goes on to the oldest. At once: who comes next is not what it waits for."""
+        if not self._ahead:
+            self._ahead, self._behind = self._behind, self._ahead

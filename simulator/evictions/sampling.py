@@ -1,0 +1,71 @@
+"""Policies that draw at random: Random and Hyperbolic."""
+
+from simulator.evictions.base import Eviction, Settings
+
+_DRAWS = 64
+
+
+class Random(Eviction):
+    """Everybody is as likely to go (Belady, IBM Systems Journal 1966).
+
+    To draw, and to take out, each in one step, the blocks are in a list: the last takes the place of who leaves.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._bag: list[int] = []
+        self._places: dict[int, int] = {}
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._places[key] = len(self._bag)
+        self._bag.append(key)
+
+    def _hit(self, key: int) -> None:
+        pass
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        return self._bag[self.draws.below(len(self._bag))]
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        place, last = self._places.pop(key), self._bag.pop()
+        if last != key:
+            self._bag[place] = last
+            self._places[last] = place
+
+
+class Hyperbolic(Random):
+    """Of 64 draws who has the fewest uses for its time in the tier (Blankstein, Sen & Freedman, ATC 2017).
+
+    Time is counted in uses of the tier. All blocks are taken to cost the same. A block may be drawn twice, and each
+    victim is drawn anew.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._now = 0
+        self._n_uses: dict[int, int] = {}
+        self._since: dict[int, int] = {}
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        super()._insert(key, size, ghost)
+        self._now += 1
+        self._n_uses[key], self._since[key] = 1, self._now
+
+    def _hit(self, key: int) -> None:
+        self._now += 1
+        self._n_uses[key] += 1
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        # Products instead of quotients, so that no two are taken for equal: a / b < c / d where a d < c b.
+        now = self._now + 1
+        worst = super()._victim(size, ghost)
+        uses, time = self._n_uses[worst], now - self._since[worst]
+        for _ in range(_DRAWS - 1):
+            key = super()._victim(size, ghost)
+            if self._n_uses[key] * time < uses * (now - self._since[key]):
+                worst, uses, time = key, self._n_uses[key], now - self._since[key]
+        return worst
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        super()._leave(key, size, evicted)
+        del self._n_uses[key], self._since[key]

@@ -1,0 +1,137 @@
+"""Policies of LRU lists in which a block rises with each use: SLRU, and W-TinyLFU, of which that is the main part."""
+
+from simulator.evictions.base import Eviction, Settings
+from simulator.evictions.queues import Queue
+from simulator.evictions.sketch import Sketch
+
+
+class Segments:
+    """LRU lists, one above the other, each for so many bytes."""
+
+    def __init__(self, limits: list[int]) -> None:
+        self.limits = limits
+        self._lists = [Queue() for _ in limits]
+
+    def __contains__(self, key: int) -> bool:
+        return any(key in segment for segment in self._lists)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all lists."""
+        return sum(segment.n_bytes for segment in self._lists)
+
+    def insert(self, key: int, size: int) -> None:
+        """Into the lowest list that has room, or the lowest."""
+        roomy = (s for s, limit in zip(self._lists, self.limits, strict=True) if s.n_bytes + size <= limit)
+        next(roomy, self._lists[0]).append(key, size)
+
+    def use(self, key: int) -> None:
+        """Bring a block one list up; what is too much there goes down, list by list."""
+        lists = self._lists
+        at = next(i for i, segment in enumerate(lists) if key in segment)
+        above = min(at + 1, len(lists) - 1)
+        lists[above].append(key, lists[at].remove(key))
+        for i in range(above, 0, -1):
+            while lists[i].n_bytes > self.limits[i]:
+                lists[i - 1].append(*lists[i].pop())
+
+    def victim(self) -> int | None:
+        """The least recently used of the lowest list that has any."""
+        return next((segment.oldest() for segment in self._lists if segment), None)
+
+    def remove(self, key: int) -> None:
+        """Take a block out."""
+        next(segment for segment in self._lists if key in segment).remove(key)
+
+
+class Slru(Eviction):
+    """Segmented LRU (Karedla, Love & Wherry, Computer 1994), of four lists of a quarter of the capacity each."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._segments = Segments([self.capacity // 4] * 4)
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._segments.insert(key, size)
+
+    def _hit(self, key: int) -> None:
+        self._segments.use(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        victim = self._segments.victim()
+        assert victim is not None
+        return victim
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        self._segments.remove(key)
+
+
+class WTinyLfu(Eviction):
+    """A window before a main cache that only frequent blocks enter (Einziger, Friedman & Manes, TOS 2017).
+
+    The window is an LRU list of a hundredth of the capacity. While the main cache has room, what is too much in the
+    window goes there. After that, the window's next victim and the main cache's are compared by a sketch, and the one
+    used less often of late goes. The main cache is an SLRU of a fifth on probation and four fifths protected.
+
+    Uses are counted when a block comes in, when it leaves the window, and when it is used in the main cache; only the
+    latter age the sketch.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._window = Queue()
+        self._main = Segments([0, 0])
+        self._sketch = Sketch(self.n_blocks)
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._sketch.add(key)
+        self._window.append(key, size)
+        self._pass_on(size, 0)
+
+    def _hit(self, key: int) -> None:
+        if key in self._window:
+            self._window.append(key, self._window.remove(key))
+            return
+        self._sketch.add(key)
+        self._sketch.age()
+        self._fit(self.sizes[key])
+        self._main.use(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        window = self._window
+        self._pass_on(size, size)
+        main = self._main.victim()
+        if main is None:
+            return window.oldest()
+        if not window or window.n_bytes + size <= self._window_bytes(size):
+            return main
+        challenger = window.oldest()
+        return main if self._sketch.estimate(challenger) > self._sketch.estimate(main) else challenger
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        if key in self._main:
+            self._main.remove(key)
+            return
+        self._window.remove(key)
+        if evicted:
+            self._sketch.add(key)
+
+    def _window_bytes(self, size: int) -> int:
+        """At least a block."""
+        return max(self.share(size, 1, 100), size)
+
+    def _fit(self, size: int) -> int:
+        """The bytes of the main cache, whose parts are fitted to blocks of this size."""
+        main = self.whole(size) - self._window_bytes(size)
+        self._main.limits = [main // 5, main * 4 // 5]
+        return main
+
+    def _pass_on(self, size: int, coming: int) -> None:
+        """Let the window make room for ``coming`` bytes at the expense of the main cache's, while that has any."""
+        window, main_bytes = self._window, self._fit(size)
+        while window and window.n_bytes + coming > self._window_bytes(size):
+            oldest = window.oldest()
+            if self._main.n_bytes + self.sizes[oldest] > main_bytes:
+                return
+            self._sketch.add(oldest)
+            self._main.insert(*window.pop())
