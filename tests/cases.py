@@ -135,8 +135,8 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
             "tiers": tiers, "links": links, "origin": origin, "placement": placement,
             "clean_evictions": draw(st.sampled_from(["drop", "demote"])) if placement == "exclusive" else "drop",
             "prefetch": {
-                "in_flight": draw(st.integers(1, 6)), "queued": draw(st.integers(1, 4)),
-                "bytes": f"{draw(st.integers(1, 12))} B", "max_wait": draw(waits),
+                "in_flight": draw(st.integers(1, 8)), "queued": draw(st.integers(1, 4)),
+                "bytes": f"{draw(st.integers(1, 24))} B", "max_wait": draw(waits),
                 "enters": draw(st.sampled_from(["front", "front", "middle", "back", "region"])),
                 "region_ratio": draw(st.sampled_from([0.2, 0.5])),
             },
@@ -155,7 +155,7 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
     kind = draw(st.sampled_from([*["wishes"] * 8, *TABLES]))
     if kind == "wishes":
         wishes = Wishes(
-            draw(st.lists(st.integers(0, n_keys), max_size=4)), n_keys, draw(st.sampled_from(list(Trigger))),
+            draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys, draw(st.sampled_from([*Trigger, Trigger.ACCESS])),
             draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
             Ahead(draw(st.integers(1, 3)), draw(st.booleans())),
         )  # fmt: skip
@@ -167,7 +167,7 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A run; every other one has ties on purpose: what can happen at one time does."""
-    ties, n_keys = draw(st.booleans()), draw(st.sampled_from([6, 12, 30]))
+    ties, n_keys = draw(st.booleans()), draw(st.sampled_from([8, 20, 60]))
     unit = 100 if ties else draw(st.sampled_from([10, 100]))
     sizes = "one" if ties else draw(st.sampled_from(["one", "by key", "any"]))
     batch = draw(traces(n_keys, [0, unit, 3 * unit] if ties else [0, 1, unit, 4 * unit], sizes))

@@ -50,6 +50,8 @@ class Lirs(Eviction):
             self._hir.remove(key)
             if not in_stack:
                 self._hir.append(key, size)
+                # Where no block is LIR, nothing keeps this one in the stack.
+                self._prune()
                 self._forget(size)
                 return
             self._make_lir(key, size)
