@@ -155,7 +155,8 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
     kind = draw(st.sampled_from([*["wishes"] * 8, *TABLES]))
     if kind == "wishes":
         wishes = Wishes(
-            draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys, draw(st.sampled_from([*Trigger, Trigger.ACCESS])),
+            draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys,
+            draw(st.sampled_from([*Trigger, Trigger.ACCESS])),
             draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
             Ahead(draw(st.integers(1, 3)), draw(st.booleans())),
         )  # fmt: skip
