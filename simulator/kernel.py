@@ -28,6 +28,7 @@ from simulator.machine import (
     FOUND_PREFETCH,
     HAS_SHADOW,
     IS_FRESH,
+    MAX_WAIT,
     N_ACCESSES,
     N_LOADED,
     N_OUTSTANDING,
@@ -196,8 +197,11 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
             m[POSITION] += 1
         _look_ahead(a, b, m, window, at, row)
         m[IS_FRESH] = _issue(a, b, m, row, window, at, now)
-        if m[IS_FRESH] or m[TO_CHOOSE]:
+        # Prefetches that links give up need room, which is not looked for here.
+        if m[IS_FRESH] or (m[TO_CHOOSE] and m[MAX_WAIT] != NONE):
             return ISSUED
+        if m[TO_CHOOSE]:
+            choose(m)
         horizon = min(horizon, events.next_due(m))
 
 
