@@ -1,6 +1,6 @@
 """A naive twin of the engine: dicts, lists and one heap of events, one access at a time, written from the rules.
 
-It shares no code with ``simulator`` but the config models and the policy's protocol.
+It shares no code with ``simulator`` but the config models, the policy's protocol and the plain eviction policies.
 """
 
 import heapq
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from simulator.config import System
+from simulator.evictions.base import Eviction
+from simulator.evictions.registry import make
 from simulator.policy import AccessRun, Fate, Told, Trigger
 from simulator.seeds import generator
 from simulator.trace import Batch
-from tests.naive import NAIVE
 
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = range(5)
 DEMAND, PREFETCH, BACKGROUND = range(3)
@@ -73,16 +74,18 @@ class Twin:
         self.latest: dict[int, int] = {}
         self.origin: dict[int, int] = {}
 
-    def order(self, tier: Any, level: int) -> Any:
-        """Who is evicted: the naive twin of the tier's policy."""
-        order = NAIVE[tier.eviction](tier.capacity)
-        order.state = int(generator(0, "eviction").integers(2**62)) + level
-        order.admission = tier.admission.kind
-        order.value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
-        if level == 0:
-            order.enters = self.system.prefetch.enters
-            order.region = int(self.system.prefetch.region_ratio * tier.capacity)
-        return order
+    def order(self, tier: Any, level: int) -> Eviction:
+        """Who is evicted: the tier's policy in plain Python."""
+        value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
+        return make(
+            tier.eviction,
+            tier.capacity,
+            seed=int(generator(0, "eviction").integers(2**62)) + level,
+            admission=tier.admission.kind,
+            admission_value=value,
+            enters=self.system.prefetch.enters if level == 0 else "front",
+            region_ratio=self.system.prefetch.region_ratio,
+        )
 
     def remove(self, level: int, key: int) -> Block | None:
         if key in self.tiers[level]:
@@ -237,7 +240,7 @@ class Twin:
             outcome = HIT_PREFETCHED
             self.settle(block.prefetch, Fate.TIMELY)
             block.prefetch = None
-        self.orders[0].request(key)
+        self.orders[0].request(key, self.tiers[0][key].size)
         if op and block.dirty != WRITTEN:
             block.dirty = WRITTEN
             self.written(key)
@@ -266,7 +269,7 @@ class Twin:
         move.version = self.origin.get(key, 0)
         if holders:
             move.version = self.tiers[holders[0]][key].version
-            self.orders[holders[0]].request(key)
+            self.orders[holders[0]].request(key, size)
         self.moving[key] = move
         self.hop(move)
         return move
