@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.config import System
+from simulator.evictions.registry import EVICTIONS
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
 from simulator.trace import Batch, make_batch
-from tests.naive import NAIVE
 
 
 @dataclass
@@ -167,7 +167,7 @@ def systems(draw: st.DrawFn) -> System:
     return system(
         capacities[0],
         lower=capacities[1:],
-        eviction=draw(st.sampled_from(["lru", *NAIVE])),
+        eviction=draw(st.sampled_from(["lru", *(name for name in EVICTIONS if name != "belady")])),
         admission=draw(
             st.sampled_from(
                 [{"kind": "all"}] * 3 + [{"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5}]

@@ -1,4 +1,4 @@
-"""One contract for every eviction policy, over the registry, and each against its naive twin."""
+"""One contract for every eviction policy, over the registry, and each compiled one against the same in plain Python."""
 
 from typing import Any
 
@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 from simulator.arrays import NONE, Ints, signed
 from simulator.compiled import compiled
 from simulator.demand import misses_of
+from simulator.evictions.belady import NEVER
+from simulator.evictions.heaps import Heap
+from simulator.evictions.registry import EVICTIONS as PLAIN
+from simulator.evictions.registry import make
+from simulator.evictions.sketch import Sketch
 from simulator.future import future_of
 from simulator.machine import N_REGISTERS
+from simulator.residency import sketch
 from simulator.residency.about import EVICTIONS
 from simulator.residency.belady import passed
 from simulator.residency.names import EVICTION_NAMES
-from simulator.residency.residency import Residency
+from simulator.residency.residency import Residency, TierSpec
 from simulator.serving import MISS, touch
 from simulator.trace import READ, make_batch
-from tests.naive import NAIVE, Belady
 from tests.strategies import ListWorkload, system
 
 Steps = list[tuple[int, int, int]]
@@ -38,10 +43,8 @@ def pass_by(a: Ints, key: int, next_use: int) -> None:
 class Driver:
     """One tier, driven by hand as the engine drives it."""
 
-    def __init__(self, capacity: int, eviction: str, **spec: Any) -> None:
-        from simulator.residency.residency import TierSpec
-
-        self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2)
+    def __init__(self, capacity: int, eviction: str, *, seed: int = 0, **spec: Any) -> None:
+        self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2, seed=seed)
         self.m = np.zeros(N_REGISTERS, np.int64)
 
     def foresee(self, keys: list[int]) -> None:
@@ -58,80 +61,203 @@ class Driver:
         return [victim.key for victim in self.residency.insert(0, key, size, prefetch=prefetch)]
 
 
-def test_every_eviction_has_a_twin_and_a_line() -> None:
-    assert {*NAIVE, "belady"} == set(EVICTION_NAMES) == set(EVICTIONS)
+class Pair:
+    """A compiled policy and the same in plain Python: what one does, the other must do."""
+
+    def __init__(self, capacity: int, eviction: str, demanded: list[int], **spec: Any) -> None:
+        self.capacity = capacity
+        self.driver, self.plain = Driver(capacity, eviction, **spec), make(eviction, capacity, **spec)
+        self.next_uses: list[int] = []
+        first_uses: dict[int, int] = {}
+        for at in range(len(demanded) - 1, -1, -1):
+            self.next_uses.append(first_uses.get(demanded[at], NEVER))
+            first_uses[demanded[at]] = at
+        if self.plain.foresees:
+            self.driver.foresee(demanded)
+            self.plain.foresee(first_uses)
+
+    def request(self, key: int, size: int = 1, *, prefetched: bool = False) -> list[int] | None:
+        if prefetched and key in self.plain:
+            return None
+        if not prefetched:
+            self.plain.passed(key, self.next_uses.pop())
+        size = min(size, self.capacity)
+        gone = self.plain.request(key, size, prefetched=prefetched)
+        assert self.driver.request(key, size, prefetch=5 if prefetched else NONE) == gone
+        return gone
+
+    def remove(self, key: int) -> None:
+        assert (self.driver.residency.remove(0, key) != NONE) == (key in self.plain)
+        if key in self.plain:
+            self.plain.remove(key)
+
+    def check(self) -> None:
+        assert self.driver.residency.keys(0) == self.plain.keys()
+
+
+def test_every_eviction_is_there_twice_and_has_a_line() -> None:
+    assert set(PLAIN) == set(EVICTION_NAMES) == set(EVICTIONS)
     assert all(text.endswith((".", ":")) or ":" in text for text in EVICTIONS.values())
 
 
-@pytest.mark.parametrize("eviction", NAIVE)
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, capacity=st.integers(1, 14), has_sizes=st.booleans())
-def test_equals_its_naive_twin(
+def test_compiled_equals_plain(
     eviction: str, steps: list[tuple[int, int, int]], capacity: int, has_sizes: bool
 ) -> None:
     """Uses, arrivals of any size and departures: the same hits, and the same victims in the same order."""
-    driver, twin = Driver(capacity, eviction), NAIVE[eviction](capacity)
+    pair = Pair(capacity, eviction, [key for leaves, key, _ in steps if not leaves])
     for leaves, key, drawn in steps:
-        size = min(drawn, capacity) if has_sizes else 1
         if leaves:
-            assert (driver.residency.remove(0, key) != NONE) == (key in twin)
-            if key in twin:
-                twin.remove(key)
-            continue
-        assert driver.request(key, size) == twin.request(key, size)
-    assert driver.residency.keys(0) == set(twin.size)
+            pair.remove(key)
+        else:
+            pair.request(key, drawn if has_sizes else 1)
+    pair.check()
 
 
-@pytest.mark.parametrize("eviction", NAIVE)
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
 @settings(max_examples=40, deadline=None)
 @given(keys=st.lists(st.integers(0, 40), max_size=300), n=st.integers(1, 30), size=st.integers(2, 70), data=st.data())
 def test_bytes_of_one_size_are_pages(eviction: str, keys: list[int], n: int, size: int, data: st.DataObject) -> None:
     """Room for n blocks and a rest that holds none: the same victims as with n pages."""
     rest = data.draw(st.integers(0, size - 1))
-    pages = Driver(n, eviction)
-    in_bytes = Driver(n * size + rest, eviction, n_blocks=n)
+    pages = Pair(n, eviction, keys)
+    in_bytes = Pair(n * size + rest, eviction, keys, n_blocks=n)
     assert [pages.request(key) for key in keys] == [in_bytes.request(key, size) for key in keys]
 
 
 ADMISSIONS = st.sampled_from([("all", 0), ("size", 1), ("size", 2), ("tinylfu", 0), ("probabilistic", 0.5)])
+ENTERS = st.sampled_from(["front", "middle", "back", "region"])
 
 
-@pytest.mark.parametrize("eviction", [*NAIVE, "belady"])
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
 @settings(max_examples=100, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=120),
     capacity=st.integers(1, 14),
-    enters=st.sampled_from(["front", "middle", "back", "region"]),
+    enters=ENTERS,
     admission=ADMISSIONS,
 )
-def test_admission_and_prefetched_blocks_equal_the_twin(
+def test_admission_and_prefetched_blocks(
     eviction: str, steps: Steps, capacity: int, enters: str, admission: tuple[str, float]
 ) -> None:
     """Demand and prefetches mixed: where the prefetched enter, until they are used; who is not let in."""
     kind, value = admission
-    driver = Driver(capacity, eviction, admission=kind, admission_value=value, enters=enters, region_ratio=0.3)
     demanded = [key for key, _, prefetched in steps if not prefetched]
-    twin = Belady(capacity, demanded) if eviction == "belady" else NAIVE[eviction](capacity)
-    if eviction == "belady":
-        driver.foresee(demanded)
-    twin.enters, twin.region, twin.admission, twin.value = enters, int(0.3 * capacity), kind, value
+    pair = Pair(
+        capacity, eviction, demanded, admission=kind, admission_value=value, enters=enters, region_ratio=0.3
+    )  # fmt: skip
     for key, drawn, prefetched in steps:
-        if prefetched and key in twin:
-            continue
-        size = min(drawn, capacity)
-        found = driver.request(key, size, prefetch=5 if prefetched else NONE)
-        assert found == twin.request(key, size, prefetched=prefetched)
-    assert driver.residency.keys(0) == {*twin.size, *twin.aside}
+        pair.request(key, drawn, prefetched=prefetched)
+    pair.check()
 
 
-@settings(max_examples=150, deadline=None)
-@given(keys=st.lists(st.integers(0, 20), max_size=120), capacity=st.integers(1, 10), sizes=st.lists(st.integers(1, 3)))
-def test_belady_equals_its_naive_twin(keys: list[int], capacity: int, sizes: list[int]) -> None:
-    of = {key: min(sizes[key], capacity) if key < len(sizes) else 1 for key in keys}
-    driver, twin = Driver(capacity, "belady"), Belady(capacity, keys)
-    driver.foresee(keys)
-    for key in keys:
-        assert driver.request(key, of[key]) == twin.request(key, of[key])
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**62 - 1),
+    capacity=st.integers(1, 400),
+    largest=st.sampled_from([1, 4, 40, 400]),
+    n_keys=st.sampled_from([30, 300, 4000]),
+    enters=ENTERS,
+    admission=ADMISSIONS,
+)
+def test_long_traces(
+    eviction: str, seed: int, capacity: int, largest: int, n_keys: int, enters: str, admission: tuple[str, float]
+) -> None:
+    """Thousands of steps of every kind over blocks of very different sizes, some as large as the tier."""
+    rng = np.random.default_rng(seed)
+    n = 1500
+    keys = (rng.random(n) ** 3 * n_keys).astype(int).tolist()
+    # Most are small, so that there are many, and all lists have more than one.
+    sizes = np.ceil(rng.random(n) ** 2 * largest).astype(int).clip(1).tolist()
+    kinds = rng.choice(["demand"] * 7 + ["prefetch"] * 2 + ["remove"], n).tolist()
+    kind, value = admission
+    pair = Pair(
+        capacity, eviction, [key for key, what in zip(keys, kinds, strict=True) if what == "demand"],
+        seed=seed, admission=kind, admission_value=value, enters=enters, region_ratio=0.3, n_blocks=40,
+    )  # fmt: skip
+    for key, size, what in zip(keys, sizes, kinds, strict=True):
+        if what == "remove":
+            pair.remove(key)
+        else:
+            pair.request(key, size, prefetched=what == "prefetch")
+    pair.check()
+
+
+@pytest.mark.parametrize(("eviction", "admission"), [("wtinylfu", "all"), ("lru", "tinylfu"), ("wtinylfu", "tinylfu")])
+@pytest.mark.parametrize("seed", range(3))
+def test_collisions_in_the_sketch(eviction: str, admission: str, seed: int) -> None:
+    """Keys of all 64 bits, many more than there are counters: the same counts are wrong, and halved, at the same time.
+
+    A tier of 120 blocks has 512 counters in a row, and halves them after 3,840 uses.
+    """
+    rng = np.random.default_rng(seed)
+    # Who is popular changes: otherwise the first to be so would stay for ever, and nobody else be let in.
+    popular = (rng.random(15_000) ** 2 * 1000 + np.arange(15_000) / 5).astype(int)
+    keys = rng.integers(0, 2**64, 4000, np.uint64)[popular].tolist()
+    sizes = (1 + np.array(keys) % 3).tolist() if seed else [1] * len(keys)
+    pair = Pair(120, eviction, keys, admission=admission)
+    wide = make(eviction, 120, admission=admission, n_blocks=1 << 16)
+    found = [pair.request(key, size) for key, size in zip(keys, sizes, strict=True)]
+    # Where each key has counters of its own and none is halved, others go: the above depends on it.
+    assert found != [wide.request(key, size) for key, size in zip(keys, sizes, strict=True)]
+    pair.check()
+
+
+@compiled
+def sketch_add(a: Ints, key: int) -> None:
+    sketch.add(a, 0, key)
+    sketch.age(a, 0)
+
+
+@compiled
+def sketch_estimate(a: Ints, key: int) -> int:
+    return sketch.estimate(a, 0, key)
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2, 255, 256, 257, 1000])
+def test_sketch_equals_plain(n_blocks: int) -> None:
+    """Widths, hashes, saturation and halving: every estimate is the same, after each thousand uses."""
+    area = np.zeros(sketch.words_for(n_blocks), np.int64)
+    sketch.setup(area, 0, sketch.width_for(n_blocks), 32 * n_blocks)
+    plain = Sketch(n_blocks)
+    rng = np.random.default_rng(n_blocks)
+    all_keys = [0, 1, 2**63 - 1, 2**63, 2**64 - 1, *rng.integers(0, 2**64, 2000, np.uint64).tolist()]
+    highest = 0
+    for _ in range(8):
+        for i in (rng.random(1000) ** 8 * len(all_keys)).astype(int).tolist():
+            sketch_add(area, signed(all_keys[i]))
+            plain.add(all_keys[i])
+            plain.age()
+        estimates = [plain.estimate(key) for key in all_keys]
+        assert estimates == [sketch_estimate(area, signed(key)) for key in all_keys]
+        highest = max(highest, *estimates)
+    assert highest == 255 or n_blocks < 255
+
+
+def test_lirs_where_no_block_is_lir() -> None:
+    """A block of more than half the tier makes all others HIR; the stack must not keep what is used then.
+
+    Otherwise block 2 would be the last of the stack when the third use of 3 makes that LIR and looks for one to demote.
+    """
+    pair = Pair(13, "lirs", [1, 2, 3, 3, 2, 3, 3, 4])
+    for key, size in [(1, 2), (2, 2), (3, 9), (3, 9), (2, 2), (3, 9), (3, 9)]:
+        pair.request(key, size)
+    assert pair.request(4, 3) == [1, 2]
+
+
+@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+def test_plain_ones_remember_no_more_than_they_must(eviction: str) -> None:
+    """Ten thousand uses of the same few blocks leave nothing behind: no entries of a heap that are out of date."""
+    policy = make(eviction, 20)
+    for at in range(10_000):
+        policy.passed(at % 10, at + 10)
+        policy.request(at % 10, 1)
+    sizes = [len(value._entries) for value in vars(policy).values() if isinstance(value, Heap)]
+    assert all(size < 100 for size in sizes)
+    assert len(sizes) == (eviction in ("lfu", "lfuda", "gdsf", "belady"))
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)

@@ -1,4 +1,4 @@
-"""The residency against a dict, and each eviction policy against a naive loop."""
+"""The residency against ordered dicts, and the set of keys against a set."""
 
 from collections import OrderedDict
 

@@ -9,45 +9,30 @@ a new block at its first use. If it is never used, it goes
 - ``region``: when the region is full, first in, first out. A region holds at least one block.
 """
 
-from collections.abc import Iterator
-
 from simulator.evictions.queues import Queue
 
 
-class Aside:
+class Aside(Queue):
     """The blocks set aside, the oldest first."""
 
     def __init__(self, enters: str, region_bytes: int) -> None:
+        super().__init__()
         self.enters, self._region_bytes = enters, region_bytes
-        self._blocks = Queue()
         self._due: dict[int, int] = {}  # in evictions
 
-    def __contains__(self, key: int) -> bool:
-        return key in self._due
-
-    def __len__(self) -> int:
-        return len(self._due)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._blocks)
-
-    def append(self, key: int, size: int, due: int) -> None:
+    def enter(self, key: int, size: int, due: int) -> None:
         """Set a block aside, which ``middle`` lets go after the tier's eviction number ``due``."""
-        self._blocks.append(key, size)
+        self.append(key, size)
         self._due[key] = due
 
     def remove(self, key: int) -> int:
         """A block was used, or goes; its size."""
         del self._due[key]
-        return self._blocks.remove(key)
-
-    def oldest(self) -> int:
-        """The block that was set aside first."""
-        return self._blocks.oldest()
+        return super().remove(key)
 
     def overflows(self, size: int) -> bool:
         """Whether the region must let its oldest go for a prefetched block of this size."""
-        return self.enters == "region" and bool(self._due) and self._blocks.n_bytes + size > self._region_bytes
+        return self.enters == "region" and len(self) > 0 and self.n_bytes + size > self._region_bytes
 
     def victim(self, n_out: int, *, is_all: bool) -> int | None:
         """Who of those aside must go, in a full tier after ``n_out`` evictions; None if the policy is to choose.
@@ -55,7 +40,7 @@ class Aside:
         ``is_all``: there are no other blocks to choose from.
         """
         if self.enters == "back":
-            return self._blocks.newest()
-        oldest = self._blocks.oldest()
+            return self.newest()
+        oldest = self.oldest()
         is_due = self.enters == "middle" and self._due[oldest] <= n_out
         return oldest if is_all or is_due else None

@@ -88,7 +88,7 @@ class Eviction:
         self._used += size
         if prefetched and self._aside.enters != "front":
             n_held = len(self.sizes) + len(self._aside) + 1
-            self._aside.append(key, size, due=self._n_out + n_held // 2)
+            self._aside.enter(key, size, due=self._n_out + n_held // 2)
         else:
             self._take_in(key, size, ghost)
         return gone
@@ -146,7 +146,6 @@ class Eviction:
 
     def _hit(self, key: int) -> None:
         """A block that is held was used."""
-        raise NotImplementedError
 
     def _victim(self, size: int, ghost: str | None) -> int:
         """Who goes next, for a block of this size and what ``_recall`` said of it. It may yet stay (see admission)."""

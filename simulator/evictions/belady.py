@@ -40,9 +40,6 @@ class Belady(Eviction):
         self._came[key] = self._now
         self._rank(key)
 
-    def _hit(self, key: int) -> None:
-        pass  # ``passed`` has seen it
-
     def _victim(self, size: int, ghost: str | None) -> int:
         return self._heap.least()
 

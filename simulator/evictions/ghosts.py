@@ -13,7 +13,7 @@ class Arc(Eviction):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._once, self._again = Queue(), Queue()
+        self._lists = {"once": Queue(), "again": Queue()}
         self._ghosts = {"once": Queue(), "again": Queue()}
         # The target is a fraction of bytes, in units of 2^-bits: coarser where 64 bits would not do otherwise.
         self._bits = 20 if self.capacity < 1 << 42 else 6
@@ -37,14 +37,16 @@ class Arc(Eviction):
         return name
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
-        (self._once if ghost is None else self._again).append(key, size)
+        self._lists["again" if ghost else "once"].append(key, size)
 
     def _hit(self, key: int) -> None:
-        size = (self._once if key in self._once else self._again).remove(key)
-        self._again.append(key, size)
+        if key in self._lists["again"]:
+            self._lists["again"].renew(key)
+        else:
+            self._lists["again"].append(key, self._lists["once"].remove(key))
 
     def _victim(self, size: int, ghost: str | None) -> int:
-        once, again, capacity = self._once, self._again, self.whole(size)
+        once, again, capacity = self._lists["once"], self._lists["again"], self.whole(size)
         self._not_remembered = None
         if ghost is None:
             # Room for the ghost to be: used once, held or not, should not exceed the capacity, nor all twice that.
@@ -62,66 +64,80 @@ class Arc(Eviction):
         return once.oldest() if not again or (once and is_over) else again.oldest()
 
     def _leave(self, key: int, size: int, evicted: bool) -> None:
-        name = "once" if key in self._once else "again"
-        (self._once if name == "once" else self._again).remove(key)
+        name = "once" if key in self._lists["once"] else "again"
+        self._lists[name].remove(key)
         if evicted and key != self._not_remembered:
             self._ghosts[name].append(key, size)
 
 
-class TwoQ(Eviction):
-    """A queue for what is new, an LRU list for what came back after it (Johnson & Shasha, VLDB 1994, full version).
-
-    The queue has a quarter of the capacity and is blind to uses; who has left it is a ghost for as long as half of the
-    capacity. A1in, A1out and Am in the paper.
-    """
+class Filter(Eviction):
+    """What 2Q and S3-FIFO have in common: a queue for who is new, and a main one for who comes back as its ghost."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._queue, self._main, self._ghosts = Queue(), Queue(), Queue()
+        self._new, self._main, self._ghosts = Queue(), Queue(), Queue()
+
+    def _ghost_bytes(self, size: int) -> int:
+        """For how many bytes ghosts are remembered, where a block of this size leaves."""
+        raise NotImplementedError
 
     def _recall(self, key: int, size: int) -> str | None:
-        return _recalled(self._ghosts, key)
+        if key not in self._ghosts:
+            return None
+        self._ghosts.remove(key)
+        return "new"
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
-        (self._main if ghost else self._queue).append(key, size)
-
-    def _hit(self, key: int) -> None:
-        if key in self._main:
-            self._main.append(key, self._main.remove(key))
-
-    def _victim(self, size: int, ghost: str | None) -> int:
-        from_queue = not self._main or self._queue.n_bytes > self.capacity // 4
-        return (self._queue if from_queue else self._main).oldest()
+        (self._main if ghost else self._new).append(key, size)
 
     def _leave(self, key: int, size: int, evicted: bool) -> None:
         if key in self._main:
             self._main.remove(key)
             return
-        self._queue.remove(key)
-        if evicted:
-            _remember(self._ghosts, key, size, self.capacity // 2)
+        self._new.remove(key)
+        limit = self._ghost_bytes(size)
+        if evicted and size <= limit:
+            self._ghosts.shrink_to(limit - size)
+            self._ghosts.append(key, size)
 
 
-class S3Fifo(Eviction):
-    """A small queue that filters, a main queue, and ghosts of what the filter let go (Yang et al., SOSP 2023).
+class TwoQ(Filter):
+    """2Q, full version (Johnson & Shasha, VLDB 1994): the queue is blind to uses, the main one an LRU list.
 
-    A tenth of the capacity is the small queue's. Who was used twice in it goes on to the main queue, where each use is
-    good for another round; who was not is a ghost for as long as nine tenths of the capacity, and if it comes back
-    meanwhile, it goes to the main queue. Until the first eviction the small queue takes no more than its share.
+    The queue has a quarter of the capacity; ghosts are remembered for half of it. A1in, Am and A1out in the paper.
+    """
+
+    def _ghost_bytes(self, size: int) -> int:
+        return self.capacity // 2
+
+    def _hit(self, key: int) -> None:
+        if key in self._main:
+            self._main.renew(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        is_over = self._new.n_bytes > self.capacity // 4
+        return (self._new if is_over or not self._main else self._main).oldest()
+
+
+class S3Fifo(Filter):
+    """Three first-in-first-out queues: small, main, and ghosts (Yang et al., SOSP 2023).
+
+    A tenth of the capacity is the small queue's; ghosts are remembered for nine tenths of it. Who was used twice in the
+    small queue goes on to the main one, where each use, of three at most, is good for another round. Until the first
+    eviction the small queue takes no more than its share.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._small, self._main, self._ghosts = Queue(), Queue(), Queue()
         self._n_uses: dict[int, int] = {}
         self._has_evicted = False
 
-    def _recall(self, key: int, size: int) -> str | None:
-        return _recalled(self._ghosts, key)
+    def _ghost_bytes(self, size: int) -> int:
+        return self.share(size, 9, 10)
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
-        is_filled = not self._has_evicted and self._small.n_bytes >= self.share(size, 1, 10)
-        (self._main if ghost or is_filled else self._small).append(key, size)
+        is_filled = not self._has_evicted and self._new.n_bytes >= self.share(size, 1, 10)
+        super()._insert(key, size, "new" if is_filled else ghost)
         self._n_uses[key] = 0
 
     def _hit(self, key: int) -> None:
@@ -129,38 +145,19 @@ class S3Fifo(Eviction):
 
     def _victim(self, size: int, ghost: str | None) -> int:
         self._has_evicted = True
-        small, main, n_uses = self._small, self._main, self._n_uses
+        small, main, n_uses = self._new, self._main, self._n_uses
         if main.n_bytes <= self.whole(size) - self.share(size, 1, 10):
             while small:
-                if n_uses[small.oldest()] < 2:
-                    return small.oldest()
-                n_uses[small.oldest()] = 0
+                key = small.oldest()
+                if n_uses[key] < 2:
+                    return key
+                n_uses[key] = 0
                 main.append(*small.pop())
         while n_uses[main.oldest()] > 0:
             n_uses[main.oldest()] -= 1
-            main.append(*main.pop())
+            main.renew(main.oldest())
         return main.oldest()
 
     def _leave(self, key: int, size: int, evicted: bool) -> None:
+        super()._leave(key, size, evicted)
         del self._n_uses[key]
-        if key in self._main:
-            self._main.remove(key)
-            return
-        self._small.remove(key)
-        if evicted:
-            _remember(self._ghosts, key, size, self.share(size, 9, 10))
-
-
-def _recalled(ghosts: Queue, key: int) -> str | None:
-    """Whether a block was a ghost; it is one no longer."""
-    if key not in ghosts:
-        return None
-    ghosts.remove(key)
-    return "ghost"
-
-
-def _remember(ghosts: Queue, key: int, size: int, limit: int) -> None:
-    """A new ghost, for which the oldest make room; none if it is larger than all may be."""
-    if size <= limit:
-        ghosts.shrink_to(limit - size)
-        ghosts.append(key, size)

@@ -16,9 +16,6 @@ class Heap:
         self._entries: list[tuple[int, int, int]] = []  # rank, time, key
         self._current: dict[int, tuple[int, int, int]] = {}
 
-    def __contains__(self, key: int) -> bool:
-        return key in self._current
-
     def put(self, key: int, rank: int, time: int) -> None:
         """Take a key in, or change its rank."""
         entry = self._current[key] = (rank, time, key)

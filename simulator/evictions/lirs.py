@@ -42,19 +42,16 @@ class Lirs(Eviction):
         self._forget(size)
 
     def _hit(self, key: int) -> None:
-        size, in_stack = self.sizes[key], key in self._stack
-        if in_stack:
-            self._stack.remove(key)
-        self._stack.append(key, size)
-        if key not in self._lir:
-            self._hir.remove(key)
-            if not in_stack:
-                self._hir.append(key, size)
-                # Where no block is LIR, nothing keeps this one in the stack.
-                self._prune()
-                self._forget(size)
-                return
-            self._make_lir(key, size)
+        size = self.sizes[key]
+        if key not in self._stack:
+            self._stack.append(key, size)
+            self._hir.renew(key)
+            self._prune()
+            self._forget(size)
+            return
+        self._stack.renew(key)
+        if key in self._hir:
+            self._make_lir(key, self._hir.remove(key))
         self._prune()
 
     def _victim(self, size: int, ghost: str | None) -> int:

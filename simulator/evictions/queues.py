@@ -31,6 +31,10 @@ class Queue:
         self.n_bytes -= size
         return size
 
+    def renew(self, key: int) -> None:
+        """Make a key that is there the newest."""
+        self._sizes.move_to_end(key)
+
     def pop(self) -> tuple[int, int]:
         """Take the oldest out: key and size."""
         key, size = self._sizes.popitem(last=False)

@@ -15,9 +15,6 @@ class Fifo(Eviction):
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
         self._order[key] = None
 
-    def _hit(self, key: int) -> None:
-        pass
-
     def _victim(self, size: int, ghost: str | None) -> int:
         return next(iter(self._order))
 

@@ -20,9 +20,6 @@ class Random(Eviction):
         self._places[key] = len(self._bag)
         self._bag.append(key)
 
-    def _hit(self, key: int) -> None:
-        pass
-
     def _victim(self, size: int, ghost: str | None) -> int:
         return self._bag[self.draws.below(len(self._bag))]
 

@@ -10,30 +10,31 @@ class Segments:
 
     def __init__(self, limits: list[int]) -> None:
         self.limits = limits
+        self.n_bytes = 0
         self._lists = [Queue() for _ in limits]
+        self._levels: dict[int, int] = {}  # which list a block is in
 
     def __contains__(self, key: int) -> bool:
-        return any(key in segment for segment in self._lists)
-
-    @property
-    def n_bytes(self) -> int:
-        """Of all lists."""
-        return sum(segment.n_bytes for segment in self._lists)
+        return key in self._levels
 
     def insert(self, key: int, size: int) -> None:
         """Into the lowest list that has room, or the lowest."""
-        roomy = (s for s, limit in zip(self._lists, self.limits, strict=True) if s.n_bytes + size <= limit)
-        next(roomy, self._lists[0]).append(key, size)
+        self.n_bytes += size
+        for level, segment in enumerate(self._lists):
+            if segment.n_bytes + size <= self.limits[level]:
+                break
+        else:
+            level = 0
+        self._put(key, size, level)
 
     def use(self, key: int) -> None:
         """Bring a block one list up; what is too much there goes down, list by list."""
-        lists = self._lists
-        at = next(i for i, segment in enumerate(lists) if key in segment)
-        above = min(at + 1, len(lists) - 1)
-        lists[above].append(key, lists[at].remove(key))
-        for i in range(above, 0, -1):
-            while lists[i].n_bytes > self.limits[i]:
-                lists[i - 1].append(*lists[i].pop())
+        lists, level = self._lists, self._levels[key]
+        above = min(level + 1, len(lists) - 1)
+        self._put(key, lists[level].remove(key), above)
+        for level in range(above, 0, -1):
+            while lists[level].n_bytes > self.limits[level]:
+                self._put(*lists[level].pop(), level - 1)
 
     def victim(self) -> int | None:
         """The least recently used of the lowest list that has any."""
@@ -41,7 +42,11 @@ class Segments:
 
     def remove(self, key: int) -> None:
         """Take a block out."""
-        next(segment for segment in self._lists if key in segment).remove(key)
+        self.n_bytes -= self._lists[self._levels.pop(key)].remove(key)
+
+    def _put(self, key: int, size: int, level: int) -> None:
+        self._lists[level].append(key, size)
+        self._levels[key] = level
 
 
 class Slru(Eviction):
@@ -90,7 +95,7 @@ class WTinyLfu(Eviction):
 
     def _hit(self, key: int) -> None:
         if key in self._window:
-            self._window.append(key, self._window.remove(key))
+            self._window.renew(key)
             return
         self._sketch.add(key)
         self._sketch.age()

@@ -118,7 +118,7 @@ def on_hit(a: Ints, t: Tier, slot: int) -> None:
     if was < _IN_STACK:
         _to_top(a, t, slot, _HIR)
         lists.push_front(a, queued, _QUEUE, slot)
-        # Where no block is LIR, nothing keeps this one in the stack, whose last would otherwise be taken for one.
+        # Where no block is LIR, as a large one can bring about, the stack would end with this one.
         _prune(a, t)
         _limit(a, t, a[slot + SIZE])
         return

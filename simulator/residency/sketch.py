@@ -1,9 +1,8 @@
 """A count-min sketch of 8-bit counters, four rows deep, whose counts are halved now and then (Einziger et al. 2017).
 
 It lies in an area of the arena: a word for the uses since the last halving, one for the number after which to halve,
-one for the mask, then the rows, eight counters a word. (Four bits a counter, as is usual, cannot tell hot blocks
-from simulator.arrays import Ints
-from hotter ones.)
+one for the mask, then the rows, eight counters a word. (Four bits a counter, as is usual, cannot tell hot
+blocks from hotter ones.)
 """
 
 import numpy as np
