@@ -1,4 +1,4 @@
-"""The mutants of the model: each of them can be made, and the comparison of model and engine notices those tried here."""
+"""Mutants of the model: each can be made, and the comparison of model and engine notices those tried here."""
 
 import pytest
 
