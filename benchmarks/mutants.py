@@ -510,7 +510,7 @@ def notice(mutant: Mutant | None, n_examples: int) -> Notice:
     call = [sys.executable, "-W", "ignore", "-m", "benchmarks.mutants", "--child", asked]
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{mutant}: {done.stderr}")
+        raise RuntimeError(f"{mutant}: the process ended with {done.returncode}: {done.stderr}")
     return Notice(*json.loads(done.stdout.splitlines()[-1]))
 
 

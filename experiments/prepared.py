@@ -141,7 +141,7 @@ def prepare(
 def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = ()) -> "Model":
     """The model of one run of a config, not run yet: for processes and measurements of one's own beside it.
 
-    ``sets`` are ``key.path=value``, as ``--set`` takes them. No tables are written; ``model.ledger.books`` has
+    ``sets`` are ``key.path=value``, as ``--set`` takes them; ``engine`` does not count. No tables are written; ``model.ledger.books`` has
     the counts.
 
     Raises:

@@ -49,8 +49,8 @@ def with_channels(machine: System, *channels: int) -> System:
 
 # -- R2: ties -------------------------------------------------------------------------------------------------------
 def test_a_demand_that_arrives_when_a_channel_is_freed_goes_first(make: Any) -> None:
-    # Hops take 10 us. At 40 us key 30 is asked for, and next-N asks for 31; both are on their way to tier 1 until then,
-    # and a prefetch that queued before leaves link t0_t1 at the same instant at which key 30 arrives there.
+    # Hops take 10 us. Key 1 and the prefetches of 2 and 51 reach link t0_t1 at 10 us; key 50 is written, so that key 30
+    # is asked for at 10 us. At 20 us key 1 leaves the link, and key 30 arrives at it: it goes before the prefetches.
     fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
     machine = System.model_validate(
         {
@@ -59,11 +59,11 @@ def test_a_demand_that_arrives_when_a_channel_is_freed_goes_first(make: Any) -> 
             "origin": {"kind": "store"},
         }
     )
-    trace = workload([1, 50, 30], size_bytes=[1000] * 3, stream=[0, 1, 1])
+    trace = workload([1, 50, 30], size_bytes=[1000] * 3, stream=[0, 1, 1], op=[0, 1, 0])
     rows, _, _ = run(make, machine, trace, NextNPolicy(1, "miss"), think="9999 ns")
     # 1 us a thousand bytes is 1 ns: a hop takes 9999 + 1, service 1.
-    assert [row[2] for row in rows] == [20_001, 30_001, 20_001]
-    assert [row[3] for row in rows] == [0, 10_000, 0]
+    assert [row[2] for row in rows] == [20_001, 1, 20_001]
+    assert [row[3] for row in rows] == [0, 0, 0]
 
 
 def test_a_demand_that_arrives_when_a_block_lands_goes_before_the_write_back_that_this_makes(make: Any) -> None:

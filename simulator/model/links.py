@@ -19,6 +19,7 @@ END = 2  # the last access is served, and nothing else happens (rule R34);
 COMPLETION = 3  # a call over a link or an inference is over, those of one instant in the order in which they began;
 SERVE = 4  # all completions are applied: free servers take up questions;
 CHOICE = 5  # free channels take up transfers, tier 0's link first: CHOICE + the link's number;
+OBSERVE = 31  # nothing of the model's: for processes of one's own that are to come after all of that;
 ISSUE = 32  # accesses are issued, the first stream's first: ISSUE + the stream's number.
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
@@ -48,15 +49,17 @@ class Claim(PriorityRequest):
 
     resource: "Link"
 
-    def __init__(self, link: "Link", priority: int = DEMAND, transfer: "Transfer | None" = None) -> None:
+    def __init__(
+        self, link: "Link", priority: int = DEMAND, preempt: bool = False, *, transfer: "Transfer | None" = None
+    ) -> None:
         self.transfer = transfer
-        super().__init__(link, priority)
+        super().__init__(link, priority, preempt)
 
     def promote(self) -> None:
         """Join the tail of the demand queue, unless its call is under way (rule R21)."""
         if not self.triggered:
             self.resource.queue.remove(self)
-            self.priority, self.key = DEMAND, (DEMAND, self.env.now, False)
+            self.priority, self.key = DEMAND, (DEMAND, self.env.now, not self.preempt)
             self.resource.queue.append(self)
 
 

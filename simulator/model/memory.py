@@ -78,7 +78,7 @@ class Transfer:
     def _next_claim(self) -> Claim:
         link = self.model.memory.link_from(self.level, self.is_down)
         link.bytes_asked[self.kind] += self.size
-        claim: Claim = link.request(self.priority, self)
+        claim: Claim = link.request(self.priority, transfer=self)
         return claim
 
     def _travel(self) -> Generator[Any, Any, None]:

@@ -61,7 +61,7 @@ class Model:
         self.ledger = Ledger(self, books)
         self.trace = Trace(system, self.capacities, arrivals, workload, first_access, seed)
         self._first_access, self.n_accesses, self._n_outstanding = first_access, 0, 0
-        self._over = self.env.event()
+        self._over, self._has_run = self.env.event(), False
         # Tier 0 as it would be without the policy, if a missed block came at once (rule R36).
         books.has_shadow = self.asking.is_asked
         whole = [tier.capacity for tier in system.tiers]
@@ -75,8 +75,10 @@ class Model:
 
     @property
     def now(self) -> int:
-        """The time on the simulated clock, in ns."""
-        return int(self.env.now)
+        """The time on the simulated clock, in ns. Raises ValueError if a process has brought in a part of one (R1)."""
+        if (now := int(self.env.now)) != self.env.now:
+            raise ValueError(f"the clock is at {self.env.now} ns; expected whole nanoseconds: give SimPy integers")
+        return now
 
     def on(self, event: str, hook: Hook) -> None:
         """Call a function at every event of a kind in EVENTS, with what it happens to. Raises ValueError if unknown."""
@@ -133,7 +135,11 @@ class Model:
         Raises:
             BooksError: an identity of rule R19 does not hold.
             InputError: the trace is bad, or a recording does not fit the run.
+            RuntimeError: it has run before.
         """
+        if self._has_run:
+            raise RuntimeError("a Model runs once: make another one")
+        self._has_run = True
         if self.trace.following is not None:
             start(self)
             self.env.run(until=self._over)
