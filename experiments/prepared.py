@@ -141,8 +141,8 @@ def prepare(
 def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = ()) -> "Model":
     """The model of one run of a config, not run yet: for processes and measurements of one's own beside it.
 
-    ``sets`` are ``key.path=value``, as ``--set`` takes them; ``engine`` does not count. No tables are written; ``model.ledger.books`` has
-    the counts.
+    ``sets`` are ``key.path=value``, as ``--set`` takes them; ``engine`` does not count. No tables are written;
+    ``model.ledger.books`` has the counts.
 
     Raises:
         InputError: the config, the trace or the arm's name is wrong.
