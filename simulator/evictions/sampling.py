@@ -53,12 +53,12 @@ class Hyperbolic(Random):
         self._n_uses[key] += 1
 
     def _victim(self, size: int, ghost: str | None) -> int:
-        # Products instead of quotients, so that no two are taken for equal: a / b < c / d where a d < c b.
-        now = self._now + 1
-        worst = super()._victim(size, ghost)
+        bag, below, now = self._bag, self.draws.below, self._now + 1
+        drawn = [bag[below(len(bag))] for _ in range(_DRAWS)]
+        worst = drawn[0]
         uses, time = self._n_uses[worst], now - self._since[worst]
-        for _ in range(_DRAWS - 1):
-            key = super()._victim(size, ghost)
+        for key in drawn:
+            # Products instead of quotients keep it whole: a / b < c / d where a d < c b.
             if self._n_uses[key] * time < uses * (now - self._since[key]):
                 worst, uses, time = key, self._n_uses[key], now - self._since[key]
         return worst
