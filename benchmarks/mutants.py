@@ -115,9 +115,9 @@ R6 model/links: computing has one channel
 R7 model/model: the policy's memory is free
 - self.capacities = capacities_of(system, policy)
 + self.capacities = [tier.capacity for tier in system.tiers]
-R25 model/memory: a lower tier is used when the block is there
+R25 model/memory: a lower tier is used when the block has left it
 - self.tiers[source].eviction.request(key, size)
-+ self.model.env.timeout(self.way_ns(source, size)).callbacks.append(
++ self.model.env.timeout(self.link_from(source).duration(size, False)).callbacks.append(
 +                 lambda _: key in self.tiers[source].blocks and self.tiers[source].eviction.request(key, size)
 +             )
 R25 model/accesses: a miss uses its block on top of bringing it in
@@ -161,8 +161,8 @@ R29 model/asking: the budget takes the size of the access
 - size = memory.tiers[source].blocks[key].size
 + pass
 R8 model/links: write-backs are as urgent as prefetches
-- super().__init__(link, priority)
-+ super().__init__(link, min(priority, PREFETCH))
+- super().__init__(link, priority
++ super().__init__(link, min(priority, PREFETCH)
 R9 model/accesses: the last to wait is served first
 - for access in transfer.waiters:
 -             # To
@@ -202,17 +202,17 @@ R11 model/links: each block of a call pays for it
 - self.duration(n_bytes, transfers[0].is_down) if transfers else 0
 + sum(self.duration(transfer.size, transfer.is_down) for transfer in transfers)
 R21 model/links: a promoted transfer keeps its place
-- (DEMAND, self.env.now, False)
-+ (DEMAND, self.time, False)
+- (DEMAND, self.env.now,
++ (DEMAND, self.time,
 R21 model/links: a promoted transfer goes to the head
-- (DEMAND, self.env.now, False)
-+ (DEMAND, -1, False)
+- (DEMAND, self.env.now,
++ (DEMAND, -1,
 R21 model/memory: a promoted transfer waits as a prefetch where it is
 - transfer.claim.promote()
 + pass
 R21 model/memory: a promoted transfer is a prefetch on the next link
-- link.request(self.priority, self)
-+ link.request(self.kind, self)
+- link.request(self.priority,
++ link.request(self.kind,
 R22 model/memory: a write-back that is waited for stays in the background
 - if transfer.priority != DEMAND:
 + if transfer.priority == PREFETCH:
@@ -358,9 +358,6 @@ R19 ledger/ledger: what is unused at the end is in flight
 R20 ledger/ledger: a late prefetch saves the way over all links
 - for link, *_ in transfer.path)
 + for link in self.model.memory.links)
-R19 ledger/ledger: what was late and has not landed is in flight
-- self._settle(prefetch, Fate.LATE)
-+ self._settle(prefetch, Fate.IN_FLIGHT)
 R20 ledger/ledger: slack is from the proposal
 - prefetch.used_ns - prefetch.filled_ns
 + prefetch.used_ns - prefetch.proposed_ns

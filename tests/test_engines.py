@@ -21,13 +21,13 @@ from tests.test_configs import CONFIGS
 from tests.test_experiment import call, config, table, write
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases())
 def test_random_systems(case: Case) -> None:
     assert_same(everything_of(Engine, case), everything_of(Model, case))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases())
 def test_the_model_with_compiled_evictions(case: Case) -> None:
     assert_same(everything_of(Model, case, make_eviction=compiled.make), everything_of(Model, case))

@@ -12,7 +12,7 @@ def test_what_goes_is_there_once(mutant: Mutant) -> None:
     compile(source.replace(mutant.old, mutant.new), mutant.path, "exec")
 
 
-@pytest.mark.parametrize("name", ["links choose at once", "a fetch comes from the farthest tier"])
+@pytest.mark.parametrize("name", ["links choose at once", "think is from the request's start"])
 def test_it_is_noticed(name: str) -> None:
     assert notice(MUTANTS[name], 100).by is not None
 
