@@ -1,36 +1,73 @@
 """What compiled rules have in common: arrays of int64, places in them, and keys as they are kept there."""
 
+from typing import Any, Generic, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import internal
+from simulator.compiled import CHECKED, internal
 
 Ints = npt.NDArray[np.int64]
-NONE = -1
+_Record = TypeVar("_Record")
+
+
+class At(int, Generic[_Record]):
+    """The place of a record of that class, as the type checker sees it; else a number like any other."""
+
+
+NONE: At[Any] = -1  # type: ignore[assignment]
 """No place, or nothing."""
 
-
-@internal
-def home(key: int, mask: int) -> int:
-    """Where a key's probe starts in a hash table (the finaliser of splitmix64)."""
-    x = np.uint64(key)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
-
-
-@internal
-def plus(a: int, b: int) -> int:
-    """A sum that wraps at 64 bits, as keys do: of signed numbers the compiler takes for granted that it does not."""
-    return np.int64(np.uint64(a) + np.uint64(b))  # type: ignore[return-value]
-
-
-@internal
-def minus(a: int, b: int) -> int:
-    """A difference that wraps at 64 bits."""
-    return np.int64(np.uint64(a) - np.uint64(b))  # type: ignore[return-value]
+_ALL = 2**64 - 1
 
 
 def signed(key: int) -> int:
     """A uint64 key as the int64 that the arrays hold."""
     return key - 2**64 if key >= 2**63 else key
+
+
+if CHECKED:
+    # Python's numbers do not wrap by themselves.
+    def home(key: int, mask: int) -> int:
+        """Where a key's probe starts in a hash table (the finaliser of splitmix64)."""
+        x = int(key) & _ALL
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _ALL
+        return (x ^ (x >> 31)) & int(mask)
+
+    def plus(a: int, b: int) -> int:
+        """A sum that wraps at 64 bits, as keys do."""
+        return signed((int(a) + int(b)) & _ALL)
+
+    def minus(a: int, b: int) -> int:
+        """A difference that wraps at 64 bits."""
+        return signed((int(a) - int(b)) & _ALL)
+
+    def times(a: int, b: int) -> int:
+        """A product that wraps at 64 bits."""
+        return signed((int(a) * int(b)) & _ALL)
+
+else:
+
+    @internal
+    def home(key: int, mask: int) -> int:
+        """Where a key's probe starts in a hash table (the finaliser of splitmix64)."""
+        x = np.uint64(key)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.int64((x ^ (x >> np.uint64(31))) & np.uint64(mask))  # type: ignore[return-value]
+
+    @internal
+    def plus(a: int, b: int) -> int:
+        """A sum that wraps at 64 bits, as keys do: of signed numbers the compiler takes for granted that it does not."""
+        return np.int64(np.uint64(a) + np.uint64(b))  # type: ignore[return-value]
+
+    @internal
+    def minus(a: int, b: int) -> int:
+        """A difference that wraps at 64 bits."""
+        return np.int64(np.uint64(a) - np.uint64(b))  # type: ignore[return-value]
+
+    @internal
+    def times(a: int, b: int) -> int:
+        """A product that wraps at 64 bits."""
+        return np.int64(np.uint64(a) * np.uint64(b))  # type: ignore[return-value]

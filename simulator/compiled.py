@@ -1,9 +1,11 @@
-"""Numba with a disk cache that cannot go stale.
+"""Numba with a disk cache that cannot go stale, and compiled without doing work twice.
 
 Numba keys its cache by the file of the outermost function alone: change a function that a kernel calls and the old
-machine code is loaded. So the cache folder's name carries a hash of every source of the simulator and of the prefetch
-policies, where compiled functions are. Elsewhere a compiled function may call those of its own file and of the
-simulator, and no others.
+machine code is loaded. So the cache folder's name carries a hash of every source with compiled functions. Elsewhere a
+compiled function may call those of its own file and of these, and no others.
+
+With ``NUMBA_DISABLE_JIT=1`` nothing is compiled: the same rules run as plain Python, with the checks of
+``records.checked``.
 """
 
 import hashlib
@@ -20,14 +22,21 @@ from numba import types
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
+from simulator.parts import OF_PART, OF_WHOLE
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+CHECKED = bool(numba.core.config.DISABLE_JIT)  # type: ignore[attr-defined]
+"""Whether rules run as plain Python."""
 
 
 def _sources_hash() -> str:
+    """Of all files that import this one or ``numba``: those that can have compiled functions."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([*here.glob("*.py"), *here.glob("residency/*.py"), *here.parent.glob("policies/*.py")]):
-        digest.update(source.read_bytes())
+    for source in sorted([*here.rglob("*.py"), *here.parent.glob("policies/*.py")]):
+        text = source.read_bytes()
+        if b"compiled" in text:
+            digest.update(text)
     return digest.hexdigest()[:16]
 
 
@@ -40,15 +49,57 @@ numba.core.config.LOOP_VECTORIZE = numba.core.config.SLP_VECTORIZE = 0  # type: 
 IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-defined]
 """Whether nothing of these sources was ever compiled by this user. Asked now: declaring a function makes the folder."""
 
+_WHOLE: dict[str, Any] = {"cache": True, "error_model": "numpy", "pipeline_class": OF_WHOLE}
+_PART: dict[str, Any] = {
+    "error_model": "numpy", "pipeline_class": OF_PART, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
+
 
 def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+    return cast(Function, numba.njit(**_WHOLE)(function))
 
 
 def released(function: Function) -> Function:
     """``compiled`` for functions that run beside others on a thread of their own: they let go of Python's lock."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    return cast(Function, numba.njit(nogil=True, **_WHOLE)(function))
+
+
+def internal(function: Function) -> Function:
+    """``compiled`` for functions that compiled code alone calls: a part of whatever calls it, and nothing by itself."""
+    return cast(Function, numba.njit(**_PART)(function))
+
+
+def inlined(function: Function) -> Function:
+    """``internal`` for what is called so often that the call itself shows: it becomes part of who calls it."""
+    return cast(Function, numba.njit(forceinline=True, **_PART)(function))
+
+
+@cache
+def compiled_for(signature: Any, function: Any) -> Any:
+    """A function compiled for one signature, now."""
+    if CHECKED:
+        return function
+    machine_code = numba.njit(signature, **_WHOLE)(function)
+    machine_code.disable_compile()
+    return machine_code
+
+
+_FUNCTIONS: list[Any] = [None]
+
+
+@cache
+def _c_function(signature: Any, function: Any) -> Any:
+    return numba.cfunc(signature, **_WHOLE)(function)
+
+
+@cache
+def c_address(signature: Any, function: Any) -> int:
+    """A function compiled for one signature, now, as the address by which other compiled code calls it."""
+    if CHECKED:
+        _FUNCTIONS.append(function)
+        return len(_FUNCTIONS) - 1
+    return int(_c_function(signature, function).address)
 
 
 INTS, FLOATS = (types.CPointer(type_) for type_ in (types.int64, types.float64))  # type: ignore[no-untyped-call]
@@ -58,26 +109,52 @@ keeps it."""
 
 def address_of(array: npt.NDArray[Any]) -> int:
     """What compiled code takes in place of the array, from Python: a whole number is handed over sooner."""
+    if CHECKED:
+        _know(array)
     return int(array.ctypes.data)
 
 
-def lowered(function: Callable[..., Any]) -> Any:
-    """What compiled code can call, from what says how it is typed and lowered. Numba's types do not know it as such."""
-    return intrinsic(function)
+_ARRAYS: dict[int, Any] = {}
+
+
+def _know(array: npt.NDArray[Any]) -> None:
+    import weakref
+
+    address = int(array.ctypes.data)
+    _ARRAYS[address] = weakref.ref(array)
+
+
+def array_at(address: int) -> Any:
+    """The array whose address was asked for, where rules run as plain Python."""
+    array = _ARRAYS[address]()
+    if array is None:
+        raise ReferenceError("the array at this address is gone")
+    return array
+
+
+def lowered(function: Callable[..., Any], plain: Callable[..., Any] | None = None) -> Any:
+    """What compiled code can call, from what says how it is typed and lowered. Numba's types do not know it as such.
+
+    ``plain`` stands in for it where rules run as plain Python.
+    """
+    return plain if CHECKED else intrinsic(function)
 
 
 def _from_address(pointer: Any) -> Any:
-    @lowered
     def at(typing: Any, address: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
         return pointer(address), lower
 
-    return at
+    return lowered(at, array_at)
 
 
-@lowered
+ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
+"""The array whose address this is, in compiled code."""
+
+
+@intrinsic
 def pointer_to(typing: Any, array: Any) -> Any:
     """Where an array of int64 lies, in compiled code; an address is given back as it is."""
 
@@ -89,25 +166,25 @@ def pointer_to(typing: Any, array: Any) -> Any:
     return INTS(array), lower
 
 
-ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
-"""The array whose address this is, in compiled code."""
-
-
-@lowered
-def soon(typing: Any, array: Any, index: Any) -> Any:
-    """Have the processor fetch what lies there into its cache: nothing else happens. For arrays by address."""
-
+def _soon(typing: Any, array: Any, index: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if isinstance(signature.args[0], types.CPointer):
-            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-            at = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
-            prefetch = builder.module.declare_intrinsic(
-                "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-            )
-            builder.call(prefetch, [at, word(0), word(3), word(1)])
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        if isinstance(signature.args[0], types.Array):
+            return context.get_dummy_value()
+        words = builder.bitcast(arguments[0], context.get_value_type(INTS))
+        at = builder.bitcast(builder.gep(words, [arguments[1]]), byte)
+        prefetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        )
+        builder.call(prefetch, [at, word(0), word(3), word(1)])
         return context.get_dummy_value()
 
     return types.none(array, types.int64), lower
+
+
+soon = lowered(_soon, lambda array, index: None)
+"""Have the processor fetch what lies at a place of an array (by address), or of the memory of a record that is the
+first there: nothing else happens."""
 
 
 def lower_call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -120,34 +197,6 @@ def lower_call(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     return context.get_dummy_value() if is_void else found
 
 
-def internal(function: Function) -> Function:
-    """``compiled`` for functions that compiled code alone calls: without what makes them callable from Python.
-
-    That is a good part of what there is to compile.
-    """
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, numba.njit(cache=True, error_model="numpy", **options)(function))
-
-
-def inlined(function: Function) -> Function:
-    """``internal`` for what is called so often that the call itself shows: it becomes part of who calls it."""
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-    return cast(Function, numba.njit(cache=True, error_model="numpy", **options)(function))
-
-
-@cache
-def compiled_for(signature: Any, function: Any) -> Any:
-    """A function compiled for one signature, now."""
-    machine_code = numba.njit(signature, cache=True, error_model="numpy")(function)
-    machine_code.disable_compile()
-    return machine_code
-
-
-@cache
-def _c_function(signature: Any, function: Any) -> Any:
-    return numba.cfunc(signature, cache=True, error_model="numpy")(function)
-
-
-def c_address(signature: Any, function: Any) -> int:
-    """A function compiled for one signature, now, as the address by which other compiled code calls it."""
-    return int(_c_function(signature, function).address)
+def call(address: int, *arguments: Any) -> Any:
+    """The same where rules run as plain Python; ``address`` is from ``c_address``."""
+    return _FUNCTIONS[address](*arguments)

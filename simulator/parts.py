@@ -1,0 +1,114 @@
+"""How Numba's compiler is to put code together: functions that compiled code alone calls are parts of what calls them.
+
+By itself Numba optimises every function together with all that it calls, and makes machine code of it: of a rule at the
+bottom of the engine as many times as there are levels above it, though nobody calls most of them from Python. That was
+two fifths of the time that compiling took.
+
+This leans on the inside of Numba's code generator, which is pinned in ``constraints.txt``.
+"""
+
+from typing import Any
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.typed_passes import NativeLowering
+
+
+class _Part(JITCodeLibrary):
+    """Code of a function that other compiled code alone calls: not optimised by itself, and no machine code."""
+
+    def finalize(self) -> None:
+        """Ready to be linked into its callers; what it calls itself they link as well."""
+        self._raise_if_finalized()
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _Whole(JITCodeLibrary):
+    """Code of a function that Python calls, with all parts that it consists of."""
+
+    def finalize(self) -> None:
+        """Link all parts, optimise them together, make machine code."""
+        self._linking_libraries = _callers_first(self)
+        super().finalize()
+
+
+def _callers_first(whole: JITCodeLibrary) -> list[JITCodeLibrary]:
+    """All parts: LLVM drops, as it links, what nothing refers to yet."""
+    seen, found = set(), []
+
+    def follow(library: JITCodeLibrary) -> None:
+        for called in library._linking_libraries:
+            if called not in seen:
+                seen.add(called)
+                follow(called)
+        found.append(library)
+
+    follow(whole)
+    return found[-2::-1]
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _IsPart(FunctionPass):
+    _name = "is_part"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        return False
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _IsWhole(FunctionPass):
+    _name = "is_whole"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return False
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LowerPart(NativeLowering):
+    _name = "lower_part"
+
+    def run_pass(self, state: Any) -> bool:
+        """Lower it, and tell others of it, without asking for its machine code."""
+        state.flags.no_compile = True
+        super().run_pass(state)
+        # Numba knows a function by what Python would call, and wants something built in: this takes no number.
+        entry_point = object().__format__
+        state.targetctx.insert_user_function(entry_point, state.cr.fndesc, [state.library])
+        state["cr"] = state.cr._replace(cfunc=entry_point)
+        return True
+
+
+class OF_PART(CompilerBase):  # noqa: N801 - a value among Numba's options
+    """For functions that compiled code alone calls."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Numba's passes, with another library and another end."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(_IsPart, passes.passes[0][0])
+        passes.passes = [(_LowerPart if pass_ is NativeLowering else pass_, text) for pass_, text in passes.passes]
+        passes.finalize()
+        return [passes]
+
+
+class OF_WHOLE(CompilerBase):  # noqa: N801
+    """For functions that Python calls."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Numba's passes, with another library."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(_IsWhole, passes.passes[0][0])
+        passes.finalize()
+        return [passes]

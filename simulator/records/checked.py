@@ -1,0 +1,115 @@
+"""Records where rules run as plain Python: whoever opens one where none of its kind lies is told.
+
+Memory has regions, each of rows of one class. A row is opened where one lies, or not at all; of a pool's records only
+those that are taken. All of this costs nothing in compiled code, where it does not exist.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.compiled import CHECKED, address_of, array_at
+
+
+class WrongRecordError(AssertionError):
+    """No such record lies there: a bug in the engine, never in the user's input."""
+
+
+class _Memory:
+    def __init__(self) -> None:
+        self.regions: dict[type, list[tuple[int, int]]] = {}
+        self.pools: dict[type, list[tuple[int, int]]] = {}
+        self.taken: set[int] = set()
+
+
+_MEMORIES: dict[int, tuple[Any, _Memory]] = {}
+
+
+def _memory(ints: npt.NDArray[np.int64]) -> _Memory:
+    address = int(ints.ctypes.data)
+    found = _MEMORIES.get(address)
+    if found is None or found[0]() is not ints:
+        found = _MEMORIES[address] = weakref.ref(ints), _Memory()
+    return found[1]
+
+
+def declare(ints: npt.NDArray[np.int64], of: type, place: int, n: int, *, is_pool: bool = False) -> None:
+    """From a place on there are so many rows of a class; ``is_pool``: to be opened when they are taken."""
+    if CHECKED:
+        region = place, place + n * of.words  # type: ignore[attr-defined]
+        memory = _memory(ints)
+        if is_pool:
+            memory.pools.setdefault(of, []).append(region)
+        else:
+            memory.regions.setdefault(of, []).append(region)
+
+
+def withdraw(ints: npt.NDArray[np.int64], of: type, place: int) -> None:
+    """The rows of a class that begin at a place are somewhere else now."""
+    if CHECKED:
+        memory = _memory(ints)
+        memory.regions[of] = [region for region in memory.regions.get(of, []) if region[0] != place]
+
+
+def carry(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> None:
+    """An array has been copied into a larger one, in which places are the same."""
+    if CHECKED:
+        memory = _memory(old)
+        _MEMORIES[int(new.ctypes.data)] = weakref.ref(new), memory
+
+
+def _ints_of(base: Any) -> Any:
+    return base if isinstance(base, np.ndarray) else base.ints
+
+
+def view(of: Any) -> Callable[[Any, Any], Any]:
+    """Open a record of that class at a place of the memory that ``base`` is the first of."""
+
+    def open_(base: Any, place: Any) -> Any:
+        ints = _ints_of(base)
+        place = int(place)
+        if not 0 <= place <= ints.size - of.words:
+            raise WrongRecordError(f"{of.__name__} at {place}: beyond the memory, which has {ints.size} words")
+        memory = _memory(ints)
+        if of in memory.pools:
+            if not any(first <= place < end and (place - first) % of.words == 0 for first, end in memory.pools[of]):
+                raise WrongRecordError(f"{of.__name__} at {place}: there is none")
+            if place not in memory.taken:
+                raise WrongRecordError(f"{of.__name__} at {place}: it was given back")
+        elif of in memory.regions and not any(
+            first <= place <= end - of.words and (place - first) % of.words == 0 for first, end in memory.regions[of]
+        ):
+            raise WrongRecordError(f"{of.__name__} at {place}: not among the rows {memory.regions[of]}")
+        return of(ints, place)
+
+    return open_
+
+
+def first(of: Any) -> Callable[[int], Any]:
+    """Open the record of that class that an array begins with, by the array's address."""
+
+    def open_(address: int) -> Any:
+        return of(array_at(address), 0)
+
+    return open_
+
+
+def words_of(base: Any) -> Any:
+    """The array that a record lies in."""
+    return _ints_of(base)
+
+
+def address_in(base: Any) -> int:
+    """The address of the array that a record is the first of."""
+    return address_of(_ints_of(base))
+
+
+def note(base: Any, place: int, is_live: bool) -> None:
+    """A record of a pool is taken, or given back."""
+    memory = _memory(_ints_of(base))
+    if is_live == (place in memory.taken):
+        raise WrongRecordError(f"record at {place}: {'taken' if is_live else 'given back'} twice")
+    (memory.taken.add if is_live else memory.taken.discard)(place)
