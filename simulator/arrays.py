@@ -1,6 +1,6 @@
 """What compiled rules have in common: arrays of int64, places in them, and keys as they are kept there."""
 
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ _Record = TypeVar("_Record")
 
 class At(int, Generic[_Record]):
     """The place of a record of that class, as the type checker sees it; else a number like any other."""
+
+    if TYPE_CHECKING:
+
+        def __add__(self, words: int) -> "At[Any]": ...
 
 
 NONE: At[Any] = -1  # type: ignore[assignment]
@@ -59,7 +63,7 @@ else:
 
     @internal
     def plus(a: int, b: int) -> int:
-        """A sum that wraps at 64 bits, as keys do: of signed numbers the compiler takes for granted that it does not."""
+        """A sum that wraps at 64 bits, as keys do: the compiler takes for granted that signed ones do not."""
         return np.int64(np.uint64(a) + np.uint64(b))  # type: ignore[return-value]
 
     @internal

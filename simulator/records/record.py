@@ -16,7 +16,7 @@ not.
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -77,8 +77,9 @@ class Record:
         words = sum(dtype.itemsize for _, dtype in fields) // 8
         for name, annotation in inspect.get_annotations(cls).items():
             field: Any
-            if get_origin(annotation) is Annotated:
-                n = get_args(annotation)[1]
+            dtype: Any
+            if hasattr(annotation, "__metadata__"):
+                n = annotation.__metadata__[0]
                 field, dtype = _Array(words, n), np.dtype((np.int64, (n,)))
             elif isinstance(annotation, type) and issubclass(annotation, Record):
                 field, dtype = _Nested(words, annotation), annotation.dtype
@@ -138,7 +139,7 @@ def view(of: type[R]) -> Callable[[Any, At[R]], R]:
 
         return record(base, types.int64), lower
 
-    return lowered(open_, checked.view(of))  # type: ignore[no-any-return]
+    return lowered(open_, checked.view(of))
 
 
 def first(of: type[R]) -> Callable[[int], R]:
@@ -151,7 +152,7 @@ def first(of: type[R]) -> Callable[[int], R]:
 
         return record(types.int64), lower
 
-    return lowered(open_, checked.first(of))  # type: ignore[no-any-return]
+    return lowered(open_, checked.first(of))
 
 
 def _words_of(typing: Any, base: Any) -> Any:
