@@ -5,53 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from simulator.arrays import Ints
 from simulator.distribution import Distribution
 from simulator.fates import NOTHING_SAVED
-from simulator.machine import floats
 from simulator.policy import Fate, Outcome, Status
-from simulator.tally import CELL_FIELDS, SHARE_BITS
+from simulator.records.rows import InferenceRow, WindowRow
+from simulator.tally import SHARE_BITS
 
-ACCESS_COLUMNS = (
-    "access",
-    "stream",
-    "request",
-    "key",
-    "op",
-    "outcome",
-    "issued_ns",
-    "latency_ns",
-    "service_ns",
-    "queue_ns",
-    "transfer_ns",
-    "inference_ns",
-    "shadow",
-)
-A_ACCESS, A_ISSUED = 0, 6
+Rows = npt.NDArray[Any]
+"""A structured array of rows."""
 COMPONENTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
 SUMMED = ("latency_ns", *COMPONENTS)
-PREFETCH_COLUMNS = (
-    "prefetch",
-    "inference",
-    "key",
-    "size_bytes",
-    "source_level",
-    "proposed_ns",
-    "filled_ns",
-    "first_used_ns",
-    "first_used_access",
-    "saved_ns",
-    "evicted_ns",
-    "fate",
-    "confidence",
-)
-RECORD_COLUMNS = (
-    "inference", "batch", "access", "stream", "status", "asked_ns", "started_ns", "ended_ns", "charged_ns", "host_ns",
-    "device_ns", "has_guess", "predicted_key", "confidence", "has_next", "next_key", "came_true", "n_proposed",
-    "n_issued", "is_judged",
-)  # fmt: skip
-INFERENCE_COLUMNS = tuple(name for name in RECORD_COLUMNS if name not in ("has_guess", "has_next", "is_judged"))
+_OF_QUESTIONS = ("has_guess", "has_next", "is_judged")
+INFERENCE_COLUMNS = tuple(name for name in InferenceRow.dtype.names or () if name not in _OF_QUESTIONS)
 REJECTIONS = (
     "rejected_resident",
     "rejected_in_flight",
@@ -59,6 +26,11 @@ REJECTIONS = (
     "rejected_budget",
     "dropped_stale",
 )
+
+
+def columns_of(rows: Rows) -> dict[str, Any]:
+    """The columns of rows by their names: copies, for the rows are the machine's, which goes on."""
+    return {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
 
 
 class BooksError(AssertionError):
@@ -150,36 +122,32 @@ class Books:
     n_broken: int = 0
     link_queue_ns: list[int] = field(default_factory=list)
     link_transfer_ns: list[int] = field(default_factory=list)
-    cells: Ints = field(default_factory=lambda: np.zeros((0, CELL_FIELDS), np.int64))
+    cells: Rows = field(default_factory=lambda: np.zeros(0, WindowRow.dtype))
 
     def takes(self, table: str) -> bool:
         """Whether rows of that table are wanted."""
         return self.sink is not None and self.sink.takes(table)
 
-    def add_accesses(self, rows: Ints) -> None:
-        """Take closed accesses for the table (n, columns of ACCESS_COLUMNS), in any order."""
+    def add_accesses(self, rows: Rows) -> None:
+        """Take closed accesses for the table (AccessRow), in any order."""
         if self.sink is not None and len(rows):
-            order = np.lexsort((rows[:, A_ACCESS], rows[:, A_ISSUED]))
-            self.sink.write("accesses", dict(zip(ACCESS_COLUMNS, rows[order].T, strict=True)))
+            rows = rows[np.lexsort((rows["access"], rows["issued_ns"]))]
+            self.sink.write("accesses", columns_of(rows))
 
-    def add_prefetches(self, rows: Ints) -> None:
-        """Take settled prefetches for the table (n, columns of PREFETCH_COLUMNS; the confidence as its bits)."""
+    def add_prefetches(self, rows: Rows) -> None:
+        """Take settled prefetches for the table (PrefetchRow)."""
         if self.sink is not None and len(rows):
-            # A copy: the rows are the machine's, which goes on, and a sink may gather more before it writes.
-            columns: dict[str, Any] = dict(zip(PREFETCH_COLUMNS, rows.T.copy(), strict=True))
+            columns = columns_of(rows)
             columns["saved_ns"] = np.ma.masked_array(columns["saved_ns"], columns["saved_ns"] == NOTHING_SAVED)
-            columns["confidence"] = floats(columns["confidence"])
+            columns["confidence"] = columns["confidence"].view(np.float64)
             self.sink.write("prefetches", columns)
 
-    def add_questions(self, rows: Ints) -> None:
-        """Take questions that are over for the table (n, RECORD_COLUMNS), in any order."""
+    def add_questions(self, rows: Rows) -> None:
+        """Take questions that are over for the table (InferenceRow), in any order."""
         if self.sink is not None and len(rows):
-            rows = rows[np.argsort(rows[:, 0])]
-            columns: dict[str, Any] = dict(zip(RECORD_COLUMNS, rows.T, strict=True))
-            has_guess, has_next, is_judged = (
-                columns.pop(name).astype(bool) for name in ("has_guess", "has_next", "is_judged")
-            )
-            columns["confidence"] = floats(columns["confidence"])
+            columns = columns_of(rows[np.argsort(rows["inference"])])
+            has_guess, has_next, is_judged = (columns.pop(name).astype(bool) for name in _OF_QUESTIONS)
+            columns["confidence"] = columns["confidence"].view(np.float64)
             for name in ("predicted_key", "confidence"):
                 columns[name] = np.ma.masked_array(columns[name], ~has_guess)
             columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
@@ -195,10 +163,10 @@ class Books:
             "first_access": self.first_access + np.arange(n) * self.window,
         }
         for outcome in Outcome:
-            columns[f"n_{outcome.name.lower()}"] = rows[:, outcome]
-        counts = rows[:, : len(Outcome)].sum(axis=1)
-        columns["mean_latency_ns"] = rows[:, len(Outcome)] / np.maximum(counts, 1)
-        columns["mean_inference_ns"] = rows[:, len(Outcome) + 1] / np.maximum(counts, 1)
+            columns[f"n_{outcome.name.lower()}"] = rows["n_of_outcome"][:, outcome]
+        counts = rows["n_of_outcome"].sum(axis=1)
+        columns["mean_latency_ns"] = rows["latency_ns"] / np.maximum(counts, 1)
+        columns["mean_inference_ns"] = rows["inference_ns"] / np.maximum(counts, 1)
         return columns
 
     def check(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import types
 
 from simulator.arrays import NONE, Ints, home, plus
-from simulator.compiled import FLOATS, INTS, compiled, floats_at, internal, ints_at, lower_call, lowered
+from simulator.compiled import FLOATS, INTS, call, compiled, floats_at, internal, ints_at, lower_call, lowered
 
 Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
@@ -94,16 +94,16 @@ def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     return kept
 
 
-@lowered
-def call_learn(typing: Any, learn: Any, p: Any, key: Any, stream: Any, outcome: Any) -> Any:
-    """``learn`` of the policy at that address."""
+def _call_learn(typing: Any, learn: Any, p: Any, key: Any, stream: Any, outcome: Any) -> Any:
     return LEARN.return_type(types.intp, *LEARN.args), lower_call
 
 
-@lowered
-def call_want(typing: Any, want: Any, p: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
-    """``want`` of the policy at that address."""
+def _call_want(typing: Any, want: Any, p: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
     return WANT.return_type(types.intp, *WANT.args), lower_call
+
+
+call_learn, call_want = lowered(_call_learn, call), lowered(_call_want, call)
+"""``learn`` and ``want`` of the policy at that address."""
 
 
 @compiled

@@ -3,46 +3,40 @@
 Sums over all accesses, in ns. Their totals are those of the columns ``queue_ns`` and ``transfer_ns``.
 """
 
-from simulator.arrays import Ints
 from simulator.compiled import internal
-from simulator.links import L_QUEUE_NS, L_TRANSFER_NS, link_at
-from simulator.machine import NOW, T_LINK, T_N_HOPS, T_PATH, T_QUEUED, T_STARTED
-
-H_LINK, H_QUEUED, H_STARTED, H_ENDED = range(4)
-HOP_FIELDS = 4
+from simulator.records.moving import Transfer, nth_link
+from simulator.records.run import Run
 
 
 @internal
-def hop_ended(m: Ints, t: int) -> None:
+def end_hop(run: Run, t: Transfer) -> None:
     """A transfer's hop is over now."""
-    hop = t + T_PATH + m[t + T_N_HOPS] * HOP_FIELDS
-    m[t + T_N_HOPS] += 1
-    m[hop + H_LINK], m[hop + H_QUEUED] = m[t + T_LINK], m[t + T_QUEUED]
-    m[hop + H_STARTED], m[hop + H_ENDED] = m[t + T_STARTED], m[NOW]
+    hop = t.path[t.n_hops]
+    t.n_hops += 1
+    hop.link, hop.queued_ns, hop.started_ns, hop.ended_ns = t.link, t.queued_ns, t.started_ns, run.now
 
 
 @internal
-def waited(m: Ints, t: int, since: int) -> int:
+def attribute(run: Run, t: Transfer, since: int) -> int:
     """An access waited from ``since`` until the block landed; how much of that the block was in service, in ns.
 
     The hops of a transfer follow each other without a gap, so what of them lies behind ``since`` is all of the wait.
     """
     moved = 0
-    for i in range(m[t + T_N_HOPS]):
-        hop = t + T_PATH + i * HOP_FIELDS
-        started, ended = m[hop + H_STARTED], m[hop + H_ENDED]
-        if ended <= since:
+    for i in range(t.n_hops):
+        hop = t.path[i]
+        if hop.ended_ns <= since:
             continue
-        link = link_at(m, m[hop + H_LINK])
-        if started > since:
-            m[link + L_QUEUE_NS] += started - max(m[hop + H_QUEUED], since)
-        in_service = ended - max(started, since)
-        m[link + L_TRANSFER_NS] += in_service
+        link = nth_link(run, run.links, hop.link)
+        if hop.started_ns > since:
+            link.queue_ns += hop.started_ns - max(hop.queued_ns, since)
+        in_service = hop.ended_ns - max(hop.started_ns, since)
+        link.transfer_ns += in_service
         moved += in_service
     return moved
 
 
 @internal
-def waited_below(m: Ints, t: int, ns: int) -> None:
+def attribute_below(run: Run, t: Transfer, ns: int) -> None:
     """An access waited for a block on its way down: all of that is queueing."""
-    m[link_at(m, m[t + T_LINK]) + L_QUEUE_NS] += ns
+    nth_link(run, run.links, t.link).queue_ns += ns

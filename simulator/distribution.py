@@ -6,13 +6,11 @@ less than 1 part in 4096, and there can be no more than some 200,000 of either s
 
 import numpy as np
 
-from simulator.arrays import Ints, home
+from simulator.arrays import At, Ints, home
 from simulator.compiled import compiled, internal
+from simulator.records.run import Counts, Pair, Run, counts_at, nth_pair, run_at
 
 MOST, DIGITS = 1 << 18, 13
-# Registers of a distribution: where its (value, count) pairs are, how many there is room for less one, how many more
-# distinct values may come before there must be more, whether values are rounded, and their exact sum.
-D_TABLE, D_MASK, D_LEFT, D_IS_ROUNDED, D_SUM = range(5)
 
 
 @internal
@@ -27,37 +25,43 @@ def _rounded(value: int) -> int:
 
 
 @internal
-def _count(m: Ints, of: int, value: int, n: int) -> None:
-    table, mask = m[of + D_TABLE], m[of + D_MASK]
-    if m[of + D_IS_ROUNDED]:
+def _count(run: Run, counts: Counts, value: int, n: int) -> None:
+    if counts.is_rounded:
         value = _rounded(value)
+    mask = counts.mask
     at = home(value, mask)
-    entry = table + 2 * at
-    while m[entry + 1] != 0:
-        if m[entry] == value:
-            m[entry + 1] += n
+    pair = nth_pair(run, counts.table, at)
+    while pair.n != 0:
+        if pair.value == value:
+            pair.n += n
             return
         at = (at + 1) & mask
-        entry = table + 2 * at
-    m[entry], m[entry + 1] = value, n
-    m[of + D_LEFT] -= 1
+        pair = nth_pair(run, counts.table, at)
+    pair.value, pair.n = value, n
+    counts.n_left -= 1
 
 
 @internal
-def count(m: Ints, of: int, value: int) -> None:
-    """Count a value in the distribution whose registers begin at ``of``. There is room for it."""
-    m[of + D_SUM] += value
-    _count(m, of, value, 1)
+def count(run: Run, counts: Counts, value: int) -> None:
+    """Count a value. There is room for it."""
+    counts.total += value
+    _count(run, counts, value, 1)
 
 
 @compiled
-def move_to(m: Ints, of: int, table: int, mask: int, is_rounded: bool) -> None:
-    """Go on in another table, which is empty and large enough."""
-    old, old_mask = m[of + D_TABLE], m[of + D_MASK]
-    m[of + D_TABLE], m[of + D_MASK], m[of + D_LEFT], m[of + D_IS_ROUNDED] = table, mask, (mask + 1) // 2, is_rounded
-    for entry in range(old, old + 2 * old_mask + 2, 2):
-        if m[entry + 1] != 0:
-            _count(m, of, m[entry], m[entry + 1])
+def move_to(machine: int, place: At[Counts], table: At[Pair], mask: int, is_rounded: bool) -> None:
+    """The distribution at that place goes on in another table, which is empty and large enough.
+
+    ``machine`` is the address of the run's memory.
+    """
+    run = run_at(machine)
+    counts = counts_at(run, place)
+    old, old_mask = counts.table, counts.mask
+    counts.table, counts.mask, counts.n_left, counts.is_rounded = table, mask, (mask + 1) // 2, is_rounded
+    for at in range(old_mask + 1):
+        pair = nth_pair(run, old, at)
+        if pair.n != 0:
+            _count(run, counts, pair.value, pair.n)
 
 
 def _merged(pairs: Ints) -> Ints:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from simulator import fates, inference, kernel, questions
-from simulator import machine as m_
 from simulator.accounting import Books, RunResult
-from simulator.arrays import Ints, signed
+from simulator.arrays import At, Ints, signed
 from simulator.charge import Charge, fixed
 from simulator.checks import capacities_of, check_sizes
 from simulator.compiled import address_of
@@ -20,6 +19,8 @@ from simulator.events import ANSWER_IS_THERE
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
+from simulator.records.moving import CHUNK_KEYS, Question
+from simulator.records.run import Run
 from simulator.seeds import generator
 from simulator.state import Machine
 from simulator.tiers import make_residency
@@ -68,7 +69,7 @@ class Engine:
         self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._feed = Feed(
-            part(workload.batches(), first_access), self._machine.streams[:-1], arrivals, generator(seed, "arrivals"),
+            part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"),
             first_access, next_use=future.next_use if future is not None else None,
         )  # fmt: skip
         self._place()
@@ -82,13 +83,12 @@ class Engine:
         if table is not None and isinstance(charge, fixed):
             self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
             self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
-            self._m[m_.ASKS_PYTHON] = 0
-            self._m[m_.HEARS_FATES] = table.hears
-            self._m[m_.CHARGE] = charge.ns
+            settings = self._run.settings
+            settings.asks_python, settings.hears_fates, settings.charge_ns = 0, table.hears, charge.ns
 
     @property
-    def _m(self) -> Ints:
-        return self._machine.m
+    def _run(self) -> Run:
+        return self._machine.run
 
     def run(self) -> RunResult:
         """Run to the end of the trace, close the books and check them.
@@ -113,22 +113,21 @@ class Engine:
         return self._close()
 
     def _places(self) -> tuple[int, ...]:
-        arrays = self._residency.arena, self._shadow.arena, self._m, self._feed.window
-        return *map(address_of, arrays), *self._asked
+        arenas = address_of(self._residency.arena), address_of(self._shadow.arena)
+        return *arenas, self._machine.address, address_of(self._feed.window), *self._asked
 
     def _make_room(self) -> None:
         self._flush()
-        self._machine.make_room(int(self._m[m_.BASE]) + len(self._feed.window))
-        n_inserts = int(self._m[m_.NEED_INSERTS])
+        n_inserts = self._run.needs.inserts
+        self._machine.make_room(self._run.base + self._feed.length)
         self._residency.reserve(n_inserts)
         self._shadow.reserve(1)
-        self._feed.streams = self._machine.streams[:-1]
 
     def _flush(self, *, at_end: bool = False) -> None:
         """Hand finished rows to the books: whole pieces, and at the end what is left."""
-        books, machine, m = self._books, self._machine, self._m
+        books, machine = self._books, self._machine
         for buffer, add in (
-            (m_.ROWS, books.add_accesses), (m_.SETTLED, books.add_prefetches), (m_.RECORDS, books.add_questions),
+            ("accesses", books.add_accesses), ("prefetches", books.add_prefetches), ("inferences", books.add_questions),
         ):  # fmt: skip
             rows = machine.rows(buffer)
             n = len(rows) if at_end else len(rows) - len(rows) % _ROWS
@@ -136,54 +135,58 @@ class Engine:
                 add(rows[first : min(first + _ROWS, n)])
             machine.drop(buffer, n)
         if self._progress is not None:
-            self._progress(int(m[m_.N_CLOSED]))
+            self._progress(self._run.books.n_closed)
 
     def _ask(self) -> None:
         """Put the next batch of questions to the policy, and what the answers cost to the machine."""
-        machine, told = self._machine, self._machine.rows(m_.TOLD)
-        if len(told) or self._m[m_.N_POLLUTED_TOLD]:
-            news = Told((told[:, 0].view(np.uint64)).tolist(), list(map(Fate, told[:, 1].tolist())),
-                        int(self._m[m_.N_POLLUTED_TOLD]))  # fmt: skip
-            machine.drop(m_.TOLD, len(told))
-            self._m[m_.N_POLLUTED_TOLD] = 0
+        machine, run = self._machine, self._run
+        told = machine.rows("told")
+        if len(told) or run.n_polluted_told:
+            fates_told = list(map(Fate, told["fate"].tolist()))
+            news = Told(told["key"].view(np.uint64).tolist(), fates_told, run.n_polluted_told)
+            machine.drop("told", len(told))
+            run.n_polluted_told = 0
             self._policy.told(news)
-        shown, q = int(self._m[m_.RUN_SHOWN] - self._m[m_.RUN_BASE]), int(self._m[m_.QUEUE])
-        runs, asked, rows = [], [], machine.rows(m_.RUN)
-        for _ in range(int(inference.batch_size(self._m))):
-            end = int(self._m[q + m_.Q_RUN_END] - self._m[m_.RUN_BASE])
-            key, stream, outcome = rows[shown:end].T.copy()
+        server, rows = run.server, machine.rows("shown")
+        shown, place = server.shown - server.first_kept, server.queue.list.first
+        runs, asked = [], []
+        for _ in range(min(run.settings.batch_size, server.queue.n)):
+            q = machine.question(place)
+            end = q.shown_end - server.first_kept
+            key, stream, outcome = (rows[name][shown:end].copy() for name in ("key", "stream", "outcome"))
             runs.append(AccessRun(key.view(np.uint64), stream.astype(np.uint32), outcome.astype(np.uint8)))
-            asked.append(q)
-            shown, q = end, int(self._m[q + m_.Q_NEXT])
+            asked.append(place)
+            shown, place = end, q.queue.next
         decision = self._policy.decide(runs)
         cost = self._charge(decision)
-        for q, answer in zip(asked, decision.answers, strict=True):
-            self._put(q, answer)
-        first = inference.begin(self._m, *cost)
-        self._m[m_.FIRED_KIND], self._m[m_.FIRED] = ANSWER_IS_THERE, first
+        for place, answer in zip(asked, decision.answers, strict=True):
+            self._put(place, answer)
+        first = inference.begin_batch(machine.address, *cost)
+        self._run.fired_kind, self._run.fired = ANSWER_IS_THERE, first
 
-    def _put(self, q: int, answer: Answer) -> None:
+    def _put(self, question: At[Question], answer: Answer) -> None:
         n = len(answer.keys)
-        self._machine.reserve(m_.CHUNKS, -(-n // m_.CHUNK_KEYS))
+        self._machine.reserve("chunks", -(-n // CHUNK_KEYS))
         keys = np.array(answer.keys, np.uint64).view(np.int64)
         bits = np.array([*answer.confidences, answer.confidence], np.float64).view(np.int64)
         guess = answer.predicted_key
-        questions.put_answer(
-            self._m, q, guess is not None, 0 if guess is None else signed(guess), int(bits[n]), keys, bits, n
-        )
+        questions.take_answer(
+            self._machine.address, question, guess is not None, 0 if guess is None else signed(guess), int(bits[n]),
+            address_of(keys), address_of(bits), n,
+        )  # fmt: skip
 
     def _place(self) -> None:
-        self._m[m_.BASE] = self._feed.base + self._first_access
-        self._m[m_.WINDOW_LENGTH] = len(self._feed.window)
-        self._m[m_.N_LOADED] = self._feed.n_loaded
+        run = self._run
+        run.base = self._feed.base + self._first_access
+        run.window_length, run.n_loaded = self._feed.length, self._feed.n_loaded
 
     def _load(self) -> None:
-        feed, m = self._feed, self._m
+        feed, run = self._feed, self._run
         n_before = feed.n_loaded
-        feed.load(int(m[m_.POSITION]))
-        m[m_.AT_END] = feed.at_end
+        feed.load(run.position)
+        run.is_at_end = feed.at_end
         if not feed.at_end:
-            m[m_.POSITION] = 0
+            run.position = 0
         self._place()
         if feed.n_loaded > n_before:
             check_sizes(self._system, self._capacities, feed.new, self._first_access + n_before)
@@ -193,23 +196,17 @@ class Engine:
     def _note_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]") -> None:
         self._sizes = min(self._sizes[0], int(sizes.min())), max(self._sizes[1], int(sizes.max()))
         # To make room for the largest block, so many of the smallest may have to go.
-        self._m[m_.MOST_EVICTED] = -(-self._sizes[1] // self._sizes[0])
+        self._run.most_evicted = -(-self._sizes[1] // self._sizes[0])
 
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine
         books.bytes_asked, moved, queued, books.link_queue_ns, books.link_transfer_ns = machine.link_books()
         for close_left in (fates.close_left, questions.record_left):
-            while not close_left(self._m):
+            while not close_left(machine.address):
                 self._make_room()
         self._flush(at_end=True)
         machine.close_tally(books)
-        m = self._m
-        books.n_proposed, books.n_issued = int(m[m_.N_PROPOSED]), int(m[m_.N_ISSUED])
-        books.n_pollution = int(m[m_.N_POLLUTION])
-        books.n_fates = machine.counts(m_.N_FATES, len(books.n_fates))
-        rejected = machine.counts(m_.N_REJECTED, len(books.n_rejected))
-        books.n_rejected = dict(zip(books.n_rejected, rejected, strict=True))
-        n_accesses = int(m[m_.N_ACCESSES])
+        n_accesses = self._run.books.n_accesses
         books.check(
             n_issued_accesses=n_accesses,
             bytes_started=moved,

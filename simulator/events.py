@@ -1,68 +1,68 @@
-"""What is due when: a binary heap in the machine, by time, then first come, first served (rule R2)."""
+"""What is due when: a binary heap in the run, by time, then first come, first served (rule R2)."""
 
-from simulator.arrays import Ints
-from simulator.compiled import compiled, internal
-from simulator.machine import EVENT_ID, EVENTS, FOREVER, N_EVENTS, NOW
+from typing import Any
+
+from simulator.arrays import At
+from simulator.compiled import internal
+from simulator.records.moving import Event, nth_event
+from simulator.records.run import Run
 
 CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE = range(3)
-E_DUE, E_ID, E_KIND, E_WHAT = range(4)
-EVENT_FIELDS = 4
+FOREVER = 2**63 - 1
 
 
 @internal
-def _is_before(m: Ints, a: int, b: int) -> bool:
-    return bool(m[a + E_DUE] < m[b + E_DUE] or (m[a + E_DUE] == m[b + E_DUE] and m[a + E_ID] < m[b + E_ID]))
+def _is_before(one: Event, other: Event) -> bool:
+    return one.due_ns < other.due_ns or (one.due_ns == other.due_ns and one.number < other.number)
 
 
 @internal
-def _copy(m: Ints, source: int, target: int) -> None:
-    for field in range(EVENT_FIELDS):
-        m[target + field] = m[source + field]
+def _copy(source: Event, target: Event) -> None:
+    target.due_ns, target.number, target.kind, target.what = source.due_ns, source.number, source.kind, source.what
 
 
 @internal
-def after(m: Ints, delay_ns: int, kind: int, what: int) -> None:
+def schedule(run: Run, delay_ns: int, kind: int, what: At[Any]) -> None:
     """Something happens so much later."""
-    first, at = m[EVENTS], m[N_EVENTS]
-    m[N_EVENTS] += 1
-    due = m[NOW] + delay_ns
+    at = run.n_events
+    run.n_events += 1
+    due = run.now + delay_ns
     while at > 0:
-        parent = (at - 1) // 2
+        above = nth_event(run, run.events, (at - 1) // 2)
         # Of equal times the older one stays above.
-        if m[first + parent * EVENT_FIELDS + E_DUE] <= due:
+        if above.due_ns <= due:
             break
-        _copy(m, first + parent * EVENT_FIELDS, first + at * EVENT_FIELDS)
-        at = parent
-    entry = first + at * EVENT_FIELDS
-    m[entry + E_DUE], m[entry + E_ID], m[entry + E_KIND], m[entry + E_WHAT] = due, m[EVENT_ID], kind, what
-    m[EVENT_ID] += 1
+        _copy(above, nth_event(run, run.events, at))
+        at = (at - 1) // 2
+    event = nth_event(run, run.events, at)
+    event.due_ns, event.number, event.kind, event.what = due, run.n_scheduled, kind, what
+    run.n_scheduled += 1
 
 
 @internal
-def next_due(m: Ints) -> int:
+def next_due(run: Run) -> int:
     """When the next event is due; FOREVER if there is none."""
-    return m[m[EVENTS] + E_DUE] if m[N_EVENTS] > 0 else FOREVER
+    return nth_event(run, run.events, 0).due_ns if run.n_events > 0 else FOREVER
 
 
-@compiled
-def pop(m: Ints) -> None:
+@internal
+def pop(run: Run) -> None:
     """The first event is taken out; the caller has read it."""
-    first = m[EVENTS]
-    m[N_EVENTS] -= 1
-    n = m[N_EVENTS]
-    last = first + n * EVENT_FIELDS
+    run.n_events -= 1
+    n = run.n_events
+    last = nth_event(run, run.events, n)
     at = 0
     while True:
         child = 2 * at + 1
         if child >= n:
             break
-        entry = first + child * EVENT_FIELDS
-        if child + 1 < n and _is_before(m, entry + EVENT_FIELDS, entry):
+        event = nth_event(run, run.events, child)
+        if child + 1 < n and _is_before(nth_event(run, run.events, child + 1), event):
             child += 1
-            entry += EVENT_FIELDS
-        if not _is_before(m, entry, last):
+            event = nth_event(run, run.events, child)
+        if not _is_before(event, last):
             break
-        _copy(m, entry, first + at * EVENT_FIELDS)
+        _copy(event, nth_event(run, run.events, at))
         at = child
     if at != n:
-        _copy(m, last, first + at * EVENT_FIELDS)
+        _copy(last, nth_event(run, run.events, at))

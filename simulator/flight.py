@@ -1,55 +1,61 @@
-"""The one transfer of each block that is in flight (rule R9): an open-addressing table in the machine."""
+"""The one transfer of each block that is in flight (rule R9): an open-addressing table of their places."""
 
-from simulator.arrays import NONE, Ints, home
+from simulator.arrays import NONE, At, home
 from simulator.compiled import compiled, internal
-from simulator.machine import FLIGHT, FLIGHT_MASK, T_KEY
+from simulator.records.moving import Transfer, transfer_at
+from simulator.records.record import from_place
+from simulator.records.run import Run, run_at
+
+_EMPTY = 0
 
 
 @internal
-def find(m: Ints, key: int) -> int:
+def find(run: Run, key: int) -> At[Transfer]:
     """The transfer of a block, or NONE."""
-    table, mask = m[FLIGHT], m[FLIGHT_MASK]
+    table, mask = from_place(run, run.flight), run.flight_mask
     at = home(key, mask)
-    while m[table + at] != 0:
-        if m[m[table + at] + T_KEY] == key:
-            return int(m[table + at])
+    while table[at] != _EMPTY:
+        if transfer_at(run, table[at]).key == key:
+            return table[at]
         at = (at + 1) & mask
     return NONE
 
 
 @internal
-def enter(m: Ints, transfer: int) -> None:
+def enter(run: Run, t: Transfer) -> None:
     """A block that was not in flight is now."""
-    table, mask = m[FLIGHT], m[FLIGHT_MASK]
-    at = home(m[transfer + T_KEY], mask)
-    while m[table + at] != 0:
+    table, mask = from_place(run, run.flight), run.flight_mask
+    at = home(t.key, mask)
+    while table[at] != _EMPTY:
         at = (at + 1) & mask
-    m[table + at] = transfer
+    table[at] = t.at
 
 
 @internal
-def leave(m: Ints, transfer: int) -> None:
+def leave(run: Run, t: Transfer) -> None:
     """A block is in flight no more."""
-    table, mask = m[FLIGHT], m[FLIGHT_MASK]
-    hole = home(m[transfer + T_KEY], mask)
-    while m[table + hole] != transfer:
+    table, mask = from_place(run, run.flight), run.flight_mask
+    hole = home(t.key, mask)
+    while table[hole] != t.at:
         hole = (hole + 1) & mask
     at = hole
     while True:
         at = (at + 1) & mask
-        if m[table + at] == 0:
+        if table[at] == _EMPTY:
             break
         # An entry may move into the hole unless its probe starts after it (cyclically).
-        start = home(m[m[table + at] + T_KEY], mask)
+        start = home(transfer_at(run, table[at]).key, mask)
         if ((at - start) & mask) >= ((at - hole) & mask):
-            m[table + hole] = m[table + at]
+            table[hole] = table[at]
             hole = at
-    m[table + hole] = 0
+    table[hole] = _EMPTY
 
 
 @compiled
-def move_all(m: Ints, old: int, old_mask: int) -> None:
-    """Enter what an older table has."""
-    for at in range(old, old + old_mask + 1):
-        if m[at] != 0:
-            enter(m, m[at])
+def enter_all(machine: int, old: int, old_mask: int) -> None:
+    """Enter what an older table, at that place, has; ``machine`` is the address of the run's memory."""
+    run = run_at(machine)
+    table = from_place(run, old)
+    for at in range(old_mask + 1):
+        if table[at] != _EMPTY:
+            enter(run, transfer_at(run, table[at]))

@@ -2,35 +2,8 @@
 
 from dataclasses import dataclass
 
-from simulator.compiled import compiled, internal
 from simulator.config import ComputeOrigin, System
-from simulator.units import MIB, NS_PER_S
-
-_LARGEST = (2**63 - 1) // NS_PER_S
-
-
-@internal
-def _over(n_bytes: int, bytes_per_s: int) -> int:
-    """Bytes over a bandwidth, in ns, rounded up, also where their product is no 64-bit number."""
-    if n_bytes <= _LARGEST:
-        return -(-(n_bytes * NS_PER_S) // bytes_per_s)
-    ns, left = n_bytes // bytes_per_s, n_bytes % bytes_per_s
-    for _ in range(3):
-        left *= 1000
-        ns = ns * 1000 + left // bytes_per_s
-        left %= bytes_per_s
-    return ns + (left > 0)
-
-
-@compiled
-def call_ns(call: int, latency: int, bytes_per_s: int, per_mib: int, compute_call: int, n_bytes: int) -> int:
-    """A call that moves so many bytes, in ns; a bandwidth of 0 takes no time."""
-    ns = call + latency + compute_call
-    if bytes_per_s != 0:
-        ns += _over(n_bytes, bytes_per_s)
-    if per_mib != 0:
-        ns += n_bytes // MIB * per_mib - (-(n_bytes % MIB * per_mib) // MIB)
-    return ns
+from simulator.durations import call_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +26,6 @@ class Hop:
         latency_ns, bytes_per_s = self.write if down else self.read
         per_mib, compute_call = (0, 0) if down else self.compute
         return call_ns(self.call_ns, latency_ns, bytes_per_s, per_mib, compute_call, n_bytes)
-
-    def registers(self) -> tuple[int, ...]:
-        """What the machine keeps of it (``links``)."""
-        return (self.channels, self.blocks_per_call, self.call_ns, *self.read, *self.write, *self.compute)
 
 
 def hops_of(system: System) -> list[Hop]:

@@ -1,104 +1,90 @@
 """The inference server: what a prediction costs, who waits for it, what is dropped (R13, R14, R16)."""
 
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled, internal
-from simulator.events import INFERENCE_ENDS, after
+from simulator.events import INFERENCE_ENDS, schedule
 from simulator.issuing import issue
-from simulator.machine import (
-    BATCH_SIZE,
-    BUSY_PPM,
-    IS_FRESH,
-    N_BATCHES,
-    N_BUSY,
-    N_QUEUED,
-    N_RUN,
-    NOW,
-    PPM,
-    Q_ASKED,
-    Q_BATCH,
-    Q_CHARGED,
-    Q_DEVICE,
-    Q_ENDED,
-    Q_HOST,
-    Q_NEXT,
-    Q_RUN_END,
-    Q_STARTED,
-    Q_STATUS,
-    Q_WAITER,
-    QUEUE,
-    RUN_BASE,
-    RUN_SHOWN,
-    SERVERS,
-    SLOW_PPM,
-    STALE_AFTER,
-    X_INFERENCE,
-    X_ISSUED,
-)
-from simulator.questions import ANSWERED, STALE, answered
-from simulator.serving import look_up
+from simulator.questions import ANSWERED, STALE, finish
+from simulator.records.moving import Question, access_at, question_at
+from simulator.records.run import Run, run_at
+from simulator.serving import PPM, look_up
 
 
 @internal
-def can_start(m: Ints) -> bool:
+def can_start(run: Run) -> bool:
     """Whether a server is free for a question that waits."""
-    return bool(m[N_QUEUED] > 0 and m[N_BUSY] < m[SERVERS])
+    return run.server.queue.n > 0 and run.server.n_busy < run.settings.servers
 
 
-@compiled
-def batch_size(m: Ints) -> int:
+@internal
+def batch_size(run: Run) -> int:
     """How many questions are answered together next."""
-    return int(min(m[BATCH_SIZE], m[N_QUEUED]))
+    return min(run.settings.batch_size, run.server.queue.n)
 
 
-@compiled
-def begin(m: Ints, charged_ns: int, host_ns: int, device_ns: int) -> int:
+@internal
+def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int) -> At[Question]:
     """The next batch, whose answers are known, is charged its time; its first question if that is none, else NONE."""
-    first = last = m[QUEUE]
-    n = batch_size(m)
-    q = first
-    for _ in range(n):
-        m[q + Q_BATCH], m[q + Q_STARTED] = m[N_BATCHES], m[NOW]
-        m[q + Q_CHARGED], m[q + Q_HOST], m[q + Q_DEVICE] = charged_ns, host_ns, device_ns
-        last = q
-        q = m[q + Q_NEXT]
-    m[last + Q_NEXT] = NONE
-    m[QUEUE] = q
-    m[IS_FRESH] = 0
-    m[N_QUEUED] -= n
-    m[N_BATCHES] += 1
-    m[RUN_SHOWN] = m[last + Q_RUN_END]
-    if m[RUN_SHOWN] == m[RUN_BASE] + m[N_RUN]:
-        m[RUN_BASE], m[N_RUN] = m[RUN_SHOWN], 0
+    server, n = run.server, batch_size(run)
+    first = place = server.queue.list.first
+    shown_end = server.shown
+    for i in range(n):
+        q = question_at(run, place)
+        q.batch, q.started_ns = server.n_batches, run.now
+        q.charged_ns, q.host_ns, q.device_ns = charged_ns, host_ns, device_ns
+        shown_end = q.shown_end
+        place = q.queue.next
+        if i == n - 1:
+            q.queue.next = NONE
+    server.queue.list.first = place
+    if place == NONE:
+        server.queue.list.last = NONE
+    else:
+        question_at(run, place).queue.prev = NONE
+    server.has_news = 0
+    server.queue.n -= n
+    server.n_batches += 1
+    server.shown = shown_end
+    shown = run.rows.shown
+    if server.shown == server.first_kept + shown.n:
+        server.first_kept, shown.n = server.shown, 0
     if charged_ns == 0:
         # No time passes, so no event either: the answer is there before anything else can happen.
-        return int(first)
-    m[N_BUSY] += 1
-    m[SLOW_PPM] = m[BUSY_PPM]
-    after(m, charged_ns, INFERENCE_ENDS, first)
+        return first
+    server.n_busy += 1
+    server.slow_ppm = run.settings.busy_ppm
+    schedule(run, charged_ns, INFERENCE_ENDS, first)
     return NONE
 
 
+@compiled
+def begin_batch(machine: int, charged_ns: int, host_ns: int, device_ns: int) -> At[Question]:
+    """``begin`` from Python; ``machine`` is the address of the run's memory."""
+    return begin(run_at(machine), charged_ns, host_ns, device_ns)
+
+
 @internal
-def end(m: Ints) -> None:
+def end(run: Run) -> None:
     """A server is free again."""
-    m[N_BUSY] -= 1
-    if m[N_BUSY] == 0:
-        m[SLOW_PPM] = PPM
+    run.server.n_busy -= 1
+    if run.server.n_busy == 0:
+        run.server.slow_ppm = PPM
 
 
 @internal
-def deliver(a: Ints, m: Ints, first: int) -> None:
+def deliver(run: Run, arena: Ints, first: At[Question]) -> None:
     """The answers to a batch are there: who waited goes on, and what they want is issued."""
-    q = first
-    while q != NONE:
-        behind = m[q + Q_NEXT]
-        m[q + Q_ENDED] = m[NOW]
-        is_stale = m[STALE_AFTER] >= 0 and m[NOW] - m[q + Q_ASKED] > m[STALE_AFTER]
-        m[q + Q_STATUS] = STALE if is_stale else ANSWERED
-        x = m[q + Q_WAITER]
-        if x != NONE:
-            m[x + X_INFERENCE] = m[NOW] - m[x + X_ISSUED]
-            look_up(a, m, x)
-        issue(a, m, q)
-        answered(m, q)
-        q = behind
+    stale_after_ns = run.settings.stale_after_ns
+    place = first
+    while place != NONE:
+        q = question_at(run, place)
+        place = q.queue.next
+        q.ended_ns = run.now
+        is_stale = stale_after_ns >= 0 and run.now - q.asked_ns > stale_after_ns
+        q.status = STALE if is_stale else ANSWERED
+        if q.waiter != NONE:
+            x = access_at(run, q.waiter)
+            x.inference_ns = run.now - x.issued_ns
+            look_up(run, arena, x)
+        issue(run, arena, q)
+        finish(run, q)

@@ -7,64 +7,19 @@ from numba import types
 
 from simulator import attribution, events, keyset, questions, room, serving, streams, tally
 from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
-from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled_for, floats_at, internal, ints_at, soon
+from simulator.arrays import NONE, At, Ints
+from simulator.compiled import compiled_for, floats_at, internal, ints_at
 from simulator.demand import is_missed
-from simulator.feed import W_FOLLOWER, W_KEY, W_NEXT_USE, W_OP, W_REQUEST, W_SIZE, W_STREAM, W_TIME, WINDOW_FIELDS
 from simulator.inference import batch_size, begin, can_start, deliver, end
-from simulator.landing import arrived, choose
-from simulator.links import L_FREE, link_at
-from simulator.machine import (
-    ASKS_PYTHON,
-    AT_END,
-    BASE,
-    CHARGE,
-    CLOSED,
-    EVENTS,
-    FIRED,
-    FIRED_KIND,
-    FIRST_WRITE,
-    FORESEES,
-    FOUND_PREFETCH,
-    HAS_SHADOW,
-    IS_FRESH,
-    MAX_WAIT,
-    N_ACCESSES,
-    N_LOADED,
-    N_OUTSTANDING,
-    N_READY,
-    N_STREAMS,
-    N_TOLD,
-    NOW,
-    POLLUTED,
-    POSITION,
-    Q_NEXT,
-    Q_RUN_END,
-    QUEUE,
-    RUN,
-    RUN_BASE,
-    RUN_COLUMNS,
-    RUN_SHOWN,
-    S_END,
-    S_INSIDE,
-    S_NEXT,
-    S_OUTSTANDING,
-    S_REQUEST,
-    SHADOW_FORESEES,
-    SPARE,
-    SYNC,
-    T_LINK,
-    T_MATE,
-    TO_CHOOSE,
-    TOLD,
-    TOLD_COLUMNS,
-    TRIGGER,
-    VICTIMS,
-    WINDOW_LENGTH,
-)
-from simulator.questions import NEVER, ask, asks, remember, seen
+from simulator.landing import arrive, choose
+from simulator.links import link_of
+from simulator.questions import NEVER, ask, asks, judge, remember
+from simulator.records.moving import Stream, nth_event, question_at, transfer_at
+from simulator.records.record import words_of
+from simulator.records.rows import TraceRow, nth_shown_row, nth_told_row, trace_row, trace_row_soon
+from simulator.records.run import Run, run_at
 from simulator.residency import belady, blocks
-from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
+from simulator.serving import MISS, join_or_fetch, look_up, new_access, peek, service_ns, touch
 
 # Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, all
 # is done; and for ``_advance`` alone, an access was issued that has consequences, an event is due, no stream is ready.
@@ -75,240 +30,245 @@ _FIND_AHEAD, _USE_AHEAD = 8, 4
 
 
 @internal
-def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int) -> bool:
-    """Issue one access; whether it put a question. ``row`` is its stream's in a closed loop, else NONE."""
-    m[NOW] = now
-    key, size, op, stream = (
-        window[at * WINDOW_FIELDS + W_KEY],
-        window[at * WINDOW_FIELDS + W_SIZE],
-        window[at * WINDOW_FIELDS + W_OP],
-        window[at * WINDOW_FIELDS + W_STREAM],
-    )
-    access, request = m[BASE] + at, window[at * WINDOW_FIELDS + W_REQUEST]
-    m[N_ACCESSES] += 1
-    if m[FORESEES]:
-        belady.passed(a, key, window[at * WINDOW_FIELDS + W_NEXT_USE])
-    shadow = _NO_SHADOW
-    if m[HAS_SHADOW]:
-        next_use, foresees = window[at * WINDOW_FIELDS + W_NEXT_USE], m[SHADOW_FORESEES] != 0
-        shadow = int(is_missed(b, key, size, next_use, foresees, m, m[VICTIMS]))
-    has_policy = m[TRIGGER] != NEVER
+def _issue(
+    run: Run, arena: Ints, shadow: Ints, stream: Stream, window: Ints, row: TraceRow, access: int, now: int
+) -> bool:
+    """Issue one access; whether it put a question. ``stream`` is its stream in a closed loop, and not used else."""
+    settings = run.settings
+    run.now = now
+    key, size, op = row.key, row.size, row.op
+    run.books.n_accesses += 1
+    if settings.foresees:
+        belady.passed(arena, key, row.next_use)
+    missed_there = _NO_SHADOW
+    if settings.has_shadow:
+        foresees = settings.shadow_foresees != 0
+        missed_there = int(is_missed(shadow, key, size, row.next_use, foresees, words_of(run), run.victims))
+    has_policy = settings.trigger != NEVER
     if has_policy:
-        seen(m, stream, key)
-        if m[SYNC]:
-            outcome = peek(a, key)
-            if asks(m, outcome):
-                if row != NONE:
-                    m[row + S_OUTSTANDING] += 1
-                x = new_access(m, access, stream, request, key, op, size, outcome, shadow)
-                remember(m, key, stream, outcome)
-                is_put = ask(m, access, stream, size, x)
+        judge(run, row.stream, key)
+        if settings.is_sync:
+            outcome = peek(arena, key)
+            if asks(run, outcome):
+                if settings.is_closed:
+                    stream.n_outstanding += 1
+                x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there)
+                remember(run, key, row.stream, outcome)
+                is_put = ask(run, access, row.stream, size, x.at)
                 if not is_put:
-                    look_up(a, m, x)
+                    look_up(run, arena, x)
                 return is_put
-    outcome = touch(a, m, key, op)
+    outcome = touch(run, arena, key, op)
     if outcome != MISS:
-        service = service_ns(m, size, op)
-        tally.close(m, access, stream, request, key, op, outcome, now, service, service, 0, 0, shadow)
-        if row != NONE:
-            m[row + S_END] = max(m[row + S_END], now + service)
-        if m[FOUND_PREFETCH] != NONE or m[FIRST_WRITE]:
-            serving.after_touch(a, m, key, access)
+        service = service_ns(run, size, op)
+        tally.close(run, access, row.stream, row.request, key, op, outcome, now, service, service, 0, 0, missed_there)
+        if settings.is_closed:
+            stream.end_ns = max(stream.end_ns, now + service)
+        if run.found_prefetch != NONE or run.is_first_write:
+            serving.follow_up(run, arena, key, access)
     else:
-        if row != NONE:
-            m[row + S_OUTSTANDING] += 1
+        if settings.is_closed:
+            stream.n_outstanding += 1
             # The usual case, settled here: no other access of the request follows, so the stream waits.
-            following = m[row + S_NEXT]
-            if following != NONE and window[following * WINDOW_FIELDS + W_REQUEST] != m[row + S_REQUEST]:
-                streams.end_request(m, row)
-        x = new_access(m, access, stream, request, key, op, size, MISS, shadow)
-        outcome = not_resident(a, m, x)
+            if stream.next != NONE and trace_row(window, stream.next).request != stream.request:
+                streams.end_request(run, stream)
+        x = new_access(run, access, row.stream, row.request, key, op, size, MISS, missed_there)
+        outcome = join_or_fetch(run, arena, x)
     if has_policy:
-        remember(m, key, stream, outcome)
-        if asks(m, outcome):
-            return ask(m, access, stream, size, NONE)
+        remember(run, key, row.stream, outcome)
+        if asks(run, outcome):
+            return ask(run, access, row.stream, size, NONE)
     return False
 
 
 @internal
-def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> None:
+def _look_ahead(run: Run, arena: Ints, shadow: Ints, window: Ints, at: int, stream: Stream) -> None:
     """Have fetched what accesses soon will read: with many blocks, most of the time is waiting for memory."""
     find, use = at + _FIND_AHEAD, at + _USE_AHEAD
-    if row != NONE and m[N_STREAMS] >= _USE_AHEAD:
+    if run.settings.is_closed and run.n_streams >= _USE_AHEAD:
         # The other streams come in between.
-        use = m[row + S_NEXT]
-        find = window[use * WINDOW_FIELDS + W_FOLLOWER] if use != NONE else NONE
+        use = stream.next
+        find = trace_row(window, use).follower if use != NONE else NONE
         if find == NONE:
             return
-        following = window[find * WINDOW_FIELDS + W_FOLLOWER]
+        following = trace_row(window, find).follower
         if following != NONE:
-            soon(window, following * WINDOW_FIELDS)
+            trace_row_soon(window, following)
     else:
         # Beyond the end nothing is fetched that is there, and nothing goes wrong.
-        soon(window, (find + _FIND_AHEAD) * WINDOW_FIELDS)
-        if find >= m[WINDOW_LENGTH]:
+        trace_row_soon(window, find + _FIND_AHEAD)
+        if find >= run.window_length:
             return
-    key = window[find * WINDOW_FIELDS + W_KEY]
-    blocks.find_soon(a, key)
-    if m[HAS_SHADOW]:
-        blocks.find_soon(b, key)
-        keyset.find_soon(m, POLLUTED, key)
-    key = window[use * WINDOW_FIELDS + W_KEY]
-    blocks.use_soon(a, key)
-    if m[HAS_SHADOW]:
-        blocks.use_soon(b, key)
+    key = trace_row(window, find).key
+    blocks.find_soon(arena, key)
+    if run.settings.has_shadow:
+        blocks.find_soon(shadow, key)
+        keyset.find_soon(run, run.polluted, key)
+    key = trace_row(window, use).key
+    blocks.use_soon(arena, key)
+    if run.settings.has_shadow:
+        blocks.use_soon(shadow, key)
 
 
 @internal
-def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
+def _advance(run: Run, arena: Ints, shadow: Ints, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
-    closed = m[CLOSED] != 0
+    is_closed = run.settings.is_closed != 0
     while True:
-        row = NONE
-        if closed:
-            if m[N_READY] == 0:
+        # In an open loop that of all streams together, which is not looked at.
+        number = run.n_streams
+        if is_closed:
+            if run.n_ready == 0:
                 return IDLE
-            row = streams.stream_at(m, streams.next_stream(m))
-            at, now = m[row + S_NEXT], streams.next_time(m)
-            if at == NONE and not m[AT_END]:
+            number = streams.next_ready(run).stream
+        stream = streams.stream_of(run, number)
+        if is_closed:
+            at, now = stream.next, streams.next_ready(run).time_ns
+            if at == NONE and not run.is_at_end:
                 return NEED_DATA
-            if m[row + S_INSIDE] and (at == NONE or window[at * WINDOW_FIELDS + W_REQUEST] != m[row + S_REQUEST]):
-                streams.end_request(m, row)
+            if stream.is_inside and (at == NONE or trace_row(window, at).request != stream.request):
+                streams.end_request(run, stream)
                 continue
             if at == NONE:
-                streams.pop(m)
+                streams.pop(run)
                 continue
         else:
-            at = m[POSITION]
-            if at == m[WINDOW_LENGTH]:
-                return IDLE if m[AT_END] else NEED_DATA
-            now = window[at * WINDOW_FIELDS + W_TIME]
+            at = run.position
+            if at == run.window_length:
+                return IDLE if run.is_at_end else NEED_DATA
+            now = trace_row(window, at).time_ns
         if now >= horizon:
             return DUE
-        if not room.for_access(a, b, m, m[BASE] + at):
+        if not room.for_access(run, arena, shadow, run.base + at):
             return ROOM
-        if closed:
-            if not m[row + S_INSIDE]:
-                m[row + S_INSIDE] = 1
-                m[row + S_REQUEST] = window[at * WINDOW_FIELDS + W_REQUEST]
-                m[row + S_END] = now
-            m[row + S_NEXT] = window[at * WINDOW_FIELDS + W_FOLLOWER]
+        row = trace_row(window, at)
+        if is_closed:
+            if not stream.is_inside:
+                stream.is_inside = 1
+                stream.request = row.request
+                stream.end_ns = now
+            stream.next = row.follower
         else:
-            m[POSITION] += 1
-        _look_ahead(a, b, m, window, at, row)
-        m[IS_FRESH] = _issue(a, b, m, row, window, at, now)
+            run.position += 1
+        _look_ahead(run, arena, shadow, window, at, stream)
+        run.server.has_news = _issue(run, arena, shadow, stream, window, row, run.base + at, now)
         # Prefetches that links give up need room, which is not looked for here.
-        if m[IS_FRESH] or (m[TO_CHOOSE] and m[MAX_WAIT] != NONE):
+        if run.server.has_news or (run.must_choose and run.settings.max_wait_ns != NONE):
             return ISSUED
-        if m[TO_CHOOSE]:
-            choose(m)
-        horizon = min(horizon, events.next_due(m))
+        if run.must_choose:
+            choose(run)
+        horizon = min(horizon, events.next_due(run))
 
 
 @internal
-def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
+def _happen(run: Run, arena: Ints, kind: int, what: At[Any]) -> None:
     """A call or an inference ends, or an answer that took no time is there."""
     if kind == events.CALL_ENDS:
-        m[link_at(m, m[what + T_LINK]) + L_FREE] += 1
-        m[TO_CHOOSE] = 1
+        link_of(run, transfer_at(run, what)).n_free += 1
+        run.must_choose = 1
         # Those of one call were on their way together: each has ended its hop before any of them lands.
-        t = what
-        while t != NONE:
-            attribution.hop_ended(m, t)
-            t = m[t + T_MATE]
-        t = what
-        while t != NONE:
-            mate = m[t + T_MATE]
-            serving.hop_over(a, m, t, arrived(a, m, t))
-            t = mate
+        place = what
+        while place != NONE:
+            t = transfer_at(run, place)
+            attribution.end_hop(run, t)
+            place = t.mate
+        place = what
+        while place != NONE:
+            t = transfer_at(run, place)
+            place = t.mate
+            serving.end_hop(run, arena, t, arrive(run, arena, t))
         return
     if kind == events.INFERENCE_ENDS:
-        end(m)
-    deliver(a, m, what)
+        end(run)
+    deliver(run, arena, what)
 
 
 @internal
-def _decide(a: Ints, m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
+def _decide(
+    run: Run, arena: Ints, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
+) -> None:
     """A table's answers to the next batch of questions."""
-    for i in range(m[N_TOLD]):
-        news = m[TOLD] + i * TOLD_COLUMNS
-        call_learn(learn, p, m[news], NONE, HEARD - m[news + 1])
-    m[N_TOLD] = 0
-    q, shown = m[QUEUE], m[RUN_SHOWN]
-    for _ in range(batch_size(m)):
+    told, server = run.rows.told, run.server
+    for i in range(told.n):
+        news = nth_told_row(run, told.rows, i)
+        call_learn(learn, state, news.key, NONE, HEARD - news.fate)
+    told.n = 0
+    place, shown = server.queue.list.first, server.shown
+    for _ in range(batch_size(run)):
+        q = question_at(run, place)
         key, stream = 0, 0
-        while shown < m[q + Q_RUN_END]:
-            row = m[RUN] + (shown - m[RUN_BASE]) * RUN_COLUMNS
-            key, stream = m[row], m[row + 1]
-            call_learn(learn, p, key, stream, m[row + 2])
+        while shown < q.shown_end:
+            row = nth_shown_row(run, run.rows.shown.rows, shown - server.first_kept)
+            key, stream = row.key, row.stream
+            call_learn(learn, state, key, stream, row.outcome)
             shown += 1
-        n = distinct(key, keys, confidences, call_want(want, p, key, stream, keys, confidences))
+        n = distinct(key, keys, confidences, call_want(want, state, key, stream, keys, confidences))
         for i in range(n):
-            blocks.find_soon(a, keys[i])
-            keyset.find_soon(m, POLLUTED, keys[i])
-        questions.put_answer(m, q, n > 0, keys[0] if n else 0, bits[0] if n else 0, keys, bits, n)
-        q = m[q + Q_NEXT]
+            blocks.find_soon(arena, keys[i])
+            keyset.find_soon(run, run.polluted, keys[i])
+        questions.put_answer(run, q, n > 0, keys[0] if n else 0, bits[0] if n else 0, keys, bits, n)
+        place = q.queue.next
 
 
 @internal
-def _all_served(m: Ints) -> bool:
+def _are_all_served(run: Run) -> bool:
     """Whether the accesses that were loaded are served, all of them."""
-    return bool(m[N_OUTSTANDING] == 0 and m[N_ACCESSES] == m[N_LOADED])
+    return run.n_outstanding == 0 and run.books.n_accesses == run.n_loaded
 
 
 def _run(
-    arena: int, shadow: int, machine: int, window: int, state: int, learn: int, want: int, wanted: int, sure: int
+    tiers: int, tier: int, machine: int, trace: int, state: int, learn: int, want: int, wanted: int, sure: int
 ) -> int:
     """Go on until Python is needed, and why.
 
-    All arguments are addresses: the arenas of the tiers and of tier 0 alone, the machine, the window on the trace; a
-    policy's state and functions (``answers``), and what it answers into.
+    All arguments are addresses: the arenas of the tiers and of tier 0 alone, the run's memory, the window on the trace;
+    a policy's state and functions (``answers``), and what it answers into.
 
     The order of what happens at one instant (rule R2): what an access or a completion brings about at once, a question
     that an access has just put included; then the next completion; when there is none left, servers and then links
     choose what they start; then the next access.
     """
-    a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
-    m[SPARE] = 0
+    run, arena, shadow, window = run_at(machine), ints_at(tiers), ints_at(tier), ints_at(trace)
+    run.spare = 0
     p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:
-        if m[FIRED] != NONE:
-            if not room.for_event(a, b, m, m[FIRED_KIND], m[FIRED]):
+        if run.fired != NONE:
+            what = run.fired
+            if not room.for_event(run, arena, shadow, run.fired_kind, what):
                 return ROOM
-            what = m[FIRED]
-            m[FIRED] = NONE
-            _happen(a, m, m[FIRED_KIND], what)
+            run.fired = NONE
+            _happen(run, arena, run.fired_kind, what)
             continue
-        is_over, due = _all_served(m), events.next_due(m)
-        if can_start(m) and (m[IS_FRESH] or (due > m[NOW] and not is_over)):
-            if m[ASKS_PYTHON]:
+        is_over, due = _are_all_served(run), events.next_due(run)
+        if can_start(run) and (run.server.has_news or (due > run.now and not is_over)):
+            if run.settings.asks_python:
                 return ASK
-            if not room.for_questions(a, b, m, batch_size(m)):
+            if not room.for_questions(run, arena, shadow, batch_size(run)):
                 return ROOM
-            _decide(a, m, p, learn, want, keys, confidences, bits)
-            m[FIRED_KIND], m[FIRED] = events.ANSWER_IS_THERE, begin(m, m[CHARGE], 0, 0)
+            _decide(run, arena, p, learn, want, keys, confidences, bits)
+            run.fired_kind, run.fired = events.ANSWER_IS_THERE, begin(run, run.settings.charge_ns, 0, 0)
             continue
-        m[IS_FRESH] = 0
-        if is_over and not m[AT_END]:
+        run.server.has_news = 0
+        if is_over and not run.is_at_end:
             return NEED_DATA
-        if due > m[NOW] or is_over:
-            if m[TO_CHOOSE]:
-                if not room.for_choice(a, b, m):
+        if due > run.now or is_over:
+            if run.must_choose:
+                if not room.for_choice(run, arena, shadow):
                     return ROOM
-                choose(m)
+                choose(run)
                 continue
             if is_over:
                 # What else is due at this time does not happen any more.
                 return DONE
-            why = _advance(a, b, m, accesses, due)
-            if why == ISSUED or _all_served(m):
+            why = _advance(run, arena, shadow, window, due)
+            if why == ISSUED or _are_all_served(run):
                 continue
             if why != DUE and why != IDLE:
                 return why
-        entry = m[EVENTS]
-        m[NOW] = m[entry + events.E_DUE]
-        m[FIRED_KIND], m[FIRED] = m[entry + events.E_KIND], m[entry + events.E_WHAT]
-        events.pop(m)
+        event = nth_event(run, run.events, 0)
+        run.now = event.due_ns
+        run.fired_kind, run.fired = event.kind, event.what
+        events.pop(run)
 
 
 @cache

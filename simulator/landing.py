@@ -1,56 +1,21 @@
 """The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9)."""
 
+from typing import Any
+
 from simulator import fates, flight, keyset
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At, Ints
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
-from simulator.links import (
-    DEMAND,
-    L_ASKED,
-    L_FREE,
-    L_PER_CALL,
-    L_QUEUES,
-    PREFETCH,
-    Q_FIRST,
-    WRITE_BACK,
-    link_at,
-    start,
-    unqueue,
-)
-from simulator.machine import (
-    DEMOTES,
-    EXCLUSIVE,
-    IN_PLACE,
-    MAX_WAIT,
-    N_LINKS,
-    NOW,
-    ORIGIN,
-    POLLUTED,
-    T_CLASS,
-    T_DIRTY,
-    T_DOWN,
-    T_KEY,
-    T_LEVEL,
-    T_LINK,
-    T_MATE,
-    T_OBSOLETE,
-    T_PREFETCH,
-    T_PRIORITY,
-    T_QUEUED,
-    T_SIZE,
-    T_SOURCE,
-    TO_CHOOSE,
-    TRANSFERS,
-    TRIGGER,
-    VICTIM_ROOM,
-    VICTIMS,
-    give_back,
-)
-from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, new, release
+from simulator.links import DEMAND, PREFETCH, WRITE_BACK, dequeue, link_of, start
+from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, new_transfer, release
 from simulator.policy import Trigger
+from simulator.records.moving import Link, Transfer, give_back, nth_link, prefetch_at, transfer_at
+from simulator.records.record import words_of
+from simulator.records.run import Run
 from simulator.residency import eviction, moves
 from simulator.residency.layout import KEY, tier
 
+VICTIM_ROOM = 64
 _NEVER = int(Trigger.NEVER)
 # What the end of a hop means.
 GOES_ON, IS_THERE, IS_BELOW = range(3)
@@ -65,170 +30,175 @@ def _highest_bit(where: int) -> int:
 
 
 @internal
-def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
+def allocate(run: Run, arena: Ints, key: int, size: int) -> None:
     """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
     # First: what is not admitted is written down at once, and that write-back must not count as out of date.
-    written(a, m, key)
-    _insert(a, m, 0, key, size, WRITTEN)
+    invalidate_below(run, arena, key)
+    _insert(run, arena, 0, key, size, WRITTEN)
 
 
 @internal
-def written(a: Ints, m: Ints, key: int) -> None:
+def invalidate_below(run: Run, arena: Ints, key: int) -> None:
     """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
-    where = moves.locate(a, key)
-    for level in range(1, m[ORIGIN]):
+    where = moves.locate(arena, key)
+    for level in range(1, run.settings.origin):
         if (where >> level) & 1:
-            moves.remove(a, level, key)
-    old = flight.find(m, key)
+            moves.remove(arena, level, key)
+    old = flight.find(run, key)
     if old != NONE:
-        m[old + T_OBSOLETE] = 1
-        flight.leave(m, old)
+        t = transfer_at(run, old)
+        t.is_obsolete = 1
+        flight.leave(run, t)
 
 
 @inlined
 def _insert_here(
-    a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
+    run: Run, arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
 ) -> None:
-    report_all = by_prefetch or m[DEMOTES] != 0
+    report_all = by_prefetch or run.settings.demotes != 0
     while True:
-        n = moves.insert(a, level, key, size, dirty, prefetch, m, m[VICTIMS], VICTIM_ROOM, report_all)
+        n = moves.insert(arena, level, key, size, dirty, prefetch, words_of(run), run.victims, VICTIM_ROOM, report_all)
         for i in range(n if n >= 0 else VICTIM_ROOM):
-            # A block that is not admitted is its own victim, and no prefetch's.
-            v = m[VICTIMS] + i * moves.VICTIM_COLUMNS
-            _evicted(a, m, level, v, by_prefetch and m[v + moves.V_KEY] != key)
+            _evict(run, arena, level, run.victims + i * moves.VICTIM_COLUMNS, key, by_prefetch)
         if n != moves.FULL:
             break
-    _out_soon(a, m, level)
+    _out_soon(run, arena, level)
 
 
 @internal
-def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int) -> None:
-    _insert_here(a, m, level, key, size, dirty, NONE, False)
+def _insert(run: Run, arena: Ints, level: int, key: int, size: int, dirty: int) -> None:
+    _insert_here(run, arena, level, key, size, dirty, NONE, False)
 
 
 @internal
-def _out_soon(a: Ints, m: Ints, level: int) -> None:
+def _out_soon(run: Run, arena: Ints, level: int) -> None:
     """Have fetched what will be needed when the next block leaves: that takes longer than the rest of it."""
     t = tier(level)
-    slot = eviction.out_soon(a, t)
-    if slot != NONE and m[TRIGGER] != _NEVER:
-        keyset.find_soon(m, POLLUTED, a[slot + KEY])
-        if a[slot + t.prefetch] != NONE:
-            soon(m, a[slot + t.prefetch])
+    slot = eviction.out_soon(arena, t)
+    if slot != NONE and run.settings.trigger != _NEVER:
+        keyset.find_soon(run, run.polluted, arena[slot + KEY])
+        if arena[slot + t.prefetch] != NONE:
+            soon(run, arena[slot + t.prefetch])
 
 
 @inlined
-def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
+def _evict(run: Run, arena: Ints, level: int, victim: At[Any], coming: int, by_prefetch: bool) -> None:
+    m = words_of(run)
     key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
     if level == 0:
         if m[victim + moves.V_PREFETCH] != NONE:
-            fates.evicted(m, m[victim + moves.V_PREFETCH])
-        if by_prefetch:
-            keyset.add(m, POLLUTED, key)
-    moving = flight.find(m, key)
+            fates.evict(run, prefetch_at(run, m[victim + moves.V_PREFETCH]))
+        # A block that is not admitted is its own victim, and no prefetch's.
+        if by_prefetch and key != coming:
+            keyset.add(run, run.polluted, key)
+    moving = flight.find(run, key)
     above = where & ((1 << level) - 1)
     if moving != NONE and above != 0:
         # It is on its way up and has left a copy between: the lowest copy answers for what is nowhere else.
-        moves.mark(a, _highest_bit(above), key, dirty)
+        moves.mark(arena, _highest_bit(above), key, dirty)
     elif moving != NONE:
         # It is on its way up from here: the transfer takes over the only copy.
-        m[moving + T_DIRTY] = max(m[moving + T_DIRTY], dirty)
+        t = transfer_at(run, moving)
+        t.dirty = max(t.dirty, dirty)
     elif where >> (level + 1) == 0:
-        _write_down(m, level, key, m[victim + moves.V_SIZE], dirty)
+        _write_down(run, level, key, m[victim + moves.V_SIZE], dirty)
 
 
 @internal
-def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
+def _write_down(run: Run, level: int, key: int, size: int, dirty: int) -> None:
     """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
-    into_origin = level + 1 == m[ORIGIN]
-    if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or m[DEMOTES] != 0)):
-        t = new(m, key, size, WRITE_BACK, level)
-        m[t + T_DOWN], m[t + T_DIRTY] = 1, dirty
-        hop(m, t)
+    into_origin = level + 1 == run.settings.origin
+    if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or run.settings.demotes != 0)):
+        t = new_transfer(run, key, size, WRITE_BACK, level)
+        t.is_down, t.dirty = 1, dirty
+        hop(run, t)
 
 
 @inlined
-def arrived(a: Ints, m: Ints, t: int) -> int:
+def arrive(run: Run, arena: Ints, t: Transfer) -> int:
     """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
-    if m[t + T_DOWN]:
-        return _arrived_below(a, m, t)
-    from_compute = m[IN_PLACE] != 0 and m[t + T_LEVEL] == m[ORIGIN]
-    m[t + T_LEVEL] = 0 if from_compute else m[t + T_LEVEL] - 1
-    key, size = m[t + T_KEY], m[t + T_SIZE]
-    if m[t + T_LEVEL] > 0:
-        return _passed(a, m, t)
-    flight.leave(m, t)
+    if t.is_down:
+        return _arrive_below(run, arena, t)
+    settings = run.settings
+    from_compute = settings.computes_in_place != 0 and t.level == settings.origin
+    t.level = 0 if from_compute else t.level - 1
+    if t.level > 0:
+        return _pass(run, arena, t)
+    flight.leave(run, t)
     if from_compute:
-        m[t + T_DIRTY] = COMPUTED
-    if m[EXCLUSIVE] and m[t + T_SOURCE] < m[ORIGIN]:
-        m[t + T_DIRTY] = max(m[t + T_DIRTY], moves.remove(a, m[t + T_SOURCE], key))
-    if m[t + T_PRIORITY] == PREFETCH:
-        release(m, t)
-    if m[POLLUTED + keyset.S_KEYS] != 0:
-        keyset.discard(m, POLLUTED, key)
+        t.dirty = COMPUTED
+    if settings.is_exclusive and t.source < settings.origin:
+        t.dirty = max(t.dirty, moves.remove(arena, t.source, t.key))
+    if t.priority == PREFETCH:
+        release(run, t)
+    if run.polluted.n != 0:
+        keyset.discard(run, run.polluted, t.key)
     # The way of most blocks, for which it is compiled apart.
-    _insert_here(a, m, 0, key, size, m[t + T_DIRTY], m[t + T_PREFETCH], m[t + T_CLASS] == PREFETCH)
+    _insert_here(run, arena, 0, t.key, t.size, t.dirty, t.prefetch, t.class_ == PREFETCH)
     return IS_THERE
 
 
 @internal
-def _passed(a: Ints, m: Ints, t: int) -> int:
-    if not m[EXCLUSIVE]:
+def _pass(run: Run, arena: Ints, t: Transfer) -> int:
+    if not run.settings.is_exclusive:
         # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
-        dirty = m[t + T_DIRTY]
-        m[t + T_DIRTY] = CLEAN
-        _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], dirty)
-    hop(m, t)
+        dirty = t.dirty
+        t.dirty = CLEAN
+        _insert(run, arena, t.level, t.key, t.size, dirty)
+    hop(run, t)
     return GOES_ON
 
 
 @internal
-def _arrived_below(a: Ints, m: Ints, t: int) -> int:
-    m[t + T_LEVEL] += 1
-    if not m[t + T_OBSOLETE]:
-        flight.leave(m, t)
-        if m[t + T_LEVEL] < m[ORIGIN]:
-            _insert(a, m, m[t + T_LEVEL], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
+def _arrive_below(run: Run, arena: Ints, t: Transfer) -> int:
+    t.level += 1
+    if not t.is_obsolete:
+        flight.leave(run, t)
+        if t.level < run.settings.origin:
+            _insert(run, arena, t.level, t.key, t.size, t.dirty)
     return IS_BELOW
 
 
 @internal
-def _is_overdue(m: Ints, t: int) -> bool:
-    return bool(m[MAX_WAIT] >= 0 and m[NOW] - m[t + T_QUEUED] > m[MAX_WAIT])
+def _is_overdue(run: Run, t: Transfer) -> bool:
+    return run.settings.max_wait_ns >= 0 and run.now - t.queued_ns > run.settings.max_wait_ns
 
 
 @internal
-def _cancel(m: Ints, t: int) -> None:
+def _cancel(run: Run, t: Transfer) -> None:
     """A prefetch, taken out of its queue, has waited for too long."""
-    flight.leave(m, t)
-    release(m, t)
-    m[link_at(m, m[t + T_LINK]) + L_ASKED + m[t + T_CLASS]] -= m[t + T_SIZE]
-    fates.close(m, m[t + T_PREFETCH], CANCELLED)
-    if m[t + T_DIRTY] != CLEAN:
-        _write_down(m, m[t + T_SOURCE], m[t + T_KEY], m[t + T_SIZE], m[t + T_DIRTY])
-    give_back(m, TRANSFERS, t)
+    flight.leave(run, t)
+    release(run, t)
+    link_of(run, t).bytes_asked[t.class_] -= t.size
+    fates.close(run, prefetch_at(run, t.prefetch), CANCELLED)
+    if t.dirty != CLEAN:
+        _write_down(run, t.source, t.key, t.size, t.dirty)
+    give_back(run, run.pools.transfers, t)
 
 
 @internal
-def _next_call(m: Ints, link: int) -> int:
+def _next_call(run: Run, link: Link) -> At[Transfer]:
     """What a channel takes: the oldest of the most urgent, and as many of its kind as may share a call; or NONE."""
     first, last, n = NONE, NONE, 0
     for priority in range(DEMAND, WRITE_BACK + 1):
-        while n < m[link + L_PER_CALL]:
-            t = m[link + L_QUEUES + 3 * priority + Q_FIRST]
-            if t == NONE or (n > 0 and m[t + T_DOWN] != m[first + T_DOWN]):
+        while n < link.blocks_per_call:
+            place = link.queues[priority].list.first
+            if place == NONE:
                 break
-            unqueue(m, t)
-            if priority == PREFETCH and _is_overdue(m, t):
+            t = transfer_at(run, place)
+            if n > 0 and t.is_down != transfer_at(run, first).is_down:
+                break
+            dequeue(run, t)
+            if priority == PREFETCH and _is_overdue(run, t):
                 # What it gives back is written down over a link further below, which chooses after this one.
-                _cancel(m, t)
+                _cancel(run, t)
                 continue
-            m[t + T_MATE] = NONE
+            t.mate = NONE
             if n == 0:
-                first = t
+                first = place
             else:
-                m[last + T_MATE] = t
-            last = t
+                transfer_at(run, last).mate = place
+            last = place
             n += 1
         if n > 0:
             break
@@ -236,14 +206,14 @@ def _next_call(m: Ints, link: int) -> int:
 
 
 @internal
-def choose(m: Ints) -> None:
+def choose(run: Run) -> None:
     """All that happens at this instant is applied: free channels choose what they start (rules R2, R8, R11)."""
-    for i in range(m[N_LINKS]):
-        link = link_at(m, i)
-        while m[link + L_FREE] > 0:
-            first = _next_call(m, link)
+    for i in range(run.n_links):
+        link = nth_link(run, run.links, i)
+        while link.n_free > 0:
+            first = _next_call(run, link)
             if first == NONE:
                 break
-            m[link + L_FREE] -= 1
-            start(m, first)
-    m[TO_CHOOSE] = 0
+            link.n_free -= 1
+            start(run, transfer_at(run, first))
+    run.must_choose = 0

@@ -3,152 +3,94 @@
 Channels choose when all that happens at an instant is applied (``landing.choose``).
 """
 
-from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled, internal
-from simulator.events import CALL_ENDS, after
-from simulator.hops import call_ns
-from simulator.machine import (
-    LINKS,
-    NOW,
-    T_CLASS,
-    T_DOWN,
-    T_LINK,
-    T_MATE,
-    T_NEXT,
-    T_PREV,
-    T_PRIORITY,
-    T_QUEUED,
-    T_SIZE,
-    T_STARTED,
-    TO_CHOOSE,
-)
+from simulator.arrays import NONE
+from simulator.compiled import internal
+from simulator.durations import call_ns
+from simulator.events import CALL_ENDS, schedule
+from simulator.records import lists
+from simulator.records.moving import IN_QUEUE, Link, Transfer, nth_link, transfer_at
+from simulator.records.run import Run
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
 PRIORITY_NAMES = ("demand", "prefetch", "write_back")
-# A link's registers: what its hop takes, ...
-(
-    L_FREE, L_PER_CALL, L_CALL, L_READ_LATENCY, L_READ_RATE, L_WRITE_LATENCY, L_WRITE_RATE, L_PER_MIB, L_COMPUTE_CALL,
-) = range(9)  # fmt: skip
-# ... three of each: queues (first, last, how many), bytes started and bytes asked for by what they were started as; ...
-L_QUEUES, L_STARTED, L_ASKED = 9, 18, 21
-# ... and what accesses waited here, in ns: in its queues, and while their block was on it.
-L_QUEUE_NS, L_TRANSFER_NS = 24, 25
-LINK_FIELDS = 32
-Q_FIRST, Q_LAST, Q_LENGTH = range(3)
 
 
 @internal
-def link_at(m: Ints, link: int) -> int:
-    """Where a link's registers are."""
-    return int(m[LINKS] + link * LINK_FIELDS)
+def link_of(run: Run, t: Transfer) -> Link:
+    """The link that a transfer queues for or is on."""
+    return nth_link(run, run.links, t.link)
 
 
 @internal
-def _queue(m: Ints, t: int) -> int:
-    return int(link_at(m, m[t + T_LINK]) + L_QUEUES + 3 * m[t + T_PRIORITY])
-
-
-@internal
-def enqueue(m: Ints, t: int) -> None:
+def enqueue(run: Run, t: Transfer) -> None:
     """Wait behind the others of the same priority."""
-    queue = _queue(m, t)
-    last = m[queue + Q_LAST]
-    m[t + T_PREV], m[t + T_NEXT] = last, NONE
-    if last == NONE:
-        m[queue + Q_FIRST] = t
-    else:
-        m[last + T_NEXT] = t
-    m[queue + Q_LAST] = t
-    m[queue + Q_LENGTH] += 1
+    queue = link_of(run, t).queues[t.priority]
+    lists.append(run, queue.list, t.at, IN_QUEUE)
+    queue.n += 1
 
 
 @internal
-def unqueue(m: Ints, t: int) -> None:
+def dequeue(run: Run, t: Transfer) -> None:
     """Wait no more."""
-    queue = _queue(m, t)
-    before, behind = m[t + T_PREV], m[t + T_NEXT]
-    if before == NONE:
-        m[queue + Q_FIRST] = behind
-    else:
-        m[before + T_NEXT] = behind
-    if behind == NONE:
-        m[queue + Q_LAST] = before
-    else:
-        m[behind + T_PREV] = before
-    m[queue + Q_LENGTH] -= 1
+    queue = link_of(run, t).queues[t.priority]
+    lists.remove(run, queue.list, t.at, IN_QUEUE)
+    queue.n -= 1
 
 
 @internal
-def submit(m: Ints, t: int) -> None:
+def submit(run: Run, t: Transfer) -> None:
     """Queue for the hop: what it starts is chosen when all that happens at this instant is applied (rule R2)."""
-    m[t + T_QUEUED] = m[NOW]
-    m[t + T_STARTED] = NONE
-    m[link_at(m, m[t + T_LINK]) + L_ASKED + m[t + T_CLASS]] += m[t + T_SIZE]
-    enqueue(m, t)
-    m[TO_CHOOSE] = 1
+    t.queued_ns, t.started_ns = run.now, NONE
+    link_of(run, t).bytes_asked[t.class_] += t.size
+    enqueue(run, t)
+    run.must_choose = 1
 
 
 @internal
-def start(m: Ints, first: int) -> None:
+def start(run: Run, first: Transfer) -> None:
     """A call begins, with this transfer and its mates."""
-    link = link_at(m, m[first + T_LINK])
+    link = link_of(run, first)
     n_bytes = 0
-    t = first
-    while t != NONE:
-        m[t + T_STARTED] = m[NOW]
-        n_bytes += m[t + T_SIZE]
-        m[link + L_STARTED + m[t + T_CLASS]] += m[t + T_SIZE]
-        t = m[t + T_MATE]
-    if m[first + T_DOWN]:
-        ns = call_ns(m[link + L_CALL], m[link + L_WRITE_LATENCY], m[link + L_WRITE_RATE], 0, 0, n_bytes)
+    place = first.at
+    while place != NONE:
+        t = transfer_at(run, place)
+        t.started_ns = run.now
+        n_bytes += t.size
+        link.bytes_started[t.class_] += t.size
+        place = t.mate
+    if first.is_down:
+        ns = call_ns(link.call_ns, link.write_latency_ns, link.write_rate, 0, 0, n_bytes)
     else:
-        ns = call_ns(
-            m[link + L_CALL], m[link + L_READ_LATENCY], m[link + L_READ_RATE], m[link + L_PER_MIB],
-            m[link + L_COMPUTE_CALL], n_bytes,
-        )  # fmt: skip
-    after(m, ns, CALL_ENDS, first)
+        ns = read_ns(link, n_bytes)
+    schedule(run, ns, CALL_ENDS, first.at)
 
 
 @internal
-def promote(m: Ints, t: int) -> None:
-    """A demand waits for it: it counts as demand from now on, behind those already queued."""
-    if m[t + T_PRIORITY] != DEMAND:
-        queues = m[t + T_STARTED] == NONE
-        if queues:
-            unqueue(m, t)
-        m[t + T_PRIORITY] = DEMAND
-        if queues:
-            enqueue(m, t)
+def read_ns(link: Link, n_bytes: int) -> int:
+    """A call that moves so many bytes up, in ns."""
+    return call_ns(link.call_ns, link.read_latency_ns, link.read_rate, link.per_mib_ns, link.compute_call_ns, n_bytes)
 
 
 @internal
-def is_busy(m: Ints, link: int) -> bool:
+def promote(run: Run, t: Transfer) -> None:
+    """A demand waits for it: it counts as demand from now on, behind those already queued (rule R21)."""
+    if t.priority != DEMAND:
+        queues = t.started_ns == NONE
+        if queues:
+            dequeue(run, t)
+        t.priority = DEMAND
+        if queues:
+            enqueue(run, t)
+
+
+@internal
+def is_busy(link: Link) -> bool:
     """Whether a prefetch submitted now would have to wait: as many go before it as channels are free, or more."""
-    before_it = n_queued(m, link, DEMAND) + n_queued(m, link, PREFETCH)
-    return bool(before_it >= m[link_at(m, link) + L_FREE])
+    return link.queues[DEMAND].n + link.queues[PREFETCH].n >= link.n_free
 
 
 @internal
-def n_waiting(m: Ints, link: int) -> int:
+def n_waiting(link: Link) -> int:
     """Prefetches that would wait if the link chose now: those that no free channel is left for."""
-    left = max(m[link_at(m, link) + L_FREE] - n_queued(m, link, DEMAND), 0)
-    return int(max(n_queued(m, link, PREFETCH) - left, 0))
-
-
-@internal
-def n_queued(m: Ints, link: int, priority: int) -> int:
-    """Transfers of a priority that wait for a channel."""
-    return int(m[link_at(m, link) + L_QUEUES + 3 * priority + Q_LENGTH])
-
-
-@compiled
-def bytes_queued(m: Ints, link: int, class_: int) -> int:
-    """The bytes that wait for a channel, of what was started as ``class_``."""
-    n_bytes = 0
-    for priority in range(3):
-        t = m[link_at(m, link) + L_QUEUES + 3 * priority + Q_FIRST]
-        while t != NONE:
-            if m[t + T_CLASS] == class_:
-                n_bytes += m[t + T_SIZE]
-            t = m[t + T_NEXT]
-    return n_bytes
+    left = max(link.n_free - link.queues[DEMAND].n, 0)
+    return max(link.queues[PREFETCH].n - left, 0)

@@ -1,44 +1,12 @@
 """Blocks on their way: fetches hop by hop, and who waits for them (R4, R6, R8)."""
 
 from simulator import flight
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At, Ints
 from simulator.compiled import inlined, internal
-from simulator.hops import call_ns
-from simulator.links import (
-    L_CALL,
-    L_COMPUTE_CALL,
-    L_PER_MIB,
-    L_READ_LATENCY,
-    L_READ_RATE,
-    PREFETCH,
-    is_busy,
-    link_at,
-    promote,
-    submit,
-)
-from simulator.machine import (
-    IN_PLACE,
-    N_PREFETCHES,
-    ORIGIN,
-    PREFETCH_BYTES,
-    T_CLASS,
-    T_DIRTY,
-    T_DOWN,
-    T_KEY,
-    T_LATE,
-    T_LEVEL,
-    T_LINK,
-    T_N_HOPS,
-    T_N_WAITERS,
-    T_OBSOLETE,
-    T_PREFETCH,
-    T_PRIORITY,
-    T_SIZE,
-    T_SOURCE,
-    T_WAITER,
-    TRANSFERS,
-    take,
-)
+from simulator.links import PREFETCH, is_busy, promote, read_ns, submit
+from simulator.records import lists
+from simulator.records.moving import Prefetch, Transfer, nth_link, take, transfer_at
+from simulator.records.run import Run
 from simulator.residency import moves
 
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
@@ -55,79 +23,77 @@ def lowest_bit(where: int) -> int:
 
 
 @internal
-def new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
+def new_transfer(run: Run, key: int, size: int, class_: int, level: int) -> Transfer:
     """A block starts from a level, as a transfer of that class; it is on no link yet."""
-    t = take(m, TRANSFERS)
-    m[t + T_KEY], m[t + T_SIZE], m[t + T_CLASS], m[t + T_PRIORITY] = key, size, class_, class_
-    m[t + T_LEVEL], m[t + T_SOURCE], m[t + T_DOWN], m[t + T_DIRTY] = level, level, 0, 0
-    m[t + T_PREFETCH] = m[t + T_LATE] = m[t + T_WAITER] = NONE
-    m[t + T_OBSOLETE] = m[t + T_N_WAITERS] = m[t + T_N_HOPS] = 0
-    flight.enter(m, t)
+    t = transfer_at(run, take(run, run.pools.transfers))
+    t.key, t.size, t.class_, t.priority = key, size, class_, class_
+    t.level, t.source, t.is_down, t.dirty, t.is_obsolete = level, level, 0, CLEAN, 0
+    t.prefetch = t.late = NONE
+    lists.clear(t.waiters)
+    t.n_waiters = t.n_hops = 0
+    flight.enter(run, t)
     return t
 
 
 @internal
-def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefetch: int) -> int:
+def fetch(run: Run, arena: Ints, key: int, size: int, class_: int, where: int, prefetch: At[Prefetch]) -> Transfer:
     """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
-    level = m[ORIGIN]
+    level = run.settings.origin
     if where != 0:
         level = lowest_bit(where)
         # A tier below is used when it is read from: that is what its eviction policy goes by.
-        moves.use(a, level, key)
-    t = new(m, key, size, class_, level)
-    m[t + T_PREFETCH] = prefetch
+        moves.use(arena, level, key)
+    t = new_transfer(run, key, size, class_, level)
+    t.prefetch = prefetch
     if class_ == PREFETCH:
-        m[N_PREFETCHES] += 1
-        m[PREFETCH_BYTES] += size
-    hop(m, t)
+        run.n_prefetches += 1
+        run.prefetch_bytes += size
+    hop(run, t)
     return t
 
 
 @internal
-def _first_link(m: Ints, level: int) -> int:
+def _first_link(run: Run, level: int) -> int:
     """The link by which a block leaves a level upwards."""
-    return level if m[IN_PLACE] and level == m[ORIGIN] else level - 1
+    return level if run.settings.computes_in_place and level == run.settings.origin else level - 1
 
 
 @inlined
-def hop(m: Ints, t: int) -> None:
+def hop(run: Run, t: Transfer) -> None:
     """On to the next link of its way."""
-    m[t + T_LINK] = m[t + T_LEVEL] if m[t + T_DOWN] else _first_link(m, m[t + T_LEVEL])
-    submit(m, t)
+    t.link = t.level if t.is_down else _first_link(run, t.level)
+    submit(run, t)
 
 
 @internal
-def way_ns(m: Ints, source: int, size: int) -> int:
+def way_ns(run: Run, source: int, size: int) -> int:
     """A fetch from there that queues nowhere, in ns."""
     first, last = 0, source
-    if m[IN_PLACE] and source == m[ORIGIN]:
+    if run.settings.computes_in_place and source == run.settings.origin:
         first, last = source, source + 1
     ns = 0
     for i in range(first, last):
-        link = link_at(m, i)
-        ns += call_ns(
-            m[link + L_CALL], m[link + L_READ_LATENCY], m[link + L_READ_RATE], m[link + L_PER_MIB],
-            m[link + L_COMPUTE_CALL], size,
-        )  # fmt: skip
+        ns += read_ns(nth_link(run, run.links, i), size)
     return ns
 
 
 @internal
-def would_queue(m: Ints, where: int) -> bool:
+def would_queue(run: Run, where: int) -> bool:
     """Whether a fetch from there would have to wait for a channel."""
-    return is_busy(m, _first_link(m, lowest_bit(where) if where != 0 else m[ORIGIN]))
+    level = lowest_bit(where) if where != 0 else run.settings.origin
+    return is_busy(nth_link(run, run.links, _first_link(run, level)))
 
 
 @internal
-def demanded(m: Ints, t: int) -> None:
+def demand(run: Run, t: Transfer) -> None:
     """A demand waits for this transfer from now on."""
-    if m[t + T_PRIORITY] == PREFETCH:
-        release(m, t)
-    promote(m, t)
+    if t.priority == PREFETCH:
+        release(run, t)
+    promote(run, t)
 
 
 @internal
-def release(m: Ints, t: int) -> None:
+def release(run: Run, t: Transfer) -> None:
     """It does not count against the budget of prefetches any more."""
-    m[N_PREFETCHES] -= 1
-    m[PREFETCH_BYTES] -= m[t + T_SIZE]
+    run.n_prefetches -= 1
+    run.prefetch_bytes -= t.size

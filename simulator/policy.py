@@ -39,6 +39,16 @@ class Fate(IntEnum):
     IN_FLIGHT = 5
 
 
+class Rejection(IntEnum):
+    """Why a block that was proposed is not fetched (rules R10, R14)."""
+
+    RESIDENT = 0
+    IN_FLIGHT = 1
+    UNKNOWN = 2
+    BUDGET = 3
+    STALE = 4
+
+
 class Status(IntEnum):
     """What becomes of a question (rules R14, R16)."""
 

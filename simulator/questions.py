@@ -1,91 +1,36 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
-from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled, internal
-from simulator.distribution import D_LEFT, count
-from simulator.machine import (
-    AHEAD,
-    AHEAD_OF_STREAM,
-    ASKED,
-    ASKED_LAST,
-    ASKS_PYTHON,
-    CHARGED,
+from simulator.arrays import NONE, At, Ints
+from simulator.compiled import compiled, internal, ints_at
+from simulator.distribution import count
+from simulator.policy import Outcome, Status, Trigger
+from simulator.records import lists
+from simulator.records.moving import (
+    ABOUT,
+    AMONG_ASKED,
     CHUNK_KEYS,
-    CHUNKS,
-    HOST,
-    K_FIRST,
-    K_NEXT,
-    KEEPS_RECORDS,
-    N_ASKED,
-    N_BUSY,
-    N_CAME_TRUE,
-    N_PREDICTED,
-    N_QUEUED,
-    N_RECORDS,
-    N_RUN,
-    N_STATUS,
-    N_STREAMS,
-    NEED_RECORDS,
-    NOW,
-    Q_ACCESS,
-    Q_AFTER,
-    Q_ASKED,
-    Q_BATCH,
-    Q_BEFORE,
-    Q_CHARGED,
-    Q_CONFIDENCE,
-    Q_DEVICE,
-    Q_ENDED,
-    Q_GUESS,
-    Q_HAS_GUESS,
-    Q_HAS_NEXT,
-    Q_HOST,
-    Q_IS_WAITING,
-    Q_ISSUED,
-    Q_LATER,
-    Q_N_KEYS,
-    Q_NEXT,
-    Q_NEXT_KEY,
-    Q_ROW,
-    Q_RUN_END,
-    Q_SIZE,
-    Q_STARTED,
-    Q_STATUS,
-    Q_STREAM,
-    Q_TARGET,
-    Q_WAITER,
-    Q_WANTED,
-    QUESTIONS,
-    QUEUE,
-    QUEUE_LAST,
-    QUEUE_LIMIT,
-    RECORDS,
-    RECORDS_CAPACITY,
-    RUN,
-    RUN_BASE,
-    RUN_COLUMNS,
-    S_SEEN,
-    S_WAITING,
-    S_WAITING_LAST,
-    SERVERS,
-    TRIGGER,
+    FOR_SERVER,
+    Access,
+    Question,
+    Stream,
+    chunk_at,
     give_back,
+    question_at,
     take,
 )
-from simulator.policy import Outcome, Trigger
-from simulator.streams import stream_at
+from simulator.records.rows import nth_inference_row, nth_shown_row
+from simulator.records.run import Run, run_at
+from simulator.streams import stream_of
 
-# What became of a question, in the order of ``accounting.Status``.
-ANSWERED, STALE, QUEUE_FULL, PENDING = range(4)
-RECORD_COLUMNS = 20
+ANSWERED, STALE, QUEUE_FULL, PENDING = (int(status) for status in Status)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 NEVER, ON_MISS, TAGGED, ON_ACCESS = (int(trigger) for trigger in Trigger)
 
 
 @internal
-def asks(m: Ints, outcome: int) -> bool:
+def asks(run: Run, outcome: int) -> bool:
     """Whether an access of this outcome is one of the policy's trigger."""
-    trigger = m[TRIGGER]
+    trigger = run.settings.trigger
     if trigger == ON_ACCESS:
         return True
     if trigger == TAGGED:
@@ -94,142 +39,143 @@ def asks(m: Ints, outcome: int) -> bool:
 
 
 @internal
-def remember(m: Ints, key: int, stream: int, outcome: int) -> None:
+def remember(run: Run, key: int, stream: int, outcome: int) -> None:
     """An access that the policy will be shown. A table sees those of its trigger alone."""
-    if m[ASKS_PYTHON] or asks(m, outcome):
-        row = m[RUN] + m[N_RUN] * RUN_COLUMNS
-        m[row], m[row + 1], m[row + 2] = key, stream, outcome
-        m[N_RUN] += 1
+    if run.settings.asks_python or asks(run, outcome):
+        shown = run.rows.shown
+        row = nth_shown_row(run, shown.rows, shown.n)
+        shown.n += 1
+        row.key, row.stream, row.outcome = key, stream, outcome
 
 
 @internal
-def ask(m: Ints, access: int, stream: int, size: int, waiter: int) -> bool:
+def _subject(run: Run, stream: int) -> Stream:
+    """Whose accesses a question of this stream is about: its own, or those of all."""
+    return stream_of(run, stream if run.settings.is_ahead_of_stream else run.n_streams)
+
+
+@internal
+def ask(run: Run, access: int, stream: int, size: int, waiter: At[Access]) -> bool:
     """Put a question about the access just remembered; False if the queue is full and it is dropped."""
-    q = take(m, QUESTIONS)
-    m[q + Q_ROW], m[q + Q_ACCESS], m[q + Q_STREAM], m[q + Q_SIZE] = m[N_ASKED], access, stream, size
-    m[q + Q_ASKED], m[q + Q_STATUS], m[q + Q_WAITER] = m[NOW], PENDING, waiter
-    m[q + Q_STARTED] = m[q + Q_ENDED] = m[q + Q_BATCH] = m[q + Q_WANTED] = NONE
-    m[q + Q_CHARGED] = m[q + Q_HOST] = m[q + Q_DEVICE] = m[q + Q_N_KEYS] = m[q + Q_ISSUED] = 0
-    m[q + Q_HAS_GUESS] = m[q + Q_HAS_NEXT] = m[q + Q_IS_WAITING] = 0
-    m[N_ASKED] += 1
-    m[q + Q_BEFORE], m[q + Q_AFTER] = m[ASKED_LAST], NONE
-    if m[ASKED_LAST] == NONE:
-        m[ASKED] = q
-    else:
-        m[m[ASKED_LAST] + Q_AFTER] = q
-    m[ASKED_LAST] = q
-    if m[N_BUSY] == m[SERVERS] and m[N_QUEUED] >= m[QUEUE_LIMIT]:
-        m[q + Q_STATUS] = QUEUE_FULL
-        record(m, q)
+    q, server = question_at(run, take(run, run.pools.questions)), run.server
+    q.number, q.access, q.stream, q.size = run.books.n_asked, access, stream, size
+    q.asked_ns, q.status, q.waiter = run.now, PENDING, waiter
+    q.started_ns = q.ended_ns = q.batch = NONE
+    q.wanted = NONE
+    q.charged_ns = q.host_ns = q.device_ns = q.n_keys = q.n_issued = 0
+    q.has_guess = q.has_next = q.is_waiting = 0
+    run.books.n_asked += 1
+    lists.append(run, server.asked, q.at, AMONG_ASKED)
+    if server.n_busy == run.settings.servers and server.queue.n >= run.settings.queue_limit:
+        q.status = QUEUE_FULL
+        record(run, q)
         return False
-    m[q + Q_RUN_END] = m[RUN_BASE] + m[N_RUN]
-    row = stream_at(m, stream if m[AHEAD_OF_STREAM] else m[N_STREAMS])
-    m[q + Q_IS_WAITING] = 1
-    m[q + Q_TARGET] = m[row + S_SEEN] + m[AHEAD]
-    m[q + Q_LATER] = NONE
-    if m[row + S_WAITING] == NONE:
-        m[row + S_WAITING] = q
-    else:
-        m[m[row + S_WAITING_LAST] + Q_LATER] = q
-    m[row + S_WAITING_LAST] = q
-    m[q + Q_NEXT] = NONE
-    if m[QUEUE] == NONE:
-        m[QUEUE] = q
-    else:
-        m[m[QUEUE_LAST] + Q_NEXT] = q
-    m[QUEUE_LAST] = q
-    m[N_QUEUED] += 1
+    q.shown_end = server.first_kept + run.rows.shown.n
+    subject = _subject(run, stream)
+    q.is_waiting = 1
+    q.target = subject.n_issued + run.settings.ahead
+    lists.append(run, subject.questions, q.at, ABOUT)
+    lists.append(run, server.queue.list, q.at, FOR_SERVER)
+    server.queue.n += 1
     return True
 
 
 @internal
-def seen(m: Ints, stream: int, key: int) -> None:
+def judge(run: Run, stream: int, key: int) -> None:
     """An access is issued: the question that is about it, if there is one, learns what came."""
-    row = stream_at(m, stream if m[AHEAD_OF_STREAM] else m[N_STREAMS])
-    m[row + S_SEEN] += 1
-    q = m[row + S_WAITING]
+    subject = _subject(run, stream)
+    subject.n_issued += 1
     # All look equally far ahead, so the first to be asked is the first to know.
-    if q != NONE and m[q + Q_TARGET] == m[row + S_SEEN]:
-        m[row + S_WAITING] = m[q + Q_LATER]
-        m[q + Q_HAS_NEXT], m[q + Q_NEXT_KEY], m[q + Q_IS_WAITING] = 1, key, 0
-        if m[q + Q_STATUS] != PENDING:
-            record(m, q)
+    if subject.questions.first != NONE:
+        q = question_at(run, subject.questions.first)
+        if q.target == subject.n_issued:
+            lists.remove(run, subject.questions, q.at, ABOUT)
+            q.has_next, q.next_key, q.is_waiting = 1, key, 0
+            if q.status != PENDING:
+                record(run, q)
 
 
 @internal
-def answered(m: Ints, q: int) -> None:
+def finish(run: Run, q: Question) -> None:
     """A question is answered, and what it wanted issued."""
-    if not m[q + Q_IS_WAITING]:
-        record(m, q)
+    if not q.is_waiting:
+        record(run, q)
 
 
 @internal
-def record(m: Ints, q: int) -> None:
+def record(run: Run, q: Question) -> None:
     """All is known of a question: it is counted, and a finished row if one is kept."""
     # An answer that did not come before the end is in no sum and no ratio.
-    is_over = m[q + Q_STATUS] != PENDING
-    judged = is_over and m[q + Q_HAS_GUESS] != 0 and m[q + Q_HAS_NEXT] != 0
-    came_true = judged and m[q + Q_GUESS] == m[q + Q_NEXT_KEY]
-    m[N_STATUS + m[q + Q_STATUS]] += 1
-    m[N_PREDICTED] += judged
-    m[N_CAME_TRUE] += came_true
-    if is_over and m[q + Q_BATCH] >= 0:
-        count(m, CHARGED, m[q + Q_CHARGED])
-        count(m, HOST, m[q + Q_HOST])
-    if m[KEEPS_RECORDS]:
-        _keep(m, q, judged, came_true)
-    before, behind = m[q + Q_BEFORE], m[q + Q_AFTER]
-    if before == NONE:
-        m[ASKED] = behind
-    else:
-        m[before + Q_AFTER] = behind
-    if behind == NONE:
-        m[ASKED_LAST] = before
-    else:
-        m[behind + Q_BEFORE] = before
-    give_back(m, QUESTIONS, q)
+    is_over = q.status != PENDING
+    is_judged = is_over and q.has_guess != 0 and q.has_next != 0
+    came_true = is_judged and q.guess == q.next_key
+    books = run.books
+    books.n_of_status[q.status] += 1
+    books.n_predicted += is_judged
+    books.n_came_true += came_true
+    if is_over and q.batch >= 0:
+        count(run, books.charged, q.charged_ns)
+        count(run, books.host, q.host_ns)
+    if run.kept.inferences:
+        _keep(run, q, is_judged, came_true)
+    lists.remove(run, run.server.asked, q.at, AMONG_ASKED)
+    give_back(run, run.pools.questions, q)
 
 
 @internal
-def _keep(m: Ints, q: int, judged: bool, came_true: bool) -> None:
-    row = m[RECORDS] + m[N_RECORDS] * RECORD_COLUMNS
-    m[N_RECORDS] += 1
-    m[row], m[row + 1], m[row + 2], m[row + 3] = m[q + Q_ROW], m[q + Q_BATCH], m[q + Q_ACCESS], m[q + Q_STREAM]
-    m[row + 4], m[row + 5], m[row + 6] = m[q + Q_STATUS], m[q + Q_ASKED], m[q + Q_STARTED]
-    m[row + 7], m[row + 8], m[row + 9] = m[q + Q_ENDED], m[q + Q_CHARGED], m[q + Q_HOST]
-    m[row + 10], m[row + 11], m[row + 12] = m[q + Q_DEVICE], m[q + Q_HAS_GUESS], m[q + Q_GUESS]
-    m[row + 13], m[row + 14], m[row + 15] = m[q + Q_CONFIDENCE], m[q + Q_HAS_NEXT], m[q + Q_NEXT_KEY]
-    m[row + 16], m[row + 18], m[row + 19] = came_true, m[q + Q_ISSUED], judged
-    m[row + 17] = m[q + Q_N_KEYS] if m[q + Q_STATUS] != PENDING else 0
+def _keep(run: Run, q: Question, is_judged: bool, came_true: bool) -> None:
+    rows = run.rows.inferences
+    row = nth_inference_row(run, rows.rows, rows.n)
+    rows.n += 1
+    row.inference, row.batch, row.access, row.stream, row.status = q.number, q.batch, q.access, q.stream, q.status
+    row.asked_ns, row.started_ns, row.ended_ns, row.charged_ns = q.asked_ns, q.started_ns, q.ended_ns, q.charged_ns
+    row.host_ns, row.device_ns = q.host_ns, q.device_ns
+    row.has_guess, row.predicted_key, row.confidence = q.has_guess, q.guess, q.confidence
+    row.has_next, row.next_key, row.came_true, row.is_judged = q.has_next, q.next_key, came_true, is_judged
+    row.n_proposed, row.n_issued = q.n_keys if q.status != PENDING else 0, q.n_issued
 
 
 @compiled
-def record_left(m: Ints) -> bool:
-    """Record those left at the end of the run, answered or not; False if rows must be read first."""
-    while m[ASKED] != NONE:
-        if m[N_RECORDS] == m[RECORDS_CAPACITY] or m[CHARGED + D_LEFT] == 0 or m[HOST + D_LEFT] == 0:
-            m[NEED_RECORDS] = 1
+def record_left(machine: int) -> bool:
+    """Record those left at the end of the run, answered or not; False if rows must be read first.
+
+    ``machine`` is the address of the run's memory.
+    """
+    run = run_at(machine)
+    rows, books = run.rows.inferences, run.books
+    while run.server.asked.first != NONE:
+        if rows.n == rows.capacity or books.charged.n_left == 0 or books.host.n_left == 0:
+            run.needs.inference_rows = 1
             return False
-        record(m, m[ASKED])
+        record(run, question_at(run, run.server.asked.first))
     return True
 
 
-@compiled
+@internal
 def put_answer(
-    m: Ints, q: int, has_guess: bool, guess: int, confidence: int, keys: Ints, confidences: Ints, n: int
+    run: Run, q: Question, has_guess: bool, guess: int, confidence: int, keys: Ints, confidences: Ints, n: int
 ) -> None:
     """The answer to a question: its best guess, and ``n`` blocks with the bits of their confidences."""
-    m[q + Q_HAS_GUESS], m[q + Q_GUESS], m[q + Q_CONFIDENCE] = has_guess, guess, confidence
-    m[q + Q_N_KEYS] = n
+    q.has_guess, q.guess, q.confidence, q.n_keys = has_guess, guess, confidence, n
     last = NONE
     for i in range(n):
         if i % CHUNK_KEYS == 0:
-            chunk = take(m, CHUNKS)
-            m[chunk + K_NEXT] = NONE
+            place = take(run, run.pools.chunks)
+            chunk_at(run, place).next = NONE
             if last == NONE:
-                m[q + Q_WANTED] = chunk
+                q.wanted = place
             else:
-                m[last + K_NEXT] = chunk
-            last = chunk
-        entry = last + K_FIRST + 2 * (i % CHUNK_KEYS)
-        m[entry], m[entry + 1] = keys[i], confidences[i]
+                chunk_at(run, last).next = place
+            last = place
+        chunk = chunk_at(run, last)
+        chunk.keys[i % CHUNK_KEYS], chunk.confidences[i % CHUNK_KEYS] = keys[i], confidences[i]
+
+
+@compiled
+def take_answer(
+    machine: int, question: At[Question], has_guess: bool, guess: int, confidence: int, keys: int, confidences: int,
+    n: int,
+) -> None:  # fmt: skip
+    """``put_answer`` from Python: the run's memory, the keys and the confidences by their addresses."""
+    run = run_at(machine)
+    put_answer(run, question_at(run, question), has_guess, guess, confidence, ints_at(keys), ints_at(confidences), n)

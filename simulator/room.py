@@ -4,62 +4,14 @@ To look everywhere before every step takes time. So it is found out now and then
 everywhere; each step is so many of these, and only where they do not suffice is looked after what it needs itself.
 """
 
+from typing import Any
+
 from simulator import events, keyset
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At, Ints
 from simulator.compiled import inlined, internal
-from simulator.distribution import D_LEFT
-from simulator.links import PREFETCH, n_queued
-from simulator.machine import (
-    ACCESSES,
-    CHARGED,
-    CHUNK_KEYS,
-    CHUNKS,
-    FIRST_OF_ALL,
-    HOST,
-    KNOWN,
-    LATENCIES,
-    MAX_WAIT,
-    MOST_EVICTED,
-    MOST_WANTED,
-    N_CELLS,
-    N_LINKS,
-    N_RECORDS,
-    N_ROWS,
-    N_RUN,
-    N_SETTLED,
-    N_TOLD,
-    NEED_ACCESSES,
-    NEED_CHUNKS,
-    NEED_INSERTS,
-    NEED_KNOWN,
-    NEED_POLLUTED,
-    NEED_PREFETCHES,
-    NEED_QUESTIONS,
-    NEED_RECORDS,
-    NEED_ROWS,
-    NEED_RUN,
-    NEED_SETTLED,
-    NEED_TOLD,
-    NEED_TRANSFERS,
-    ORIGIN,
-    PER_WINDOW,
-    POLLUTED,
-    PREFETCHES,
-    Q_N_KEYS,
-    Q_NEXT,
-    QUESTIONS,
-    RECORDS_CAPACITY,
-    ROWS_CAPACITY,
-    RUN_CAPACITY,
-    SAVED,
-    SETTLED_CAPACITY,
-    SLACK,
-    SPARE,
-    T_MATE,
-    T_N_WAITERS,
-    TOLD_CAPACITY,
-    TRANSFERS,
-)
+from simulator.links import PREFETCH
+from simulator.records.moving import CHUNK_KEYS, nth_link, question_at, transfer_at
+from simulator.records.run import Buffer, Run
 from simulator.residency.layout import H_N_FREE, R_BLOCKS, tier
 
 # So many steps look for themselves before it is counted again, once there was no room for many.
@@ -67,128 +19,137 @@ _NOT_YET = 64
 
 
 @internal
-def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int, rows: int,
-             records: int, chunks: int) -> bool:  # fmt: skip
-    settled = evicted + inserts + prefetches
-    return (
-        a[H_N_FREE] >= inserts
-        and m[TRANSFERS + 1] >= transfers + evicted
-        and m[PREFETCHES + 1] >= prefetches
-        and m[CHUNKS + 1] >= chunks
-        and m[ACCESSES + 1] >= n_new
-        and m[QUESTIONS + 1] >= n_new
-        and m[ROWS_CAPACITY] - m[N_ROWS] >= rows
-        and m[SETTLED_CAPACITY] - m[N_SETTLED] >= settled
-        and m[TOLD_CAPACITY] - m[N_TOLD] >= settled
-        and m[RECORDS_CAPACITY] - m[N_RECORDS] >= records
-        and m[RUN_CAPACITY] - m[N_RUN] >= n_new
-        and keyset.room(m, POLLUTED) >= evicted
-        and keyset.room(m, KNOWN) >= inserts
-        and m[LATENCIES + D_LEFT] >= rows
-        and m[SLACK + D_LEFT] >= settled
-        and m[SAVED + D_LEFT] >= settled
-        and m[CHARGED + D_LEFT] >= records
-        and m[HOST + D_LEFT] >= records
-    )  # fmt: skip
+def _left(rows: Buffer) -> int:
+    return rows.capacity - rows.n
 
 
 @internal
-def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
+def _is_room(run: Run, arena: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int,
+             rows: int, records: int, chunks: int) -> bool:  # fmt: skip
+    settled = evicted + inserts + prefetches
+    pools, buffers, books = run.pools, run.rows, run.books
+    return (
+        arena[H_N_FREE] >= inserts
+        and pools.transfers.n_free >= transfers + evicted
+        and pools.prefetches.n_free >= prefetches
+        and pools.chunks.n_free >= chunks
+        and pools.accesses.n_free >= n_new
+        and pools.questions.n_free >= n_new
+        and _left(buffers.accesses) >= rows
+        and _left(buffers.prefetches) >= settled
+        and _left(buffers.told) >= settled
+        and _left(buffers.inferences) >= records
+        and _left(buffers.shown) >= n_new
+        and keyset.room(run.polluted) >= evicted
+        and keyset.room(run.known) >= inserts
+        and books.latency.n_left >= rows
+        and books.slack.n_left >= settled
+        and books.saved.n_left >= settled
+        and books.charged.n_left >= records
+        and books.host.n_left >= records
+    )
+
+
+@internal
+def _has(run: Run, arena: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
          chunks: int) -> bool:  # fmt: skip
-    """Whether a step may take so much; if not, what it needs is left in the machine."""
-    evicted = inserts * m[MOST_EVICTED]
-    if _is_room(a, m, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
+    """Whether a step may take so much; if not, what it needs is left in the run."""
+    evicted = inserts * run.most_evicted
+    if _is_room(run, arena, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
         return True
     # No more can be evicted than is there or comes in.
     there = inserts
-    for level in range(m[ORIGIN]):
-        there += a[tier(level).reg + R_BLOCKS]
+    for level in range(run.settings.origin):
+        there += arena[tier(level).reg + R_BLOCKS]
     evicted = min(evicted, there)
-    if _is_room(a, m, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
+    if _is_room(run, arena, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
         return True
     settled = evicted + inserts + prefetches
-    m[NEED_INSERTS], m[NEED_TRANSFERS], m[NEED_PREFETCHES] = inserts, transfers + evicted, prefetches
-    m[NEED_CHUNKS], m[NEED_ACCESSES], m[NEED_QUESTIONS] = chunks, n_new, n_new
-    m[NEED_ROWS], m[NEED_SETTLED], m[NEED_TOLD], m[NEED_RECORDS] = rows, settled, settled, records
-    m[NEED_RUN], m[NEED_POLLUTED], m[NEED_KNOWN] = n_new, evicted, inserts
+    needs = run.needs
+    needs.inserts, needs.transfers, needs.prefetches = inserts, transfers + evicted, prefetches
+    needs.chunks, needs.accesses, needs.questions = chunks, n_new, n_new
+    needs.access_rows, needs.prefetch_rows, needs.told_rows, needs.inference_rows = rows, settled, settled, records
+    needs.shown_rows, needs.polluted, needs.known = n_new, evicted, inserts
     return False
 
 
 @internal
-def _small_steps(a: Ints, b: Ints, m: Ints) -> int:
+def _small_steps(run: Run, arena: Ints, shadow: Ints) -> int:
     """For how many accesses there is room, each of which may evict, ask and be told of."""
-    evicted = m[MOST_EVICTED]
+    pools, rows, books = run.pools, run.rows, run.books
+    evicted = run.most_evicted
     settled = evicted + 2
     n = min(
-        a[H_N_FREE], b[H_N_FREE], m[PREFETCHES + 1], m[CHUNKS + 1], m[ACCESSES + 1], m[QUESTIONS + 1],
-        m[ROWS_CAPACITY] - m[N_ROWS], m[RUN_CAPACITY] - m[N_RUN], keyset.room(m, KNOWN), m[LATENCIES + D_LEFT],
+        arena[H_N_FREE], shadow[H_N_FREE], pools.prefetches.n_free, pools.chunks.n_free, pools.accesses.n_free,
+        pools.questions.n_free, _left(rows.accesses), _left(rows.shown), keyset.room(run.known), books.latency.n_left,
     )  # fmt: skip
-    for of_two in (m[RECORDS_CAPACITY] - m[N_RECORDS], m[CHARGED + D_LEFT], m[HOST + D_LEFT]):
+    for of_two in (_left(rows.inferences), books.charged.n_left, books.host.n_left):
         n = min(n, of_two // 2)
-    of_settled = min(
-        m[SETTLED_CAPACITY] - m[N_SETTLED], m[TOLD_CAPACITY] - m[N_TOLD], m[SLACK + D_LEFT], m[SAVED + D_LEFT]
-    )
-    n = min(n, of_settled // settled, m[TRANSFERS + 1] // (evicted + 1))
-    return int(min(n, keyset.room(m, POLLUTED) // evicted))
+    of_settled = min(_left(rows.prefetches), _left(rows.told), books.slack.n_left, books.saved.n_left)
+    n = min(n, of_settled // settled, pools.transfers.n_free // (evicted + 1))
+    return min(n, keyset.room(run.polluted) // evicted)
 
 
 @internal
-def _spares(a: Ints, b: Ints, m: Ints, n: int) -> bool:
+def _spares(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
     """Whether there is room for so many small steps; if not, or it is not known, the step is to look for itself."""
-    if m[SPARE] < 0:
+    if run.spare < 0:
         # There was little room a while ago.
-        m[SPARE] += 1
+        run.spare += 1
         return False
-    if m[SPARE] < n:
-        m[SPARE] = _small_steps(a, b, m)
-        if m[SPARE] < n:
-            m[SPARE] = -_NOT_YET
+    if run.spare < n:
+        run.spare = _small_steps(run, arena, shadow)
+        if run.spare < n:
+            run.spare = -_NOT_YET
             return False
-    m[SPARE] -= n
+    run.spare -= n
     return True
 
 
 @inlined
-def for_access(a: Ints, b: Ints, m: Ints, access: int) -> bool:
+def for_access(run: Run, arena: Ints, shadow: Ints, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
-    if b[H_N_FREE] == 0 or access - m[FIRST_OF_ALL] >= m[N_CELLS] * m[PER_WINDOW]:
-        m[NEED_INSERTS] = 1
+    windows = run.windows
+    if shadow[H_N_FREE] == 0 or access - windows.first_access >= windows.n_rows * windows.length:
+        run.needs.inserts = 1
         return False
-    return _spares(a, b, m, 1) or _has(a, m, 1, 1, 1, 0, 1, 2, 0)
+    return _spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)
 
 
 @inlined
-def for_questions(a: Ints, b: Ints, m: Ints, n: int) -> bool:
+def for_questions(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
-    wanted = n * m[MOST_WANTED]
-    return _spares(a, b, m, n + wanted) or _has(
-        a, m, 0, n, n + wanted, wanted, n, n, n * ((m[MOST_WANTED] + CHUNK_KEYS - 1) // CHUNK_KEYS)
+    most_wanted = run.settings.most_wanted
+    wanted = n * most_wanted
+    return _spares(run, arena, shadow, n + wanted) or _has(
+        run, arena, 0, n, n + wanted, wanted, n, n, n * ((most_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS)
     )
 
 
 @inlined
-def for_event(a: Ints, b: Ints, m: Ints, kind: int, what: int) -> bool:
+def for_event(run: Run, arena: Ints, shadow: Ints, kind: int, what: At[Any]) -> bool:
     """For what happens when a call or an inference ends."""
     n, wanted = 0, 0
+    place = what
     if kind == events.CALL_ENDS:
-        t = what
-        while t != NONE:
-            n += 1 + m[t + T_N_WAITERS]
-            t = m[t + T_MATE]
-        return _spares(a, b, m, n + 1) or _has(a, m, 0, n, n + 1, 0, n, 0, 0)
-    q = what
-    while q != NONE:
+        while place != NONE:
+            t = transfer_at(run, place)
+            n += 1 + t.n_waiters
+            place = t.mate
+        return _spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
+    while place != NONE:
+        q = question_at(run, place)
         n += 1
-        wanted += m[q + Q_N_KEYS]
-        q = m[q + Q_NEXT]
-    return _spares(a, b, m, n + wanted) or _has(a, m, 0, n, n + wanted, wanted, n, n, 0)
+        wanted += q.n_keys
+        place = q.queue.next
+    return _spares(run, arena, shadow, n + wanted) or _has(run, arena, 0, n, n + wanted, wanted, n, n, 0)
 
 
 @inlined
-def for_choice(a: Ints, b: Ints, m: Ints) -> bool:
+def for_choice(run: Run, arena: Ints, shadow: Ints) -> bool:
     """For what links choose: prefetches that have queued for too long are given up, and may be written down."""
     overdue = 0
-    if m[MAX_WAIT] >= 0:
-        for link in range(m[N_LINKS]):
-            overdue += n_queued(m, link, PREFETCH)
-    return overdue == 0 or _spares(a, b, m, overdue) or _has(a, m, 0, 0, overdue, overdue, 0, 0, 0)
+    if run.settings.max_wait_ns >= 0:
+        for i in range(run.n_links):
+            overdue += nth_link(run, run.links, i).queues[PREFETCH].n
+    return overdue == 0 or _spares(run, arena, shadow, overdue) or _has(run, arena, 0, 0, overdue, overdue, 0, 0, 0)

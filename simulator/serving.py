@@ -3,54 +3,22 @@
 from simulator import attribution, fates, flight, keyset, tally
 from simulator.arrays import NONE, Ints
 from simulator.compiled import inlined, internal
-from simulator.landing import IS_BELOW, IS_THERE, allocate, written
+from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below
 from simulator.links import DEMAND, PREFETCH
-from simulator.machine import (
-    ACCESSES,
-    ASKS_PYTHON,
-    CLOSED,
-    COMPUTES,
-    FIRST_WRITE,
-    FOUND_PREFETCH,
-    KNOWN,
-    N_OUTSTANDING,
-    N_POLLUTED_TOLD,
-    N_POLLUTION,
-    NOW,
-    POLLUTED,
-    PPM,
-    READ_RATE,
-    SERVICE_LATENCY,
-    SLOW_PPM,
-    T_DOWN,
-    T_LAST_WAITER,
-    T_LATE,
-    T_N_WAITERS,
-    T_OBSOLETE,
-    T_PREFETCH,
-    T_PRIORITY,
-    T_SIZE,
-    T_SOURCE,
-    T_WAITER,
-    TRANSFERS,
-    WRITE_RATE,
-    X_INDEX,
-    X_INFERENCE,
-    X_ISSUED,
-    X_JOINED,
-    X_KEY,
-    X_NEXT,
-    X_OP,
-    X_OUTCOME,
-    X_REQUEST,
-    X_SHADOW,
-    X_SIZE,
-    X_STREAM,
-    give_back,
-    take,
-)
-from simulator.movement import WRITTEN, demanded, fetch, way_ns
+from simulator.movement import WRITTEN, demand, fetch, way_ns
 from simulator.policy import Outcome
+from simulator.records import lists
+from simulator.records.moving import (
+    AMONG_WAITERS,
+    Access,
+    Transfer,
+    access_at,
+    give_back,
+    prefetch_at,
+    take,
+    transfer_at,
+)
+from simulator.records.run import Run
 from simulator.residency import blocks, eviction, moves
 from simulator.residency.layout import WHERE, tier
 from simulator.streams import complete
@@ -58,182 +26,177 @@ from simulator.trace import WRITE
 
 # Plain integers: Numba takes many times as long to recognise the member of an enumeration.
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
+PPM = 1_000_000
 _NS_PER_S = 1_000_000_000
 
 
 @internal
-def service_ns(m: Ints, size: int, op: int) -> int:
+def service_ns(run: Run, size: int, op: int) -> int:
     """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
-    bandwidth = m[WRITE_RATE] if op == WRITE else m[READ_RATE]
-    ns = m[SERVICE_LATENCY] - (-(size * _NS_PER_S) // bandwidth)
-    if m[SLOW_PPM] != PPM:
-        ns = -(-(ns * m[SLOW_PPM]) // PPM)
-    return int(ns)
+    settings, slow_ppm = run.settings, run.server.slow_ppm
+    bandwidth = settings.write_rate if op == WRITE else settings.read_rate
+    ns = settings.service_latency_ns - (-(size * _NS_PER_S) // bandwidth)
+    if slow_ppm != PPM:
+        ns = -(-(ns * slow_ppm) // PPM)
+    return ns
 
 
 @internal
-def peek(a: Ints, key: int) -> int:
+def peek(arena: Ints, key: int) -> int:
     """What a look-up would find, without using the block."""
-    slot = blocks.find(a, key)
-    if slot == NONE or not a[slot + WHERE] & 1:
+    slot = blocks.find(arena, key)
+    if slot == NONE or not arena[slot + WHERE] & 1:
         return MISS
-    return HIT if a[slot + tier(0).prefetch] == NONE else HIT_PREFETCHED
+    return HIT if arena[slot + tier(0).prefetch] == NONE else HIT_PREFETCHED
 
 
 @internal
-def touch(a: Ints, m: Ints, key: int, op: int) -> int:
-    """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; the prefetch and a first write are left in ``m``."""
+def touch(run: Run, arena: Ints, key: int, op: int) -> int:
+    """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; what else is found is left in the run."""
     t = tier(0)
-    slot = blocks.find(a, key)
-    m[FOUND_PREFETCH] = NONE
-    m[FIRST_WRITE] = 0
-    if slot == NONE or not a[slot + WHERE] & 1:
+    slot = blocks.find(arena, key)
+    run.found_prefetch = NONE
+    run.is_first_write = 0
+    if slot == NONE or not arena[slot + WHERE] & 1:
         return MISS
     outcome = HIT
-    if a[slot + t.prefetch] != NONE:
+    if arena[slot + t.prefetch] != NONE:
         outcome = HIT_PREFETCHED
-        m[FOUND_PREFETCH] = a[slot + t.prefetch]
-        a[slot + t.prefetch] = NONE
-    if op == WRITE and a[slot + t.dirty] != WRITTEN:
-        a[slot + t.dirty] = WRITTEN
-        m[FIRST_WRITE] = 1
-    eviction.on_hit(a, t, slot)
+        run.found_prefetch = arena[slot + t.prefetch]
+        arena[slot + t.prefetch] = NONE
+    if op == WRITE and arena[slot + t.dirty] != WRITTEN:
+        arena[slot + t.dirty] = WRITTEN
+        run.is_first_write = 1
+    eviction.on_hit(arena, t, slot)
     return outcome
 
 
 @internal
-def after_touch(a: Ints, m: Ints, key: int, access: int) -> None:
-    """What a use of a block means elsewhere."""
-    if m[FOUND_PREFETCH] != NONE:
-        fates.used(m, m[FOUND_PREFETCH], access)
-    if m[FIRST_WRITE]:
-        written(a, m, key)
+def follow_up(run: Run, arena: Ints, key: int, access: int) -> None:
+    """What the use of a block, just now, means elsewhere."""
+    if run.found_prefetch != NONE:
+        fates.use(run, prefetch_at(run, run.found_prefetch), access)
+    if run.is_first_write:
+        invalidate_below(run, arena, key)
 
 
 @internal
-def _serve(m: Ints, x: int, transfer_ns: int) -> None:
+def _serve(run: Run, x: Access, transfer_ns: int) -> None:
     """The block is in tier 0: the access is served and its row closed."""
-    now, issued = m[NOW], m[x + X_ISSUED]
-    service = service_ns(m, m[x + X_SIZE], m[x + X_OP])
+    service = service_ns(run, x.size, x.op)
     tally.close(
-        m, m[x + X_INDEX], m[x + X_STREAM], m[x + X_REQUEST], m[x + X_KEY], m[x + X_OP], m[x + X_OUTCOME], issued,
-        now - issued + service, service, transfer_ns, m[x + X_INFERENCE], m[x + X_SHADOW],
+        run, x.index, x.stream, x.request, x.key, x.op, x.outcome, x.issued_ns, run.now - x.issued_ns + service,
+        service, transfer_ns, x.inference_ns, x.shadow,
     )  # fmt: skip
-    m[N_OUTSTANDING] -= 1
-    if m[CLOSED]:
-        complete(m, m[x + X_STREAM], now + service)
-    give_back(m, ACCESSES, x)
+    run.n_outstanding -= 1
+    if run.settings.is_closed:
+        complete(run, x.stream, run.now + service)
+    give_back(run, run.pools.accesses, x)
 
 
 @internal
-def _wait_for(m: Ints, t: int, x: int) -> None:
-    m[x + X_NEXT] = NONE
-    if m[t + T_WAITER] == NONE:
-        m[t + T_WAITER] = x
-    else:
-        m[m[t + T_LAST_WAITER] + X_NEXT] = x
-    m[t + T_LAST_WAITER] = x
-    m[t + T_N_WAITERS] += 1
+def _wait_for(run: Run, t: Transfer, x: Access) -> None:
+    lists.append(run, t.waiters, x.at, AMONG_WAITERS)
+    t.n_waiters += 1
 
 
 @internal
-def not_resident(a: Ints, m: Ints, x: int) -> int:
+def join_or_fetch(run: Run, arena: Ints, x: Access) -> int:
     """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome."""
-    key = m[x + X_KEY]
-    m[x + X_JOINED] = m[NOW]
-    moving = flight.find(m, key)
+    x.joined_ns = run.now
+    moving = flight.find(run, x.key)
     if moving != NONE:
-        if not m[moving + T_DOWN]:
-            m[x + X_OUTCOME] = MERGED
-            if m[moving + T_PRIORITY] == PREFETCH:
-                m[x + X_OUTCOME] = LATE
-                fates.met(m, m[moving + T_PREFETCH], m[x + X_INDEX])
-                m[moving + T_LATE], m[moving + T_PREFETCH] = m[moving + T_PREFETCH], NONE
+        t = transfer_at(run, moving)
+        if not t.is_down:
+            x.outcome = MERGED
+            if t.priority == PREFETCH:
+                x.outcome = LATE
+                fates.meet(run, prefetch_at(run, t.prefetch), x.index)
+                t.late, t.prefetch = t.prefetch, NONE
         # A write-back is waited for like any transfer; the block is looked up again when it has landed.
-        demanded(m, moving)
-        _wait_for(m, moving, x)
-        return int(m[x + X_OUTCOME])
-    m[x + X_OUTCOME] = MISS
-    if m[COMPUTES]:
-        keyset.add(m, KNOWN, key)
-    if m[POLLUTED + keyset.S_KEYS] != 0 and keyset.discard(m, POLLUTED, key):
-        m[N_POLLUTION] += 1
-        m[N_POLLUTED_TOLD] += m[ASKS_PYTHON]
-    if m[x + X_OP] == WRITE:
-        allocate(a, m, key, m[x + X_SIZE])
-        _serve(m, x, 0)
+        demand(run, t)
+        _wait_for(run, t, x)
+        return x.outcome
+    x.outcome = MISS
+    if run.settings.computes:
+        keyset.add(run, run.known, x.key)
+    if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
+        run.books.n_pollution += 1
+        run.n_polluted_told += run.settings.asks_python
+    if x.op == WRITE:
+        allocate(run, arena, x.key, x.size)
+        _serve(run, x, 0)
         return MISS
-    where = moves.locate(a, key)
-    size = moves.size_of(a, key) if where != 0 else m[x + X_SIZE]
-    _wait_for(m, fetch(a, m, key, size, DEMAND, where, NONE), x)
+    where = moves.locate(arena, x.key)
+    size = moves.size_of(arena, x.key) if where != 0 else x.size
+    _wait_for(run, fetch(run, arena, x.key, size, DEMAND, where, NONE), x)
     return MISS
 
 
 @internal
-def look_up(a: Ints, m: Ints, x: int) -> None:
+def look_up(run: Run, arena: Ints, x: Access) -> None:
     """Look the block up now: the access comes from a synchronous question, or from waiting for a write-back."""
-    outcome = touch(a, m, m[x + X_KEY], m[x + X_OP])
+    outcome = touch(run, arena, x.key, x.op)
     if outcome == MISS:
-        not_resident(a, m, x)
+        join_or_fetch(run, arena, x)
         return
-    m[x + X_OUTCOME] = outcome
-    after_touch(a, m, m[x + X_KEY], m[x + X_INDEX])
-    _serve(m, x, 0)
+    x.outcome = outcome
+    follow_up(run, arena, x.key, x.index)
+    _serve(run, x, 0)
 
 
 @inlined
-def _landed(a: Ints, m: Ints, t: int) -> None:
+def _land(run: Run, arena: Ints, t: Transfer) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
-    if m[t + T_PREFETCH] != NONE:
-        fates.filled(m, m[t + T_PREFETCH])
-    elif m[t + T_LATE] != NONE:
-        fates.landed_late(m, m[t + T_LATE], way_ns(m, m[t + T_SOURCE], m[t + T_SIZE]))
-    x = m[t + T_WAITER]
-    while x != NONE:
-        behind, key, op = m[x + X_NEXT], m[x + X_KEY], m[x + X_OP]
+    if t.prefetch != NONE:
+        fates.fill(run, prefetch_at(run, t.prefetch))
+    elif t.late != NONE:
+        fates.land_late(run, prefetch_at(run, t.late), way_ns(run, t.source, t.size))
+    place = t.waiters.first
+    while place != NONE:
+        x = access_at(run, place)
+        place = x.waiters.next
         # To come in on behalf of a miss is no use on top of it; every other waiter's is.
-        if m[x + X_OUTCOME] != MISS or op == WRITE:
-            is_there = touch(a, m, key, op) != MISS
-            if m[FIRST_WRITE]:
-                written(a, m, key)
-            elif op == WRITE and not is_there:
+        if x.outcome != MISS or x.op == WRITE:
+            is_there = touch(run, arena, x.key, x.op) != MISS
+            if run.is_first_write:
+                invalidate_below(run, arena, x.key)
+            elif x.op == WRITE and not is_there:
                 # It was not admitted: the write allocates as one that finds nothing does.
-                allocate(a, m, key, m[x + X_SIZE])
-        _serve(m, x, attribution.waited(m, t, m[x + X_JOINED]))
-        x = behind
+                allocate(run, arena, x.key, x.size)
+        _serve(run, x, attribution.attribute(run, t, x.joined_ns))
 
 
 @internal
-def _free_again(a: Ints, m: Ints, t: int) -> None:
+def _look_again(run: Run, arena: Ints, t: Transfer) -> None:
     """A write-back has landed below: those who waited look again."""
-    x = m[t + T_WAITER]
-    while x != NONE:
-        behind = m[x + X_NEXT]
-        attribution.waited_below(m, t, m[NOW] - m[x + X_JOINED])
-        look_up(a, m, x)
-        x = behind
+    place = t.waiters.first
+    while place != NONE:
+        x = access_at(run, place)
+        place = x.waiters.next
+        attribution.attribute_below(run, t, run.now - x.joined_ns)
+        look_up(run, arena, x)
 
 
 @inlined
-def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
-    """What the end of a hop, as ``landing.arrived`` found it, means to accesses."""
+def end_hop(run: Run, arena: Ints, t: Transfer, arrived: int) -> None:
+    """What the end of a hop, as ``landing.arrive`` found it, means to accesses."""
     if arrived == IS_THERE:
-        _landed(a, m, t)
-        give_back(m, TRANSFERS, t)
+        _land(run, arena, t)
+        give_back(run, run.pools.transfers, t)
     elif arrived == IS_BELOW:
-        if not m[t + T_OBSOLETE]:
-            _free_again(a, m, t)
-        give_back(m, TRANSFERS, t)
+        if not t.is_obsolete:
+            _look_again(run, arena, t)
+        give_back(run, run.pools.transfers, t)
 
 
 @internal
 def new_access(
-    m: Ints, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int
-) -> int:
+    run: Run, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int
+) -> Access:
     """An access that waits."""
-    x = take(m, ACCESSES)
-    m[x + X_INDEX], m[x + X_STREAM], m[x + X_REQUEST], m[x + X_KEY] = index, stream, request, key
-    m[x + X_OP], m[x + X_SIZE], m[x + X_OUTCOME], m[x + X_SHADOW] = op, size, outcome, shadow
-    m[x + X_ISSUED], m[x + X_INFERENCE], m[x + X_JOINED] = m[NOW], 0, 0
-    m[N_OUTSTANDING] += 1
+    x = access_at(run, take(run, run.pools.accesses))
+    x.index, x.stream, x.request, x.key, x.op, x.size = index, stream, request, key, op, size
+    x.outcome, x.shadow, x.issued_ns, x.inference_ns, x.joined_ns = outcome, shadow, run.now, 0, 0
+    run.n_outstanding += 1
     return x

@@ -1,167 +1,210 @@
-"""The machine's array from Python: made from the config, enlarged between steps, read at the end."""
+"""A run's memory from Python: made from the config, enlarged between steps, read at the end.
+
+All of it is one array of int64: the Run at its start, and behind it what there is many of. Records never move; the
+array grows at its end, between steps, and each step is checked for room beforehand.
+"""
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from simulator import distribution, keyset
-from simulator import machine as m_
-from simulator.accounting import ACCESS_COLUMNS, COMPONENTS, PREFETCH_COLUMNS, RECORD_COLUMNS, Books, Keeps, Questions
-from simulator.arrays import NONE, Ints
+from simulator import distribution, flight, keyset
+from simulator.accounting import COMPONENTS, Keeps, Questions
+from simulator.accounting import Books as TheBooks
+from simulator.arrays import NONE, At, Ints
+from simulator.compiled import address_of
 from simulator.config import Arrivals, Closed, System
-from simulator.distribution import D_IS_ROUNDED, D_LEFT, D_MASK, D_SUM, D_TABLE, MOST, Distribution
-from simulator.events import EVENT_FIELDS
-from simulator.flight import move_all
+from simulator.distribution import MOST, Distribution
+from simulator.events import FOREVER
 from simulator.hops import hops_of
-from simulator.links import (
-    L_ASKED,
-    L_QUEUE_NS,
-    L_QUEUES,
-    L_STARTED,
-    L_TRANSFER_NS,
-    LINK_FIELDS,
-    bytes_queued,
+from simulator.landing import VICTIM_ROOM
+from simulator.policy import Policy, Trigger
+from simulator.records import checked
+from simulator.records.moving import (
+    Access,
+    Chunk,
+    Event,
+    Link,
+    Pool,
+    Pooled,
+    Prefetch,
+    Question,
+    Ready,
+    Stream,
+    Transfer,
 )
-from simulator.policy import Policy, Status, Trigger
+from simulator.records.record import Record
+from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRow, ToldRow, WindowRow
+from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
 from simulator.residency.moves import VICTIM_COLUMNS
-from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
+from simulator.serving import PPM
+from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = _FIRST_COUNTS = 1024
 # Rows that a buffer has room for at first: few enough to stay in a core's own cache.
-_BUFFER = 2048
-_COLUMNS = {
-    m_.ROWS: len(ACCESS_COLUMNS), m_.SETTLED: len(PREFETCH_COLUMNS), m_.RECORDS: len(RECORD_COLUMNS),
-    m_.TOLD: m_.TOLD_COLUMNS, m_.RUN: m_.RUN_COLUMNS,
+_FIRST_ROWS = 2048
+_POOLS: dict[str, type[Pooled]] = {
+    "transfers": Transfer, "accesses": Access, "prefetches": Prefetch, "questions": Question, "chunks": Chunk,
 }  # fmt: skip
-_NEEDS = {
-    m_.TRANSFERS: m_.NEED_TRANSFERS, m_.ACCESSES: m_.NEED_ACCESSES, m_.PREFETCHES: m_.NEED_PREFETCHES,
-    m_.QUESTIONS: m_.NEED_QUESTIONS, m_.CHUNKS: m_.NEED_CHUNKS,
+# The rows of each buffer, and what says how many are needed.
+_BUFFERS: dict[str, tuple[type[Record], str]] = {
+    "accesses": (AccessRow, "access_rows"), "prefetches": (PrefetchRow, "prefetch_rows"),
+    "inferences": (InferenceRow, "inference_rows"), "shown": (ShownRow, "shown_rows"), "told": (ToldRow, "told_rows"),
 }  # fmt: skip
 _COUNTED = {
-    m_.LATENCIES: m_.NEED_ROWS, m_.SLACK: m_.NEED_SETTLED, m_.SAVED: m_.NEED_SETTLED, m_.CHARGED: m_.NEED_RECORDS,
-    m_.HOST: m_.NEED_RECORDS,
-}  # fmt: skip
-_BUFFER_NEEDS = {
-    m_.ROWS: m_.NEED_ROWS, m_.SETTLED: m_.NEED_SETTLED, m_.RECORDS: m_.NEED_RECORDS, m_.TOLD: m_.NEED_TOLD,
-    m_.RUN: m_.NEED_RUN,
+    "latency": "access_rows", "slack": "prefetch_rows", "saved": "prefetch_rows", "charged": "inference_rows",
+    "host": "inference_rows",
 }  # fmt: skip
 
 
 class Machine:
-    """Owns the array ``m``, which is another one after ``make_room``."""
+    """Owns the array, which is another one after ``make_room``; ``run`` is the record at its start."""
 
-    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
-        self.m: Ints = np.zeros(m_.N_REGISTERS, np.int64)
-        self._n_of = dict.fromkeys(_NEEDS, 0)
-        for register in (m_.QUEUE, m_.QUEUE_LAST, m_.OPEN, m_.OPEN_LAST, m_.LATE, m_.LATE_LAST, m_.ASKED,
-                         m_.ASKED_LAST, m_.FIRED, m_.FOUND_PREFETCH, *_NEEDS):  # fmt: skip
-            self.m[register] = NONE
+    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: TheBooks, n_streams: int) -> None:
+        self._m: Ints = np.zeros(Run.words, np.int64)
+        self.run = run = Run(self._m, 0)
+        self._n_of = dict.fromkeys(_POOLS, 0)
         self._settings(system, arrivals, policy)
-        self.m[m_.N_STREAMS] = self.m[m_.N_READY] = n_streams
-        self.m[m_.STREAMS] = self._region((n_streams + 1) * m_.STREAM_FIELDS)
-        rows = self.streams
-        for field in (m_.S_NEXT, m_.S_LAST, m_.S_WAITING, m_.S_WAITING_LAST):
-            rows[:, field] = NONE
-        self.m[m_.READY] = self._region(2 * n_streams)
-        # Pairs of the time, which is 0 for all, and the stream.
-        self.m[self.m[m_.READY] :][1 : 2 * n_streams : 2] = np.arange(n_streams)
-        hops = hops_of(system)
-        self.m[m_.N_LINKS] = len(hops)
-        self.m[m_.LINKS] = self._region(len(hops) * LINK_FIELDS)
-        for i, hop in enumerate(hops):
-            link = self._link(i)
-            registers = hop.registers()
-            link[: len(registers)] = registers
-            for priority in range(3):
-                link[L_QUEUES + 3 * priority : L_QUEUES + 3 * priority + 2] = NONE
-        self.m[m_.VICTIMS] = self._region(m_.VICTIM_ROOM * VICTIM_COLUMNS)
-        self._table(m_.FLIGHT, m_.FLIGHT_MASK, _FIRST_TABLE)
-        for keys in (m_.POLLUTED, m_.KNOWN):
-            self._table(keys + keyset.S_TABLE, keys + keyset.S_MASK, _FIRST_TABLE)
-        for buffer in _COLUMNS:
-            self._enlarge_buffer(buffer, _BUFFER)
-        self.m[m_.FIRST_CLOSED] = m_.FOREVER
-        self.m[m_.FIRST_OF_ALL], self.m[m_.PER_WINDOW] = books.first_access, books.window
-        keeps = books.keeps if books.takes("accesses") else Keeps(length=0)
-        self.m[m_.KEEPS_SETTLED], self.m[m_.KEEPS_RECORDS] = books.takes("prefetches"), books.takes("inferences")
-        self.m[m_.KEEPS_ROWS] = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
-        self.m[m_.ROWS_LENGTH], self.m[m_.ROWS_EVERY], self.m[m_.ROWS_BELOW] = keeps.length, keeps.every, keeps.below
-        for counted in _COUNTED:
-            self._enlarge_distribution(counted, 0)
-        self._enlarge_cells(_FIRST_RECORDS)
-        for pool in _NEEDS:
+        run.fired = run.found_prefetch = NONE
+        run.most_evicted = 1
+        run.server.slow_ppm = PPM
+        run.n_streams = run.n_ready = n_streams
+        for ends in (run.server.queue.list, run.server.asked, run.open_fates, run.late_fates):
+            ends.first = ends.last = NONE
+        self._streams(n_streams)
+        self._links(system)
+        self.run.victims = self._region(None, VICTIM_ROOM * VICTIM_COLUMNS)
+        self._new_flight(_FIRST_TABLE)
+        for keys in ("polluted", "known"):
+            place = self._region(None, _FIRST_TABLE)
+            self._keys(keys).table, self._keys(keys).mask = place, _FIRST_TABLE - 1
+        for buffer in _BUFFERS:
+            self._enlarge_buffer(buffer, _FIRST_ROWS)
+        self._books(books)
+        for pool in _POOLS:
+            self._pool(pool).free = NONE
             self._enlarge_pool(pool, _FIRST_RECORDS)
 
     def _settings(self, system: System, arrivals: Arrivals, policy: Policy) -> None:
         first, budget, server = system.tiers[0], system.prefetch, system.inference
-        origin = system.origin
+        origin, to = system.origin, self.run.settings
         table = getattr(policy, "table", None)
         has_policy = policy.trigger != Trigger.NEVER
-        values = {
-            m_.CLOSED: arrivals.kind == "closed",
-            m_.THINK: arrivals.think if isinstance(arrivals, Closed) else 0,
-            m_.SERVICE_LATENCY: first.latency,
-            m_.READ_RATE: first.read_bandwidth,
-            m_.WRITE_RATE: first.write_bandwidth,
-            m_.SLOW_PPM: m_.PPM,
-            m_.BUSY_PPM: round(server.gpu_slowdown * m_.PPM),
-            m_.FORESEES: any(tier.eviction == "belady" for tier in system.tiers),
-            m_.HAS_SHADOW: has_policy,
-            m_.SHADOW_FORESEES: first.eviction == "belady",
-            m_.ORIGIN: len(system.tiers),
-            m_.EXCLUSIVE: system.placement == "exclusive",
-            m_.DEMOTES: system.clean_evictions == "demote",
-            m_.IN_PLACE: origin.kind == "compute" and origin.enters == "first",
-            m_.COMPUTES: origin.kind == "compute",
-            m_.MAX_IN_FLIGHT: budget.in_flight,
-            m_.MAX_QUEUED: budget.queued,
-            m_.MAX_BYTES: budget.bytes,
-            m_.MAX_WAIT: NONE if budget.max_wait is None else budget.max_wait,
-            m_.TRIGGER: int(policy.trigger),
-            m_.SYNC: server.mode == "sync" and has_policy,
-            m_.SERVERS: server.servers,
-            m_.QUEUE_LIMIT: server.queue_limit,
-            m_.BATCH_SIZE: server.batch_size,
-            m_.STALE_AFTER: NONE if server.stale_after is None else server.stale_after,
-            m_.AHEAD: policy.ahead.accesses,
-            m_.AHEAD_OF_STREAM: policy.ahead.of_stream,
-            m_.ASKS_PYTHON: has_policy,
-            m_.HEARS_FATES: has_policy,
-            m_.MOST_WANTED: table.most_wanted if table is not None else 0,
-            m_.MOST_EVICTED: 1,
-        }
-        for register, value in values.items():
-            self.m[register] = value
+        to.is_closed = arrivals.kind == "closed"
+        to.think_ns = arrivals.think if isinstance(arrivals, Closed) else 0
+        to.service_latency_ns = first.latency
+        to.read_rate, to.write_rate = first.read_bandwidth, first.write_bandwidth
+        to.busy_ppm = round(server.gpu_slowdown * PPM)
+        to.foresees = any(tier.eviction == "belady" for tier in system.tiers)
+        to.has_shadow = has_policy
+        to.shadow_foresees = first.eviction == "belady"
+        to.origin = len(system.tiers)
+        to.is_exclusive = system.placement == "exclusive"
+        to.demotes = system.clean_evictions == "demote"
+        to.computes = origin.kind == "compute"
+        to.computes_in_place = origin.kind == "compute" and origin.enters == "first"
+        to.max_in_flight, to.max_queued, to.max_bytes = budget.in_flight, budget.queued, budget.bytes
+        to.max_wait_ns = NONE if budget.max_wait is None else budget.max_wait
+        to.trigger = int(policy.trigger)
+        to.is_sync = server.mode == "sync" and has_policy
+        to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
+        to.stale_after_ns = NONE if server.stale_after is None else server.stale_after
+        to.ahead, to.is_ahead_of_stream = policy.ahead.accesses, policy.ahead.of_stream
+        to.asks_python = to.hears_fates = has_policy
+        to.most_wanted = table.most_wanted if table is not None else 0
 
-    def _region(self, n: int) -> int:
-        """Room for ``n`` zeroes, at the end."""
-        at = len(self.m)
-        self.m = m_.enlarged(self.m, n)
-        return at
+    def _streams(self, n: int) -> None:
+        # One more is for questions about the accesses of all.
+        self.run.streams = self._region(Stream, n + 1)
+        self.streams["next"] = self.streams["last"] = NONE
+        for end in ("first", "last"):
+            self.streams["questions"][end] = NONE
+        self.run.ready = self._region(Ready, n)
+        # All at time 0.
+        self._rows(Ready, self.run.ready, n)["stream"] = np.arange(n)
 
-    def _table(self, offset: int, mask: int, size: int) -> None:
-        self.m[offset] = self._region(size)
-        self.m[mask] = size - 1
+    def _links(self, system: System) -> None:
+        hops = hops_of(system)
+        self.run.n_links = len(hops)
+        self.run.links = self._region(Link, len(hops))
+        for link, hop in zip(self._all_links(), hops, strict=True):
+            link.n_free, link.blocks_per_call, link.call_ns = hop.channels, hop.blocks_per_call, hop.call_ns
+            link.read_latency_ns, link.read_rate = hop.read
+            link.write_latency_ns, link.write_rate = hop.write
+            link.per_mib_ns, link.compute_call_ns = hop.compute
+            for queue in link.queues:
+                queue.list.first = queue.list.last = NONE
 
-    def _link(self, i: int) -> Ints:
-        return self.m[self.m[m_.LINKS] + i * LINK_FIELDS :][:LINK_FIELDS]
+    def _all_links(self) -> list[Link]:
+        return [Link(self._m, self.run.links + i * Link.words) for i in range(self.run.n_links)]
+
+    def _books(self, books: TheBooks) -> None:
+        self.run.books.first_closed = FOREVER
+        self.run.windows.first_access, self.run.windows.length = books.first_access, books.window
+        keeps, kept = books.keeps if books.takes("accesses") else Keeps(length=0), self.run.kept
+        kept.prefetches, kept.inferences = books.takes("prefetches"), books.takes("inferences")
+        kept.accesses = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
+        kept.length, kept.every, kept.below = keeps.length, keeps.every, keeps.below
+        for counted in _COUNTED:
+            table = self._region(Pair, _FIRST_COUNTS)
+            counts = self._counts(counted)
+            counts.table, counts.mask, counts.n_left = table, _FIRST_COUNTS - 1, _FIRST_COUNTS // 2
+        self._enlarge_windows(_FIRST_RECORDS)
 
     @property
-    def streams(self) -> Ints:
-        """The streams' rows, as a view of this array."""
-        n = int(self.m[m_.N_STREAMS]) + 1
-        return self.m[self.m[m_.STREAMS] :][: n * m_.STREAM_FIELDS].reshape(n, m_.STREAM_FIELDS)
+    def address(self) -> int:
+        """Where the array lies: what compiled code is given."""
+        return address_of(self._m)
 
-    def rows(self, buffer: int) -> Ints:
-        """What a buffer holds, as a view of this array."""
-        at, n = int(self.m[buffer]), int(self.m[buffer + 1])
-        return self.m[at : at + n * _COLUMNS[buffer]].reshape(n, _COLUMNS[buffer])
+    def _pool(self, name: str) -> Pool:
+        pool: Pool = getattr(self.run.pools, name)
+        return pool
 
-    def drop(self, buffer: int, n: int) -> None:
+    def _buffer(self, name: str) -> Buffer:
+        buffer: Buffer = getattr(self.run.rows, name)
+        return buffer
+
+    def _keys(self, name: str) -> KeySet:
+        keys: KeySet = getattr(self.run, name)
+        return keys
+
+    def _counts(self, name: str) -> Counts:
+        counts: Counts = getattr(self.run.books, name)
+        return counts
+
+    def _region(self, of: type[Record] | None, n: int, *, is_pool: bool = False) -> Any:
+        """Room for ``n`` records, all zero, or so many words, at the end."""
+        place = len(self._m)
+        larger = np.zeros(place + n * (of.words if of else 1), np.int64)
+        larger[:place] = self._m
+        checked.carry(self._m, larger)
+        if of is not None:
+            checked.declare(larger, of, place, n, is_pool=is_pool)
+        self._m = larger
+        self.run = Run(larger, 0)
+        return place
+
+    def _rows(self, of: type[Record], place: int, n: int) -> npt.NDArray[Any]:
+        return of.as_rows(self._m[place : place + n * of.words])
+
+    @property
+    def streams(self) -> npt.NDArray[Any]:
+        """The streams, as a structured array that is a view; behind them the one of all together."""
+        return self._rows(Stream, self.run.streams, self.run.n_streams + 1)
+
+    def rows(self, buffer: str) -> npt.NDArray[Any]:
+        """What a buffer holds, as a structured array that is a view."""
+        held = self._buffer(buffer)
+        return self._rows(_BUFFERS[buffer][0], held.rows, held.n)
+
+    def drop(self, buffer: str, n: int) -> None:
         """Its first ``n`` rows were read."""
         if n:
             rows = self.rows(buffer)
             rows[: len(rows) - n] = rows[n:].copy()
-            self.m[buffer + 1] -= n
+            self._buffer(buffer).n -= n
 
     def make_room(self, next_access: int) -> None:
         """Enlarge whatever the next step lacks; ``next_access`` is the last one that it could issue.
@@ -169,122 +212,151 @@ class Machine:
         Views of the old array are no good any more.
         """
         self._forget_shown()
+        needs, windows = self.run.needs, self.run.windows
+        needed = {name: int(getattr(needs, name)) for name in type(needs).dtype.names or ()}
         for counted, need in _COUNTED.items():
-            if self.m[counted + D_LEFT] < self.m[need]:
-                self._enlarge_distribution(counted, int(self.m[need]))
-        if next_access - self.m[m_.FIRST_OF_ALL] >= self.m[m_.N_CELLS] * self.m[m_.PER_WINDOW]:
-            self._enlarge_cells(int((next_access - self.m[m_.FIRST_OF_ALL]) // self.m[m_.PER_WINDOW]) + 1)
-        for pool, need in _NEEDS.items():
-            self.reserve(pool, int(self.m[need]))
-        for buffer, need in _BUFFER_NEEDS.items():
-            lacks = int(self.m[need] - (self.m[buffer + 2] - self.m[buffer + 1]))
+            if self._counts(counted).n_left < needed[need]:
+                self._enlarge_distribution(counted, needed[need])
+        if next_access - windows.first_access >= windows.n_rows * windows.length:
+            self._enlarge_windows((next_access - windows.first_access) // windows.length + 1)
+        for pool in _POOLS:
+            self.reserve(pool, needed[pool])
+        for buffer, (_, need) in _BUFFERS.items():
+            held = self._buffer(buffer)
+            lacks = needed[need] - (held.capacity - held.n)
             if lacks > 0:
-                self._enlarge_buffer(buffer, max(lacks, int(self.m[buffer + 2])))
-        for keys, need in ((m_.POLLUTED, m_.NEED_POLLUTED), (m_.KNOWN, m_.NEED_KNOWN)):
-            n_more = int(self.m[need])
-            if keyset.room(self.m, keys) < n_more:
-                size = _FIRST_TABLE
-                while size < 4 * (int(self.m[keys + keyset.S_KEYS]) + n_more):
-                    size *= 2
-                table = self._region(size)
-                keyset.move_to(self.m, keys, table, size - 1)
+                self._enlarge_buffer(buffer, max(lacks, held.capacity))
+        for keys in ("polluted", "known"):
+            self._enlarge_keys(keys, needed[keys])
 
-    def reserve(self, pool: int, n_free: int) -> None:
+    def reserve(self, pool: str, n_free: int) -> None:
         """Make sure that so many records of a pool are free."""
-        lacks = n_free - int(self.m[pool + 1])
+        lacks = n_free - self._pool(pool).n_free
         if lacks > 0:
             self._enlarge_pool(pool, max(lacks, self._n_of[pool]))
 
-    def _enlarge_pool(self, pool: int, n: int) -> None:
-        at = self._region(n * m_.WIDTHS[pool])
-        m_.thread(self.m, pool, at, n, m_.WIDTHS[pool])
+    def _enlarge_pool(self, pool: str, n: int) -> None:
+        of = _POOLS[pool]
+        place = self._region(of, n, is_pool=True)
+        rows = self._rows(of, place, n)
+        rows["at"] = place + np.arange(n) * of.words
+        rows["next_free"][:-1] = rows["at"][1:]
+        rows["next_free"][-1] = self._pool(pool).free
+        self._pool(pool).free = place
+        self._pool(pool).n_free += n
         self._n_of[pool] += n
-        if pool in (m_.TRANSFERS, m_.QUESTIONS):
+        if pool in ("transfers", "questions"):
             # As many events as there are transfers and questions can be pending at once.
-            n_events = self._n_of[m_.TRANSFERS] + self._n_of[m_.QUESTIONS] + 1
-            self._move(m_.EVENTS, int(self.m[m_.N_EVENTS]) * EVENT_FIELDS, n_events * EVENT_FIELDS)
-        if pool == m_.TRANSFERS and 2 * self._n_of[pool] > self.m[m_.FLIGHT_MASK]:
-            old, old_mask = int(self.m[m_.FLIGHT]), int(self.m[m_.FLIGHT_MASK])
-            self._table(m_.FLIGHT, m_.FLIGHT_MASK, 2 * (old_mask + 1) if old_mask else _FIRST_TABLE)
-            while 2 * self._n_of[pool] > self.m[m_.FLIGHT_MASK]:
-                self._table(m_.FLIGHT, m_.FLIGHT_MASK, 2 * (int(self.m[m_.FLIGHT_MASK]) + 1))
-            move_all(self.m, old, old_mask)
+            n_events = self._n_of["transfers"] + self._n_of["questions"] + 1
+            self.run.events = self._move(Event, self.run.events, self.run.n_events, n_events)
+        if pool == "transfers" and 2 * self._n_of[pool] > self.run.flight_mask:
+            size = self.run.flight_mask + 1
+            while size <= 2 * self._n_of[pool]:
+                size *= 2
+            self._new_flight(size)
 
-    def _enlarge_buffer(self, buffer: int, n_more: int) -> None:
-        n, columns = int(self.m[buffer + 2]) + n_more, _COLUMNS[buffer]
-        self._move(buffer, int(self.m[buffer + 1]) * columns, n * columns)
-        self.m[buffer + 2] = n
+    def _new_flight(self, size: int) -> None:
+        old, old_mask = self.run.flight, self.run.flight_mask
+        place = self._region(None, size)
+        self.run.flight, self.run.flight_mask = place, size - 1
+        if old:
+            flight.enter_all(self.address, old, old_mask)
 
-    def _move(self, register: int, n_used: int, n: int) -> None:
-        """A region becomes a larger one, elsewhere."""
-        old = int(self.m[register])
-        new = self._region(n)
-        self.m[new : new + n_used] = self.m[old : old + n_used]
-        self.m[register] = new
+    def _enlarge_buffer(self, buffer: str, n_more: int) -> None:
+        held = self._buffer(buffer)
+        capacity = held.capacity + n_more
+        place = self._move(_BUFFERS[buffer][0], held.rows, held.n, capacity)
+        self._buffer(buffer).rows, self._buffer(buffer).capacity = place, capacity
 
-    def _enlarge_distribution(self, of: int, n_more: int) -> None:
-        old_size = int(self.m[of + D_MASK]) + 1
-        if old_size == 1:
-            self.m[of + D_TABLE], self.m[of + D_MASK] = self._region(2 * _FIRST_COUNTS), _FIRST_COUNTS - 1
-            self.m[of + D_LEFT] = _FIRST_COUNTS // 2
-            return
-        n = old_size // 2 - int(self.m[of + D_LEFT])
-        is_rounded = bool(self.m[of + D_IS_ROUNDED]) or n > MOST
-        size = old_size
+    def _move(self, of: type[Record], old: int, n_used: int, n: int) -> Any:
+        """Rows go on elsewhere, where there is room for ``n``; where that is."""
+        place = self._region(of, n)
+        self._m[place : place + n_used * of.words] = self._m[old : old + n_used * of.words]
+        checked.withdraw(self._m, of, old)
+        return place
+
+    def _enlarge_keys(self, name: str, n_more: int) -> None:
+        keys = self._keys(name)
+        if (keys.mask + 1) // 2 - keys.n < n_more:
+            size = _FIRST_TABLE
+            while size < 4 * (keys.n + n_more):
+                size *= 2
+            table = self._region(None, size)
+            keyset.move_to(self.address, self._keys(name).place, table, size - 1)
+
+    def _enlarge_distribution(self, name: str, n_more: int) -> None:
+        counts = self._counts(name)
+        n = (counts.mask + 1) // 2 - counts.n_left
+        is_rounded = bool(counts.is_rounded) or n > MOST
+        size = counts.mask + 1
         while size // 2 < n + n_more:
             size *= 2
-        table = self._region(2 * size)
-        distribution.move_to(self.m, of, table, size - 1, is_rounded)
+        table = self._region(Pair, size)
+        distribution.move_to(self.address, self._counts(name).place, table, size - 1, is_rounded)
 
-    def _distribution(self, of: int) -> Distribution:
-        at, size = int(self.m[of + D_TABLE]), int(self.m[of + D_MASK]) + 1
-        return Distribution(self.m[at : at + 2 * size], int(self.m[of + D_SUM]))
-
-    def _enlarge_cells(self, n: int) -> None:
-        n_old = int(self.m[m_.N_CELLS])
-        n = max(n, 2 * n_old)
-        self._move(m_.CELLS, n_old * CELL_FIELDS, n * CELL_FIELDS)
-        self.m[m_.N_CELLS] = n
+    def _enlarge_windows(self, n: int) -> None:
+        windows = self.run.windows
+        n = max(n, 2 * windows.n_rows)
+        place = self._move(WindowRow, windows.rows, windows.n_rows, n)
+        windows = self.run.windows
+        windows.rows, windows.n_rows = place, n
         # No access is in the window that the last one was in, so that the next one looks where it is now.
-        self.m[m_.CELLS_END] = NONE - self.m[m_.PER_WINDOW]
+        windows.end = NONE - windows.length
+
+    def question(self, place: At[Question]) -> Question:
+        """A question by its place."""
+        return Question(self._m, place)
 
     def _forget_shown(self) -> None:
         """Accesses that every question put so far has shown need not be kept."""
-        rows = self.rows(m_.RUN)
-        n_shown = int(self.m[m_.RUN_SHOWN] - self.m[m_.RUN_BASE])
+        server = self.run.server
+        n_shown = server.shown - server.first_kept
         if n_shown > 0:
-            rows[: len(rows) - n_shown] = rows[n_shown:].copy()
-            self.m[m_.N_RUN] -= n_shown
-            self.m[m_.RUN_BASE] += n_shown
+            self.drop("shown", n_shown)
+            server.first_kept += n_shown
+
+    def _queued(self, link: Link) -> list[int]:
+        """The bytes that wait for a channel, by what they were started as."""
+        n_bytes = [0, 0, 0]
+        for queue in link.queues:
+            place = queue.list.first
+            while place != NONE:
+                t = Transfer(self._m, place)
+                n_bytes[t.class_] += t.size
+                place = t.queue.next
+        return n_bytes
 
     def link_books(self) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[int], list[int]]:
         """Bytes asked for, started and queued of each link by class, and what accesses waited there, in ns."""
-        n = int(self.m[m_.N_LINKS])
-        links = [self._link(i).tolist() for i in range(n)]
+        links = self._all_links()
         return (
-            [link[L_ASKED : L_ASKED + 3] for link in links],
-            [link[L_STARTED : L_STARTED + 3] for link in links],
-            [[int(bytes_queued(self.m, i, class_)) for class_ in range(3)] for i in range(n)],
-            [link[L_QUEUE_NS] for link in links],
-            [link[L_TRANSFER_NS] for link in links],
+            [link.bytes_asked.tolist() for link in links],
+            [link.bytes_started.tolist() for link in links],
+            [self._queued(link) for link in links],
+            [link.queue_ns for link in links],
+            [link.transfer_ns for link in links],
         )
 
-    def close_tally(self, books: Books) -> None:
-        """Hand over what was counted of the accesses."""
-        m = self.m
-        books.n_outcomes = self.counts(m_.N_OF_OUTCOME, len(books.n_outcomes))
-        components = dict(zip(COMPONENTS, self.counts(m_.SUMS, len(COMPONENTS)), strict=True))
-        books.sums = {"latency_ns": int(m[m_.LATENCIES + D_SUM]), **components}
-        books.n_shadow_misses, books.n_saved, books.n_caused = self.counts(m_.N_SHADOW, 3)
-        books.end_ns, books.min_access, books.n_accesses, books.n_broken = self.counts(m_.END, 4)
+    def _distribution(self, name: str) -> Distribution:
+        counts = self._counts(name)
+        size = counts.mask + 1
+        return Distribution(self._m[counts.table : counts.table + size * Pair.words], counts.total)
+
+    def close_tally(self, books: TheBooks) -> None:
+        """Hand over what was counted."""
+        run, counted = self.run, self.run.books
+        books.n_outcomes = counted.n_of_outcome.tolist()
+        books.sums = {"latency_ns": counted.latency.total, **{name: getattr(counted, name) for name in COMPONENTS}}
+        books.n_shadow_misses, books.n_saved, books.n_caused = (
+            counted.n_shadow_misses, counted.n_saved, counted.n_caused,
+        )  # fmt: skip
+        books.end_ns, books.min_access = counted.end_ns, counted.first_closed
+        books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
         books.latency, books.slack, books.saved, charged, host = map(self._distribution, _COUNTED)
-        n_status = self.counts(m_.N_STATUS, len(Status))
         books.questions = Questions(
-            int(m[m_.N_ASKED]), n_status, int(m[m_.N_PREDICTED]), int(m[m_.N_CAME_TRUE]), charged, host
+            counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host
         )
-        at, n = int(m[m_.CELLS]), int(m[m_.N_CELLS])
-        books.cells = m[at : at + n * CELL_FIELDS].reshape(n, CELL_FIELDS).copy()
-
-    def counts(self, register: int, n: int) -> list[int]:
-        """Registers that follow each other."""
-        return [int(value) for value in self.m[register : register + n]]
+        books.n_proposed, books.n_issued, books.n_pollution = counted.n_proposed, counted.n_issued, counted.n_pollution
+        books.n_fates = counted.n_of_fate.tolist()
+        books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))
+        books.cells = self._rows(WindowRow, run.windows.rows, run.windows.n_rows).copy()

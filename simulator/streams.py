@@ -1,107 +1,98 @@
 """Who issues next: the streams of a closed loop, in a heap by time (rule R2), and the ends of their requests."""
 
-from simulator.arrays import Ints
 from simulator.compiled import internal
-from simulator.machine import (
-    N_READY,
-    READY,
-    S_END,
-    S_INSIDE,
-    S_OUTSTANDING,
-    STREAM_FIELDS,
-    STREAMS,
-    THINK,
-)
+from simulator.records.moving import Ready, Stream, nth_ready, nth_stream
+from simulator.records.run import Run
 
 
 @internal
-def stream_at(m: Ints, stream: int) -> int:
-    """Where a stream's row is."""
-    return int(m[STREAMS] + stream * STREAM_FIELDS)
+def stream_of(run: Run, stream: int) -> Stream:
+    """A stream by its number."""
+    return nth_stream(run, run.streams, stream)
 
 
 @internal
-def next_time(m: Ints) -> int:
-    """When the first stream that is ready may issue."""
-    return int(m[m[READY]])
+def next_ready(run: Run) -> Ready:
+    """The first that is ready, and when: of those ready at the same time the one with the smallest number."""
+    return nth_ready(run, run.ready, 0)
 
 
 @internal
-def next_stream(m: Ints) -> int:
-    """Which one that is: of those ready at the same time the one with the smallest number."""
-    return int(m[m[READY] + 1])
+def _is_before(time_ns: int, stream: int, other: Ready) -> bool:
+    return time_ns < other.time_ns or (time_ns == other.time_ns and stream < other.stream)
 
 
 @internal
-def _is_before(m: Ints, a: int, b: int) -> bool:
-    return bool(m[a] < m[b] or (m[a] == m[b] and m[a + 1] < m[b + 1]))
+def _copy(source: Ready, target: Ready) -> None:
+    target.time_ns, target.stream = source.time_ns, source.stream
 
 
 @internal
-def _rise(m: Ints, at: int, time: int, s: int) -> None:
+def _rise(run: Run, at: int, time_ns: int, stream: int) -> None:
     """Put a stream into the hole at ``at``, or above it."""
-    ready = m[READY]
     while at > 0:
-        parent = (at - 1) >> 1
-        entry = ready + 2 * parent
-        if not (time < m[entry] or (time == m[entry] and s < m[entry + 1])):
+        above = nth_ready(run, run.ready, (at - 1) >> 1)
+        if not _is_before(time_ns, stream, above):
             break
-        m[ready + 2 * at], m[ready + 2 * at + 1] = m[entry], m[entry + 1]
-        at = parent
-    m[ready + 2 * at], m[ready + 2 * at + 1] = time, s
+        _copy(above, nth_ready(run, run.ready, at))
+        at = (at - 1) >> 1
+    ready = nth_ready(run, run.ready, at)
+    ready.time_ns, ready.stream = time_ns, stream
 
 
 @internal
-def _settle(m: Ints, time: int, s: int) -> None:
+def _replace_first(run: Run, time_ns: int, stream: int) -> None:
     """Put a stream in place of the first.
 
     It is mostly one of the last: the hole sinks to the bottom at one comparison a level, and the stream rises from it.
     """
-    ready, n = m[READY], m[N_READY]
+    n = run.n_ready
     at = 0
     child = 1
     while child < n:
-        entry = ready + 2 * child
-        if child + 1 < n and _is_before(m, entry + 2, entry):
-            child += 1
-            entry += 2
-        m[ready + 2 * at], m[ready + 2 * at + 1] = m[entry], m[entry + 1]
+        below = nth_ready(run, run.ready, child)
+        if child + 1 < n:
+            other = nth_ready(run, run.ready, child + 1)
+            if _is_before(other.time_ns, other.stream, below):
+                child += 1
+                below = other
+        _copy(below, nth_ready(run, run.ready, at))
         at = child
         child = 2 * at + 1
-    _rise(m, at, time, s)
+    _rise(run, at, time_ns, stream)
 
 
 @internal
-def push(m: Ints, s: int, time: int) -> None:
+def push(run: Run, stream: int, time_ns: int) -> None:
     """A stream is ready for its next request from a time on."""
-    m[N_READY] += 1
-    _rise(m, m[N_READY] - 1, time, s)
+    run.n_ready += 1
+    _rise(run, run.n_ready - 1, time_ns, stream)
 
 
 @internal
-def pop(m: Ints) -> None:
+def pop(run: Run) -> None:
     """The first stream waits, or has ended."""
-    m[N_READY] -= 1
-    last = m[READY] + 2 * m[N_READY]
-    if m[N_READY] > 0:
-        _settle(m, m[last], m[last + 1])
+    run.n_ready -= 1
+    if run.n_ready > 0:
+        last = nth_ready(run, run.ready, run.n_ready)
+        _replace_first(run, last.time_ns, last.stream)
 
 
 @internal
-def complete(m: Ints, stream: int, end: int) -> None:
-    """An access that waited ends at ``end``; its stream goes on if it was the last of its request."""
-    row = stream_at(m, stream)
-    m[row + S_END] = max(m[row + S_END], end)
-    m[row + S_OUTSTANDING] -= 1
-    if m[row + S_OUTSTANDING] == 0 and not m[row + S_INSIDE]:
-        push(m, stream, m[row + S_END] + m[THINK])
+def complete(run: Run, number: int, end_ns: int) -> None:
+    """An access that waited ends then; its stream goes on if it was the last of its request."""
+    stream = stream_of(run, number)
+    stream.end_ns = max(stream.end_ns, end_ns)
+    stream.n_outstanding -= 1
+    if stream.n_outstanding == 0 and not stream.is_inside:
+        push(run, number, stream.end_ns + run.settings.think_ns)
 
 
 @internal
-def end_request(m: Ints, row: int) -> None:
+def end_request(run: Run, stream: Stream) -> None:
     """All accesses of the first stream's request are issued: it waits for those outstanding or is ready again."""
-    m[row + S_INSIDE] = 0
-    if m[row + S_OUTSTANDING] > 0:
-        pop(m)
+    stream.is_inside = 0
+    if stream.n_outstanding > 0:
+        pop(run)
     else:
-        _settle(m, m[row + S_END] + m[THINK], next_stream(m))
+        _replace_first(run, stream.end_ns + run.settings.think_ns, next_ready(run).stream)

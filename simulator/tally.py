@@ -1,57 +1,32 @@
-"""What is counted of each access as it closes (rules R17, R18): in the machine, so that no row need be kept for it."""
+"""What is counted of each access as it closes (rules R17, R18): in the run, so that no row need be kept for it."""
 
-import numpy as np
-
-from simulator.arrays import Ints, home, plus
+from simulator.arrays import home, plus, times
 from simulator.compiled import internal
 from simulator.distribution import count
-from simulator.machine import (
-    CELL,
-    CELLS,
-    CELLS_END,
-    END,
-    FIRST_CLOSED,
-    FIRST_OF_ALL,
-    KEEPS_ROWS,
-    LATENCIES,
-    N_BROKEN,
-    N_CLOSED,
-    N_OF_OUTCOME,
-    N_ROWS,
-    N_SHADOW,
-    PER_WINDOW,
-    ROWS,
-    ROWS_BELOW,
-    ROWS_EVERY,
-    ROWS_LENGTH,
-    SUMS,
-)
 from simulator.policy import Outcome
+from simulator.records.rows import nth_access_row, nth_window_row
+from simulator.records.run import Run
 
-# A row of the ``accesses`` table (``accounting.ACCESS_COLUMNS``).
-ROW_COLUMNS = 13
 # What a tier 0 without prefetching would have found.
 SHADOW_NONE, SHADOW_HIT, SHADOW_MISS = -1, 0, 1
-MERGED, N_OUTCOMES = int(Outcome.MERGED), len(Outcome)
-# Of each window of accesses: how many of each outcome, and the sums of latency and inference.
-CELL_FIELDS = N_OUTCOMES + 2
+MERGED = int(Outcome.MERGED)
 # Which accesses a row is kept of. Of some: by place in the trace and by request, so that it is the same in every arm.
 NO_ROWS, SOME_ROWS, ALL_ROWS = range(3)
 SHARE_BITS = 53
+_ODD = 0x9E3779B97F4A7C1
 
 
 @internal
-def _is_kept(m: Ints, access: int, stream: int, request: int) -> bool:
-    place = (access - m[FIRST_OF_ALL]) % m[ROWS_EVERY]
+def _is_kept(run: Run, access: int, stream: int, request: int) -> bool:
+    place = (access - run.windows.first_access) % run.kept.every
     # Streams may number their requests alike; an odd factor tells them apart. Numbers may be of all 64 bits.
-    apart = int(np.uint64(stream) * np.uint64(0x9E3779B97F4A7C1))
-    drawn = home(plus(request, apart), (1 << SHARE_BITS) - 1)
-    return bool(place < m[ROWS_LENGTH] and drawn < m[ROWS_BELOW])
+    drawn = home(plus(request, times(stream, _ODD)), (1 << SHARE_BITS) - 1)
+    return place < run.kept.length and drawn < run.kept.below
 
 
 @internal
 def close(
-    m: Ints,
+    run: Run,
     access: int,
     stream: int,
     request: int,
@@ -67,33 +42,36 @@ def close(
 ) -> None:
     """All is known of an access; what is neither service, transfer nor inference was queueing."""
     queue = latency - service - inference - transfer
-    m[N_BROKEN] += queue < 0
-    m[N_CLOSED] += 1
-    m[N_OF_OUTCOME + outcome] += 1
-    m[SUMS] += service
-    m[SUMS + 1] += queue
-    m[SUMS + 2] += transfer
-    m[SUMS + 3] += inference
-    count(m, LATENCIES, latency)
-    m[END] = max(m[END], issued + latency)
-    m[FIRST_CLOSED] = min(m[FIRST_CLOSED], access)
+    books, windows = run.books, run.windows
+    books.n_broken += queue < 0
+    books.n_closed += 1
+    books.n_of_outcome[outcome] += 1
+    books.service_ns += service
+    books.queue_ns += queue
+    books.transfer_ns += transfer
+    books.inference_ns += inference
+    count(run, books.latency, latency)
+    books.end_ns = max(books.end_ns, issued + latency)
+    books.first_closed = min(books.first_closed, access)
     if shadow != SHADOW_NONE:
         is_demand_miss = outcome >= MERGED
-        m[N_SHADOW] += shadow
-        m[N_SHADOW + 1] += shadow == SHADOW_MISS and not is_demand_miss
-        m[N_SHADOW + 2] += shadow == SHADOW_HIT and is_demand_miss
+        books.n_shadow_misses += shadow
+        books.n_saved += shadow == SHADOW_MISS and not is_demand_miss
+        books.n_caused += shadow == SHADOW_HIT and is_demand_miss
     # Accesses close nearly in order: the last one's window is mostly this one's.
-    since = access - m[CELLS_END]
-    if since >= 0 or since < -m[PER_WINDOW]:
-        window = (access - m[FIRST_OF_ALL]) // m[PER_WINDOW]
-        m[CELL] = m[CELLS] + window * CELL_FIELDS
-        m[CELLS_END] = m[FIRST_OF_ALL] + (window + 1) * m[PER_WINDOW]
-    m[m[CELL] + outcome] += 1
-    m[m[CELL] + N_OUTCOMES] += latency
-    m[m[CELL] + N_OUTCOMES + 1] += inference
-    if m[KEEPS_ROWS] == ALL_ROWS or (m[KEEPS_ROWS] == SOME_ROWS and _is_kept(m, access, stream, request)):
-        row = m[ROWS] + m[N_ROWS] * ROW_COLUMNS
-        m[N_ROWS] += 1
-        m[row], m[row + 1], m[row + 2], m[row + 3], m[row + 4] = access, stream, request, key, op
-        m[row + 5], m[row + 6], m[row + 7], m[row + 8] = outcome, issued, latency, service
-        m[row + 9], m[row + 10], m[row + 11], m[row + 12] = queue, transfer, inference, shadow
+    since = access - windows.end
+    if since >= 0 or since < -windows.length:
+        windows.row = (access - windows.first_access) // windows.length
+        windows.end = windows.first_access + (windows.row + 1) * windows.length
+    window = nth_window_row(run, windows.rows, windows.row)
+    window.n_of_outcome[outcome] += 1
+    window.latency_ns += latency
+    window.inference_ns += inference
+    kept = run.kept.accesses
+    if kept == ALL_ROWS or (kept == SOME_ROWS and _is_kept(run, access, stream, request)):
+        rows = run.rows.accesses
+        row = nth_access_row(run, rows.rows, rows.n)
+        rows.n += 1
+        row.access, row.stream, row.request, row.key, row.op = access, stream, request, key, op
+        row.outcome, row.issued_ns, row.latency_ns, row.service_ns = outcome, issued, latency, service
+        row.queue_ns, row.transfer_ns, row.inference_ns, row.shadow = queue, transfer, inference, shadow

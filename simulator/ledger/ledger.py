@@ -11,6 +11,7 @@ from simulator.fates import NOTHING_SAVED
 from simulator.ledger.questions import QuestionLog
 from simulator.ledger.rows import PIECE, Rows, bits, distribution, drawn, signed
 from simulator.policy import Fate, Outcome
+from simulator.records.rows import WindowRow
 
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
@@ -61,7 +62,6 @@ class Ledger:
         books, outcome, place = self.books, access.outcome, access.index - self.books.first_access
         latency_ns = access.end_ns - access.issued_ns
         queue_ns = latency_ns - service_ns - access.inference_ns - access.transfer_ns
-        parts = (service_ns, queue_ns, access.transfer_ns, access.inference_ns)
         books.n_broken += queue_ns < 0
         books.n_accesses += 1
         books.n_outcomes[outcome] += 1
@@ -85,8 +85,12 @@ class Ledger:
         cell[-2] += latency_ns
         cell[-1] += access.inference_ns
         if self._rows.keeps_accesses and (books.keeps.is_all or self._is_kept(place, access)):
-            of_trace = (access.index, access.stream, signed(access.request), signed(access.key), access.op)
-            self._rows.add("accesses", (*of_trace, outcome, access.issued_ns, latency_ns, *parts, access.shadow))
+            self._rows.add("accesses", {
+                "access": access.index, "stream": access.stream, "request": signed(access.request),
+                "key": signed(access.key), "op": access.op, "outcome": outcome, "issued_ns": access.issued_ns,
+                "latency_ns": latency_ns, "service_ns": service_ns, "queue_ns": queue_ns,
+                "transfer_ns": access.transfer_ns, "inference_ns": access.inference_ns, "shadow": access.shadow,
+            })  # fmt: skip
         if books.n_accesses % PIECE == 0:
             self.model.progress(books.n_accesses)
 
@@ -169,9 +173,13 @@ class Ledger:
     def _settle(self, prefetch: Prefetch, fate: Fate) -> None:
         p = prefetch
         self.books.n_fates[fate] += 1
-        made = (p.row, p.inference, signed(p.key), p.size, p.source, p.proposed_ns)
-        became = (p.filled_ns, p.used_ns, p.used_access, p.saved_ns, p.evicted_ns, fate, bits(p.confidence))
-        self._rows.add("prefetches", made + became)
+        self._rows.add("prefetches", {
+            "prefetch": p.row, "inference": p.inference, "key": signed(p.key), "size_bytes": p.size,
+            "source_level": p.source, "proposed_ns": p.proposed_ns, "filled_ns": p.filled_ns,
+            "first_used_ns": p.used_ns, "first_used_access": p.used_access, "saved_ns": p.saved_ns,
+            "evicted_ns": p.evicted_ns, "fate": fate,
+            "confidence": bits(p.confidence),
+        })  # fmt: skip
         self.model.tell("settled", prefetch, fate)
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -189,7 +197,9 @@ class Ledger:
         books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
         n_cells = max(self._cells, default=-1) + 1
         cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]
-        books.cells = np.array(cells, np.int64).reshape(n_cells, _CELL)
+        books.cells = np.zeros(n_cells, WindowRow.dtype)
+        for row, cell in zip(books.cells, cells, strict=True):
+            row["n_of_outcome"], row["latency_ns"], row["inference_ns"] = cell[:-2], cell[-2], cell[-1]
         books.sums["latency_ns"] = sum(ns * n for ns, n in self._latency.items())
         books.link_queue_ns = [link.queue_ns for link in links]
         books.link_transfer_ns = [link.transfer_ns for link in links]

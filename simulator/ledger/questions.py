@@ -70,11 +70,14 @@ class QuestionLog:
             self._charged[q.cost.charged_ns] += 1
             self._host[q.cost.host_ns] += 1
         del self._open[q]
-        asked = (q.row, q.batch, q.access.index, q.access.stream, q.status, q.asked_ns, q.started_ns, q.ended_ns)
-        guessed = (guess is not None, signed(guess or 0), bits(answer.confidence))
-        came = (following is not None, signed(following or 0), came_true)
-        issued = (len(answer.keys) if is_over else 0, q.n_issued, is_judged)
-        self._rows.add("inferences", (*asked, *q.cost, *guessed, *came, *issued))
+        self._rows.add("inferences", {
+            "inference": q.row, "batch": q.batch, "access": q.access.index, "stream": q.access.stream,
+            "status": q.status, "asked_ns": q.asked_ns, "started_ns": q.started_ns, "ended_ns": q.ended_ns,
+            "charged_ns": q.cost.charged_ns, "host_ns": q.cost.host_ns, "device_ns": q.cost.device_ns,
+            "has_guess": guess is not None, "predicted_key": signed(guess or 0), "confidence": bits(answer.confidence),
+            "has_next": following is not None, "next_key": signed(following or 0), "came_true": came_true,
+            "n_proposed": len(answer.keys) if is_over else 0, "n_issued": q.n_issued, "is_judged": is_judged,
+        })  # fmt: skip
 
     def close(self) -> Questions:
         """Record those left at the end of the run, answered or not; all counts."""

@@ -7,10 +7,12 @@ import numpy as np
 
 from simulator.accounting import Books
 from simulator.distribution import Distribution
+from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow
 
 PIECE = 1024
 """Rows that are handed on together."""
 _UINT64 = 2**64
+_DTYPES = {"accesses": AccessRow.dtype, "prefetches": PrefetchRow.dtype, "inferences": InferenceRow.dtype}
 
 
 def signed(key: int) -> int:
@@ -38,16 +40,16 @@ def distribution(counts: Counter[int]) -> Distribution:
 
 
 class Rows:
-    """Takes rows as tuples of integers, and hands them to the books in pieces, in the order of their coming."""
+    """Takes rows as values by column, and hands them to the books in pieces, in the order of their coming."""
 
     def __init__(self, books: Books) -> None:
         self._add = {
             "accesses": books.add_accesses, "prefetches": books.add_prefetches, "inferences": books.add_questions,
         }  # fmt: skip
-        self._rows: dict[str, list[tuple[int, ...]]] = {table: [] for table in self._add if books.takes(table)}
+        self._rows: dict[str, list[dict[str, int]]] = {table: [] for table in self._add if books.takes(table)}
         self.keeps_accesses = "accesses" in self._rows
 
-    def add(self, table: str, row: tuple[int, ...]) -> None:
+    def add(self, table: str, row: dict[str, int]) -> None:
         """One more, unless nobody wants rows of that table."""
         rows = self._rows.get(table)
         if rows is not None:
@@ -56,9 +58,13 @@ class Rows:
                 self._hand_on(table)
 
     def _hand_on(self, table: str) -> None:
-        if self._rows[table]:
-            self._add[table](np.array(self._rows[table], np.int64))
-            self._rows[table].clear()
+        rows = self._rows[table]
+        if rows:
+            made = np.empty(len(rows), _DTYPES[table])
+            for name in made.dtype.names or ():
+                made[name] = [row[name] for row in rows]
+            self._add[table](made)
+            rows.clear()
 
     def hand_on_all(self) -> None:
         """What is left, at the end."""

@@ -88,6 +88,12 @@ def view(of: Any) -> Callable[[Any, Any], Any]:
     return open_
 
 
+def nth(of: Any) -> Callable[[Any, Any, int], Any]:
+    """Open one of several records of that class that lie one behind another."""
+    open_ = view(of)
+    return lambda base, first, i: open_(base, int(first) + int(i) * of.words)
+
+
 def first(of: Any) -> Callable[[int], Any]:
     """Open the record of that class that an array begins with, by the array's address."""
 
@@ -95,6 +101,11 @@ def first(of: Any) -> Callable[[int], Any]:
         return of(array_at(address), 0)
 
     return open_
+
+
+def from_place(base: Any, place: int) -> Any:
+    """The array that a record lies in, from a place on."""
+    return _ints_of(base)[place:]
 
 
 def words_of(base: Any) -> Any:

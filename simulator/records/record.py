@@ -4,7 +4,7 @@ A class that derives from Record declares its fields by annotations, each of whi
 
 - ``int`` or ``At[R]``: one word, the latter the place of a record of the class R, or NONE;
 - another record: its words;
-- ``Annotated[Ints, n]``: n words, by index.
+- ``Annotated[Ints, n]`` or ``Annotated[Sequence[R], n]``: n words, or n records, by index.
 
 From the declaration come ``words``, the number of words; ``dtype``, by which NumPy sees rows of them; the attributes,
 by which Python reads and writes the array itself; and the record that ``view`` opens in compiled code, where a field
@@ -15,8 +15,8 @@ not.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,17 @@ class _Array:
         return record.ints[first : first + self._n]
 
 
+class _Records:
+    def __init__(self, offset: int, n: int, of: type["Record"]) -> None:
+        self.offset, self._n, self._of = offset, n, of
+
+    def __get__(self, record: "Record | None", owner: type) -> Any:
+        if record is None:
+            return self
+        first = record.place + self.offset
+        return [self._of(record.ints, first + i * self._of.words) for i in range(self._n)]
+
+
 class Record:
     """A record, as Python sees it: where it lies in which array."""
 
@@ -69,7 +80,7 @@ class Record:
     def __init__(self, ints: Ints, place: int) -> None:
         """The record at a place of an array."""
         self.ints = ints
-        self.place = place
+        self.place: At[Any] = place  # type: ignore[assignment]
 
     def __init_subclass__(cls, line: int = 1) -> None:
         """Lay the fields out, one after another, and behind them as many as make up whole multiples of ``line``."""
@@ -79,8 +90,11 @@ class Record:
             field: Any
             dtype: Any
             if hasattr(annotation, "__metadata__"):
-                n = annotation.__metadata__[0]
-                field, dtype = _Array(words, n), np.dtype((np.int64, (n,)))
+                n, of = annotation.__metadata__[0], get_args(annotation.__origin__)
+                if get_origin(annotation.__origin__) is Sequence:
+                    field, dtype = _Records(words, n, of[0]), np.dtype((of[0].dtype, (n,)))
+                else:
+                    field, dtype = _Array(words, n), np.dtype((np.int64, (n,)))
             elif isinstance(annotation, type) and issubclass(annotation, Record):
                 field, dtype = _Nested(words, annotation), annotation.dtype
             else:
@@ -106,7 +120,7 @@ class Record:
         return offset
 
     @classmethod
-    def rows(cls, ints: Ints) -> npt.NDArray[Any]:
+    def as_rows(cls, ints: Ints) -> npt.NDArray[Any]:
         """An array of whole records, as a structured one: the columns have the fields' names."""
         return ints.view(cls.dtype)
 
@@ -142,6 +156,25 @@ def view(of: type[R]) -> Callable[[Any, At[R]], R]:
     return lowered(open_, checked.view(of))
 
 
+def nth(of: type[R]) -> Callable[[Any, At[R], int], R]:
+    """What opens, in compiled code, one of several records of that class that lie one behind another.
+
+    It takes what the first view takes, the place of the first one, and how many lie before the one that is wanted.
+    """
+    record = numba_type(of)
+
+    def open_(typing: Any, base: Any, first: Any, i: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            words = builder.bitcast(arguments[0], context.get_value_type(INTS))
+            skipped = builder.mul(arguments[2], arguments[2].type(of.words))
+            place = builder.add(arguments[1], skipped)
+            return builder.bitcast(builder.gep(words, [place]), context.get_value_type(record))
+
+        return record(base, types.int64, types.int64), lower
+
+    return lowered(open_, checked.nth(of))
+
+
 def first(of: type[R]) -> Callable[[int], R]:
     """What opens, in compiled code, the record of that class that lies at an address."""
     record = numba_type(of)
@@ -168,6 +201,17 @@ def _address_of(typing: Any, base: Any) -> Any:
 
     return types.int64(base), lower
 
+
+def _from_place(typing: Any, base: Any, place: Any) -> Any:
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words = builder.bitcast(arguments[0], context.get_value_type(INTS))
+        return builder.gep(words, [arguments[1]])
+
+    return INTS(base, types.int64), lower
+
+
+from_place: Callable[[Any, int], Ints] = lowered(_from_place, checked.from_place)
+"""The memory from a place on, as an array by address, in compiled code: tables, of which nothing is a record."""
 
 words_of: Callable[[Any], Ints] = lowered(_words_of, checked.words_of)
 """The memory that a record is the first of, as an array by address, in compiled code."""

@@ -1,0 +1,133 @@
+"""Rows: of the tables that a run leaves, of the trace that it takes, and of what a policy is shown and told.
+
+The columns of ``accesses``, ``prefetches`` and ``inferences`` are these fields; ``docs/metrics.md`` says more of them.
+"""
+
+from typing import Annotated
+
+from simulator.arrays import At, Ints
+from simulator.compiled import internal, soon
+from simulator.policy import Outcome
+from simulator.records.record import Record, nth
+
+
+class AccessRow(Record):
+    """A closed access. Times are in ns; ``shadow`` as in ``tally``."""
+
+    access: int
+    stream: int
+    request: int
+    key: int
+    op: int
+    outcome: int
+    issued_ns: int
+    latency_ns: int
+    service_ns: int
+    queue_ns: int
+    transfer_ns: int
+    inference_ns: int
+    shadow: int
+
+
+class PrefetchRow(Record):
+    """A settled prefetch; NONE is no time. The confidence is kept as its bits."""
+
+    prefetch: int
+    inference: int
+    key: int
+    size_bytes: int
+    source_level: int
+    proposed_ns: int
+    filled_ns: int
+    first_used_ns: int
+    first_used_access: int
+    saved_ns: int
+    evicted_ns: int
+    fate: int
+    confidence: int
+
+
+class InferenceRow(Record):
+    """A question that is over.
+
+    The last three, which the table lacks, say whether ``predicted_key``, ``next_key``, ``came_true`` mean anything.
+    """
+
+    inference: int
+    batch: int
+    access: int
+    stream: int
+    status: int
+    asked_ns: int
+    started_ns: int
+    ended_ns: int
+    charged_ns: int
+    host_ns: int
+    device_ns: int
+    predicted_key: int
+    confidence: int
+    next_key: int
+    came_true: int
+    n_proposed: int
+    n_issued: int
+    has_guess: int
+    has_next: int
+    is_judged: int
+
+
+class TraceRow(Record):
+    """An access of the trace, to come: all that issuing it reads, in one cache line.
+
+    ``follower`` is the place in the window of its stream's next one, or NONE; ``next_use`` as in ``future``.
+    """
+
+    key: int
+    size: int
+    stream: int
+    request: int
+    op: int
+    time_ns: int
+    follower: int
+    next_use: int
+
+
+class ShownRow(Record):
+    """An access that the policy is shown."""
+
+    key: int
+    stream: int
+    outcome: int
+
+
+class ToldRow(Record):
+    """The fate of a prefetch that the policy is told."""
+
+    key: int
+    fate: int
+
+
+class WindowRow(Record):
+    """What is counted of the accesses of a window: how many of each outcome, and the sums of their times in ns."""
+
+    n_of_outcome: Annotated[Ints, len(Outcome)]
+    latency_ns: int
+    inference_ns: int
+
+
+nth_access_row, nth_prefetch_row, nth_inference_row = nth(AccessRow), nth(PrefetchRow), nth(InferenceRow)
+nth_shown_row, nth_told_row, nth_window_row = nth(ShownRow), nth(ToldRow), nth(WindowRow)
+_nth_trace_row = nth(TraceRow)
+_TRACE_WORDS = TraceRow.words
+_START: At[TraceRow] = 0  # type: ignore[assignment]
+
+
+@internal
+def trace_row(window: Ints, i: int) -> TraceRow:
+    """Row ``i`` of the window on the trace, an array by address."""
+    return _nth_trace_row(window, _START, i)
+
+
+@internal
+def trace_row_soon(window: Ints, i: int) -> None:
+    """Have that row fetched, which will be read; nothing goes wrong if there is none."""
+    soon(window, i * _TRACE_WORDS)

@@ -1,0 +1,249 @@
+"""A run: its settings, its state, its books, and where all else lies in the same memory."""
+
+from typing import Annotated, Any
+
+from simulator.arrays import At, Ints
+from simulator.policy import Fate, Outcome, Rejection, Status
+from simulator.records.lists import List
+from simulator.records.moving import Event, Link, Pool, Prefetch, Queue, Ready, Stream
+from simulator.records.record import Record, first, nth, view
+from simulator.records.rows import WindowRow
+
+
+class Settings(Record):
+    """What does not change. Rates are in bytes/s; NONE in ``max_wait_ns`` and ``stale_after_ns`` is no limit."""
+
+    is_closed: int
+    think_ns: int
+    service_latency_ns: int
+    read_rate: int
+    write_rate: int
+    busy_ppm: int  # what service takes beside an inference, in parts per million
+    foresees: int  # some tier must be told the future, ...
+    has_shadow: int
+    shadow_foresees: int  # ... or the tier 0 that nobody prefetches into
+    origin: int  # its level
+    is_exclusive: int
+    demotes: int
+    computes: int  # blocks exist once they were asked for
+    computes_in_place: int
+    max_in_flight: int
+    max_queued: int
+    max_bytes: int
+    max_wait_ns: int
+    trigger: int
+    is_sync: int
+    servers: int
+    queue_limit: int
+    batch_size: int
+    stale_after_ns: int
+    ahead: int
+    is_ahead_of_stream: int
+    asks_python: int
+    hears_fates: int
+    charge_ns: int
+    most_wanted: int
+
+
+class Server(Record):
+    """The inference server: who waits for it, and what the policy has been shown.
+
+    Accesses to be shown are numbered; ``shown`` is how many were, ``first_kept`` the first that still has a row.
+    """
+
+    n_busy: int
+    n_batches: int
+    queue: Queue
+    asked: List
+    shown: int
+    first_kept: int
+    has_news: int  # an access has just put a question
+    slow_ppm: int  # what service takes now
+
+
+class Pair(Record):
+    """A value and how often it came."""
+
+    value: int
+    n: int
+
+
+class Counts(Record):
+    """A distribution (``distribution``): its table of values and their counts, ``mask`` the table's size less one.
+
+    ``n_left`` more distinct values may come before there must be more room; ``total`` is the values' exact sum.
+    """
+
+    table: At[Pair]
+    mask: int
+    n_left: int
+    is_rounded: int
+    total: int
+
+
+class Books(Record):
+    """What is counted."""
+
+    n_accesses: int
+    n_closed: int
+    n_broken: int
+    n_of_outcome: Annotated[Ints, len(Outcome)]
+    service_ns: int
+    queue_ns: int
+    transfer_ns: int
+    inference_ns: int
+    n_shadow_misses: int  # of a tier 0 without prefetching; ...
+    n_saved: int  # ... of these, those that were none here, ...
+    n_caused: int  # ... and others that were
+    end_ns: int
+    first_closed: int
+    n_asked: int
+    n_of_status: Annotated[Ints, len(Status)]
+    n_predicted: int
+    n_came_true: int
+    n_proposed: int
+    n_rejected: Annotated[Ints, len(Rejection)]
+    n_issued: int
+    n_of_fate: Annotated[Ints, len(Fate)]
+    n_pollution: int
+    latency: Counts
+    slack: Counts
+    saved: Counts
+    charged: Counts
+    host: Counts
+
+
+class Windows(Record):
+    """The time series: rows for windows of so many accesses from ``first_access`` on.
+
+    ``row`` is the last one used, which ends before access ``end``.
+    """
+
+    first_access: int
+    length: int
+    rows: At[WindowRow]
+    n_rows: int
+    row: int
+    end: int
+
+
+class Kept(Record):
+    """Of what rows are kept: of every ``every`` accesses ``length``, of their requests those that draw ``below``."""
+
+    accesses: int  # as in ``tally``
+    prefetches: int
+    inferences: int
+    length: int
+    every: int
+    below: int
+
+
+class Buffer(Record):
+    """Rows that nobody has read yet: how many there are, and for how many there is room."""
+
+    rows: At[Any]
+    n: int
+    capacity: int
+
+
+class Buffers(Record):
+    """Finished rows of tables; what the policy is to be shown, and told."""
+
+    accesses: Buffer
+    prefetches: Buffer
+    inferences: Buffer
+    shown: Buffer
+    told: Buffer
+
+
+class Pools(Record):
+    """Free records by their class."""
+
+    transfers: Pool
+    accesses: Pool
+    prefetches: Pool
+    questions: Pool
+    chunks: Pool
+
+
+class KeySet(Record):
+    """A set of keys (``keyset``): its table, the table's size less one, members, whether 0 is one."""
+
+    table: At[Any]
+    mask: int
+    n: int
+    has_0: int
+
+
+class Needs(Record):
+    """What the next step needs room for, where it lacks it."""
+
+    inserts: int
+    transfers: int
+    accesses: int
+    prefetches: int
+    questions: int
+    chunks: int
+    access_rows: int
+    prefetch_rows: int
+    inference_rows: int
+    told_rows: int
+    shown_rows: int
+    polluted: int
+    known: int
+
+
+class Run(Record):
+    """All of it; what is many lies behind, in the same memory.
+
+    ``base`` is the trace's number of the window's first access. ``must_choose`` says that links have something new to
+    choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
+    ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
+    ``most_evicted`` bounds how many victims one block can have.
+    """
+
+    settings: Settings
+    now: int
+    base: int
+    position: int
+    window_length: int
+    n_loaded: int
+    is_at_end: int
+    n_streams: int
+    n_ready: int
+    n_outstanding: int
+    n_prefetches: int
+    prefetch_bytes: int
+    must_choose: int
+    fired_kind: int
+    fired: At[Any]
+    found_prefetch: At[Prefetch]
+    is_first_write: int
+    most_evicted: int
+    spare: int
+    server: Server
+    open_fates: List
+    late_fates: List
+    n_polluted_told: int
+    books: Books
+    windows: Windows
+    kept: Kept
+    needs: Needs
+    rows: Buffers
+    pools: Pools
+    polluted: KeySet
+    known: KeySet
+    flight: At[Any]
+    flight_mask: int
+    streams: At[Stream]
+    ready: At[Ready]
+    links: At[Link]
+    n_links: int
+    events: At[Event]
+    n_events: int
+    n_scheduled: int
+    victims: At[Any]
+
+
+run_at = first(Run)
+nth_pair, counts_at, keyset_at = nth(Pair), view(Counts), view(KeySet)
