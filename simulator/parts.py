@@ -18,6 +18,9 @@ from numba.core.typed_passes import NativeLowering
 class _Part(JITCodeLibrary):
     """Code of a function that other compiled code alone calls: not optimised by itself, and no machine code."""
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
     def finalize(self) -> None:
         """Ready to be linked into its callers; what it calls itself they link as well."""
         self._raise_if_finalized()
@@ -91,14 +94,28 @@ class _LowerPart(NativeLowering):
         return True
 
 
+# Passes for what no rule has: with blocks, closures, expressions of whole arrays, literals as types. To look for it takes
+# a tenth of the compiling.
+_NEEDLESS = {
+    "with_lifting", "inline_closure_likes", "Rewrite dynamic raises", "make_function_op_code_to_jit_function",
+    "literal_unroll", "LiteralPropagation", "find_literally", "inline_inlinables", "inline_overloads",
+    "nopython_rewrites", "dump_parfor_diagnostics", "nopython_supported_feature_validation", "annotate_types",
+    "rewrite_semantic_constants", "generic_rewrites", "dead_branch_prune",
+}  # fmt: skip
+
+
 class OF_PART(CompilerBase):  # noqa: N801 - a value among Numba's options
     """For functions that compiled code alone calls."""
 
     def define_pipelines(self) -> list[Any]:
-        """Numba's passes, with another library and another end."""
+        """Numba's passes but some, with another library and another end."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.add_pass_after(_IsPart, passes.passes[0][0])
-        passes.passes = [(_LowerPart if pass_ is NativeLowering else pass_, text) for pass_, text in passes.passes]
+        passes.passes = [
+            (_LowerPart if pass_ is NativeLowering else pass_, text)
+            for pass_, text in passes.passes
+            if pass_._name not in _NEEDLESS
+        ]
         passes.finalize()
         return [passes]
 

@@ -16,15 +16,17 @@ not.
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
-from numba import from_dtype, types
+from numba import types
 
 from simulator.arrays import At, Ints
 from simulator.compiled import CHECKED, INTS, internal, lowered
 from simulator.records import checked
+from simulator.records.types import RecordType
 
 R = TypeVar("R", bound="Record")
 
@@ -75,6 +77,7 @@ class Record:
 
     words: ClassVar[int] = 0
     dtype: ClassVar[np.dtype[Any]] = np.dtype([])
+    nested: ClassVar[dict[str, type["Record"]]] = {}
     __slots__ = ("ints", "place")
 
     def __init__(self, ints: Ints, place: int) -> None:
@@ -86,6 +89,7 @@ class Record:
         """Lay the fields out, one after another, and behind them as many as make up whole multiples of ``line``."""
         fields: list[Any] = [(name, cls.dtype[name]) for name in cls.dtype.names or ()]
         words = sum(dtype.itemsize for _, dtype in fields) // 8
+        cls.nested = dict(cls.nested)
         for name, annotation in inspect.get_annotations(cls).items():
             field: Any
             dtype: Any
@@ -93,10 +97,12 @@ class Record:
                 n, of = annotation.__metadata__[0], get_args(annotation.__origin__)
                 if get_origin(annotation.__origin__) is Sequence:
                     field, dtype = _Records(words, n, of[0]), np.dtype((of[0].dtype, (n,)))
+                    cls.nested[name] = of[0]
                 else:
                     field, dtype = _Array(words, n), np.dtype((np.int64, (n,)))
             elif isinstance(annotation, type) and issubclass(annotation, Record):
                 field, dtype = _Nested(words, annotation), annotation.dtype
+                cls.nested[name] = annotation
             else:
                 field, dtype = _Word(words), np.dtype(np.int64)
             setattr(cls, name, field)
@@ -134,9 +140,11 @@ class Record:
         return f"{type(self).__name__}({self.place}: {values})"
 
 
-def numba_type(of: type[Record]) -> Any:
+@cache
+def numba_type(of: type[Record]) -> RecordType:
     """How compiled code sees the records of a class."""
-    return from_dtype(of.dtype)
+    nested = {name: numba_type(other) for name, other in of.nested.items()}
+    return RecordType(f"{of.__module__}.{of.__qualname__}", of.dtype, nested)
 
 
 def view(of: type[R]) -> Callable[[Any, At[R]], R]:
