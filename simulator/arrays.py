@@ -37,7 +37,7 @@ if CHECKED:
         x = int(key) & _ALL
         x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
         x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _ALL
-        return (x ^ (x >> 31)) & int(mask)
+        return signed(x ^ (x >> 31)) & int(mask)
 
     def plus(a: int, b: int) -> int:
         """A sum that wraps at 64 bits, as keys do."""

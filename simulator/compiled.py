@@ -9,6 +9,7 @@ With ``NUMBA_DISABLE_JIT=1`` nothing is compiled: the same rules run as plain Py
 """
 
 import hashlib
+import weakref
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.core.config
+import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
@@ -114,22 +116,35 @@ def address_of(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
 
 
-_ARRAYS: dict[int, Any] = {}
+_ARRAYS: dict[int, tuple[Any, int, int]] = {}
+
+
+def owner_of(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array that has the memory of this one, which may be a part of it."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _know(array: npt.NDArray[Any]) -> None:
-    import weakref
+    owner, address = owner_of(array), int(array.ctypes.data)
+    _ARRAYS[address] = weakref.ref(owner), address - int(owner.ctypes.data), array.nbytes
 
-    address = int(array.ctypes.data)
-    _ARRAYS[address] = weakref.ref(array)
+
+def _array_at(address: int, dtype: Any) -> Any:
+    """The array whose address was asked for, where rules run as plain Python; None at 0."""
+    if address == 0:
+        return None
+    owner, offset, n_bytes = _ARRAYS[address]
+    array = owner()
+    if array is None:
+        raise ReferenceError("the array at this address is gone")
+    return array.reshape(-1).view(np.uint8)[offset : offset + n_bytes].view(dtype)
 
 
 def array_at(address: int) -> Any:
-    """The array whose address was asked for, where rules run as plain Python."""
-    array = _ARRAYS[address]()
-    if array is None:
-        raise ReferenceError("the array at this address is gone")
-    return array
+    """The array of int64 at an address, where rules run as plain Python; None at 0."""
+    return _array_at(address, np.int64)
 
 
 def lowered(function: Callable[..., Any], plain: Callable[..., Any] | None = None) -> Any:
@@ -140,17 +155,17 @@ def lowered(function: Callable[..., Any], plain: Callable[..., Any] | None = Non
     return plain if CHECKED else intrinsic(function)
 
 
-def _from_address(pointer: Any) -> Any:
+def _from_address(pointer: Any, dtype: Any) -> Any:
     def at(typing: Any, address: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
         return pointer(address), lower
 
-    return lowered(at, array_at)
+    return lowered(at, lambda address: _array_at(address, dtype))
 
 
-ints_at, floats_at = _from_address(INTS), _from_address(FLOATS)
+ints_at, floats_at = _from_address(INTS, np.int64), _from_address(FLOATS, np.float64)
 """The array whose address this is, in compiled code."""
 
 

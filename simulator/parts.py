@@ -94,8 +94,8 @@ class _LowerPart(NativeLowering):
         return True
 
 
-# Passes for what no rule has: with blocks, closures, expressions of whole arrays, literals as types. To look for it takes
-# a tenth of the compiling.
+# Passes for what no rule has: with blocks, closures, expressions of whole arrays, literals as types. To look for it
+# takes a tenth of the compiling.
 _NEEDLESS = {
     "with_lifting", "inline_closure_likes", "Rewrite dynamic raises", "make_function_op_code_to_jit_function",
     "literal_unroll", "LiteralPropagation", "find_literally", "inline_inlinables", "inline_overloads",

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from policies.none import NonePolicy
 from simulator import distribution, state
-from simulator import machine as m_
 from simulator.arrays import Ints
 from simulator.compiled import compiled
 from simulator.config import Closed
-from simulator.distribution import D_LEFT, MOST, Distribution, count
+from simulator.distribution import MOST, Distribution, count
 from simulator.engine import Engine
+from simulator.records.run import run_at
 from simulator.state import Machine
 from simulator.trace import make_batch
 from tests.strategies import FREE, ListSink, ListWorkload, books, system
@@ -22,12 +22,13 @@ QS = [0.0, 0.1, 0.5, 0.9, 0.999, 1.0]
 
 
 @compiled
-def _count_all(m: Ints, of: int, values: Ints, first: int) -> int:
+def _count_all(machine: int, values: Ints, first: int) -> int:
     """Count values from number ``first`` on while there is room; which one comes next."""
+    run = run_at(machine)
     for i in range(first, len(values)):
-        if m[of + D_LEFT] == 0:
+        if run.books.slack.n_left == 0:
             return i
-        count(m, of, values[i])
+        count(run, run.books.slack, values[i])
     return len(values)
 
 
@@ -37,8 +38,8 @@ def counted_in_a_machine(parts: list[Ints]) -> Distribution:
     machine = Machine(system(10), CLOSED, NonePolicy(), ledger, 1)
     for part in parts:
         at = 0
-        while (at := int(_count_all(machine.m, m_.SLACK, part, at))) < len(part):
-            machine.m[m_.NEED_SETTLED] = 1
+        while (at := int(_count_all(machine.address, part, at))) < len(part):
+            machine.run.needs.prefetch_rows = 1
             machine.make_room(0)
     machine.close_tally(ledger)
     return ledger.slack

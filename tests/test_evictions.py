@@ -16,7 +16,6 @@ from simulator.evictions.registry import EVICTIONS as PLAIN
 from simulator.evictions.registry import make
 from simulator.evictions.sketch import Sketch
 from simulator.future import future_of
-from simulator.machine import N_REGISTERS
 from simulator.residency import sketch
 from simulator.residency.about import EVICTIONS
 from simulator.residency.belady import passed
@@ -45,7 +44,7 @@ class Driver:
 
     def __init__(self, capacity: int, eviction: str, *, seed: int = 0, **spec: Any) -> None:
         self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2, seed=seed)
-        self.m = np.zeros(N_REGISTERS, np.int64)
+        self.m = np.zeros(400, np.int64)
 
     def foresee(self, keys: list[int]) -> None:
         self.future = future_of(iter([make_batch(keys)]))

@@ -24,7 +24,7 @@ def test_the_arrays_stay_as_large_as_they_are(policy: type, monkeypatch: pytest.
         closed = Closed.model_validate({"kind": "closed", "think": "300 ns"})
         made = Engine(system(900), closed, ListWorkload(make_batch(keys), 4096), policy(), FREE, Books(None, 10**6))
         made.run()
-        arrays = made._machine.m, made._residency.arena, made._shadow.arena, made._feed.window
+        arrays = made._machine.run.ints, made._residency.arena, made._shadow.arena, made._feed.window
         sizes.append([len(array) for array in arrays])
     # Keys leave the sets again and again, which must not leave anything behind.
     assert all(long <= 1.1 * short for short, long in zip(*sizes, strict=True)), sizes

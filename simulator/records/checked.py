@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import CHECKED, address_of, array_at
+from simulator.compiled import CHECKED, address_of, array_at, owner_of
 
 
 class WrongRecordError(AssertionError):
@@ -29,10 +29,10 @@ _MEMORIES: dict[int, tuple[Any, _Memory]] = {}
 
 
 def _memory(ints: npt.NDArray[np.int64]) -> _Memory:
-    address = int(ints.ctypes.data)
+    address, owner = int(ints.ctypes.data), owner_of(ints)
     found = _MEMORIES.get(address)
-    if found is None or found[0]() is not ints:
-        found = _MEMORIES[address] = weakref.ref(ints), _Memory()
+    if found is None or found[0]() is not owner:
+        found = _MEMORIES[address] = weakref.ref(owner), _Memory()
     return found[1]
 
 
@@ -58,7 +58,7 @@ def carry(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> None:
     """An array has been copied into a larger one, in which places are the same."""
     if CHECKED:
         memory = _memory(old)
-        _MEMORIES[int(new.ctypes.data)] = weakref.ref(new), memory
+        _MEMORIES[int(new.ctypes.data)] = weakref.ref(owner_of(new)), memory
 
 
 def _ints_of(base: Any) -> Any:

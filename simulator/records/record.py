@@ -17,7 +17,7 @@ not.
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
@@ -130,18 +130,13 @@ class Record:
         """An array of whole records, as a structured one: the columns have the fields' names."""
         return ints.view(cls.dtype)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Record) and self.ints is other.ints and self.place == other.place
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in type(self).dtype.names or ()}
         return f"{type(self).__name__}({self.place}: {values})"
 
 
 @cache
-def numba_type(of: type[Record]) -> RecordType:
+def numba_type(of: Any) -> RecordType:
     """How compiled code sees the records of a class."""
     nested = {name: numba_type(other) for name, other in of.nested.items()}
     return RecordType(f"{of.__module__}.{of.__qualname__}", of.dtype, nested)
@@ -152,7 +147,7 @@ def view(of: type[R]) -> Callable[[Any, At[R]], R]:
 
     The place counts from the record or the array (by address) that is given first, which is the first in its memory.
     """
-    record = numba_type(of)
+    record = numba_type(cast(Any, of))
 
     def open_(typing: Any, base: Any, place: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -169,7 +164,7 @@ def nth(of: type[R]) -> Callable[[Any, At[R], int], R]:
 
     It takes what the first view takes, the place of the first one, and how many lie before the one that is wanted.
     """
-    record = numba_type(of)
+    record = numba_type(cast(Any, of))
 
     def open_(typing: Any, base: Any, first: Any, i: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -185,7 +180,7 @@ def nth(of: type[R]) -> Callable[[Any, At[R], int], R]:
 
 def first(of: type[R]) -> Callable[[int], R]:
     """What opens, in compiled code, the record of that class that lies at an address."""
-    record = numba_type(of)
+    record = numba_type(cast(Any, of))
 
     def open_(typing: Any, address: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

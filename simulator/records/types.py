@@ -81,11 +81,12 @@ class RecordType(types.Record):
     def __init__(self, name: str, dtype: "np.dtype[Any]", nested: Mapping[str, "RecordType"]) -> None:
         """``nested`` are the types of the fields that are records, or several of them."""
         self._short = name
-        plain, fields = from_dtype(dtype), []
+        plain: Any = from_dtype(dtype)
+        fields: Any = []
         for field, found in plain.fields.items():
             type_ = found.type
             if isinstance(type_, types.NestedArray):
-                item = nested.get(field, types.int64)
+                item: Any = nested.get(field, types.int64)
                 type_ = Items(item, item.size // 8 if field in nested else 1, type_.shape[0])
             elif field in nested:
                 type_ = nested[field]
