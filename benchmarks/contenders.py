@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import plain_simpy
 from policies.given import Given
-from policies.registry import policies
+from policies.registry import POLICIES
 from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.config import Closed, System
@@ -76,7 +76,7 @@ def engine(trace: Path, capacity: int, policy: str = "none", n_streams: int = 1,
 
     def run(workload: Any) -> float:
         books = Books(None, 1000)
-        chosen = policies()[policy].model_validate({"kind": policy}).build(Given(lambda _: [], 0)).policy
+        chosen = POLICIES.validate({"kind": policy}).build(Given(lambda _: [], 0)).policy
         think = Closed.model_validate({"kind": "closed", "think": f"{THINK_NS} ns"})
         make(system(capacity), think, workload, chosen, fixed(0), books).run()
         return 1 - books.n_outcomes[Outcome.HIT] / books.n_accesses

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks import contenders as c
 from benchmarks.alone import Timed, alone
 from benchmarks.results import Measurement
-from workloads.random import Zipf
-from workloads.registry import trace_path
+from workloads.readers.format import trace_path
+from workloads.registry import SOURCES
 
 N_ACCESSES, ROUNDS = 2_000_000, 3
 N_SLOW = 200_000
@@ -26,7 +26,7 @@ POLICIES = ("none", "next_n", "stride", "markov")
 def traces(folder: Path) -> dict[str, tuple[Path, int]]:
     """Files of keys, and the capacity for each, by name; the real one where it is there."""
     zipf = folder / "zipf.npy"
-    made = Zipf(n_keys=100_000, exponent=1.0, accesses=N_ACCESSES, block_bytes=1, seed=0, name="source")
+    made = SOURCES.parse(f"zipf(n_keys=100000, accesses={N_ACCESSES}, block=1 B)").build(seed=0)
     np.save(zipf, np.concatenate([batch.key for batch in made.batches()]))
     found = {name: (zipf, capacity) for name, capacity in ZIPF.items()}
     real = trace_path(CLOUDPHYSICS)

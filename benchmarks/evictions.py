@@ -17,7 +17,7 @@ from simulator.config import Closed
 from simulator.demand import misses_of
 from simulator.engine import Engine
 from simulator.residency.names import EVICTION_NAMES
-from workloads.random import Zipf
+from workloads.registry import SOURCES
 
 N_ACCESSES, CAPACITY = 1_000_000, 11_500
 # What libCacheSim calls them. LFU ageing, GDSF and Hyperbolic have its own parameters there: counts differ.
@@ -59,7 +59,7 @@ def measure() -> Iterator[Measurement]:
     """CPU time, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "zipf.npy"
-        made = Zipf(n_keys=100_000, exponent=1.0, accesses=N_ACCESSES, block_bytes=1, seed=0, name="source")
+        made = SOURCES.parse(f"zipf(n_keys=100000, accesses={N_ACCESSES}, block=1 B)").build(seed=0)
         np.save(trace, np.concatenate([batch.key for batch in made.batches()]))
         for eviction in EVICTION_NAMES:
             for name, timed in (

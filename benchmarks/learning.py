@@ -12,14 +12,14 @@ from policies.lstm.backends.registry import available
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import pick_device, weights_of
 from policies.lstm.train import train
-from workloads.pointer_chase import PointerChase
+from workloads.registry import SOURCES
 
 N_ACCESSES, EPOCHS, N_QUESTIONS = 20_000, 3, 5_000
 
 
 def measure() -> Iterator[Measurement]:
     """Of the default model on a pointer chase of 500 keys; ``n_accesses`` counts tokens, then questions."""
-    made = PointerChase(n_keys=500, accesses=N_ACCESSES, block_bytes=1, seed=0, name="chase", spacing=8)
+    made = SOURCES.parse(f"pointer_chase(n_keys=500, accesses={N_ACCESSES}, block=1 B, spacing=8)").build(0, "chase")
     keys = np.concatenate([batch.key for batch in made.batches()])
     config = LstmConfig.model_validate({"kind": "lstm", "epochs": EPOCHS, "patience": EPOCHS})
     for kind in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:

@@ -9,21 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from benchmarks.results import Measurement
 from policies.given import Accesses, Demand, Given
-from policies.registry import PolicyConfig, policies
+from policies.registry import POLICIES
 from simulator.policy import AccessRun, Outcome
 from simulator.trace import Batch, concatenate, part
 from workloads.combine import Phases
-from workloads.mixed import Mixed
-from workloads.pointer_chase import PointerChase
-from workloads.random import Zipf
-from workloads.strided import Strided
+from workloads.registry import SOURCES
 
 N_TRAIN, N_QUESTIONS = 10_000, 20_000
-CONFIG: Any = TypeAdapter(PolicyConfig)
 # What cannot do with its kind alone.
 SETTINGS: dict[str, dict[str, Any]] = {
     "fdp": {"policy": {"kind": "next_n", "n": 4}},
@@ -35,13 +30,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def accesses() -> Batch:
     """A stride, a chase, 70 % next key and Zipf's law in turns."""
     n = (N_TRAIN + N_QUESTIONS) // 4
-    phases = [
-        Strided(stride=3, accesses=n, block_bytes=1, seed=0, name="a", first_key=10**6),
-        PointerChase(n_keys=300, accesses=n, block_bytes=1, seed=0, name="b", spacing=8),
-        Mixed(n_keys=500, next_ratio=0.7, accesses=n, block_bytes=1, seed=0, name="c", first_key=10**5),
-        Zipf(n_keys=5000, exponent=1.0, accesses=n, block_bytes=1, seed=0, name="d", first_key=10**4),
-    ]
-    return concatenate(list(Phases(phases, rounds=10).batches()))
+    phases = (
+        f"strided(stride=3, accesses={n}, block=1 B, first_key=1000000)",
+        f"pointer_chase(n_keys=300, accesses={n}, block=1 B, spacing=8)",
+        f"mixed(n_keys=500, accesses={n}, block=1 B, first_key=100000)",
+        f"zipf(n_keys=5000, accesses={n}, block=1 B, first_key=10000)",
+    )
+    built = [SOURCES.parse(phase).build(0, name) for phase, name in zip(phases, "abcd", strict=True)]
+    return concatenate(list(Phases(built, rounds=10).batches()))
 
 
 def times_of(kind: str, trace: Batch) -> tuple[Any, float]:
@@ -50,7 +46,7 @@ def times_of(kind: str, trace: Batch) -> tuple[Any, float]:
     n = len(asked)
     future = Demand(asked.key, asked.stream, np.ones(n, bool))
     given = Given(lambda per_stream: [Accesses(train.key, train.op == 1)], seed=0, future=lambda: future)
-    policy = CONFIG.validate_python({"kind": kind, **SETTINGS.get(kind, {})}).build(given).policy
+    policy = POLICIES.validate({"kind": kind, **SETTINGS.get(kind, {})}).build(given).policy
     outcome = np.array([Outcome.MISS], np.uint8)
     runs = [[AccessRun(asked.key[i : i + 1], asked.stream[i : i + 1], outcome)] for i in range(n)]
     times = np.empty(n)
@@ -68,6 +64,6 @@ def measure() -> Iterator[Measurement]:
     trace = accesses()
     # Once for nothing: what all policies share is loaded with the first.
     times_of("next_n", trace)
-    for kind in policies():
+    for kind in POLICIES:
         times, _ = times_of(kind, trace)
         yield Measurement("prefetchers", kind, N_QUESTIONS, times.sum() / 1e9)

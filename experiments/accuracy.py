@@ -91,10 +91,9 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     from policies.lstm.config import LstmConfig
     from simulator.policy import AccessRun
     from simulator.trace import concatenate, part
-    from workloads.registry import build
 
     source = pattern.source(accesses)
-    workload = build(source, seed)
+    workload = source.build(seed)
     n_train = workload.length() // 2
     learned = Learned(workload, n_train)
     config = LstmConfig.model_validate(

@@ -10,13 +10,30 @@ from experiments.overrides import override
 from policies.lstm.config import LstmConfig
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
-from simulator.config import Count, Nanoseconds, Strict, System
-from workloads.config import WorkloadConfig
+from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
+from workloads.registry import Source
 
 EngineName = Literal["auto", "compiled", "simpy"]
 """What keeps the events: compiled code, or SimPy, with the same results. ``auto``: compiled, if it can all that is
 asked for; today it can all there is."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+
+
+class WorkloadConfig(Strict):
+    """Where accesses come from, how they arrive, and the share that policies learn from and no arm is judged on."""
+
+    source: Source
+    arrivals: Arrivals = Field(default_factory=lambda: Closed.model_validate({"kind": "closed"}))
+    train_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _times(self) -> "WorkloadConfig":
+        if self.arrivals.kind == "open" and not self.source.has_times:
+            raise ValueError(
+                f"arrivals.kind: 'open' needs a trace with arrival times, but source {self.source.kind!r} has none; "
+                "expected closed or poisson"
+            )
+        return self
 
 
 class Measured(Strict):

@@ -9,8 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
+from workloads.registry import SOURCES
 
 
 class Variant(Strict):
@@ -110,6 +112,8 @@ def _explain(where: str, error: ValidationError) -> str:
             name = str(problem["loc"][-1])
             near = difflib.get_close_matches(name, _known_keys(), n=1, cutoff=0.6)
             message = f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            settings = (SOURCES if "workload" in problem["loc"] else POLICIES).settings_at(problem["loc"])
+            message += f"; expected one of {', '.join(settings)}" if settings and not near else ""
         elif problem["type"] == "union_tag_invalid":
             context = problem["ctx"]
             message = f"unknown kind {context['tag']!r}; expected one of {context['expected_tags']}"

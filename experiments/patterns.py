@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from simulator.errors import InputError
-from workloads import config as c
-
-_SOURCE: Any = TypeAdapter(c.Source)
+from workloads.base import SourceSettings
+from workloads.combine import InterleaveConfig
+from workloads.mixed import MixedConfig
+from workloads.periodic import PeriodicConfig
+from workloads.pointer_chase import PointerChaseConfig
+from workloads.random import RandomConfig, ZipfConfig
+from workloads.registry import SOURCES
+from workloads.strided import SequentialConfig, StridedConfig
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,13 @@ class Pattern:
     settings: dict[str, Any]
     earlier: str = "-"
 
-    def source(self, accesses: int) -> c.Source:
+    def source(self, accesses: int) -> SourceSettings:
         """The generator's config with that many accesses."""
         settings = {**self.settings, "accesses": accesses}
         if self.settings["kind"] == "interleave":
             parts = [{**part, "accesses": accesses // len(self.settings["parts"])} for part in self.settings["parts"]]
             settings = {**self.settings, "parts": parts}
-        source: c.Source = _SOURCE.validate_python(settings)
-        return source
+        return SOURCES.validate(settings)
 
 
 _CHASE = {"kind": "pointer_chase", "n_keys": 300, "spacing": 8, "first_key": 10**6}
@@ -55,7 +58,7 @@ def pattern_of(name: str) -> Pattern:
     raise InputError(f"--patterns: unknown {name!r}; expected some of {', '.join(p.name for p in PATTERNS)}")
 
 
-def ceiling(source: c.Source) -> float:
+def ceiling(source: SourceSettings) -> float:
     """The top-1 accuracy that no predictor can exceed on average, for the generators that have a closed form.
 
     The reasoning is in docs/lstm.md.
@@ -64,14 +67,14 @@ def ceiling(source: c.Source) -> float:
         ValueError: the source has none.
     """
     match source:
-        case c.Sequential() | c.Strided() | c.Periodic() | c.PointerChase():
+        case SequentialConfig() | StridedConfig() | PeriodicConfig() | PointerChaseConfig():
             return 1.0
-        case c.Mixed():
+        case MixedConfig():
             return source.next_ratio + (1 - source.next_ratio) / source.n_keys
-        case c.Random():
+        case RandomConfig():
             return 1 / source.n_keys
-        case c.Zipf():
+        case ZipfConfig():
             return float(1 / (np.arange(1, source.n_keys + 1, dtype=np.float64) ** -source.exponent).sum())
-        case c.Interleave():
+        case InterleaveConfig():
             return float(np.mean([ceiling(part) for part in source.parts]))
     raise ValueError(f"no ceiling is known for {source.kind!r}")

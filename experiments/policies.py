@@ -1,5 +1,6 @@
-"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each policy."""
+"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each."""
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,30 +12,30 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    kind: Annotated[str | None, typer.Argument(help="A prefetch policy, to list its settings.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="One of those listed, to see its settings.")] = None,
 ) -> None:
-    """List prefetch policies, evictions and admissions, a line each; or the settings of one policy.
+    """List prefetch policies, evictions, admissions, workloads and trace formats, a line each; or the settings of one.
 
-    Exit codes: 0 done, 2 unknown policy.
+    Exit codes: 0 done, 2 there is none of that name.
     """
     with exit_codes("nothing was to be written"):
         from experiments.progress import make_console
-        from policies.registry import policies
         from simulator.errors import InputError
-        from simulator.residency.about import ADMISSIONS, EVICTIONS
 
-        console = make_console()
-        known = policies()
+        console, sections = make_console(), _sections()
         if kind is None:
-            _print_all(console, known)
-        elif kind in known:
-            _print_one(console, kind, known[kind])
-        elif kind in (others := {**EVICTIONS, **ADMISSIONS}):
-            console.print(
-                f"{others[kind]}\n(No settings of its own: docs/evictions.md.)", highlight=False, markup=False
-            )
-        else:
-            raise InputError(f"{kind}: no such policy; expected one of {', '.join((*known, *others))}")
+            _print_all(console, sections)
+            return
+        found = [known[kind] for known in sections.values() if kind in known]
+        if not found:
+            kinds = dict.fromkeys(kind for known in sections.values() for kind in known)
+            raise InputError(f"{kind}: there is none of that name; expected one of {', '.join(kinds)}")
+        for one in found:
+            if isinstance(one, str):
+                text = f"{one}\n(No settings of its own: docs/evictions.md.)"
+                console.print(text, highlight=False, markup=False)
+            else:
+                _print_one(console, kind, one)
 
 
 def one_line(documented: Any) -> str:
@@ -42,36 +43,54 @@ def one_line(documented: Any) -> str:
     return (documented.__doc__ or "").strip().splitlines()[0]
 
 
-def _print_all(console: Any, known: dict[str, Any]) -> None:
+def _sections() -> dict[str, Mapping[str, Any]]:
+    """By title: what there is, by its kind, as a class of settings; or a line on what has none."""
+    from policies.registry import POLICIES
+    from simulator.residency.about import ADMISSIONS, EVICTIONS
+    from workloads.formats import formats
+    from workloads.registry import SOURCES
+
+    of_files = formats()
+    return {
+        "Prefetch policies (arms[].policy.kind)": POLICIES,
+        "Eviction policies (system.tiers[].eviction)": EVICTIONS,
+        "Admissions (system.tiers[].admission.kind)": ADMISSIONS,
+        "Workloads (workload.source.kind)": {kind: SOURCES[kind] for kind in SOURCES if kind not in of_files},
+        "Trace formats (workload.source.kind, and --format)": of_files,
+    }
+
+
+def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
     from rich.table import Table
 
-    from simulator.residency.about import ADMISSIONS, EVICTIONS
-
-    for title, rows in (
-        ("Prefetch policies (arms[].policy.kind)", {kind: one_line(config) for kind, config in known.items()}),
-        ("Eviction policies (system.tiers[].eviction)", EVICTIONS),
-        ("Admissions (system.tiers[].admission.kind)", ADMISSIONS),
-    ):
+    for title, known in sections.items():
         table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
-        for name, text in rows.items():
-            table.add_row(name, text)
+        for kind, one in known.items():
+            table.add_row(kind, one if isinstance(one, str) else one_line(one))
         console.print(table)
         console.print()
-    console.print("Settings of a policy: python -m experiments.policies KIND", highlight=False)
+    console.print("The settings of one: python -m experiments.policies KIND", highlight=False)
 
 
 def _print_one(console: Any, kind: str, config: Any) -> None:
+    import inspect
     import sys
     import textwrap
 
     from rich.table import Table
+    from rich.text import Text
 
-    # The module says what the policy models, what it leaves out, and where it is from.
-    text = sys.modules[config.__module__].__doc__ or ""
-    for paragraph in text.strip().split("\n\n"):
+    # The class says what it does, the module what is modelled, what is left out, and where it is from.
+    paragraphs = [
+        *inspect.cleandoc(config.__doc__).split("\n\n"),
+        *(sys.modules[config.__module__].__doc__ or "").split("\n\n"),
+    ]
+    for paragraph in paragraphs:
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
+    if names := ", ".join(getattr(config, "name_parts", ())):
+        console.print(f"Files of this format have one of these in their names: {names}", highlight=False, markup=False)
     table = Table(title=f"Settings of {kind}", title_justify="left")
     for name in ("setting", "type", "default"):
         table.add_column(name)
@@ -79,29 +98,38 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
         if name == "kind":
             continue
         default = "(required)" if field.is_required() else repr(field.get_default(call_default_factory=True))
-        table.add_row(name, _type_text(field.annotation), default)
+        table.add_row(name, Text(_type_text(field.annotation, field.metadata)), Text(default))
     console.print(table)
 
 
-def _type_text(annotation: Any) -> str:
+def _type_text(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """A type as a user would write its values."""
     from types import UnionType
     from typing import Literal, Union, get_args, get_origin
 
-    from policies.base import PolicySettings
+    from pydantic import BaseModel
 
+    from simulator.plugins import Registry
+    from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
+
+    for said in metadata:
+        if isinstance(said, Registry):
+            return f"a {said.what}"
+        quantities = {parse_bytes: "size", parse_ns: "duration", parse_bytes_per_s: "bandwidth"}
+        if getattr(said, "func", None) in quantities:
+            return quantities[said.func]
     origin = get_origin(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, PolicySettings):
-        return "a policy"
     if origin is Literal:
         return " | ".join(map(str, get_args(annotation)))
     if origin is Annotated:
-        return _type_text(get_args(annotation)[0])
+        return _type_text(annotation.__origin__, annotation.__metadata__)
     if origin in (Union, UnionType):
         return " | ".join(dict.fromkeys(_type_text(part) for part in get_args(annotation)))
     if origin is tuple:
-        return f"list of {_type_text(get_args(annotation)[0])}"
-    return str(getattr(annotation, "__name__", annotation))
+        return f"[{_type_text(get_args(annotation)[0])}, ...]"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"{{{', '.join(annotation.model_fields)}}}"
+    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 if __name__ == "__main__":

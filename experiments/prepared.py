@@ -20,7 +20,6 @@ from simulator.config import System
 from simulator.demand import misses_of, savable
 from simulator.errors import InputError
 from simulator.trace import WRITE, Batch, Workload, part
-from workloads.registry import build as build_workload
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -116,7 +115,7 @@ def prepare(
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
-    workload = trace or HashedWorkload(build_workload(experiment.workload.source, seed))
+    workload = trace or HashedWorkload(experiment.workload.source.build(seed))
     n_train = split(experiment, workload)
     charge, recording = make_charge(experiment, arm, seed)
     replayed = recording if arm.charged.kind == "replay" else None

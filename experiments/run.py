@@ -126,16 +126,15 @@ def run_all(
     from experiments.tables import make_folder, read_rows
     from simulator.errors import InputError
     from workloads.readers.files import sha256
-    from workloads.registry import build, files
 
-    traces = {str(path): sha256(path) for path in files(experiment.workload.source)}
+    traces = {str(path): sha256(path) for path in experiment.workload.source.files()}
     plan = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds]
     for arm in experiment.arms:
         arm.policy.check()
     for arm, seed in plan:
         # Everything that can be wrong with the input of any run is found before the first one starts.
         make_charge(experiment, arm, seed)
-    n_accesses = build(experiment.workload.source, experiment.seeds[0]).length()
+    n_accesses = experiment.workload.source.build(experiment.seeds[0]).length()
     check_folder(experiment, folder)
     finished = {(row["arm"], row["seed"]): row for row in read_rows(folder / "runs.parquet")}
     arms = {arm.name: arm for arm in experiment.arms}

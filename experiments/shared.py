@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.trace import COLUMNS, Batch, Workload
-from workloads.config import Source
-from workloads.registry import build, depends_on_seed
+from workloads.base import SourceSettings
 
 _BATCH = 1 << 16
 
@@ -94,11 +93,11 @@ def share(workload: Workload, folder: Path) -> SharedTrace:
     return SharedTrace(folder, n_accesses, workload.n_streams, workload.stream_ids, hashed.sha256)
 
 
-def share_all(source: Source, seeds: Sequence[int], folder: Path, n_at_once: int = 1) -> dict[int, SharedTrace]:
+def share_all(source: SourceSettings, seeds: Sequence[int], folder: Path, n_at_once: int = 1) -> dict[int, SharedTrace]:
     """The trace of each seed, written once where it is the same for all. Raises InputError if it is bad."""
-    if not depends_on_seed(source):
-        return dict.fromkeys(seeds, share(build(source, seeds[0]), folder / "all"))
+    if not source.depends_on_seed:
+        return dict.fromkeys(seeds, share(source.build(seeds[0]), folder / "all"))
     # Threads will do: making and hashing columns leaves Python to others.
     with ThreadPoolExecutor(n_at_once) as threads:
-        made = threads.map(lambda seed: share(build(source, seed), folder / str(seed)), seeds)
+        made = threads.map(lambda seed: share(source.build(seed), folder / str(seed)), seeds)
         return dict(zip(seeds, made, strict=True))

@@ -12,7 +12,6 @@ from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, ru
 from experiments.run import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError
-from workloads.registry import build
 
 _FINER = 8
 Row = dict[str, Any]
@@ -95,7 +94,7 @@ def _few_tables(experiment: Experiment) -> Any:
 def _waits_for_its_own_answer_alone(experiment: Experiment) -> bool:
     """Where the closed form holds: a closed loop of one stream."""
     is_closed = experiment.workload.arrivals.kind == "closed"
-    return is_closed and build(experiment.workload.source, experiment.seeds[0]).n_streams == 1
+    return is_closed and experiment.workload.source.build(experiment.seeds[0]).n_streams == 1
 
 
 def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float, folders: list[Path]) -> Study:

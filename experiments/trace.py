@@ -54,7 +54,7 @@ def convert(
         from experiments.tables import written_aside
         from experiments.trace_report import counted
         from simulator.errors import InputError
-        from workloads.readers.compact import CompactWriter
+        from workloads.readers.compact_writer import CompactWriter
         from workloads.readers.files import sha256
 
         console = make_console()

@@ -54,9 +54,7 @@ def trace_input(
     Raises:
         InputError: it is missing, or its format cannot be told; what is bad in it shows when it is read.
     """
-    from workloads.config import has_times
     from workloads.formats import source_of
-    from workloads.registry import build, files
 
     settings = {name: value for name, value in (("block", block), ("time_unit", time_unit)) if value is not None}
     seed = 0
@@ -67,7 +65,7 @@ def trace_input(
         source, seed = experiment.workload.source, experiment.seeds[0]
     else:
         source = source_of(path, format_, _parsed(columns), **settings)
-    return TraceInput(path.name, build(source, seed), files(source), has_times(source))
+    return TraceInput(path.name, source.build(seed), source.files(), source.has_times)
 
 
 def share_of(text: str, option: str, what: str = "a number") -> float:

@@ -15,14 +15,14 @@ def compile_core(say: Callable[[str], None], evictions: Iterable[str] = ("lru",)
     from simulator.compiled import IS_COLD
     from simulator.config import Closed, System
     from simulator.engine import Engine
-    from workloads.random import Uniform
+    from workloads.registry import SOURCES
 
     if IS_COLD:
         say("compiling the simulator's core, once: about a minute ...")
     started = time.perf_counter()
     fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
     # Some thousands of blocks, so that the arena grows: that, too, is code to compile.
-    workload = Uniform(n_keys=8192, accesses=4096, block_bytes=1, seed=0, name="warm-up")
+    workload = SOURCES.parse("random(n_keys=8192, accesses=4096, block=1 B)").build(seed=0, name="warm-up")
     # LRU and FIFO are in the engine's own code; the others are beside it, and Belady has some more around its loop.
     alike = {"lru": "lru", "fifo": "lru", "belady": "belady"}
     for eviction in dict.fromkeys(["lru", *(alike.get(name, "clock") for name in evictions)]):

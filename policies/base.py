@@ -26,6 +26,9 @@ _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 class PolicySettings(Strict):
     """The settings of a policy. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
 
+    kind: str
+    """A subclass's own: ``kind: Literal["next_n"]``."""
+
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""
         raise NotImplementedError

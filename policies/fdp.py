@@ -10,17 +10,15 @@ through is not throttled by it. Leaves out the paper's choice of where prefetche
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from policies.base import PolicySettings
 from policies.given import Built, Given
+from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
 from simulator.policy import AccessRun, Answer, Decision, Fate, Policy, Told
-
-if TYPE_CHECKING:
-    from policies.registry import PolicyConfig
 
 # (distance, degree), least aggressive first.
 LEVELS = ((4, 1), (8, 1), (16, 2), (32, 4), (64, 4))
@@ -31,7 +29,7 @@ class FdpConfig(PolicySettings):
     """Wraps a policy: lets through more or less by accuracy, lateness and pollution (Srinath et al. 2007)."""
 
     kind: Literal["fdp"]
-    policy: "PolicyConfig"
+    policy: PolicyConfig
     accuracy_high: Ratio = 0.75
     accuracy_low: Ratio = 0.40
     lateness: Ratio = 0.01

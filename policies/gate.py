@@ -8,22 +8,20 @@ that is closed still hears how the policy would do, and opens when it would pay.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from policies.base import PolicySettings
 from policies.given import Built, Given
+from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
 from simulator.policy import AccessRun, Answer, Decision, Policy, Told
-
-if TYPE_CHECKING:
-    from policies.registry import PolicyConfig
 
 
 class GateConfig(PolicySettings):
     """Wraps a policy: lets nothing through while its recent guesses do not pay (ours)."""
 
     kind: Literal["gate"]
-    policy: "PolicyConfig"
+    policy: PolicyConfig
     window: Count = 256
     weight: Ratio = 0.02
     rule: Literal["threshold", "cost"] = "cost"

@@ -1,64 +1,37 @@
-"""Every policy: one line each. What a policy needs of torch it imports when it is built."""
+"""Every policy: one line each, which says where its settings are. A file is imported when its policy is first named."""
 
 from typing import Annotated
 
-from pydantic import Field
-
-from policies.amp import AmpConfig
 from policies.base import PolicySettings
-from policies.best_offset import BestOffsetConfig
-from policies.dcpt import DcptConfig
-from policies.fdp import FdpConfig
-from policies.gate import GateConfig
-from policies.ghb import GhbConfig
-from policies.isb import IsbConfig
-from policies.leap import LeapConfig
-from policies.linux_readahead import LinuxReadaheadConfig
-from policies.lstm.config import LstmConfig
-from policies.markov import MarkovConfig
-from policies.mithril import MithrilConfig
-from policies.next_n import NextNConfig
-from policies.none import NoneConfig
-from policies.obl import OblConfig
-from policies.oracle import OracleConfig
-from policies.probability_graph import ProbabilityGraphConfig
-from policies.sms import SmsConfig
-from policies.spp import SppConfig
-from policies.stream_buffers import StreamBuffersConfig
-from policies.stride import StrideConfig
+from simulator.plugins import Registry
 
-PolicyConfig = Annotated[
-    NoneConfig
-    | NextNConfig
-    | OblConfig
-    | StrideConfig
-    | StreamBuffersConfig
-    | MarkovConfig
-    | GhbConfig
-    | DcptConfig
-    | SmsConfig
-    | IsbConfig
-    | BestOffsetConfig
-    | SppConfig
-    | MithrilConfig
-    | ProbabilityGraphConfig
-    | AmpConfig
-    | LinuxReadaheadConfig
-    | LeapConfig
-    | LstmConfig
-    | OracleConfig
-    | FdpConfig
-    | GateConfig,
-    Field(discriminator="kind"),
-]
+POLICIES: Registry[PolicySettings] = Registry(
+    "policy",
+    PolicySettings,
+    {
+        "none": "policies.none:NoneConfig",
+        "next_n": "policies.next_n:NextNConfig",
+        "obl": "policies.obl:OblConfig",
+        "stride": "policies.stride:StrideConfig",
+        "stream_buffers": "policies.stream_buffers:StreamBuffersConfig",
+        "markov": "policies.markov:MarkovConfig",
+        "ghb": "policies.ghb:GhbConfig",
+        "dcpt": "policies.dcpt:DcptConfig",
+        "sms": "policies.sms:SmsConfig",
+        "isb": "policies.isb:IsbConfig",
+        "best_offset": "policies.best_offset:BestOffsetConfig",
+        "spp": "policies.spp:SppConfig",
+        "mithril": "policies.mithril:MithrilConfig",
+        "probability_graph": "policies.probability_graph:ProbabilityGraphConfig",
+        "amp": "policies.amp:AmpConfig",
+        "linux_readahead": "policies.linux_readahead:LinuxReadaheadConfig",
+        "leap": "policies.leap:LeapConfig",
+        "lstm": "policies.lstm.config:LstmConfig",
+        "oracle": "policies.oracle:OracleConfig",
+        "fdp": "policies.fdp:FdpConfig",
+        "gate": "policies.gate:GateConfig",
+    },
+)
+
+PolicyConfig = Annotated[PolicySettings, POLICIES]
 """The settings of any policy, told apart by ``kind``."""
-
-for _wrapper in (FdpConfig, GateConfig):
-    # They hold a policy that may itself be one of them.
-    _wrapper.model_rebuild(_types_namespace={"PolicyConfig": PolicyConfig})
-
-
-def policies() -> dict[str, type[PolicySettings]]:
-    """The settings of each policy by its ``kind``, in the order above."""
-    union = PolicyConfig.__origin__  # type: ignore[attr-defined]
-    return {config.model_fields["kind"].annotation.__args__[0]: config for config in union.__args__}

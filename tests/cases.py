@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from policies.given import Given
-from policies.registry import policies as kinds
+from policies.registry import POLICIES
 from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
@@ -21,7 +21,7 @@ from tests.strategies import ListWorkload
 
 ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
-TABLES = sorted(set(kinds()) - {"none", "lstm", "oracle", "fdp", "gate"})
+TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate"})
 ADMISSIONS: list[dict[str, Any]] = [
     {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},
     {"kind": "size", "largest": "2 B"},
@@ -165,7 +165,7 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
             Ahead(draw(st.integers(1, 3)), draw(st.booleans())),
         )  # fmt: skip
         return lambda: copy.deepcopy(wishes)
-    chosen = kinds()[kind].model_validate({"kind": kind})
+    chosen = POLICIES.validate({"kind": kind})
     return lambda: chosen.build(Given(lambda _: [], 0, n_streams=5)).policy
 
 

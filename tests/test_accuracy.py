@@ -13,13 +13,12 @@ from experiments import accuracy, latency
 from experiments.patterns import PATTERNS, ceiling, pattern_of
 from simulator.trace import concatenate
 from tests.test_experiment import call, config, lstm_arm, write
-from workloads.registry import build
 
 N = 20_000
 
 
 def keys_of(name: str, accesses: int, seed: int = 1) -> Any:
-    batch = concatenate(list(build(pattern_of(name).source(accesses), seed).batches()))
+    batch = concatenate(list(pattern_of(name).source(accesses).build(seed).batches()))
     return batch.key.astype(np.int64), batch.stream
 
 

@@ -107,9 +107,7 @@ def test_configs(path: Path, tmp_path: Path) -> None:
 
 
 def _files(experiment: Experiment) -> list[Path]:
-    from workloads.registry import files
-
-    return files(experiment.workload.source)
+    return experiment.workload.source.files()
 
 
 def test_the_engine_is_said_and_shares_its_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``experiments.misses`` and ``experiments.policies`` as a user runs them."""
+"""``experiments.misses`` as a user runs it."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from experiments import misses, policies
-from policies.registry import policies as known_policies
+from experiments import misses
 from simulator.residency.names import EVICTION_NAMES
 from tests.conftest import real_trace
 
@@ -131,18 +130,3 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.output == ""
     assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == EVICTION_NAMES
-
-
-def test_policies_lists_everything_with_its_line_and_settings() -> None:
-    run = CliRunner().invoke
-    listing = run(policies.app, []).output
-    for kind in (*known_policies(), *EVICTION_NAMES, "tinylfu", "probabilistic"):
-        line = next(line for line in listing.splitlines() if line.split()[:1] == [kind])
-        assert len(line.split()) > 3
-    for kind, config in known_policies().items():
-        text = run(policies.app, [kind]).output
-        assert all(name in text for name in config.model_fields if name != "kind"), kind
-    assert "second chance" in run(policies.app, ["clock"]).output
-    unknown = run(policies.app, ["nextn"])
-    assert unknown.exit_code == 2
-    assert "nextn: no such policy; expected one of none, next_n" in unknown.stderr

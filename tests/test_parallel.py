@@ -20,7 +20,6 @@ from experiments.shared import HashedWorkload, share_all
 from experiments.workers import Task, side_by_side
 from simulator.trace import COLUMNS, concatenate
 from tests.test_experiment import LSTM, ROOT, call, config, table, write
-from workloads.registry import build, depends_on_seed
 
 ARMS = [
     {"name": "none", "policy": {"kind": "none"}},
@@ -53,7 +52,7 @@ def test_the_same_tables_as_one_after_another(tmp_path: Path, monkeypatch: pytes
 def test_a_trace_that_is_shared_is_the_same(tmp_path: Path) -> None:
     source = load(write(tmp_path, config()))[""].workload.source
     for seed, shared in share_all(source, [0, 1], tmp_path / "shared").items():
-        hashed = HashedWorkload(build(source, seed))
+        hashed = HashedWorkload(source.build(seed))
         made, mapped = (concatenate(list(workload.batches())) for workload in (hashed, shared))
         assert all(np.array_equal(getattr(made, name), getattr(mapped, name)) for name in COLUMNS)
         assert (shared.sha256, shared.n_streams, shared.length()) == (hashed.sha256, 1, len(made))
@@ -71,7 +70,7 @@ def test_what_the_seed_decides(tmp_path: Path) -> None:
         content = config()
         content["workload"]["source"] = raw
         source = load(write(tmp_path, content))[""].workload.source
-        assert depends_on_seed(source) == expected
+        assert source.depends_on_seed == expected
         # Written once, or once a seed.
         folder = tmp_path / f"shared-{sources.index((raw, expected))}"
         share_all(source, [0, 1], folder)

@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from policies.given import Demand, Given
 from policies.lstm.lanes import accesses_of
 from policies.next_n import NextNPolicy
-from policies.registry import PolicyConfig, policies
+from policies.registry import POLICIES
 from simulator.config import Closed
 from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Outcome, Told, Trigger
 from tests.strategies import FREE, books, system, workload
 
-CONFIG: Any = TypeAdapter(PolicyConfig)
 SMALL = {"kind": "lstm", "vocabulary": 32, "embedding": 8, "hidden": 8, "window": 6, "epochs": 3, "device": "cpu"}
 TABLES: dict[str, dict[str, Any]] = {
     "none": {"kind": "none"},
@@ -68,11 +66,11 @@ def made(kind: str, future: Any = None) -> Any:
     n = 20_000
     known = future or Demand(np.arange(n, dtype=np.uint64), np.arange(n, dtype=np.uint32) % 5, np.ones(n, bool))
     given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, future=lambda: known, n_streams=5)
-    return CONFIG.validate_python(EXAMPLES[kind]).build(given_).policy
+    return POLICIES.validate(EXAMPLES[kind]).build(given_).policy
 
 
 def test_every_policy_has_an_example() -> None:
-    assert {example["kind"] for example in EXAMPLES.values()} == set(policies())
+    assert {example["kind"] for example in EXAMPLES.values()} == set(POLICIES)
 
 
 def check_answer(answer: Any) -> None:
@@ -200,7 +198,7 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
         known = Demand(accesses.key, accesses.stream, savable(accesses, missed, machine))
         given_ = Given(lambda per_stream: [], seed=0, future=lambda: known)
         ledger = books()
-        policy = CONFIG.validate_python(settings_).build(given_).policy
+        policy = POLICIES.validate(settings_).build(given_).policy
         Engine(machine, arrivals, trace, policy, FREE, ledger).run()
         return ledger
 
@@ -215,7 +213,7 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
 
 
 def test_every_policy_is_made_for_something() -> None:
-    assert {EXAMPLES[kind]["kind"] for kind in MADE_FOR} == set(policies()) - {"none", "lstm"}
+    assert {EXAMPLES[kind]["kind"] for kind in MADE_FOR} == set(POLICIES) - {"none", "lstm"}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -248,7 +246,7 @@ def test_streams_have_windows_of_their_own() -> None:
 
 
 def test_threshold_holds_back() -> None:
-    config = CONFIG.validate_python({**SMALL, "threshold": 1.0})
+    config = POLICIES.validate({**SMALL, "threshold": 1.0})
     policy = config.build(Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
     answer = policy.decide([run_of([3, 1, 4])]).answers[0]
     assert list(answer.keys) == []

@@ -4,18 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
 from policies.given import Demand, Given
-from policies.registry import PolicyConfig
+from policies.registry import POLICIES
 from simulator.policy import AccessRun, Fate, Outcome, Told
 
-CONFIG: Any = TypeAdapter(PolicyConfig)
 MISS, HIT_PREFETCHED, HIT = Outcome.MISS, Outcome.HIT_PREFETCHED, Outcome.HIT
 
 
 def make(kind: str, given: Given | None = None, **settings: Any) -> Any:
-    return CONFIG.validate_python({"kind": kind, **settings}).build(given or Given(lambda p: [], 0)).policy
+    return POLICIES.validate({"kind": kind, **settings}).build(given or Given(lambda p: [], 0)).policy
 
 
 def ask(policy: Any, key: int, stream: int = 0, outcome: int = MISS) -> list[int]:
@@ -293,7 +291,7 @@ def test_fdp_table(accuracy: float, changes: list[int]) -> None:
     """The paper's twelve cases: late and clean, late and polluting, in time and clean, in time and polluting."""
     from policies.fdp import FdpConfig, change
 
-    config = CONFIG.validate_python({"kind": "fdp", "policy": {"kind": "none"}})
+    config = POLICIES.validate({"kind": "fdp", "policy": {"kind": "none"}})
     assert isinstance(config, FdpConfig)
     cases = [(0.5, 0.0), (0.5, 0.1), (0.0, 0.0), (0.0, 0.1)]
     assert [change(config, accuracy, lateness, pollution) for lateness, pollution in cases] == changes

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from policies import rows
 from policies.base import CompiledPolicy
 from policies.given import Given
-from policies.registry import policies
+from policies.registry import POLICIES
 from simulator.answers import distinct
 from simulator.arrays import NONE, Ints, signed
 from simulator.charge import fixed
@@ -153,7 +153,7 @@ def runs(draw: st.DrawFn) -> list[AccessRun]:
 
 
 def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
-    config = policies()[kind].model_validate({"kind": kind, **settings_})
+    config = POLICIES.validate({"kind": kind, **settings_})
     return config.build(Given(lambda _: [], 0)).policy, NAIVE[kind](config)
 
 

@@ -19,9 +19,9 @@ from experiments.trace_input import trace_input
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate, make_batch
 from tests.conftest import real_trace
-from workloads.readers import compact
-from workloads.readers.compact import Compact, CompactWriter
-from workloads.registry import build
+from workloads.readers import compact_writer
+from workloads.readers.compact import Compact
+from workloads.readers.compact_writer import CompactWriter
 
 ROWS = st.lists(
     st.tuples(
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows:
     batch = batch_of(rows)
     path = tmp_path_factory.mktemp("compact") / "t.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compact, "ROW_GROUP", 7)
+        patch.setattr(compact_writer, "ROW_GROUP", 7)
         found = written(path, [batch[at : at + step] for at in range(0, len(batch), step)])
     assert (found.length(), found.n_streams) == (len(batch), int(batch.stream.max()) + 1)
     read = list(found.batches())
@@ -97,8 +97,8 @@ def test_a_config_s_workload_is_a_trace_and_a_trace_a_config_s_workload(tmp_path
     out = tmp_path / "mixed.parquet"
     assert call("convert", "configs/mixed.yaml", out).exit_code == 0
     experiment = load(Path("configs/mixed.yaml"), [f"workload.source={{kind: compact, path: {out}}}"])[""]
-    made = build(load(Path("configs/mixed.yaml"))[""].workload.source, experiment.seeds[0])
-    assert same(concatenate(list(build(experiment.workload.source, 0).batches())), concatenate(list(made.batches())))
+    made = load(Path("configs/mixed.yaml"))[""].workload.source.build(experiment.seeds[0])
+    assert same(concatenate(list(experiment.workload.source.build(0).batches())), concatenate(list(made.batches())))
 
 
 def test_a_table_s_columns(tmp_path: Path) -> None:

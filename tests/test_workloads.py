@@ -1,17 +1,18 @@
-"""Generators: what each promises of its keys, seeds and batches."""
+"""Generators: what each promises of its keys, seeds and batches; and how the formats of files are told."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
+from typer.testing import CliRunner
 
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
-from workloads import config
-from workloads.registry import _GENERATORS, build
+from workloads.base import GeneratorSettings
+from workloads.formats import formats, source_of
+from workloads.registry import SOURCES
 
-SOURCE: Any = TypeAdapter(config.Source)
 N = 70_000  # more than a batch
 EXAMPLES: dict[str, dict[str, Any]] = {
     "sequential": {},
@@ -26,18 +27,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 def make(kind: str, seed: int = 0, accesses: int = N, **more: Any) -> Batch:
     raw = {"kind": kind, "accesses": accesses, **EXAMPLES[kind], **more}
-    return collect(SOURCE.validate_python(raw), seed)
+    return collect(SOURCES.validate(raw), seed)
 
 
 def collect(source: Any, seed: int = 0) -> Batch:
-    workload = build(source, seed)
+    workload = source.build(seed)
     batch = concatenate(list(workload.batches()))
     assert workload.length() == len(batch)
     return batch
 
 
 def test_every_generator_has_an_example() -> None:
-    assert set(EXAMPLES) == set(_GENERATORS)
+    assert set(EXAMPLES) == {kind for kind, config in SOURCES.items() if issubclass(config, GeneratorSettings)}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -108,14 +109,14 @@ def phase(kind: str, accesses: int, **more: Any) -> dict[str, Any]:
 
 def test_phases_go_on_where_they_stopped() -> None:
     raw = {"kind": "phases", "rounds": 3, "phases": [phase("sequential", 7), phase("sequential", 5, first_key=100)]}
-    batch = collect(SOURCE.validate_python(raw))
+    batch = collect(SOURCES.validate(raw))
     assert batch.key.tolist() == [0, 1, 100, 2, 3, 101, 102, 4, 5, 6, 103, 104]
     assert batch.request.tolist() == list(range(12))
 
 
 def test_interleave_takes_turns_on_streams_of_their_own() -> None:
     raw = {"kind": "interleave", "parts": [phase("sequential", 4), phase("sequential", 2, first_key=100)]}
-    batch = collect(SOURCE.validate_python(raw))
+    batch = collect(SOURCES.validate(raw))
     assert batch.key.tolist() == [0, 100, 1, 101, 2, 3]
     assert batch.stream.tolist() == [0, 1, 0, 1, 0, 0]
     assert len(set(batch.request.tolist())) == 6
@@ -123,18 +124,45 @@ def test_interleave_takes_turns_on_streams_of_their_own() -> None:
 
 def test_alike_parts_differ() -> None:
     raw = {"kind": "interleave", "parts": [phase("random", 100), phase("random", 100)]}
-    batch = collect(SOURCE.validate_python(raw))
+    batch = collect(SOURCES.validate(raw))
     assert not np.array_equal(batch.key[batch.stream == 0], batch.key[batch.stream == 1])
 
 
 def test_a_slice_is_a_piece_of_the_whole() -> None:
     whole = {"kind": "interleave", "parts": [{"kind": "zipf", "accesses": 500, "n_keys": 50, "block": "1 KiB"}] * 2}
-    all_of_it = collect(SOURCE.validate_python(whole))
+    all_of_it = collect(SOURCES.validate(whole))
     for first, accesses in ((0, 10), (990, 10), (3, 10_000)):
-        found = collect(
-            SOURCE.validate_python({"kind": "slice", "source": whole, "first": first, "accesses": accesses})
-        )
+        found = collect(SOURCES.validate({"kind": "slice", "source": whole, "first": first, "accesses": accesses}))
         for name in COLUMNS:
             assert np.array_equal(getattr(found, name), getattr(all_of_it, name)[first : first + accesses])
     with pytest.raises(InputError, match=r"source\.first: 1000 is past the trace's 1000 accesses"):
-        build(SOURCE.validate_python({"kind": "slice", "source": whole, "first": 1000, "accesses": 1}), 0).length()
+        SOURCES.validate({"kind": "slice", "source": whole, "first": 1000, "accesses": 1}).build(0).length()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.oracleGeneral.bin", "oracle_general"), ("a.vscsi", "vscsi"), ("a.JSONL.zst", "mooncake"),
+        ("a.csv.gz", "table"), ("a.parquet", "table"), ("address.csv", "table"), ("cache2k.trace.xz", "binary_ids"),
+        ("address.trace.gz", "addresses"), ("a.trace", "ids"), ("a.ids", "ids"),
+    ],
+)  # fmt: skip
+def test_a_format_is_told_by_its_name(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    found = source_of(tmp_path / name, "auto", {"key": "key"})
+    assert found.kind == kind
+    assert found.files() == [tmp_path / name]
+    assert not found.depends_on_seed
+
+
+def test_a_converted_trace_is_one_whatever_its_name(tmp_path: Path) -> None:
+    from experiments import trace
+
+    (tmp_path / "a.ids").write_text("1\n2\n")
+    out = tmp_path / "a.oracleGeneral.parquet"
+    assert CliRunner().invoke(trace.app, ["convert", str(tmp_path / "a.ids"), str(out)]).exit_code == 0
+    assert source_of(out, "auto", {"key": "key"}).kind == "compact"
+
+
+def test_every_format_can_be_told() -> None:
+    assert all(settings.name_parts for settings in formats().values())

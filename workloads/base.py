@@ -1,35 +1,83 @@
-"""What generators share: accesses made in blocks of a fixed length, so that a trace never depends on batching."""
+"""What workloads have in common: settings that build them; and what generators share.
+
+A generator's accesses are made in blocks of a fixed length, so that a trace never depends on batching.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from simulator.config import Bytes, Count, Ratio, Strict
 from simulator.seeds import generator
-from simulator.trace import Batch, make_batch
+from simulator.trace import Batch, Workload, make_batch
 
 BATCH = 1 << 16
 Keys = npt.NDArray[np.uint64]
+BlockBytes = Annotated[Bytes, Field(lt=2**32)]
+Key = Annotated[int, Field(ge=0, lt=2**63)]
+DEFAULT_BLOCK = "64 KiB"
 
 
-class KeyGenerator(ABC):
+class SourceSettings(Strict):
+    """The settings of a workload. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
+
+    kind: str
+    """A subclass's own: ``kind: Literal["zipf"]``."""
+
+    def build(self, seed: int, name: str = "source") -> Workload:
+        """The workload. ``name`` keys its random numbers, so that two alike parts of one workload differ.
+
+        Raises:
+            InputError: a trace file is missing; a bad one is found out while it is read.
+        """
+        raise NotImplementedError
+
+    def files(self) -> list[Path]:
+        """The trace files that it reads."""
+        return []
+
+    @property
+    def depends_on_seed(self) -> bool:
+        """Whether another seed may give other accesses."""
+        return True
+
+    @property
+    def has_times(self) -> bool:
+        """Whether its accesses carry the times of their arrival."""
+        return False
+
+
+class GeneratorSettings(SourceSettings):
+    """What all generators of one stream have."""
+
+    accesses: Count
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    write_ratio: Ratio = 0.0
+    first_key: Key = 0
+
+
+G = TypeVar("G", bound=GeneratorSettings)
+
+
+class KeyGenerator(ABC, Generic[G]):
     """A synthetic workload of one stream: keys in [first_key, ...), all blocks of one size."""
 
     n_streams = 1
     stream_ids: npt.NDArray[np.uint64] | None = None
 
-    def __init__(self, accesses: int, block_bytes: int, seed: int, name: str, write_ratio: float = 0.0) -> None:
-        self.accesses = accesses
-        self.block_bytes = block_bytes
+    def __init__(self, config: G, seed: int, name: str) -> None:
+        self.config = config
         self.seed = seed
         self.name = name
-        self.write_ratio = write_ratio
 
     def length(self) -> int:
         """How many accesses there are."""
-        return self.accesses
+        return self.config.accesses
 
     @abstractmethod
     def keys(self) -> Iterator[Keys]:
@@ -41,14 +89,14 @@ class KeyGenerator(ABC):
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
-        made = 0
+        made, n = 0, self.config.accesses
         ops = self.rng("ops")
         for piece in self.keys():
-            keys = piece[: self.accesses - made]
-            columns: dict[str, Any] = {"size_bytes": self.block_bytes}
-            if self.write_ratio:
-                columns["op"] = ops.random(len(keys)) < self.write_ratio
+            keys = piece[: n - made]
+            columns: dict[str, Any] = {"size_bytes": self.config.block}
+            if self.config.write_ratio:
+                columns["op"] = ops.random(len(keys)) < self.config.write_ratio
             yield make_batch(keys, made, **columns)
             made += len(keys)
-            if made >= self.accesses:
+            if made >= n:
                 return

@@ -2,15 +2,104 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from simulator.config import Count
 from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate, part
+from workloads.base import SourceSettings
+from workloads.registry import Source
 from workloads.requests import Requests
 
 _ROUND = 4096
+Sources = Annotated[tuple[Source, ...], Field(min_length=1, strict=False)]
+
+
+class _OfOthers(SourceSettings):
+    """What is made of others asks them."""
+
+    @property
+    def made_of(self) -> tuple[SourceSettings, ...]:
+        """The others."""
+        raise NotImplementedError
+
+    def files(self) -> list[Path]:
+        """Those of all."""
+        return [file for source in self.made_of for file in source.files()]
+
+    @property
+    def depends_on_seed(self) -> bool:
+        """If one does."""
+        return any(source.depends_on_seed for source in self.made_of)
+
+
+class PhasesConfig(_OfOthers):
+    """The others one after another, ``rounds`` times; the accesses of each are spread over the rounds.
+
+    Streams and requests are numbered from 0, whatever the others call theirs.
+    """
+
+    kind: Literal["phases"]
+    phases: Sources
+    rounds: Count = 1
+
+    def build(self, seed: int, name: str = "source") -> "Phases":
+        """The workload of a seed."""
+        return Phases(built(self.phases, seed, name), self.rounds)
+
+    @property
+    def made_of(self) -> tuple[SourceSettings, ...]:
+        """The phases."""
+        return self.phases
+
+
+class InterleaveConfig(_OfOthers):
+    """The others at once, a stream each; streams and requests are numbered from 0, whatever the others call theirs."""
+
+    kind: Literal["interleave"]
+    parts: Sources
+
+    def build(self, seed: int, name: str = "source") -> "Interleave":
+        """The workload of a seed."""
+        return Interleave(built(self.parts, seed, name))
+
+    @property
+    def made_of(self) -> tuple[SourceSettings, ...]:
+        """The parts."""
+        return self.parts
+
+
+class SliceConfig(_OfOthers):
+    """``accesses`` accesses of another, from number ``first`` on: the piece of a trace that there is time for."""
+
+    kind: Literal["slice"]
+    source: Source
+    first: Annotated[int, Field(ge=0)] = 0
+    accesses: Count
+
+    def build(self, seed: int, name: str = "source") -> "Slice":
+        """The workload of a seed."""
+        return Slice(self.source.build(seed, name), self.first, self.accesses)
+
+    @property
+    def made_of(self) -> tuple[SourceSettings, ...]:
+        """The whole."""
+        return (self.source,)
+
+    @property
+    def has_times(self) -> bool:
+        """As the whole."""
+        return self.source.has_times
+
+
+def built(sources: Sequence[SourceSettings], seed: int, name: str) -> list[Workload]:
+    """Several workloads, whose random numbers differ."""
+    return [source.build(seed, f"{name}.{i}") for i, source in enumerate(sources)]
 
 
 class Phases:

@@ -3,25 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from simulator.errors import InputError
-from workloads import config as c
-from workloads.readers.compact import about
-from workloads.registry import trace_path
+from workloads.base import SourceSettings
+from workloads.readers.format import FormatSettings, trace_path
+from workloads.registry import SOURCES
 
-_SOURCE: Any = TypeAdapter(c.Source)
-# What a file's name contains, the first that fits; packed files have a further ending.
-_BY_NAME = (
-    ("oraclegeneral", "oracle_general"), (".vscsi", "vscsi"), (".jsonl", "mooncake"), (".csv", "table"),
-    (".parquet", "table"), ("cache2k", "binary_ids"), ("address", "addresses"), (".trace", "ids"), (".txt", "ids"),
-    (".ids", "ids"),
-)  # fmt: skip
-FORMATS = (*dict.fromkeys(kind for _, kind in _BY_NAME), "compact")
-_MOONCAKE_BLOCK = "64 MiB"
+_NO_COLUMNS = {"key": "key"}
 
 
-def source_of(path: Path, format_: str, columns: dict[str, str], **settings: str) -> c.Source:
+def formats() -> dict[str, type[FormatSettings]]:
+    """The settings of every trace format by its ``kind``."""
+    return {kind: settings for kind, settings in SOURCES.items() if issubclass(settings, FormatSettings)}
+
+
+def source_of(path: Path, format_: str, columns: dict[str, str], **settings: str) -> SourceSettings:
     """The settings of a file's reader. ``columns`` are the names that a table gives to them.
 
     ``settings`` are further ones, as in a config: ``block``, ``time_unit``.
@@ -29,33 +26,31 @@ def source_of(path: Path, format_: str, columns: dict[str, str], **settings: str
     Raises:
         InputError: the format is unknown, or cannot be told from the name.
     """
-    if not trace_path(str(path)).is_file():
-        where = "a folder" if trace_path(str(path)).is_dir() else "no such file, here or in the folder of traces"
+    file, known = trace_path(str(path)), formats()
+    if not file.is_file():
+        where = "a folder" if file.is_dir() else "no such file, here or in the folder of traces"
         raise InputError(f"{path}: {where}; expected a trace (TIERFETCH_TRACES names the folder to look in)")
     kind = format_
     if format_ == "auto":
-        kind = next((kind for part, kind in _BY_NAME if part in path.name.lower()), "")
+        kind = next((kind for kind, settings in known.items() if settings.recognises(file)), "")
         if not kind:
             raise InputError(
-                f"{path}: its format cannot be told from its name; expected --format, one of {', '.join(FORMATS)}"
+                f"{path}: its format cannot be told from its name; expected --format, one of {', '.join(known)}"
             )
-        if kind == "table" and about(trace_path(str(path))) is not None:
-            kind = "compact"
-    if kind not in FORMATS:
-        raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(FORMATS)}")
+    if kind not in known:
+        raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(known)}")
     given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
-    if kind == "mooncake":
-        given.setdefault("block", _MOONCAKE_BLOCK)
-    if kind == "table":
+    if known[kind].block_unsaid is not None:
+        given.setdefault("block", known[kind].block_unsaid)
+    if "columns" in known[kind].model_fields:
         given["columns"] = columns
-    elif columns != {"key": "key"}:
+    elif columns != _NO_COLUMNS:
         raise InputError(f"{path}: a trace of format {kind} has no columns to name; expected a CSV or Parquet table")
     try:
-        source: c.Source = _SOURCE.validate_python(given)
+        return SOURCES.validate(given)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = str(problem["loc"][-1])
         if problem["type"] == "extra_forbidden":
             raise InputError(f"{path}: a trace of format {kind} has no {name} to choose") from None
         raise InputError(f"{path}: {name}: {problem['msg']}; got {problem['input']!r}") from None
-    return source

@@ -1,25 +1,33 @@
 """One fixed random sequence of keys, over and over: what comes next depends on what came before, not on arithmetic."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from workloads.base import BATCH, KeyGenerator, Keys
+from simulator.config import Count
+from workloads.base import BATCH, GeneratorSettings, KeyGenerator, Keys
 
 
-class Periodic(KeyGenerator):
+class PeriodicConfig(GeneratorSettings):
+    """A fixed random sequence of ``period`` keys, repeated."""
+
+    kind: Literal["periodic"]
+    period: Count
+    n_keys: Count
+
+    def build(self, seed: int, name: str = "source") -> "Periodic":
+        """The workload of a seed."""
+        return Periodic(self, seed, name)
+
+
+class Periodic(KeyGenerator[PeriodicConfig]):
     """``period`` keys drawn once from ``n_keys`` with replacement, repeated."""
-
-    def __init__(self, *, period: int, n_keys: int, first_key: int = 0, **common: Any) -> None:
-        super().__init__(**common)
-        self._period = period
-        self._n_keys = n_keys
-        self._first_key = first_key
 
     def keys(self) -> Iterator[Keys]:
         """Endless keys."""
-        cycle = self.rng("cycle").integers(0, self._n_keys, self._period).astype(np.uint64)
-        cycle += np.uint64(self._first_key)
+        period = self.config.period
+        cycle = self.rng("cycle").integers(0, self.config.n_keys, period).astype(np.uint64)
+        cycle += np.uint64(self.config.first_key)
         while True:
-            yield np.tile(cycle, max(BATCH // self._period, 1))
+            yield np.tile(cycle, max(BATCH // period, 1))

@@ -1,25 +1,33 @@
 """A linked list in random order: each key has one successor, and arithmetic does not find it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
-from workloads.base import BATCH, KeyGenerator, Keys
+from simulator.config import Count
+from workloads.base import BATCH, GeneratorSettings, KeyGenerator, Keys
 
 
-class PointerChase(KeyGenerator):
+class PointerChaseConfig(GeneratorSettings):
+    """A fixed random cycle through ``n_keys`` keys that lie ``spacing`` apart."""
+
+    kind: Literal["pointer_chase"]
+    n_keys: Count
+    spacing: Count = 1
+
+    def build(self, seed: int, name: str = "source") -> "PointerChase":
+        """The workload of a seed."""
+        return PointerChase(self, seed, name)
+
+
+class PointerChase(KeyGenerator[PointerChaseConfig]):
     """A fixed random cycle through ``n_keys`` keys that lie ``spacing`` apart, over and over."""
-
-    def __init__(self, *, n_keys: int, spacing: int = 1, first_key: int = 0, **common: Any) -> None:
-        super().__init__(**common)
-        self._n_keys = n_keys
-        self._spacing = spacing
-        self._first_key = first_key
 
     def keys(self) -> Iterator[Keys]:
         """Endless keys."""
-        cycle = self.rng("cycle").permutation(self._n_keys).astype(np.uint64)
-        cycle = cycle * np.uint64(self._spacing) + np.uint64(self._first_key)
+        n_keys = self.config.n_keys
+        cycle = self.rng("cycle").permutation(n_keys).astype(np.uint64)
+        cycle = cycle * np.uint64(self.config.spacing) + np.uint64(self.config.first_key)
         while True:
-            yield np.tile(cycle, max(BATCH // self._n_keys, 1))
+            yield np.tile(cycle, max(BATCH // n_keys, 1))

@@ -1,28 +1,47 @@
 """Keys in order, ``stride`` apart, for ever or wrapping after ``n_keys``."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from workloads.base import BATCH, KeyGenerator, Keys
+from simulator.config import Count
+from workloads.base import BATCH, GeneratorSettings, KeyGenerator, Keys
 
 
-class Strided(KeyGenerator):
+class SequentialConfig(GeneratorSettings):
+    """Keys in order; wraps after ``n_keys`` if given."""
+
+    kind: Literal["sequential"]
+    n_keys: Count | None = None
+    stride: ClassVar[int] = 1
+
+    def build(self, seed: int, name: str = "source") -> "Strided":
+        """The workload of a seed."""
+        return Strided(self, seed, name)
+
+
+class StridedConfig(GeneratorSettings):
+    """Keys ``stride`` apart; wraps after ``n_keys`` of them if given."""
+
+    kind: Literal["strided"]
+    stride: Count
+    n_keys: Count | None = None
+
+    def build(self, seed: int, name: str = "source") -> "Strided":
+        """The workload of a seed."""
+        return Strided(self, seed, name)
+
+
+class Strided(KeyGenerator[SequentialConfig | StridedConfig]):
     """``first_key + stride * i``, with ``i`` taken modulo ``n_keys`` if that is given."""
-
-    def __init__(self, *, stride: int = 1, n_keys: int | None = None, first_key: int = 0, **common: Any) -> None:
-        super().__init__(**common)
-        self._stride = stride
-        self._n_keys = n_keys
-        self._first_key = first_key
 
     def keys(self) -> Iterator[Keys]:
         """Endless keys."""
         at = 0
         while True:
             index = np.arange(at, at + BATCH, dtype=np.uint64)
-            if self._n_keys is not None:
-                index %= np.uint64(self._n_keys)
-            yield np.uint64(self._first_key) + index * np.uint64(self._stride)
+            if self.config.n_keys is not None:
+                index %= np.uint64(self.config.n_keys)
+            yield np.uint64(self.config.first_key) + index * np.uint64(self.config.stride)
             at += BATCH

@@ -5,14 +5,30 @@ whose third column is the number of instructions since the last access. It is no
 """
 
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from simulator.errors import InputError
+from workloads.base import BlockBytes
 from workloads.readers import parsing
+from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
 
 _OPS = {b"l": 0, b"s": 1}
+
+
+class AddressesConfig(FormatSettings):
+    """Memory addresses, a load or store a line; the key is the block of ``block`` bytes that the address lies in."""
+
+    kind: Literal["addresses"]
+    block: BlockBytes = Field("64 B", validate_default=True)
+    name_parts: ClassVar[tuple[str, ...]] = ("address",)
+
+    def build(self, seed: int, name: str = "source") -> "Addresses":
+        """The trace."""
+        return Addresses(self.file, self.block)
 
 
 class Addresses(TextWorkload[tuple[int, int]]):

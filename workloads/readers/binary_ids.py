@@ -2,10 +2,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from simulator.trace import Batch, make_batch
+from workloads.base import DEFAULT_BLOCK, BlockBytes
 from workloads.readers.files import FileWorkload, count_records, read_records
+from workloads.readers.format import FormatSettings
+
+
+class BinaryIdsConfig(FormatSettings):
+    """Block ids as whole numbers of ``width`` bytes, nothing between them (cache2k's traces: 4, big)."""
+
+    kind: Literal["binary_ids"]
+    width: Literal[4, 8] = 4
+    order: Literal["big", "little"] = "big"
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    name_parts: ClassVar[tuple[str, ...]] = ("cache2k",)
+
+    def build(self, seed: int, name: str = "source") -> "BinaryIds":
+        """The trace."""
+        return BinaryIds(self.file, self.width, self.order, self.block)
 
 
 class BinaryIds(FileWorkload):

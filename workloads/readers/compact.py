@@ -7,28 +7,25 @@ called its streams: nobody has to count. Files of version 1 do not know that; th
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload
+from workloads.readers.format import FormatSettings
 
-SCHEMA = pa.schema([pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in COLUMNS.items()])
-ROW_GROUP = 1 << 20
-_ABOUT = b"tierfetch_trace"
-# The last is what is written.
-_VERSIONS = 1, 2
+# Arrow is imported where it is used: it takes as long as all the rest, and a config can be read without it.
+ABOUT = b"tierfetch_trace"
+"""Under which name the file's metadata has the description."""
+VERSIONS = 1, 2
+"""Of the form. The last is what is written."""
 # Of the description, which has a number for each stream: Arrow would refuse one of some millions.
 _LONGEST_TEXT = 2**31 - 1
-# Times and requests mostly rise in small steps; the others repeat.
-_ENCODINGS = {"time_ns": "DELTA_BINARY_PACKED", "request": "DELTA_BINARY_PACKED"}
 
 
 @dataclass(frozen=True)
@@ -43,52 +40,27 @@ class About:
     stream_ids: list[int] | None = None
 
 
-class CompactWriter:
-    """Writes batches to a file as they come; whoever has it closes it."""
+class CompactConfig(FormatSettings):
+    """What ``python -m experiments.trace convert`` wrote, with everything that the original's reader found."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(
-            path,
-            SCHEMA,
-            compression="zstd",
-            use_dictionary=[name for name in COLUMNS if name not in _ENCODINGS],
-            column_encoding=_ENCODINGS,
-        )
-        self._pending: list[Any] = []
-        self.n_accesses = 0
-        self.n_streams = 1
+    kind: Literal["compact"]
+    name_parts: ClassVar[tuple[str, ...]] = (".parquet",)
 
-    def write(self, batch: Batch) -> None:
-        """Append accesses."""
-        self._pending.append(pa.record_batch([pa.array(getattr(batch, name)) for name in COLUMNS], schema=SCHEMA))
-        self.n_accesses += len(batch)
-        self.n_streams = max(self.n_streams, int(batch.stream.max(initial=0)) + 1)
-        if sum(map(len, self._pending)) >= ROW_GROUP:
-            self._write_group()
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it says so of itself: a table may have such a name, too."""
+        return super().recognises(path) and about(path) is not None
 
-    def _write_group(self) -> None:
-        pieces, self._pending = self._pending, []
-        if pieces:
-            self._writer.write_table(pa.Table.from_batches(pieces), row_group_size=2 * ROW_GROUP)
+    def build(self, seed: int, name: str = "source") -> "Compact":
+        """The trace."""
+        return Compact(self.file)
 
-    def finish(
-        self,
-        source: str,
-        source_sha256: str | None,
-        *,
-        has_times: bool,
-        stream_ids: npt.NDArray[np.uint64] | None = None,
-    ) -> About:
-        """Write what is left, and the description. ``stream_ids`` are the trace's (``Workload.stream_ids``)."""
-        ids = None if stream_ids is None else stream_ids[: self.n_streams].tolist()
-        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times, ids)
-        self._write_group()
-        self._writer.add_key_value_metadata({_ABOUT: json.dumps({"version": _VERSIONS[-1], **asdict(about)})})
-        return about
-
-    def close(self) -> None:
-        """Let go of the file, whole or not."""
-        self._writer.close()
+    @property
+    def has_times(self) -> bool:
+        """If the original had."""
+        described = about(self.file)
+        # Of a file that is none the reader says so.
+        return described is None or described.has_times
 
 
 def about(path: Path) -> About | None:
@@ -97,11 +69,14 @@ def about(path: Path) -> About | None:
     Raises:
         InputError: it is one that this version cannot read.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         if not path.is_file():
             return None
         with pq.ParquetFile(path, thrift_string_size_limit=_LONGEST_TEXT) as file:
-            described = (file.metadata.metadata or {}).get(_ABOUT)
+            described = (file.metadata.metadata or {}).get(ABOUT)
     except (pa.ArrowException, OSError):
         return None
     if described is None:
@@ -112,8 +87,8 @@ def about(path: Path) -> About | None:
         version = fields.pop("version")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged from None
-    if version not in _VERSIONS:
-        expected = " or ".join(map(str, _VERSIONS))
+    if version not in VERSIONS:
+        expected = " or ".join(map(str, VERSIONS))
         raise InputError(f"{path}: a compact trace of version {version}; expected {expected}: convert the trace again")
     try:
         found = About(**fields)
@@ -145,6 +120,11 @@ class Compact(FileWorkload):
 
     def _read(self) -> Iterator[Batch]:
         """The trace. Raises InputError if the file is damaged, or is not what it says of itself."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from workloads.readers.compact_writer import SCHEMA
+
         n_expected, n = self._described().n_accesses, 0
         try:
             with pq.ParquetFile(self.path, thrift_string_size_limit=_LONGEST_TEXT) as file:

@@ -1,12 +1,28 @@
 """Block ids one a line, decimal or 0x-hex, plain or packed; lines that are ``*`` or start with # are skipped."""
 
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from simulator.errors import InputError
+from workloads.base import DEFAULT_BLOCK, BlockBytes
 from workloads.readers import parsing
+from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
+
+
+class IdsConfig(FormatSettings):
+    """Block ids one a line."""
+
+    kind: Literal["ids"]
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    name_parts: ClassVar[tuple[str, ...]] = (".trace", ".txt", ".ids")
+
+    def build(self, seed: int, name: str = "source") -> "Ids":
+        """The trace."""
+        return Ids(self.file, self.block)
 
 
 class Ids(TextWorkload[int]):

@@ -2,15 +2,35 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from simulator.errors import InputError
+from workloads.base import BlockBytes
 from workloads.readers import json_parsing
+from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
 
 _END_MS = 2**62 // 1_000_000
+
+
+class MooncakeConfig(FormatSettings):
+    """KV-cache requests as JSON lines."""
+
+    kind: Literal["mooncake"]
+    block: BlockBytes
+    name_parts: ClassVar[tuple[str, ...]] = (".jsonl",)
+    block_unsaid: ClassVar[str | None] = "64 MiB"
+
+    def build(self, seed: int, name: str = "source") -> "Mooncake":
+        """The trace."""
+        return Mooncake(self.file, self.block)
+
+    @property
+    def has_times(self) -> bool:
+        """It does."""
+        return True
 
 
 class Mooncake(TextWorkload[tuple[int, list[int]]]):

@@ -2,14 +2,34 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
+from workloads.base import BlockBytes
 from workloads.readers.files import FileWorkload, count_records, read_records
+from workloads.readers.format import FormatSettings
 
 _RECORD = [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")]
+
+
+class OracleGeneralConfig(FormatSettings):
+    """libCacheSim's binary format; sizes from the trace unless ``block`` is given."""
+
+    kind: Literal["oracle_general"]
+    block: BlockBytes | None = None
+    name_parts: ClassVar[tuple[str, ...]] = ("oraclegeneral",)
+
+    def build(self, seed: int, name: str = "source") -> "OracleGeneral":
+        """The trace."""
+        return OracleGeneral(self.file, self.block)
+
+    @property
+    def has_times(self) -> bool:
+        """It does."""
+        return True
 
 
 class OracleGeneral(FileWorkload):

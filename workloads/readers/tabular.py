@@ -3,21 +3,53 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
+from pydantic import Field
 
+from simulator.config import Strict
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
-from workloads.readers import columns as c
+from workloads.base import DEFAULT_BLOCK, BlockBytes
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
-from workloads.readers.numbers import NumberColumn
+from workloads.readers.format import FormatSettings
 
+# Arrow is imported where it is used: it takes as long as all the rest, and a config can be read without it.
+_TIME_UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _NUMBERED = ("key", "stream", "request")
+
+
+class Columns(Strict):
+    """The names that the file gives to the columns of a trace; key, stream and request are whole numbers or text."""
+
+    key: str
+    time_ns: str | None = None
+    size_bytes: str | None = None
+    stream: str | None = None
+    request: str | None = None
+    op: str | None = None
+
+
+class TableConfig(FormatSettings):
+    """CSV (may be packed) or Parquet, by the ending of ``path``; ``time_unit`` is what a step of the time column is."""
+
+    kind: Literal["table"]
+    columns: Columns
+    block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    time_unit: Literal["ns", "us", "ms", "s"] = "ns"
+    name_parts: ClassVar[tuple[str, ...]] = (".csv", ".parquet")
+
+    def build(self, seed: int, name: str = "source") -> "Tabular":
+        """The trace."""
+        columns = {name: column for name, column in self.columns if column is not None}
+        return Tabular(self.file, columns, self.block, _TIME_UNITS_NS[self.time_unit])
+
+    @property
+    def has_times(self) -> bool:
+        """If a column says them."""
+        return self.columns.time_ns is not None
 
 
 class Tabular(FileWorkload):
@@ -29,11 +61,13 @@ class Tabular(FileWorkload):
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str], block_bytes: int | None, time_unit_ns: int = 1) -> None:
+        from workloads.readers.columns import Indices
+
         super().__init__(path)
         self._columns = columns
         self._block_bytes = block_bytes
         self._time_unit_ns = time_unit_ns
-        self._streams = c.Indices()
+        self._streams = Indices()
 
     @property
     def stream_ids(self) -> npt.NDArray[np.uint64] | None:
@@ -41,6 +75,10 @@ class Tabular(FileWorkload):
         return self._streams.ids if "stream" in self._columns else None
 
     def _tables(self) -> Iterator[Any]:
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet as pq
+
         wanted = list(dict.fromkeys(self._columns.values()))
         with open_binary(self.path) as file:
             try:
@@ -69,6 +107,9 @@ class Tabular(FileWorkload):
 
     def _read(self) -> Iterator[Batch]:
         """The trace. Raises InputError on a value that does not fit its column."""
+        from workloads.readers.columns import are_writes
+        from workloads.readers.numbers import NumberColumn
+
         n = 0
         names = {column: name for column, name in self._columns.items() if column in _NUMBERED}
         numbered = {column: NumberColumn(self.path, name, column) for column, name in names.items()}
@@ -83,7 +124,7 @@ class Tabular(FileWorkload):
             if "time_ns" in columns:
                 columns["time_ns"] = columns["time_ns"] * self._time_unit_ns
             if "op" in given:
-                columns["op"] = c.are_writes(given["op"])
+                columns["op"] = are_writes(given["op"])
             columns |= {column: numbers.of(given[column], n) for column, numbers in numbered.items()}
             if "stream" in columns:
                 columns["stream"] = self._streams.of(columns["stream"])
@@ -91,6 +132,9 @@ class Tabular(FileWorkload):
             n += len(table)
 
     def _known_length(self) -> int | None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         if self.path.suffix != ".parquet":
             return None
         try:
@@ -106,6 +150,8 @@ class Tabular(FileWorkload):
         return None if "stream" in self._columns else 1
 
     def _integers(self, column: Any, name: str, first: int) -> Any:
+        import pyarrow as pa
+
         if pa.types.is_string(column.type):
             # A CSV's column of times may be that of requests too, and is read as text then.
             with suppress(pa.ArrowInvalid):

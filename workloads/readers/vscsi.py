@@ -6,12 +6,15 @@ codes: those of the write family make writes.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from simulator.errors import InputError
 from simulator.trace import Batch, make_batch
+from workloads.base import BlockBytes
 from workloads.readers.files import FileWorkload, count_records, read_records
+from workloads.readers.format import FormatSettings
 
 _RECORD = [
     ("serial", "<u4"),
@@ -24,6 +27,24 @@ _RECORD = [
 ]
 # WRITE(6), WRITE(10), WRITE AND VERIFY(10), WRITE(12), WRITE(16)
 _WRITES = np.array([0x0A, 0x2A, 0x2E, 0xAA, 0x8A], np.uint16)
+
+
+class VscsiConfig(FormatSettings):
+    """CloudPhysics' binary format; sizes from the trace unless ``block`` is given."""
+
+    kind: Literal["vscsi"]
+    block: BlockBytes | None = None
+    reads_only: bool = False
+    name_parts: ClassVar[tuple[str, ...]] = (".vscsi",)
+
+    def build(self, seed: int, name: str = "source") -> "Vscsi":
+        """The trace."""
+        return Vscsi(self.file, self.block, reads_only=self.reads_only)
+
+    @property
+    def has_times(self) -> bool:
+        """It does."""
+        return True
 
 
 class Vscsi(FileWorkload):
