@@ -12,6 +12,7 @@ from experiments.config import Arm, Experiment
 from experiments.loading import load
 from experiments.single import run_one
 from simulator.accounting import Keeps
+from simulator.compiled import CHECKED
 from simulator.engine import Engine
 from simulator.evictions import compiled
 from simulator.model.model import Model
@@ -21,13 +22,18 @@ from tests.test_configs import CONFIGS
 from tests.test_experiment import call, config, table, write
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+# As plain Python, with checks, each takes some hundred times as long.
+@settings(
+    max_examples=25 if CHECKED else 500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(cases())
 def test_random_systems(case: Case) -> None:
     assert_same(everything_of(Engine, case), everything_of(Model, case))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(cases())
 def test_the_model_with_compiled_evictions(case: Case) -> None:
     assert_same(everything_of(Model, case, make_eviction=compiled.make), everything_of(Model, case))
