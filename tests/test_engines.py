@@ -23,11 +23,11 @@ from tests.test_experiment import call, config, table, write
 
 
 # As plain Python, with checks, each takes some hundred times as long.
-@settings(
-    max_examples=25 if CHECKED else 500,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+EXAMPLES = 25 if CHECKED else 500
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
 @given(cases())
 def test_random_systems(case: Case) -> None:
     assert_same(everything_of(Engine, case), everything_of(Model, case))
