@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.compare import COMPARED, compare
 from experiments.compare.seeds import Difference, over_seeds
-from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, verdict
-from experiments.compare.within import block_length, moving_block_means, mser5, within
+from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
+from experiments.compare.within import block_length, moving_block_means, mser5, optimal_block_length, within
 from experiments.metrics import run_metrics
 from policies.next_n import NextNPolicy
 from simulator.charge import sampled
@@ -97,6 +97,51 @@ def test_dependence_makes_longer_blocks() -> None:
     assert block_length(autoregressive(rng, 5000, 0.9)) > 20
 
 
+# Of about 1, 10**-6 and 10**9; independent, alternating, slowly wandering, whole numbers, a wave, a step.
+@given(
+    seed=st.integers(0, 2**32), n=st.sampled_from([9, 10, 13, 50, 200, 333, 2000]),
+    scale=st.sampled_from([1, 1e-6, 1e9]), rho=st.sampled_from([0.0, -0.5, -0.9, 0.3, 0.95, 1.0]),
+    shape=st.sampled_from(["plain", "whole", "wave", "step"]),
+)  # fmt: skip
+@example(seed=0, n=2000, scale=1, rho=0.999, shape="plain")
+def test_the_block_length_is_that_of_arch(seed: int, n: int, scale: float, rho: float, shape: str) -> None:
+    from arch.bootstrap import optimal_block_length as theirs
+
+    rng = np.random.default_rng(seed)
+    values = {
+        "plain": lambda: autoregressive(rng, n, rho) * scale,
+        "whole": lambda: np.round(autoregressive(rng, n, rho)),
+        "wave": lambda: np.sin(np.arange(n) * rng.uniform(0, 3)),
+        "step": lambda: np.repeat([0.0, scale], [n // 3, n - n // 3]),
+    }[shape]()
+    if np.ptp(values) == 0:
+        return
+    with np.errstate(all="ignore"):
+        expected = theirs(values).iloc[0].tolist()
+    found = [optimal_block_length(values, stationary=True), optimal_block_length(values)]
+    assert found == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+def test_the_block_length_by_hand() -> None:
+    """Twelve values 0 0 0 0 0 0 1 1 1 1 1 1, less a half: R(k) n = 3, 2.25, 1.5, 0.75, 0, -0.75, -1.5, -1.25, -1, ...
+
+    The band is 2 sqrt(log10(12) / 12) = 0.600. Of overlapping stretches (one shorter than the lag's at each end, by
+    the program's habit) the correlations are 3/2.75, 2.25/2.5, 1.5/2.25, 0.75/2, 0, -0.75/1.5 and then -1.5/1.25: not
+    five in a row, so M is ceil(sqrt(12)) + 5 = 9. Weights: 1 up to lag 4, then 8/9, 6/9, 4/9, 2/9 and 0.
+    s n = 3 + 2 (2.25 + 1.5 + 0.75 + 0 - 0.75 * 8/9 - 1.5 * 6/9 - 1.25 * 4/9 - 2/9) = 7.11;
+    g n = 2 (2.25 + 3 + 2.25 + 0 - 3.75 * 8/9 - 9 * 6/9 - 8.75 * 4/9 - 8 * 2/9) = -15.
+    ((2 g^2) / (4/3 s^2) 12) ** (1/3) = 4.31, but at most 12/3 = 4.
+    """
+    values = np.repeat([0.0, 1.0], 6)
+    r = [3, 2.25, 1.5, 0.75, 0, -0.75, -1.5, -1.25, -1]
+    w = [1, 1, 1, 1, 1, 8 / 9, 6 / 9, 4 / 9, 2 / 9]
+    s = r[0] + 2 * sum(a * b for a, b in zip(r[1:], w[1:], strict=True))
+    g = 2 * sum(k * a * b for k, (a, b) in enumerate(zip(r, w, strict=True)))
+    assert (2 * g**2 / (4 / 3 * s**2) * 12) ** (1 / 3) > 4
+    assert optimal_block_length(values) == 4
+    assert optimal_block_length(values, stationary=True) == pytest.approx((g**2 / s**2 * 12) ** (1 / 3))
+
+
 @pytest.mark.slow
 def test_the_interval_within_a_run_covers_as_often_as_it_says() -> None:
     """Differences with a correlation of 0.7 from one to the next; an interval that ignores it would cover 60 %."""
@@ -150,6 +195,36 @@ def test_verdicts() -> None:
     assert verdict(difference(-0.5, 1.1), 0.3, 100, lower_is_better=True) == TOO_FEW
     # Shown for itself, but not among so many arms.
     assert verdict(difference(0.1, 3), 0.08, 100, lower_is_better=True) == TOO_FEW
+
+
+@given(n=st.integers(2, 10**9), size=st.floats(-6, 2).map(lambda x: 10**x))
+@example(n=2, size=16 / math.sqrt(2))
+@example(n=10, size=38 / math.sqrt(10))
+def test_power_is_that_of_statsmodels(n: int, size: float) -> None:
+    """Where that is a number: in the examples it is NaN."""
+    from statsmodels.stats.power import TTestPower
+
+    expected = float(TTestPower().power(size, n, ALPHA))
+    if not math.isnan(expected):
+        assert power_of(size, n) == pytest.approx(expected, abs=1e-10)
+        assert power_of(-size, n) == power_of(size, n)
+
+
+def test_power_in_the_corners() -> None:
+    # Two pairs, T = (Z + 16) / |Z'| against 12.7: E of Phi(16 - 12.7 |z'|), by quadrature. statsmodels says NaN.
+    critical = stats.t.isf(ALPHA / 2, 1)
+    z = np.linspace(0, 10, 200_001)
+    by_hand = np.trapezoid(stats.norm.cdf(16 - critical * z) * 2 * stats.norm.pdf(z), z)
+    assert power_of(16 / math.sqrt(2), 2) == pytest.approx(by_hand, abs=1e-7)
+    # Nothing to find: as often as it is wrong. Anything huge: always.
+    assert power_of(0, 5) == pytest.approx(ALPHA)
+    assert power_of(1e300, 2) == power_of(math.inf, 2) == pytest.approx(1)
+    steps = [power_of(shift / math.sqrt(7), 7) for shift in np.arange(0, 60, 0.25)]
+    assert (np.diff(steps) > -1e-9).all()
+    # At the edges of the search: two pairs, and more than anyone has.
+    huge, tiny = (Difference(20, d, d - 1e-3, d + 1e-3, p_value=0.5) for d in (1e9, 1e-12))
+    assert n_to_settle(huge, 0.0) == 2
+    assert n_to_settle(tiny, 0.0) == 10**9
 
 
 def test_sample_size_is_that_of_the_textbook() -> None:
