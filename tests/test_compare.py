@@ -75,6 +75,33 @@ def test_mser5_cuts_a_warm_up_and_nothing_else() -> None:
     assert mser5(np.full(1000, 3.0)) == 0
 
 
+def of_means(means: list[float]) -> Any:
+    """Five values for each, which differ among themselves."""
+    return np.concatenate([mean + np.array([-2.0, 1, 0, 3, -2]) for mean in means])
+
+
+@pytest.mark.parametrize(
+    ("means", "cut"),
+    [
+        # Eight means. d = 3 leaves 1 2 1 2 1, variance 0.24, over 5: 0.048. d = 4: 0.25 / 4; d = 2: 8.22 / 6.
+        ([9, 9, 9, 1, 2, 1, 2, 1], 15),
+        # The error, not the spread: d = 1 leaves 0.2449 / 7 = 0.035; d = 3 has the least variance, 0.24, over 5.
+        ([0, 1, 2, 1, 2, 1, 2, 1], 5),
+        # Least at d = 7 of twelve: it never settled, and half is cut.
+        ([9, 8, 9, 8, 9, 8, 9, 1, 2, 1, 2, 1], 30),
+        # The last three say nothing, however alike: d = 0 has 2.48 / 8 = 0.31, d = 4 (1 2 5 5) 3.19 / 4.
+        ([1, 2, 1, 2, 1, 2, 5, 5], 0),
+        # Four are enough (d = 0 only), three are too few.
+        ([9, 1, 1, 1], 0),
+        ([9, 1, 1], 0),
+    ],
+)
+def test_mser5_by_hand(means: list[float], cut: int) -> None:
+    assert mser5(of_means(means)) == cut
+    # What does not fill a five is not looked at.
+    assert mser5(np.concatenate([of_means(means), [1e6] * 4])) == cut
+
+
 def autoregressive(rng: np.random.Generator, n: int, rho: float) -> Any:
     from scipy.signal import lfilter
 
@@ -89,6 +116,47 @@ def test_moving_blocks_equal_those_of_arch() -> None:
     theirs = np.array([data[0][0].mean() for data in MovingBlockBootstrap(20, values, seed=1).bootstrap(4000)])
     assert ours.mean() == pytest.approx(theirs.mean(), abs=4 * theirs.std() / math.sqrt(4000) * math.sqrt(2))
     assert ours.std() == pytest.approx(theirs.std(), rel=0.06)
+
+
+class Drawn:
+    """Draws what it is told to."""
+
+    def __init__(self, *draws: list[int]) -> None:
+        self.draws = list(draws)
+
+    def integers(self, n: int, size: int) -> Any:
+        assert (n, size) == (4, 3)
+        return np.array(self.draws.pop(0))
+
+
+def test_means_of_moving_blocks_by_hand() -> None:
+    """Blocks of two of 1 2 4 8 16: 3, 6, 12, 24. Three of them are six values, (3 + 24 + 6) / 6."""
+    rng: Any = Drawn([0, 3, 1], [2, 2, 2])
+    assert moving_block_means(np.array([1.0, 2, 4, 8, 16]), 2, 2, rng).tolist() == [5.5, 6.0]
+
+
+def test_the_interval_within_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 41 means 0, 1, 4, ..., 1600 the 2.5 % and 97.5 % quantiles are the second and the last but one, 1 and 1521.
+
+    They lie around their own mean, 540: the basic interval of the difference 500 is 500 + 540 - 1521 to 500 + 540 - 1.
+    Their standard deviation is the error: (sum k^4 - 41 * 540^2) / 40 = (21781332 - 11955600) / 40 = 245643.3.
+    """
+    asked: list[tuple[int, int, int]] = []
+
+    def means(values: Any, length: int, n_resamples: int, rng: Any) -> Any:
+        asked.append((len(values), length, n_resamples))
+        return np.arange(41.0)[::-1] ** 2
+
+    monkeypatch.setattr("experiments.compare.within.moving_block_means", means)
+    # In the order of fives, whose means are alike: nothing is cut.
+    arm = np.tile([600.0, 602, 601, 599, 598], 80)
+    found = within(arm, np.full(400, 100.0))
+    assert found is not None
+    assert (found.n, found.n_warm_up, found.mean) == (400, 0, 500)
+    assert (found.low, found.high) == (500 + 540 - 1521, 500 + 540 - 1)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(500 / math.sqrt(9825732 / 40)))
+    assert found.effect_size == pytest.approx(500 / math.sqrt(2 * 400 / 399))
+    assert asked == [(400, block_length(arm - 100), 2000)]
 
 
 def test_dependence_makes_longer_blocks() -> None:
@@ -318,6 +386,45 @@ def test_a_planted_difference_is_found_with_the_power_computed_beforehand() -> N
     low = stats.binom.ppf(0.005, n_experiments, max(power - 0.1, 0))
     high = stats.binom.ppf(0.995, n_experiments, min(power + 0.1, 1))
     assert low <= n_found <= high
+
+
+def test_a_row_of_the_table_by_hand() -> None:
+    """Three seeds, two arms; seed 3 has no baseline. t(0.975, 2) = 4.3027.
+
+    Hit ratios of 0.2, 0.4, 0.6 and, in arm b, 0.3, 0.5, 0.8: differences 0.1, 0.1, 0.2, mean 0.1333, standard deviation
+    0.05774, half-width 4.3027 * 0.05774 / sqrt(3) = 0.1434; p = 0.0572 of t = 4. Arm c is below as b is above: both p
+    are doubled by Holm's correction.
+    """
+    rows = [
+        {"arm": arm, "seed": seed, **dict.fromkeys(COMPARED, value)}
+        for arm, values in {"b": [0.3, 0.5, 0.8, 9], "a": [0.2, 0.4, 0.6], "c": [0.1, 0.3, 0.4]}.items()
+        for seed, value in enumerate(values)
+    ]
+    table = {(row["arm"], row["metric"]): row for row in compare(rows, "a")}
+    assert set(table) == {(arm, metric) for arm in "bc" for metric in COMPARED}
+    for arm, sign in (("b", 1), ("c", -1)):
+        row = table[arm, "hit_ratio"]
+        assert (row["baseline"], row["basis"], row["seed"], row["n_pairs"]) == ("a", "seeds", None, 3)
+        assert (row["n_warm_up"], row["block_length"]) == (None, None)
+        assert row["baseline_mean"] == pytest.approx(0.4)
+        assert row["difference"] == pytest.approx(sign * 0.4 / 3)
+        assert row["relative_difference_ratio"] == pytest.approx(sign / 3)
+        middle, half = sign * 0.4 / 3, 4.30265 * math.sqrt(0.01 / 3) / math.sqrt(3)
+        assert (row["low"], row["high"]) == pytest.approx((middle - half, middle + half), rel=1e-5)
+        assert row["effect_size"] == pytest.approx(sign * 4 / math.sqrt(3))
+        assert (row["p_value"], row["p_holm"]) == pytest.approx((0.05719, 0.11438), rel=1e-3)
+        assert row["verdict"] == TOO_FEW
+        # Power of 80 % for d = 2.309: 4 pairs.
+        assert row["n_to_settle"] == 4
+        assert row["low"] < row["bca_low"] < row["difference"] < row["bca_high"] < row["high"]
+
+
+def test_less_is_better_but_of_hits_and_coverage() -> None:
+    more = {"a": 1.0, "b": 2.0}
+    rows = [{"arm": arm, "seed": s, **dict.fromkeys(COMPARED, more[arm])} for arm in more for s in (0, 1)]
+    better = {row["metric"] for row in compare(rows, "a") if row["verdict"] == BETTER}
+    assert better == {"hit_ratio", "coverage_ratio"}
+    assert {row["verdict"] for row in compare(rows, "a")} == {BETTER, WORSE}
 
 
 # -- the table --------------------------------------------------------------------------------

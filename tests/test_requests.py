@@ -58,6 +58,21 @@ def test_requests_with_one_number_are_compared_one_by_one(tmp_path: Path) -> Non
     assert found.tolist() == [30, 90, 4, 9]
 
 
+def test_a_request_takes_from_its_first_issue_to_its_last_end(tmp_path: Path) -> None:
+    """Open arrivals: the accesses of a request come one by one, and neither first nor last need be first or last over.
+
+    Stream 70's request 8: issued at 20, 10 and 40 (trace order), over at 95, 30 and 60: 95 - 10 = 85. Its request 9: at
+    100 and 130, over at 101 and 139: 39. Stream 30's 8: 50 to 57.
+    """
+    tabled(tmp_path, {
+        "access": [1, 0, 3, 2, 4, 5], "stream": [0, 0, 1, 0, 0, 0], "request": [8, 8, 8, 8, 9, 9],
+        "issued_ns": [10, 20, 50, 40, 100, 130], "latency_ns": [20, 75, 7, 20, 1, 9],
+    })  # fmt: skip
+    found = request_latencies(tmp_path, "a", 0)
+    assert found is not None
+    assert found.tolist() == [85, 7, 39]
+
+
 def test_requests_whose_neighbours_have_no_rows_are_compared_one_by_one(tmp_path: Path) -> None:
     """Of sampled rows: access 2, a request between, is left out. The third and fourth are one request."""
     tabled(tmp_path, {
