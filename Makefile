@@ -1,4 +1,5 @@
-# Every target makes .venv when it is missing or older than what it is made from.
+# Every target makes .venv when it is missing or older than what it is made from: `run` with what it needs, the others
+# with what developers need on top.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,16 +12,16 @@ BENCH_PEERS := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps
 run: $(VENV)/.ready
 	$(BIN)/python -m experiments.run configs/mixed.yaml
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(VENV)/.ready
+check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready-dev
 	$(BENCH_PEERS) || echo "without libCacheSim and cachetools"
 	$(BIN)/python -m benchmarks
 
@@ -28,8 +29,12 @@ clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/tierfetch"
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt tools/install.py
 	$(PYTHON) -c 'import sys; sys.exit("tierfetch needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
+	$(BIN)/python tools/install.py .
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(BIN)/python tools/install.py '.[dev]'
 	touch $@

@@ -434,7 +434,7 @@ def _read(changes: str) -> Iterator[Mutant]:
 MUTANTS = {mutant.name: mutant for mutant in _read(CHANGES)}
 
 
-class _Mutated(SourceFileLoader):
+class Mutated(SourceFileLoader):
     """Imports a mutant instead of what is on the disk."""
 
     def __init__(self, mutant: Mutant) -> None:
@@ -456,7 +456,7 @@ class _Mutated(SourceFileLoader):
 def _compare(mutant: Mutant | None, n_examples: int) -> Notice:
     """In this process, which must not have imported the model yet."""
     if mutant is not None:
-        sys.meta_path.insert(0, _Mutated(mutant))
+        sys.meta_path.insert(0, Mutated(mutant))
     from hypothesis import HealthCheck, Phase, given, settings
 
     from simulator.engine import Engine

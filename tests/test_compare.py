@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.compare import COMPARED, compare
 from experiments.compare.seeds import Difference, over_seeds
-from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, verdict
-from experiments.compare.within import block_length, moving_block_means, mser5, within
+from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
+from experiments.compare.within import block_length, moving_block_means, mser5, optimal_block_length, within
 from experiments.metrics import run_metrics
 from policies.next_n import NextNPolicy
 from simulator.charge import sampled
@@ -22,6 +22,7 @@ from simulator.engine import Engine
 from simulator.seeds import generator
 from tests.strategies import ListSink, books, workload
 from tests.test_experiment import call, config, table, write
+from tests.test_requests import tabled
 
 ALPHA = 0.05
 
@@ -35,6 +36,22 @@ def test_over_seeds_is_the_paired_t_test() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
     assert found.effect_size == pytest.approx(expected.statistic / math.sqrt(5))
     assert found.low < found.bca_low < found.mean < found.bca_high < found.high
+
+
+def test_the_bca_interval_is_efron_s() -> None:
+    """Once more, of resamples of our own: from the median's bias and the jackknife's skewness (Efron 1987)."""
+    values = np.array([0.0, 0, 1, 2, 10, 3, 0, 30])
+    means = np.random.default_rng(1).choice(values, (200_000, len(values))).mean(axis=1)
+    # As many below as above the mean, ties by half.
+    bias = stats.norm.ppf(((means < values.mean()).mean() + (means <= values.mean()).mean()) / 2)
+    apart = values.mean() - (values.sum() - values) / (len(values) - 1)
+    skewness = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
+    z = bias + stats.norm.ppf([0.025, 0.975])
+    low, high = np.quantile(means, stats.norm.cdf(bias + z / (1 - skewness * z)))
+    found = over_seeds(values.tolist())
+    assert (found.bca_low, found.bca_high) == pytest.approx((low, high), rel=0.05)
+    # No other interval would do: percentiles end at a fifth less.
+    assert np.quantile(means, 0.975) < 0.85 * high
 
 
 def test_over_seeds_without_spread() -> None:
@@ -75,6 +92,33 @@ def test_mser5_cuts_a_warm_up_and_nothing_else() -> None:
     assert mser5(np.full(1000, 3.0)) == 0
 
 
+def of_means(means: list[float]) -> Any:
+    """Five values for each, which differ among themselves."""
+    return np.concatenate([mean + np.array([-2.0, 1, 0, 3, -2]) for mean in means])
+
+
+@pytest.mark.parametrize(
+    ("means", "cut"),
+    [
+        # Eight means. d = 3 leaves 1 2 1 2 1, variance 0.24, over 5: 0.048. d = 4: 0.25 / 4; d = 2: 8.22 / 6.
+        ([9, 9, 9, 1, 2, 1, 2, 1], 15),
+        # The error, not the spread: d = 1 leaves 0.2449 / 7 = 0.035; d = 3 has the least variance, 0.24, over 5.
+        ([0, 1, 2, 1, 2, 1, 2, 1], 5),
+        # Least at d = 7 of twelve: it never settled, and half is cut.
+        ([9, 8, 9, 8, 9, 8, 9, 1, 2, 1, 2, 1], 30),
+        # The last three say nothing, however alike: d = 0 has 2.48 / 8 = 0.31, d = 4 (1 2 5 5) 3.19 / 4.
+        ([1, 2, 1, 2, 1, 2, 5, 5], 0),
+        # Four are enough (d = 0 only), three are too few.
+        ([9, 1, 1, 1], 0),
+        ([9, 1, 1], 0),
+    ],
+)
+def test_mser5_by_hand(means: list[float], cut: int) -> None:
+    assert mser5(of_means(means)) == cut
+    # What does not fill a five is not looked at.
+    assert mser5(np.concatenate([of_means(means), [1e6] * 4])) == cut
+
+
 def autoregressive(rng: np.random.Generator, n: int, rho: float) -> Any:
     from scipy.signal import lfilter
 
@@ -91,10 +135,96 @@ def test_moving_blocks_equal_those_of_arch() -> None:
     assert ours.std() == pytest.approx(theirs.std(), rel=0.06)
 
 
+class Drawn:
+    """Draws what it is told to."""
+
+    def __init__(self, *draws: list[int]) -> None:
+        self.draws = list(draws)
+
+    def integers(self, n: int, size: int) -> Any:
+        assert (n, size) == (4, 3)
+        return np.array(self.draws.pop(0))
+
+
+def test_means_of_moving_blocks_by_hand() -> None:
+    """Blocks of two of 1 2 4 8 16: 3, 6, 12, 24. Three of them are six values, (3 + 24 + 6) / 6."""
+    rng: Any = Drawn([0, 3, 1], [2, 2, 2])
+    assert moving_block_means(np.array([1.0, 2, 4, 8, 16]), 2, 2, rng).tolist() == [5.5, 6.0]
+
+
+def test_the_interval_within_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 41 means 0, 1, 4, ..., 1600 the 2.5 % and 97.5 % quantiles are the second and the last but one, 1 and 1521.
+
+    They lie around their own mean, 540: the basic interval of the difference 500 is 500 + 540 - 1521 to 500 + 540 - 1.
+    Their standard deviation is the error: (sum k^4 - 41 * 540^2) / 40 = (21781332 - 11955600) / 40 = 245643.3.
+    """
+    asked: list[tuple[int, int, int]] = []
+
+    def means(values: Any, length: int, n_resamples: int, rng: Any) -> Any:
+        asked.append((len(values), length, n_resamples))
+        return np.arange(41.0)[::-1] ** 2
+
+    monkeypatch.setattr("experiments.compare.within.moving_block_means", means)
+    # In the order of fives, whose means are alike: nothing is cut.
+    arm = np.tile([600.0, 602, 601, 599, 598], 80)
+    found = within(arm, np.full(400, 100.0))
+    assert found is not None
+    assert (found.n, found.n_warm_up, found.mean) == (400, 0, 500)
+    assert (found.low, found.high) == (500 + 540 - 1521, 500 + 540 - 1)
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(500 / math.sqrt(9825732 / 40)))
+    assert found.effect_size == pytest.approx(500 / math.sqrt(2 * 400 / 399))
+    assert asked == [(400, block_length(arm - 100), 2000)]
+
+
 def test_dependence_makes_longer_blocks() -> None:
     rng = np.random.default_rng(0)
     assert block_length(rng.normal(size=5000)) <= 5
     assert block_length(autoregressive(rng, 5000, 0.9)) > 20
+
+
+# Of about 1, 10**-6 and 10**9; independent, alternating, slowly wandering, whole numbers, a wave, a step.
+@given(
+    seed=st.integers(0, 2**32), n=st.sampled_from([9, 10, 13, 50, 200, 333, 2000]),
+    scale=st.sampled_from([1, 1e-6, 1e9]), rho=st.sampled_from([0.0, -0.5, -0.9, 0.3, 0.95, 1.0]),
+    shape=st.sampled_from(["plain", "whole", "wave", "step"]),
+)  # fmt: skip
+@example(seed=0, n=2000, scale=1, rho=0.999, shape="plain")
+def test_the_block_length_is_that_of_arch(seed: int, n: int, scale: float, rho: float, shape: str) -> None:
+    from arch.bootstrap import optimal_block_length as theirs
+
+    rng = np.random.default_rng(seed)
+    values = {
+        "plain": lambda: autoregressive(rng, n, rho) * scale,
+        "whole": lambda: np.round(autoregressive(rng, n, rho)),
+        "wave": lambda: np.sin(np.arange(n) * rng.uniform(0, 3)),
+        "step": lambda: np.repeat([0.0, scale], [n // 3, n - n // 3]),
+    }[shape]()
+    if np.ptp(values) == 0:
+        return
+    with np.errstate(all="ignore"):
+        expected = theirs(values).iloc[0].tolist()
+    found = [optimal_block_length(values, stationary=True), optimal_block_length(values)]
+    assert found == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+def test_the_block_length_by_hand() -> None:
+    """Twelve values 0 0 0 0 0 0 1 1 1 1 1 1, less a half: R(k) n = 3, 2.25, 1.5, 0.75, 0, -0.75, -1.5, -1.25, -1, ...
+
+    The band is 2 sqrt(log10(12) / 12) = 0.600. Of overlapping stretches (one shorter than the lag's at each end, by
+    the program's habit) the correlations are 3/2.75, 2.25/2.5, 1.5/2.25, 0.75/2, 0, -0.75/1.5 and then -1.5/1.25: not
+    five in a row, so M is ceil(sqrt(12)) + 5 = 9. Weights: 1 up to lag 4, then 8/9, 6/9, 4/9, 2/9 and 0.
+    s n = 3 + 2 (2.25 + 1.5 + 0.75 + 0 - 0.75 * 8/9 - 1.5 * 6/9 - 1.25 * 4/9 - 2/9) = 7.11;
+    g n = 2 (2.25 + 3 + 2.25 + 0 - 3.75 * 8/9 - 9 * 6/9 - 8.75 * 4/9 - 8 * 2/9) = -15.
+    ((2 g^2) / (4/3 s^2) 12) ** (1/3) = 4.31, but at most 12/3 = 4.
+    """
+    values = np.repeat([0.0, 1.0], 6)
+    r = [3, 2.25, 1.5, 0.75, 0, -0.75, -1.5, -1.25, -1]
+    w = [1, 1, 1, 1, 1, 8 / 9, 6 / 9, 4 / 9, 2 / 9]
+    s = r[0] + 2 * sum(a * b for a, b in zip(r[1:], w[1:], strict=True))
+    g = 2 * sum(k * a * b for k, (a, b) in enumerate(zip(r, w, strict=True)))
+    assert (2 * g**2 / (4 / 3 * s**2) * 12) ** (1 / 3) > 4
+    assert optimal_block_length(values) == 4
+    assert optimal_block_length(values, stationary=True) == pytest.approx((g**2 / s**2 * 12) ** (1 / 3))
 
 
 @pytest.mark.slow
@@ -152,12 +282,46 @@ def test_verdicts() -> None:
     assert verdict(difference(0.1, 3), 0.08, 100, lower_is_better=True) == TOO_FEW
 
 
+@given(n=st.integers(2, 10**9), size=st.floats(-6, 2).map(lambda x: 10**x))
+@example(n=2, size=16 / math.sqrt(2))
+@example(n=10, size=38 / math.sqrt(10))
+def test_power_is_that_of_statsmodels(n: int, size: float) -> None:
+    """Where that is a number: in the examples it is NaN."""
+    from statsmodels.stats.power import TTestPower
+
+    expected = float(TTestPower().power(size, n, ALPHA))
+    if not math.isnan(expected):
+        assert power_of(size, n) == pytest.approx(expected, abs=1e-10)
+        assert power_of(-size, n) == power_of(size, n)
+
+
+def test_power_in_the_corners() -> None:
+    # Two pairs, T = (Z + 16) / |Z'| against 12.7: E of Phi(16 - 12.7 |z'|), by quadrature. statsmodels says NaN.
+    critical = stats.t.isf(ALPHA / 2, 1)
+    z = np.linspace(0, 10, 200_001)
+    by_hand = np.trapezoid(stats.norm.cdf(16 - critical * z) * 2 * stats.norm.pdf(z), z)
+    assert power_of(16 / math.sqrt(2), 2) == pytest.approx(by_hand, abs=1e-7)
+    # Nothing to find: as often as it is wrong. Anything huge: always.
+    assert power_of(0, 5) == pytest.approx(ALPHA)
+    assert power_of(1e300, 2) == power_of(math.inf, 2) == pytest.approx(1)
+    steps = [power_of(shift / math.sqrt(7), 7) for shift in np.arange(0, 60, 0.25)]
+    assert (np.diff(steps) > -1e-9).all()
+    # At the edges of the search: two pairs, and more than anyone has.
+    huge, tiny = (Difference(20, d, d - 1e-3, d + 1e-3, p_value=0.5) for d in (1e9, 1e-12))
+    assert n_to_settle(huge, 0.0) == 2
+    assert n_to_settle(tiny, 0.0) == 10**9
+
+
 def test_sample_size_is_that_of_the_textbook() -> None:
     """Cohen: a paired t-test finds half a standard deviation with 34 pairs, at 5 % and 80 %."""
     n = 20
     half = stats.t.ppf(0.975, n - 1) / math.sqrt(n)
     found = Difference(n, 0.5, 0.5 - half, 0.5 + half, p_value=0.04)
     assert n_to_settle(found, 0.0) == 34
+    # Within a run the interval is a normal one, of blocks.
+    half = stats.norm.ppf(0.975) / math.sqrt(n)
+    assert n_to_settle(Difference(n, 0.5, 0.5 - half, 0.5 + half, p_value=0.04, block_length=3), 0.0) == 34
+    half = stats.t.ppf(0.975, n - 1) / math.sqrt(n)
     # A difference below what is relevant is not sought: one of a hundredth of the baseline is.
     assert n_to_settle(Difference(n, 0.001, 0.001 - half, 0.001 + half, p_value=0.9), 50.0) == 34
     assert n_to_settle(Difference(1, 0.5), 1.0) is None
@@ -245,6 +409,61 @@ def test_a_planted_difference_is_found_with_the_power_computed_beforehand() -> N
     assert low <= n_found <= high
 
 
+def test_a_row_of_the_table_by_hand() -> None:
+    """Three seeds, two arms; seed 3 has no baseline. t(0.975, 2) = 4.3027.
+
+    Hit ratios of 0.2, 0.4, 0.6 and, in arm b, 0.3, 0.5, 0.8: differences 0.1, 0.1, 0.2, mean 0.1333, standard deviation
+    0.05774, half-width 4.3027 * 0.05774 / sqrt(3) = 0.1434; p = 0.0572 of t = 4. Arm c is below as b is above: both p
+    are doubled by Holm's correction.
+    """
+    rows = [
+        {"arm": arm, "seed": seed, **dict.fromkeys(COMPARED, value)}
+        for arm, values in {"b": [0.3, 0.5, 0.8, 9], "a": [0.2, 0.4, 0.6], "c": [0.1, 0.3, 0.4]}.items()
+        for seed, value in enumerate(values)
+    ]
+    table = {(row["arm"], row["metric"]): row for row in compare(rows, "a")}
+    assert set(table) == {(arm, metric) for arm in "bc" for metric in COMPARED}
+    for arm, sign in (("b", 1), ("c", -1)):
+        row = table[arm, "hit_ratio"]
+        assert (row["baseline"], row["basis"], row["seed"], row["n_pairs"]) == ("a", "seeds", None, 3)
+        assert (row["n_warm_up"], row["block_length"]) == (None, None)
+        assert row["baseline_mean"] == pytest.approx(0.4)
+        assert row["difference"] == pytest.approx(sign * 0.4 / 3)
+        assert row["relative_difference_ratio"] == pytest.approx(sign / 3)
+        middle, half = sign * 0.4 / 3, 4.30265 * math.sqrt(0.01 / 3) / math.sqrt(3)
+        assert (row["low"], row["high"]) == pytest.approx((middle - half, middle + half), rel=1e-5)
+        assert row["effect_size"] == pytest.approx(sign * 4 / math.sqrt(3))
+        assert (row["p_value"], row["p_holm"]) == pytest.approx((0.05719, 0.11438), rel=1e-3)
+        assert row["verdict"] == TOO_FEW
+        # Power of 80 % for d = 2.309: 4 pairs.
+        assert row["n_to_settle"] == 4
+        assert row["low"] < row["bca_low"] < row["difference"] < row["bca_high"] < row["high"]
+
+
+def test_a_row_of_a_run_by_hand(tmp_path: Path) -> None:
+    """600 requests of an access each: 100 of 9,000 ns while it warms up, then 1,000 and 1,200; the arm 40 ns less."""
+    base = np.concatenate([np.full(100, 9000), np.tile([1000, 1200, 1200, 1000], 125)])
+    noise = np.random.default_rng(0).integers(-5, 6, 600)
+    for arm, latency in (("a", base), ("b", base - 40 + noise)):
+        tabled(tmp_path, {"access": range(600), "request": range(600), "latency_ns": latency}, arm)
+    (row,) = compare([{"arm": "a", "seed": 0}, {"arm": "b", "seed": 0}], "a", tmp_path)
+    assert (row["metric"], row["basis"], row["seed"]) == ("request_latency_ns", "trace", 0)
+    assert (row["n_warm_up"], row["n_pairs"], row["baseline_mean"]) == (100, 500, 1100)
+    assert row["difference"] == pytest.approx(-40 + noise[100:].mean())
+    assert row["verdict"] == BETTER
+    # An arm of other requests is not compared with.
+    tabled(tmp_path, {"access": range(599), "request": range(599), "latency_ns": base[1:]}, "b")
+    assert compare([{"arm": "a", "seed": 0}, {"arm": "b", "seed": 0}], "a", tmp_path) == []
+
+
+def test_less_is_better_but_of_hits_and_coverage() -> None:
+    more = {"a": 1.0, "b": 2.0}
+    rows = [{"arm": arm, "seed": s, **dict.fromkeys(COMPARED, more[arm])} for arm in more for s in (0, 1)]
+    better = {row["metric"] for row in compare(rows, "a") if row["verdict"] == BETTER}
+    assert better == {"hit_ratio", "coverage_ratio"}
+    assert {row["verdict"] for row in compare(rows, "a")} == {BETTER, WORSE}
+
+
 # -- the table --------------------------------------------------------------------------------
 def test_the_table_of_an_experiment(tmp_path: Path) -> None:
     path, out = write(tmp_path, config()), tmp_path / "out"
@@ -259,7 +478,6 @@ def test_the_table_of_an_experiment(tmp_path: Path) -> None:
     assert set(inside["seed"]) == {0, 1}
     assert set(inside["metric"]) == {"request_latency_ns"}
     assert (inside["n_pairs"] + inside["n_warm_up"] == 600).all()
-    # The mean of the differences of requests is that of the runs, but for the warm-up that is cut.
     assert set(found["verdict"]) <= {BETTER, WORSE, NOT_SHOWN, TOO_FEW}
     lstm = inside[inside["arm"] == "lstm"]
     assert set(lstm["verdict"]) == {BETTER}

@@ -16,6 +16,7 @@ from experiments import workers
 from experiments.exits import RunsDiedError
 from experiments.loading import load
 from experiments.progress import RunProgress, make_console
+from experiments.run import _rows
 from experiments.shared import HashedWorkload, share_all
 from experiments.workers import Task, side_by_side
 from simulator.trace import COLUMNS, concatenate
@@ -75,6 +76,30 @@ def test_what_the_seed_decides(tmp_path: Path) -> None:
         folder = tmp_path / f"shared-{sources.index((raw, expected))}"
         share_all(source, [0, 1], folder)
         assert len(list(folder.iterdir())) == (2 if expected else 1)
+
+
+def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that charges no wall time first, beside the training of what does; then that, one run at a time."""
+    groups: list[tuple[int, list[tuple[str, int, bool]]]] = []
+
+    def keeps(experiment: Any, folder: Path, tasks: Any, n_jobs: int, traces: Any, show: Any) -> Any:
+        groups.append((n_jobs, [(task.arm.name, task.seed, task.trains_only) for task in tasks]))
+        yield from ((task, None if task.trains_only else {"arm": task.arm.name, "seed": task.seed}) for task in tasks)
+
+    monkeypatch.setattr(workers, "side_by_side", keeps)
+    replayed = {**ARMS[2], "name": "fixed"}
+    measured = {"name": "lstm", "policy": ARMS[2]["policy"]}
+    timed = {"name": "timed", "policy": {"kind": "next_n"}, "charge": {"kind": "measured"}}
+    experiment = load(write(tmp_path, config(arms=[measured, ARMS[0], timed, replayed])))[""]
+    tasks = [(arm, seed) for arm in experiment.arms for seed in (0, 1)]
+    with RunProgress(make_console(), len(tasks), quiet=True, n_at_once=2) as progress:
+        rows = list(_rows(experiment, tmp_path, tasks, progress, 600, 2))
+    # Nothing of `timed` can be done ahead: it does not learn.
+    ahead = [("lstm", 0, True), ("lstm", 1, True)]
+    beside = [(name, seed, False) for name in ("none", "fixed") for seed in (0, 1)]
+    alone = [(name, seed, False) for name in ("lstm", "timed") for seed in (0, 1)]
+    assert groups == [(2, [*ahead, *beside]), (1, alone)]
+    assert [(row["arm"], row["seed"]) for row in rows] == [(name, seed) for name, seed, _ in [*beside, *alone]]
 
 
 def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any) -> None:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import hashlib
+import itertools
 import json
 import lzma
 import struct
@@ -197,11 +198,35 @@ def test_a_zst_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         path = tmp_path / f"{n}.zst"
         path.write_bytes(content)
         assert Ids(path, 1).length() == n
-    for cut in (1, len(whole) // 2):
+    for content in (whole[:-1], whole[: len(whole) // 2], whole + whole[:-1], whole + whole[:3]):
         path = tmp_path / "cut.zst"
-        path.write_bytes(whole[:-cut])
-        with pytest.raises(InputError, match="middle of a frame"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"cut\.zst: damaged after line \d+: Truncated"):
             Ids(path, 1).length()
+
+
+def test_a_zst_may_be_cut_between_frames_and_nowhere_else(tmp_path: Path) -> None:
+    """At every byte of three frames, with and without checksums and sizes, one of them written in flushed blocks."""
+    records = np.arange(600, dtype="<u4").tobytes()
+    for checksum, size in ((False, False), (True, False), (False, True), (True, True)):
+        packer = zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=size)
+        blocks = zstandard.ZstdCompressor(write_checksum=checksum).compressobj()
+        pieces = [blocks.compress(records[800 + i : 808 + i]) + blocks.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+                  for i in range(0, 800, 8)]  # fmt: skip
+        frames = [packer.compress(records[:800]), b"".join(pieces) + blocks.flush(), packer.compress(records[1600:])]
+        whole, ends = b"".join(frames), list(itertools.accumulate(map(len, frames)))
+        for at in range(1, len(whole) + 1):
+            path = tmp_path / "t.zst"
+            path.write_bytes(whole[:at])
+            if at in ends:
+                n = 200 * (ends.index(at) + 1)
+                assert read(BinaryIds(path, 4, "little", 1)).key.tolist() == list(range(n))
+            else:
+                with pytest.raises(InputError, match=r"t\.zst: damaged after \d+ records: Truncated"):
+                    list(files.read_records(path, "<u4"))
+    path.write_bytes(whole + b"junk")
+    with pytest.raises(InputError, match=r"t\.zst: damaged"):
+        list(files.read_records(path, "<u4"))
 
 
 def test_csv_keys_keep_all_64_bits(tmp_path: Path) -> None:

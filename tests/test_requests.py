@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from experiments import trace
 from experiments.compare.requests import request_latencies
-from experiments.tables import RunTables
+from experiments.tables import SCHEMAS, RunTables
 from policies.none import NonePolicy
 from simulator.accounting import Books, Keeps
 from simulator.charge import fixed
@@ -34,15 +34,13 @@ def test_a_request_goes_on_past_another_stream_s(tmp_path: Path) -> None:
     assert accesses["issued_ns"][3] == max(accesses["latency_ns"][0], accesses["latency_ns"][2]) + 9999
 
 
-SCHEMA_OF_REST = {
-    "key": 0, "op": 0, "outcome": 0, "service_ns": 0, "queue_ns": 0, "transfer_ns": 0, "inference_ns": 0, "shadow": 0,
-}  # fmt: skip
+ACCESS_COLUMNS = [name for name in SCHEMAS["accesses"].names if name not in ("arm", "seed")]
 
 
-def tabled(folder: Path, columns: dict[str, list[int]]) -> None:
-    sink = RunTables(folder, "a", 0, {"accesses"}, np.array([70, 30, MOST], np.uint64))
+def tabled(folder: Path, columns: dict[str, Any], arm: str = "a") -> None:
+    sink = RunTables(folder, arm, 0, {"accesses"}, np.array([70, 30, MOST], np.uint64))
     n = len(columns["access"])
-    sink.write("accesses", {name: np.array(columns.get(name, [0] * n)) for name in (*columns, *SCHEMA_OF_REST)})
+    sink.write("accesses", {name: np.array(columns.get(name, [0] * n)) for name in ACCESS_COLUMNS})
     sink.finish({})
 
 
@@ -58,6 +56,21 @@ def test_requests_with_one_number_are_compared_one_by_one(tmp_path: Path) -> Non
     assert found.tolist() == [30, 90, 4, 9]
 
 
+def test_a_request_takes_from_its_first_issue_to_its_last_end(tmp_path: Path) -> None:
+    """Open arrivals: the accesses of a request come one by one, and neither first nor last need be first or last over.
+
+    Stream 70's request 8: issued at 20, 10 and 40 (trace order), over at 95, 30 and 60: 95 - 10 = 85. Its request 9: at
+    100 and 130, over at 101 and 139: 39. Stream 30's 8: 50 to 57.
+    """
+    tabled(tmp_path, {
+        "access": [1, 0, 3, 2, 4, 5], "stream": [0, 0, 1, 0, 0, 0], "request": [8, 8, 8, 8, 9, 9],
+        "issued_ns": [10, 20, 50, 40, 100, 130], "latency_ns": [20, 75, 7, 20, 1, 9],
+    })  # fmt: skip
+    found = request_latencies(tmp_path, "a", 0)
+    assert found is not None
+    assert found.tolist() == [85, 7, 39]
+
+
 def test_requests_whose_neighbours_have_no_rows_are_compared_one_by_one(tmp_path: Path) -> None:
     """Of sampled rows: access 2, a request between, is left out. The third and fourth are one request."""
     tabled(tmp_path, {
@@ -67,6 +80,17 @@ def test_requests_whose_neighbours_have_no_rows_are_compared_one_by_one(tmp_path
     found = request_latencies(tmp_path, "a", 0)
     assert found is not None
     assert found.tolist() == [10, 50, 40]
+
+
+def test_a_request_may_be_issued_when_the_one_before_is_over(tmp_path: Path) -> None:
+    """No thinking, and access 1, of another stream, has no row; a nanosecond sooner it is one request."""
+    for second_ns, expected in ((10, [10, 5]), (9, [14])):
+        tabled(tmp_path, {
+            "access": [0, 2], "stream": [0, 0], "request": [5, 5], "issued_ns": [0, second_ns], "latency_ns": [10, 5],
+        })  # fmt: skip
+        found = request_latencies(tmp_path, "a", 0)
+        assert found is not None
+        assert found.tolist() == expected
 
 
 def test_an_empty_table_has_no_requests(tmp_path: Path) -> None:

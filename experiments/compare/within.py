@@ -1,7 +1,6 @@
 """Paired differences within one long run: request by request, warm-up cut, moving blocks."""
 
 import math
-import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,8 @@ _BATCH = 5
 _RESAMPLES = 2000
 # Fewer requests than this after the cut say nothing of how they depend on each other.
 MIN_REQUESTS = 200
+# max(5, sqrt(log10 n)) of Politis & White: 5 for whatever fits in a computer.
+_INSIGNIFICANT = 5
 
 
 def mser5(values: Floats) -> int:
@@ -35,15 +36,60 @@ def mser5(values: Floats) -> int:
 
 
 def block_length(values: Floats) -> int:
-    """For moving blocks, from the data: Politis & White (2004) with Patton's correction (2009), in ``arch``."""
-    if np.ptp(values) == 0:
-        return 1
-    from arch.bootstrap import optimal_block_length
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = float(optimal_block_length(values)["circular"].iloc[0])
+    """For moving blocks, from the data: what ``optimal_block_length`` says, whole, and at most a quarter of them."""
+    found = optimal_block_length(values)
     return int(min(max(math.ceil(found), 1), len(values) // 4)) if math.isfinite(found) else 1
+
+
+def optimal_block_length(values: Floats, *, stationary: bool = False) -> float:
+    """The length that makes the bootstrap's variance of a mean least wrong: Politis & White (2004), section 3.
+
+    With the correction of Patton, Politis & White (2009), for blocks of one length (circular, moving), or for those of
+    the ``stationary`` bootstrap; NaN where nothing tells (values that are all the same). With R(k) the autocovariance:
+    ``g = sum |k| R(k)`` and ``s = sum R(k)``, both with the flat-top window's weights over ``|k| <= M``, the length is
+    ``(2 g**2 / d * n) ** (1/3)`` with ``d = 4/3 s**2``, stationary ``2 s**2``. M is twice the lag from which on
+    correlations are none to speak of (``_covariances``).
+    """
+    if np.ptp(values) == 0:
+        return math.nan
+    n = len(values)
+    covariances = _covariances(values - values.mean())
+    m = len(covariances) - 1
+    lags = np.arange(m + 1)
+    # Counted for both signs of k. The window of Politis & Romano (1995): 1 up to M / 2, then down to 0 at M.
+    weights = 2 * np.minimum(1.0, 2 * (1 - lags / m))
+    weights[0] = 1.0
+    g = float(weights @ (lags * covariances))
+    d = (2 if stationary else 4 / 3) * float(weights @ covariances) ** 2
+    longest = math.ceil(min(3 * math.sqrt(n), n / 3))
+    if d == 0:
+        return math.nan if g == 0 else float(longest)
+    return float(min((2 * g**2 / d * n) ** (1 / 3), longest))
+
+
+def _covariances(centred: Floats) -> Floats:
+    """Of lags 0 to M: M is twice the first lag of five in a row whose correlations are within noise of 0.
+
+    Correlations are those of the stretches that overlap, and the first of the five is taken, not the one before, as in
+    Patton's own program and in ``arch``. No five up to the square root of n: M is that, and five more.
+    """
+    n = len(centred)
+    most = math.ceil(math.sqrt(n)) + _INSIGNIFICANT
+    band = 2 * math.sqrt(math.log10(n) / n)
+    found: list[float] = []
+    m, n_within = most, 0
+    for lag in range(most + 1):
+        if lag > m:
+            break
+        product = float(centred[lag:] @ centred[: n - lag])
+        found.append(product / n)
+        if n_within < _INSIGNIFICANT:
+            later, earlier = centred[lag + 1 :], centred[: n - lag - 1]
+            is_within = abs(product) < band * math.sqrt((later @ later) * (earlier @ earlier))
+            n_within = n_within + 1 if is_within else 0
+            if n_within == _INSIGNIFICANT and lag < most:
+                m = min(2 * max(lag - _INSIGNIFICANT + 1, 1), most)
+    return np.array(found[: m + 1])
 
 
 def moving_block_means(values: Floats, length: int, n_resamples: int, rng: np.random.Generator) -> Floats:

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
 from simulator.errors import InputError
 from simulator.trace import Batch
@@ -27,40 +26,11 @@ def _open_plain(path: Path) -> BinaryIO:
 
 
 def _open_zst(path: Path) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Zst(path), 1 << 20))
+    """Frames one after another; one that is cut off is an OSError, as Arrow reads them."""
+    import pyarrow as pa
 
-
-class _Zst(io.RawIOBase):
-    """Frames one after another. The library's own reader takes a frame that is cut off for the end of the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._frame: Any = None
-        self._packed = self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            self._packed = self._packed or self._file.read(1 << 17)
-            if not self._packed:
-                if self._frame is not None:
-                    raise EOFError("the file ends in the middle of a frame")
-                return 0
-            if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._ready = self._frame.decompress(self._packed)
-            self._packed = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame = None
-        n = min(len(buffer), len(self._ready))
-        buffer[:n], self._ready = self._ready[:n], self._ready[n:]
-        return n
+    # Opened by Python, whose errors say what is wrong with a path; Arrow's stream has no lines of its own.
+    return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(path.open("rb"), "zstd"), 1 << 20))
 
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -69,7 +39,7 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".bz2": bz2.open,
     ".zst": _open_zst,
 }
-BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)
 """What unpacking a damaged file raises."""
 
 

@@ -1,0 +1,88 @@
+"""A run of the model, counted once more from outside."""
+
+from collections import Counter
+from typing import Any
+
+from simulator.model.model import Model
+
+
+class Watched:
+    """Runs a model and counts by its hooks; its books are not looked at.
+
+    For what rows do not have: bytes that started over a link, where accesses waited, link by link, why proposals were
+    turned down, misses on blocks that prefetches had pushed out.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.queue_ns, self.transfer_ns = Counter[str](), Counter[str]()
+        self.reasons = Counter[str]()
+        self.n_pollution = 0
+        self._transfers: dict[int, Any] = {}
+        self._arrived: set[int] = set()
+        self._evicted: list[int] = []
+        self._polluted: set[int] = set()
+        for event in ("issued", "served", "asked", "started", "answered", "written", "settled"):
+            self.model.on(event, self._look)
+        # Evictions between two of these are not of a landing; an unused prefetch that is evicted is settled within it.
+        for event in ("issued", "served", "answered"):
+            self.model.on(event, lambda *_: self._evicted.clear())
+        self.model.on("served", self._served)
+        self.model.on("landed", self._landed)
+        self.model.on("evicted", self._gone)
+        propose = self.model.ledger.proposed
+        self.model.ledger.proposed = lambda reason: (self.reasons.update([reason]), propose(reason))[1]
+        self.model.run()
+        self._look()
+
+    def _look(self, *_: object) -> None:
+        self._transfers |= {id(transfer): transfer for transfer in self.model.flight.values()}
+
+    def _gone(self, tier: Any, key: int, _: object) -> None:
+        if tier.level == 0:
+            self._evicted.append(key)
+
+    def _served(self, access: Any) -> None:
+        # A write that allocates; of reads that miss the block lands.
+        if access.outcome.name == "MISS" and access.key in self._polluted:
+            self._polluted.remove(access.key)
+            self.n_pollution += 1
+
+    def _landed(self, transfer: Any) -> None:
+        self._transfers[id(transfer)] = transfer
+        self._arrived.add(id(transfer))
+        evicted, self._evicted = self._evicted, []
+        for access in transfer.waiters:
+            if transfer.is_down:
+                self.queue_ns[transfer.path[-1][0].name] += self.model.now - access.joined_ns
+                continue
+            for link, queued, started, ended in transfer.path:
+                self.queue_ns[link.name] += max(started - max(queued, access.joined_ns), 0)
+                self.transfer_ns[link.name] += max(ended - max(started, access.joined_ns), 0)
+        if not transfer.is_down:
+            is_missed = any(access.outcome.name == "MISS" for access in transfer.waiters)
+            self.n_pollution += is_missed and transfer.key in self._polluted
+            self._polluted.discard(transfer.key)
+            if transfer.kind == 1:
+                self._polluted |= set(evicted) - {transfer.key}
+
+    def columns(self) -> dict[str, Any]:
+        moved = Counter[tuple[str, str]]()
+        for transfer in self._transfers.values():
+            kind = ("demand", "prefetch", "write_back")[transfer.kind]
+            over = [link.name for link, *_ in transfer.path]
+            if id(transfer) not in self._arrived and transfer.claim.usage_since is not None and self._is_new(transfer):
+                over.append(transfer.claim.resource.name)
+            moved.update({(link, kind): transfer.size for link in over})
+        found: dict[str, Any] = {"n_pollution": self.n_pollution}
+        for reason in ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_budget"):
+            found[f"n_{reason}"] = self.reasons[reason]
+        for link in self.model.links:
+            for kind in ("demand", "prefetch", "write_back"):
+                found[f"{link}_{kind}_bytes"] = moved[link, kind]
+            found[f"{link}_queue_ns"], found[f"{link}_transfer_ns"] = self.queue_ns[link], self.transfer_ns[link]
+        return found
+
+    def _is_new(self, transfer: Any) -> bool:
+        """Whether the hop that its claim is for is not over, and so not in its path."""
+        return all(link is not transfer.claim.resource for link, *_ in transfer.path)
