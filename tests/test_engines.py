@@ -21,7 +21,6 @@ from tests.differential import assert_same, everything_of
 from tests.test_configs import CONFIGS
 from tests.test_experiment import call, config, table, write
 
-
 # As plain Python, with checks, each takes some hundred times as long.
 EXAMPLES = 25 if CHECKED else 500
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
