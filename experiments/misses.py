@@ -57,6 +57,7 @@ def main(
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
+        from experiments.compiling import Announced
         from experiments.progress import make_console
         from experiments.replayed import capacities_of, of_sample, replayed
         from experiments.single import versions
@@ -85,7 +86,8 @@ def main(
                 highlight=False, markup=False,
             )  # fmt: skip
         # Beforehand: the first row's rate would have the compiling in it.
-        compile_core(lambda text: None if quiet else console.print(text, highlight=False), evictions)
+        with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
+            compile_core(evictions)
         rows: list[dict[str, Any]] = []
         n_rows = len(samples) * len(evictions) * len(capacities)
         for sampled in samples:

@@ -63,6 +63,10 @@ class OneRun:
             left = (self._total - n_done) / max(rate, 1e-9)
             self._line(f"{n_done:,} of {self._total:,} accesses, {rate:,.0f}/s, {left:.0f} s left")
 
+    def said(self, text: str) -> None:
+        """Something that takes long, on the way."""
+        self._of_all.say(f"{escape(self._label)}: {escape(text)}")
+
     def died(self, how: str, *, again: bool) -> None:
         """Its process ended without a result."""
         self._leave()

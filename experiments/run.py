@@ -178,6 +178,7 @@ def _run_missing(
     jobs: int,
 ) -> None:
     """Run ``todo`` (the hash of each arm and seed); each row joins ``keep`` and the ``runs`` table as it is done."""
+    from experiments.compiling import Announced
     from experiments.progress import RunProgress
     from experiments.single import chosen_engine
     from experiments.tables import write_rows
@@ -186,7 +187,7 @@ def _run_missing(
 
     n_judged = n_accesses - int(n_accesses * experiment.workload.train_ratio)
     n_at_once = min(jobs, len(todo))
-    with RunProgress(console, len(todo), quiet=quiet, n_at_once=n_at_once) as progress:
+    with RunProgress(console, len(todo), quiet=quiet, n_at_once=n_at_once) as progress, Announced(progress.say):
         n_planned = len(experiment.arms) * len(experiment.seeds)
         if len(todo) < n_planned:
             progress.say(f"{n_planned - len(todo)} of {n_planned} runs are finished already (--force repeats them)")
@@ -194,7 +195,7 @@ def _run_missing(
             return
         chosen = chosen_engine(experiment)
         progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
-        compile_core(progress.say, [t.eviction for arm in experiment.arms for t in experiment.system_of(arm).tiers])
+        compile_core([t.eviction for arm in experiment.arms for t in experiment.system_of(arm).tiers])
         tasks = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds if (arm.name, seed) in todo]
         for row in _rows(experiment, folder, tasks, progress, n_judged, n_at_once):
             key = row["arm"], row["seed"]

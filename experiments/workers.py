@@ -47,6 +47,10 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
             told = time.monotonic()
             pipe.send((kind, what))
 
+    from experiments.compiling import Announced
+
+    # For as long as the process lives.
+    Announced(lambda text: pipe.send(("said", (text,)))).__enter__()
     while True:
         try:
             task: Task = pipe.recv()
@@ -140,6 +144,8 @@ def side_by_side(
                     worker.shown.accesses(*what)
                 elif kind == "epoch":
                     worker.shown.epoch(*what)
+                elif kind == "said":
+                    worker.shown.said(*what)
                 elif kind == "failed":
                     raise what
                 else:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import event
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
@@ -47,9 +48,6 @@ numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sourc
 # The rules branch and chase places in arrays: there is nothing to vectorise, and looking for it takes an eighth of the
 # compiling.
 numba.core.config.LOOP_VECTORIZE = numba.core.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]
-
-IS_COLD = not Path(numba.core.config.CACHE_DIR).exists()  # type: ignore[attr-defined]
-"""Whether nothing of these sources was ever compiled by this user. Asked now: declaring a function makes the folder."""
 
 _WHOLE: dict[str, Any] = {"cache": True, "error_model": "numpy", "pipeline_class": OF_WHOLE}
 _PART: dict[str, Any] = {
@@ -92,7 +90,9 @@ _FUNCTIONS: list[Any] = [None]
 
 @cache
 def _c_function(signature: Any, function: Any) -> Any:
-    return numba.cfunc(signature, **_WHOLE)(function)
+    # As Numba does for its other functions.
+    with event.trigger_event("numba:compile", data={"dispatcher": function}):
+        return numba.cfunc(signature, **_WHOLE)(function)
 
 
 @cache
