@@ -1,5 +1,6 @@
 """``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each policy."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ def main(
         from experiments.progress import make_console
         from policies.registry import policies
         from simulator.errors import InputError
-        from simulator.residency.about import ADMISSIONS, EVICTIONS
+        from simulator.residency.registry import ADMISSIONS, EVICTIONS
 
         console = make_console()
         known = policies()
@@ -30,9 +31,7 @@ def main(
         elif kind in known:
             _print_one(console, kind, known[kind])
         elif kind in (others := {**EVICTIONS, **ADMISSIONS}):
-            console.print(
-                f"{others[kind]}\n(No settings of its own: docs/evictions.md.)", highlight=False, markup=False
-            )
+            _print_one(console, kind, others[kind])
         else:
             raise InputError(f"{kind}: no such policy; expected one of {', '.join((*known, *others))}")
 
@@ -42,15 +41,19 @@ def one_line(documented: Any) -> str:
     return (documented.__doc__ or "").strip().splitlines()[0]
 
 
+def _lines(known: Mapping[str, Any]) -> dict[str, str]:
+    return {kind: one_line(config) for kind, config in known.items()}
+
+
 def _print_all(console: Any, known: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from simulator.residency.about import ADMISSIONS, EVICTIONS
+    from simulator.residency.registry import ADMISSIONS, EVICTIONS
 
     for title, rows in (
-        ("Prefetch policies (arms[].policy.kind)", {kind: one_line(config) for kind, config in known.items()}),
-        ("Eviction policies (system.tiers[].eviction)", EVICTIONS),
-        ("Admissions (system.tiers[].admission.kind)", ADMISSIONS),
+        ("Prefetch policies (arms[].policy.kind)", _lines(known)),
+        ("Eviction policies (system.tiers[].eviction)", _lines(EVICTIONS)),
+        ("Admissions (system.tiers[].admission.kind)", _lines(ADMISSIONS)),
     ):
         table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
@@ -68,8 +71,8 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
 
     from rich.table import Table
 
-    # The module says what the policy models, what it leaves out, and where it is from.
-    text = sys.modules[config.__module__].__doc__ or ""
+    # The class says what it does, the module what is modelled, what is left out, and where it is from.
+    text = f"{one_line(config)}\n\n{sys.modules[config.__module__].__doc__ or ''}"
     for paragraph in text.strip().split("\n\n"):
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
     table = Table(title=f"Settings of {kind}", title_justify="left")

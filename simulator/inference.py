@@ -35,6 +35,7 @@ from simulator.machine import (
     X_ISSUED,
 )
 from simulator.questions import ANSWERED, STALE, answered
+from simulator.records.arena import Arena
 from simulator.serving import look_up
 
 
@@ -87,7 +88,7 @@ def end(m: Ints) -> None:
 
 
 @internal
-def deliver(a: Ints, m: Ints, first: int) -> None:
+def deliver(a: Arena, m: Ints, first: int) -> None:
     """The answers to a batch are there: who waited goes on, and what they want is issued."""
     q = first
     while q != NONE:

@@ -41,6 +41,7 @@ from simulator.machine import (
 )
 from simulator.movement import fetch, would_queue
 from simulator.questions import STALE
+from simulator.records.arena import Arena
 from simulator.residency import moves
 
 # Why not, in the order of ``accounting.REJECTIONS``.
@@ -66,7 +67,7 @@ def _reason_against(m: Ints, key: int, where: int, size: int) -> int:
 
 
 @inlined
-def _propose(a: Ints, m: Ints, q: int, key: int, confidence: int) -> None:
+def _propose(a: Arena, m: Ints, q: int, key: int, confidence: int) -> None:
     m[N_PROPOSED] += 1
     if m[q + Q_STATUS] == STALE:
         m[N_REJECTED + DROPPED_STALE] += 1
@@ -87,7 +88,7 @@ def _propose(a: Ints, m: Ints, q: int, key: int, confidence: int) -> None:
 
 
 @internal
-def issue(a: Ints, m: Ints, q: int) -> None:
+def issue(a: Arena, m: Ints, q: int) -> None:
     """Issue what an answer wants, most wanted first, or count why not."""
     chunk = m[q + Q_WANTED]
     for i in range(m[q + Q_N_KEYS]):

@@ -63,6 +63,8 @@ from simulator.machine import (
     WINDOW_LENGTH,
 )
 from simulator.questions import NEVER, ask, asks, remember, seen
+from simulator.records.arena import Arena
+from simulator.records.record import first
 from simulator.residency import belady, blocks
 from simulator.serving import MISS, look_up, new_access, not_resident, peek, service_ns, touch
 
@@ -70,12 +72,13 @@ from simulator.serving import MISS, look_up, new_access, not_resident, peek, ser
 # is done; and for ``_advance`` alone, an access was issued that has consequences, an event is due, no stream is ready.
 NEED_DATA, ROOM, ASK, DONE, ISSUED, DUE, IDLE = range(7)
 _NO_SHADOW = -1
+_arena_at = first(Arena)
 # So many accesses before its turn the place of a block is looked up, and the block itself.
 _FIND_AHEAD, _USE_AHEAD = 8, 4
 
 
 @internal
-def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int) -> bool:
+def _issue(a: Arena, b: Arena, m: Ints, row: int, window: Ints, at: int, now: int) -> bool:
     """Issue one access; whether it put a question. ``row`` is its stream's in a closed loop, else NONE."""
     m[NOW] = now
     key, size, op, stream = (
@@ -131,7 +134,7 @@ def _issue(a: Ints, b: Ints, m: Ints, row: int, window: Ints, at: int, now: int)
 
 
 @internal
-def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> None:
+def _look_ahead(a: Arena, b: Arena, m: Ints, window: Ints, at: int, row: int) -> None:
     """Have fetched what accesses soon will read: with many blocks, most of the time is waiting for memory."""
     find, use = at + _FIND_AHEAD, at + _USE_AHEAD
     if row != NONE and m[N_STREAMS] >= _USE_AHEAD:
@@ -160,7 +163,7 @@ def _look_ahead(a: Ints, b: Ints, m: Ints, window: Ints, at: int, row: int) -> N
 
 
 @internal
-def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
+def _advance(a: Arena, b: Arena, m: Ints, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
     closed = m[CLOSED] != 0
     while True:
@@ -206,7 +209,7 @@ def _advance(a: Ints, b: Ints, m: Ints, window: Ints, horizon: int) -> int:
 
 
 @internal
-def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
+def _happen(a: Arena, m: Ints, kind: int, what: int) -> None:
     """A call or an inference ends, or an answer that took no time is there."""
     if kind == events.CALL_ENDS:
         m[link_at(m, m[what + T_LINK]) + L_FREE] += 1
@@ -228,7 +231,7 @@ def _happen(a: Ints, m: Ints, kind: int, what: int) -> None:
 
 
 @internal
-def _decide(a: Ints, m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
+def _decide(a: Arena, m: Ints, p: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints) -> None:
     """A table's answers to the next batch of questions."""
     for i in range(m[N_TOLD]):
         news = m[TOLD] + i * TOLD_COLUMNS
@@ -268,7 +271,7 @@ def _run(
     that an access has just put included; then the next completion; when there is none left, servers and then links
     choose what they start; then the next access.
     """
-    a, b, m, accesses = ints_at(arena), ints_at(shadow), ints_at(machine), ints_at(window)
+    a, b, m, accesses = _arena_at(arena), _arena_at(shadow), ints_at(machine), ints_at(window)
     m[SPARE] = 0
     p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:

@@ -1,7 +1,7 @@
 """The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9)."""
 
 from simulator import fates, flight, keyset
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At, Ints
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
 from simulator.links import (
@@ -48,10 +48,11 @@ from simulator.machine import (
 )
 from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, new, release
 from simulator.policy import Trigger
+from simulator.records.arena import Arena, Victim, block_at, entry_at, victim_at
 from simulator.residency import eviction, moves
-from simulator.residency.layout import KEY, tier
 
 _NEVER = int(Trigger.NEVER)
+_VICTIM = Victim.words
 # What the end of a hop means.
 GOES_ON, IS_THERE, IS_BELOW = range(3)
 
@@ -65,7 +66,7 @@ def _highest_bit(where: int) -> int:
 
 
 @internal
-def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
+def allocate(a: Arena, m: Ints, key: int, size: int) -> None:
     """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
     # First: what is not admitted is written down at once, and that write-back must not count as out of date.
     written(a, m, key)
@@ -73,7 +74,7 @@ def allocate(a: Ints, m: Ints, key: int, size: int) -> None:
 
 
 @internal
-def written(a: Ints, m: Ints, key: int) -> None:
+def written(a: Arena, m: Ints, key: int) -> None:
     """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
     where = moves.locate(a, key)
     for level in range(1, m[ORIGIN]):
@@ -87,42 +88,43 @@ def written(a: Ints, m: Ints, key: int) -> None:
 
 @inlined
 def _insert_here(
-    a: Ints, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
+    a: Arena, m: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
 ) -> None:
     report_all = by_prefetch or m[DEMOTES] != 0
     while True:
         n = moves.insert(a, level, key, size, dirty, prefetch, m, m[VICTIMS], VICTIM_ROOM, report_all)
         for i in range(n if n >= 0 else VICTIM_ROOM):
             # A block that is not admitted is its own victim, and no prefetch's.
-            v = m[VICTIMS] + i * moves.VICTIM_COLUMNS
-            _evicted(a, m, level, v, by_prefetch and m[v + moves.V_KEY] != key)
+            v = m[VICTIMS] + i * _VICTIM
+            _evicted(a, m, level, v, by_prefetch and victim_at(m, v).key != key)
         if n != moves.FULL:
             break
     _out_soon(a, m, level)
 
 
 @internal
-def _insert(a: Ints, m: Ints, level: int, key: int, size: int, dirty: int) -> None:
+def _insert(a: Arena, m: Ints, level: int, key: int, size: int, dirty: int) -> None:
     _insert_here(a, m, level, key, size, dirty, NONE, False)
 
 
 @internal
-def _out_soon(a: Ints, m: Ints, level: int) -> None:
+def _out_soon(a: Arena, m: Ints, level: int) -> None:
     """Have fetched what will be needed when the next block leaves: that takes longer than the rest of it."""
-    t = tier(level)
-    slot = eviction.out_soon(a, t)
+    slot = eviction.out_soon(a, level)
     if slot != NONE and m[TRIGGER] != _NEVER:
-        keyset.find_soon(m, POLLUTED, a[slot + KEY])
-        if a[slot + t.prefetch] != NONE:
-            soon(m, a[slot + t.prefetch])
+        keyset.find_soon(m, POLLUTED, block_at(a, slot).key)
+        prefetch = entry_at(a, level, slot).prefetch
+        if prefetch != NONE:
+            soon(m, prefetch)
 
 
 @inlined
-def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> None:
-    key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
+def _evicted(a: Arena, m: Ints, level: int, victim: At[Victim], by_prefetch: bool) -> None:
+    gone = victim_at(m, victim)
+    key, dirty, where = gone.key, gone.dirty, gone.where
     if level == 0:
-        if m[victim + moves.V_PREFETCH] != NONE:
-            fates.evicted(m, m[victim + moves.V_PREFETCH])
+        if gone.prefetch != NONE:
+            fates.evicted(m, gone.prefetch)
         if by_prefetch:
             keyset.add(m, POLLUTED, key)
     moving = flight.find(m, key)
@@ -134,7 +136,7 @@ def _evicted(a: Ints, m: Ints, level: int, victim: int, by_prefetch: bool) -> No
         # It is on its way up from here: the transfer takes over the only copy.
         m[moving + T_DIRTY] = max(m[moving + T_DIRTY], dirty)
     elif where >> (level + 1) == 0:
-        _write_down(m, level, key, m[victim + moves.V_SIZE], dirty)
+        _write_down(m, level, key, gone.size, dirty)
 
 
 @internal
@@ -148,7 +150,7 @@ def _write_down(m: Ints, level: int, key: int, size: int, dirty: int) -> None:
 
 
 @inlined
-def arrived(a: Ints, m: Ints, t: int) -> int:
+def arrived(a: Arena, m: Ints, t: int) -> int:
     """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
     if m[t + T_DOWN]:
         return _arrived_below(a, m, t)
@@ -172,7 +174,7 @@ def arrived(a: Ints, m: Ints, t: int) -> int:
 
 
 @internal
-def _passed(a: Ints, m: Ints, t: int) -> int:
+def _passed(a: Arena, m: Ints, t: int) -> int:
     if not m[EXCLUSIVE]:
         # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
         dirty = m[t + T_DIRTY]
@@ -183,7 +185,7 @@ def _passed(a: Ints, m: Ints, t: int) -> int:
 
 
 @internal
-def _arrived_below(a: Ints, m: Ints, t: int) -> int:
+def _arrived_below(a: Arena, m: Ints, t: int) -> int:
     m[t + T_LEVEL] += 1
     if not m[t + T_OBSOLETE]:
         flight.leave(m, t)

@@ -39,6 +39,7 @@ from simulator.machine import (
     TRANSFERS,
     take,
 )
+from simulator.records.arena import Arena
 from simulator.residency import moves
 
 # Dirtiness: the content is nowhere else. What was computed can be computed again; what was written cannot.
@@ -67,7 +68,7 @@ def new(m: Ints, key: int, size: int, class_: int, level: int) -> int:
 
 
 @internal
-def fetch(a: Ints, m: Ints, key: int, size: int, class_: int, where: int, prefetch: int) -> int:
+def fetch(a: Arena, m: Ints, key: int, size: int, class_: int, where: int, prefetch: int) -> int:
     """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
     level = m[ORIGIN]
     if where != 0:

@@ -60,18 +60,18 @@ from simulator.machine import (
     TOLD_CAPACITY,
     TRANSFERS,
 )
-from simulator.residency.layout import H_N_FREE, R_BLOCKS, tier
+from simulator.records.arena import Arena, tier_at
 
 # So many steps look for themselves before it is counted again, once there was no room for many.
 _NOT_YET = 64
 
 
 @internal
-def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int, rows: int,
+def _is_room(a: Arena, m: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int, rows: int,
              records: int, chunks: int) -> bool:  # fmt: skip
     settled = evicted + inserts + prefetches
     return (
-        a[H_N_FREE] >= inserts
+        a.n_free >= inserts
         and m[TRANSFERS + 1] >= transfers + evicted
         and m[PREFETCHES + 1] >= prefetches
         and m[CHUNKS + 1] >= chunks
@@ -93,7 +93,7 @@ def _is_room(a: Ints, m: Ints, n_new: int, inserts: int, evicted: int, transfers
 
 
 @internal
-def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
+def _has(a: Arena, m: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
          chunks: int) -> bool:  # fmt: skip
     """Whether a step may take so much; if not, what it needs is left in the machine."""
     evicted = inserts * m[MOST_EVICTED]
@@ -102,7 +102,7 @@ def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches:
     # No more can be evicted than is there or comes in.
     there = inserts
     for level in range(m[ORIGIN]):
-        there += a[tier(level).reg + R_BLOCKS]
+        there += tier_at(a, level).n_blocks
     evicted = min(evicted, there)
     if _is_room(a, m, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
         return True
@@ -115,12 +115,12 @@ def _has(a: Ints, m: Ints, n_new: int, inserts: int, transfers: int, prefetches:
 
 
 @internal
-def _small_steps(a: Ints, b: Ints, m: Ints) -> int:
+def _small_steps(a: Arena, b: Arena, m: Ints) -> int:
     """For how many accesses there is room, each of which may evict, ask and be told of."""
     evicted = m[MOST_EVICTED]
     settled = evicted + 2
     n = min(
-        a[H_N_FREE], b[H_N_FREE], m[PREFETCHES + 1], m[CHUNKS + 1], m[ACCESSES + 1], m[QUESTIONS + 1],
+        a.n_free, b.n_free, m[PREFETCHES + 1], m[CHUNKS + 1], m[ACCESSES + 1], m[QUESTIONS + 1],
         m[ROWS_CAPACITY] - m[N_ROWS], m[RUN_CAPACITY] - m[N_RUN], keyset.room(m, KNOWN), m[LATENCIES + D_LEFT],
     )  # fmt: skip
     for of_two in (m[RECORDS_CAPACITY] - m[N_RECORDS], m[CHARGED + D_LEFT], m[HOST + D_LEFT]):
@@ -133,7 +133,7 @@ def _small_steps(a: Ints, b: Ints, m: Ints) -> int:
 
 
 @internal
-def _spares(a: Ints, b: Ints, m: Ints, n: int) -> bool:
+def _spares(a: Arena, b: Arena, m: Ints, n: int) -> bool:
     """Whether there is room for so many small steps; if not, or it is not known, the step is to look for itself."""
     if m[SPARE] < 0:
         # There was little room a while ago.
@@ -149,16 +149,16 @@ def _spares(a: Ints, b: Ints, m: Ints, n: int) -> bool:
 
 
 @inlined
-def for_access(a: Ints, b: Ints, m: Ints, access: int) -> bool:
+def for_access(a: Arena, b: Arena, m: Ints, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
-    if b[H_N_FREE] == 0 or access - m[FIRST_OF_ALL] >= m[N_CELLS] * m[PER_WINDOW]:
+    if b.n_free == 0 or access - m[FIRST_OF_ALL] >= m[N_CELLS] * m[PER_WINDOW]:
         m[NEED_INSERTS] = 1
         return False
     return _spares(a, b, m, 1) or _has(a, m, 1, 1, 1, 0, 1, 2, 0)
 
 
 @inlined
-def for_questions(a: Ints, b: Ints, m: Ints, n: int) -> bool:
+def for_questions(a: Arena, b: Arena, m: Ints, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     wanted = n * m[MOST_WANTED]
     return _spares(a, b, m, n + wanted) or _has(
@@ -167,7 +167,7 @@ def for_questions(a: Ints, b: Ints, m: Ints, n: int) -> bool:
 
 
 @inlined
-def for_event(a: Ints, b: Ints, m: Ints, kind: int, what: int) -> bool:
+def for_event(a: Arena, b: Arena, m: Ints, kind: int, what: int) -> bool:
     """For what happens when a call or an inference ends."""
     n, wanted = 0, 0
     if kind == events.CALL_ENDS:
@@ -185,7 +185,7 @@ def for_event(a: Ints, b: Ints, m: Ints, kind: int, what: int) -> bool:
 
 
 @inlined
-def for_choice(a: Ints, b: Ints, m: Ints) -> bool:
+def for_choice(a: Arena, b: Arena, m: Ints) -> bool:
     """For what links choose: prefetches that have queued for too long are given up, and may be written down."""
     overdue = 0
     if m[MAX_WAIT] >= 0:

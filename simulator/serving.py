@@ -51,8 +51,8 @@ from simulator.machine import (
 )
 from simulator.movement import WRITTEN, demanded, fetch, way_ns
 from simulator.policy import Outcome
+from simulator.records.arena import Arena, block_at, entry_at
 from simulator.residency import blocks, eviction, moves
-from simulator.residency.layout import WHERE, tier
 from simulator.streams import complete
 from simulator.trace import WRITE
 
@@ -72,37 +72,36 @@ def service_ns(m: Ints, size: int, op: int) -> int:
 
 
 @internal
-def peek(a: Ints, key: int) -> int:
+def peek(a: Arena, key: int) -> int:
     """What a look-up would find, without using the block."""
     slot = blocks.find(a, key)
-    if slot == NONE or not a[slot + WHERE] & 1:
+    if slot == NONE or not block_at(a, slot).where & 1:
         return MISS
-    return HIT if a[slot + tier(0).prefetch] == NONE else HIT_PREFETCHED
+    return HIT if entry_at(a, 0, slot).prefetch == NONE else HIT_PREFETCHED
 
 
 @internal
-def touch(a: Ints, m: Ints, key: int, op: int) -> int:
+def touch(a: Arena, m: Ints, key: int, op: int) -> int:
     """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; the prefetch and a first write are left in ``m``."""
-    t = tier(0)
     slot = blocks.find(a, key)
     m[FOUND_PREFETCH] = NONE
     m[FIRST_WRITE] = 0
-    if slot == NONE or not a[slot + WHERE] & 1:
+    if slot == NONE or not block_at(a, slot).where & 1:
         return MISS
-    outcome = HIT
-    if a[slot + t.prefetch] != NONE:
+    outcome, entry = HIT, entry_at(a, 0, slot)
+    if entry.prefetch != NONE:
         outcome = HIT_PREFETCHED
-        m[FOUND_PREFETCH] = a[slot + t.prefetch]
-        a[slot + t.prefetch] = NONE
-    if op == WRITE and a[slot + t.dirty] != WRITTEN:
-        a[slot + t.dirty] = WRITTEN
+        m[FOUND_PREFETCH] = entry.prefetch
+        entry.prefetch = NONE
+    if op == WRITE and entry.dirty != WRITTEN:
+        entry.dirty = WRITTEN
         m[FIRST_WRITE] = 1
-    eviction.on_hit(a, t, slot)
+    eviction.on_hit(a, 0, slot)
     return outcome
 
 
 @internal
-def after_touch(a: Ints, m: Ints, key: int, access: int) -> None:
+def after_touch(a: Arena, m: Ints, key: int, access: int) -> None:
     """What a use of a block means elsewhere."""
     if m[FOUND_PREFETCH] != NONE:
         fates.used(m, m[FOUND_PREFETCH], access)
@@ -137,7 +136,7 @@ def _wait_for(m: Ints, t: int, x: int) -> None:
 
 
 @internal
-def not_resident(a: Ints, m: Ints, x: int) -> int:
+def not_resident(a: Arena, m: Ints, x: int) -> int:
     """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome."""
     key = m[x + X_KEY]
     m[x + X_JOINED] = m[NOW]
@@ -170,7 +169,7 @@ def not_resident(a: Ints, m: Ints, x: int) -> int:
 
 
 @internal
-def look_up(a: Ints, m: Ints, x: int) -> None:
+def look_up(a: Arena, m: Ints, x: int) -> None:
     """Look the block up now: the access comes from a synchronous question, or from waiting for a write-back."""
     outcome = touch(a, m, m[x + X_KEY], m[x + X_OP])
     if outcome == MISS:
@@ -182,7 +181,7 @@ def look_up(a: Ints, m: Ints, x: int) -> None:
 
 
 @inlined
-def _landed(a: Ints, m: Ints, t: int) -> None:
+def _landed(a: Arena, m: Ints, t: int) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
     if m[t + T_PREFETCH] != NONE:
         fates.filled(m, m[t + T_PREFETCH])
@@ -204,7 +203,7 @@ def _landed(a: Ints, m: Ints, t: int) -> None:
 
 
 @internal
-def _free_again(a: Ints, m: Ints, t: int) -> None:
+def _free_again(a: Arena, m: Ints, t: int) -> None:
     """A write-back has landed below: those who waited look again."""
     x = m[t + T_WAITER]
     while x != NONE:
@@ -215,7 +214,7 @@ def _free_again(a: Ints, m: Ints, t: int) -> None:
 
 
 @inlined
-def hop_over(a: Ints, m: Ints, t: int, arrived: int) -> None:
+def hop_over(a: Arena, m: Ints, t: int, arrived: int) -> None:
     """What the end of a hop, as ``landing.arrived`` found it, means to accesses."""
     if arrived == IS_THERE:
         _landed(a, m, t)

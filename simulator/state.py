@@ -21,7 +21,7 @@ from simulator.links import (
     bytes_queued,
 )
 from simulator.policy import Policy, Status, Trigger
-from simulator.residency.moves import VICTIM_COLUMNS
+from simulator.records.arena import Victim
 from simulator.tally import ALL_ROWS, CELL_FIELDS, NO_ROWS, SOME_ROWS
 
 _FIRST_RECORDS = 64
@@ -73,7 +73,7 @@ class Machine:
             link[: len(registers)] = registers
             for priority in range(3):
                 link[L_QUEUES + 3 * priority : L_QUEUES + 3 * priority + 2] = NONE
-        self.m[m_.VICTIMS] = self._region(m_.VICTIM_ROOM * VICTIM_COLUMNS)
+        self.m[m_.VICTIMS] = self._region(m_.VICTIM_ROOM * Victim.words)
         self._table(m_.FLIGHT, m_.FLIGHT_MASK, _FIRST_TABLE)
         for keys in (m_.POLLUTED, m_.KNOWN):
             self._table(keys + keyset.S_TABLE, keys + keyset.S_MASK, _FIRST_TABLE)
@@ -104,9 +104,9 @@ class Machine:
             m_.WRITE_RATE: first.write_bandwidth,
             m_.SLOW_PPM: m_.PPM,
             m_.BUSY_PPM: round(server.gpu_slowdown * m_.PPM),
-            m_.FORESEES: any(tier.eviction == "belady" for tier in system.tiers),
+            m_.FORESEES: any(tier.eviction.foresees for tier in system.tiers),
             m_.HAS_SHADOW: has_policy,
-            m_.SHADOW_FORESEES: first.eviction == "belady",
+            m_.SHADOW_FORESEES: first.eviction.foresees,
             m_.ORIGIN: len(system.tiers),
             m_.EXCLUSIVE: system.placement == "exclusive",
             m_.DEMOTES: system.clean_evictions == "demote",

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from experiments import misses, policies
 from policies.registry import policies as known_policies
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.registry import EVICTIONS
 from tests.conftest import real_trace
 
 # Under LRU with two blocks every third access of this circle misses for ever; keys 1 and 2 are 100 and 50 bytes long.
@@ -130,13 +130,13 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     result = call(path, "--eviction", "all", "--unit-size", "--capacity", "2", "--out", tmp_path / "o", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.output == ""
-    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == EVICTION_NAMES
+    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == list(EVICTIONS)
 
 
 def test_policies_lists_everything_with_its_line_and_settings() -> None:
     run = CliRunner().invoke
     listing = run(policies.app, []).output
-    for kind in (*known_policies(), *EVICTION_NAMES, "tinylfu", "probabilistic"):
+    for kind in (*known_policies(), *EVICTIONS, "tinylfu", "probabilistic"):
         line = next(line for line in listing.splitlines() if line.split()[:1] == [kind])
         assert len(line.split()) > 3
     for kind, config in known_policies().items():

@@ -1,0 +1,187 @@
+"""What a config names by its ``kind``: classes of settings, found by a registry that is also the type of the field.
+
+A registry knows of each kind its class, or where that is: ``package.module:Class``, as entry points say it. It is
+imported when it is first wanted, so that a registry may be a part of the settings that it lists (a policy wraps any
+policy), and what is not used costs nothing. A field says ``Annotated[Base, REGISTRY]``: it takes ``{kind: ..., ...}``,
+a kind alone where all its settings have defaults, or the settings themselves, and its errors have the places that
+those of pydantic's discriminated unions have. A command line says the same as ``stride(degree=8)``.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any, Generic, TypeVar, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
+
+from simulator.errors import InputError
+from simulator.one_line import call, split
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Registry(Mapping[str, type[S]], Generic[S]):
+    """The settings of every kind of one thing, in order."""
+
+    def __init__(self, what: str, base: type[S], known: Mapping[str, str | type[S]]) -> None:
+        """``what`` they are, in messages; ``base`` is what each class is a subclass of."""
+        self.what = what
+        self._base = base
+        self._known: dict[str, str | type[S]] = {}
+        self._loaded: dict[str, type[S]] = {}
+        self._adapters: dict[str, TypeAdapter[S]] = {}
+        self._is_described = False
+        for kind, settings in known.items():
+            self.register(kind, settings)
+
+    def register(self, kind: str, settings: str | type[S]) -> None:
+        """Add a kind: its class, or ``package.module:Class``. Raises ValueError if there is one of that name."""
+        if kind in self._known:
+            raise ValueError(f"{self.what} {kind!r} is registered twice: {self._known[kind]} and {settings}")
+        self._known[kind] = settings
+
+    def __getitem__(self, kind: str) -> type[S]:
+        """The class of a kind, imported now if it was not yet.
+
+        Raises:
+            KeyError: there is no such kind.
+            TypeError: what is registered is no such class, or says that it is of another kind.
+        """
+        if kind not in self._loaded:
+            found: Any = self._known[kind]
+            if isinstance(found, str):
+                module, _, name = found.partition(":")
+                found = getattr(import_module(module), name)
+            if not (isinstance(found, type) and issubclass(found, self._base)):
+                raise TypeError(f"{self.what} {kind!r}: {found} is no subclass of {self._base.__name__}")
+            said = get_args(found.model_fields["kind"].annotation)
+            if said != (kind,):
+                raise TypeError(f"{self.what} {kind!r}: the kind of {found} is {said}; expected Literal[{kind!r}]")
+            self._loaded[kind] = found
+        return self._loaded[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, kind: object) -> bool:
+        return isinstance(kind, str) and kind in self._known
+
+    # A registry is one thing, however alike two of them are.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @cached_property
+    def _any(self) -> TypeAdapter[S]:
+        type_: Any = Annotated[self._base, self]
+        return TypeAdapter(type_)
+
+    def validate(self, value: Any) -> S:
+        """The settings that a config says. Raises pydantic's ValidationError if they are none."""
+        return self._any.validate_python(value)
+
+    def parse(self, text: str) -> S:
+        """The settings that a command line says: ``stride``, ``stride(degree=8, threshold=0.5)``.
+
+        A value is a number, true, false, null, ``[a, b]``, one in this same form, or text, in quotes where it has
+        commas or brackets.
+
+        Raises:
+            InputError: there is no such kind, it has no such setting, or the value is none for it.
+        """
+        try:
+            said = call(text)
+        except ValueError as error:
+            raise InputError(f"{text}: {error}; expected NAME or NAME(setting=value, ...)") from None
+        if said["kind"] not in self:
+            raise InputError(f"{text}: no such {self.what}; expected one of {', '.join(self)}")
+        try:
+            return self.validate(said)
+        except ValidationError as error:
+            raise InputError("\n".join(f"{text}: {line}" for line in self._explained(error))) from None
+
+    def parse_all(self, text: str) -> list[S]:
+        """Several, between commas. Raises InputError as ``parse`` does."""
+        try:
+            parts = split(text)
+        except ValueError as error:
+            raise InputError(f"{text}: {error}") from None
+        return [self.parse(part) for part in parts]
+
+    def settings_at(self, place: tuple[int | str, ...]) -> list[str]:
+        """The names of the settings that could be where an error is; none if that is not known here."""
+        kind = place[-2] if len(place) > 1 else None
+        if not isinstance(kind, str) or kind not in self:
+            return []
+        return [name for name in self[kind].model_fields if name != "kind"]
+
+    def _explained(self, error: ValidationError) -> Iterator[str]:
+        for problem in error.errors(include_url=False):
+            # The first part is the kind, which the text begins with.
+            where = ".".join(map(str, problem["loc"][1:]))
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                message = f"unknown setting; expected one of {', '.join(self.settings_at(problem['loc'])) or 'none'}"
+            elif problem["type"] == "missing":
+                message = "is missing"
+            elif problem["type"] == "union_tag_invalid":
+                message = f"no such kind {problem['ctx']['tag']!r}; expected one of {problem['ctx']['expected_tags']}"
+            elif not message.startswith("expected") and not isinstance(problem["input"], dict | list):
+                message += f"; got {problem['input']!r}"
+            yield f"{where}: {message}" if where else message
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        # As pydantic's SerializeAsAny: all settings of whichever class it is, not only those of the base.
+        as_it_is = core_schema.wrap_serializer_function_ser_schema(lambda v, h: h(v), schema=core_schema.any_schema())
+        return core_schema.no_info_plain_validator_function(self._chosen, serialization=as_it_is)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        if self._is_described:
+            # One that holds another of its like: that is described where it stands by itself.
+            return {"properties": {"kind": {"enum": list(self)}}}
+        self._is_described = True
+        try:
+            by_name = [kind for kind, class_ in self.items() if _needs_nothing(class_)]
+            return {
+                "oneOf": [{"enum": by_name}, *(handler(class_.__pydantic_core_schema__) for class_ in self.values())]
+            }
+        finally:
+            self._is_described = False
+
+    def _chosen(self, value: Any) -> S:
+        if isinstance(value, self._base):
+            return value
+        if isinstance(value, str):
+            value = {"kind": value}
+        if not isinstance(value, dict):
+            message = "expected a name, or {kind: NAME, setting: value, ...}; got {got}"
+            raise PydanticCustomError("no_settings", message, {"got": repr(value)})
+        if "kind" not in value:
+            message = "expected a kind, one of {expected}; got none"
+            raise PydanticCustomError("no_kind", message, {"expected": ", ".join(self)})
+        kind = value["kind"]
+        if kind not in self:
+            expected = ", ".join(map(repr, self))
+            tags = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
+            raise PydanticKnownError("union_tag_invalid", tags)
+        if kind not in self._adapters:
+            type_: Any = Annotated[self[kind], _Tagged(kind)]
+            self._adapters[kind] = TypeAdapter(type_)
+        return self._adapters[kind].validate_python(value)
+
+
+class _Tagged:
+    """A union of one, told apart by its kind: the places of its errors have the kind in them, as in a union of all."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.tagged_union_schema({self._kind: handler(source)}, "kind")
+
+
+def _needs_nothing(class_: type[BaseModel]) -> bool:
+    return not any(field.is_required() for name, field in class_.model_fields.items() if name != "kind")
