@@ -16,7 +16,7 @@ from simulator.charge import fixed
 from simulator.config import Closed
 from simulator.demand import misses_of
 from simulator.engine import Engine
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.registry import EVICTIONS
 from workloads.registry import SOURCES
 
 N_ACCESSES, CAPACITY = 1_000_000, 11_500
@@ -61,7 +61,7 @@ def measure() -> Iterator[Measurement]:
         trace = Path(folder) / "zipf.npy"
         made = SOURCES.parse(f"zipf(n_keys=100000, accesses={N_ACCESSES}, block=1 B)").build(seed=0)
         np.save(trace, np.concatenate([batch.key for batch in made.batches()]))
-        for eviction in EVICTION_NAMES:
+        for eviction in EVICTIONS:
             for name, timed in (
                 ("untimed", alone(untimed, trace, eviction)),
                 ("engine", alone(engine, trace, eviction)),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from experiments.replayed import Replayed
+    from simulator.residency.settings import EvictionSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,7 +30,11 @@ def main(
     columns: Columns = KEY_IS_KEY,
     block: Block = None,
     eviction: Annotated[
-        str, typer.Option(metavar="NAME,...|all", help="Eviction policies: see experiments.policies.")
+        str,
+        typer.Option(
+            metavar="NAME,...|all",
+            help="Eviction policies, such as 's3fifo(small_ratio=0.2)': see experiments.policies.",
+        ),
     ] = "lru,fifo,sieve,s3fifo,arc",
     capacity: Annotated[
         str | None, typer.Option(metavar="SIZE,...", help="Bytes such as '64 MiB'; with --unit-size, blocks.")
@@ -87,20 +92,20 @@ def main(
             )  # fmt: skip
         # Beforehand: the first row's rate would have the compiling in it.
         with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
-            compile_core(evictions)
+            compile_core([made.kind for made in evictions])
         rows: list[dict[str, Any]] = []
         n_rows = len(samples) * len(evictions) * len(capacities)
         for sampled in samples:
-            for name in evictions:
+            for made in evictions:
                 for size in capacities:
-                    with nullcontext() if quiet else console.status(f"{name}, capacity {size:,}"):
-                        row = _row(trace.name, sampled, name, size, unit_size=unit_size, seed=seed)
+                    with nullcontext() if quiet else console.status(f"{made.label}, capacity {size:,}"):
+                        row = _row(trace.name, sampled, made, size, unit_size=unit_size, seed=seed)
                     row["miss_ratio_error"] = _error(row, rows)
                     rows.append(row)
                     if not quiet:
                         of = f", sample of {row['sample_rate']:.3g}" if row["sample_rate"] < 1 else ""
                         console.print(
-                            f"[{len(rows)}/{n_rows}] {name}, {size:,}{of}: {row['n_misses']:,} misses, "
+                            f"[{len(rows)}/{n_rows}] {made.label}, {size:,}{of}: {row['n_misses']:,} misses, "
                             f"{row['accesses_per_s']:,.0f} accesses/s",
                             highlight=False, markup=False,
                         )  # fmt: skip
@@ -116,17 +121,17 @@ def main(
                 console.print(f"Pictures: {', '.join(map(str, pictures))}", highlight=False)
 
 
-def _evictions(text: str) -> list[str]:
+def _evictions(text: str) -> "list[EvictionSettings]":
     from simulator.errors import InputError
-    from simulator.residency.names import EVICTION_NAMES
+    from simulator.one_line import split
+    from simulator.residency.registry import EVICTIONS
 
-    names = [name.strip() for name in text.split(",")]
-    if "all" in names:
-        return list(EVICTION_NAMES)
-    for name in names:
-        if name not in EVICTION_NAMES:
-            raise InputError(f"--eviction: unknown {name!r}; expected some of {', '.join(EVICTION_NAMES)}, or all")
-    return list(dict.fromkeys(names))
+    try:
+        names = split(text)
+        found = [one for name in names for one in (EVICTIONS if name == "all" else [name])]
+        return list(dict.fromkeys(EVICTIONS.parse(name) for name in found))
+    except (ValueError, InputError) as error:
+        raise InputError(f"--eviction: {error}") from None
 
 
 def _rates(text: str) -> list[int]:
@@ -144,7 +149,9 @@ def _error(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:
     return None
 
 
-def _row(name: str, trace: "Replayed", eviction: str, capacity: int, *, unit_size: bool, seed: int) -> dict[str, Any]:
+def _row(
+    name: str, trace: "Replayed", eviction: "EvictionSettings", capacity: int, *, unit_size: bool, seed: int
+) -> dict[str, Any]:
     """One run through the engine."""
     import time
 
@@ -173,7 +180,7 @@ def _row(name: str, trace: "Replayed", eviction: str, capacity: int, *, unit_siz
     miss_ratio = corrected_miss_ratio(books.n_outcomes[Outcome.MISS], trace.n_of_trace, trace.parts)
     row = {
         "trace": name,
-        "eviction": eviction,
+        "eviction": eviction.label,
         "capacity": capacity,
         "capacity_unit": "blocks" if unit_size else "bytes",
         "sample_rate": trace.parts / PARTS,

@@ -46,7 +46,7 @@ def one_line(documented: Any) -> str:
 def _sections() -> dict[str, Mapping[str, Any]]:
     """By title: what there is, by its kind, as a class of settings; or a line on what has none."""
     from policies.registry import POLICIES
-    from simulator.residency.about import ADMISSIONS, EVICTIONS
+    from simulator.residency.registry import ADMISSIONS, EVICTIONS
     from workloads.formats import formats
     from workloads.registry import SOURCES
 

@@ -195,7 +195,7 @@ def _run_missing(
             return
         chosen = chosen_engine(experiment)
         progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
-        compile_core([t.eviction for arm in experiment.arms for t in experiment.system_of(arm).tiers])
+        compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
         tasks = [(arm, seed) for arm in experiment.arms for seed in experiment.seeds if (arm.name, seed) in todo]
         for row in _rows(experiment, folder, tasks, progress, n_judged, n_at_once):
             key = row["arm"], row["seed"]

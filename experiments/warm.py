@@ -16,9 +16,8 @@ def compile_core(evictions: Iterable[Any] = ("lru",)) -> None:
     fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
     # Some thousands of blocks, so that the arena grows: that, too, is code to compile.
     workload = SOURCES.parse("random(n_keys=8192, accesses=4096, block=1 B)").build(seed=0, name="warm-up")
-    # LRU and FIFO are in the engine's own code; the others are beside it, and Belady has some more around its loop.
-    alike = {"lru": "lru", "fifo": "lru", "belady": "belady"}
-    for eviction in dict.fromkeys(["lru", *(alike.get(name, "clock") for name in evictions)]):
+    # LRU and FIFO are in the engine's own code, the others beside it.
+    for eviction in dict.fromkeys(["lru", *(kind for kind in evictions if kind != "fifo")]):
         tier = {"name": "tier", "capacity": "2 KiB", "eviction": eviction, **fast}
         system = System.model_validate({"tiers": [tier], "links": [fast], "origin": {"kind": "store"}})
         closed = Closed.model_validate({"kind": "closed"})

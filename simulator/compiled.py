@@ -19,13 +19,13 @@ import numba
 import numba.core.config
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core import event
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
-from simulator.parts import OF_PART, OF_WHOLE
+from simulator.parts import OF_PART, OF_RULES, OF_WHOLE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 CHECKED = bool(numba.core.config.DISABLE_JIT)  # type: ignore[attr-defined]
@@ -50,6 +50,7 @@ numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sourc
 numba.core.config.LOOP_VECTORIZE = numba.core.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]
 
 _WHOLE: dict[str, Any] = {"cache": True, "error_model": "numpy", "pipeline_class": OF_WHOLE}
+_RULES: dict[str, Any] = {**_WHOLE, "pipeline_class": OF_RULES}
 _PART: dict[str, Any] = {
     "error_model": "numpy", "pipeline_class": OF_PART, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
@@ -80,7 +81,7 @@ def compiled_for(signature: Any, function: Any) -> Any:
     """A function compiled for one signature, now."""
     if CHECKED:
         return function
-    machine_code = numba.njit(signature, **_WHOLE)(function)
+    machine_code = numba.njit(signature, **_RULES)(function)
     machine_code.disable_compile()
     return machine_code
 
@@ -92,7 +93,7 @@ _FUNCTIONS: list[Any] = [None]
 def _c_function(signature: Any, function: Any) -> Any:
     # As Numba does for its other functions.
     with event.trigger_event("numba:compile", data={"dispatcher": function}):
-        return numba.cfunc(signature, **_WHOLE)(function)
+        return numba.cfunc(signature, **_RULES)(function)
 
 
 @cache

@@ -3,52 +3,21 @@
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
-from simulator.residency.names import EntersName, EvictionName
-from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
+from simulator.quantities import Bytes as Bytes
+from simulator.quantities import BytesPerSecond as BytesPerSecond
+from simulator.quantities import Count as Count
+from simulator.quantities import Factor as Factor
+from simulator.quantities import Nanoseconds as Nanoseconds
+from simulator.quantities import Ratio as Ratio
+from simulator.quantities import Strict as Strict
+from simulator.residency.names import EntersName
+from simulator.residency.registry import ADMISSIONS, EVICTIONS
+from simulator.residency.settings import AdmissionSettings, EvictionSettings
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
-Nanoseconds = Annotated[int, BeforeValidator(parse_ns), PlainSerializer(lambda n: f"{n} ns")]
-BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=2**48)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Factor = Annotated[float, Field(ge=1, le=1000)]
-
-
-class Strict(BaseModel):
-    """The base of every config: frozen, no unknown keys, no coercion."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
-
-
-class AdmitAll(Strict):
-    """Every block that comes is kept."""
-
-    kind: Literal["all"]
-
-
-class AdmitSize(Strict):
-    """Blocks of at most ``largest`` are kept."""
-
-    kind: Literal["size"]
-    largest: Bytes
-
-
-class AdmitTinyLfu(Strict):
-    """A full tier keeps only what was asked for more often of late than what would have to go."""
-
-    kind: Literal["tinylfu"]
-
-
-class AdmitProbabilistic(Strict):
-    """Each block that comes is kept with this chance."""
-
-    kind: Literal["probabilistic"]
-    probability: Ratio
-
-
-Admission = Annotated[AdmitAll | AdmitSize | AdmitTinyLfu | AdmitProbabilistic, Field(discriminator="kind")]
+Eviction = Annotated[EvictionSettings, EVICTIONS]
+Admission = Annotated[AdmissionSettings, ADMISSIONS]
 
 
 class Tier(Strict):
@@ -62,8 +31,8 @@ class Tier(Strict):
     latency: Nanoseconds = Field("0 ns", validate_default=True)
     read_bandwidth: BytesPerSecond
     write_bandwidth: BytesPerSecond
-    eviction: EvictionName = "lru"
-    admission: Admission = AdmitAll(kind="all")
+    eviction: Eviction = Field("lru", validate_default=True)
+    admission: Admission = Field("all", validate_default=True)
 
 
 class Link(Strict):

@@ -1,16 +1,18 @@
 """Which accesses a tier 0 misses that nobody prefetches into: untimed, in the trace's order."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled, inlined
+from simulator.arrays import NONE, At, Ints
+from simulator.compiled import address_of, compiled, inlined, ints_at
 from simulator.config import System
 from simulator.future import Future, future_of
+from simulator.records.arena import Arena, Victim, arena_at, block_at
+from simulator.records.checked import declare
 from simulator.residency import belady, blocks, eviction, moves
-from simulator.residency.layout import H_N_FREE, WHERE, tier
 from simulator.tiers import make_residency
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
 
@@ -18,30 +20,31 @@ _VICTIMS = 64
 
 
 @inlined
-def is_missed(a: Ints, key: int, size: int, next_use: int, foresees: bool, out: Ints, at: int) -> bool:
+def is_missed(arena: Arena, key: int, size: int, next_use: int, foresees: bool, out: Any, at: At[Victim]) -> bool:
     """Use a block, which comes at once where it is missing; there is a free slot. ``out`` takes victims, unread."""
     if foresees:
-        belady.passed(a, key, next_use)
-    slot = blocks.find(a, key)
-    if slot != NONE and a[slot + WHERE] & 1:
-        eviction.on_hit(a, tier(0), slot)
+        belady.passed(arena, key, next_use)
+    slot = blocks.find(arena, key)
+    if slot != NONE and block_at(arena, slot).where & 1:
+        eviction.on_hit(arena, 0, slot)
         return False
-    while moves.insert(a, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
+    while moves.insert(arena, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
         pass
-    eviction.out_soon(a, tier(0))
+    eviction.out_soon(arena, 0)
     return True
 
 
 @compiled
 def _misses(
-    a: Ints, keys: Ints, sizes: Ints, next_use: Ints, first: int, out: Ints, missed: npt.NDArray[np.bool_]
+    address: int, keys: Ints, sizes: Ints, next_use: Ints, first: int, victims: int, missed: npt.NDArray[np.bool_]
 ) -> int:
     """Go on from access ``first``; where it stopped, at the end or because the arena must grow."""
-    foresees = len(next_use) > 0
+    arena, out, foresees = arena_at(address), ints_at(victims), len(next_use) > 0
     for i in range(first, len(keys)):
-        if a[H_N_FREE] == 0:
+        if arena.n_free == 0:
             return i
-        missed[i] = is_missed(a, keys[i], sizes[i], next_use[i] if foresees else 0, foresees, out, 0)
+        following = next_use[i] if foresees else 0
+        missed[i] = is_missed(arena, keys[i], sizes[i], following, foresees, out, 0)  # type: ignore[arg-type]
     return len(keys)
 
 
@@ -50,12 +53,13 @@ class DemandTier:
 
     def __init__(self, system: System, workload: Workload, seed: int, future: Future | None) -> None:
         """``future`` is of the accesses to come; the tier needs it if its eviction is Belady's."""
-        self.foresees = system.tiers[0].eviction == "belady"
+        self.foresees = system.tiers[0].eviction.foresees
         alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
         self.residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
         if self.foresees and future is not None:
             self.residency.foresee(future.keys, future.first_use)
-        self._victims = np.empty(_VICTIMS * moves.VICTIM_COLUMNS, np.int64)
+        self._victims = np.empty(_VICTIMS * Victim.words, np.int64)
+        declare(self._victims, Victim, 0, _VICTIMS)
 
     def misses(self, keys: Ints, sizes: Ints, next_use: Ints) -> npt.NDArray[np.bool_]:
         """Whether each of the next accesses is a miss; ``next_use`` as in Future, ignored where it is not needed."""
@@ -63,7 +67,8 @@ class DemandTier:
         next_use = next_use if self.foresees else next_use[:0]
         at = 0
         while True:
-            at = _misses(self.residency.arena, keys, sizes, next_use, at, self._victims, missed)
+            arena, out = address_of(self.residency.arena), address_of(self._victims)
+            at = _misses(arena, keys, sizes, next_use, at, out, missed)
             if at == len(keys):
                 return missed
             self.residency.reserve(1)
@@ -76,7 +81,7 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
         return part(workload.batches(), first_access)
 
     accesses = concatenate(list(judged()))
-    future = future_of(judged()) if system.tiers[0].eviction == "belady" else None
+    future = future_of(judged()) if system.tiers[0].eviction.foresees else None
     tier = DemandTier(system, workload, seed, future)
     next_use = future.next_use if future is not None else np.empty(0, np.int64)
     return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)

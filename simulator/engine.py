@@ -59,7 +59,7 @@ class Engine:
         self._progress = progress
         self._first_access = first_access
         future = None
-        if any(tier.eviction == "belady" for tier in system.tiers):
+        if any(tier.eviction.foresees for tier in system.tiers):
             future = future_of(part(workload.batches(), first_access))
         books.has_shadow = policy.trigger != Trigger.NEVER
         self._residency = make_residency(system, self._capacities, workload, seed)

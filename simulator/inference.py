@@ -1,10 +1,11 @@
 """The inference server: what a prediction costs, who waits for it, what is dropped (R13, R14, R16)."""
 
-from simulator.arrays import NONE, At, Ints
+from simulator.arrays import NONE, At
 from simulator.compiled import compiled, internal
 from simulator.events import INFERENCE_ENDS, schedule
 from simulator.issuing import issue
 from simulator.questions import ANSWERED, STALE, finish
+from simulator.records.arena import Arena
 from simulator.records.moving import Question, access_at, question_at
 from simulator.records.run import Run, run_at
 from simulator.serving import PPM, look_up
@@ -72,7 +73,7 @@ def end(run: Run) -> None:
 
 
 @internal
-def deliver(run: Run, arena: Ints, first: At[Question]) -> None:
+def deliver(run: Run, arena: Arena, first: At[Question]) -> None:
     """The answers to a batch are there: who waited goes on, and what they want is issued."""
     stale_after_ns = run.settings.stale_after_ns
     place = first

@@ -1,12 +1,13 @@
 """From answers to prefetches: reject, budget, issue (R6, R10, R19)."""
 
 from simulator import fates, flight, keyset
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
 from simulator.links import PREFETCH, n_waiting
 from simulator.movement import fetch, would_queue
 from simulator.policy import Rejection
 from simulator.questions import STALE
+from simulator.records.arena import Arena
 from simulator.records.moving import CHUNK_KEYS, Question, chunk_at, give_back, nth_link, prefetch_at, take
 from simulator.records.run import Run
 from simulator.residency import moves
@@ -34,7 +35,7 @@ def _reason_against(run: Run, key: int, where: int, size: int) -> int:
 
 
 @inlined
-def _propose(run: Run, arena: Ints, q: Question, key: int, confidence: int) -> None:
+def _propose(run: Run, arena: Arena, q: Question, key: int, confidence: int) -> None:
     books = run.books
     books.n_proposed += 1
     if q.status == STALE:
@@ -56,7 +57,7 @@ def _propose(run: Run, arena: Ints, q: Question, key: int, confidence: int) -> N
 
 
 @internal
-def issue(run: Run, arena: Ints, q: Question) -> None:
+def issue(run: Run, arena: Arena, q: Question) -> None:
     """Issue what an answer wants, most wanted first, or count why not."""
     place = q.wanted
     for i in range(q.n_keys):

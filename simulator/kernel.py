@@ -14,6 +14,7 @@ from simulator.inference import batch_size, begin, can_start, deliver, end
 from simulator.landing import arrive, choose
 from simulator.links import link_of
 from simulator.questions import NEVER, ask, asks, judge, remember
+from simulator.records.arena import Arena, arena_at
 from simulator.records.moving import Stream, nth_event, question_at, transfer_at
 from simulator.records.record import words_of
 from simulator.records.rows import TraceRow, nth_shown_row, nth_told_row, trace_row, trace_row_soon
@@ -31,7 +32,7 @@ _FIND_AHEAD, _USE_AHEAD = 8, 4
 
 @internal
 def _issue(
-    run: Run, arena: Ints, shadow: Ints, stream: Stream, window: Ints, row: TraceRow, access: int, now: int
+    run: Run, arena: Arena, shadow: Arena, stream: Stream, window: Ints, row: TraceRow, access: int, now: int
 ) -> bool:
     """Issue one access; whether it put a question. ``stream`` is its stream in a closed loop, and not used else."""
     settings = run.settings
@@ -82,7 +83,7 @@ def _issue(
 
 
 @internal
-def _look_ahead(run: Run, arena: Ints, shadow: Ints, window: Ints, at: int, stream: Stream) -> None:
+def _look_ahead(run: Run, arena: Arena, shadow: Arena, window: Ints, at: int, stream: Stream) -> None:
     """Have fetched what accesses soon will read: with many blocks, most of the time is waiting for memory."""
     find, use = at + _FIND_AHEAD, at + _USE_AHEAD
     if run.settings.is_closed and run.n_streams >= _USE_AHEAD:
@@ -111,7 +112,7 @@ def _look_ahead(run: Run, arena: Ints, shadow: Ints, window: Ints, at: int, stre
 
 
 @internal
-def _advance(run: Run, arena: Ints, shadow: Ints, window: Ints, horizon: int) -> int:
+def _advance(run: Run, arena: Arena, shadow: Arena, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
     is_closed = run.settings.is_closed != 0
     while True:
@@ -161,7 +162,7 @@ def _advance(run: Run, arena: Ints, shadow: Ints, window: Ints, horizon: int) ->
 
 
 @internal
-def _happen(run: Run, arena: Ints, kind: int, what: At[Any]) -> None:
+def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
     """A call or an inference ends, or an answer that took no time is there."""
     if kind == events.CALL_ENDS:
         link_of(run, transfer_at(run, what)).n_free += 1
@@ -185,7 +186,7 @@ def _happen(run: Run, arena: Ints, kind: int, what: At[Any]) -> None:
 
 @internal
 def _decide(
-    run: Run, arena: Ints, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
+    run: Run, arena: Arena, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
 ) -> None:
     """A table's answers to the next batch of questions."""
     told, server = run.rows.told, run.server
@@ -228,7 +229,7 @@ def _run(
     that an access has just put included; then the next completion; when there is none left, servers and then links
     choose what they start; then the next access.
     """
-    run, arena, shadow, window = run_at(machine), ints_at(tiers), ints_at(tier), ints_at(trace)
+    run, arena, shadow, window = run_at(machine), arena_at(tiers), arena_at(tier), ints_at(trace)
     run.spare = 0
     p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:

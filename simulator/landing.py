@@ -1,19 +1,17 @@
 """The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9)."""
 
-from typing import Any
-
 from simulator import fates, flight, keyset
-from simulator.arrays import NONE, At, Ints
+from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
 from simulator.links import DEMAND, PREFETCH, WRITE_BACK, dequeue, link_of, start
 from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, new_transfer, release
 from simulator.policy import Trigger
-from simulator.records.moving import Link, Transfer, give_back, nth_link, prefetch_at, transfer_at
+from simulator.records.arena import Arena, Victim, block_at, entry_at, nth_victim
+from simulator.records.moving import Link, Prefetch, Transfer, give_back, nth_link, prefetch_at, transfer_at
 from simulator.records.record import words_of
 from simulator.records.run import Run
 from simulator.residency import eviction, moves
-from simulator.residency.layout import KEY, tier
 
 VICTIM_ROOM = 64
 _NEVER = int(Trigger.NEVER)
@@ -30,7 +28,7 @@ def _highest_bit(where: int) -> int:
 
 
 @internal
-def allocate(run: Run, arena: Ints, key: int, size: int) -> None:
+def allocate(run: Run, arena: Arena, key: int, size: int) -> None:
     """A write to a block that is neither in tier 0 nor in flight: it needs no fetch."""
     # First: what is not admitted is written down at once, and that write-back must not count as out of date.
     invalidate_below(run, arena, key)
@@ -38,7 +36,7 @@ def allocate(run: Run, arena: Ints, key: int, size: int) -> None:
 
 
 @internal
-def invalidate_below(run: Run, arena: Ints, key: int) -> None:
+def invalidate_below(run: Run, arena: Arena, key: int) -> None:
     """The block in tier 0 was written: copies below, and any on their way down, are out of date."""
     where = moves.locate(arena, key)
     for level in range(1, run.settings.origin):
@@ -53,41 +51,40 @@ def invalidate_below(run: Run, arena: Ints, key: int) -> None:
 
 @inlined
 def _insert_here(
-    run: Run, arena: Ints, level: int, key: int, size: int, dirty: int, prefetch: int, by_prefetch: bool
+    run: Run, arena: Arena, level: int, key: int, size: int, dirty: int, prefetch: At[Prefetch], by_prefetch: bool
 ) -> None:
     report_all = by_prefetch or run.settings.demotes != 0
     while True:
         n = moves.insert(arena, level, key, size, dirty, prefetch, words_of(run), run.victims, VICTIM_ROOM, report_all)
         for i in range(n if n >= 0 else VICTIM_ROOM):
-            _evict(run, arena, level, run.victims + i * moves.VICTIM_COLUMNS, key, by_prefetch)
+            _evict(run, arena, level, nth_victim(run, run.victims, i), key, by_prefetch)
         if n != moves.FULL:
             break
     _out_soon(run, arena, level)
 
 
 @internal
-def _insert(run: Run, arena: Ints, level: int, key: int, size: int, dirty: int) -> None:
+def _insert(run: Run, arena: Arena, level: int, key: int, size: int, dirty: int) -> None:
     _insert_here(run, arena, level, key, size, dirty, NONE, False)
 
 
 @internal
-def _out_soon(run: Run, arena: Ints, level: int) -> None:
+def _out_soon(run: Run, arena: Arena, level: int) -> None:
     """Have fetched what will be needed when the next block leaves: that takes longer than the rest of it."""
-    t = tier(level)
-    slot = eviction.out_soon(arena, t)
+    slot = eviction.out_soon(arena, level)
     if slot != NONE and run.settings.trigger != _NEVER:
-        keyset.find_soon(run, run.polluted, arena[slot + KEY])
-        if arena[slot + t.prefetch] != NONE:
-            soon(run, arena[slot + t.prefetch])
+        keyset.find_soon(run, run.polluted, block_at(arena, slot).key)
+        prefetch = entry_at(arena, level, slot).prefetch
+        if prefetch != NONE:
+            soon(run, prefetch)
 
 
 @inlined
-def _evict(run: Run, arena: Ints, level: int, victim: At[Any], coming: int, by_prefetch: bool) -> None:
-    m = words_of(run)
-    key, dirty, where = m[victim + moves.V_KEY], m[victim + moves.V_DIRTY], m[victim + moves.V_WHERE]
+def _evict(run: Run, arena: Arena, level: int, victim: Victim, coming: int, by_prefetch: bool) -> None:
+    key, dirty, where = victim.key, victim.dirty, victim.where
     if level == 0:
-        if m[victim + moves.V_PREFETCH] != NONE:
-            fates.evict(run, prefetch_at(run, m[victim + moves.V_PREFETCH]))
+        if victim.prefetch != NONE:
+            fates.evict(run, prefetch_at(run, victim.prefetch))
         # A block that is not admitted is its own victim, and no prefetch's.
         if by_prefetch and key != coming:
             keyset.add(run, run.polluted, key)
@@ -101,7 +98,7 @@ def _evict(run: Run, arena: Ints, level: int, victim: At[Any], coming: int, by_p
         t = transfer_at(run, moving)
         t.dirty = max(t.dirty, dirty)
     elif where >> (level + 1) == 0:
-        _write_down(run, level, key, m[victim + moves.V_SIZE], dirty)
+        _write_down(run, level, key, victim.size, dirty)
 
 
 @internal
@@ -115,7 +112,7 @@ def _write_down(run: Run, level: int, key: int, size: int, dirty: int) -> None:
 
 
 @inlined
-def arrive(run: Run, arena: Ints, t: Transfer) -> int:
+def arrive(run: Run, arena: Arena, t: Transfer) -> int:
     """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
     if t.is_down:
         return _arrive_below(run, arena, t)
@@ -139,7 +136,7 @@ def arrive(run: Run, arena: Ints, t: Transfer) -> int:
 
 
 @internal
-def _pass(run: Run, arena: Ints, t: Transfer) -> int:
+def _pass(run: Run, arena: Arena, t: Transfer) -> int:
     if not run.settings.is_exclusive:
         # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
         dirty = t.dirty
@@ -150,7 +147,7 @@ def _pass(run: Run, arena: Ints, t: Transfer) -> int:
 
 
 @internal
-def _arrive_below(run: Run, arena: Ints, t: Transfer) -> int:
+def _arrive_below(run: Run, arena: Arena, t: Transfer) -> int:
     t.level += 1
     if not t.is_obsolete:
         flight.leave(run, t)

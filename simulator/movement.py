@@ -1,10 +1,11 @@
 """Blocks on their way: fetches hop by hop, and who waits for them (R4, R6, R8)."""
 
 from simulator import flight
-from simulator.arrays import NONE, At, Ints
+from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal
 from simulator.links import PREFETCH, is_busy, promote, read_ns, submit
 from simulator.records import lists
+from simulator.records.arena import Arena
 from simulator.records.moving import Prefetch, Transfer, nth_link, take, transfer_at
 from simulator.records.run import Run
 from simulator.residency import moves
@@ -36,7 +37,7 @@ def new_transfer(run: Run, key: int, size: int, class_: int, level: int) -> Tran
 
 
 @internal
-def fetch(run: Run, arena: Ints, key: int, size: int, class_: int, where: int, prefetch: At[Prefetch]) -> Transfer:
+def fetch(run: Run, arena: Arena, key: int, size: int, class_: int, where: int, prefetch: At[Prefetch]) -> Transfer:
     """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
     level = run.settings.origin
     if where != 0:

@@ -9,6 +9,8 @@ This leans on the inside of Numba's code generator, which is pinned in ``constra
 
 from typing import Any
 
+from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
+from llvmlite.binding.newpassmanagers import RefPruneSubpasses
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
@@ -37,6 +39,21 @@ class _Whole(JITCodeLibrary):
         """Link all parts, optimise them together, make machine code."""
         self._linking_libraries = _callers_first(self)
         super().finalize()
+
+
+class _Rules(_Whole):
+    """The same, of rules, which branch and follow places: they are optimised once."""
+
+    def _optimize_final_module(self) -> None:
+        # Optimised once, without what rules have nothing of: loops to unroll or vectorise, counted references. Higher
+        # levels took longer, and the code was no faster.
+        tuning = create_pipeline_tuning_options(speed_level=1)
+        tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = False
+        tuning.inlining_threshold = 225
+        builder = create_pass_builder(self._codegen._tm, tuning)
+        passes = builder.getModulePassManager()
+        passes.add_refprune_pass(RefPruneSubpasses.ALL)
+        passes.run(self._final_module, builder)
 
 
 def _callers_first(whole: JITCodeLibrary) -> list[JITCodeLibrary]:
@@ -69,14 +86,21 @@ class _IsPart(FunctionPass):
 @register_pass(mutates_CFG=False, analysis_only=False)
 class _IsWhole(FunctionPass):
     _name = "is_whole"
+    _library: type[_Whole] = _Whole
 
     def __init__(self) -> None:
         FunctionPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        state.library = _Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = self._library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         return False
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _IsOfRules(_IsWhole):
+    _name = "is_of_rules"
+    _library = _Rules
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -123,9 +147,17 @@ class OF_PART(CompilerBase):  # noqa: N801 - a value among Numba's options
 class OF_WHOLE(CompilerBase):  # noqa: N801
     """For functions that Python calls."""
 
+    _first: type[FunctionPass] = _IsWhole
+
     def define_pipelines(self) -> list[Any]:
         """Numba's passes, with another library."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.add_pass_after(_IsWhole, passes.passes[0][0])
+        passes.add_pass_after(self._first, passes.passes[0][0])
         passes.finalize()
         return [passes]
+
+
+class OF_RULES(OF_WHOLE):  # noqa: N801
+    """For functions that Python or other machine code calls, and that consist of rules."""
+
+    _first = _IsOfRules

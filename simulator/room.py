@@ -7,12 +7,12 @@ everywhere; each step is so many of these, and only where they do not suffice is
 from typing import Any
 
 from simulator import events, keyset
-from simulator.arrays import NONE, At, Ints
+from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal
 from simulator.links import PREFETCH
+from simulator.records.arena import Arena, tier_at
 from simulator.records.moving import CHUNK_KEYS, nth_link, question_at, transfer_at
 from simulator.records.run import Buffer, Run
-from simulator.residency.layout import H_N_FREE, R_BLOCKS, tier
 
 # So many steps look for themselves before it is counted again, once there was no room for many.
 _NOT_YET = 64
@@ -24,12 +24,12 @@ def _left(rows: Buffer) -> int:
 
 
 @internal
-def _is_room(run: Run, arena: Ints, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int,
+def _is_room(run: Run, arena: Arena, n_new: int, inserts: int, evicted: int, transfers: int, prefetches: int,
              rows: int, records: int, chunks: int) -> bool:  # fmt: skip
     settled = evicted + inserts + prefetches
     pools, buffers, books = run.pools, run.rows, run.books
     return (
-        arena[H_N_FREE] >= inserts
+        arena.n_free >= inserts
         and pools.transfers.n_free >= transfers + evicted
         and pools.prefetches.n_free >= prefetches
         and pools.chunks.n_free >= chunks
@@ -51,7 +51,7 @@ def _is_room(run: Run, arena: Ints, n_new: int, inserts: int, evicted: int, tran
 
 
 @internal
-def _has(run: Run, arena: Ints, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
+def _has(run: Run, arena: Arena, n_new: int, inserts: int, transfers: int, prefetches: int, rows: int, records: int,
          chunks: int) -> bool:  # fmt: skip
     """Whether a step may take so much; if not, what it needs is left in the run."""
     evicted = inserts * run.most_evicted
@@ -60,7 +60,7 @@ def _has(run: Run, arena: Ints, n_new: int, inserts: int, transfers: int, prefet
     # No more can be evicted than is there or comes in.
     there = inserts
     for level in range(run.settings.origin):
-        there += arena[tier(level).reg + R_BLOCKS]
+        there += tier_at(arena, level).n_blocks
     evicted = min(evicted, there)
     if _is_room(run, arena, n_new, inserts, evicted, transfers, prefetches, rows, records, chunks):
         return True
@@ -74,13 +74,13 @@ def _has(run: Run, arena: Ints, n_new: int, inserts: int, transfers: int, prefet
 
 
 @internal
-def _small_steps(run: Run, arena: Ints, shadow: Ints) -> int:
+def _small_steps(run: Run, arena: Arena, shadow: Arena) -> int:
     """For how many accesses there is room, each of which may evict, ask and be told of."""
     pools, rows, books = run.pools, run.rows, run.books
     evicted = run.most_evicted
     settled = evicted + 2
     n = min(
-        arena[H_N_FREE], shadow[H_N_FREE], pools.prefetches.n_free, pools.chunks.n_free, pools.accesses.n_free,
+        arena.n_free, shadow.n_free, pools.prefetches.n_free, pools.chunks.n_free, pools.accesses.n_free,
         pools.questions.n_free, _left(rows.accesses), _left(rows.shown), keyset.room(run.known), books.latency.n_left,
     )  # fmt: skip
     for of_two in (_left(rows.inferences), books.charged.n_left, books.host.n_left):
@@ -91,7 +91,7 @@ def _small_steps(run: Run, arena: Ints, shadow: Ints) -> int:
 
 
 @internal
-def _spares(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
+def _spares(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     """Whether there is room for so many small steps; if not, or it is not known, the step is to look for itself."""
     if run.spare < 0:
         # There was little room a while ago.
@@ -107,17 +107,17 @@ def _spares(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
 
 
 @inlined
-def for_access(run: Run, arena: Ints, shadow: Ints, access: int) -> bool:
+def for_access(run: Run, arena: Arena, shadow: Arena, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
     windows = run.windows
-    if shadow[H_N_FREE] == 0 or access - windows.first_access >= windows.n_rows * windows.length:
+    if shadow.n_free == 0 or access - windows.first_access >= windows.n_rows * windows.length:
         run.needs.inserts = 1
         return False
     return _spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)
 
 
 @inlined
-def for_questions(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
+def for_questions(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     most_wanted = run.settings.most_wanted
     wanted = n * most_wanted
@@ -127,7 +127,7 @@ def for_questions(run: Run, arena: Ints, shadow: Ints, n: int) -> bool:
 
 
 @inlined
-def for_event(run: Run, arena: Ints, shadow: Ints, kind: int, what: At[Any]) -> bool:
+def for_event(run: Run, arena: Arena, shadow: Arena, kind: int, what: At[Any]) -> bool:
     """For what happens when a call or an inference ends."""
     n, wanted = 0, 0
     place = what
@@ -146,7 +146,7 @@ def for_event(run: Run, arena: Ints, shadow: Ints, kind: int, what: At[Any]) -> 
 
 
 @inlined
-def for_choice(run: Run, arena: Ints, shadow: Ints) -> bool:
+def for_choice(run: Run, arena: Arena, shadow: Arena) -> bool:
     """For what links choose: prefetches that have queued for too long are given up, and may be written down."""
     overdue = 0
     if run.settings.max_wait_ns >= 0:

@@ -1,13 +1,14 @@
 """Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18)."""
 
 from simulator import attribution, fates, flight, keyset, tally
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
 from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below
 from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, demand, fetch, way_ns
 from simulator.policy import Outcome
 from simulator.records import lists
+from simulator.records.arena import Arena, block_at, entry_at
 from simulator.records.moving import (
     AMONG_WAITERS,
     Access,
@@ -20,7 +21,6 @@ from simulator.records.moving import (
 )
 from simulator.records.run import Run
 from simulator.residency import blocks, eviction, moves
-from simulator.residency.layout import WHERE, tier
 from simulator.streams import complete
 from simulator.trace import WRITE
 
@@ -42,37 +42,36 @@ def service_ns(run: Run, size: int, op: int) -> int:
 
 
 @internal
-def peek(arena: Ints, key: int) -> int:
+def peek(arena: Arena, key: int) -> int:
     """What a look-up would find, without using the block."""
     slot = blocks.find(arena, key)
-    if slot == NONE or not arena[slot + WHERE] & 1:
+    if slot == NONE or not block_at(arena, slot).where & 1:
         return MISS
-    return HIT if arena[slot + tier(0).prefetch] == NONE else HIT_PREFETCHED
+    return HIT if entry_at(arena, 0, slot).prefetch == NONE else HIT_PREFETCHED
 
 
 @internal
-def touch(run: Run, arena: Ints, key: int, op: int) -> int:
+def touch(run: Run, arena: Arena, key: int, op: int) -> int:
     """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; what else is found is left in the run."""
-    t = tier(0)
     slot = blocks.find(arena, key)
     run.found_prefetch = NONE
     run.is_first_write = 0
-    if slot == NONE or not arena[slot + WHERE] & 1:
+    if slot == NONE or not block_at(arena, slot).where & 1:
         return MISS
-    outcome = HIT
-    if arena[slot + t.prefetch] != NONE:
+    outcome, entry = HIT, entry_at(arena, 0, slot)
+    if entry.prefetch != NONE:
         outcome = HIT_PREFETCHED
-        run.found_prefetch = arena[slot + t.prefetch]
-        arena[slot + t.prefetch] = NONE
-    if op == WRITE and arena[slot + t.dirty] != WRITTEN:
-        arena[slot + t.dirty] = WRITTEN
+        run.found_prefetch = entry.prefetch
+        entry.prefetch = NONE
+    if op == WRITE and entry.dirty != WRITTEN:
+        entry.dirty = WRITTEN
         run.is_first_write = 1
-    eviction.on_hit(arena, t, slot)
+    eviction.on_hit(arena, 0, slot)
     return outcome
 
 
 @internal
-def follow_up(run: Run, arena: Ints, key: int, access: int) -> None:
+def follow_up(run: Run, arena: Arena, key: int, access: int) -> None:
     """What the use of a block, just now, means elsewhere."""
     if run.found_prefetch != NONE:
         fates.use(run, prefetch_at(run, run.found_prefetch), access)
@@ -101,7 +100,7 @@ def _wait_for(run: Run, t: Transfer, x: Access) -> None:
 
 
 @internal
-def join_or_fetch(run: Run, arena: Ints, x: Access) -> int:
+def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
     """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome."""
     x.joined_ns = run.now
     moving = flight.find(run, x.key)
@@ -134,7 +133,7 @@ def join_or_fetch(run: Run, arena: Ints, x: Access) -> int:
 
 
 @internal
-def look_up(run: Run, arena: Ints, x: Access) -> None:
+def look_up(run: Run, arena: Arena, x: Access) -> None:
     """Look the block up now: the access comes from a synchronous question, or from waiting for a write-back."""
     outcome = touch(run, arena, x.key, x.op)
     if outcome == MISS:
@@ -146,7 +145,7 @@ def look_up(run: Run, arena: Ints, x: Access) -> None:
 
 
 @inlined
-def _land(run: Run, arena: Ints, t: Transfer) -> None:
+def _land(run: Run, arena: Arena, t: Transfer) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
     if t.prefetch != NONE:
         fates.fill(run, prefetch_at(run, t.prefetch))
@@ -168,7 +167,7 @@ def _land(run: Run, arena: Ints, t: Transfer) -> None:
 
 
 @internal
-def _look_again(run: Run, arena: Ints, t: Transfer) -> None:
+def _look_again(run: Run, arena: Arena, t: Transfer) -> None:
     """A write-back has landed below: those who waited look again."""
     place = t.waiters.first
     while place != NONE:
@@ -179,7 +178,7 @@ def _look_again(run: Run, arena: Ints, t: Transfer) -> None:
 
 
 @inlined
-def end_hop(run: Run, arena: Ints, t: Transfer, arrived: int) -> None:
+def end_hop(run: Run, arena: Arena, t: Transfer, arrived: int) -> None:
     """What the end of a hop, as ``landing.arrive`` found it, means to accesses."""
     if arrived == IS_THERE:
         _land(run, arena, t)

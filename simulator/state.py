@@ -21,6 +21,7 @@ from simulator.hops import hops_of
 from simulator.landing import VICTIM_ROOM
 from simulator.policy import Policy, Trigger
 from simulator.records import checked
+from simulator.records.arena import Victim
 from simulator.records.moving import (
     Access,
     Chunk,
@@ -37,7 +38,6 @@ from simulator.records.moving import (
 from simulator.records.record import Record
 from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRow, ToldRow, WindowRow
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
-from simulator.residency.moves import VICTIM_COLUMNS
 from simulator.serving import PPM
 from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
 
@@ -75,7 +75,7 @@ class Machine:
             ends.first = ends.last = NONE
         self._streams(n_streams)
         self._links(system)
-        self.run.victims = self._region(None, VICTIM_ROOM * VICTIM_COLUMNS)
+        self.run.victims = self._region(Victim, VICTIM_ROOM)
         self._new_flight(_FIRST_TABLE)
         for keys in ("polluted", "known"):
             place = self._region(None, _FIRST_TABLE)
@@ -97,9 +97,9 @@ class Machine:
         to.service_latency_ns = first.latency
         to.read_rate, to.write_rate = first.read_bandwidth, first.write_bandwidth
         to.busy_ppm = round(server.gpu_slowdown * PPM)
-        to.foresees = any(tier.eviction == "belady" for tier in system.tiers)
+        to.foresees = any(tier.eviction.foresees for tier in system.tiers)
         to.has_shadow = has_policy
-        to.shadow_foresees = first.eviction == "belady"
+        to.shadow_foresees = first.eviction.foresees
         to.origin = len(system.tiers)
         to.is_exclusive = system.placement == "exclusive"
         to.demotes = system.clean_evictions == "demote"

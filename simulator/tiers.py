@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.config import AdmitProbabilistic, AdmitSize, System
+from simulator.config import System
 from simulator.residency.residency import Residency, TierSpec
 from simulator.seeds import generator
 from simulator.trace import Workload
@@ -12,20 +12,15 @@ from simulator.trace import Workload
 
 def make_residency(system: System, capacities: Sequence[int], workload: Workload, seed: int) -> Residency:
     """Tiers of these capacities in bytes, with the system's policies."""
-    sketches = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
+    sketches = any(tier.eviction.sketches or tier.admission.sketches for tier in system.tiers)
     block = usual_block(workload) if sketches else 1
     specs = []
     for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
-        value = 0.0
-        if isinstance(tier.admission, AdmitSize):
-            value = tier.admission.largest
-        elif isinstance(tier.admission, AdmitProbabilistic):
-            value = tier.admission.probability
         # Prefetched and unused is a block in tier 0 alone: further down it is just a copy.
         enters = system.prefetch.enters if level == 0 else "front"
         specs.append(
             TierSpec(
-                capacity, tier.eviction, tier.admission.kind, value, enters, system.prefetch.region_ratio,
+                capacity, tier.eviction, tier.admission, enters, system.prefetch.region_ratio,
                 max(int(capacity // block), 1),
             )
         )  # fmt: skip

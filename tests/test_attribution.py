@@ -14,7 +14,7 @@ from policies.none import NonePolicy
 from simulator.config import Closed, System
 from simulator.engine import Engine
 from simulator.policy import Outcome
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.registry import EVICTIONS
 from tests.strategies import FREE, ListSink, ScriptedPolicy, batches, books, policies, systems, workload
 from tests.test_experiment import call, config, lstm_arm, table, write
 
@@ -36,7 +36,7 @@ def run(machine: System, keys: list[int], ops: list[int], policy: Any) -> Any:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    eviction=st.sampled_from(EVICTION_NAMES),
+    eviction=st.sampled_from(list(EVICTIONS)),
     admission=st.sampled_from(ADMISSIONS),
     placement=st.sampled_from(["inclusive", "exclusive"]),
     enters=st.sampled_from(["front", "middle", "back", "region"]),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.arrays import NONE, Ints, signed
-from simulator.compiled import compiled
+from simulator.arrays import NONE, signed
+from simulator.compiled import address_of, compiled, ints_at
 from simulator.demand import misses_of
 from simulator.evictions.belady import NEVER
 from simulator.evictions.heaps import Heap
@@ -16,10 +16,11 @@ from simulator.evictions.registry import EVICTIONS as PLAIN
 from simulator.evictions.registry import make
 from simulator.evictions.sketch import Sketch
 from simulator.future import future_of
+from simulator.records.arena import arena_at
+from simulator.records.run import Run, run_at
 from simulator.residency import sketch
-from simulator.residency.about import EVICTIONS
 from simulator.residency.belady import passed
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.registry import EVICTIONS
 from simulator.residency.residency import Residency, TierSpec
 from simulator.serving import MISS, touch
 from simulator.trace import READ, make_batch
@@ -29,22 +30,25 @@ Steps = list[tuple[int, int, int]]
 STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0, 24), st.integers(1, 3)), max_size=150)
 
 
-@compiled
-def use(a: Ints, m: Ints, key: int) -> bool:
-    return touch(a, m, key, READ) != MISS
+EVICTION_NAMES = list(EVICTIONS)
 
 
 @compiled
-def pass_by(a: Ints, key: int, next_use: int) -> None:
-    passed(a, key, next_use)
+def use(arena: int, m: int, key: int) -> bool:
+    return touch(run_at(m), arena_at(arena), key, READ) != MISS
+
+
+@compiled
+def pass_by(arena: int, key: int, next_use: int) -> None:
+    passed(arena_at(arena), key, next_use)
 
 
 class Driver:
     """One tier, driven by hand as the engine drives it."""
 
-    def __init__(self, capacity: int, eviction: str, *, seed: int = 0, **spec: Any) -> None:
+    def __init__(self, capacity: int, eviction: Any, *, seed: int = 0, **spec: Any) -> None:
         self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2, seed=seed)
-        self.m = np.zeros(400, np.int64)
+        self.m = np.zeros(Run.words, np.int64)
 
     def foresee(self, keys: list[int]) -> None:
         self.future = future_of(iter([make_batch(keys)]))
@@ -53,9 +57,9 @@ class Driver:
 
     def request(self, key: int, size: int = 1, prefetch: int = NONE) -> list[int] | None:
         if hasattr(self, "future") and prefetch == NONE:
-            pass_by(self.residency.arena, signed(key), self.future.next_use[self.at])
+            pass_by(address_of(self.residency.arena), signed(key), self.future.next_use[self.at])
             self.at += 1
-        if prefetch == NONE and use(self.residency.arena, self.m, signed(key)):
+        if prefetch == NONE and use(address_of(self.residency.arena), address_of(self.m), signed(key)):
             return None
         return [victim.key for victim in self.residency.insert(0, key, size, prefetch=prefetch)]
 
@@ -63,7 +67,7 @@ class Driver:
 class Pair:
     """A compiled policy and the same in plain Python: what one does, the other must do."""
 
-    def __init__(self, capacity: int, eviction: str, demanded: list[int], **spec: Any) -> None:
+    def __init__(self, capacity: int, eviction: Any, demanded: list[int], **spec: Any) -> None:
         self.capacity = capacity
         self.driver, self.plain = Driver(capacity, eviction, **spec), make(eviction, capacity, **spec)
         self.next_uses: list[int] = []
@@ -95,8 +99,10 @@ class Pair:
 
 
 def test_every_eviction_is_there_twice_and_has_a_line() -> None:
-    assert set(PLAIN) == set(EVICTION_NAMES) == set(EVICTIONS)
-    assert all(text.endswith((".", ":")) or ":" in text for text in EVICTIONS.values())
+    assert set(PLAIN) == set(EVICTIONS)
+    for kind, settings_class in EVICTIONS.items():
+        assert settings_class().kind == kind
+        assert "." in (settings_class.__doc__ or "").splitlines()[0]
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)
@@ -126,7 +132,12 @@ def test_bytes_of_one_size_are_pages(eviction: str, keys: list[int], n: int, siz
     assert [pages.request(key) for key in keys] == [in_bytes.request(key, size) for key in keys]
 
 
-ADMISSIONS = st.sampled_from([("all", 0), ("size", 1), ("size", 2), ("tinylfu", 0), ("probabilistic", 0.5)])
+ADMISSIONS = st.sampled_from(
+    [
+        "all", {"kind": "size", "largest": "1 B"}, {"kind": "size", "largest": "2 B"}, "tinylfu",
+        {"kind": "probabilistic", "probability": 0.5},
+    ]
+)  # fmt: skip
 ENTERS = st.sampled_from(["front", "middle", "back", "region"])
 
 
@@ -139,13 +150,12 @@ ENTERS = st.sampled_from(["front", "middle", "back", "region"])
     admission=ADMISSIONS,
 )
 def test_admission_and_prefetched_blocks(
-    eviction: str, steps: Steps, capacity: int, enters: str, admission: tuple[str, float]
+    eviction: str, steps: Steps, capacity: int, enters: str, admission: Any
 ) -> None:
     """Demand and prefetches mixed: where the prefetched enter, until they are used; who is not let in."""
-    kind, value = admission
     demanded = [key for key, _, prefetched in steps if not prefetched]
     pair = Pair(
-        capacity, eviction, demanded, admission=kind, admission_value=value, enters=enters, region_ratio=0.3
+        capacity, eviction, demanded, admission=admission, enters=enters, region_ratio=0.3
     )  # fmt: skip
     for key, drawn, prefetched in steps:
         pair.request(key, drawn, prefetched=prefetched)
@@ -163,7 +173,7 @@ def test_admission_and_prefetched_blocks(
     admission=ADMISSIONS,
 )
 def test_long_traces(
-    eviction: str, seed: int, capacity: int, largest: int, n_keys: int, enters: str, admission: tuple[str, float]
+    eviction: str, seed: int, capacity: int, largest: int, n_keys: int, enters: str, admission: Any
 ) -> None:
     """Thousands of steps of every kind over blocks of very different sizes, some as large as the tier."""
     rng = np.random.default_rng(seed)
@@ -172,10 +182,9 @@ def test_long_traces(
     # Most are small, so that there are many, and all lists have more than one.
     sizes = np.ceil(rng.random(n) ** 2 * largest).astype(int).clip(1).tolist()
     kinds = rng.choice(["demand"] * 7 + ["prefetch"] * 2 + ["remove"], n).tolist()
-    kind, value = admission
     pair = Pair(
         capacity, eviction, [key for key, what in zip(keys, kinds, strict=True) if what == "demand"],
-        seed=seed, admission=kind, admission_value=value, enters=enters, region_ratio=0.3, n_blocks=40,
+        seed=seed, admission=admission, enters=enters, region_ratio=0.3, n_blocks=40,
     )  # fmt: skip
     for key, size, what in zip(keys, sizes, kinds, strict=True):
         if what == "remove":
@@ -221,32 +230,33 @@ def test_collisions_in_the_sketch(eviction: str, admission: str, seed: int) -> N
 
 
 @compiled
-def sketch_add(a: Ints, key: int) -> None:
-    sketch.add(a, 0, key)
-    sketch.age(a, 0)
+def sketch_add(address: int, key: int) -> None:
+    sketch.add(ints_at(address), 0, key)
+    sketch.age(ints_at(address), 0)
 
 
 @compiled
-def sketch_estimate(a: Ints, key: int) -> int:
-    return sketch.estimate(a, 0, key)
+def sketch_estimate(address: int, key: int) -> int:
+    return sketch.estimate(ints_at(address), 0, key)
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 255, 256, 257, 1000])
 def test_sketch_equals_plain(n_blocks: int) -> None:
     """Widths, hashes, saturation and halving: every estimate is the same, after each thousand uses."""
     area = np.zeros(sketch.words_for(n_blocks), np.int64)
-    sketch.setup(area, 0, sketch.width_for(n_blocks), 32 * n_blocks)
+    sketch.make(area, 0, n_blocks)
+    address = address_of(area)
     plain = Sketch(n_blocks)
     rng = np.random.default_rng(n_blocks)
     all_keys = [0, 1, 2**63 - 1, 2**63, 2**64 - 1, *rng.integers(0, 2**64, 2000, np.uint64).tolist()]
     highest = 0
     for _ in range(8):
         for i in (rng.random(1000) ** 8 * len(all_keys)).astype(int).tolist():
-            sketch_add(area, signed(all_keys[i]))
+            sketch_add(address, signed(all_keys[i]))
             plain.add(all_keys[i])
             plain.age()
         estimates = [plain.estimate(key) for key in all_keys]
-        assert estimates == [sketch_estimate(area, signed(key)) for key in all_keys]
+        assert estimates == [sketch_estimate(address, signed(key)) for key in all_keys]
         highest = max(highest, *estimates)
     assert highest == 255 or n_blocks < 255
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import misses
-from simulator.residency.names import EVICTION_NAMES
+from simulator.residency.registry import EVICTIONS
 from tests.conftest import real_trace
 
 # Under LRU with two blocks every third access of this circle misses for ever; keys 1 and 2 are 100 and 50 bytes long.
@@ -129,4 +129,4 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     result = call(path, "--eviction", "all", "--unit-size", "--capacity", "2", "--out", tmp_path / "o", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.output == ""
-    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == EVICTION_NAMES
+    assert list(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == list(EVICTIONS)

@@ -1,6 +1,7 @@
 """The residency against ordered dicts, and the set of keys against a set."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simulator import keyset
-from simulator.arrays import NONE, Ints, signed
-from simulator.compiled import compiled
+from simulator.arrays import NONE, signed
+from simulator.compiled import address_of, compiled
+from simulator.records.run import Run, run_at
 from simulator.residency.residency import Residency
 
 CAPACITIES = (7, 12)
@@ -110,36 +112,41 @@ def test_a_larger_lru_never_misses_more(keys: list[int], small: int, more: int) 
 
 
 class KeySet:
-    """A set in an array of its own, which grows as the machine's does."""
+    """A set in memory of its own, which grows as a run's does."""
 
     def __init__(self) -> None:
-        self.m = np.zeros(8 + 16, np.int64)
-        self.m[keyset.S_TABLE], self.m[keyset.S_MASK] = 8, 15
+        self.memory = np.zeros(Run.words + 16, np.int64)
+        self.keys.table, self.keys.mask = Run.words, 15
+
+    @property
+    def keys(self) -> Any:
+        return Run(self.memory, 0).polluted
 
     def add(self, key: int) -> None:
-        if keyset.room(self.m, 0) < 1:
-            at, size = len(self.m), 16
+        if (self.keys.mask + 1) // 2 - len(self) < 1:
+            at, size = len(self.memory), 16
             while size < 4 * (len(self) + 1):
                 size *= 2
-            self.m = np.concatenate([self.m, np.zeros(size, np.int64)])
-            keyset.move_to(self.m, 0, at, size - 1)
-        keyset_calls(self.m, 0, signed(key))
+            self.memory = np.concatenate([self.memory, np.zeros(size, np.int64)])
+            keyset.move_to(address_of(self.memory), self.keys.place, at, size - 1)
+        keyset_calls(address_of(self.memory), 0, signed(key))
 
     def discard(self, key: int) -> bool:
-        return bool(keyset_calls(self.m, 1, signed(key)))
+        return bool(keyset_calls(address_of(self.memory), 1, signed(key)))
 
     def __contains__(self, key: int) -> bool:
-        return bool(keyset_calls(self.m, 2, signed(key)))
+        return bool(keyset_calls(address_of(self.memory), 2, signed(key)))
 
     def __len__(self) -> int:
-        return int(self.m[keyset.S_KEYS])
+        return int(self.keys.n)
 
 
 @compiled
-def keyset_calls(m: Ints, what: int, key: int) -> bool:
+def keyset_calls(memory: int, what: int, key: int) -> bool:
+    run = run_at(memory)
     if what == 0:
-        keyset.add(m, 0, key)
-    return keyset.discard(m, 0, key) if what == 1 else keyset.has(m, 0, key)
+        keyset.add(run, run.polluted, key)
+    return keyset.discard(run, run.polluted, key) if what == 1 else keyset.has(run, run.polluted, key)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0, 1, 2, 5, 2**63, 2**64 - 1, *range(100, 140)]))))

@@ -3,6 +3,8 @@
 What a prefetch policy asked for is always let in: that policy, its throttle and the budget are its admission.
 """
 
+from typing import Any
+
 from simulator.evictions.draws import Draws
 from simulator.evictions.sketch import Sketch
 
@@ -11,7 +13,10 @@ _PARTS = 1 << 53
 
 
 class Admission:
-    """Everybody."""
+    """Everybody. Made of its settings, about how many blocks fit, and the tier's random draws."""
+
+    def __init__(self, settings: Any, n_blocks: int, draws: Draws) -> None:
+        self.settings, self.draws = settings, draws
 
     def asked(self, key: int) -> None:
         """A block is asked for, whether it is held or not."""
@@ -24,29 +29,24 @@ class Admission:
 class BySize(Admission):
     """Blocks of at most so many bytes."""
 
-    def __init__(self, largest: int) -> None:
-        self._largest = largest
-
     def admits(self, key: int, size: int, victim: int | None) -> bool:
         """Whether it is small enough."""
-        return size <= self._largest
+        return bool(size <= self.settings.largest)
 
 
 class ByChance(Admission):
     """Each with the same chance, drawn anew each time."""
 
-    def __init__(self, probability: float, draws: Draws) -> None:
-        self._parts, self._draws = round(probability * _PARTS), draws
-
     def admits(self, key: int, size: int, victim: int | None) -> bool:
         """Whether it is lucky."""
-        return self._draws.below(_PARTS) < self._parts
+        return self.draws.below(_PARTS) < round(self.settings.probability * _PARTS)
 
 
 class TinyLfu(Admission):
     """Into a full tier only what was asked for more often of late than who would go (Einziger et al., TOS 2017)."""
 
-    def __init__(self, n_blocks: int) -> None:
+    def __init__(self, settings: Any, n_blocks: int, draws: Draws) -> None:
+        super().__init__(settings, n_blocks, draws)
         self._sketch = Sketch(n_blocks)
 
     def asked(self, key: int) -> None:
@@ -59,10 +59,6 @@ class TinyLfu(Admission):
         return victim is None or self._sketch.estimate(key) > self._sketch.estimate(victim)
 
 
-def make_admission(name: str, value: float, n_blocks: int, draws: Draws) -> Admission:
-    """The admission of this name, with its parameter."""
-    if name == "size":
-        return BySize(int(value))
-    if name == "probabilistic":
-        return ByChance(value, draws)
-    return TinyLfu(n_blocks) if name == "tinylfu" else Admission()
+ADMISSIONS: dict[str, type[Admission]] = {
+    "all": Admission, "size": BySize, "probabilistic": ByChance, "tinylfu": TinyLfu,
+}  # fmt: skip

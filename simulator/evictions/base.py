@@ -1,33 +1,40 @@
 """What all eviction policies share: sizes, room, admission, and prefetched blocks aside."""
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
-from simulator.evictions.admission import make_admission
+from simulator.evictions.admission import ADMISSIONS
 from simulator.evictions.aside import Aside
 from simulator.evictions.draws import Draws
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a policy is made of: the tier's bytes, its seed, and who may come in where.
+    """What a policy is made of: its own settings, the tier's bytes, its seed, and who may come in where.
 
     Attributes:
+        eviction: The policy's own settings, as the compiled one has them.
+        admission: Those of the admission.
         capacity: Bytes.
         seed: Of the tier's random draws.
         n_blocks: About how many blocks fit, by which sketches are sized; blocks of one byte if it is not given.
-        admission: A name of ``names.ADMISSION_NAMES``.
-        admission_value: The largest size in bytes (``size``) or a probability (``probabilistic``).
         enters: A name of ``names.ENTERS_NAMES``.
         region_ratio: The share of the capacity for ``enters: region``.
     """
 
+    eviction: Any
+    admission: Any
     capacity: int
     seed: int = 0
     n_blocks: int | None = None
-    admission: str = "all"
-    admission_value: float = 0
     enters: str = "front"
     region_ratio: float = 0.0
+
+
+def share(n: int, ratio: float) -> int:
+    """A share of a number, rounded down. The ratio is what it was written as: 0.1 is one tenth."""
+    return int(n * Fraction(str(ratio)))
 
 
 class Eviction:
@@ -41,6 +48,7 @@ class Eviction:
     foresees = False  # whether it must be told the future by ``foresee`` and ``passed``
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings.eviction
         self.capacity = settings.capacity
         self.n_blocks = settings.n_blocks or settings.capacity
         self.draws = Draws(settings.seed)
@@ -48,7 +56,7 @@ class Eviction:
         self._used = 0
         self._n_out = 0
         self._aside = Aside(settings.enters, int(settings.region_ratio * settings.capacity))
-        self._admission = make_admission(settings.admission, settings.admission_value, self.n_blocks, self.draws)
+        self._admission = ADMISSIONS[settings.admission.kind](settings.admission, self.n_blocks, self.draws)
 
     def __contains__(self, key: int) -> bool:
         return key in self.sizes or key in self._aside
@@ -107,9 +115,9 @@ class Eviction:
         """As many bytes of the capacity as blocks of this size can fill."""
         return self.capacity // size * size
 
-    def share(self, size: int, part: int, of: int) -> int:
-        """``part / of`` of that, rounded down to whole blocks: where all are of one size, pages could be counted."""
-        return self.capacity // size * part // of * size
+    def share(self, size: int, ratio: float) -> int:
+        """A share of that, rounded down to whole blocks: where all are of one size, pages could be counted."""
+        return share(self.capacity // size, ratio) * size
 
     def _take_in(self, key: int, size: int, ghost: str | None) -> None:
         self.sizes[key] = size

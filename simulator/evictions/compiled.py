@@ -1,25 +1,32 @@
 """A compiled eviction policy in the place of a readable one: a tier of its own in an arena of its own."""
 
+from typing import Any
+
 import numpy as np
 
-from simulator.arrays import Ints, signed
-from simulator.compiled import compiled
+from simulator.arrays import signed
+from simulator.compiled import address_of, compiled
 from simulator.evictions.base import Eviction
+from simulator.records.arena import Arena
+from simulator.records.record import first
 from simulator.residency import belady
+from simulator.residency.registry import EVICTIONS
 from simulator.residency.residency import Residency, TierSpec
+
+_arena_at = first(Arena)
 
 
 @compiled
-def _passed(a: Ints, key: int, following: int) -> None:
-    belady.passed(a, key, following)
+def _passed(arena: int, key: int, next_use: int) -> None:
+    belady.passed(_arena_at(arena), key, next_use)
 
 
 class Compiled(Eviction):
     """Whatever ``simulator.residency`` has, as an ``Eviction``."""
 
-    def __init__(self, kind: str, spec: TierSpec, seed: int) -> None:
-        """One tier: its policy by name, and what ``Residency`` takes."""
-        self.foresees = kind == "belady"
+    def __init__(self, spec: TierSpec, seed: int) -> None:
+        """One tier, as ``Residency`` takes it."""
+        self.foresees = EVICTIONS.validate(spec.eviction).foresees
         self._tier = Residency([spec], seed=seed)
 
     def __contains__(self, key: int) -> bool:
@@ -48,13 +55,12 @@ class Compiled(Eviction):
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued; its key is used next there."""
-        _passed(self._tier.arena, signed(key), next_use)
+        _passed(address_of(self._tier.arena), signed(key), next_use)
 
 
 def make(
-    kind: str, capacity: int, *, seed: int = 0, n_blocks: int | None = None, admission: str = "all",
-    admission_value: float = 0, enters: str = "front", region_ratio: float = 0.0,
+    eviction: Any, capacity: int, *, seed: int = 0, n_blocks: int | None = None, admission: Any = "all",
+    enters: str = "front", region_ratio: float = 0.0,
 ) -> Eviction:  # fmt: skip
     """As ``registry.make``."""
-    spec = TierSpec(capacity, kind, admission, admission_value, enters, region_ratio, n_blocks)
-    return Compiled(kind, spec, seed)
+    return Compiled(TierSpec(capacity, eviction, admission, enters, region_ratio, n_blocks), seed)

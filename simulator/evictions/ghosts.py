@@ -1,6 +1,6 @@
 """Policies that remember whom they have let go, as ghosts (keys and sizes, no data): ARC, 2Q and S3-FIFO."""
 
-from simulator.evictions.base import Eviction, Settings
+from simulator.evictions.base import Eviction, Settings, share
 from simulator.evictions.queues import Queue
 
 
@@ -104,25 +104,25 @@ class Filter(Eviction):
 class TwoQ(Filter):
     """2Q, full version (Johnson & Shasha, VLDB 1994): the queue is blind to uses, the main one an LRU list.
 
-    The queue has a quarter of the capacity; ghosts are remembered for half of it. A1in, Am and A1out in the paper.
+    A share of the capacity is the queue's, ghosts are remembered for another. A1in, Am and A1out in the paper.
     """
 
     def _ghost_bytes(self, size: int) -> int:
-        return self.capacity // 2
+        return share(self.capacity, self.settings.aout_ratio)
 
     def _hit(self, key: int) -> None:
         if key in self._main:
             self._main.renew(key)
 
     def _victim(self, size: int, ghost: str | None) -> int:
-        is_over = self._new.n_bytes > self.capacity // 4
+        is_over = self._new.n_bytes > share(self.capacity, self.settings.ain_ratio)
         return (self._new if is_over or not self._main else self._main).oldest()
 
 
 class S3Fifo(Filter):
     """Three first-in-first-out queues: small, main, and ghosts (Yang et al., SOSP 2023).
 
-    A tenth of the capacity is the small queue's; ghosts are remembered for nine tenths of it. Who was used twice in the
+    A share of the capacity is the small queue's, ghosts are remembered for another. Who was used often enough in the
     small queue goes on to the main one, where each use, of three at most, is good for another round. Until the first
     eviction the small queue takes no more than its share.
     """
@@ -133,10 +133,10 @@ class S3Fifo(Filter):
         self._has_evicted = False
 
     def _ghost_bytes(self, size: int) -> int:
-        return self.share(size, 9, 10)
+        return self.share(size, self.settings.ghost_ratio)
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
-        is_filled = not self._has_evicted and self._new.n_bytes >= self.share(size, 1, 10)
+        is_filled = not self._has_evicted and self._new.n_bytes >= self.share(size, self.settings.small_ratio)
         super()._insert(key, size, "new" if is_filled else ghost)
         self._n_uses[key] = 0
 
@@ -146,10 +146,10 @@ class S3Fifo(Filter):
     def _victim(self, size: int, ghost: str | None) -> int:
         self._has_evicted = True
         small, main, n_uses = self._new, self._main, self._n_uses
-        if main.n_bytes <= self.whole(size) - self.share(size, 1, 10):
+        if main.n_bytes <= self.whole(size) - self.share(size, self.settings.small_ratio):
             while small:
                 key = small.oldest()
-                if n_uses[key] < 2:
+                if n_uses[key] < self.settings.move_to_main_threshold:
                     return key
                 n_uses[key] = 0
                 main.append(*small.pop())

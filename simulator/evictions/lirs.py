@@ -1,9 +1,7 @@
 """LIRS: blocks used twice within a short while stay, others pass through."""
 
-from simulator.evictions.base import Eviction, Settings
+from simulator.evictions.base import Eviction, Settings, share
 from simulator.evictions.queues import Queue
-
-_STACK_PER_CAPACITY = 2
 
 
 class Lirs(Eviction):
@@ -12,10 +10,10 @@ class Lirs(Eviction):
     A stack has blocks, and ghosts of evicted ones, by their last use, and always ends with a LIR block, whatever is
     below being pruned. So who is used while it is in the stack has been away for less time than some LIR block was: it
     becomes LIR itself, and the last of the stack loses that. All that are not LIR (HIR) are also in a queue, for which
-    a hundredth of the capacity is kept, and whose oldest is the victim.
+    a share of the capacity is kept, and whose oldest is the victim.
 
-    The paper leaves the length of the stack open. Here blocks and ghosts in it are no more than twice the capacity,
-    and the ghost evicted first goes first.
+    The paper leaves the length of the stack open. Here blocks and ghosts in it are no more than so many times the
+    capacity, and the ghost evicted first goes first.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,8 +70,8 @@ class Lirs(Eviction):
             self._stack.remove(key)
 
     def _lir_limit(self, size: int) -> int:
-        """All but a hundredth, and but a block at least: without any HIR block this would be LRU."""
-        return self.whole(size) - max(self.share(size, 1, 100), size)
+        """All but the queue's share, and but a block at least: without any HIR block this would be LRU."""
+        return self.whole(size) - max(self.share(size, self.settings.hir_ratio), size)
 
     def _make_lir(self, key: int, size: int) -> None:
         """A block becomes LIR; the last of the stack become HIR until the others fit."""
@@ -93,6 +91,7 @@ class Lirs(Eviction):
 
     def _forget(self, size: int) -> None:
         """Drop ghosts while the stack is too long."""
-        while self._ghosts and self._stack.n_bytes > _STACK_PER_CAPACITY * self.whole(size):
+        most = share(self.whole(size), self.settings.stack_ratio)
+        while self._ghosts and self._stack.n_bytes > most:
             key, _ = self._ghosts.pop()
             self._stack.remove(key)

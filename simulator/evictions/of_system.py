@@ -17,16 +17,15 @@ def make_all(
     """One for each tier, of these capacities in bytes; ``make`` as in ``registry``."""
     found, prefetch = [], system.prefetch
     draws = int(generator(seed, "eviction").integers(2**62))
-    is_sketched = any(tier.eviction == "wtinylfu" or tier.admission.kind == "tinylfu" for tier in system.tiers)
+    is_sketched = any(tier.eviction.sketches or tier.admission.sketches for tier in system.tiers)
     block = usual_block(workload) if is_sketched else 1
     for level, (tier, capacity) in enumerate(zip(system.tiers, capacities, strict=True)):
-        value = getattr(tier.admission, "largest", getattr(tier.admission, "probability", 0))
         # Prefetched and unused is a block in tier 0 alone: further down it is just a copy.
         enters = prefetch.enters if level == 0 else "front"
         found.append(
             make(
                 tier.eviction, capacity, seed=draws + level, n_blocks=max(int(capacity // block), 1),
-                admission=tier.admission.kind, admission_value=value, enters=enters, region_ratio=prefetch.region_ratio,
+                admission=tier.admission, enters=enters, region_ratio=prefetch.region_ratio,
             )
         )  # fmt: skip
     return found

@@ -30,26 +30,34 @@ class Lru(Fifo):
 
 
 class Clock(Fifo):
-    """Second chance: first in, first out, but who was used meanwhile goes round once more (Corbató 1968)."""
+    """Second chance: first in, first out, but who was used meanwhile goes round once more (Corbató 1968).
+
+    With a counter of several bits it goes round as often as it was used, up to what they can count.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._used_again: set[int] = set()
+        self._rounds: dict[int, int] = {}
+        self._most = 2**self.settings.n_bit_counter - 1
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        super()._insert(key, size, ghost)
+        self._rounds[key] = self.settings.init_freq
 
     def _hit(self, key: int) -> None:
-        self._used_again.add(key)
+        self._rounds[key] = min(self._rounds[key] + 1, self._most)
 
     def _victim(self, size: int, ghost: str | None) -> int:
         key = super()._victim(size, ghost)
-        while key in self._used_again:
-            self._used_again.remove(key)
+        while self._rounds[key]:
+            self._rounds[key] -= 1
             self._order.move_to_end(key)
             key = super()._victim(size, ghost)
         return key
 
     def _leave(self, key: int, size: int, evicted: bool) -> None:
         super()._leave(key, size, evicted)
-        self._used_again.discard(key)
+        del self._rounds[key]
 
 
 class Sieve(Eviction):

@@ -1,5 +1,7 @@
 """The eviction policies by name."""
 
+from typing import Any
+
 from simulator.evictions.base import Eviction, Settings
 from simulator.evictions.belady import Belady
 from simulator.evictions.frequency import Gdsf, Lfu, Lfuda
@@ -8,6 +10,7 @@ from simulator.evictions.lirs import Lirs
 from simulator.evictions.recency import Clock, Fifo, Lru, Sieve
 from simulator.evictions.sampling import Hyperbolic, Random
 from simulator.evictions.segments import Slru, WTinyLfu
+from simulator.residency import registry
 
 EVICTIONS: dict[str, type[Eviction]] = {
     "lru": Lru, "fifo": Fifo, "random": Random, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "lfu": Lfu,
@@ -17,15 +20,20 @@ EVICTIONS: dict[str, type[Eviction]] = {
 
 
 def make(
-    kind: str,
+    eviction: Any,
     capacity: int,
     *,
     seed: int = 0,
     n_blocks: int | None = None,
-    admission: str = "all",
-    admission_value: float = 0,
+    admission: Any = "all",
     enters: str = "front",
     region_ratio: float = 0.0,
 ) -> Eviction:
-    """An empty tier with the eviction policy of this name; the other arguments are those of ``base.Settings``."""
-    return EVICTIONS[kind](Settings(capacity, seed, n_blocks, admission, admission_value, enters, region_ratio))
+    """An empty tier with this eviction policy: settings, or how a config says them, as the admission's.
+
+    The other arguments are those of ``base.Settings``.
+    """
+    of_eviction, of_admission = registry.EVICTIONS.validate(eviction), registry.ADMISSIONS.validate(admission)
+    return EVICTIONS[of_eviction.kind](
+        Settings(of_eviction, of_admission, capacity, seed, n_blocks, enters, region_ratio)
+    )

@@ -2,8 +2,6 @@
 
 from simulator.evictions.base import Eviction, Settings
 
-_DRAWS = 64
-
 
 class Random(Eviction):
     """Everybody is as likely to go (Belady, IBM Systems Journal 1966).
@@ -31,7 +29,7 @@ class Random(Eviction):
 
 
 class Hyperbolic(Random):
-    """Of 64 draws who has the fewest uses for its time in the tier (Blankstein, Sen & Freedman, ATC 2017).
+    """Of some draws who has the fewest uses for its time in the tier (Blankstein, Sen & Freedman, ATC 2017).
 
     Time is counted in uses of the tier. All blocks are taken to cost the same. A block may be drawn twice, and each
     victim is drawn anew.
@@ -54,7 +52,7 @@ class Hyperbolic(Random):
 
     def _victim(self, size: int, ghost: str | None) -> int:
         bag, below, now = self._bag, self.draws.below, self._now + 1
-        drawn = [bag[below(len(bag))] for _ in range(_DRAWS)]
+        drawn = [bag[below(len(bag))] for _ in range(self.settings.n_sample)]
         worst = drawn[0]
         uses, time = self._n_uses[worst], now - self._since[worst]
         for key in drawn:

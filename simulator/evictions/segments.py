@@ -1,5 +1,7 @@
 """Policies of LRU lists in which a block rises with each use: SLRU, and W-TinyLFU, of which that is the main part."""
 
+from fractions import Fraction
+
 from simulator.evictions.base import Eviction, Settings
 from simulator.evictions.queues import Queue
 from simulator.evictions.sketch import Sketch
@@ -50,11 +52,12 @@ class Segments:
 
 
 class Slru(Eviction):
-    """Segmented LRU (Karedla, Love & Wherry, Computer 1994), of four lists of a quarter of the capacity each."""
+    """Segmented LRU (Karedla, Love & Wherry, Computer 1994), each list for its share of the capacity."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._segments = Segments([self.capacity // 4] * 4)
+        weights = self.settings.seg_size
+        self._segments = Segments([self.capacity * weight // sum(weights) for weight in weights])
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
         self._segments.insert(key, size)
@@ -74,9 +77,9 @@ class Slru(Eviction):
 class WTinyLfu(Eviction):
     """A window before a main cache that only frequent blocks enter (Einziger, Friedman & Manes, TOS 2017).
 
-    The window is an LRU list of a hundredth of the capacity. While the main cache has room, what is too much in the
+    The window is an LRU list of a share of the capacity. While the main cache has room, what is too much in the
     window goes there. After that, the window's next victim and the main cache's are compared by a sketch, and the one
-    used less often of late goes. The main cache is an SLRU of a fifth on probation and four fifths protected.
+    used less often of late goes. The main cache is an SLRU of two lists, on probation and protected.
 
     Uses are counted when a block comes in, when it leaves the window, and when it is used in the main cache; only the
     latter age the sketch.
@@ -123,12 +126,13 @@ class WTinyLfu(Eviction):
 
     def _window_bytes(self, size: int) -> int:
         """At least a block."""
-        return max(self.share(size, 1, 100), size)
+        return max(self.share(size, self.settings.window_ratio), size)
 
     def _fit(self, size: int) -> int:
         """The bytes of the main cache, whose parts are fitted to blocks of this size."""
         main = self.whole(size) - self._window_bytes(size)
-        self._main.limits = [main // 5, main * 4 // 5]
+        ratio = Fraction(str(self.settings.protected_ratio))
+        self._main.limits = [int(main * (1 - ratio)), int(main * ratio)]
         return main
 
     def _pass_on(self, size: int, coming: int) -> None:

@@ -6,7 +6,7 @@ those that are taken. All of this costs nothing in compiled code, where it does 
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,21 @@ class WrongRecordError(AssertionError):
     """No such record lies there: a bug in the engine, never in the user's input."""
 
 
+class _Region(NamedTuple):
+    """Rows of a class: the first and the last place of one, how far they are apart, how far into a pool's record."""
+
+    first: int
+    last: int
+    step: int
+    within: int | None
+
+    def has(self, place: int) -> bool:
+        return self.first <= place <= self.last and (place - self.first) % self.step == 0
+
+
 class _Memory:
     def __init__(self) -> None:
-        self.regions: dict[type, list[tuple[int, int]]] = {}
-        self.pools: dict[type, list[tuple[int, int]]] = {}
+        self.regions: dict[type, list[_Region]] = {}
         self.taken: set[int] = set()
 
 
@@ -36,22 +47,31 @@ def _memory(ints: npt.NDArray[np.int64]) -> _Memory:
     return found[1]
 
 
-def declare(ints: npt.NDArray[np.int64], of: type, place: int, n: int, *, is_pool: bool = False) -> None:
-    """From a place on there are so many rows of a class; ``is_pool``: to be opened when they are taken."""
+def declare(
+    ints: npt.NDArray[np.int64],
+    of: Any,
+    place: int,
+    n: int,
+    *,
+    is_pool: bool = False,
+    step: int | None = None,
+    within: int = 0,
+) -> None:
+    """From a place on there are so many rows of a class, ``step`` words apart where they do not fill the region.
+
+    ``is_pool``: to be opened when they are taken; or if the record of a pool is that begins ``within`` words before.
+    """
     if CHECKED:
-        region = place, place + n * of.words  # type: ignore[attr-defined]
-        memory = _memory(ints)
-        if is_pool:
-            memory.pools.setdefault(of, []).append(region)
-        else:
-            memory.regions.setdefault(of, []).append(region)
+        step = of.words if step is None else step
+        region = _Region(place, place + (n - 1) * step, step, within if is_pool else None)
+        _memory(ints).regions.setdefault(of, []).append(region)
 
 
 def withdraw(ints: npt.NDArray[np.int64], of: type, place: int) -> None:
     """The rows of a class that begin at a place are somewhere else now."""
     if CHECKED:
         memory = _memory(ints)
-        memory.regions[of] = [region for region in memory.regions.get(of, []) if region[0] != place]
+        memory.regions[of] = [region for region in memory.regions.get(of, []) if region.first != place]
 
 
 def carry(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> None:
@@ -74,15 +94,13 @@ def view(of: Any) -> Callable[[Any, Any], Any]:
         if not 0 <= place <= ints.size - of.words:
             raise WrongRecordError(f"{of.__name__} at {place}: beyond the memory, which has {ints.size} words")
         memory = _memory(ints)
-        if of in memory.pools:
-            if not any(first <= place < end and (place - first) % of.words == 0 for first, end in memory.pools[of]):
+        regions = memory.regions.get(of)
+        if regions is not None:
+            region = next((region for region in regions if region.has(place)), None)
+            if region is None:
                 raise WrongRecordError(f"{of.__name__} at {place}: there is none")
-            if place not in memory.taken:
+            if region.within is not None and place - region.within not in memory.taken:
                 raise WrongRecordError(f"{of.__name__} at {place}: it was given back")
-        elif of in memory.regions and not any(
-            first <= place <= end - of.words and (place - first) % of.words == 0 for first, end in memory.regions[of]
-        ):
-            raise WrongRecordError(f"{of.__name__} at {place}: not among the rows {memory.regions[of]}")
         return of(ints, place)
 
     return open_
@@ -123,4 +141,4 @@ def note(base: Any, place: int, is_live: bool) -> None:
     memory = _memory(_ints_of(base))
     if is_live == (place in memory.taken):
         raise WrongRecordError(f"record at {place}: {'taken' if is_live else 'given back'} twice")
-    (memory.taken.add if is_live else memory.taken.discard)(place)
+    (memory.taken.add if is_live else memory.taken.discard)(int(place))

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from simulator.arrays import At, Ints
 from simulator.policy import Fate, Outcome, Rejection, Status
+from simulator.records.arena import Victim
 from simulator.records.lists import List
 from simulator.records.moving import Event, Link, Pool, Prefetch, Queue, Ready, Stream
 from simulator.records.record import Record, first, nth, view
@@ -242,7 +243,7 @@ class Run(Record):
     events: At[Event]
     n_events: int
     n_scheduled: int
-    victims: At[Any]
+    victims: At[Victim]
 
 
 run_at = first(Run)

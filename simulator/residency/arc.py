@@ -1,130 +1,146 @@
-"""ARC (Megiddo & Modha, FAST 2003): blocks used once and blocks used again, the balance moved by hits in ghosts.
+"""ARC (Megiddo & Modha, FAST 2003): T1, T2, B1, B2 and p in the paper are once, again, their ghosts and the target.
 
 Bytes stand where the paper counts pages, and the target moves by as many as the block has. ``aux``: which list a
 block or a ghost is in; of a block that is coming in, which list of ghosts it was in.
 """
 
-from simulator.arrays import NONE, Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import NONE, At
 from simulator.compiled import internal
-from simulator.residency import ghosts, lists, shares
-from simulator.residency.layout import R_CAPACITY, R_COMING, R_POLICY, SIZE, Tier
+from simulator.records.arena import Arena, Block, block_at, entry_at, state_of, tier_at
+from simulator.records.record import Record
+from simulator.residency import ghosts, queues
+from simulator.residency.queues import Queue, empty
+from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
+from simulator.residency.shares import WHOLE, Share, bytes_of, set_share
 
-NEW, ONCE, AGAIN, GHOST_ONCE, GHOST_AGAIN = range(5)
-# Each list has first, last and bytes; the lists are numbered as ``aux`` numbers them, from ONCE on.
-_STEP = 3
-_TARGET = R_POLICY + 4 * _STEP
-_DROP = _TARGET + 1
-
-
-@internal
-def _head(which: int) -> int:
-    return R_POLICY + (which - ONCE) * _STEP
+_NEW, _ONCE, _AGAIN, _GHOST_ONCE, _GHOST_AGAIN = range(5)
 
 
-@internal
-def _fine(a: Ints, t: Tier) -> int:
-    """The target for the bytes of ONCE is a fraction, in units of 2^-_fine."""
-    return 20 if a[t.reg + R_CAPACITY] < 1 << 42 else 6
+class State(Record):
+    """The lists; the target for the bytes of ``once``, in units of 2^-bits; whom to evict without remembering it."""
+
+    once: Queue
+    again: Queue
+    ghosts_once: Queue
+    ghosts_again: Queue
+    target: int
+    bits: int
+    not_remembered: At[Block]
+    whole: Share
 
 
-@internal
-def _bytes(a: Ints, t: Tier, which: int) -> int:
-    return a[t.reg + _head(which) + 2]
-
-
-@internal
-def _enter(a: Ints, t: Tier, which: int, slot: int, size: int) -> None:
-    a[slot + t.aux] = which
-    a[t.reg + _head(which) + 2] += size
-    lists.push_front(a, t, _head(which), slot)
+_state_at = state_of(State)
 
 
 @internal
-def _leave(a: Ints, t: Tier, slot: int, size: int) -> None:
-    which = a[slot + t.aux]
-    a[t.reg + _head(which) + 2] -= size
-    lists.unlink(a, t, _head(which), slot)
+def _list(state: State, which: int) -> Queue:
+    if which == _ONCE:
+        return state.once
+    if which == _AGAIN:
+        return state.again
+    return state.ghosts_once if which == _GHOST_ONCE else state.ghosts_again
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty, with a target of 0 for what was used once."""
-    for which in range(ONCE, GHOST_AGAIN + 1):
-        lists.clear(a, t, _head(which))
-        a[t.reg + _head(which) + 2] = 0
-    a[t.reg + _TARGET] = 0
-    a[t.reg + _DROP] = NONE
+def _enter(arena: Arena, level: int, which: int, slot: At[Block], size: int) -> None:
+    entry_at(arena, level, slot).aux = which
+    queues.enter(arena, level, _list(_state_at(arena, level), which), slot, size)
 
 
 @internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def _leave(arena: Arena, level: int, slot: At[Block], size: int) -> None:
+    which = entry_at(arena, level, slot).aux
+    queues.leave(arena, level, _list(_state_at(arena, level), which), slot, size)
+
+
+@internal
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """Used again."""
-    size = a[slot + SIZE]
-    _leave(a, t, slot, size)
-    _enter(a, t, AGAIN, slot, size)
+    size = block_at(arena, slot).size
+    _leave(arena, level, slot, size)
+    _enter(arena, level, _AGAIN, slot, size)
 
 
 @internal
-def recall(a: Ints, t: Tier, slot: int) -> None:
+def recall(arena: Arena, level: int, slot: At[Block]) -> None:
     """A ghost hit: that side should have been larger. The step is so many blocks as the other ghosts outweigh these."""
-    which, fine, size = a[slot + t.aux], _fine(a, t), ghosts.size(a, t, slot)
-    once, again = max(_bytes(a, t, GHOST_ONCE), 1), max(_bytes(a, t, GHOST_AGAIN), 1)
-    if which == GHOST_ONCE:
-        step = max((again << fine) // once, 1 << fine) * size
-        a[t.reg + _TARGET] = min(a[t.reg + _TARGET] + step, shares.whole(a, t, size) << fine)
+    state, which, size = _state_at(arena, level), entry_at(arena, level, slot).aux, ghosts.size(arena, level, slot)
+    once, again, bits = max(state.ghosts_once.n_bytes, 1), max(state.ghosts_again.n_bytes, 1), state.bits
+    if which == _GHOST_ONCE:
+        step = max((again << bits) // once, 1 << bits) * size
+        state.target = min(state.target + step, bytes_of(tier_at(arena, level), state.whole, size) << bits)
     else:
-        step = max((once << fine) // again, 1 << fine) * size
-        a[t.reg + _TARGET] = max(a[t.reg + _TARGET] - step, 0)
-    _leave(a, t, slot, size)
-    ghosts.wake(a, t, slot)
+        step = max((once << bits) // again, 1 << bits) * size
+        state.target = max(state.target - step, 0)
+    _leave(arena, level, slot, size)
+    ghosts.wake(arena, level, slot)
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """A block that was a ghost has been used again; others once."""
-    _enter(a, t, ONCE if a[slot + t.aux] == NEW else AGAIN, slot, a[slot + SIZE])
+    which = _ONCE if entry_at(arena, level, slot).aux == _NEW else _AGAIN
+    _enter(arena, level, which, slot, block_at(arena, slot).size)
 
 
 @internal
-def _trim(a: Ints, t: Tier, which: int, excess: int) -> None:
+def _trim(arena: Arena, level: int, queue: Queue, excess: int) -> None:
     """Forget the oldest ghosts of a list until so many bytes are gone or none is left."""
-    while excess > 0 and lists.last(a, t, _head(which)) != NONE:
-        slot = lists.last(a, t, _head(which))
-        size = ghosts.size(a, t, slot)
-        _leave(a, t, slot, size)
-        ghosts.forget(a, t, slot)
+    while excess > 0 and queue.blocks.last != NONE:
+        slot = queue.blocks.last
+        size = ghosts.size(arena, level, slot)
+        _leave(arena, level, slot, size)
+        ghosts.forget(arena, level, slot)
         excess -= size
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """The oldest of one of the two lists, by the target; ghosts make room for the one that will be made."""
-    coming = a[t.reg + R_COMING]
-    size, was = a[coming + SIZE], a[coming + t.aux]
-    capacity = shares.whole(a, t, size)
-    once, again = _bytes(a, t, ONCE), _bytes(a, t, AGAIN)
-    a[t.reg + _DROP] = NONE
-    if was == NEW:
-        seen_once = once + _bytes(a, t, GHOST_ONCE) + size
-        if seen_once > capacity and _bytes(a, t, GHOST_ONCE) == 0:
-            a[t.reg + _DROP] = lists.last(a, t, _head(ONCE))
-            return a[t.reg + _DROP]
+    tier, state = tier_at(arena, level), _state_at(arena, level)
+    size, was = block_at(arena, tier.coming).size, entry_at(arena, level, tier.coming).aux
+    capacity = bytes_of(tier, state.whole, size)
+    once, again = state.once.n_bytes, state.again.n_bytes
+    state.not_remembered = NONE
+    if was == _NEW:
+        seen_once = once + state.ghosts_once.n_bytes + size
+        if seen_once > capacity and state.ghosts_once.n_bytes == 0:
+            state.not_remembered = state.once.blocks.last
+            return state.not_remembered
         if seen_once > capacity:
-            _trim(a, t, GHOST_ONCE, seen_once - capacity)
+            _trim(arena, level, state.ghosts_once, seen_once - capacity)
         else:
-            _trim(a, t, GHOST_AGAIN, seen_once + again + _bytes(a, t, GHOST_AGAIN) - 2 * capacity)
-    fine_once = once << _fine(a, t)
-    from_once = fine_once > a[t.reg + _TARGET] or (was == GHOST_AGAIN and fine_once == a[t.reg + _TARGET])
+            _trim(arena, level, state.ghosts_again, seen_once + again + state.ghosts_again.n_bytes - 2 * capacity)
+    fine_once = once << state.bits
+    from_once = fine_once > state.target or (was == _GHOST_AGAIN and fine_once == state.target)
     if again == 0 or (once > 0 and from_once):
-        return lists.last(a, t, _head(ONCE))
-    return lists.last(a, t, _head(AGAIN))
+        return state.once.blocks.last
+    return state.again.blocks.last
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """What is evicted is remembered, but where blocks used once fill the whole tier."""
-    size, which = a[slot + SIZE], a[slot + t.aux]
-    _leave(a, t, slot, size)
-    if evicted and slot != a[t.reg + _DROP]:
-        _enter(a, t, which + 2, slot, size)
-        ghosts.keep(a, t, slot)
+    size, which = block_at(arena, slot).size, entry_at(arena, level, slot).aux
+    _leave(arena, level, slot, size)
+    if evicted and slot != _state_at(arena, level).not_remembered:
+        _enter(arena, level, which + 2, slot, size)
+        ghosts.keep(arena, level, slot)
+
+
+class Arc(EvictionSettings):
+    """ARC (Megiddo & Modha, FAST 2003): blocks used once and blocks used again, the balance moved by hits in ghosts."""
+
+    kind: Literal["arc"] = "arc"
+
+    state: ClassVar[Any] = State
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)
+
+    def prepare(self, state: State, made: Made) -> None:
+        """Start empty, with a target of 0 for what was used once."""
+        empty(state.once.blocks, state.again.blocks, state.ghosts_once.blocks, state.ghosts_again.blocks)
+        state.bits = 20 if made.tier.capacity < 1 << 42 else 6
+        state.not_remembered = NONE
+        set_share(state.whole, WHOLE)

@@ -7,88 +7,70 @@ sight, and comes to the policy as a new block at its first use. The list decides
 - ``middle``: after half as many evictions as there were blocks when it came. In LRU that is the middle of the list, but
   for those behind it that are used again meanwhile.
 - ``region``: when the region, a share of the capacity, is full; first in, first out. A region holds at least one block.
+
+The list has fields of its own in each row: the links of the tier's entry may hold a heap's elements, which belong to
+the row and not to its block.
 """
 
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, At
 from simulator.compiled import internal
-from simulator.residency import lists
-from simulator.residency.layout import (
-    ASIDE,
-    R_ASIDE,
-    R_ASIDE_BLOCKS,
-    R_ASIDE_FIELDS,
-    R_ASIDE_LIMIT,
-    R_ASIDE_USED,
-    R_BLOCKS,
-    R_COMING,
-    R_ENTERS,
-    R_OUT,
-    SIZE,
-    WHERE,
-    Tier,
-)
+from simulator.records import lists
+from simulator.records.arena import ASIDE, Arena, Block, aside_entry_at, block_at, entry_at, tier_at
 from simulator.residency.names import BACK, MIDDLE, REGION
 
-# The fields of a row that the list needs beside the policy's: prev, next, when it is due. The tier's own links may hold
-# a heap's elements, which belong to the row and not to its block.
-FIELDS = 3
-
 
 @internal
-def _links(a: Ints, t: Tier) -> Tier:
-    """The same tier with the links of the list, and its due in the place of ``aux``."""
-    at = a[t.reg + R_ASIDE_FIELDS]
-    return Tier(t.level, t.reg, at, at + 1, at + 2, t.dirty, t.prefetch)
-
-
-@internal
-def has(a: Ints, t: Tier, slot: int) -> bool:
+def has(arena: Arena, level: int, slot: At[Block]) -> bool:
     """Whether a block is set aside in this tier."""
-    return (a[slot + WHERE] >> (ASIDE + t.level)) & 1 != 0
+    return (block_at(arena, slot).where >> (ASIDE + level)) & 1 != 0
 
 
 @internal
-def enter(a: Ints, t: Tier, slot: int) -> None:
+def enter(arena: Arena, level: int, slot: At[Block]) -> None:
     """Set a new block aside."""
-    a[slot + WHERE] |= 1 << (ASIDE + t.level)
-    links = _links(a, t)
-    a[slot + links.aux] = a[t.reg + R_OUT] + a[t.reg + R_BLOCKS] // 2
-    a[t.reg + R_ASIDE_USED] += a[slot + SIZE]
-    a[t.reg + R_ASIDE_BLOCKS] += 1
-    lists.push_front(a, links, R_ASIDE, slot)
+    tier, block = tier_at(arena, level), block_at(arena, slot)
+    block.where |= 1 << (ASIDE + level)
+    aside = tier.aside
+    aside_entry_at(arena, slot + aside.fields).due = tier.n_out + tier.n_blocks // 2
+    aside.n_bytes += block.size
+    aside.n_blocks += 1
+    lists.prepend(arena, aside.blocks, slot, aside.fields)
 
 
 @internal
-def leave(a: Ints, t: Tier, slot: int) -> None:
+def leave(arena: Arena, level: int, slot: At[Block]) -> None:
     """It was used, or goes."""
-    a[slot + WHERE] &= ~(1 << (ASIDE + t.level))
-    a[t.reg + R_ASIDE_USED] -= a[slot + SIZE]
-    a[t.reg + R_ASIDE_BLOCKS] -= 1
-    lists.unlink(a, _links(a, t), R_ASIDE, slot)
+    aside, block = tier_at(arena, level).aside, block_at(arena, slot)
+    block.where &= ~(1 << (ASIDE + level))
+    aside.n_bytes -= block.size
+    aside.n_blocks -= 1
+    lists.remove(arena, aside.blocks, slot, aside.fields)
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """The block set aside that must go next, or NONE if the eviction policy is to choose."""
-    if a[t.reg + R_ASIDE_BLOCKS] == 0:
+    tier = tier_at(arena, level)
+    aside = tier.aside
+    if aside.n_blocks == 0:
         return NONE
-    links = _links(a, t)
-    oldest = lists.last(a, links, R_ASIDE)
-    if a[t.reg + R_ASIDE_BLOCKS] == a[t.reg + R_BLOCKS]:
-        return lists.first(a, links, R_ASIDE) if a[t.reg + R_ENTERS] == BACK else oldest
-    if a[t.reg + R_ENTERS] == BACK:
-        return lists.first(a, links, R_ASIDE)
-    if a[t.reg + R_ENTERS] == MIDDLE:
-        return oldest if a[oldest + links.aux] <= a[t.reg + R_OUT] else NONE
+    oldest = aside.blocks.last
+    if tier.enters == BACK:
+        return aside.blocks.first
+    if aside.n_blocks == tier.n_blocks:
+        return oldest
+    if tier.enters == MIDDLE and aside_entry_at(arena, oldest + aside.fields).due <= tier.n_out:
+        return oldest
     return NONE
 
 
 @internal
-def overflow(a: Ints, t: Tier) -> int:
+def overflow(arena: Arena, level: int) -> At[Block]:
     """The block that must leave the region for the one that is coming in, which is prefetched; or NONE."""
-    coming = a[t.reg + R_COMING]
-    if a[t.reg + R_ENTERS] != REGION or a[coming + t.prefetch] == NONE or a[t.reg + R_ASIDE_BLOCKS] == 0:
+    tier = tier_at(arena, level)
+    aside = tier.aside
+    if tier.enters != REGION or aside.n_blocks == 0 or entry_at(arena, level, tier.coming).prefetch == NONE:
         return NONE
-    if a[t.reg + R_ASIDE_USED] + a[coming + SIZE] <= a[t.reg + R_ASIDE_LIMIT]:
+    if aside.n_bytes + block_at(arena, tier.coming).size <= aside.limit:
         return NONE
-    return lists.last(a, _links(a, t), R_ASIDE)
+    return aside.blocks.last

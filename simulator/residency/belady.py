@@ -1,66 +1,72 @@
-"""Belady's optimum (1966) for blocks of one size: the block whose next use in the demand stream is furthest goes.
+"""Belady's optimum, which reads the future.
 
 The tier remembers every key of the stream from the start, as ghosts; ``aux`` has minus the position of a key's next
 use, held and not held alike, and is set by ``passed`` as each access is issued. A write is a use.
 """
 
-from simulator.arrays import NONE, Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import NONE, At
 from simulator.compiled import internal
+from simulator.records.arena import ASIDE, Arena, Block, block_at, entry_at, tier_at
 from simulator.residency import blocks, ghosts, heap, lfu
-from simulator.residency.layout import ASIDE, H_TIERS, R_KIND, WHERE, Tier, tier
-from simulator.residency.lfu import EXTRAS as EXTRAS
-from simulator.residency.lfu import setup as setup
-from simulator.residency.lfu import victim as victim
-from simulator.residency.names import BELADY
+from simulator.residency.heap import Stamp
+from simulator.residency.lfu import state_at, victim
+from simulator.residency.settings import EvictionHooks, EvictionSettings
 
 NEVER = 1 << 62
 
 
 @internal
-def foresee(a: Ints, level: int, slot: int, position: int) -> None:
+def foresee(arena: Arena, level: int, slot: At[Block], position: int) -> None:
     """Before the run: a key of the stream, and where it is used first."""
-    t = tier(level)
-    ghosts.keep(a, t, slot)
-    a[slot + t.aux] = -position
+    ghosts.keep(arena, level, slot)
+    entry_at(arena, level, slot).aux = -position
 
 
 @internal
-def passed(a: Ints, key: int, following: int) -> None:
-    """An access was issued; its key is used next at ``following``."""
-    slot = blocks.find(a, key)
+def passed(arena: Arena, key: int, next_use: int) -> None:
+    """An access was issued; its key is used next at ``next_use``."""
+    slot = blocks.find(arena, key)
     if slot == NONE:
         return
-    for level in range(a[H_TIERS]):
-        t = tier(level)
-        if a[t.reg + R_KIND] == BELADY:
-            a[slot + t.aux] = -following
-            if (a[slot + WHERE] >> level) & 1 and not (a[slot + WHERE] >> (ASIDE + level)) & 1:
-                heap.fix(a, t, slot)
+    where = block_at(arena, slot).where
+    for level in range(arena.n_tiers):
+        if tier_at(arena, level).foresees:
+            entry_at(arena, level, slot).aux = -next_use
+            if (where >> level) & 1 and not (where >> (ASIDE + level)) & 1:
+                heap.fix(arena, level, state_at(arena, level).blocks, slot)
 
 
 @internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
-    """Nothing: ``passed`` has seen it."""
-
-
-@internal
-def recall(a: Ints, t: Tier, slot: int) -> None:
+def recall(arena: Arena, level: int, slot: At[Block]) -> None:
     """A block comes in; one that the stream does not have, which only a prefetch can bring, is never used."""
-    if ghosts.is_one(a, t, slot):
-        ghosts.wake(a, t, slot)
+    if ghosts.is_one(arena, level, slot):
+        ghosts.wake(arena, level, slot)
     else:
-        a[slot + t.aux] = -NEVER
+        entry_at(arena, level, slot).aux = -NEVER
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Into the heap, where its next use puts it."""
-    lfu.stamp(a, t, slot)
-    heap.push(a, t, slot)
+    lfu.stamp(arena, level, slot)
+    heap.push(arena, level, state_at(arena, level).blocks, slot)
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """Held no more, but not forgotten."""
-    heap.remove(a, t, slot)
-    ghosts.keep(a, t, slot)
+    heap.remove(arena, level, state_at(arena, level).blocks, slot)
+    ghosts.keep(arena, level, slot)
+
+
+class Belady(EvictionSettings):
+    """Belady's optimum (1966) for blocks of one size: the block whose next use in the stream is furthest goes."""
+
+    kind: Literal["belady"] = "belady"
+
+    state: ClassVar[Any] = lfu.State
+    fields: ClassVar[Any] = Stamp
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, recall=recall)
+    foresees: ClassVar[bool] = True

@@ -1,37 +1,52 @@
-"""First in, first out: a list in order of insertion, blind to hits."""
+"""First in, first out: a list in order of insertion."""
 
-from simulator.arrays import Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import lists
-from simulator.residency.layout import R_POLICY, Tier
+from simulator.records import lists
+from simulator.records.arena import Arena, Block, links_of, state_of
+from simulator.records.lists import List
+from simulator.records.record import Record
+from simulator.residency.queues import empty
+from simulator.residency.settings import BY_ARRIVAL, EvictionSettings, Made
 
-HEAD = R_POLICY
+
+class State(Record):
+    """The order, who came last first."""
+
+    blocks: List
+
+
+state_at = state_of(State)
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    lists.clear(a, t, HEAD)
-
-
-@internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
-    """Nothing: order of insertion is all that counts."""
-
-
-@internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Enter at the head."""
-    lists.push_front(a, t, HEAD, slot)
+    lists.prepend(arena, state_at(arena, level).blocks, slot, links_of(level))
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """The slot to evict next; it stays where it is."""
-    return lists.last(a, t, HEAD)
+    return state_at(arena, level).blocks.last
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """Forget a slot that leaves, as a victim or otherwise."""
-    lists.unlink(a, t, HEAD, slot)
+    lists.remove(arena, state_at(arena, level).blocks, slot, links_of(level))
+
+
+class Fifo(EvictionSettings):
+    """First in, first out: a list in order of insertion, blind to hits."""
+
+    kind: Literal["fifo"] = "fifo"
+
+    state: ClassVar[Any] = State
+    order: ClassVar[int] = BY_ARRIVAL
+
+    def prepare(self, state: State, made: Made) -> None:
+        """Start empty."""
+        empty(state.blocks)

@@ -1,29 +1,38 @@
-"""GreedyDual-Size with frequency (Cherkasova 1998): priority = age + frequency / bytes; small blocks stay longer.
+"""GreedyDual-Size with frequency: the quotient of uses and bytes is in units of 2^-40.
 
-The quotient is in units of 2^-40, so that no rounding depends on the order of sums.
+So no rounding depends on the order of sums.
 """
 
-from simulator.arrays import Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import greedy, heap
-from simulator.residency.greedy import EXTRAS as EXTRAS
-from simulator.residency.greedy import on_remove as on_remove
-from simulator.residency.greedy import setup as setup
-from simulator.residency.layout import SIZE, Tier
-from simulator.residency.lfu import victim as victim
+from simulator.records.arena import Arena, Block, block_at
+from simulator.residency import greedy
+from simulator.residency.greedy import on_remove
+from simulator.residency.lfu import victim
+from simulator.residency.settings import EvictionHooks, EvictionSettings
 
 _UNIT = 1 << 40
 
 
 @internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """Once more, at the present age."""
-    greedy.use(a, t, slot, greedy.frequency(a, t, slot) + 1, _UNIT // a[slot + SIZE])
-    heap.fix(a, t, slot)
+    greedy.hit(arena, level, slot, _UNIT // block_at(arena, slot).size)
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Its first use."""
-    greedy.use(a, t, slot, 1, _UNIT // a[slot + SIZE])
-    heap.push(a, t, slot)
+    greedy.insert(arena, level, slot, _UNIT // block_at(arena, slot).size)
+
+
+class Gdsf(EvictionSettings):
+    """GreedyDual-Size with frequency (Cherkasova 1998): priority = age + frequency / bytes; small blocks stay long."""
+
+    kind: Literal["gdsf"] = "gdsf"
+
+    state: ClassVar[Any] = greedy.State
+    fields: ClassVar[Any] = greedy.Fields
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)

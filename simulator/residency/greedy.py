@@ -1,43 +1,57 @@
 """What LFU with dynamic ageing and GDSF share: a heap by priority over an age ``L``, that of the last victim.
 
 A block's priority is ``L`` at its last use plus its frequency times a weight: what was once used often sinks beneath
-what is used now, as ``L`` only grows.
+what is used now, as ``L`` only grows. ``aux``: the priority.
 """
 
-from simulator.arrays import Ints
+from simulator.arrays import At
 from simulator.compiled import internal
+from simulator.records.arena import Arena, Block, entry_at, fields_of, state_of
 from simulator.residency import heap, lfu
-from simulator.residency.layout import R_EXTRA, Tier
+from simulator.residency.heap import Stamp
 
-# Of the further fields: the time of the last use, by which the heap breaks ties, and the frequency.
-EXTRAS = 2
-_AGE = heap.COUNT + 2
+
+class State(lfu.State):
+    """As LFU's, and the age."""
+
+    age: int
+
+
+class Fields(Stamp):
+    """When a block was used last, and how often since it came in."""
+
+    frequency: int
+
+
+state_at, fields_at = state_of(State), fields_of(Fields)
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty, at age 0."""
-    heap.clear(a, t)
-    a[t.reg + _AGE] = 0
-
-
-@internal
-def use(a: Ints, t: Tier, slot: int, frequency: int, weight: int) -> None:
+def use(arena: Arena, level: int, slot: At[Block], frequency: int, weight: int) -> None:
     """Stamp a block with its priority."""
-    a[slot + a[t.reg + R_EXTRA] + 1] = frequency
-    a[slot + t.aux] = a[t.reg + _AGE] + frequency * weight
-    lfu.stamp(a, t, slot)
+    fields_at(arena, level, slot).frequency = frequency
+    entry_at(arena, level, slot).aux = state_at(arena, level).age + frequency * weight
+    lfu.stamp(arena, level, slot)
 
 
 @internal
-def frequency(a: Ints, t: Tier, slot: int) -> int:
-    """How often a block was used since it came in."""
-    return a[slot + a[t.reg + R_EXTRA] + 1]
+def hit(arena: Arena, level: int, slot: At[Block], weight: int) -> None:
+    """Once more, at the present age."""
+    use(arena, level, slot, fields_at(arena, level, slot).frequency + 1, weight)
+    heap.fix(arena, level, state_at(arena, level).blocks, slot)
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def insert(arena: Arena, level: int, slot: At[Block], weight: int) -> None:
+    """Its first use."""
+    use(arena, level, slot, 1, weight)
+    heap.push(arena, level, state_at(arena, level).blocks, slot)
+
+
+@internal
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """The age is what the last victim had."""
+    state = state_at(arena, level)
     if evicted:
-        a[t.reg + _AGE] = a[slot + t.aux]
-    heap.remove(a, t, slot)
+        state.age = entry_at(arena, level, slot).aux
+    heap.remove(arena, level, state.blocks, slot)

@@ -1,109 +1,129 @@
 """A heap of a tier's blocks by (``aux``, first further field), least first; also a bag to draw from at random.
 
-Element ``i`` lies in the ``next`` field of the arena's row number ``i``, whatever block that row is: the heap needs no
-room of its own, and grows with the arena. A block's place in the heap is in its own ``prev``.
+Element ``i`` lies in the entry of the arena's row number ``i``, in the place of the link ``next``, whatever block that
+row is, if any: the heap needs no room of its own, and grows with the arena. A block's place in the heap is in the link
+``prev`` of its own entry.
 """
 
-from simulator.arrays import Ints
+from typing import Any
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency.layout import H_ROWS, H_WIDTH, R_EXTRA, R_POLICY, Tier
-
-COUNT = R_POLICY
-
-
-@internal
-def clear(a: Ints, t: Tier) -> None:
-    """Make it empty."""
-    a[t.reg + COUNT] = 0
+from simulator.records.arena import Arena, Block, entry_at, fields_of, links_of
+from simulator.records.lists import Node
+from simulator.records.record import Record, view
 
 
-@internal
-def at(a: Ints, t: Tier, i: int) -> int:
-    """The slot at place ``i``; place 0 has the least."""
-    return a[a[H_ROWS] + i * a[H_WIDTH] + t.next]
+class Heap(Record):
+    """How many blocks are in it."""
+
+    n: int
 
 
-@internal
-def _put(a: Ints, t: Tier, i: int, slot: int) -> None:
-    a[a[H_ROWS] + i * a[H_WIDTH] + t.next] = slot
-    a[slot + t.prev] = i
+class Stamp(Record):
+    """The first of the further fields: by it, the time of the last use, the heap breaks ties."""
+
+    time: int
 
 
-@internal
-def _before(a: Ints, t: Tier, x: int, y: int) -> bool:
-    if a[x + t.aux] != a[y + t.aux]:
-        return a[x + t.aux] < a[y + t.aux]
-    extra = a[t.reg + R_EXTRA]
-    return a[x + extra] < a[y + extra]
+class Element(Record):
+    """An element of the heap."""
+
+    slot: At[Block]
+
+
+NEXT = Node.word("next")
+stamp_at = fields_of(Stamp)
+_element_at = view(Element)
 
 
 @internal
-def _up(a: Ints, t: Tier, i: int, slot: int) -> int:
+def element(arena: Arena, level: int, i: int) -> Element:
+    """Where the slot at place ``i`` is kept; place 0 has the least."""
+    return _element_at(arena, arena.first_row + i * arena.width + links_of(level) + NEXT)
+
+
+@internal
+def _put(arena: Arena, level: int, i: Any, slot: At[Block]) -> None:
+    element(arena, level, i).slot = slot
+    entry_at(arena, level, slot).links.prev = i
+
+
+@internal
+def _before(arena: Arena, level: int, x: At[Block], y: At[Block]) -> bool:
+    of_x, of_y = entry_at(arena, level, x).aux, entry_at(arena, level, y).aux
+    if of_x != of_y:
+        return of_x < of_y
+    return stamp_at(arena, level, x).time < stamp_at(arena, level, y).time
+
+
+@internal
+def _up(arena: Arena, level: int, i: int, slot: At[Block]) -> int:
     while i > 0:
         parent = (i - 1) // 2
-        other = at(a, t, parent)
-        if not _before(a, t, slot, other):
+        other = element(arena, level, parent).slot
+        if not _before(arena, level, slot, other):
             break
-        _put(a, t, i, other)
+        _put(arena, level, i, other)
         i = parent
     return i
 
 
 @internal
-def _down(a: Ints, t: Tier, i: int, slot: int) -> int:
-    n = a[t.reg + COUNT]
+def _down(arena: Arena, level: int, heap: Heap, i: int, slot: At[Block]) -> int:
+    n = heap.n
     while True:
         child = 2 * i + 1
         if child >= n:
             return i
-        other = at(a, t, child)
+        other = element(arena, level, child).slot
         if child + 1 < n:
-            right = at(a, t, child + 1)
-            if _before(a, t, right, other):
+            right = element(arena, level, child + 1).slot
+            if _before(arena, level, right, other):
                 child, other = child + 1, right
-        if not _before(a, t, other, slot):
+        if not _before(arena, level, other, slot):
             return i
-        _put(a, t, i, other)
+        _put(arena, level, i, other)
         i = child
 
 
 @internal
-def fix(a: Ints, t: Tier, slot: int) -> None:
+def fix(arena: Arena, level: int, heap: Heap, slot: At[Block]) -> None:
     """The order of a block that is in the heap has changed."""
-    i = _up(a, t, a[slot + t.prev], slot)
-    _put(a, t, _down(a, t, i, slot), slot)
+    i = _up(arena, level, entry_at(arena, level, slot).links.prev, slot)
+    _put(arena, level, _down(arena, level, heap, i, slot), slot)
 
 
 @internal
-def push(a: Ints, t: Tier, slot: int) -> None:
+def push(arena: Arena, level: int, heap: Heap, slot: At[Block]) -> None:
     """Take a block in."""
-    i = a[t.reg + COUNT]
-    a[t.reg + COUNT] = i + 1
-    _put(a, t, _up(a, t, i, slot), slot)
+    i = heap.n
+    heap.n = i + 1
+    _put(arena, level, _up(arena, level, i, slot), slot)
 
 
 @internal
-def remove(a: Ints, t: Tier, slot: int) -> None:
+def remove(arena: Arena, level: int, heap: Heap, slot: At[Block]) -> None:
     """Take a block out."""
-    n = a[t.reg + COUNT] - 1
-    a[t.reg + COUNT] = n
-    i = a[slot + t.prev]
-    last = at(a, t, n)
+    n = heap.n - 1
+    heap.n = n
+    i = entry_at(arena, level, slot).links.prev
+    last = element(arena, level, n).slot
     if i != n:
-        _put(a, t, i, last)
-        fix(a, t, last)
+        _put(arena, level, i, last)
+        fix(arena, level, heap, last)
 
 
 @internal
-def drop_in(a: Ints, t: Tier, slot: int) -> None:
+def drop_in(arena: Arena, level: int, heap: Heap, slot: At[Block]) -> None:
     """Take a block into the bag, where order is of no meaning."""
-    _put(a, t, a[t.reg + COUNT], slot)
-    a[t.reg + COUNT] += 1
+    _put(arena, level, heap.n, slot)
+    heap.n += 1
 
 
 @internal
-def draw_out(a: Ints, t: Tier, slot: int) -> None:
+def draw_out(arena: Arena, level: int, heap: Heap, slot: At[Block]) -> None:
     """Take a block out of the bag."""
-    n = a[t.reg + COUNT] - 1
-    a[t.reg + COUNT] = n
-    _put(a, t, a[slot + t.prev], at(a, t, n))
+    n = heap.n - 1
+    heap.n = n
+    _put(arena, level, entry_at(arena, level, slot).links.prev, element(arena, level, n).slot)

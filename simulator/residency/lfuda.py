@@ -1,24 +1,33 @@
-"""LFU with dynamic ageing (Arlitt et al. 2000): a block's priority is its frequency plus the age at its last use."""
+"""LFU with dynamic ageing: a block's priority is its frequency plus the age at its last use."""
 
-from simulator.arrays import Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import greedy, heap
-from simulator.residency.greedy import EXTRAS as EXTRAS
-from simulator.residency.greedy import on_remove as on_remove
-from simulator.residency.greedy import setup as setup
-from simulator.residency.layout import Tier
-from simulator.residency.lfu import victim as victim
+from simulator.records.arena import Arena, Block
+from simulator.residency import greedy
+from simulator.residency.greedy import on_remove
+from simulator.residency.lfu import victim
+from simulator.residency.settings import EvictionHooks, EvictionSettings
 
 
 @internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """Once more, at the present age."""
-    greedy.use(a, t, slot, greedy.frequency(a, t, slot) + 1, 1)
-    heap.fix(a, t, slot)
+    greedy.hit(arena, level, slot, 1)
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Its first use."""
-    greedy.use(a, t, slot, 1, 1)
-    heap.push(a, t, slot)
+    greedy.insert(arena, level, slot, 1)
+
+
+class Lfuda(EvictionSettings):
+    """LFU with dynamic ageing (Arlitt et al. 2000): priority = frequency + the age at the last use."""
+
+    kind: Literal["lfuda"] = "lfuda"
+
+    state: ClassVar[Any] = greedy.State
+    fields: ClassVar[Any] = greedy.Fields
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)

@@ -1,22 +1,36 @@
-"""Least recently used: a list in order of use, the head used last (Mattson et al. 1970).
+"""Least recently used: a list in order of use (Mattson et al. 1970).
 
 It is first in, first out in all but what a hit does.
 """
 
-from simulator.arrays import Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import lists
-from simulator.residency.fifo import HEAD as HEAD
-from simulator.residency.fifo import on_insert as on_insert
-from simulator.residency.fifo import on_remove as on_remove
-from simulator.residency.fifo import setup as setup
-from simulator.residency.fifo import victim as victim
-from simulator.residency.layout import Tier
+from simulator.records import lists
+from simulator.records.arena import Arena, Block, links_of
+from simulator.residency.fifo import State, state_at
+from simulator.residency.queues import empty
+from simulator.residency.settings import BY_USE, EvictionSettings, Made
 
 
 @internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """Move to the head."""
-    if lists.first(a, t, HEAD) != slot:
-        lists.unlink(a, t, HEAD, slot)
-        lists.push_front(a, t, HEAD, slot)
+    blocks = state_at(arena, level).blocks
+    if blocks.first != slot:
+        lists.remove(arena, blocks, slot, links_of(level))
+        lists.prepend(arena, blocks, slot, links_of(level))
+
+
+class Lru(EvictionSettings):
+    """Least recently used: a list in order of use, the head used last (Mattson et al. 1970)."""
+
+    kind: Literal["lru"] = "lru"
+
+    state: ClassVar[Any] = State
+    order: ClassVar[int] = BY_USE
+
+    def prepare(self, state: State, made: Made) -> None:
+        """Start empty."""
+        empty(state.blocks)

@@ -1,235 +1,160 @@
 """What can happen to a block in a tier: insert with evictions, remove, locate."""
 
-import numpy as np
+from typing import Any
 
-from simulator.arrays import NONE, Ints
-from simulator.compiled import compiled, internal
-from simulator.residency import admission, aside, belady, blocks, eviction, ghosts, lists
-from simulator.residency.layout import (
+from simulator.arrays import NONE, At
+from simulator.compiled import internal
+from simulator.records.arena import (
     COMING,
-    H_FREE,
-    H_MASK,
-    H_N_FREE,
-    H_SLOTS,
-    H_TABLE,
-    KEY,
-    R_ASIDE,
-    R_BLOCKS,
-    R_CAPACITY,
-    R_COMING,
-    R_IN,
-    R_KIND,
-    R_OUT,
-    R_RANDOM,
-    R_USED,
     RESIDENT,
-    SIZE,
-    WHERE,
-    Tier,
-    tier,
+    Arena,
+    Block,
+    Victim,
+    block_at,
+    entry_at,
+    tier_at,
+    victim_at,
 )
-from simulator.residency.names import BELADY
+from simulator.residency import admission, aside, blocks, eviction, ghosts
 
-# The columns of a victim's row.
-V_KEY, V_SIZE, V_DIRTY, V_PREFETCH, V_WHERE = range(5)
-VICTIM_COLUMNS = 5
 FULL, NO_SLOT = -1, -2
+_VICTIM = Victim.words
 
 
-@compiled
-def setup(a: Ints, level: int, kind: int, capacity: int, seed: int) -> None:
-    """Make a tier ready for use."""
-    t = tier(level)
-    a[t.reg + R_KIND] = kind
-    a[t.reg + R_CAPACITY] = capacity
-    a[t.reg + R_RANDOM] = seed
-    lists.clear(a, t, R_ASIDE)
-    eviction.setup(a, t)
-
-
-@compiled
-def locate(a: Ints, key: int) -> int:
+@internal
+def locate(arena: Arena, key: int) -> int:
     """A bit for each tier that holds the block."""
-    slot = blocks.find(a, key)
-    return 0 if slot == NONE else a[slot + WHERE] & RESIDENT
+    slot = blocks.find(arena, key)
+    return 0 if slot == NONE else block_at(arena, slot).where & RESIDENT
 
 
 @internal
-def take_out(a: Ints, level: int, slot: int, evicted: bool) -> None:
+def take_out(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """Remove a block from one tier, and its slot if no tier holds or remembers it."""
-    t = tier(level)
+    tier, block = tier_at(arena, level), block_at(arena, slot)
     # First: what a policy drops of its ghosts must not give back this slot as well.
-    a[slot + WHERE] = (a[slot + WHERE] & ~(1 << level)) | COMING
-    eviction.on_remove(a, t, slot, evicted)
+    block.where = (block.where & ~(1 << level)) | COMING
+    eviction.on_remove(arena, level, slot, evicted)
     # Kept, not read again: the processor would wait until what is written here has got to its cache.
-    where = a[slot + WHERE] & ~COMING
-    a[slot + WHERE] = where
-    a[t.reg + R_USED] -= a[slot + SIZE]
-    a[t.reg + R_BLOCKS] -= 1
-    a[t.reg + R_OUT] += 1
+    where = block.where & ~COMING
+    block.where = where
+    tier.used -= block.size
+    tier.n_blocks -= 1
+    tier.n_out += 1
     if where == 0:
-        blocks.free(a, slot)
+        blocks.free(arena, slot)
 
 
 @internal
-def _report(a: Ints, level: int, slot: int, out: Ints, row: int, report_all: bool) -> int:
+def _report(arena: Arena, level: int, slot: At[Block], out: Any, row: At[Victim], report_all: bool) -> int:
     """Tell of a block that the tier does not keep, if that matters; how many were told of."""
-    t = tier(level)
-    if not report_all and a[slot + t.dirty] == 0 and a[slot + t.prefetch] == NONE:
+    entry = entry_at(arena, level, slot)
+    if not report_all and entry.dirty == 0 and entry.prefetch == NONE:
         return 0
-    out[row + V_KEY] = a[slot + KEY]
-    out[row + V_SIZE] = a[slot + SIZE]
-    out[row + V_DIRTY] = a[slot + t.dirty]
-    out[row + V_PREFETCH] = a[slot + t.prefetch]
-    out[row + V_WHERE] = a[slot + WHERE] & RESIDENT & ~(1 << level)
+    block, victim = block_at(arena, slot), victim_at(out, row)
+    victim.key, victim.size, victim.dirty, victim.prefetch = block.key, block.size, entry.dirty, entry.prefetch
+    victim.where = block.where & RESIDENT & ~(1 << level)
     return 1
 
 
 @internal
-def _next_victim(a: Ints, t: Tier) -> int:
+def _next_victim(arena: Arena, level: int) -> At[Block]:
     """Who must go before the block that is coming in fits, or NONE."""
-    slot = aside.overflow(a, t)
+    slot = aside.overflow(arena, level)
     if slot != NONE:
         return slot
-    if a[t.reg + R_USED] + a[a[t.reg + R_COMING] + SIZE] > a[t.reg + R_CAPACITY]:
-        return eviction.victim(a, t)
+    tier = tier_at(arena, level)
+    if tier.used + block_at(arena, tier.coming).size > tier.capacity:
+        return eviction.victim(arena, level)
     return NONE
 
 
-@compiled
+@internal
 def insert(
-    a: Ints,
+    arena: Arena,
     level: int,
     key: int,
     size: int,
     dirty: int,
-    prefetch: int,
-    out: Ints,
-    at: int,
+    prefetch: At[Any],
+    out: Any,
+    at: At[Victim],
     most: int,
     report_all: bool,
 ) -> int:
     """Put a block that is not there into a tier, which is large enough, and evict until it fits.
 
-    ``out`` takes from ``at`` on a row for each evicted block, ``most`` at a time: key, size, dirty, prefetch, and the
-    tiers that still hold it; unless ``report_all``, only for those that are dirty or prefetched and unused. Returns
-    their number, FULL if there are ``most`` victims and the block is not in yet, or NO_SLOT if the arena must grow
-    first: then call again. A block that another tier holds keeps the size it has there. A block that is not admitted
-    is the only victim.
+    ``out`` takes from ``at`` on a Victim for each evicted block, ``most`` at a time; unless ``report_all``, only for
+    those that are dirty or prefetched and unused. Returns their number, FULL if there are ``most`` victims and the
+    block is not in yet, or NO_SLOT if the arena must grow first: then call again. A block that another tier holds
+    keeps the size it has there. A block that is not admitted is the only victim.
     """
-    t = tier(level)
-    slot = blocks.find(a, key)
+    slot = blocks.find(arena, key)
     if slot == NONE:
-        if a[H_N_FREE] == 0:
+        if arena.n_free == 0:
             return NO_SLOT
-        slot = blocks.add(a, key, size)
+        slot = blocks.add(arena, key, size)
+    tier, block = tier_at(arena, level), block_at(arena, slot)
     # A second call for the same block, when the buffer was full, goes on where the first one stopped.
-    again = a[slot + WHERE] & COMING != 0
+    again = block.where & COMING != 0
     if not again:
-        if a[slot + WHERE] & RESIDENT == 0:
-            a[slot + SIZE] = size
-        a[slot + WHERE] |= COMING
-        eviction.recall(a, t, slot)
-        a[slot + t.dirty] = dirty
-        a[slot + t.prefetch] = prefetch
-        a[t.reg + R_COMING] = slot
-        admission.count(a, t, slot)
+        if block.where & RESIDENT == 0:
+            block.size = size
+        block.where |= COMING
+        eviction.recall(arena, level, slot)
+        entry = entry_at(arena, level, slot)
+        entry.dirty, entry.prefetch = dirty, prefetch
+        tier.coming = slot
+        admission.count(arena, level, slot)
     n_victims = 0
-    gone = _next_victim(a, t)
-    if not again and not admission.admits(a, t, slot, gone):
-        n_victims = _report(a, level, slot, out, at, report_all)
-        a[slot + WHERE] &= ~COMING
-        if a[t.reg + R_KIND] == BELADY:
-            ghosts.keep(a, t, slot)
-        if a[slot + WHERE] == 0:
-            blocks.free(a, slot)
+    gone = _next_victim(arena, level)
+    if not again and not admission.admits(arena, level, slot, gone):
+        n_victims = _report(arena, level, slot, out, at, report_all)
+        block.where &= ~COMING
+        if tier.foresees:
+            ghosts.keep(arena, level, slot)
+        if block.where == 0:
+            blocks.free(arena, slot)
         return n_victims
     while gone != NONE:
         if n_victims == most:
             return FULL
-        n_victims += _report(a, level, gone, out, at + n_victims * VICTIM_COLUMNS, report_all)
-        take_out(a, level, gone, True)
-        gone = _next_victim(a, t)
-    a[t.reg + R_USED] += a[slot + SIZE]
-    a[t.reg + R_BLOCKS] += 1
-    a[t.reg + R_IN] += 1
-    a[slot + WHERE] = (a[slot + WHERE] & ~COMING) | (1 << level)
-    eviction.on_insert(a, t, slot)
+        n_victims += _report(arena, level, gone, out, at + n_victims * _VICTIM, report_all)
+        take_out(arena, level, gone, True)
+        gone = _next_victim(arena, level)
+    tier.used += block.size
+    tier.n_blocks += 1
+    tier.n_in += 1
+    block.where = (block.where & ~COMING) | (1 << level)
+    eviction.on_insert(arena, level, slot)
     return n_victims
 
 
-@compiled
-def remove(a: Ints, level: int, key: int) -> int:
+@internal
+def remove(arena: Arena, level: int, key: int) -> int:
     """Remove a block from a tier: its dirtiness, or NONE if it was not there."""
-    slot = blocks.find(a, key)
-    if slot == NONE or not (a[slot + WHERE] >> level) & 1:
+    slot = blocks.find(arena, key)
+    if slot == NONE or not (block_at(arena, slot).where >> level) & 1:
         return NONE
-    dirty = a[slot + tier(level).dirty]
-    take_out(a, level, slot, False)
+    dirty = entry_at(arena, level, slot).dirty
+    take_out(arena, level, slot, False)
     return dirty
 
 
-@compiled
-def use(a: Ints, level: int, key: int) -> None:
+@internal
+def use(arena: Arena, level: int, key: int) -> None:
     """A block that a tier holds was read there."""
-    eviction.on_hit(a, tier(level), blocks.find(a, key))
+    eviction.on_hit(arena, level, blocks.find(arena, key))
 
 
-@compiled
-def mark(a: Ints, level: int, key: int, dirty: int) -> None:
+@internal
+def mark(arena: Arena, level: int, key: int, dirty: int) -> None:
     """A block that a tier holds is at least so dirty there."""
-    at = blocks.find(a, key) + tier(level).dirty
-    a[at] = max(a[at], dirty)
+    entry = entry_at(arena, level, blocks.find(arena, key))
+    entry.dirty = max(entry.dirty, dirty)
 
 
-@compiled
-def copy_into(old: Ints, new: Ints) -> None:
-    """Copy everything into a larger arena. Slots keep their offsets, so no link changes; the table is made anew."""
-    n_slots, n_free, table, mask = new[H_SLOTS], new[H_N_FREE], new[H_TABLE], new[H_MASK]
-    # The first of the slots that are new: behind the old rows, where the old table began.
-    fresh = old[H_TABLE]
-    new[:fresh] = old[:fresh]
-    new[H_SLOTS], new[H_TABLE], new[H_MASK] = n_slots, table, mask
-    new[H_N_FREE] = n_free - old[H_SLOTS] + old[H_N_FREE]
-    for at in range(old[H_TABLE], len(old)):
-        if old[at] != 0:
-            blocks.enter(new, blocks.slot_of(old[at]))
-    # Old free slots first, in their order, then the new ones.
-    last = NONE
-    slot = old[H_FREE]
-    while slot != NONE:
-        last = slot
-        slot = old[slot + SIZE]
-    if last == NONE:
-        new[H_FREE] = fresh
-    else:
-        new[last + SIZE] = fresh
-
-
-@compiled
-def foresee(a: Ints, level: int, keys: Ints, positions: Ints) -> None:
-    """Tell a tier that reads the future of each key's first use; there are slots enough."""
-    for i in range(len(keys)):
-        slot = blocks.find(a, keys[i])
-        if slot == NONE:
-            slot = blocks.add(a, keys[i], 1)
-        belady.foresee(a, level, slot, positions[i])
-
-
-@compiled
-def held_keys(a: Ints, level: int) -> Ints:
-    """The keys of the blocks that have bit ``level`` of ``where``, by slot: for checks, not for speed."""
-    keys = np.empty(a[H_SLOTS], np.int64)
-    n = 0
-    for at in range(a[H_TABLE], len(a)):
-        slot = blocks.slot_of(a[at])
-        if slot != 0 and (a[slot + WHERE] >> level) & 1:
-            keys[n] = a[slot + KEY]
-            n += 1
-    return keys[:n]
-
-
-@compiled
-def size_of(a: Ints, key: int) -> int:
+@internal
+def size_of(arena: Arena, key: int) -> int:
     """The bytes of a block that some tier holds."""
-    return a[blocks.find(a, key) + SIZE]
+    return block_at(arena, blocks.find(arena, key)).size

@@ -1,35 +1,48 @@
-"""Random: every block is as likely to go (Belady 1966)."""
+"""Random: blocks in a bag, to draw from and to take out of in one step each."""
 
-from simulator.arrays import Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import At
 from simulator.compiled import internal
+from simulator.records.arena import Arena, Block, state_of, tier_at
+from simulator.records.record import Record
 from simulator.residency import heap, randomness
-from simulator.residency.layout import Tier
+from simulator.residency.heap import Heap
+from simulator.residency.settings import EvictionHooks, EvictionSettings
+
+
+class State(Record):
+    """The bag."""
+
+    bag: Heap
+
+
+_state_at = state_of(State)
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    heap.clear(a, t)
-
-
-@internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
-    """Nothing."""
-
-
-@internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Into the bag."""
-    heap.drop_in(a, t, slot)
+    heap.drop_in(arena, level, _state_at(arena, level).bag, slot)
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """Any."""
-    return heap.at(a, t, randomness.below(a, t, a[t.reg + heap.COUNT]))
+    n = _state_at(arena, level).bag.n
+    return heap.element(arena, level, randomness.below(tier_at(arena, level), n)).slot
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """Out of the bag."""
-    heap.draw_out(a, t, slot)
+    heap.draw_out(arena, level, _state_at(arena, level).bag, slot)
+
+
+class Random(EvictionSettings):
+    """Random: every block is as likely to go (Belady 1966)."""
+
+    kind: Literal["random"] = "random"
+
+    state: ClassVar[Any] = State
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove)

@@ -1,55 +1,79 @@
-"""SIEVE (Zhang et al., NSDI 2024): a queue in order of insertion, and a hand that spares what was used since it passed.
+"""SIEVE: unlike CLOCK's, spared blocks stay where they are, so that the hand sifts new blocks from old.
 
-Unlike CLOCK's, spared blocks stay where they are, so that the hand sifts new blocks from old.
+``aux``: whether it was used since the hand came by.
 """
 
-from simulator.arrays import NONE, Ints
+from typing import Any, ClassVar, Literal
+
+from simulator.arrays import NONE, At
 from simulator.compiled import internal
-from simulator.residency import lists
-from simulator.residency.layout import R_POLICY, Tier
+from simulator.records import lists
+from simulator.records.arena import Arena, Block, entry_at, links_of, state_of
+from simulator.records.lists import List
+from simulator.records.record import Record
+from simulator.residency.queues import empty
+from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
 
-HEAD = R_POLICY
-_HAND = R_POLICY + 2
+
+class State(Record):
+    """The queue, who came last first, and the slot at which the hand is, or NONE."""
+
+    blocks: List
+    hand: At[Block]
+
+
+_state_at = state_of(State)
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    lists.clear(a, t, HEAD)
-    a[t.reg + _HAND] = NONE
-
-
-@internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """Mark as visited."""
-    a[slot + t.aux] = 1
+    entry_at(arena, level, slot).aux = 1
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Enter at the head, not visited."""
-    a[slot + t.aux] = 0
-    lists.push_front(a, t, HEAD, slot)
+    entry_at(arena, level, slot).aux = 0
+    lists.prepend(arena, _state_at(arena, level).blocks, slot, links_of(level))
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """Move the hand from the tail towards the head, clearing marks, to the first that has none."""
-    slot = a[t.reg + _HAND]
+    state = _state_at(arena, level)
+    slot = state.hand
     if slot == NONE:
-        slot = lists.last(a, t, HEAD)
-    while a[slot + t.aux] != 0:
-        a[slot + t.aux] = 0
-        slot = a[slot + t.prev]
+        slot = state.blocks.last
+    entry = entry_at(arena, level, slot)
+    while entry.aux != 0:
+        entry.aux = 0
+        slot = entry.links.prev
         if slot == NONE:
-            slot = lists.last(a, t, HEAD)
-    a[t.reg + _HAND] = slot
+            slot = state.blocks.last
+        entry = entry_at(arena, level, slot)
+    state.hand = slot
     return slot
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """The hand moves off what leaves."""
-    if a[t.reg + _HAND] == slot:
-        a[t.reg + _HAND] = a[slot + t.prev]
-    lists.unlink(a, t, HEAD, slot)
+    state = _state_at(arena, level)
+    if state.hand == slot:
+        state.hand = entry_at(arena, level, slot).links.prev
+    lists.remove(arena, state.blocks, slot, links_of(level))
+
+
+class Sieve(EvictionSettings):
+    """SIEVE (Zhang et al., NSDI 2024): a queue, and a hand that spares what was used since it passed."""
+
+    kind: Literal["sieve"] = "sieve"
+
+    state: ClassVar[Any] = State
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)
+
+    def prepare(self, state: State, made: Made) -> None:
+        """Start empty."""
+        empty(state.blocks)
+        state.hand = NONE

@@ -1,21 +1,36 @@
 """A count-min sketch of 8-bit counters, four rows deep, whose counts are halved now and then (Einziger et al. 2017).
 
-It lies in an area of the arena: a word for the uses since the last halving, one for the number after which to halve,
-one for the mask, then the rows, eight counters a word. (Four bits a counter, as is usual, cannot tell hot
-blocks from hotter ones.)
+It lies in an area of the arena: the record Sketch, then the rows, eight counters a word. (Four bits a counter, as is
+usual, cannot tell hot blocks from hotter ones.)
 """
 
-import numpy as np
+from typing import Any
 
-from simulator.arrays import Ints
-from simulator.compiled import compiled, internal
+from simulator.arrays import At, Ints, home, plus, times
+from simulator.compiled import internal
+from simulator.records.checked import declare
+from simulator.records.record import Record, view, words_of
 
-_ADDED, _SAMPLE, _MASK, _ROWS = range(4)
 _DEPTH = 4
 _MOST = 255
 _MAX_WIDTH = 1 << 22
+# Counts are halved after so many uses for each block of the capacity (Einziger et al.).
+_SAMPLE_PER_BLOCK = 32
 # Each word of eight counters, halved: what was shifted in from the neighbour is cleared.
-_KEEP = np.int64(0x7F7F7F7F7F7F7F7F)
+_KEEP = 0x7F7F7F7F7F7F7F7F
+_GOLDEN = -7046029254386353131
+
+
+class Sketch(Record):
+    """Uses since the last halving, the number after which to halve, and the width of a row less one."""
+
+    added: int
+    sample: int
+    mask: int
+
+
+sketch_at = view(Sketch)
+_ROWS = Sketch.words
 
 
 def width_for(n_blocks: int) -> int:
@@ -28,49 +43,48 @@ def words_for(n_blocks: int) -> int:
     return _ROWS + _DEPTH * width_for(n_blocks) // 8
 
 
-@compiled
-def setup(a: Ints, area: int, width: int, sample: int) -> None:
-    """All counts 0; they are halved after ``sample`` increments."""
-    a[area + _ADDED] = 0
-    a[area + _SAMPLE] = sample
-    a[area + _MASK] = width - 1
+def make(ints: Ints, area: At[Sketch], n_blocks: int) -> None:
+    """From Python: a sketch for so many blocks where all is 0 so far."""
+    declare(ints, Sketch, area, 1)
+    sketch = Sketch(ints, area)
+    sketch.sample = _SAMPLE_PER_BLOCK * n_blocks
+    sketch.mask = width_for(n_blocks) - 1
 
 
 @internal
-def _word_and_shift(a: Ints, area: int, key: int, row: int) -> tuple[int, int]:
+def _word_and_shift(mask: int, area: At[Sketch], key: int, row: int) -> tuple[Any, int]:
     # A hash for each row: splitmix64's finaliser over the key and the row's own odd constant.
-    x = np.uint64(key) + np.uint64(row + 1) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mask = a[area + _MASK]
-    at = np.int64((x ^ (x >> np.uint64(31))) >> np.uint64(1)) & mask
+    at = (home(plus(key, times(row + 1, _GOLDEN)), -1) >> 1) & mask
     return area + _ROWS + (row * (mask + 1) + at) // 8, (at % 8) * 8
 
 
 @internal
-def estimate(a: Ints, area: int, key: int) -> int:
+def estimate(base: Any, area: At[Sketch], key: int) -> int:
     """How often a key was added of late: never too low but for the halvings, 255 at most."""
-    least = _MOST
+    words, mask, least = words_of(base), sketch_at(base, area).mask, _MOST
     for row in range(_DEPTH):
-        word, shift = _word_and_shift(a, area, key, row)
-        least = min(least, (a[word] >> shift) & _MOST)
+        word, shift = _word_and_shift(mask, area, key, row)
+        least = min(least, (words[word] >> shift) & _MOST)
     return least
 
 
 @internal
-def add(a: Ints, area: int, key: int) -> None:
+def add(base: Any, area: At[Sketch], key: int) -> None:
     """Count a use."""
+    words, mask = words_of(base), sketch_at(base, area).mask
     for row in range(_DEPTH):
-        word, shift = _word_and_shift(a, area, key, row)
-        if (a[word] >> shift) & _MOST != _MOST:
-            a[word] += 1 << shift
+        word, shift = _word_and_shift(mask, area, key, row)
+        if (words[word] >> shift) & _MOST != _MOST:
+            words[word] = plus(words[word], 1 << shift)
 
 
 @internal
-def age(a: Ints, area: int) -> None:
+def age(base: Any, area: At[Sketch]) -> None:
     """Another use of those after whose number all counts are halved."""
-    a[area + _ADDED] += 1
-    if a[area + _ADDED] >= a[area + _SAMPLE]:
-        a[area + _ADDED] = 0
-        for word in range(area + _ROWS, area + _ROWS + _DEPTH * (a[area + _MASK] + 1) // 8):
-            a[word] = (a[word] >> 1) & _KEEP
+    sketch = sketch_at(base, area)
+    sketch.added += 1
+    if sketch.added >= sketch.sample:
+        sketch.added = 0
+        words = words_of(base)
+        for word in range(area + _ROWS, area + _ROWS + _DEPTH * (sketch.mask + 1) // 8):
+            words[word] = (words[word] >> 1) & _KEEP

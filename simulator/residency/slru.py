@@ -1,119 +1,59 @@
-"""Segmented LRU (Karedla et al. 1994): four LRU lists of a quarter of the capacity each.
+"""Segmented LRU (Karedla, Love & Wherry, Computer 1994): the lists are ``segments``.
 
-A block enters the lowest list, and each hit takes it one list up; a list that is too large lets its least recently used
-go down one. While the tier fills, a block enters the lowest list that has room. ``aux``: which list.
-
-W-TinyLFU's main cache is one too, of two lists; so the lists' number and limits are registers.
+``seg_size`` has a weight for each list, the lowest first: each is for so large a part of the capacity.
 """
 
-from simulator.arrays import NONE, Ints
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import lists
-from simulator.residency.layout import R_CAPACITY, R_POLICY, SIZE, Tier
-
-SEGMENTS = 4
-_N = R_POLICY
-# Each list has first, last, bytes and the limit of its bytes.
-_FIRST, _STEP = R_POLICY + 1, 4
-# The first register that is free for others.
-R_AFTER = _FIRST + SEGMENTS * _STEP
+from simulator.records.arena import Arena, Block, place_of_policy
+from simulator.residency import segments
+from simulator.residency.segments import MOST, Segments
+from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
 
 
 @internal
-def _head(which: int) -> int:
-    return _FIRST + which * _STEP
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
+    """One list up."""
+    segments.rise(arena, level, place_of_policy(level), slot)
 
 
 @internal
-def enter(a: Ints, t: Tier, which: int, slot: int) -> None:
-    """To the head of a list."""
-    a[slot + t.aux] = which
-    a[t.reg + _head(which) + 2] += a[slot + SIZE]
-    lists.push_front(a, t, _head(which), slot)
-
-
-@internal
-def leave(a: Ints, t: Tier, slot: int) -> None:
-    """Out of its list."""
-    which = a[slot + t.aux]
-    a[t.reg + _head(which) + 2] -= a[slot + SIZE]
-    lists.unlink(a, t, _head(which), slot)
-
-
-@internal
-def add_list(a: Ints, t: Tier, limit: int) -> None:
-    """Another list, above those that are there, for so many bytes."""
-    which = a[t.reg + _N]
-    a[t.reg + _N] += 1
-    lists.clear(a, t, _head(which))
-    a[t.reg + _head(which) + 2] = 0
-    a[t.reg + _head(which) + 3] = limit
-
-
-@internal
-def limit(a: Ints, t: Tier, which: int, n_bytes: int) -> None:
-    """A list is for so many bytes from now on."""
-    a[t.reg + _head(which) + 3] = n_bytes
-
-
-@internal
-def n_bytes(a: Ints, t: Tier) -> int:
-    """Of all lists."""
-    total = 0
-    for which in range(a[t.reg + _N]):
-        total += a[t.reg + _head(which) + 2]
-    return total
-
-
-@internal
-def clear(a: Ints, t: Tier) -> None:
-    """Start without lists."""
-    a[t.reg + _N] = 0
-
-
-@internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    clear(a, t)
-    for _ in range(SEGMENTS):
-        add_list(a, t, a[t.reg + R_CAPACITY] // SEGMENTS)
-
-
-@internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
-    """One list up; what is too much there goes down, list by list."""
-    which = min(a[slot + t.aux] + 1, a[t.reg + _N] - 1)
-    leave(a, t, slot)
-    enter(a, t, which, slot)
-    while which > 0:
-        while a[t.reg + _head(which) + 2] > a[t.reg + _head(which) + 3]:
-            last = lists.last(a, t, _head(which))
-            leave(a, t, last)
-            enter(a, t, which - 1, last)
-        which -= 1
-
-
-@internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """The lowest list that has room, or the lowest."""
-    for which in range(a[t.reg + _N]):
-        if a[t.reg + _head(which) + 2] + a[slot + SIZE] <= a[t.reg + _head(which) + 3]:
-            enter(a, t, which, slot)
-            return
-    enter(a, t, 0, slot)
+    segments.insert(arena, level, place_of_policy(level), slot)
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
-    """The least recently used of the lowest list that has any, or NONE."""
-    for which in range(a[t.reg + _N]):
-        last = lists.last(a, t, _head(which))
-        if last != NONE:
-            return last
-    return NONE
+def victim(arena: Arena, level: int) -> At[Block]:
+    """The least recently used of the lowest list that has any."""
+    return segments.lowest(arena, place_of_policy(level))
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """Out of its list."""
-    leave(a, t, slot)
+    segments.leave(arena, level, place_of_policy(level), slot)
+
+
+class Slru(EvictionSettings):
+    """Segmented LRU (Karedla et al. 1994): LRU lists, one above the other; a hit takes a block one list up."""
+
+    kind: Literal["slru"] = "slru"
+    seg_size: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1, max_length=MOST, strict=False)
+    ] = (1, 1, 1, 1)
+
+    state: ClassVar[Any] = Segments
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)
+
+    def limits(self, capacity: int) -> list[int]:
+        """The bytes of each list."""
+        return [capacity * weight // sum(self.seg_size) for weight in self.seg_size]
+
+    def prepare(self, state: Segments, made: Made) -> None:
+        """Start empty."""
+        segments.make(made.ints, At(state.place), self.limits(made.tier.capacity))

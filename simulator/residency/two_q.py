@@ -1,86 +1,116 @@
-"""2Q, full version (Johnson & Shasha, VLDB 1994): a first-in-first-out queue, an LRU list, and ghosts of the queue.
+"""2Q, full version (Johnson & Shasha, VLDB 1994): A1in, Am and A1out in the paper.
 
-A quarter of the capacity is the queue's, ghosts are remembered for half of it. A block is in the LRU list if it was
-asked for again after it had left the queue. ``aux``: which list.
+A quarter of the capacity is the queue's (``ain_ratio``), ghosts are remembered for half of it (``aout_ratio``). A block
+is in the LRU list if it was asked for again after it had left the queue. ``aux``: which list.
 """
 
-from simulator.arrays import NONE, Ints
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from simulator.arrays import At
 from simulator.compiled import internal
-from simulator.residency import ghosts, lists
-from simulator.residency.layout import R_CAPACITY, R_POLICY, SIZE, Tier
+from simulator.records import lists
+from simulator.records.arena import Arena, Block, block_at, entry_at, links_of, state_of
+from simulator.records.record import Record
+from simulator.residency import ghosts, queues
+from simulator.residency.queues import Queue, empty
+from simulator.residency.settings import EvictionHooks, EvictionSettings, Exact, Made, Share, exact
 
 _NEW, _QUEUE, _MAIN, _GHOST = range(4)
-_STEP = 3
+
+
+class State(Record):
+    """The lists, and the bytes that the queue and the ghosts may have."""
+
+    queue: Queue
+    main: Queue
+    ghosts: Queue
+    of_queue: int
+    of_ghosts: int
+
+
+_state_at = state_of(State)
 
 
 @internal
-def _head(which: int) -> int:
-    return R_POLICY + (which - _QUEUE) * _STEP
+def _list(state: State, which: int) -> Queue:
+    if which == _QUEUE:
+        return state.queue
+    return state.main if which == _MAIN else state.ghosts
 
 
 @internal
-def _enter(a: Ints, t: Tier, which: int, slot: int, size: int) -> None:
-    a[slot + t.aux] = which
-    a[t.reg + _head(which) + 2] += size
-    lists.push_front(a, t, _head(which), slot)
+def _enter(arena: Arena, level: int, which: int, slot: At[Block], size: int) -> None:
+    entry_at(arena, level, slot).aux = which
+    queues.enter(arena, level, _list(_state_at(arena, level), which), slot, size)
 
 
 @internal
-def _leave(a: Ints, t: Tier, slot: int, size: int) -> None:
-    which = a[slot + t.aux]
-    a[t.reg + _head(which) + 2] -= size
-    lists.unlink(a, t, _head(which), slot)
+def _leave(arena: Arena, level: int, slot: At[Block], size: int) -> None:
+    which = entry_at(arena, level, slot).aux
+    queues.leave(arena, level, _list(_state_at(arena, level), which), slot, size)
 
 
 @internal
-def setup(a: Ints, t: Tier) -> None:
-    """Start empty."""
-    for which in range(_QUEUE, _GHOST + 1):
-        lists.clear(a, t, _head(which))
-        a[t.reg + _head(which) + 2] = 0
-
-
-@internal
-def on_hit(a: Ints, t: Tier, slot: int) -> None:
+def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
     """To the head of the LRU list if it is there; the queue is blind to hits."""
-    if a[slot + t.aux] == _MAIN and lists.first(a, t, _head(_MAIN)) != slot:
-        lists.unlink(a, t, _head(_MAIN), slot)
-        lists.push_front(a, t, _head(_MAIN), slot)
+    main = _state_at(arena, level).main.blocks
+    if entry_at(arena, level, slot).aux == _MAIN and main.first != slot:
+        lists.remove(arena, main, slot, links_of(level))
+        lists.prepend(arena, main, slot, links_of(level))
 
 
 @internal
-def recall(a: Ints, t: Tier, slot: int) -> None:
+def recall(arena: Arena, level: int, slot: At[Block]) -> None:
     """A ghost goes to the LRU list."""
-    _leave(a, t, slot, ghosts.size(a, t, slot))
-    ghosts.wake(a, t, slot)
+    _leave(arena, level, slot, ghosts.size(arena, level, slot))
+    ghosts.wake(arena, level, slot)
 
 
 @internal
-def on_insert(a: Ints, t: Tier, slot: int) -> None:
+def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     """Ghosts to the LRU list, others to the queue."""
-    _enter(a, t, _MAIN if a[slot + t.aux] == _GHOST else _QUEUE, slot, a[slot + SIZE])
+    which = _MAIN if entry_at(arena, level, slot).aux == _GHOST else _QUEUE
+    _enter(arena, level, which, slot, block_at(arena, slot).size)
 
 
 @internal
-def victim(a: Ints, t: Tier) -> int:
+def victim(arena: Arena, level: int) -> At[Block]:
     """From the queue if that has outgrown its share, else the least recently used of the list."""
-    main = lists.last(a, t, _head(_MAIN))
-    if main == NONE or a[t.reg + _head(_QUEUE) + 2] > a[t.reg + R_CAPACITY] // 4:
-        return lists.last(a, t, _head(_QUEUE))
-    return main
+    state = _state_at(arena, level)
+    if state.main.n_bytes == 0 or state.queue.n_bytes > state.of_queue:
+        return state.queue.blocks.last
+    return state.main.blocks.last
 
 
 @internal
-def on_remove(a: Ints, t: Tier, slot: int, evicted: bool) -> None:
+def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     """What the queue lets go is remembered; the oldest ghosts make room."""
-    size, which = a[slot + SIZE], a[slot + t.aux]
-    _leave(a, t, slot, size)
-    limit = a[t.reg + R_CAPACITY] // 2
-    if not evicted or which != _QUEUE or size > limit:
+    state, size, which = _state_at(arena, level), block_at(arena, slot).size, entry_at(arena, level, slot).aux
+    _leave(arena, level, slot, size)
+    if not evicted or which != _QUEUE or size > state.of_ghosts:
         return
-    while a[t.reg + _head(_GHOST) + 2] + size > limit:
-        oldest = lists.last(a, t, _head(_GHOST))
-        _leave(a, t, oldest, ghosts.size(a, t, oldest))
-        ghosts.forget(a, t, oldest)
-    _enter(a, t, _GHOST, slot, size)
-    ghosts.keep(a, t, slot)
+    while state.ghosts.n_bytes + size > state.of_ghosts:
+        oldest = state.ghosts.blocks.last
+        _leave(arena, level, oldest, ghosts.size(arena, level, oldest))
+        ghosts.forget(arena, level, oldest)
+    _enter(arena, level, _GHOST, slot, size)
+    ghosts.keep(arena, level, slot)
+
+
+class TwoQ(EvictionSettings):
+    """2Q (Johnson & Shasha, VLDB 1994): a first-in-first-out queue, an LRU list, and ghosts of the queue."""
+
+    kind: Literal["2q"] = "2q"
+    ain_ratio: Share = 0.25
+    aout_ratio: Annotated[float, Field(ge=0, le=10), Exact] = 0.5
+
+    state: ClassVar[Any] = State
+    hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)
+
+    def prepare(self, state: State, made: Made) -> None:
+        """Start empty."""
+        empty(state.queue.blocks, state.main.blocks, state.ghosts.blocks)
+        state.of_queue = int(made.tier.capacity * exact(self.ain_ratio))
+        state.of_ghosts = int(made.tier.capacity * exact(self.aout_ratio))

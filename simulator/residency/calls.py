@@ -1,0 +1,85 @@
+"""What Python calls of all this, by the arena's address."""
+
+import numpy as np
+
+from simulator.arrays import NONE, Ints
+from simulator.compiled import compiled, ints_at
+from simulator.records.arena import arena_at, block_at
+from simulator.records.record import words_of
+from simulator.residency import belady, blocks, moves
+
+
+@compiled
+def locate(arena: int, key: int) -> int:
+    """A bit for each tier that holds the block."""
+    return moves.locate(arena_at(arena), key)
+
+
+@compiled
+def insert(
+    arena: int, level: int, key: int, size: int, dirty: int, prefetch: int, out: int, most: int, report_all: bool
+) -> int:
+    """As ``moves.insert``; the rows of victims are at the address ``out``."""
+    return moves.insert(
+        arena_at(arena), level, key, size, dirty, prefetch, ints_at(out), 0, most, report_all  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@compiled
+def remove(arena: int, level: int, key: int) -> int:
+    """Remove a block from a tier: its dirtiness, or NONE if it was not there."""
+    return moves.remove(arena_at(arena), level, key)
+
+
+@compiled
+def use(arena: int, level: int, key: int) -> None:
+    """A block that a tier holds was read there."""
+    moves.use(arena_at(arena), level, key)
+
+
+@compiled
+def mark(arena: int, level: int, key: int, dirty: int) -> None:
+    """A block that a tier holds is at least so dirty there."""
+    moves.mark(arena_at(arena), level, key, dirty)
+
+
+@compiled
+def size_of(arena: int, key: int) -> int:
+    """The bytes of a block that some tier holds."""
+    return moves.size_of(arena_at(arena), key)
+
+
+@compiled
+def enter_again(old: int, new: int) -> None:
+    """Make the table of an arena into which the rows of a smaller one were copied."""
+    arena, larger = arena_at(old), arena_at(new)
+    cells = words_of(arena)
+    for at in range(arena.table, arena.table + arena.mask + 1):
+        if cells[at] != 0:
+            blocks.enter(larger, blocks.slot_of(cells[at]))
+
+
+@compiled
+def foresee(address: int, level: int, keys: Ints, positions: Ints) -> None:
+    """Tell a tier that reads the future of each key's first use; there are slots enough."""
+    arena = arena_at(address)
+    for i in range(len(keys)):
+        slot = blocks.find(arena, keys[i])
+        if slot == NONE:
+            slot = blocks.add(arena, keys[i], 1)
+        belady.foresee(arena, level, slot, positions[i])
+
+
+@compiled
+def held_keys(address: int, level: int) -> Ints:
+    """The keys of the blocks that have bit ``level`` of ``where``, by slot: for checks, not for speed."""
+    arena = arena_at(address)
+    cells = words_of(arena)
+    keys = np.empty(arena.n_slots, np.int64)
+    n = 0
+    for at in range(arena.table, arena.table + arena.mask + 1):
+        slot = blocks.slot_of(cells[at])
+        if slot != 0 and (block_at(arena, slot).where >> level) & 1:
+            keys[n] = block_at(arena, slot).key
+            n += 1
+    return keys[:n]
