@@ -84,7 +84,7 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (
             ["circle.csv", "--columns", "key=block", "--eviction", "lru,lrv"],
-            "--eviction: unknown 'lrv'; expected some of",
+            "--eviction: lrv: no such eviction policy; expected one of lru",
         ),
         (["circle.csv", "--columns", "key=block", "--capacity", "12 miles"], "--capacity 12 miles"),
         (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
