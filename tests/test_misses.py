@@ -85,7 +85,7 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (
             ["circle.csv", "--columns", "key=block", "--eviction", "lru,lrv"],
-            "--eviction: unknown 'lrv'; expected some of",
+            "--eviction: lrv: no such eviction policy; expected one of lru, fifo",
         ),
         (["circle.csv", "--columns", "key=block", "--capacity", "12 miles"], "--capacity 12 miles"),
         (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
@@ -130,7 +130,7 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     result = call(path, "--eviction", "all", "--unit-size", "--capacity", "2", "--out", tmp_path / "o", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.output == ""
-    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == list(EVICTIONS)
+    assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == tuple(EVICTIONS)
 
 
 def test_policies_lists_everything_with_its_line_and_settings() -> None:
