@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simulator import keyset
 from simulator.arrays import NONE, Ints, signed
-from simulator.compiled import compiled
+from simulator.compiled import CHECKED, compiled
 from simulator.residency.residency import Residency
 
 CAPACITIES = (7, 12)
@@ -73,7 +73,7 @@ class ResidencyMachine(RuleBasedStateMachine):
 
 
 TestResidency = ResidencyMachine.TestCase
-TestResidency.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestResidency.settings = settings(max_examples=10 if CHECKED else 60, stateful_step_count=60, deadline=None)
 
 
 def test_more_victims_than_the_buffer_holds() -> None:
