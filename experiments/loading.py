@@ -11,6 +11,8 @@ from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
 from simulator.config import Strict
 from simulator.errors import InputError
+from simulator.plugins import Registry
+from simulator.residency.registry import ADMISSIONS, EVICTIONS
 
 
 class Variant(Strict):
@@ -98,6 +100,10 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
         raise InputError(_explain(where, error)) from None
 
 
+_REGISTRIES: dict[str, Registry[Any]] = {"eviction": EVICTIONS, "admission": ADMISSIONS}
+"""By a part of a key's place: what says which settings could be there."""
+
+
 def _explain(where: str, error: ValidationError) -> str:
     lines = []
     problems = error.errors(include_url=False)
@@ -110,6 +116,9 @@ def _explain(where: str, error: ValidationError) -> str:
             name = str(problem["loc"][-1])
             near = difflib.get_close_matches(name, _known_keys(), n=1, cutoff=0.6)
             message = f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            registry = next((found for part, found in _REGISTRIES.items() if part in problem["loc"]), None)
+            settings = registry.settings_at(problem["loc"]) if registry else []
+            message += f"; expected one of {', '.join(settings)}" if settings and not near else ""
         elif problem["type"] == "union_tag_invalid":
             context = problem["ctx"]
             message = f"unknown kind {context['tag']!r}; expected one of {context['expected_tags']}"

@@ -1,6 +1,8 @@
 """The settings of eviction policies: compiled and plain take the same, each is honoured, bad ones are refused."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,11 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.evictions.registry import make
 from simulator.residency.registry import EVICTIONS
+from tests.test_bad_input import NONE, refuse
 from tests.test_evictions import SHARE, STEPS, Pair, drifting
+from tests.test_experiment import call, config, table, write
+
+BARE = ("--set", "system.tiers.0.eviction=s3fifo")
 
 ratios = st.integers(1, 99).map(lambda parts: parts / 100)
 SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -86,7 +92,8 @@ BAD_SETTINGS = [
     ("s3fifo(small_rate=0.1)", "small_rate: unknown setting; expected one of small_ratio, ghost_ratio, move_to"),
     ("s3fifo(move_to_main_threshold=4)", "move_to_main_threshold: Input should be less than or equal to 3; got 4"),
     ("clock(init_freq=2)", "init_freq: expected at most 1, what n_bit_counter has room for; got 2"),
-    ("slru(seg_size=[])", "seg_size: "),
+    ("slru(seg_size=[])", "seg_size: Tuple should have at least 1 item"),
+    ("slru(seg_size=4)", "seg_size: expected a list of weights such as [1, 1, 1, 1]; got 4"),
     ("slru(seg_size=[1, 0])", "seg_size.1: Input should be greater than or equal to 1; got 0"),
     ("lirs(stack_ratio=0.5)", "stack_ratio: Input should be greater than or equal to 1; got 0.5"),
     ("lru(size=3)", "size: unknown setting; expected one of none"),
@@ -98,3 +105,47 @@ BAD_SETTINGS = [
 def test_bad_settings(said: str, expected: str) -> None:
     with pytest.raises(InputError, match=re.escape(expected)):
         EVICTIONS.parse(said)
+
+
+IN_CONFIGS = [
+    ("eviction", "lrv", "eviction: unknown kind 'lrv'; expected one of 'lru', 'fifo', 'random'"),
+    ("eviction", {"kind": "lrv"}, "eviction: unknown kind 'lrv'; expected one of 'lru', 'fifo', 'random'"),
+    ("eviction", {"small_ratio": 0.1}, "eviction: expected a kind, one of lru, fifo"),
+    ("eviction", 7, "eviction: expected a name, or {kind: NAME, setting: value, ...}; got 7"),
+    (
+        "eviction", {"kind": "s3fifo", "small_ratio": 2.0},
+        "eviction.s3fifo.small_ratio: Input should be less than 1; got 2.0",
+    ),
+    (
+        "eviction", {"kind": "s3fifo", "smal_ratio": 0.1},
+        "eviction.s3fifo.smal_ratio: unknown key 'smal_ratio'; did you mean 'small_ratio'?",
+    ),
+    (
+        "eviction", {"kind": "clock", "xyz": 1},
+        "eviction.clock.xyz: unknown key 'xyz'; expected one of n_bit_counter, init_freq",
+    ),
+    ("admission", {"kind": "size"}, "admission.size.largest: is missing"),
+    ("admission", "everybody", "admission: unknown kind 'everybody'; expected one of 'all', 'size'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), IN_CONFIGS)
+def test_bad_settings_in_a_config(tmp_path: Path, key: str, value: Any, expected: str) -> None:
+    """Exit code 2 with the key, the value and what was expected."""
+    content = config(seeds=[0], arms=[NONE])
+    content["system"]["tiers"][0][key] = value
+    refuse(tmp_path, content, f"system.tiers.0.{expected}")
+
+
+def test_settings_in_a_config(tmp_path: Path) -> None:
+    """What a config says is what is simulated, and what its results say that it was."""
+    content = config(seeds=[0], arms=[NONE])
+    content["workload"]["source"] = {"kind": "zipf", "n_keys": 100, "exponent": 0.8, "accesses": 4000, "block": "4 KiB"}
+    content["system"]["tiers"][0]["eviction"] = {"kind": "s3fifo", "small_ratio": 0.4}
+    path = write(tmp_path, content)
+    for name, sets in (("said", ()), ("set", ("--set", "system.tiers.0.eviction.small_ratio=0.9")), ("bare", BARE)):
+        assert call(path, "--out", tmp_path / name, "--quiet", *sets).exit_code == 0
+    ratios = [table(tmp_path / name, "runs.parquet").hit_ratio[0] for name in ("said", "set", "bare")]
+    assert len(set(ratios)) == 3
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert manifest["config"]["system"]["tiers"][0]["eviction"]["small_ratio"] == 0.9

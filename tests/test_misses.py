@@ -87,6 +87,11 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
             ["circle.csv", "--columns", "key=block", "--eviction", "lru,lrv"],
             "--eviction: lrv: no such eviction policy; expected one of lru, fifo",
         ),
+        (
+            ["circle.csv", "--columns", "key=block", "--eviction", "lru,s3fifo(small_ratio=2)"],
+            "--eviction: s3fifo(small_ratio=2): small_ratio: Input should be less than 1; got 2",
+        ),
+        (["circle.csv", "--columns", "key=block", "--eviction", "s3fifo(small_ratio"], "a ) is missing"),
         (["circle.csv", "--columns", "key=block", "--capacity", "12 miles"], "--capacity 12 miles"),
         (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
         (["circle.csv", "--columns", "key=block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
@@ -133,6 +138,21 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     assert tuple(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == tuple(EVICTIONS)
 
 
+def test_settings_of_evictions(tmp_path: Path) -> None:
+    """Several of one kind; each row says which it is; ``2q()`` and ``2q`` are one."""
+    path = tmp_path / "t.txt"
+    path.write_text("\n".join(str(x * x % 37 + x % 5) for x in range(900)))
+    said = ["slru", "slru(seg_size=[1, 2])", "s3fifo(small_ratio=0.3, move_to_main_threshold=1)", "2q"]
+    result = call(
+        path, "--eviction", ",".join([*said, "2q()", "s3fifo(move_to_main_threshold=1, small_ratio=0.3)"]),
+        "--unit-size", "--capacity", "10", "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = pd.read_parquet(tmp_path / "o" / "misses.parquet")
+    assert rows["eviction"].tolist() == said
+    assert rows["n_misses"].nunique() > 1
+
+
 def test_policies_lists_everything_with_its_line_and_settings() -> None:
     run = CliRunner().invoke
     listing = run(policies.app, []).output
@@ -143,6 +163,7 @@ def test_policies_lists_everything_with_its_line_and_settings() -> None:
         text = run(policies.app, [kind]).output
         assert all(name in text for name in config.model_fields if name != "kind"), kind
     assert "second chance" in run(policies.app, ["clock"]).output
+    assert all(text in run(policies.app, ["s3fifo"]).output for text in ("small_ratio", "0.9", "SOSP 2023"))
     unknown = run(policies.app, ["nextn"])
     assert unknown.exit_code == 2
     assert "nextn: no such policy; expected one of none, next_n" in unknown.stderr
