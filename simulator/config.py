@@ -23,7 +23,8 @@ Admission = Annotated[AdmissionSettings, ADMISSIONS]
 class Tier(Strict):
     """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below.
 
-    A block that is not admitted is served and not kept; a prefetched one is always admitted.
+    A block that is not admitted is served and not kept; a prefetched one is always admitted. ``eviction`` and
+    ``admission`` are names, or settings of a ``kind``.
     """
 
     name: str

