@@ -66,7 +66,7 @@ def measure() -> Iterator[Measurement]:
                 ("untimed", alone(untimed, trace, eviction)),
                 ("engine", alone(engine, trace, eviction)),
                 *([("libCacheSim", alone(c.libcachesim, trace, CAPACITY, THEIRS[eviction]))]
-                  if find_spec("libcachesim") else []),
+                  if find_spec("libcachesim") and eviction in THEIRS else []),
             ):  # fmt: skip
                 yield Measurement(
                     "evictions", f"{eviction}, {name}", N_ACCESSES, timed.seconds, timed.peak_memory_bytes

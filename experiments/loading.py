@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
-from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
-from workloads.registry import SOURCES
+from simulator.plugins import Registry
+from simulator.residency.registry import ADMISSIONS, EVICTIONS
 
 
 class Variant(Strict):
@@ -100,6 +100,12 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
         raise InputError(_explain(where, error)) from None
 
 
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "eviction": EVICTIONS, "admission": ADMISSIONS, "workload": SOURCES, "policy": POLICIES,
+}  # fmt: skip
+"""By a part of a key's place: what says which settings could be there."""
+
+
 def _explain(where: str, error: ValidationError) -> str:
     lines = []
     problems = error.errors(include_url=False)
@@ -112,7 +118,8 @@ def _explain(where: str, error: ValidationError) -> str:
             name = str(problem["loc"][-1])
             near = difflib.get_close_matches(name, _known_keys(), n=1, cutoff=0.6)
             message = f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            settings = (SOURCES if "workload" in problem["loc"] else POLICIES).settings_at(problem["loc"])
+            registry = next((found for part, found in _REGISTRIES.items() if part in problem["loc"]), None)
+            settings = registry.settings_at(problem["loc"]) if registry else []
             message += f"; expected one of {', '.join(settings)}" if settings and not near else ""
         elif problem["type"] == "union_tag_invalid":
             context = problem["ctx"]

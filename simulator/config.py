@@ -1,9 +1,9 @@
 """Strict, frozen models of the system: tiers, links, origin, prefetch budget, inference server."""
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from simulator.quantities import Bytes as Bytes
 from simulator.quantities import BytesPerSecond as BytesPerSecond
@@ -23,7 +23,8 @@ Admission = Annotated[AdmissionSettings, ADMISSIONS]
 class Tier(Strict):
     """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below.
 
-    A block that is not admitted is served and not kept; a prefetched one is always admitted.
+    A block that is not admitted is served and not kept; a prefetched one is always admitted. ``eviction`` and
+    ``admission`` are names, or settings of a ``kind``.
     """
 
     name: str
@@ -33,6 +34,15 @@ class Tier(Strict):
     write_bandwidth: BytesPerSecond
     eviction: Eviction = Field("lru", validate_default=True)
     admission: Admission = Field("all", validate_default=True)
+
+    @field_serializer("eviction")
+    def _by_name(self, eviction: EvictionSettings) -> Any:
+        """Without settings as it always was: by its name. What was recorded under it goes on being found."""
+        return (
+            eviction.model_dump(mode="json")
+            if eviction.model_dump(exclude_defaults=True).keys() - {"kind"}
+            else eviction.kind
+        )
 
 
 class Link(Strict):

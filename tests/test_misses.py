@@ -84,8 +84,13 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (
             ["circle.csv", "--columns", "key=block", "--eviction", "lru,lrv"],
-            "--eviction: lrv: no such eviction policy; expected one of lru",
+            "--eviction: lrv: no such eviction policy; expected one of lru, fifo",
         ),
+        (
+            ["circle.csv", "--columns", "key=block", "--eviction", "lru,s3fifo(small_ratio=2)"],
+            "--eviction: s3fifo(small_ratio=2): small_ratio: Input should be less than 1; got 2",
+        ),
+        (["circle.csv", "--columns", "key=block", "--eviction", "s3fifo(small_ratio"], "a ) is missing"),
         (["circle.csv", "--columns", "key=block", "--capacity", "12 miles"], "--capacity 12 miles"),
         (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
         (["circle.csv", "--columns", "key=block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
@@ -130,3 +135,18 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.output == ""
     assert list(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == list(EVICTIONS)
+
+
+def test_settings_of_evictions(tmp_path: Path) -> None:
+    """Several of one kind; each row says which it is; ``2q()`` and ``2q`` are one."""
+    path = tmp_path / "t.txt"
+    path.write_text("\n".join(str(x * x % 37 + x % 5) for x in range(900)))
+    said = ["slru", "slru(seg_size=[1, 2])", "s3fifo(small_ratio=0.3, move_to_main_threshold=1)", "2q"]
+    result = call(
+        path, "--eviction", ",".join([*said, "2q()", "s3fifo(move_to_main_threshold=1, small_ratio=0.3)"]),
+        "--unit-size", "--capacity", "10", "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = pd.read_parquet(tmp_path / "o" / "misses.parquet")
+    assert rows["eviction"].tolist() == said
+    assert rows["n_misses"].nunique() > 1

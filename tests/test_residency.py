@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simulator import keyset
 from simulator.arrays import NONE, signed
-from simulator.compiled import address_of, compiled
+from simulator.compiled import CHECKED, address_of, compiled
 from simulator.records.run import Run, run_at
 from simulator.residency.residency import Residency
 
@@ -75,7 +75,7 @@ class ResidencyMachine(RuleBasedStateMachine):
 
 
 TestResidency = ResidencyMachine.TestCase
-TestResidency.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestResidency.settings = settings(max_examples=10 if CHECKED else 60, stateful_step_count=60, deadline=None)
 
 
 def test_more_victims_than_the_buffer_holds() -> None:

@@ -34,6 +34,7 @@ class _Memory:
     def __init__(self) -> None:
         self.regions: dict[type, list[_Region]] = {}
         self.taken: set[int] = set()
+        self.is_sealed = False
 
 
 _MEMORIES: dict[int, tuple[Any, _Memory]] = {}
@@ -67,6 +68,12 @@ def declare(
         _memory(ints).regions.setdefault(of, []).append(region)
 
 
+def seal(ints: npt.NDArray[np.int64]) -> None:
+    """No records lie there but of the classes that were declared: others are not to be opened."""
+    if CHECKED:
+        _memory(ints).is_sealed = True
+
+
 def withdraw(ints: npt.NDArray[np.int64], of: type, place: int) -> None:
     """The rows of a class that begin at a place are somewhere else now."""
     if CHECKED:
@@ -94,7 +101,7 @@ def view(of: Any) -> Callable[[Any, Any], Any]:
         if not 0 <= place <= ints.size - of.words:
             raise WrongRecordError(f"{of.__name__} at {place}: beyond the memory, which has {ints.size} words")
         memory = _memory(ints)
-        regions = memory.regions.get(of)
+        regions = memory.regions.get(of, [] if memory.is_sealed else None)
         if regions is not None:
             region = next((region for region in regions if region.has(place)), None)
             if region is None:

@@ -43,6 +43,12 @@ class State(Record):
     stack_of: int
 
 
+class Fields(Record):
+    """The links of the queue or of the list of ghosts."""
+
+    links: Node
+
+
 _state_at = state_of(State)
 
 
@@ -209,7 +215,7 @@ class Lirs(EvictionSettings):
     stack_ratio: Annotated[float, Field(ge=1, le=10), Exact] = 2.0
 
     state: ClassVar[Any] = State
-    fields: ClassVar[Any] = Node
+    fields: ClassVar[Any] = Fields
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)
 
     def prepare(self, state: State, made: Made) -> None:

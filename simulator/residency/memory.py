@@ -22,7 +22,9 @@ from simulator.records.arena import (
     FreeSlot,
     Tier,
 )
-from simulator.records.checked import carry, declare
+from simulator.records.checked import carry, declare, seal
+from simulator.records.lists import Node
+from simulator.records.record import Record
 from simulator.residency import calls
 from simulator.residency.heap import NEXT, Element
 
@@ -44,6 +46,11 @@ class Part(NamedTuple):
     def n_fields(self) -> int:
         """Further fields of the policy in a row."""
         return self.fields.words if self.fields is not None else 0
+
+
+def _records(class_: type[Record] | None) -> list[type[Record]]:
+    """A class of records, and those that it begins as."""
+    return [] if class_ is None else [of for of in class_.__mro__ if issubclass(of, Record) and of is not Record]
 
 
 def links_within(level: int) -> int:
@@ -76,11 +83,12 @@ class Plan:
         declare(ints, Arena, 0, 1)
         for part, place, fields in zip(self.parts, self.tiers, self.fields, strict=True):
             declare(ints, Tier, place, 1)
-            for of, word in ((part.of_policy, "of_policy"), (part.of_admission, "of_admission")):
-                if of is not None:
+            for class_, word in ((part.of_policy, "of_policy"), (part.of_admission, "of_admission")):
+                for of in _records(class_):
                     declare(ints, of, place + Tier.word(word), 1)
             tier = Tier(ints, place)
             tier.fields, tier.aside.fields = fields
+        seal(ints)
         return ints
 
     def enlarge(self, old: Ints, n_slots: int) -> Ints:
@@ -131,6 +139,8 @@ class Plan:
     def _declare_rows(self, ints: Ints, first: int, n: int) -> None:
         def columns(of: Any, within: int, *, is_pool: bool = True) -> None:
             declare(ints, of, first + within, n, is_pool=is_pool, step=self.width, within=within)
+            if hasattr(of, "links"):
+                columns(Node, within + of.word("links"))
 
         columns(Block, 0)
         columns(FreeSlot, 0, is_pool=False)
@@ -139,6 +149,5 @@ class Plan:
             columns(Element, links_within(level) + NEXT, is_pool=False)
             if part.has_aside:
                 columns(AsideEntry, aside)
-            for of in part.fields.__mro__ if part.fields is not None else ():
-                if getattr(of, "words", 0):
-                    columns(of, fields)
+            for of in _records(part.fields):
+                columns(of, fields)

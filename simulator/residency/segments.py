@@ -45,6 +45,7 @@ def segment(arena: Arena, segments: At[Segments], which: int) -> Segment:
 
 def make(ints: Ints, segments: At[Segments], limits: Sequence[int]) -> None:
     """From Python: empty lists for so many bytes each."""
+    declare(ints, Segments, segments, 1)
     Segments(ints, segments).n = len(limits)
     declare(ints, Segment, segments + _LISTS, len(limits))
     for which, limit in enumerate(limits):

@@ -24,7 +24,7 @@ def exact(ratio: float) -> Fraction:
 
 def _is_exact(ratio: float) -> float:
     if (exact(ratio) * 10**_DECIMALS).denominator != 1:
-        raise ValueError(f"expected at most {_DECIMALS} decimals")
+        raise ValueError(f"expected at most {_DECIMALS} decimals; got {ratio}")
     return ratio
 
 

@@ -5,7 +5,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from simulator.arrays import At
 from simulator.compiled import internal
@@ -39,12 +39,20 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     segments.leave(arena, level, place_of_policy(level), slot)
 
 
+def _is_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list of weights such as [1, 1, 1, 1]; got {value!r}")
+    return value
+
+
 class Slru(EvictionSettings):
     """Segmented LRU (Karedla et al. 1994): LRU lists, one above the other; a hit takes a block one list up."""
 
     kind: Literal["slru"] = "slru"
     seg_size: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1, max_length=MOST, strict=False)
+        tuple[Annotated[int, Field(ge=1, le=1000)], ...],
+        Field(min_length=1, max_length=MOST, strict=False),
+        BeforeValidator(_is_list),
     ] = (1, 1, 1, 1)
 
     state: ClassVar[Any] = Segments
