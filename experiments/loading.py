@@ -9,10 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
 from simulator.plugins import Registry
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
+from workloads.registry import SOURCES
 
 
 class Variant(Strict):
