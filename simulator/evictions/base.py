@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from simulator.evictions.admission import ADMISSIONS
@@ -32,9 +33,15 @@ class Settings:
     region_ratio: float = 0.0
 
 
+@cache
+def _fraction(ratio: float) -> tuple[int, int]:
+    return Fraction(str(ratio)).as_integer_ratio()
+
+
 def share(n: int, ratio: float) -> int:
     """A share of a number, rounded down. The ratio is what it was written as: 0.1 is one tenth."""
-    return int(n * Fraction(str(ratio)))
+    part, of = _fraction(ratio)
+    return n * part // of
 
 
 class Eviction:

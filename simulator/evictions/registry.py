@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from simulator.errors import InputError
 from simulator.evictions.base import Eviction, Settings
 from simulator.evictions.belady import Belady
 from simulator.evictions.frequency import Gdsf, Lfu, Lfuda
@@ -34,6 +35,11 @@ def make(
     The other arguments are those of ``base.Settings``.
     """
     of_eviction, of_admission = registry.EVICTIONS.validate(eviction), registry.ADMISSIONS.validate(admission)
+    if of_eviction.kind not in EVICTIONS:
+        raise InputError(
+            f"eviction {of_eviction.kind}: is not written in plain Python; expected engine: compiled, or one of "
+            f"{', '.join(EVICTIONS)}"
+        )
     return EVICTIONS[of_eviction.kind](
         Settings(of_eviction, of_admission, capacity, seed, n_blocks, enters, region_ratio)
     )

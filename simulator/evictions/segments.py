@@ -1,8 +1,6 @@
 """Policies of LRU lists in which a block rises with each use: SLRU, and W-TinyLFU, of which that is the main part."""
 
-from fractions import Fraction
-
-from simulator.evictions.base import Eviction, Settings
+from simulator.evictions.base import Eviction, Settings, share
 from simulator.evictions.queues import Queue
 from simulator.evictions.sketch import Sketch
 
@@ -131,8 +129,9 @@ class WTinyLfu(Eviction):
     def _fit(self, size: int) -> int:
         """The bytes of the main cache, whose parts are fitted to blocks of this size."""
         main = self.whole(size) - self._window_bytes(size)
-        ratio = Fraction(str(self.settings.protected_ratio))
-        self._main.limits = [int(main * (1 - ratio)), int(main * ratio)]
+        protected = self.settings.protected_ratio
+        # What is not protected, as a ratio that is written as exactly.
+        self._main.limits = [share(main, round(1 - protected, 6)), share(main, protected)]
         return main
 
     def _pass_on(self, size: int, coming: int) -> None:

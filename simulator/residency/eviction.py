@@ -8,8 +8,7 @@ from simulator.compiled import internal, soon
 from simulator.records.arena import Arena, Block, Tier, block_at, entry_at, tier_at
 from simulator.residency import admission, aside, blocks, fifo, ghosts, lru
 from simulator.residency.hooks import call_on_remove, call_on_slot, call_victim
-from simulator.residency.names import FRONT
-from simulator.residency.settings import BY_USE, HOOKED
+from simulator.residency.names import BY_USE, FRONT, HOOKED
 
 
 @internal

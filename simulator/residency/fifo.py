@@ -8,8 +8,9 @@ from simulator.records import lists
 from simulator.records.arena import Arena, Block, links_of, state_of
 from simulator.records.lists import List
 from simulator.records.record import Record
+from simulator.residency.names import BY_ARRIVAL
 from simulator.residency.queues import empty
-from simulator.residency.settings import BY_ARRIVAL, EvictionSettings, Made
+from simulator.residency.settings import EvictionSettings, Made
 
 
 class State(Record):

@@ -10,8 +10,9 @@ from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, links_of
 from simulator.residency.fifo import State, state_at
+from simulator.residency.names import BY_USE
 from simulator.residency.queues import empty
-from simulator.residency.settings import BY_USE, EvictionSettings, Made
+from simulator.residency.settings import EvictionSettings, Made
 
 
 @internal

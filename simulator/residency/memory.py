@@ -14,7 +14,9 @@ import numpy as np
 from simulator.arrays import NONE, Ints
 from simulator.compiled import address_of
 from simulator.records.arena import (
+    ADMISSION_WORDS,
     LINE,
+    POLICY_WORDS,
     Arena,
     AsideEntry,
     Block,
@@ -63,6 +65,10 @@ class Plan:
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self.parts = list(parts)
+        for part in self.parts:
+            for of, words in ((part.of_policy, POLICY_WORDS), (part.of_admission, ADMISSION_WORDS)):
+                if of is not None and of.words > words:
+                    raise ValueError(f"{of.__module__}.{of.__name__} has {of.words} words; expected at most {words}")
         n_tiers = len(self.parts)
         self.tiers = [Arena.words + level * Tier.words for level in range(n_tiers)]
         areas = [n for part in self.parts for n in part.areas]

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from pydantic import AfterValidator, Field
 
 from simulator.quantities import Strict
+from simulator.residency.names import HOOKED
 
 if TYPE_CHECKING:
     from simulator.arrays import At, Ints
     from simulator.records.arena import Tier
 
 _DECIMALS = 6
-# Where a tier's order of eviction is kept: behind the hooks of its policy; or at hand, as a list by last use, or by
-# arrival, which most simulations are of and which become part of the code that calls.
-HOOKED, BY_USE, BY_ARRIVAL = range(3)
 
 
 def exact(ratio: float) -> Fraction:
