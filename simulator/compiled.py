@@ -1,14 +1,15 @@
 """Numba with a disk cache that cannot go stale, and compiled without doing work twice.
 
 Numba keys its cache by the file of the outermost function alone: change a function that a kernel calls and the old
-machine code is loaded. So the cache folder's name carries a hash of every source with compiled functions. Elsewhere a
-compiled function may call those of its own file and of these, and no others.
+machine code is loaded. So the cache folder's name carries a hash of the files that several functions are compiled from
+(``sources``). Elsewhere a compiled function may call those of its own file and of these, and no others.
 
 With ``NUMBA_DISABLE_JIT=1`` nothing is compiled: the same rules run as plain Python, with the checks of
 ``records.checked``.
 """
 
 import hashlib
+import re
 import weakref
 from collections.abc import Callable
 from functools import cache
@@ -32,14 +33,27 @@ CHECKED = bool(numba.core.config.DISABLE_JIT)  # type: ignore[attr-defined]
 """Whether rules run as plain Python."""
 
 
+_HERE = Path(__file__).parent
+_HAS_RULES = re.compile(
+    rb"^\s*@(compiled|released|internal|inlined)$|(?<![.\w])(view|nth|first|lowered|state_of|fields_of)\(", re.MULTILINE
+)
+# What these declare is frozen into machine code, too.
+_CONSTANTS = ("parts.py", "policy.py", "trace.py", "units.py", "residency/names.py", "records/types.py")
+
+
+def sources() -> list[Path]:
+    """The files whose code or constants may be part of machine code that is cached under another file's name."""
+    shared = [path for path in _HERE.rglob("*.py") if _HAS_RULES.search(path.read_bytes())]
+    constants = [_HERE / name for name in _CONSTANTS]
+    # Of policies what several share; each is its own file otherwise, which Numba looks after.
+    of_policies = [_HERE.parent / "policies" / name for name in ("keys.py", "rows.py")]
+    return sorted({*shared, *constants, *of_policies})
+
+
 def _sources_hash() -> str:
-    """Of all files that import this one or ``numba``: those that can have compiled functions."""
-    here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([*here.rglob("*.py"), *here.parent.glob("policies/*.py")]):
-        text = source.read_bytes()
-        if b"compiled" in text:
-            digest.update(text)
+    for source in sources():
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
