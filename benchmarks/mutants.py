@@ -87,16 +87,16 @@ R5 model/memory: a write leaves the copy in tier 1
 - for tier in self.tiers[1:]:
 + for tier in self.tiers[2:]:
 R5 model/accesses: a write that hits leaves copies below
-- self.memory.written(access.key)
+- self.memory.invalidate_below(access.key)
 + pass
 R5 model/memory: an out-of-date write-back lands
 - if not transfer.is_obsolete:
 + if not transfer.is_obsolete or self.model.flight.setdefault(transfer.key, transfer) is transfer:
 R5 model/memory: a write that is not admitted is out of date at once
-- self.written(key)
+- self.invalidate_below(key)
 -         self.insert(0, key, Block(size, WRITTEN))
 + self.insert(0, key, Block(size, WRITTEN))
-+         self.written(key)
++         self.invalidate_below(key)
 R6 model/memory: computed blocks are written down to the origin
 - if dirty == WRITTEN or (
 + if dirty != CLEAN or (

@@ -57,7 +57,7 @@ class Ledger:
         self._cells: dict[int, list[int]] = {}
 
     # -- accesses ---------------------------------------------------------------------------------------------------
-    def served(self, access: "Access", service_ns: int) -> None:
+    def serve(self, access: "Access", service_ns: int) -> None:
         """An access is served: what is neither service, transfer nor inference was queueing (rule R18)."""
         books, outcome, place = self.books, access.outcome, access.index - self.books.first_access
         latency_ns = access.end_ns - access.issued_ns
@@ -94,7 +94,7 @@ class Ledger:
         if books.n_accesses % PIECE == 0:
             self.model.progress(books.n_accesses)
 
-    def waited(self, transfer: "Transfer", since_ns: int) -> int:
+    def attribute(self, transfer: "Transfer", since_ns: int) -> int:
         """How long of a wait since then a block was in service, in ns; each link is told its part (rule R18)."""
         moved = 0
         for link, queued_ns, started_ns, ended_ns in transfer.path:
@@ -110,13 +110,13 @@ class Ledger:
         return place % keeps.every < keeps.length and drawn(access.request, access.stream) < keeps.below
 
     # -- prefetches (R19) -----------------------------------------------------------------------------------------
-    def proposed(self, reason: str | None) -> None:
+    def propose(self, reason: str | None) -> None:
         """A block that an answer wants, and why it is not sent for, if so."""
         self.books.n_proposed += 1
         if reason is not None:
             self.books.n_rejected[reason] += 1
 
-    def issued(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
+    def begin(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
         """It is sent for, from the level ``source``."""
         prefetch = Prefetch(self.n_issued, question.row, key, size, source, self.model.now, confidence)
         self.n_issued += 1
@@ -124,13 +124,13 @@ class Ledger:
         self._open[prefetch] = None
         return prefetch
 
-    def used(self, prefetch: Prefetch, access: "Access") -> None:
+    def use(self, prefetch: Prefetch, access: "Access") -> None:
         """First use of its block, on time: the slack is since it was filled."""
         prefetch.used_ns, prefetch.used_access = self.model.now, access.index
         self._slack[prefetch.used_ns - prefetch.filled_ns] += 1
         self._close(prefetch, Fate.TIMELY)
 
-    def met(self, transfer: "Transfer", access: "Access") -> None:
+    def meet(self, transfer: "Transfer", access: "Access") -> None:
         """A demand found it in flight: that is its fate; what it saved shows when it lands."""
         transfer.late, transfer.prefetch = transfer.prefetch, None
         prefetch = transfer.late
@@ -139,7 +139,7 @@ class Ledger:
         self._late[prefetch] = self._open.pop(prefetch)
         self.model.asking.tell(prefetch.key, Fate.LATE)
 
-    def filled(self, transfer: "Transfer") -> None:
+    def fill(self, transfer: "Transfer") -> None:
         """Its block is in tier 0. A late one saved what a fetch would have taken that began with the demand."""
         if transfer.prefetch is not None:
             transfer.prefetch.filled_ns = self.model.now
@@ -155,12 +155,12 @@ class Ledger:
         """The way of a transfer if it queued nowhere, in ns."""
         return sum(link.duration(transfer.size, False) for link, *_ in transfer.path)
 
-    def evicted(self, prefetch: Prefetch) -> None:
+    def evict(self, prefetch: Prefetch) -> None:
         """Its block left tier 0 before it was used."""
         prefetch.evicted_ns = self.model.now
         self._close(prefetch, Fate.EVICTED_UNUSED)
 
-    def cancelled(self, transfer: "Transfer") -> None:
+    def cancel(self, transfer: "Transfer") -> None:
         """It queued for too long."""
         assert transfer.prefetch is not None
         self._close(transfer.prefetch, Fate.CANCELLED)

@@ -28,7 +28,7 @@ class QuestionLog:
     def _group(self, access: "Access") -> int:
         return access.stream if self._ahead.of_stream else -1
 
-    def passes(self, access: "Access") -> None:
+    def judge(self, access: "Access") -> None:
         """An access is issued: the question whose guess was about it learns what came."""
         group = self._group(access)
         n = self._n_passed[group] = self._n_passed.get(group, 0) + 1
@@ -40,7 +40,7 @@ class QuestionLog:
             if question.status != Status.PENDING_AT_END:
                 self._record(question)
 
-    def asked(self, question: "Question") -> None:
+    def ask(self, question: "Question") -> None:
         """A question is put; one that is dropped at once is over."""
         self.n_asked += 1
         self._open[question] = None
@@ -52,7 +52,7 @@ class QuestionLog:
         self._waiting.setdefault(group, deque()).append((about, question))
         question.is_waiting = True
 
-    def answered(self, question: "Question") -> None:
+    def finish(self, question: "Question") -> None:
         """What it wanted is issued. It is over, unless it is about an access that has not come."""
         if not question.is_waiting:
             self._record(question)

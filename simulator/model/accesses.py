@@ -62,7 +62,7 @@ class Accesses:
         """Serve it now if tier 0 has its block; else it waits (rules R4, R17)."""
         access.outcome = self.peek(access.key)
         if access.outcome == Outcome.MISS:
-            self._not_there(access)
+            self._join_or_fetch(access)
         else:
             self._use(access)
             self._serve(access)
@@ -72,13 +72,13 @@ class Accesses:
         block = self.tier.blocks[access.key]
         self.tier.eviction.request(access.key, block.size)
         if block.prefetch is not None:
-            self.model.ledger.used(block.prefetch, access)
+            self.model.ledger.use(block.prefetch, access)
             block.prefetch = None
         if access.op == WRITE and block.dirty != WRITTEN:
             block.dirty = WRITTEN
-            self.memory.written(access.key)
+            self.memory.invalidate_below(access.key)
 
-    def _not_there(self, access: Access) -> None:
+    def _join_or_fetch(self, access: Access) -> None:
         key, transfer = access.key, self.model.flight.get(access.key)
         if transfer is not None:
             self._join(access, transfer)
@@ -98,10 +98,10 @@ class Accesses:
         """Its block is in flight (rule R9). On its way down: it is looked up again when that has landed (rule R22)."""
         if transfer.priority == PREFETCH:
             access.outcome = Outcome.LATE
-            self.model.ledger.met(transfer, access)
+            self.model.ledger.meet(transfer, access)
         elif not transfer.is_down:
             access.outcome = Outcome.MERGED
-        self.memory.demanded(transfer)
+        self.memory.demand(transfer)
         self._wait(access, transfer)
 
     def _wait(self, access: Access, transfer: Transfer) -> None:
@@ -109,9 +109,9 @@ class Accesses:
         transfer.waiters.append(access)
         access.served = access.served or self.model.env.event()
 
-    def landed(self, transfer: Transfer) -> None:
+    def land(self, transfer: Transfer) -> None:
         """A block is in tier 0: those who waited are served, in the order in which they came."""
-        self.model.ledger.filled(transfer)
+        self.model.ledger.fill(transfer)
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
             if access.outcome != Outcome.MISS:
@@ -120,10 +120,10 @@ class Accesses:
                 elif access.op == WRITE:
                     # It was not admitted: the write allocates as one that finds nothing does.
                     self.memory.allocate(access.key, access.size)
-            access.transfer_ns = self.model.ledger.waited(transfer, access.joined_ns)
+            access.transfer_ns = self.model.ledger.attribute(transfer, access.joined_ns)
             self._serve(access)
 
-    def written_back(self, transfer: Transfer) -> None:
+    def look_again(self, transfer: Transfer) -> None:
         """A block has landed below: those who waited for that look again; the wait was queueing (rule R22)."""
         for access in transfer.waiters:
             transfer.claim.resource.queue_ns += self.model.now - access.joined_ns
@@ -136,10 +136,10 @@ class Accesses:
         if self.model.asking.n_busy:
             service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
         access.end_ns = self.model.now + service_ns
-        self.model.ledger.served(access, service_ns)
+        self.model.ledger.serve(access, service_ns)
         if access.served is not None:
             access.served.succeed()
-        self.model.served(access)
+        self.model.serve(access)
 
 
 def closed_loop(model: "Model", stream: int, think_ns: int) -> Generator[Any, Any, None]:

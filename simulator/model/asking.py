@@ -84,7 +84,7 @@ class InferenceServer:
         else:
             question.run, self._unseen = self._unseen, []
             self.queue.put(question)
-        self.model.ledger.questions.asked(question)
+        self.model.ledger.questions.ask(question)
         self.model.tell("asked", question)
         return question.status != Status.QUEUE_FULL
 
@@ -133,7 +133,7 @@ class InferenceServer:
             self.model.accesses.look_up(question.access)
         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
             self._propose(question, key, confidence)
-        self.model.ledger.questions.answered(question)
+        self.model.ledger.questions.finish(question)
         self.model.tell("answered", question)
 
     def _propose(self, question: Question, key: int, confidence: float) -> None:
@@ -142,9 +142,9 @@ class InferenceServer:
         if source < memory.origin:
             size = memory.tiers[source].blocks[key].size
         reason = self._reason_against(question, key, source, size)
-        ledger.proposed(reason)
+        ledger.propose(reason)
         if reason is None:
-            prefetch = ledger.issued(question, key, size, source, confidence)
+            prefetch = ledger.begin(question, key, size, source, confidence)
             memory.fetch(key, size, PREFETCH, prefetch)
 
     def _reason_against(self, question: Question, key: int, source: int, size: int) -> str | None:

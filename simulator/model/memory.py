@@ -89,12 +89,12 @@ class Transfer:
             with self.claim as claim:
                 call = yield claim
                 if call is None:
-                    model.memory.give_up(self)
+                    model.memory.cancel(self)
                     return
                 started_ns = model.now
                 yield call
             self.path.append((claim.resource, queued_ns, started_ns, model.now))
-            is_there = model.memory.arrived(self)
+            is_there = model.memory.arrive(self)
             if not is_there:
                 self.claim = self._next_claim()
 
@@ -140,7 +140,7 @@ class Memory:
         self.n_prefetches += n
         self.prefetch_bytes += n * size
 
-    def demanded(self, transfer: Transfer) -> None:
+    def demand(self, transfer: Transfer) -> None:
         """An access waits for it: from now on it is demand, and counts against no budget (rules R8, R21, R24)."""
         if transfer.priority == PREFETCH:
             self._count_prefetch(-1, transfer.size)
@@ -148,30 +148,30 @@ class Memory:
             transfer.priority = DEMAND
             transfer.claim.promote()
 
-    def give_up(self, transfer: Transfer) -> None:
+    def cancel(self, transfer: Transfer) -> None:
         """A prefetch has queued for too long; what its source evicted meanwhile is saved all the same (rule R10)."""
         del self.model.flight[transfer.key]
         self._count_prefetch(-1, transfer.size)
         transfer.claim.resource.bytes_asked[transfer.kind] -= transfer.size
-        self.model.ledger.cancelled(transfer)
+        self.model.ledger.cancel(transfer)
         self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty, demotes=False)
 
-    def arrived(self, transfer: Transfer) -> bool:
+    def arrive(self, transfer: Transfer) -> bool:
         """A hop is over; whether the way is, too."""
         if transfer.is_down:
-            self._arrived_below(transfer)
+            self._arrive_below(transfer)
             return True
         is_computed = self.computes_in_place and transfer.level == self.origin
         transfer.level = 0 if is_computed else transfer.level - 1
         if transfer.level == 0:
-            self._landed(transfer, COMPUTED if is_computed else transfer.dirty)
+            self._land(transfer, COMPUTED if is_computed else transfer.dirty)
         elif not self.is_exclusive:
             # A copy stays on each level of the way; what the transfer took over is this copy's from now on (rule R5).
             dirty, transfer.dirty = transfer.dirty, CLEAN
             self.insert(transfer.level, transfer.key, Block(transfer.size, dirty))
         return transfer.level == 0
 
-    def _landed(self, transfer: Transfer, dirty: int) -> None:
+    def _land(self, transfer: Transfer, dirty: int) -> None:
         """It is in tier 0. Exclusive: the source has held it all the way, and lets go of it now (rule R26)."""
         del self.model.flight[transfer.key]
         if self.is_exclusive and transfer.source < self.origin:
@@ -183,9 +183,9 @@ class Memory:
         is_prefetch = transfer.kind == PREFETCH
         self.insert(0, transfer.key, Block(transfer.size, dirty, transfer.prefetch), by_prefetch=is_prefetch)
         self.model.tell("landed", transfer)
-        self.model.accesses.landed(transfer)
+        self.model.accesses.land(transfer)
 
-    def _arrived_below(self, transfer: Transfer) -> None:
+    def _arrive_below(self, transfer: Transfer) -> None:
         """A write-back is there, and whoever waited for it looks again; one that is out of date lands nowhere."""
         transfer.level += 1
         if not transfer.is_obsolete:
@@ -193,14 +193,14 @@ class Memory:
             if transfer.level < self.origin:
                 self.insert(transfer.level, transfer.key, Block(transfer.size, transfer.dirty))
         self.model.tell("landed", transfer)
-        self.model.accesses.written_back(transfer)
+        self.model.accesses.look_again(transfer)
 
     def insert(self, level: int, key: int, block: Block, by_prefetch: bool = False) -> None:
         """Put a block into a tier that does not hold it, and see to those that do not stay (rules R5, R20, R27)."""
         for old, victim in self.tiers[level].put(key, block):
             self.model.tell("evicted", self.tiers[level], old, victim)
             if victim.prefetch is not None:
-                self.model.ledger.evicted(victim.prefetch)
+                self.model.ledger.evict(victim.prefetch)
             if by_prefetch and old != key:
                 self.polluted.add(old)
             moving, holders = self.model.flight.get(old), self.holders(old)
@@ -221,10 +221,10 @@ class Memory:
     def allocate(self, key: int, size: int) -> None:
         """A write to a block that tier 0 does not hold: it covers the whole block, so nothing is fetched (rule R5)."""
         # First: what is not admitted is written down at once, and that write-back is not out of date.
-        self.written(key)
+        self.invalidate_below(key)
         self.insert(0, key, Block(size, WRITTEN))
 
-    def written(self, key: int) -> None:
+    def invalidate_below(self, key: int) -> None:
         """Only the copy in tier 0 counts: those below, and any on its way down, are out of date (rule R5)."""
         for tier in self.tiers[1:]:
             tier.remove(key)

@@ -100,7 +100,7 @@ class Model:
             eviction.passed(access.key, self._next_uses[access.index - self._first_access])
         if self._shadow is not None:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
-            self.ledger.questions.passes(access)
+            self.ledger.questions.judge(access)
         self.tell("issued", access)
         if asking.is_sync and asking.asks_at(outcome := self.accesses.peek(access.key)):
             access.outcome, access.served = outcome, self.env.event()
@@ -114,7 +114,7 @@ class Model:
             if asking.asks_at(access.outcome):
                 asking.ask(access)
 
-    def served(self, access: Access) -> None:
+    def serve(self, access: Access) -> None:
         """An access waits no more; after the last one the run is over (rule R34)."""
         self._n_outstanding -= 1
         self.tell("served", access)
