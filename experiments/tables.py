@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,74 +13,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.seal import Seal
+from simulator.accounting import INFERENCE_COLUMNS
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Status
+from simulator.records.rows import AccessRow, PrefetchRow
 
 ROW_GROUP = 1 << 16
 """Rows are written as the run goes, in groups of about so many: memory does not grow with them."""
 
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 _RUN: list[tuple[str, Any]] = [("arm", pa.dictionary(pa.int32(), pa.string())), ("seed", pa.int64())]
+# What is no int64; all else of a row is one.
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("stream", "request", "key", "predicted_key", "next_key"), pa.uint64()),
+    **dict.fromkeys(("op", "outcome", "shadow", "fate", "status"), _NAMES),
+    **dict.fromkeys(("n_proposed", "n_issued"), pa.int32()),
+    "size_bytes": pa.uint32(), "source_level": pa.int8(), "confidence": pa.float32(), "came_true": pa.bool_(),
+}  # fmt: skip
+
+
+def _schema(names: Iterable[str]) -> Any:
+    return pa.schema([*_RUN, *((name, _TYPES.get(name, pa.int64())) for name in names)])
+
+
+def _of_prefetches() -> Iterator[str]:
+    for name in PrefetchRow.dtype.names or ():
+        yield name
+        if name == "proposed_ns":
+            yield "issued_ns"
+
+
 SCHEMAS: dict[str, Any] = {
-    "accesses": pa.schema(
-        [
-            *_RUN,
-            ("access", pa.int64()),
-            ("stream", pa.uint64()),
-            ("request", pa.uint64()),
-            ("key", pa.uint64()),
-            ("op", _NAMES),
-            ("outcome", _NAMES),
-            ("issued_ns", pa.int64()),
-            ("latency_ns", pa.int64()),
-            ("service_ns", pa.int64()),
-            ("queue_ns", pa.int64()),
-            ("transfer_ns", pa.int64()),
-            ("inference_ns", pa.int64()),
-            ("shadow", _NAMES),
-        ]
-    ),
-    "prefetches": pa.schema(
-        [
-            *_RUN,
-            ("prefetch", pa.int64()),
-            ("inference", pa.int64()),
-            ("key", pa.uint64()),
-            ("size_bytes", pa.uint32()),
-            ("source_level", pa.int8()),
-            ("proposed_ns", pa.int64()),
-            ("issued_ns", pa.int64()),
-            ("filled_ns", pa.int64()),
-            ("first_used_ns", pa.int64()),
-            ("first_used_access", pa.int64()),
-            ("saved_ns", pa.int64()),
-            ("evicted_ns", pa.int64()),
-            ("fate", _NAMES),
-            ("confidence", pa.float32()),
-        ]
-    ),
-    "inferences": pa.schema(
-        [
-            *_RUN,
-            ("inference", pa.int64()),
-            ("batch", pa.int64()),
-            ("access", pa.int64()),
-            ("stream", pa.uint64()),
-            ("status", _NAMES),
-            ("asked_ns", pa.int64()),
-            ("started_ns", pa.int64()),
-            ("ended_ns", pa.int64()),
-            ("charged_ns", pa.int64()),
-            ("host_ns", pa.int64()),
-            ("device_ns", pa.int64()),
-            ("predicted_key", pa.uint64()),
-            ("confidence", pa.float32()),
-            ("next_key", pa.uint64()),
-            ("came_true", pa.bool_()),
-            ("n_proposed", pa.int32()),
-            ("n_issued", pa.int32()),
-        ]
-    ),
+    "accesses": _schema(AccessRow.dtype.names or ()),
+    "prefetches": _schema(_of_prefetches()),
+    "inferences": _schema(INFERENCE_COLUMNS),
     "windows": pa.schema(
         [
             *_RUN,
