@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from policies.given import Built, Given
-from simulator.answers import HEARD, LEARN, WANT, answer, hear
+from simulator.answers import LEARN, WANT, answer, hear
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
 from simulator.config import Strict
@@ -142,8 +142,8 @@ class CompiledPolicy:
         table = self.table
         shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
         n = answer(
-            address_of(table.state), table.learn, table.want, shown, self._above, address_of(self._keys),
-            address_of(self._confidences),
+            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), self._above,
+            address_of(self._keys), address_of(self._confidences),
         )  # fmt: skip
         if n == 0:
             return Answer()
@@ -153,5 +153,5 @@ class CompiledPolicy:
     def told(self, told: Told) -> None:
         """Learns from fates if it hears of them."""
         if self.table.hears:
-            news = [(signed(key), HEARD - fate) for key, fate in zip(told.keys, told.fates, strict=True)]
-            hear(address_of(self.table.state), self.table.learn, np.array(news, np.int64).reshape(-1, 2))
+            news = np.array([(signed(key), fate) for key, fate in zip(told.keys, told.fates, strict=True)], np.int64)
+            hear(address_of(self.table.state), self.table.learn, address_of(news), len(told.keys))

@@ -17,6 +17,7 @@ from numba import types
 
 from simulator.arrays import NONE, Ints, home, plus
 from simulator.compiled import FLOATS, INTS, call, compiled, floats_at, internal, ints_at, lower_call, lowered
+from simulator.records.rows import START, nth_shown_row, nth_told_row
 
 Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
@@ -107,25 +108,26 @@ call_learn, call_want = lowered(_call_learn, call), lowered(_call_want, call)
 
 
 @compiled
-def answer(p: int, learn: int, want: int, run: Ints, above: int, keys: int, confidences: int) -> int:
-    """Show accesses (n, key, stream and outcome) and ask about the last one; how many blocks were written.
+def answer(state: int, learn: int, want: int, shown: int, n: int, above: int, keys: int, confidences: int) -> int:
+    """Show ``n`` accesses (ShownRow) and ask about the last one; how many blocks were written.
 
-    All but ``run`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
+    All but ``n`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
     """
-    state, wanted, sure = ints_at(p), ints_at(keys), floats_at(confidences)
-    n = len(run)
+    p, rows, wanted, sure = ints_at(state), ints_at(shown), ints_at(keys), floats_at(confidences)
     if n == 0:
         return 0
     for i in range(n):
-        if run[i, 2] > above:
-            call_learn(learn, state, run[i, 0], run[i, 1], run[i, 2])
-    key = run[n - 1, 0]
-    return int(distinct(key, wanted, sure, call_want(want, state, key, run[n - 1, 1], wanted, sure)))
+        row = nth_shown_row(rows, START, i)
+        if row.outcome > above:
+            call_learn(learn, p, row.key, row.stream, row.outcome)
+    last = nth_shown_row(rows, START, n - 1)
+    return int(distinct(last.key, wanted, sure, call_want(want, p, last.key, last.stream, wanted, sure)))
 
 
 @compiled
-def hear(p: int, learn: int, news: Ints) -> None:
-    """Tell a policy of fates (n, key and ``HEARD - fate``); its state and ``learn`` are addresses."""
-    state = ints_at(p)
-    for i in range(len(news)):
-        call_learn(learn, state, news[i, 0], NONE, news[i, 1])
+def hear(state: int, learn: int, told: int, n: int) -> None:
+    """Tell a policy of ``n`` fates (ToldRow); all else are addresses."""
+    p, rows = ints_at(state), ints_at(told)
+    for i in range(n):
+        row = nth_told_row(rows, START, i)
+        call_learn(learn, p, row.key, NONE, HEARD - row.fate)

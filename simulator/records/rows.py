@@ -3,7 +3,7 @@
 The columns of ``accesses``, ``prefetches`` and ``inferences`` are these fields; ``docs/metrics.md`` says more of them.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from simulator.arrays import At, Ints
 from simulator.compiled import internal, soon
@@ -118,13 +118,14 @@ nth_access_row, nth_prefetch_row, nth_inference_row = nth(AccessRow), nth(Prefet
 nth_shown_row, nth_told_row, nth_window_row = nth(ShownRow), nth(ToldRow), nth(WindowRow)
 _nth_trace_row = nth(TraceRow)
 _TRACE_WORDS = TraceRow.words
-_START: At[TraceRow] = 0  # type: ignore[assignment]
+START: At[Any] = 0  # type: ignore[assignment]
+"""Where rows lie that have an array to themselves."""
 
 
 @internal
 def trace_row(window: Ints, i: int) -> TraceRow:
     """Row ``i`` of the window on the trace, an array by address."""
-    return _nth_trace_row(window, _START, i)
+    return _nth_trace_row(window, START, i)
 
 
 @internal
