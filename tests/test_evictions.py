@@ -103,7 +103,7 @@ class Pair:
 def test_every_eviction_is_there_twice_and_has_a_line() -> None:
     assert set(PLAIN) == set(EVICTIONS)
     for kind, settings_class in EVICTIONS.items():
-        assert settings_class().kind == kind
+        assert EVICTIONS.validate(kind).kind == kind
         assert "." in (settings_class.__doc__ or "").splitlines()[0]
 
 

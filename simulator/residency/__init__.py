@@ -1,1 +1,1 @@
-"""Which block is in which tier, and who is evicted: compiled, one file per eviction policy."""
+"""Which block is in which tier, and who is evicted: compiled; each eviction policy and each admission is one file."""

@@ -8,4 +8,4 @@ from simulator.residency.settings import AdmissionSettings
 class AdmitAll(AdmissionSettings):
     """Every block that comes is kept."""
 
-    kind: Literal["all"] = "all"
+    kind: Literal["all"]

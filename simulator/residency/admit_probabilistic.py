@@ -32,7 +32,7 @@ def admits(arena: Arena, level: int, slot: At[Block], victim: At[Block]) -> bool
 class AdmitProbabilistic(AdmissionSettings):
     """Each block that comes is kept with the same chance."""
 
-    kind: Literal["probabilistic"] = "probabilistic"
+    kind: Literal["probabilistic"]
     probability: Ratio
 
     state: ClassVar[Any] = State

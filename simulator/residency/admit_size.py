@@ -28,7 +28,7 @@ def admits(arena: Arena, level: int, slot: At[Block], victim: At[Block]) -> bool
 class AdmitSize(AdmissionSettings):
     """Blocks of at most so many bytes are kept."""
 
-    kind: Literal["size"] = "size"
+    kind: Literal["size"]
     largest: Bytes
 
     state: ClassVar[Any] = State

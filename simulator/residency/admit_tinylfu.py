@@ -45,7 +45,7 @@ def admits(arena: Arena, level: int, slot: At[Block], victim: At[Block]) -> bool
 class AdmitTinyLfu(AdmissionSettings):
     """A full tier keeps only what was asked for more often of late than what would go (Einziger 2017)."""
 
-    kind: Literal["tinylfu"] = "tinylfu"
+    kind: Literal["tinylfu"]
 
     state: ClassVar[Any] = State
     hooks: ClassVar[AdmissionHooks] = AdmissionHooks(admits, count)

@@ -133,7 +133,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Arc(EvictionSettings):
     """ARC (Megiddo & Modha, FAST 2003): blocks used once and blocks used again, the balance moved by hits in ghosts."""
 
-    kind: Literal["arc"] = "arc"
+    kind: Literal["arc"]
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)

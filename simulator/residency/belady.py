@@ -64,7 +64,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Belady(EvictionSettings):
     """Belady's optimum (1966) for blocks of one size: the block whose next use in the stream is furthest goes."""
 
-    kind: Literal["belady"] = "belady"
+    kind: Literal["belady"]
 
     state: ClassVar[Any] = lfu.State
     fields: ClassVar[Any] = Stamp

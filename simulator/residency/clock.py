@@ -66,7 +66,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Clock(EvictionSettings):
     """CLOCK, or second chance: first in, first out, but a block that was used goes round once more."""
 
-    kind: Literal["clock"] = "clock"
+    kind: Literal["clock"]
     n_bit_counter: Annotated[int, Field(ge=1, le=8)] = 1
     init_freq: Annotated[int, Field(ge=0, le=255)] = 0
 

@@ -43,7 +43,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Fifo(EvictionSettings):
     """First in, first out: a list in order of insertion, blind to hits."""
 
-    kind: Literal["fifo"] = "fifo"
+    kind: Literal["fifo"]
 
     state: ClassVar[Any] = State
     order: ClassVar[int] = BY_ARRIVAL

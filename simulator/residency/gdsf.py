@@ -31,7 +31,7 @@ def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
 class Gdsf(EvictionSettings):
     """GreedyDual-Size with frequency (Cherkasova 1998): priority = age + frequency / bytes; small blocks stay long."""
 
-    kind: Literal["gdsf"] = "gdsf"
+    kind: Literal["gdsf"]
 
     state: ClassVar[Any] = greedy.State
     fields: ClassVar[Any] = greedy.Fields

@@ -79,7 +79,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Hyperbolic(EvictionSettings):
     """Hyperbolic caching (Blankstein et al., ATC 2017): of blocks drawn at random, the one used least per time."""
 
-    kind: Literal["hyperbolic"] = "hyperbolic"
+    kind: Literal["hyperbolic"]
     n_sample: Annotated[int, Field(ge=1, le=4096)] = 64
 
     state: ClassVar[Any] = State

@@ -60,7 +60,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Lfu(EvictionSettings):
     """LFU: the least frequently used, of these the one used least recently. A block that leaves loses its count."""
 
-    kind: Literal["lfu"] = "lfu"
+    kind: Literal["lfu"]
 
     state: ClassVar[Any] = State
     fields: ClassVar[Any] = Stamp

@@ -26,7 +26,7 @@ def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
 class Lfuda(EvictionSettings):
     """LFU with dynamic ageing (Arlitt et al. 2000): priority = frequency + the age at the last use."""
 
-    kind: Literal["lfuda"] = "lfuda"
+    kind: Literal["lfuda"]
 
     state: ClassVar[Any] = greedy.State
     fields: ClassVar[Any] = greedy.Fields

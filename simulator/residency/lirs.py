@@ -210,7 +210,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Lirs(EvictionSettings):
     """LIRS (Jiang & Zhang, SIGMETRICS 2002): blocks used twice within a short while stay, others pass through."""
 
-    kind: Literal["lirs"] = "lirs"
+    kind: Literal["lirs"]
     hir_ratio: Share = 0.01
     stack_ratio: Annotated[float, Field(ge=1, le=10), Exact] = 2.0
 

@@ -27,7 +27,7 @@ def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
 class Lru(EvictionSettings):
     """Least recently used: a list in order of use, the head used last (Mattson et al. 1970)."""
 
-    kind: Literal["lru"] = "lru"
+    kind: Literal["lru"]
 
     state: ClassVar[Any] = State
     order: ClassVar[int] = BY_USE

@@ -42,7 +42,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Random(EvictionSettings):
     """Random: every block is as likely to go (Belady 1966)."""
 
-    kind: Literal["random"] = "random"
+    kind: Literal["random"]
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove)

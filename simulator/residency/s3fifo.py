@@ -133,7 +133,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class S3Fifo(EvictionSettings):
     """S3-FIFO (Yang et al., SOSP 2023): a small queue filters what a main one keeps; its ghosts come back to that."""
 
-    kind: Literal["s3fifo"] = "s3fifo"
+    kind: Literal["s3fifo"]
     small_ratio: Share = 0.1
     ghost_ratio: Annotated[float, Field(ge=0, le=10), Exact] = 0.9
     move_to_main_threshold: Annotated[int, Field(ge=1, le=_MOST)] = 2

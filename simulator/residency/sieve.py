@@ -68,7 +68,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class Sieve(EvictionSettings):
     """SIEVE (Zhang et al., NSDI 2024): a queue, and a hand that spares what was used since it passed."""
 
-    kind: Literal["sieve"] = "sieve"
+    kind: Literal["sieve"]
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)

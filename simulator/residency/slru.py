@@ -48,7 +48,7 @@ def _is_list(value: Any) -> Any:
 class Slru(EvictionSettings):
     """Segmented LRU (Karedla et al. 1994): LRU lists, one above the other; a hit takes a block one list up."""
 
-    kind: Literal["slru"] = "slru"
+    kind: Literal["slru"]
     seg_size: Annotated[
         tuple[Annotated[int, Field(ge=1, le=1000)], ...],
         Field(min_length=1, max_length=MOST, strict=False),

@@ -102,7 +102,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class TwoQ(EvictionSettings):
     """2Q (Johnson & Shasha, VLDB 1994): a first-in-first-out queue, an LRU list, and ghosts of the queue."""
 
-    kind: Literal["2q"] = "2q"
+    kind: Literal["2q"]
     ain_ratio: Share = 0.25
     aout_ratio: Annotated[float, Field(ge=0, le=10), Exact] = 0.5
 

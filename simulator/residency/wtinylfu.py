@@ -143,7 +143,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 class WTinyLfu(EvictionSettings):
     """W-TinyLFU (Einziger, Friedman & Manes, TOS 2017): a window before a main cache for frequent blocks alone."""
 
-    kind: Literal["wtinylfu"] = "wtinylfu"
+    kind: Literal["wtinylfu"]
     window_ratio: Share = 0.01
     protected_ratio: Share = 0.8
 
