@@ -209,7 +209,7 @@ def test_a_row_beyond_its_buffer_raises() -> None:
     run = machine().run
     rows = run.rows.accesses
     nth_access_row(run, rows.rows, rows.capacity - 1).key = 1
-    with pytest.raises(WrongRecordError, match=r"AccessRow at .*: not among the rows"):
+    with pytest.raises(WrongRecordError, match=r"AccessRow at .*: there is none"):
         nth_access_row(run, rows.rows, rows.capacity)
     with pytest.raises(OverflowError):
         nth_access_row(run, rows.rows, 0).key = 2**63
