@@ -51,83 +51,83 @@ _LATE, _EVICTED_UNUSED = int(Fate.LATE), int(Fate.EVICTED_UNUSED)
 
 
 @internal
-def _stream_of(p: Ints, key: int) -> int:
+def _stream_of(state: Ints, key: int) -> int:
     """The stream that the key is next in, or was prefetched for, or a new one; NONE where it is a stream's last."""
-    row, is_last = rows.oldest(p, _STREAMS), False
+    row, is_last = rows.oldest(state, _STREAMS), False
     while row != NONE:
-        step = gap(key, p[row + _LAST])
-        if 0 < step <= max(p[row + _AHEAD], 1):
-            rows.touch(p, _STREAMS, row)
+        step = gap(key, state[row + _LAST])
+        if 0 < step <= max(state[row + _AHEAD], 1):
+            rows.touch(state, _STREAMS, row)
             return row
         is_last = is_last or step == 0
-        row = rows.newer(p, row)
+        row = rows.newer(state, row)
     if is_last:
         return NONE
-    row = rows.put(p, _STREAMS, p[_N_MADE])
-    p[_N_MADE] += 1
-    p[row + _LAST], p[row + _P] = key, p[_DEGREE]
+    row = rows.put(state, _STREAMS, state[_N_MADE])
+    state[_N_MADE] += 1
+    state[row + _LAST], state[row + _P] = key, state[_DEGREE]
     return row
 
 
 @internal
-def _is_end(p: Ints, row: int, key: int) -> bool:
+def _is_end(state: Ints, row: int, key: int) -> bool:
     """Forget the ends of the batches that are used up; whether the key is one."""
     n, is_end = 0, False
-    for i in range(p[row + _N_ENDS]):
-        left = minus(p[row + _ENDS + i], key)
+    for i in range(state[row + _N_ENDS]):
+        left = minus(state[row + _ENDS + i], key)
         is_end = is_end or left == 0
         if left > 0:
-            p[row + _ENDS + n] = p[row + _ENDS + i]
+            state[row + _ENDS + n] = state[row + _ENDS + i]
             n += 1
-    p[row + _N_ENDS] = n
+    state[row + _N_ENDS] = n
     return is_end
 
 
 @internal
-def _hear(p: Ints, key: int, fate: int) -> None:
+def _hear(state: Ints, key: int, fate: int) -> None:
     """Late: ask earlier. Evicted unused: ask for less."""
     if fate not in (_LATE, _EVICTED_UNUSED):
         return
-    row = rows.oldest(p, _STREAMS)
+    row = rows.oldest(state, _STREAMS)
     while row != NONE:
-        if 0 <= p[row + _AHEAD] - gap(key, p[row + _LAST]) < 2 * p[_MAX_DEGREE]:
+        if 0 <= state[row + _AHEAD] - gap(key, state[row + _LAST]) < 2 * state[_MAX_DEGREE]:
             if fate == _LATE:
-                p[row + _G] = min(p[row + _G] + 1, p[row + _P] - 1)
+                state[row + _G] = min(state[row + _G] + 1, state[row + _P] - 1)
             else:
-                p[row + _P] = max(p[row + _P] - 1, 1)
-                p[row + _G] = min(p[row + _G], p[row + _P] - 1)
+                state[row + _P] = max(state[row + _P] - 1, 1)
+                state[row + _G] = min(state[row + _G], state[row + _P] - 1)
             return
-        row = rows.newer(p, row)
+        row = rows.newer(state, row)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Go on with the key's stream, or begin one."""
     if outcome < 0:
-        _hear(p, key, HEARD - outcome)
+        _hear(state, key, HEARD - outcome)
         return
-    p[_COUNT] = 0
-    row = _stream_of(p, key)
+    state[_COUNT] = 0
+    row = _stream_of(state, key)
     if row == NONE:
         return
-    p[row + _LENGTH] += 1
-    if p[row + _LENGTH] == 1:
+    state[row + _LENGTH] += 1
+    if state[row + _LENGTH] == 1:
         return
-    p[row + _AHEAD] = max(p[row + _AHEAD] - gap(key, p[row + _LAST]), 0)
-    p[row + _LAST] = key
-    if _is_end(p, row, key) or p[row + _LENGTH] == p[_RUN]:
-        p[row + _P] = min(p[row + _P] + 1, p[_MAX_DEGREE])
-        if p[row + _P] > p[_ASYNCHRONOUS_ABOVE] and p[row + _G] == 0:
-            p[row + _G] = p[_ASYNCHRONOUS_ABOVE] // 2
-    if p[row + _LENGTH] >= p[_RUN] and p[row + _AHEAD] <= p[row + _G]:
-        p[_KEY], p[_KNOWN], p[_COUNT] = key, p[row + _AHEAD], p[row + _P]
-        p[row + _AHEAD] += p[row + _P]
-        p[row + _ENDS + p[row + _N_ENDS]] = plus(key, p[row + _AHEAD])
-        p[row + _N_ENDS] += 1
+    state[row + _AHEAD] = max(state[row + _AHEAD] - gap(key, state[row + _LAST]), 0)
+    state[row + _LAST] = key
+    if _is_end(state, row, key) or state[row + _LENGTH] == state[_RUN]:
+        state[row + _P] = min(state[row + _P] + 1, state[_MAX_DEGREE])
+        if state[row + _P] > state[_ASYNCHRONOUS_ABOVE] and state[row + _G] == 0:
+            state[row + _G] = state[_ASYNCHRONOUS_ABOVE] // 2
+    if state[row + _LENGTH] >= state[_RUN] and state[row + _AHEAD] <= state[row + _G]:
+        state[_KEY], state[_KNOWN], state[_COUNT] = key, state[row + _AHEAD], state[row + _P]
+        state[row + _AHEAD] += state[row + _P]
+        state[row + _ENDS + state[row + _N_ENDS]] = plus(key, state[row + _AHEAD])
+        state[row + _N_ENDS] += 1
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The next batch of the key's stream, if it is time."""
-    return behind(keys, confidences, p[_KEY], p[_KNOWN], p[_COUNT])
+    return behind(keys, confidences, state[_KEY], state[_KNOWN], state[_COUNT])
 
 
 class AmpPolicy(CompiledPolicy):
@@ -137,7 +137,7 @@ class AmpPolicy(CompiledPolicy):
         most = max(config.degree, config.max_degree)
         # A batch is asked for when at most g blocks are left, and g is less than p: there are no more ends than p.
         n_fields = _ENDS - FIELDS + most
-        p = rows.state(_STREAMS + rows.words(config.streams, n_fields))
-        p[:_N_MADE] = config.run, config.degree, config.asynchronous_above, config.max_degree
-        rows.setup(p, _STREAMS, config.streams, n_fields)
-        super().__init__(config.trigger, p, _learn, _want, most, Ahead(of_stream=False), hears=True)
+        state = rows.state(_STREAMS + rows.words(config.streams, n_fields))
+        state[:_N_MADE] = config.run, config.degree, config.asynchronous_above, config.max_degree
+        rows.setup(state, _STREAMS, config.streams, n_fields)
+        super().__init__(config.trigger, state, _learn, _want, most, Ahead(of_stream=False), hears=True)

@@ -61,48 +61,48 @@ def offsets_up_to(most: int) -> list[int]:
 
 
 @internal
-def _enter(p: Ints, key: int) -> None:
+def _enter(state: Ints, key: int) -> None:
     """Let the access that is old enough into the table."""
-    size = p[_DELAY] + 1
-    p[p[_WAITING] + p[_N_SEEN] % size] = key
-    p[_N_SEEN] += 1
-    if p[_N_SEEN] >= size:
+    size = state[_DELAY] + 1
+    state[state[_WAITING] + state[_N_SEEN] % size] = key
+    state[_N_SEEN] += 1
+    if state[_N_SEEN] >= size:
         # The oldest in the ring.
-        rows.put(p, p[_RECENT], p[p[_WAITING] + p[_N_SEEN] % size])
+        rows.put(state, state[_RECENT], state[state[_WAITING] + state[_N_SEEN] % size])
 
 
 @internal
-def _end_round(p: Ints) -> None:
+def _end_round(state: Ints) -> None:
     """A learning phase may be over: the best offset, the smallest of those that are alike, or none if it is bad."""
-    n = p[_N]
+    n = state[_N]
     scores, best = _OFFSETS + n, 0
     for i in range(1, n):
-        if p[scores + i] > p[scores + best]:
+        if state[scores + i] > state[scores + best]:
             best = i
-    p[_AT] = 0
-    p[_ROUND] += 1
-    if p[scores + best] < p[_SCORE_MAX] and p[_ROUND] < p[_ROUND_MAX]:
+    state[_AT] = 0
+    state[_ROUND] += 1
+    if state[scores + best] < state[_SCORE_MAX] and state[_ROUND] < state[_ROUND_MAX]:
         return
-    p[_BEST] = p[_OFFSETS + best] if p[scores + best] > p[_BAD_SCORE] else 0
-    p[_ROUND] = 0
+    state[_BEST] = state[_OFFSETS + best] if state[scores + best] > state[_BAD_SCORE] else 0
+    state[_ROUND] = 0
     for i in range(n):
-        p[scores + i] = 0
+        state[scores + i] = 0
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Test the next offset, and let accesses that are old enough into the table."""
-    offset = p[_OFFSETS + p[_AT]]
-    if crossing(key, -offset) == 0 and rows.peek(p, p[_RECENT], minus(key, offset)) != NONE:
-        p[_OFFSETS + p[_N] + p[_AT]] += 1
-    p[_AT] += 1
-    if p[_AT] == p[_N]:
-        _end_round(p)
-    _enter(p, key)
+    offset = state[_OFFSETS + state[_AT]]
+    if crossing(key, -offset) == 0 and rows.peek(state, state[_RECENT], minus(key, offset)) != NONE:
+        state[_OFFSETS + state[_N] + state[_AT]] += 1
+    state[_AT] += 1
+    if state[_AT] == state[_N]:
+        _end_round(state)
+    _enter(state, key)
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The blocks at multiples of the best offset."""
-    return walk(keys, confidences, 0, key, p[_BEST], p[_DEGREE], 1.0)
+    return walk(keys, confidences, 0, key, state[_BEST], state[_DEGREE], 1.0)
 
 
 class BestOffsetPolicy(CompiledPolicy):
@@ -113,10 +113,20 @@ class BestOffsetPolicy(CompiledPolicy):
         n = len(offsets)
         waiting = _OFFSETS + 2 * n
         recent = waiting + config.delay + 1
-        p = rows.state(recent + rows.words(config.recent, 0))
+        state = rows.state(recent + rows.words(config.recent, 0))
         # No score comes as high as that.
-        p[_SCORE_MAX], p[_ROUND_MAX], p[_BAD_SCORE] = config.score_max, config.round_max, min(config.bad_score, 2**62)
-        p[_DELAY], p[_DEGREE], p[_BEST], p[_WAITING], p[_RECENT] = config.delay, config.degree, 1, waiting, recent
-        p[_N], p[_OFFSETS : _OFFSETS + n] = n, offsets
-        rows.setup(p, recent, config.recent, 0)
-        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=False))
+        state[_SCORE_MAX], state[_ROUND_MAX], state[_BAD_SCORE] = (
+            config.score_max,
+            config.round_max,
+            min(config.bad_score, 2**62),
+        )
+        state[_DELAY], state[_DEGREE], state[_BEST], state[_WAITING], state[_RECENT] = (
+            config.delay,
+            config.degree,
+            1,
+            waiting,
+            recent,
+        )
+        state[_N], state[_OFFSETS : _OFFSETS + n] = n, offsets
+        rows.setup(state, recent, config.recent, 0)
+        super().__init__(config.trigger, state, _learn, _want, config.degree, Ahead(of_stream=False))

@@ -43,79 +43,79 @@ _LAST, _PREFETCHED, _BEYOND, _HAS_PREFETCHED, _N, _OLDEST, _RING = range(FIELDS,
 
 
 @internal
-def _delta(p: Ints, line: int, i: int) -> int:
+def _delta(state: Ints, line: int, i: int) -> int:
     """Where the delta is that has so many before it."""
-    place = p[line + _OLDEST] + i
-    return line + _RING + (place if place < p[_DELTAS] else place - p[_DELTAS])
+    place = state[line + _OLDEST] + i
+    return line + _RING + (place if place < state[_DELTAS] else place - state[_DELTAS])
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Append the delta; one that does not fit its bits is written as 0."""
-    line = rows.use(p, _LINES, stream)
+    line = rows.use(state, _LINES, stream)
     if line == NONE:
-        line = rows.put(p, _LINES, stream)
-        p[line + _LAST] = key
+        line = rows.put(state, _LINES, stream)
+        state[line + _LAST] = key
         return
-    delta = minus(key, p[line + _LAST])
+    delta = minus(key, state[line + _LAST])
     if delta == 0:
         return
-    if p[line + _N] == p[_DELTAS]:
-        p[line + _OLDEST] = (p[line + _OLDEST] + 1) % p[_DELTAS]
+    if state[line + _N] == state[_DELTAS]:
+        state[line + _OLDEST] = (state[line + _OLDEST] + 1) % state[_DELTAS]
     else:
-        p[line + _N] += 1
-    p[_delta(p, line, p[line + _N] - 1)] = delta if -p[_LIMIT] <= delta < p[_LIMIT] else 0
-    p[line + _LAST] = key
+        state[line + _N] += 1
+    state[_delta(state, line, state[line + _N] - 1)] = delta if -state[_LIMIT] <= delta < state[_LIMIT] else 0
+    state[line + _LAST] = key
 
 
 @internal
-def _takes_off(p: Ints, key: int, beyond: int) -> bool:
+def _takes_off(state: Ints, key: int, beyond: int) -> bool:
     """Add a block to those in flight; whether it was not among them."""
-    size = p[_IN_FLIGHT]
-    for i in range(min(p[_N_FLOWN], size)):
-        if p[p[_FLYING] + 2 * i] == key and p[p[_FLYING] + 2 * i + 1] == beyond:
+    size = state[_IN_FLIGHT]
+    for i in range(min(state[_N_FLOWN], size)):
+        if state[state[_FLYING] + 2 * i] == key and state[state[_FLYING] + 2 * i + 1] == beyond:
             return False
-    at = p[_FLYING] + 2 * (p[_N_FLOWN] % size)
-    p[at], p[at + 1] = key, beyond
-    p[_N_FLOWN] += 1
+    at = state[_FLYING] + 2 * (state[_N_FLOWN] % size)
+    state[at], state[at + 1] = key, beyond
+    state[_N_FLOWN] += 1
     return True
 
 
 @internal
-def _after_prefetched(p: Ints, line: int, first: int) -> int:
+def _after_prefetched(state: Ints, line: int, first: int) -> int:
     """The first delta behind the line's last prefetch, or the first at all if the path does not lead there."""
-    at, beyond, found = p[line + _LAST], 0, first
-    for i in range(first, p[line + _N]):
-        delta = p[_delta(p, line, i)]
+    at, beyond, found = state[line + _LAST], 0, first
+    for i in range(first, state[line + _N]):
+        delta = state[_delta(state, line, i)]
         beyond += crossing(at, delta)
         at += delta
-        if p[line + _HAS_PREFETCHED] and at == p[line + _PREFETCHED] and beyond == p[line + _BEYOND]:
+        if state[line + _HAS_PREFETCHED] and at == state[line + _PREFETCHED] and beyond == state[line + _BEYOND]:
             found = i + 1
     return found
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Replay all deltas since the oldest pair that is alike; of these, what comes after the last prefetch."""
-    line = rows.peek(p, _LINES, stream)
-    if line == NONE or p[line + _N] < 3:
+    line = rows.peek(state, _LINES, stream)
+    if line == NONE or state[line + _N] < 3:
         return 0
-    n_deltas = p[line + _N]
-    a, b = p[_delta(p, line, n_deltas - 2)], p[_delta(p, line, n_deltas - 1)]
+    n_deltas = state[line + _N]
+    a, b = state[_delta(state, line, n_deltas - 2)], state[_delta(state, line, n_deltas - 1)]
     if a == 0 or b == 0:
         return 0
     # At the latest it finds the last two themselves, which nothing follows.
     first = 0
-    while p[_delta(p, line, first)] != a or p[_delta(p, line, first + 1)] != b:
+    while state[_delta(state, line, first)] != a or state[_delta(state, line, first + 1)] != b:
         first += 1
     first += 2
-    start = _after_prefetched(p, line, first)
-    n, at, beyond = 0, p[line + _LAST], 0
+    start = _after_prefetched(state, line, first)
+    n, at, beyond = 0, state[line + _LAST], 0
     for i in range(first, n_deltas):
-        delta = p[_delta(p, line, i)]
+        delta = state[_delta(state, line, i)]
         beyond += crossing(at, delta)
         at += delta
-        if i < start or not _takes_off(p, at, beyond):
+        if i < start or not _takes_off(state, at, beyond):
             continue
-        p[line + _PREFETCHED], p[line + _BEYOND], p[line + _HAS_PREFETCHED] = at, beyond, 1
+        state[line + _PREFETCHED], state[line + _BEYOND], state[line + _HAS_PREFETCHED] = at, beyond, 1
         if beyond == 0:
             keys[n], confidences[n] = at, 1.0
             n += 1
@@ -128,8 +128,8 @@ class DcptPolicy(CompiledPolicy):
     def __init__(self, config: DcptConfig) -> None:
         n_fields = _RING - FIELDS + config.deltas
         flying = _LINES + rows.words(config.entries, n_fields)
-        p = rows.state(flying + 2 * config.in_flight)
-        p[_DELTAS], p[_LIMIT] = config.deltas, 2 ** (config.delta_bits - 1)
-        p[_IN_FLIGHT], p[_FLYING] = config.in_flight, flying
-        rows.setup(p, _LINES, config.entries, n_fields)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.deltas)
+        state = rows.state(flying + 2 * config.in_flight)
+        state[_DELTAS], state[_LIMIT] = config.deltas, 2 ** (config.delta_bits - 1)
+        state[_IN_FLIGHT], state[_FLYING] = config.in_flight, flying
+        rows.setup(state, _LINES, config.entries, n_fields)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.deltas)

@@ -40,52 +40,52 @@ _DEGREE, _ENTRIES, _BY_STREAM, _N_SEEN, _BUFFER, _CHAIN, _INDEX = range(7)
 _NEWEST = FIELDS
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """A new entry, linked to the last one of its index."""
-    index = stream if p[_BY_STREAM] else 0
-    row = rows.use(p, _INDEX, index)
+    index = stream if state[_BY_STREAM] else 0
+    row = rows.use(state, _INDEX, index)
     link = NONE
     if row == NONE:
-        row = rows.put(p, _INDEX, index)
+        row = rows.put(state, _INDEX, index)
     else:
-        link = p[row + _NEWEST]
-    entry = p[_BUFFER] + 2 * (p[_N_SEEN] % p[_ENTRIES])
-    p[entry], p[entry + 1] = key, link
-    p[row + _NEWEST] = p[_N_SEEN]
-    p[_N_SEEN] += 1
+        link = state[row + _NEWEST]
+    entry = state[_BUFFER] + 2 * (state[_N_SEEN] % state[_ENTRIES])
+    state[entry], state[entry + 1] = key, link
+    state[row + _NEWEST] = state[_N_SEEN]
+    state[_N_SEEN] += 1
 
 
 @internal
-def _find(p: Ints, stream: int) -> int:
+def _find(state: Ints, stream: int) -> int:
     """The latest earlier place where the last two deltas stood together, or 0; the keys up to it are in the list."""
-    row = rows.peek(p, _INDEX, stream if p[_BY_STREAM] else 0)
+    row = rows.peek(state, _INDEX, stream if state[_BY_STREAM] else 0)
     if row == NONE:
         return 0
-    number, chain, n = p[row + _NEWEST], p[_CHAIN], 0
-    while number >= 0 and number >= p[_N_SEEN] - p[_ENTRIES]:
-        entry = p[_BUFFER] + 2 * (number % p[_ENTRIES])
+    number, chain, n = state[row + _NEWEST], state[_CHAIN], 0
+    while number >= 0 and number >= state[_N_SEEN] - state[_ENTRIES]:
+        entry = state[_BUFFER] + 2 * (number % state[_ENTRIES])
         at = chain + n
-        p[at], number = p[entry], p[entry + 1]
+        state[at], number = state[entry], state[entry + 1]
         n += 1
         if (
             n > 3
-            and p[at - 2] - p[at - 1] == p[chain] - p[chain + 1]
-            and p[at - 1] - p[at] == p[chain + 1] - p[chain + 2]
+            and state[at - 2] - state[at - 1] == state[chain] - state[chain + 1]
+            and state[at - 1] - state[at] == state[chain + 1] - state[chain + 2]
         ):
             return n - 3
     return 0
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Replay the deltas after that place. Where there is less than the degree, it goes round."""
-    place = _find(p, stream)
+    place = _find(state, stream)
     if place == 0:
         return 0
     n, at, beyond, left = 0, key, 0, place
-    for _ in range(p[_DEGREE]):
+    for _ in range(state[_DEGREE]):
         # The list has the newest first: what came next then stands before the place.
-        newer = p[_CHAIN] + left - 1
-        step = p[newer] - p[newer + 1]
+        newer = state[_CHAIN] + left - 1
+        step = state[newer] - state[newer + 1]
         left = left - 1 if left > 1 else place
         # Beyond the ends of the key space nothing is wanted, but a path may come back.
         beyond += crossing(at, step)
@@ -101,8 +101,8 @@ class GhbPolicy(CompiledPolicy):
 
     def __init__(self, config: GhbConfig) -> None:
         buffer = _INDEX + rows.words(config.index_entries, 1)
-        p = rows.state(buffer + 3 * config.entries)
-        p[_DEGREE], p[_ENTRIES], p[_BY_STREAM] = config.degree, config.entries, config.index == "stream"
-        p[_BUFFER], p[_CHAIN] = buffer, buffer + 2 * config.entries
-        rows.setup(p, _INDEX, config.index_entries, 1)
-        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=config.index == "stream"))
+        state = rows.state(buffer + 3 * config.entries)
+        state[_DEGREE], state[_ENTRIES], state[_BY_STREAM] = config.degree, config.entries, config.index == "stream"
+        state[_BUFFER], state[_CHAIN] = buffer, buffer + 2 * config.entries
+        rows.setup(state, _INDEX, config.index_entries, 1)
+        super().__init__(config.trigger, state, _learn, _want, config.degree, Ahead(of_stream=config.index == "stream"))

@@ -43,98 +43,98 @@ _KEY_AT, _LAST = FIELDS, FIELDS
 
 
 @internal
-def _leave(p: Ints, row: int) -> None:
+def _leave(state: Ints, row: int) -> None:
     """Nobody is any more at the place of that key."""
-    at = rows.peek(p, p[_KEYS], p[row + _PLACE])
-    if at != NONE and p[at + _KEY_AT] == p[row + KEY]:
-        rows.remove(p, p[_KEYS], at)
+    at = rows.peek(state, state[_KEYS], state[row + _PLACE])
+    if at != NONE and state[at + _KEY_AT] == state[row + KEY]:
+        rows.remove(state, state[_KEYS], at)
 
 
 @internal
-def _put(p: Ints, key: int, place: int) -> None:
+def _put(state: Ints, key: int, place: int) -> None:
     """A key gets a place, which it is sure of; another one that was there has none."""
-    row = rows.peek(p, p[_PLACES], key)
+    row = rows.peek(state, state[_PLACES], key)
     if row != NONE:
-        _leave(p, row)
-    at = rows.peek(p, p[_KEYS], place)
-    if at != NONE and p[at + _KEY_AT] != key:
-        taken = rows.peek(p, p[_PLACES], p[at + _KEY_AT])
+        _leave(state, row)
+    at = rows.peek(state, state[_KEYS], place)
+    if at != NONE and state[at + _KEY_AT] != key:
+        taken = rows.peek(state, state[_PLACES], state[at + _KEY_AT])
         if taken != NONE:
-            rows.remove(p, p[_PLACES], taken)
-    if row == NONE and rows.is_full(p, p[_PLACES]):
-        _leave(p, rows.oldest(p, p[_PLACES]))
-    row = rows.put(p, p[_PLACES], key)
-    p[row + _PLACE], p[row + _CONFIDENCE] = place, p[_MOST]
-    at = rows.put(p, p[_KEYS], place)
-    p[at + _KEY_AT] = key
+            rows.remove(state, state[_PLACES], taken)
+    if row == NONE and rows.is_full(state, state[_PLACES]):
+        _leave(state, rows.oldest(state, state[_PLACES]))
+    row = rows.put(state, state[_PLACES], key)
+    state[row + _PLACE], state[row + _CONFIDENCE] = place, state[_MOST]
+    at = rows.put(state, state[_KEYS], place)
+    state[at + _KEY_AT] = key
 
 
 @internal
-def _new_chunk(p: Ints) -> int:
-    place = p[_NEXT_CHUNK]
-    p[_NEXT_CHUNK] += p[_CHUNK]
+def _new_chunk(state: Ints) -> int:
+    place = state[_NEXT_CHUNK]
+    state[_NEXT_CHUNK] += state[_CHUNK]
     return place
 
 
 @internal
-def _doubts(p: Ints, key: int) -> bool:
+def _doubts(state: Ints, key: int) -> bool:
     """Believe a key's place less; whether it is believed no more."""
-    row = rows.peek(p, p[_PLACES], key)
-    if row == NONE or p[row + _CONFIDENCE] == 0:
+    row = rows.peek(state, state[_PLACES], key)
+    if row == NONE or state[row + _CONFIDENCE] == 0:
         return True
-    p[row + _CONFIDENCE] -= 1
-    rows.touch(p, p[_PLACES], row)
+    state[row + _CONFIDENCE] -= 1
+    rows.touch(state, state[_PLACES], row)
     return False
 
 
 @internal
-def _follows(p: Ints, last: int, key: int) -> None:
+def _follows(state: Ints, last: int, key: int) -> None:
     """B's place is behind A's, unless B is believed to be elsewhere."""
-    row = rows.use(p, p[_PLACES], last)
+    row = rows.use(state, state[_PLACES], last)
     if row == NONE:
-        place = _new_chunk(p)
-        _put(p, last, place)
+        place = _new_chunk(state)
+        _put(state, last, place)
     else:
-        place = p[row + _PLACE]
+        place = state[row + _PLACE]
     place += 1
-    if place % p[_CHUNK] == 0:
-        place = _new_chunk(p)
-    row = rows.use(p, p[_PLACES], key)
+    if place % state[_CHUNK] == 0:
+        place = _new_chunk(state)
+    row = rows.use(state, state[_PLACES], key)
     if row == NONE:
         # A place that another key holds goes to the new one when that one is believed no more.
-        holder = rows.peek(p, p[_KEYS], place)
-        if holder == NONE or _doubts(p, p[holder + _KEY_AT]):
-            _put(p, key, place)
-    elif p[row + _PLACE] == place:
-        p[row + _CONFIDENCE] = min(p[row + _CONFIDENCE] + 1, p[_MOST])
-    elif _doubts(p, key):
-        _put(p, key, place)
+        holder = rows.peek(state, state[_KEYS], place)
+        if holder == NONE or _doubts(state, state[holder + _KEY_AT]):
+            _put(state, key, place)
+    elif state[row + _PLACE] == place:
+        state[row + _CONFIDENCE] = min(state[row + _CONFIDENCE] + 1, state[_MOST])
+    elif _doubts(state, key):
+        _put(state, key, place)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The stream's last key is followed by this one."""
-    row = rows.use(p, _STREAMS, stream)
+    row = rows.use(state, _STREAMS, stream)
     if row == NONE:
-        row = rows.put(p, _STREAMS, stream)
-        p[row + _LAST] = key
+        row = rows.put(state, _STREAMS, stream)
+        state[row + _LAST] = key
         return
-    last = p[row + _LAST]
-    p[row + _LAST] = key
+    last = state[row + _LAST]
+    state[row + _LAST] = key
     if last != key:
-        _follows(p, last, key)
+        _follows(state, last, key)
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The keys at the places behind, to the end of the chunk."""
-    row = rows.peek(p, p[_PLACES], key)
+    row = rows.peek(state, state[_PLACES], key)
     if row == NONE:
         return 0
-    place, n = p[row + _PLACE], 0
-    left = p[_CHUNK] - 1 - place % p[_CHUNK]
-    for i in range(1, 1 + min(p[_DEGREE], left)):
-        at = rows.peek(p, p[_KEYS], place + i)
+    place, n = state[row + _PLACE], 0
+    left = state[_CHUNK] - 1 - place % state[_CHUNK]
+    for i in range(1, 1 + min(state[_DEGREE], left)):
+        at = rows.peek(state, state[_KEYS], place + i)
         if at != NONE:
-            keys[n], confidences[n] = p[at + _KEY_AT], 1.0
+            keys[n], confidences[n] = state[at + _KEY_AT], 1.0
             n += 1
     return n
 
@@ -145,9 +145,9 @@ class IsbPolicy(CompiledPolicy):
     def __init__(self, config: IsbConfig) -> None:
         places = _STREAMS + rows.words(config.streams, 1)
         keys = places + rows.words(config.entries, 2)
-        p = rows.state(keys + rows.words(config.entries, 1))
-        p[:_STREAMS] = config.chunk, 2**config.counter_bits - 1, config.degree, 0, places, keys
-        rows.setup(p, _STREAMS, config.streams, 1)
-        rows.setup(p, places, config.entries, 2)
-        rows.setup(p, keys, config.entries, 1)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.degree)
+        state = rows.state(keys + rows.words(config.entries, 1))
+        state[:_STREAMS] = config.chunk, 2**config.counter_bits - 1, config.degree, 0, places, keys
+        rows.setup(state, _STREAMS, config.streams, 1)
+        rows.setup(state, places, config.entries, 2)
+        rows.setup(state, keys, config.entries, 1)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.degree)

@@ -40,74 +40,74 @@ class LeapConfig(PolicySettings):
 _HIT_PREFETCHED, _LATE = int(Outcome.HIT_PREFETCHED), int(Outcome.LATE)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The step to this access, and whether a prefetch served it."""
-    if p[_HAS_LAST]:
-        p[_NEWEST] = p[_NEWEST] + 1 if p[_NEWEST] + 1 < p[_HISTORY] else 0
-        p[_RING + p[_NEWEST]] = minus(key, p[_LAST])
-        p[_N] = min(p[_N] + 1, p[_HISTORY])
-    p[_HAS_LAST], p[_LAST] = 1, key
+    if state[_HAS_LAST]:
+        state[_NEWEST] = state[_NEWEST] + 1 if state[_NEWEST] + 1 < state[_HISTORY] else 0
+        state[_RING + state[_NEWEST]] = minus(key, state[_LAST])
+        state[_N] = min(state[_N] + 1, state[_HISTORY])
+    state[_HAS_LAST], state[_LAST] = 1, key
     if outcome in (_HIT_PREFETCHED, _LATE):
-        p[_N_USED] += 1
+        state[_N_USED] += 1
 
 
 @internal
-def _step(p: Ints, i: int) -> int:
+def _step(state: Ints, i: int) -> int:
     """The step that has so many newer ones."""
-    at = p[_NEWEST] - i
-    return p[_RING + (at if at >= 0 else at + p[_HISTORY])]
+    at = state[_NEWEST] - i
+    return state[_RING + (at if at >= 0 else at + state[_HISTORY])]
 
 
 @internal
-def _has_majority(p: Ints, size: int) -> bool:
+def _has_majority(state: Ints, size: int) -> bool:
     """Whether a step, then the trend, is more than half of the last ones, by Boyer and Moore's vote."""
     candidate, votes = 0, 0
     for i in range(size):
-        step = _step(p, i)
+        step = _step(state, i)
         if votes == 0:
             candidate = step
         votes += 1 if step == candidate else -1
     n = 0
     for i in range(size):
-        n += _step(p, i) == candidate
-    p[_TREND] = candidate
+        n += _step(state, i) == candidate
+    state[_TREND] = candidate
     return 2 * n > size
 
 
 @internal
-def _has_trend(p: Ints) -> bool:
+def _has_trend(state: Ints) -> bool:
     """Whether a step has the majority, in the smallest window in which one has."""
-    size = p[_FIRST_SIZE]
-    while size < p[_N]:
-        if _has_majority(p, size):
+    size = state[_FIRST_SIZE]
+    while size < state[_N]:
+        if _has_majority(state, size):
             return True
         size *= 2
-    return p[_N] > 0 and _has_majority(p, p[_N])
+    return state[_N] > 0 and _has_majority(state, state[_N])
 
 
 @internal
-def _next_window(p: Ints, follows: bool) -> int:
+def _next_window(state: Ints, follows: bool) -> int:
     """How many blocks: a power of two above the prefetches that were used."""
-    if p[_N_USED] == 0:
+    if state[_N_USED] == 0:
         return 1 if follows else 0
     window = 1
-    while window <= p[_N_USED] and window < p[_MAX_WINDOW]:
+    while window <= state[_N_USED] and window < state[_MAX_WINDOW]:
         window *= 2
-    return min(window, p[_MAX_WINDOW])
+    return min(window, state[_MAX_WINDOW])
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """So many blocks along the trend."""
-    has_trend = _has_trend(p)
-    window = max(_next_window(p, has_trend and _step(p, 0) == p[_TREND]), p[_WINDOW] // 2)
-    p[_WINDOW], p[_N_USED] = window, 0
-    return walk(keys, confidences, 0, key, p[_TREND], window if has_trend else 0, 1.0)
+    has_trend = _has_trend(state)
+    window = max(_next_window(state, has_trend and _step(state, 0) == state[_TREND]), state[_WINDOW] // 2)
+    state[_WINDOW], state[_N_USED] = window, 0
+    return walk(keys, confidences, 0, key, state[_TREND], window if has_trend else 0, 1.0)
 
 
 class LeapPolicy(CompiledPolicy):
     """The last steps, newest first."""
 
     def __init__(self, config: LeapConfig) -> None:
-        p = rows.state(_RING + config.history)
-        p[:_HAS_LAST] = config.history, max(config.history // config.split, 1), config.max_window
-        super().__init__(config.trigger, p, _learn, _want, config.max_window, Ahead(of_stream=False))
+        state = rows.state(_RING + config.history)
+        state[:_HAS_LAST] = config.history, max(config.history // config.split, 1), config.max_window
+        super().__init__(config.trigger, state, _learn, _want, config.max_window, Ahead(of_stream=False))

@@ -61,39 +61,43 @@ _WAS_READ, _PREVIOUS, _START, _SIZE, _MARKER = range(FIELDS, FIELDS + 5)
 _MISS = int(Outcome.MISS)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The marker, or a miss at the window's end, asks for the next window; a sequential miss begins one."""
-    file = rows.put(p, _FILES, stream)
-    step = gap(key, p[file + _PREVIOUS])
-    follows = p[file + _WAS_READ] != 0 and 0 <= step <= 1
-    p[file + _WAS_READ], p[file + _PREVIOUS] = 1, key
-    p[_COUNT] = 0
-    start, size = p[file + _START], p[file + _SIZE]
+    file = rows.put(state, _FILES, stream)
+    step = gap(key, state[file + _PREVIOUS])
+    follows = state[file + _WAS_READ] != 0 and 0 <= step <= 1
+    state[file + _WAS_READ], state[file + _PREVIOUS] = 1, key
+    state[_COUNT] = 0
+    start, size = state[file + _START], state[file + _SIZE]
     place = gap(key, start)
-    if size != 0 and (place == p[file + _MARKER] or (outcome == _MISS and place == size)):
+    if size != 0 and (place == state[file + _MARKER] or (outcome == _MISS and place == size)):
         if crossing(start, size) != 0:
             # The next window would begin behind the last key.
-            p[file + _SIZE] = 0
+            state[file + _SIZE] = 0
             return
-        p[_COUNT] = next_window(size, p[_MOST])
-        p[file + _START], p[file + _SIZE], p[file + _MARKER] = start + size, p[_COUNT], 0
-        p[_BEFORE] = start + size - 1
+        state[_COUNT] = next_window(size, state[_MOST])
+        state[file + _START], state[file + _SIZE], state[file + _MARKER] = start + size, state[_COUNT], 0
+        state[_BEFORE] = start + size - 1
     elif outcome == _MISS and (key == 0 or follows):
         # The window has the block that was read as its first; the marker is the first after what was asked for.
-        p[file + _START], p[file + _SIZE], p[file + _MARKER] = key, p[_FIRST], 1 if p[_FIRST] > 1 else 0
-        p[_BEFORE], p[_COUNT] = key, p[_FIRST] - 1
+        state[file + _START], state[file + _SIZE], state[file + _MARKER] = (
+            key,
+            state[_FIRST],
+            1 if state[_FIRST] > 1 else 0,
+        )
+        state[_BEFORE], state[_COUNT] = key, state[_FIRST] - 1
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The blocks of the new window."""
-    return behind(keys, confidences, p[_BEFORE], 0, p[_COUNT])
+    return behind(keys, confidences, state[_BEFORE], 0, state[_COUNT])
 
 
 class LinuxReadaheadPolicy(CompiledPolicy):
     """A window for each file."""
 
     def __init__(self, config: LinuxReadaheadConfig) -> None:
-        p = rows.state(_FILES + rows.words(config.files, 5))
-        p[_MOST], p[_FIRST] = config.max_blocks, first_window(1, config.max_blocks)
-        rows.setup(p, _FILES, config.files, 5)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.max_blocks)
+        state = rows.state(_FILES + rows.words(config.files, 5))
+        state[_MOST], state[_FIRST] = config.max_blocks, first_window(1, config.max_blocks)
+        rows.setup(state, _FILES, config.files, 5)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.max_blocks)

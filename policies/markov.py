@@ -38,50 +38,50 @@ _N, _FIRST = FIELDS, FIELDS + 1
 
 
 @internal
-def _makes_room(p: Ints, row: int) -> int:
+def _makes_room(state: Ints, row: int) -> int:
     """The place of the successor that goes: the oldest, or the rarest, the oldest of these."""
-    gone = p[row + _N] - 1
-    if p[_BY_FREQUENCY]:
+    gone = state[row + _N] - 1
+    if state[_BY_FREQUENCY]:
         for i in range(gone - 1, -1, -1):
-            if p[row + _FIRST + 2 * i + 1] < p[row + _FIRST + 2 * gone + 1]:
+            if state[row + _FIRST + 2 * i + 1] < state[row + _FIRST + 2 * gone + 1]:
                 gone = i
     return gone
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The last key is followed by this one."""
-    last, has_last = p[_LAST], p[_HAS_LAST]
-    p[_LAST], p[_HAS_LAST] = key, 1
+    last, has_last = state[_LAST], state[_HAS_LAST]
+    state[_LAST], state[_HAS_LAST] = key, 1
     if not has_last or last == key:
         return
-    row = rows.put(p, _ROWS, last)
+    row = rows.put(state, _ROWS, last)
     first, count, place = row + _FIRST, 1, 0
-    while place < p[row + _N] and p[first + 2 * place] != key:
+    while place < state[row + _N] and state[first + 2 * place] != key:
         place += 1
-    if place < p[row + _N]:
-        count = p[first + 2 * place + 1] + 1
-    elif place < p[_MOST]:
-        p[row + _N] += 1
+    if place < state[row + _N]:
+        count = state[first + 2 * place + 1] + 1
+    elif place < state[_MOST]:
+        state[row + _N] += 1
     else:
-        place = _makes_room(p, row)
+        place = _makes_room(state, row)
     for at in range(first + 2 * place + 1, first + 1, -1):
-        p[at] = p[at - 2]
-    p[first], p[first + 1] = key, count
+        state[at] = state[at - 2]
+    state[first], state[first + 1] = key, count
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Its successors, each with its share of those that are remembered."""
-    row = rows.peek(p, _ROWS, key)
+    row = rows.peek(state, _ROWS, key)
     if row == NONE:
         return 0
-    n, total = p[row + _N], 0
+    n, total = state[row + _N], 0
     for i in range(n):
-        total += p[row + _FIRST + 2 * i + 1]
+        total += state[row + _FIRST + 2 * i + 1]
     for i in range(n):
-        successor, share = p[row + _FIRST + 2 * i], p[row + _FIRST + 2 * i + 1] / total
+        successor, share = state[row + _FIRST + 2 * i], state[row + _FIRST + 2 * i + 1] / total
         at = i
         # Behind those that are as frequent.
-        while p[_BY_FREQUENCY] and at > 0 and confidences[at - 1] < share:
+        while state[_BY_FREQUENCY] and at > 0 and confidences[at - 1] < share:
             keys[at], confidences[at] = keys[at - 1], confidences[at - 1]
             at -= 1
         keys[at], confidences[at] = successor, share
@@ -93,7 +93,7 @@ class MarkovPolicy(CompiledPolicy):
 
     def __init__(self, config: MarkovConfig) -> None:
         n_fields = 1 + 2 * config.successors
-        p = rows.state(_ROWS + rows.words(config.entries, n_fields))
-        p[_MOST], p[_BY_FREQUENCY] = config.successors, config.order == "frequency"
-        rows.setup(p, _ROWS, config.entries, n_fields)
-        super().__init__(config.trigger, p, _learn, _want, config.successors, Ahead(of_stream=False))
+        state = rows.state(_ROWS + rows.words(config.entries, n_fields))
+        state[_MOST], state[_BY_FREQUENCY] = config.successors, config.order == "frequency"
+        rows.setup(state, _ROWS, config.entries, n_fields)
+        super().__init__(config.trigger, state, _learn, _want, config.successors, Ahead(of_stream=False))

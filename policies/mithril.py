@@ -59,113 +59,113 @@ _N, _FIRST = FIELDS, FIELDS + 1
 
 
 @internal
-def _write(p: Ints, row: int) -> None:
+def _write(state: Ints, row: int) -> None:
     """This is another time of a block."""
-    p[row + _FIRST + p[row + _N]] = p[_NOW]
-    p[row + _N] += 1
+    state[row + _FIRST + state[row + _N]] = state[_NOW]
+    state[row + _N] += 1
 
 
 @internal
-def _in_order(p: Ints) -> None:
+def _in_order(state: Ints) -> None:
     """List the rows of the mining table by their first times (Shell's sort)."""
-    order, n, row = p[_ORDER], 0, rows.oldest(p, p[_MINING])
+    order, n, row = state[_ORDER], 0, rows.oldest(state, state[_MINING])
     while row != NONE:
-        p[order + n] = row
+        state[order + n] = row
         n += 1
-        row = rows.newer(p, row)
+        row = rows.newer(state, row)
     width = n // 2
     while width > 0:
         for i in range(width, n):
-            row, at = p[order + i], i
-            while at >= width and p[p[order + at - width] + _FIRST] > p[row + _FIRST]:
-                p[order + at] = p[order + at - width]
+            row, at = state[order + i], i
+            while at >= width and state[state[order + at - width] + _FIRST] > state[row + _FIRST]:
+                state[order + at] = state[order + at - width]
                 at -= width
-            p[order + at] = row
+            state[order + at] = row
         width //= 2
 
 
 @internal
-def _associate(p: Ints, key: int, other: int) -> None:
+def _associate(state: Ints, key: int, other: int) -> None:
     """The newest associations stay."""
-    row = rows.put(p, p[_ASSOCIATED], key)
+    row = rows.put(state, state[_ASSOCIATED], key)
     first, place = row + _FIRST, 0
-    while place < p[row + _N] and p[first + place] != other:
+    while place < state[row + _N] and state[first + place] != other:
         place += 1
-    if place == p[_SUCCESSORS]:
+    if place == state[_SUCCESSORS]:
         place -= 1
-    elif place == p[row + _N]:
-        p[row + _N] += 1
+    elif place == state[row + _N]:
+        state[row + _N] += 1
     for at in range(first + place, first, -1):
-        p[at] = p[at - 1]
-    p[first] = other
+        state[at] = state[at - 1]
+    state[first] = other
 
 
 @internal
-def _compare(p: Ints, row: int, other: int, is_first: bool) -> None:
+def _compare(state: Ints, row: int, other: int, is_first: bool) -> None:
     """Associate two rows whose times are near each other."""
     n_apart, is_beside = 0, False
-    for i in range(min(p[row + _N], p[other + _N])):
-        apart = abs(p[row + _FIRST + i] - p[other + _FIRST + i])
-        n_apart += apart > p[_LOOKAHEAD]
+    for i in range(min(state[row + _N], state[other + _N])):
+        apart = abs(state[row + _FIRST + i] - state[other + _FIRST + i])
+        n_apart += apart > state[_LOOKAHEAD]
         is_beside = is_beside or apart == 1
-    if n_apart <= p[_CONFIDENCE] and (is_first or is_beside):
-        _associate(p, p[row + KEY], p[other + KEY])
+    if n_apart <= state[_CONFIDENCE] and (is_first or is_beside):
+        _associate(state, state[row + KEY], state[other + KEY])
 
 
 @internal
-def _mine(p: Ints) -> None:
+def _mine(state: Ints) -> None:
     """Compare each row with those that begin within its lookahead, then begin a new table."""
-    _in_order(p)
-    order, n = p[_ORDER], p[_N_MINING]
+    _in_order(state)
+    order, n = state[_ORDER], state[_N_MINING]
     for i in range(n):
-        row, is_first, j = p[order + i], True, i + 1
-        while j < n and p[p[order + j] + _FIRST] - p[row + _FIRST] <= p[_LOOKAHEAD]:
-            other = p[order + j]
-            if abs(p[other + _N] - p[row + _N]) <= p[_CONFIDENCE]:
-                _compare(p, row, other, is_first)
+        row, is_first, j = state[order + i], True, i + 1
+        while j < n and state[state[order + j] + _FIRST] - state[row + _FIRST] <= state[_LOOKAHEAD]:
+            other = state[order + j]
+            if abs(state[other + _N] - state[row + _N]) <= state[_CONFIDENCE]:
+                _compare(state, row, other, is_first)
                 is_first = False
             j += 1
     for i in range(n):
-        rows.remove(p, p[_MINING], p[order + i])
-    p[_N_MINING] = 0
+        rows.remove(state, state[_MINING], state[order + i])
+    state[_N_MINING] = 0
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Write down the time; mine when the mining table is full."""
-    p[_NOW] += 1
-    row = rows.peek(p, p[_MINING], key)
+    state[_NOW] += 1
+    row = rows.peek(state, state[_MINING], key)
     if row != NONE:
-        if p[row + _N] < p[_MAX_SUPPORT]:
-            _write(p, row)
+        if state[row + _N] < state[_MAX_SUPPORT]:
+            _write(state, row)
         else:
-            rows.remove(p, p[_MINING], row)
-            p[_N_MINING] -= 1
+            rows.remove(state, state[_MINING], row)
+            state[_N_MINING] -= 1
         return
-    recorded = rows.peek(p, _RECORDING, key)
-    n = p[recorded + _N] if recorded != NONE else 0
-    if n + 1 < p[_MIN_SUPPORT]:
-        _write(p, rows.put(p, _RECORDING, key))
+    recorded = rows.peek(state, _RECORDING, key)
+    n = state[recorded + _N] if recorded != NONE else 0
+    if n + 1 < state[_MIN_SUPPORT]:
+        _write(state, rows.put(state, _RECORDING, key))
         return
-    row = rows.put(p, p[_MINING], key)
+    row = rows.put(state, state[_MINING], key)
     if recorded != NONE:
         for i in range(n):
-            p[row + _FIRST + i] = p[recorded + _FIRST + i]
-        p[row + _N] = n
-        rows.remove(p, _RECORDING, recorded)
-    _write(p, row)
-    p[_N_MINING] += 1
-    if p[_N_MINING] == p[_FULL]:
-        _mine(p)
+            state[row + _FIRST + i] = state[recorded + _FIRST + i]
+        state[row + _N] = n
+        rows.remove(state, _RECORDING, recorded)
+    _write(state, row)
+    state[_N_MINING] += 1
+    if state[_N_MINING] == state[_FULL]:
+        _mine(state)
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The blocks that go with it."""
-    row = rows.use(p, p[_ASSOCIATED], key)
+    row = rows.use(state, state[_ASSOCIATED], key)
     if row == NONE:
         return 0
-    for i in range(p[row + _N]):
-        keys[i], confidences[i] = p[row + _FIRST + i], 1.0
-    return p[row + _N]
+    for i in range(state[row + _N]):
+        keys[i], confidences[i] = state[row + _FIRST + i], 1.0
+    return state[row + _N]
 
 
 class MithrilPolicy(CompiledPolicy):
@@ -179,12 +179,12 @@ class MithrilPolicy(CompiledPolicy):
         places = [_RECORDING]
         for table in tables:
             places.append(places[-1] + rows.words(*table))
-        p = rows.state(places[-1] + config.mining_entries)
-        p[:_NOW] = (
+        state = rows.state(places[-1] + config.mining_entries)
+        state[:_NOW] = (
             config.lookahead, config.min_support, config.max_support, config.confidence, config.successors,
             config.mining_entries,
         )  # fmt: skip
-        p[_MINING], p[_ASSOCIATED], p[_ORDER] = places[1:]
+        state[_MINING], state[_ASSOCIATED], state[_ORDER] = places[1:]
         for place, table in zip(places, tables, strict=False):
-            rows.setup(p, place, *table)
-        super().__init__(config.trigger, p, _learn, _want, config.successors, Ahead(of_stream=False))
+            rows.setup(state, place, *table)
+        super().__init__(config.trigger, state, _learn, _want, config.successors, Ahead(of_stream=False))

@@ -30,13 +30,13 @@ class NextNConfig(PolicySettings):
         return Built(NextNPolicy(self.n, self.trigger, self.stride))
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Nothing."""
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Nearest block first."""
-    return walk(keys, confidences, 0, key, p[_STRIDE], p[_N], 1.0)
+    return walk(keys, confidences, 0, key, state[_STRIDE], state[_N], 1.0)
 
 
 class NextNPolicy(CompiledPolicy):

@@ -33,28 +33,28 @@ _RUN, _STREAMS = range(2)
 _LAST, _LENGTH = range(FIELDS, FIELDS + 2)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The run goes on, or a new one begins with this access; an access of the same block is none."""
-    row = rows.put(p, _STREAMS, stream)
-    if p[row + _LENGTH] != 0 and key == p[row + _LAST]:
+    row = rows.put(state, _STREAMS, stream)
+    if state[row + _LENGTH] != 0 and key == state[row + _LAST]:
         return
-    p[row + _LENGTH] = p[row + _LENGTH] + 1 if gap(key, p[row + _LAST]) == 1 else 1
-    p[row + _LAST] = key
+    state[row + _LENGTH] = state[row + _LENGTH] + 1 if gap(key, state[row + _LAST]) == 1 else 1
+    state[row + _LAST] = key
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The next block if the run is long enough."""
-    row = rows.peek(p, _STREAMS, stream)
-    if row == NONE or p[row + _LENGTH] < p[_RUN]:
+    row = rows.peek(state, _STREAMS, stream)
+    if row == NONE or state[row + _LENGTH] < state[_RUN]:
         return 0
-    return offer(keys, confidences, 0, p[row + _LAST], 1, 1.0)
+    return offer(keys, confidences, 0, state[row + _LAST], 1, 1.0)
 
 
 class OblPolicy(CompiledPolicy):
     """Counts the consecutive accesses of each stream."""
 
     def __init__(self, config: OblConfig) -> None:
-        p = rows.state(_STREAMS + rows.words(config.streams, 2))
-        p[_RUN] = config.run
-        rows.setup(p, _STREAMS, config.streams, 2)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=1)
+        state = rows.state(_STREAMS + rows.words(config.streams, 2))
+        state[_RUN] = config.run
+        rows.setup(state, _STREAMS, config.streams, 2)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=1)

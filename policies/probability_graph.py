@@ -45,61 +45,61 @@ _COUNTED, _ACCESSES, _N, _EDGES = range(FIELDS, FIELDS + 4)
 
 
 @internal
-def _count(p: Ints, row: int, key: int) -> None:
+def _count(state: Ints, row: int, key: int) -> None:
     """One more on the edge to a key; a new one may take the place of the rarest, the first made of these."""
-    edges, n, place = row + _EDGES, p[row + _N], 0
-    while place < n and p[edges + 2 * place] != key:
+    edges, n, place = row + _EDGES, state[row + _N], 0
+    while place < n and state[edges + 2 * place] != key:
         place += 1
     if place < n:
-        p[edges + 2 * place + 1] += 1
+        state[edges + 2 * place + 1] += 1
         return
-    if n == p[_SUCCESSORS]:
+    if n == state[_SUCCESSORS]:
         gone = 0
         for i in range(1, n):
-            if p[edges + 2 * i + 1] < p[edges + 2 * gone + 1]:
+            if state[edges + 2 * i + 1] < state[edges + 2 * gone + 1]:
                 gone = i
         place = n - 1
         for at in range(edges + 2 * gone, edges + 2 * place):
-            p[at] = p[at + 2]
+            state[at] = state[at + 2]
     else:
-        p[row + _N] += 1
-    p[edges + 2 * place], p[edges + 2 * place + 1] = key, 1
+        state[row + _N] += 1
+    state[edges + 2 * place], state[edges + 2 * place + 1] = key, 1
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """An edge from every other block of the window to this one."""
-    now, size = p[_N_SEEN], p[_LOOKAHEAD]
-    p[_N_SEEN] += 1
+    now, size = state[_N_SEEN], state[_LOOKAHEAD]
+    state[_N_SEEN] += 1
     for i in range(min(now, size)):
-        row = rows.peek(p, _GRAPH, p[p[_WINDOW] + i])
+        row = rows.peek(state, _GRAPH, state[state[_WINDOW] + i])
         # A block counts once, however often the window has it.
-        if row != NONE and p[row + _COUNTED] != p[_N_SEEN] and p[p[_WINDOW] + i] != key:
-            p[row + _COUNTED] = p[_N_SEEN]
-            _count(p, row, key)
-    row = rows.put(p, _GRAPH, key)
-    p[row + _ACCESSES] += 1
-    p[p[_WINDOW] + now % size] = key
+        if row != NONE and state[row + _COUNTED] != state[_N_SEEN] and state[state[_WINDOW] + i] != key:
+            state[row + _COUNTED] = state[_N_SEEN]
+            _count(state, row, key)
+    row = rows.put(state, _GRAPH, key)
+    state[row + _ACCESSES] += 1
+    state[state[_WINDOW] + now % size] = key
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The likeliest successors, by edges for each access of this block."""
-    row = rows.peek(p, _GRAPH, key)
+    row = rows.peek(state, _GRAPH, key)
     if row == NONE:
         return 0
-    least = np.int64(p[_PROBABILITY]).view(np.float64)
+    least = np.int64(state[_PROBABILITY]).view(np.float64)
     n = 0
-    for i in range(p[row + _N]):
+    for i in range(state[row + _N]):
         edge = row + _EDGES + 2 * i
-        share = p[edge + 1] / p[row + _ACCESSES]
-        if share < least or (n == p[_DEGREE] and confidences[n - 1] >= share):
+        share = state[edge + 1] / state[row + _ACCESSES]
+        if share < least or (n == state[_DEGREE] and confidences[n - 1] >= share):
             continue
         # Behind those that are as likely; with one too many the last goes.
-        at = n if n < p[_DEGREE] else n - 1
+        at = n if n < state[_DEGREE] else n - 1
         n = at + 1
         while at > 0 and confidences[at - 1] < share:
             keys[at], confidences[at] = keys[at - 1], confidences[at - 1]
             at -= 1
-        keys[at], confidences[at] = p[edge], share
+        keys[at], confidences[at] = state[edge], share
     for i in range(n):
         confidences[i] = min(confidences[i], 1.0)
     return n
@@ -111,8 +111,8 @@ class ProbabilityGraphPolicy(CompiledPolicy):
     def __init__(self, config: ProbabilityGraphConfig) -> None:
         n_fields = _EDGES - FIELDS + 2 * config.successors
         window = _GRAPH + rows.words(config.entries, n_fields)
-        p = rows.state(window + config.lookahead)
-        p[_LOOKAHEAD], p[_DEGREE], p[_SUCCESSORS] = config.lookahead, config.degree, config.successors
-        p[_PROBABILITY], p[_WINDOW] = np.float64(config.min_probability).view(np.int64), window
-        rows.setup(p, _GRAPH, config.entries, n_fields)
-        super().__init__(config.trigger, p, _learn, _want, config.degree, Ahead(of_stream=False))
+        state = rows.state(window + config.lookahead)
+        state[_LOOKAHEAD], state[_DEGREE], state[_SUCCESSORS] = config.lookahead, config.degree, config.successors
+        state[_PROBABILITY], state[_WINDOW] = np.float64(config.min_probability).view(np.int64), window
+        rows.setup(state, _GRAPH, config.entries, n_fields)
+        super().__init__(config.trigger, state, _learn, _want, config.degree, Ahead(of_stream=False))

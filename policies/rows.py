@@ -1,26 +1,47 @@
 """Tables of a fixed number of entries, as hardware has them, for compiled policies: rows in the policy's one array.
 
-A table is a place in the state ``p`` (int64). It has at most so many entries; a new one takes the place of the one used
-longest ago. Fully associative. A row has its key, then the policy's own fields from FIELDS on; a new row's are 0. The
-place of a row is good until it is removed or replaced.
+A table is a place in the policy's state (int64). It has at most so many entries; a new one takes the place of the one
+used longest ago. Fully associative. A row has its key, then the policy's own fields from FIELDS on; a new row's are 0.
+The place of a row is good until it is removed or replaced.
 """
+
+from typing import Any
 
 import numpy as np
 
-from simulator.arrays import NONE, Ints, home
+from simulator.arrays import NONE, At, Ints, home
 from simulator.compiled import internal
+from simulator.records import lists
+from simulator.records.lists import List, Node
+from simulator.records.record import Record, from_place, view
 
-# A table's registers: entries, the width of a row, entries in use, the one used last and the one used longest ago, rows
-# that were removed, the size of the hash table less one.
-_ENTRIES, _WIDTH, _USED, _NEWEST, _OLDEST, _FREE, _MASK = range(7)
-_REGISTERS = 8
-KEY, _NEWER, _OLDER = range(3)
-FIELDS = 3
+
+class Row(Record):
+    """What a row begins with; of rows that were removed ``order.next`` is the next one."""
+
+    key: int
+    order: Node
+
+
+class Table(Record, line=8):
+    """A table: entries, the words of a row, entries in use; the rows, the one used last first; those removed."""
+
+    n_entries: int
+    width: int
+    n_used: int
+    order: List
+    free: At[Row]
+    mask: int
+
+
+_table_at, _row_at = view(Table), view(Row)
+FIELDS, _LINKS, _TABLE = Row.words, Row.word("order"), Table.words
+KEY = Row.word("key")
 
 
 def words(entries: int, n_fields: int) -> int:
     """How much of the state a table takes."""
-    return _REGISTERS + entries * (FIELDS + n_fields) + _hash_size(entries)
+    return Table.words + entries * (FIELDS + n_fields) + _hash_size(entries)
 
 
 def _hash_size(entries: int) -> int:
@@ -30,10 +51,11 @@ def _hash_size(entries: int) -> int:
     return size
 
 
-def setup(p: Ints, t: int, entries: int, n_fields: int) -> int:
+def setup(state: Ints, t: int, entries: int, n_fields: int) -> int:
     """Make a table at ``t``; where the next thing in the state may be."""
-    p[t + _ENTRIES], p[t + _WIDTH], p[t + _MASK] = entries, FIELDS + n_fields, _hash_size(entries) - 1
-    p[t + _NEWEST] = p[t + _OLDEST] = p[t + _FREE] = NONE
+    table = Table(state, t)
+    table.n_entries, table.width, table.mask = entries, FIELDS + n_fields, _hash_size(entries) - 1
+    table.order.first = table.order.last = table.free = NONE
     return t + words(entries, n_fields)
 
 
@@ -43,140 +65,141 @@ def state(n_words: int) -> Ints:
 
 
 @internal
-def _hash(p: Ints, t: int) -> int:
-    return int(t + _REGISTERS + p[t + _ENTRIES] * p[t + _WIDTH])
+def _table(state: Ints, t: int) -> Table:
+    place: Any = t
+    return _table_at(state, place)
 
 
 @internal
-def peek(p: Ints, t: int, key: int) -> int:
+def _row(state: Ints, row: int) -> Row:
+    place: Any = row
+    return _row_at(state, place)
+
+
+@internal
+def _hash(state: Ints, t: int, table: Table) -> Ints:
+    """The hash table. Rows are kept as their distance from the table, which is never 0."""
+    return from_place(state, t + _TABLE + table.n_entries * table.width)
+
+
+@internal
+def peek(state: Ints, t: int, key: int) -> int:
     """The row of a key, or NONE; the use does not count."""
-    table, mask = _hash(p, t), p[t + _MASK]
+    table = _table(state, t)
+    entries, mask = _hash(state, t, table), table.mask
     at = home(key, mask)
-    while p[table + at] != 0:
-        # Rows are kept as their distance from the table, which is never 0.
-        row = t + p[table + at]
-        if p[row + KEY] == key:
-            return int(row)
+    while entries[at] != 0:
+        row = t + entries[at]
+        if _row(state, row).key == key:
+            return row
         at = (at + 1) & mask
     return NONE
 
 
 @internal
-def _unlink(p: Ints, t: int, row: int) -> None:
-    newer, older = p[row + _NEWER], p[row + _OLDER]
-    if newer == NONE:
-        p[t + _NEWEST] = older
-    else:
-        p[newer + _OLDER] = older
-    if older == NONE:
-        p[t + _OLDEST] = newer
-    else:
-        p[older + _NEWER] = newer
-
-
-@internal
-def _push(p: Ints, t: int, row: int) -> None:
-    newest = p[t + _NEWEST]
-    p[row + _NEWER], p[row + _OLDER] = NONE, newest
-    if newest == NONE:
-        p[t + _OLDEST] = row
-    else:
-        p[newest + _NEWER] = row
-    p[t + _NEWEST] = row
-
-
-@internal
-def touch(p: Ints, t: int, row: int) -> None:
+def touch(state: Ints, t: int, row: int) -> None:
     """The row is from now on the one used last."""
-    if p[t + _NEWEST] != row:
-        _unlink(p, t, row)
-        _push(p, t, row)
+    order, place = _table(state, t).order, _place(row)
+    if order.first != row:
+        lists.remove(state, order, place, _LINKS)
+        lists.prepend(state, order, place, _LINKS)
 
 
 @internal
-def use(p: Ints, t: int, key: int) -> int:
+def _place(row: int) -> At[Row]:
+    place: Any = row
+    return place
+
+
+@internal
+def use(state: Ints, t: int, key: int) -> int:
     """The row of a key, from now on the one used last, or NONE."""
-    row = peek(p, t, key)
+    row = peek(state, t, key)
     if row != NONE:
-        touch(p, t, row)
+        touch(state, t, row)
     return row
 
 
 @internal
-def _forget(p: Ints, t: int, row: int) -> None:
+def _forget(state: Ints, t: int, row: int) -> None:
     """Take a row out of the hash table (backward-shift deletion)."""
-    table, mask = _hash(p, t), p[t + _MASK]
-    hole = home(p[row + KEY], mask)
-    while p[table + hole] != row - t:
+    table = _table(state, t)
+    entries, mask = _hash(state, t, table), table.mask
+    hole = home(_row(state, row).key, mask)
+    while entries[hole] != row - t:
         hole = (hole + 1) & mask
     at = hole
     while True:
         at = (at + 1) & mask
-        if p[table + at] == 0:
+        if entries[at] == 0:
             break
-        start = home(p[t + p[table + at] + KEY], mask)
+        start = home(_row(state, t + entries[at]).key, mask)
         if ((at - start) & mask) >= ((at - hole) & mask):
-            p[table + hole] = p[table + at]
+            entries[hole] = entries[at]
             hole = at
-    p[table + hole] = 0
+    entries[hole] = 0
 
 
 @internal
-def oldest(p: Ints, t: int) -> int:
+def oldest(state: Ints, t: int) -> int:
     """The row used longest ago, or NONE."""
-    return int(p[t + _OLDEST])
+    return _table(state, t).order.last
 
 
 @internal
-def newest(p: Ints, t: int) -> int:
+def newest(state: Ints, t: int) -> int:
     """The row used last, or NONE."""
-    return int(p[t + _NEWEST])
+    return _table(state, t).order.first
 
 
 @internal
-def newer(p: Ints, row: int) -> int:
+def newer(state: Ints, row: int) -> int:
     """The row used next after this one, or NONE: to walk through all of them from the oldest on."""
-    return int(p[row + _NEWER])
+    return _row(state, row).order.prev
 
 
 @internal
-def is_full(p: Ints, t: int) -> bool:
+def is_full(state: Ints, t: int) -> bool:
     """Whether a new key would take the place of the oldest."""
-    return bool(p[t + _FREE] == NONE and p[t + _USED] == p[t + _ENTRIES])
+    table = _table(state, t)
+    return table.free == NONE and table.n_used == table.n_entries
 
 
 @internal
-def put(p: Ints, t: int, key: int) -> int:
+def put(state: Ints, t: int, key: int) -> int:
     """The row of a key, from now on the one used last, made if there is none: what ``oldest`` was may have gone."""
-    row = use(p, t, key)
-    if row != NONE:
-        return row
-    if p[t + _FREE] != NONE:
-        row = p[t + _FREE]
-        p[t + _FREE] = p[row + _OLDER]
-    elif p[t + _USED] < p[t + _ENTRIES]:
-        row = t + _REGISTERS + p[t + _USED] * p[t + _WIDTH]
-        p[t + _USED] += 1
+    found = use(state, t, key)
+    if found != NONE:
+        return found
+    table = _table(state, t)
+    place = table.free
+    if place != NONE:
+        table.free = _row_at(state, place).order.next
+    elif table.n_used < table.n_entries:
+        place = _place(t + _TABLE + table.n_used * table.width)
+        table.n_used += 1
     else:
-        row = p[t + _OLDEST]
-        _forget(p, t, row)
-        _unlink(p, t, row)
-    for field in range(FIELDS, p[t + _WIDTH]):
-        p[row + field] = 0
-    p[row + KEY] = key
-    table, mask = _hash(p, t), p[t + _MASK]
+        place = table.order.last
+        _forget(state, t, place)
+        lists.remove(state, table.order, place, _LINKS)
+    fields = from_place(state, place)
+    for field in range(FIELDS, table.width):
+        fields[field] = 0
+    _row_at(state, place).key = key
+    entries, mask = _hash(state, t, table), table.mask
     at = home(key, mask)
-    while p[table + at] != 0:
+    while entries[at] != 0:
         at = (at + 1) & mask
-    p[table + at] = row - t
-    _push(p, t, row)
-    return int(row)
+    entries[at] = place - t
+    lists.prepend(state, table.order, place, _LINKS)
+    return place
 
 
 @internal
-def remove(p: Ints, t: int, row: int) -> None:
+def remove(state: Ints, t: int, row: int) -> None:
     """Take a row out."""
-    _forget(p, t, row)
-    _unlink(p, t, row)
-    p[row + _OLDER] = p[t + _FREE]
-    p[t + _FREE] = row
+    table, place = _table(state, t), _place(row)
+    _forget(state, t, row)
+    lists.remove(state, table.order, place, _LINKS)
+    _row_at(state, place).order.next = table.free
+    table.free = place

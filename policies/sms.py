@@ -47,62 +47,62 @@ _MISS = int(Outcome.MISS)
 
 
 @internal
-def _is_set(p: Ints, bits: int, offset: int) -> bool:
-    return (p[bits + (offset >> 6)] >> (offset & 63)) & 1 != 0
+def _is_set(state: Ints, bits: int, offset: int) -> bool:
+    return (state[bits + (offset >> 6)] >> (offset & 63)) & 1 != 0
 
 
 @internal
-def _set(p: Ints, bits: int, offset: int) -> None:
-    p[bits + (offset >> 6)] |= 1 << (offset & 63)
+def _set(state: Ints, bits: int, offset: int) -> None:
+    state[bits + (offset >> 6)] |= 1 << (offset & 63)
 
 
 @internal
-def _ends(p: Ints, active: int) -> None:
+def _ends(state: Ints, active: int) -> None:
     """The footprint of an active region goes into the history."""
-    row = rows.put(p, p[_HISTORY], p[active + _BY])
-    for i in range(p[_WORDS]):
-        p[row + _HISTORY_BITS + i] = p[active + _ACTIVE_BITS + i]
+    row = rows.put(state, state[_HISTORY], state[active + _BY])
+    for i in range(state[_WORDS]):
+        state[row + _HISTORY_BITS + i] = state[active + _ACTIVE_BITS + i]
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """A region's first block begins a generation; further ones are gathered until one of them is missed again."""
-    region = page_of(key, p[_BLOCKS])
-    offset = offset_in_page(key, p[_BLOCKS])
-    p[_BEGUN] = NONE
-    active = rows.use(p, p[_ACTIVE], region)
+    region = page_of(key, state[_BLOCKS])
+    offset = offset_in_page(key, state[_BLOCKS])
+    state[_BEGUN] = NONE
+    active = rows.use(state, state[_ACTIVE], region)
     if active != NONE:
-        if outcome != _MISS or not _is_set(p, active + _ACTIVE_BITS, offset):
-            _set(p, active + _ACTIVE_BITS, offset)
+        if outcome != _MISS or not _is_set(state, active + _ACTIVE_BITS, offset):
+            _set(state, active + _ACTIVE_BITS, offset)
             return
-        _ends(p, active)
-        rows.remove(p, p[_ACTIVE], active)
-    first = rows.peek(p, _FILTER, region)
-    if first == NONE or (p[first + _BY] % _OFFSETS == offset and outcome == _MISS):
-        first = rows.put(p, _FILTER, region)
-        p[first + _BY] = p[_BEGUN] = stream * _OFFSETS + offset
-    elif p[first + _BY] % _OFFSETS != offset:
-        by = p[first + _BY]
-        rows.remove(p, _FILTER, first)
-        if rows.is_full(p, p[_ACTIVE]):
-            _ends(p, rows.oldest(p, p[_ACTIVE]))
-        active = rows.put(p, p[_ACTIVE], region)
-        p[active + _BY] = by
-        _set(p, active + _ACTIVE_BITS, by % _OFFSETS)
-        _set(p, active + _ACTIVE_BITS, offset)
+        _ends(state, active)
+        rows.remove(state, state[_ACTIVE], active)
+    first = rows.peek(state, _FILTER, region)
+    if first == NONE or (state[first + _BY] % _OFFSETS == offset and outcome == _MISS):
+        first = rows.put(state, _FILTER, region)
+        state[first + _BY] = state[_BEGUN] = stream * _OFFSETS + offset
+    elif state[first + _BY] % _OFFSETS != offset:
+        by = state[first + _BY]
+        rows.remove(state, _FILTER, first)
+        if rows.is_full(state, state[_ACTIVE]):
+            _ends(state, rows.oldest(state, state[_ACTIVE]))
+        active = rows.put(state, state[_ACTIVE], region)
+        state[active + _BY] = by
+        _set(state, active + _ACTIVE_BITS, by % _OFFSETS)
+        _set(state, active + _ACTIVE_BITS, offset)
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """At the start of a generation, the footprint that a start like this had last; nearest block first."""
-    if p[_BEGUN] == NONE:
+    if state[_BEGUN] == NONE:
         return 0
-    row = rows.use(p, p[_HISTORY], p[_BEGUN])
+    row = rows.use(state, state[_HISTORY], state[_BEGUN])
     if row == NONE:
         return 0
-    offset, n = offset_in_page(key, p[_BLOCKS]), 0
-    for distance in range(1, p[_BLOCKS]):
-        if offset >= distance and _is_set(p, row + _HISTORY_BITS, offset - distance):
+    offset, n = offset_in_page(key, state[_BLOCKS]), 0
+    for distance in range(1, state[_BLOCKS]):
+        if offset >= distance and _is_set(state, row + _HISTORY_BITS, offset - distance):
             n = offer(keys, confidences, n, key, -distance, 1.0)
-        if offset + distance < p[_BLOCKS] and _is_set(p, row + _HISTORY_BITS, offset + distance):
+        if offset + distance < state[_BLOCKS] and _is_set(state, row + _HISTORY_BITS, offset + distance):
             n = offer(keys, confidences, n, key, distance, 1.0)
     return n
 
@@ -114,9 +114,9 @@ class SmsPolicy(CompiledPolicy):
         n_words = -(-config.region_blocks // 64)
         active = _FILTER + rows.words(config.filter_entries, 1)
         history = active + rows.words(config.accumulation_entries, 1 + n_words)
-        p = rows.state(history + rows.words(config.history_entries, n_words))
-        p[:_FILTER] = config.region_blocks, n_words, NONE, active, history
-        rows.setup(p, _FILTER, config.filter_entries, 1)
-        rows.setup(p, active, config.accumulation_entries, 1 + n_words)
-        rows.setup(p, history, config.history_entries, n_words)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.region_blocks)
+        state = rows.state(history + rows.words(config.history_entries, n_words))
+        state[:_FILTER] = config.region_blocks, n_words, NONE, active, history
+        rows.setup(state, _FILTER, config.filter_entries, 1)
+        rows.setup(state, active, config.accumulation_entries, 1 + n_words)
+        rows.setup(state, history, config.history_entries, n_words)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.region_blocks)

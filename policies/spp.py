@@ -62,117 +62,117 @@ def next_signature(signature: int, delta: int) -> int:
 
 
 @internal
-def _place(p: Ints, pattern: int, delta: int) -> int:
+def _place(state: Ints, pattern: int, delta: int) -> int:
     """Where a pattern has a delta, or behind all that it has."""
-    at, end = pattern + _FIRST, pattern + _FIRST + 2 * p[pattern + _N]
-    while at < end and p[at] != delta:
+    at, end = pattern + _FIRST, pattern + _FIRST + 2 * state[pattern + _N]
+    while at < end and state[at] != delta:
         at += 2
     return at
 
 
 @internal
-def _add(p: Ints, pattern: int, delta: int) -> None:
+def _add(state: Ints, pattern: int, delta: int) -> None:
     """Count a delta; where a count is full all are halved, and the least counted makes room for a new one."""
-    at, first, n = _place(p, pattern, delta), pattern + _FIRST, p[pattern + _N]
+    at, first, n = _place(state, pattern, delta), pattern + _FIRST, state[pattern + _N]
     end = first + 2 * n
-    if p[pattern + _TOTAL] == _MOST or (at < end and p[at + 1] == _MOST):
-        p[pattern + _TOTAL] //= 2
+    if state[pattern + _TOTAL] == _MOST or (at < end and state[at + 1] == _MOST):
+        state[pattern + _TOTAL] //= 2
         for i in range(n):
-            p[first + 2 * i + 1] //= 2
+            state[first + 2 * i + 1] //= 2
     if at == end:
-        if n == p[_DELTAS]:
+        if n == state[_DELTAS]:
             gone = first
             for i in range(1, n):
-                if p[first + 2 * i + 1] < p[gone + 1]:
+                if state[first + 2 * i + 1] < state[gone + 1]:
                     gone = first + 2 * i
             at = end - 2
             for place in range(gone, at):
-                p[place] = p[place + 2]
+                state[place] = state[place + 2]
         else:
-            p[pattern + _N] += 1
-        p[at], p[at + 1] = delta, 0
-    p[at + 1] += 1
-    p[pattern + _TOTAL] += 1
+            state[pattern + _N] += 1
+        state[at], state[at + 1] = delta, 0
+    state[at + 1] += 1
+    state[pattern + _TOTAL] += 1
 
 
 @internal
-def _hear(p: Ints, fate: int) -> None:
+def _hear(state: Ints, fate: int) -> None:
     """The global accuracy, of about the last thousand prefetches."""
     is_useful = fate in _USEFUL
     if not is_useful and fate != _EVICTED_UNUSED:
         return
-    p[_N_SETTLED] += 1
-    p[_N_USEFUL] += is_useful
-    if p[_N_SETTLED] == _ACCURACY_OF:
-        p[_N_SETTLED] //= 2
-        p[_N_USEFUL] //= 2
+    state[_N_SETTLED] += 1
+    state[_N_USEFUL] += is_useful
+    if state[_N_SETTLED] == _ACCURACY_OF:
+        state[_N_SETTLED] //= 2
+        state[_N_USEFUL] //= 2
 
 
 @internal
-def _bootstrapped(p: Ints, offset: int) -> int:
+def _bootstrapped(state: Ints, offset: int) -> int:
     """A new page goes on with the signature of a path that left another one for this offset, the latest."""
-    n = p[_N_CROSSED]
-    for i in range(1, 1 + min(n, p[_CROSSINGS])):
-        path = p[_CROSSED] + 3 * ((n - i) % p[_CROSSINGS])
-        if (p[path + 1] + p[path + 2]) % p[_BLOCKS] == offset:
-            return next_signature(p[path], p[path + 2])
+    n = state[_N_CROSSED]
+    for i in range(1, 1 + min(n, state[_CROSSINGS])):
+        path = state[_CROSSED] + 3 * ((n - i) % state[_CROSSINGS])
+        if (state[path + 1] + state[path + 2]) % state[_BLOCKS] == offset:
+            return next_signature(state[path], state[path + 2])
     return 0
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The step in its page: the pattern of the old signature learns it, the page gets the new one."""
     if outcome < 0:
-        _hear(p, HEARD - outcome)
+        _hear(state, HEARD - outcome)
         return
-    page = page_of(key, p[_BLOCKS])
-    offset = offset_in_page(key, p[_BLOCKS])
-    row = rows.use(p, _PAGES, page)
+    page = page_of(key, state[_BLOCKS])
+    offset = offset_in_page(key, state[_BLOCKS])
+    row = rows.use(state, _PAGES, page)
     if row == NONE:
-        row = rows.put(p, _PAGES, page)
-        p[row + _OFFSET], p[row + _SIGNATURE] = offset, _bootstrapped(p, offset)
+        row = rows.put(state, _PAGES, page)
+        state[row + _OFFSET], state[row + _SIGNATURE] = offset, _bootstrapped(state, offset)
         return
-    delta, signature = offset - p[row + _OFFSET], p[row + _SIGNATURE]
+    delta, signature = offset - state[row + _OFFSET], state[row + _SIGNATURE]
     if delta == 0:
         return
-    _add(p, rows.put(p, p[_PATTERNS], signature), delta)
-    p[row + _OFFSET], p[row + _SIGNATURE] = offset, next_signature(signature, delta)
+    _add(state, rows.put(state, state[_PATTERNS], signature), delta)
+    state[row + _OFFSET], state[row + _SIGNATURE] = offset, next_signature(signature, delta)
 
 
 @internal
-def _cross(p: Ints, signature: int, offset: int, delta: int) -> None:
+def _cross(state: Ints, signature: int, offset: int, delta: int) -> None:
     """A path leads beyond its page."""
-    path = p[_CROSSED] + 3 * (p[_N_CROSSED] % p[_CROSSINGS])
-    p[path], p[path + 1], p[path + 2] = signature, offset, delta
-    p[_N_CROSSED] += 1
+    path = state[_CROSSED] + 3 * (state[_N_CROSSED] % state[_CROSSINGS])
+    state[path], state[path + 1], state[path + 2] = signature, offset, delta
+    state[_N_CROSSED] += 1
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Every step of the path whose confidence is high enough; the path follows the likeliest."""
-    page = page_of(key, p[_BLOCKS])
-    row = rows.peek(p, _PAGES, page)
+    page = page_of(key, state[_BLOCKS])
+    row = rows.peek(state, _PAGES, page)
     if row == NONE:
         return 0
-    begin = offset_in_page(key, p[_BLOCKS])
-    signature, offset, confidence, n = p[row + _SIGNATURE], begin, 1.0, 0
-    threshold = np.int64(p[_THRESHOLD]).view(np.float64)
+    begin = offset_in_page(key, state[_BLOCKS])
+    signature, offset, confidence, n = state[row + _SIGNATURE], begin, 1.0, 0
+    threshold = np.int64(state[_THRESHOLD]).view(np.float64)
     # At first sight of a policy's accuracy there is none: it is believed.
-    alpha = (p[_N_USEFUL] + 1) / (p[_N_SETTLED] + 1)
-    for depth in range(p[_DEPTH]):
-        pattern = rows.peek(p, p[_PATTERNS], signature)
+    alpha = (state[_N_USEFUL] + 1) / (state[_N_SETTLED] + 1)
+    for depth in range(state[_DEPTH]):
+        pattern = rows.peek(state, state[_PATTERNS], signature)
         if pattern == NONE:
             break
         best, best_confidence = 0, 0.0
-        for i in range(p[pattern + _N]):
-            delta, count = p[pattern + _FIRST + 2 * i], p[pattern + _FIRST + 2 * i + 1]
-            path = confidence * count / p[pattern + _TOTAL] * (alpha if depth else 1.0)
+        for i in range(state[pattern + _N]):
+            delta, count = state[pattern + _FIRST + 2 * i], state[pattern + _FIRST + 2 * i + 1]
+            path = confidence * count / state[pattern + _TOTAL] * (alpha if depth else 1.0)
             if path >= threshold:
-                if 0 <= offset + delta < p[_BLOCKS]:
+                if 0 <= offset + delta < state[_BLOCKS]:
                     n = offer(keys, confidences, n, key, offset + delta - begin, path)
                 else:
-                    _cross(p, signature, offset, delta)
+                    _cross(state, signature, offset, delta)
             if path > best_confidence:
                 best, best_confidence = delta, path
-        if best_confidence < threshold or not 0 <= offset + best < p[_BLOCKS]:
+        if best_confidence < threshold or not 0 <= offset + best < state[_BLOCKS]:
             break
         signature, confidence, offset = next_signature(signature, best), best_confidence, offset + best
     return n
@@ -186,13 +186,13 @@ class SppPolicy(CompiledPolicy):
         n_deltas = min(config.deltas, 2 * config.page_blocks)
         patterns = _PAGES + rows.words(config.signature_entries, 2)
         crossed = patterns + rows.words(config.pattern_entries, 2 + 2 * n_deltas)
-        p = rows.state(crossed + 3 * config.crossings)
-        p[:_N_SETTLED] = (
+        state = rows.state(crossed + 3 * config.crossings)
+        state[:_N_SETTLED] = (
             config.page_blocks, n_deltas, config.max_depth, np.float64(config.threshold).view(np.int64),
             config.crossings,
         )  # fmt: skip
-        p[_PATTERNS], p[_CROSSED] = patterns, crossed
-        rows.setup(p, _PAGES, config.signature_entries, 2)
-        rows.setup(p, patterns, config.pattern_entries, 2 + 2 * n_deltas)
+        state[_PATTERNS], state[_CROSSED] = patterns, crossed
+        rows.setup(state, _PAGES, config.signature_entries, 2)
+        rows.setup(state, patterns, config.pattern_entries, 2 + 2 * n_deltas)
         most = config.max_depth * min(n_deltas, config.page_blocks)
-        super().__init__(config.trigger, p, _learn, _want, most, Ahead(of_stream=False), hears=True)
+        super().__init__(config.trigger, state, _learn, _want, most, Ahead(of_stream=False), hears=True)

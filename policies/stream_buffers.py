@@ -37,34 +37,34 @@ _DEPTH, _N_MADE, _KEY, _KNOWN, _BUFFERS = range(5)
 _BEFORE = FIELDS
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """A key that a buffer holds moves its head behind it; any other gets a buffer of its own."""
-    p[_KEY] = key
-    row = rows.oldest(p, _BUFFERS)
+    state[_KEY] = key
+    row = rows.oldest(state, _BUFFERS)
     while row != NONE:
-        place = gap(key, p[row + _BEFORE])
-        if 0 < place <= p[_DEPTH]:
-            p[_KNOWN] = p[_DEPTH] - place
-            p[row + _BEFORE] = key
-            rows.touch(p, _BUFFERS, row)
+        place = gap(key, state[row + _BEFORE])
+        if 0 < place <= state[_DEPTH]:
+            state[_KNOWN] = state[_DEPTH] - place
+            state[row + _BEFORE] = key
+            rows.touch(state, _BUFFERS, row)
             return
-        row = rows.newer(p, row)
-    p[_KNOWN] = 0
-    row = rows.put(p, _BUFFERS, p[_N_MADE])
-    p[row + _BEFORE] = key
-    p[_N_MADE] += 1
+        row = rows.newer(state, row)
+    state[_KNOWN] = 0
+    row = rows.put(state, _BUFFERS, state[_N_MADE])
+    state[row + _BEFORE] = key
+    state[_N_MADE] += 1
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """What was put into the buffer just now."""
-    return behind(keys, confidences, p[_KEY], p[_KNOWN], p[_DEPTH] - p[_KNOWN])
+    return behind(keys, confidences, state[_KEY], state[_KNOWN], state[_DEPTH] - state[_KNOWN])
 
 
 class StreamBuffersPolicy(CompiledPolicy):
     """Each buffer holds so many keys from its head on; they are known by a number."""
 
     def __init__(self, config: StreamBuffersConfig) -> None:
-        p = rows.state(_BUFFERS + rows.words(config.buffers, 1))
-        p[_DEPTH] = p[_KNOWN] = config.depth
-        rows.setup(p, _BUFFERS, config.buffers, 1)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.depth)
+        state = rows.state(_BUFFERS + rows.words(config.buffers, 1))
+        state[_DEPTH] = state[_KNOWN] = config.depth
+        rows.setup(state, _BUFFERS, config.buffers, 1)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.depth)

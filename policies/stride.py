@@ -40,31 +40,39 @@ _DEGREE, _MOST, _START, _THRESHOLD, _TABLE = range(5)
 _LAST, _STRIDE, _COUNTER = range(FIELDS, FIELDS + 3)
 
 
-def _learn(p: Ints, key: int, stream: int, outcome: int) -> None:
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """The same stride again makes it surer, another one less sure, and replaces it when it is believed no more."""
-    line = rows.use(p, _TABLE, stream)
+    line = rows.use(state, _TABLE, stream)
     if line == NONE:
-        line = rows.put(p, _TABLE, stream)
-        p[line + _LAST], p[line + _COUNTER] = key, p[_START]
+        line = rows.put(state, _TABLE, stream)
+        state[line + _LAST], state[line + _COUNTER] = key, state[_START]
         return
-    step = minus(key, p[line + _LAST])
+    step = minus(key, state[line + _LAST])
     if step == 0:
         return
-    if step == p[line + _STRIDE]:
-        p[line + _COUNTER] = min(p[line + _COUNTER] + 1, p[_MOST])
+    if step == state[line + _STRIDE]:
+        state[line + _COUNTER] = min(state[line + _COUNTER] + 1, state[_MOST])
     else:
-        p[line + _COUNTER] = max(p[line + _COUNTER] - 1, 0)
-        if p[line + _COUNTER] < p[_THRESHOLD]:
-            p[line + _STRIDE] = step
-    p[line + _LAST] = key
+        state[line + _COUNTER] = max(state[line + _COUNTER] - 1, 0)
+        if state[line + _COUNTER] < state[_THRESHOLD]:
+            state[line + _STRIDE] = step
+    state[line + _LAST] = key
 
 
-def _want(p: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """The following blocks of a believed stride, all with the counter as their confidence."""
-    line = rows.peek(p, _TABLE, stream)
-    if line == NONE or p[line + _COUNTER] < p[_THRESHOLD]:
+    line = rows.peek(state, _TABLE, stream)
+    if line == NONE or state[line + _COUNTER] < state[_THRESHOLD]:
         return 0
-    return walk(keys, confidences, 0, p[line + _LAST], p[line + _STRIDE], p[_DEGREE], p[line + _COUNTER] / p[_MOST])
+    return walk(
+        keys,
+        confidences,
+        0,
+        state[line + _LAST],
+        state[line + _STRIDE],
+        state[_DEGREE],
+        state[line + _COUNTER] / state[_MOST],
+    )
 
 
 class StridePolicy(CompiledPolicy):
@@ -72,8 +80,8 @@ class StridePolicy(CompiledPolicy):
 
     def __init__(self, config: StrideConfig) -> None:
         most = 2**config.counter_bits - 1
-        p = rows.state(_TABLE + rows.words(config.entries, 3))
+        state = rows.state(_TABLE + rows.words(config.entries, 3))
         # A counter is a whole number, so the threshold may be one too.
-        p[:_TABLE] = config.degree, most, min(config.start, most), math.ceil(config.threshold * most)
-        rows.setup(p, _TABLE, config.entries, 3)
-        super().__init__(config.trigger, p, _learn, _want, most_wanted=config.degree)
+        state[:_TABLE] = config.degree, most, min(config.start, most), math.ceil(config.threshold * most)
+        rows.setup(state, _TABLE, config.entries, 3)
+        super().__init__(config.trigger, state, _learn, _want, most_wanted=config.degree)

@@ -95,11 +95,11 @@ def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     return kept
 
 
-def _call_learn(typing: Any, learn: Any, p: Any, key: Any, stream: Any, outcome: Any) -> Any:
+def _call_learn(typing: Any, learn: Any, state: Any, key: Any, stream: Any, outcome: Any) -> Any:
     return LEARN.return_type(types.intp, *LEARN.args), lower_call
 
 
-def _call_want(typing: Any, want: Any, p: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
+def _call_want(typing: Any, want: Any, state: Any, key: Any, stream: Any, keys: Any, confidences: Any) -> Any:
     return WANT.return_type(types.intp, *WANT.args), lower_call
 
 
@@ -108,26 +108,26 @@ call_learn, call_want = lowered(_call_learn, call), lowered(_call_want, call)
 
 
 @compiled
-def answer(state: int, learn: int, want: int, shown: int, n: int, above: int, keys: int, confidences: int) -> int:
+def answer(policy: int, learn: int, want: int, shown: int, n: int, above: int, keys: int, confidences: int) -> int:
     """Show ``n`` accesses (ShownRow) and ask about the last one; how many blocks were written.
 
     All but ``n`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
     """
-    p, rows, wanted, sure = ints_at(state), ints_at(shown), ints_at(keys), floats_at(confidences)
+    state, rows, wanted, sure = ints_at(policy), ints_at(shown), ints_at(keys), floats_at(confidences)
     if n == 0:
         return 0
     for i in range(n):
         row = nth_shown_row(rows, START, i)
         if row.outcome > above:
-            call_learn(learn, p, row.key, row.stream, row.outcome)
+            call_learn(learn, state, row.key, row.stream, row.outcome)
     last = nth_shown_row(rows, START, n - 1)
-    return int(distinct(last.key, wanted, sure, call_want(want, p, last.key, last.stream, wanted, sure)))
+    return int(distinct(last.key, wanted, sure, call_want(want, state, last.key, last.stream, wanted, sure)))
 
 
 @compiled
-def hear(state: int, learn: int, told: int, n: int) -> None:
+def hear(policy: int, learn: int, told: int, n: int) -> None:
     """Tell a policy of ``n`` fates (ToldRow); all else are addresses."""
-    p, rows = ints_at(state), ints_at(told)
+    state, rows = ints_at(policy), ints_at(told)
     for i in range(n):
         row = nth_told_row(rows, START, i)
-        call_learn(learn, p, row.key, NONE, HEARD - row.fate)
+        call_learn(learn, state, row.key, NONE, HEARD - row.fate)

@@ -218,7 +218,7 @@ def _are_all_served(run: Run) -> bool:
 
 
 def _run(
-    tiers: int, tier: int, machine: int, trace: int, state: int, learn: int, want: int, wanted: int, sure: int
+    tiers: int, tier: int, machine: int, trace: int, policy: int, learn: int, want: int, wanted: int, sure: int
 ) -> int:
     """Go on until Python is needed, and why.
 
@@ -231,7 +231,7 @@ def _run(
     """
     run, arena, shadow, window = run_at(machine), arena_at(tiers), arena_at(tier), ints_at(trace)
     run.spare = 0
-    p, keys, confidences, bits = ints_at(state), ints_at(wanted), floats_at(sure), ints_at(sure)
+    state, keys, confidences, bits = ints_at(policy), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:
         if run.fired != NONE:
             what = run.fired
@@ -246,7 +246,7 @@ def _run(
                 return ASK
             if not room.for_questions(run, arena, shadow, batch_size(run)):
                 return ROOM
-            _decide(run, arena, p, learn, want, keys, confidences, bits)
+            _decide(run, arena, state, learn, want, keys, confidences, bits)
             run.fired_kind, run.fired = events.ANSWER_IS_THERE, begin(run, run.settings.charge_ns, 0, 0)
             continue
         run.server.has_news = 0

@@ -45,9 +45,9 @@ class _Rules(_Whole):
     """The same, of rules, which branch and follow places: they are optimised once."""
 
     def _optimize_final_module(self) -> None:
-        # Optimised once, without what rules have nothing of: loops to unroll or vectorise, counted references. Higher
-        # levels took longer, and the code was no faster.
-        tuning = create_pipeline_tuning_options(speed_level=1)
+        # Optimised once, without loops to unroll or vectorise, of which rules have none. The highest level took longer,
+        # and the code was no faster.
+        tuning = create_pipeline_tuning_options(speed_level=2)
         tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = False
         tuning.inlining_threshold = 225
         builder = create_pass_builder(self._codegen._tm, tuning)
