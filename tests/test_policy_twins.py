@@ -17,9 +17,9 @@ from policies.base import CompiledPolicy
 from policies.given import Given
 from policies.registry import POLICIES
 from simulator.answers import distinct
-from simulator.arrays import NONE, Ints, signed
+from simulator.arrays import NONE, signed
 from simulator.charge import fixed
-from simulator.compiled import compiled
+from simulator.compiled import address_of, compiled, ints_at
 from simulator.config import Arrivals
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Told
@@ -202,15 +202,16 @@ def test_runs_as_its_twin(
 
 
 @compiled
-def _call(p: Ints, what: int, key: int, value: int) -> int:
-    row = rows.put(p, 0, key) if what == 0 else rows.use(p, 0, key) if what == 1 else rows.peek(p, 0, key)
+def _call(memory: int, what: int, key: int, value: int) -> int:
+    state = ints_at(memory)
+    row = rows.put(state, 0, key) if what == 0 else rows.use(state, 0, key) if what == 1 else rows.peek(state, 0, key)
     if row == NONE:
         return NONE
     if what == 0:
-        p[row + rows.FIELDS] = value
-    found = p[row + rows.FIELDS]
+        state[row + rows.FIELDS] = value
+    found = state[row + rows.FIELDS]
     if what == 3:
-        rows.remove(p, 0, row)
+        rows.remove(state, 0, row)
     return found
 
 
@@ -221,7 +222,7 @@ def test_rows_are_an_ordered_dict(entries: int, steps: list[tuple[int, int, int]
     twin: OrderedDict[int, int] = OrderedDict()
     for what, number, value in steps:
         key = signed(2**64 - number)
-        found = _call(p, what, key, value)
+        found = _call(address_of(p), what, key, value)
         if what == 0:
             if key not in twin and len(twin) == entries:
                 twin.popitem(last=False)
