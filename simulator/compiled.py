@@ -184,18 +184,6 @@ ints_at, floats_at = _from_address(INTS, np.int64), _from_address(FLOATS, np.flo
 """The array whose address this is, in compiled code."""
 
 
-@intrinsic
-def pointer_to(typing: Any, array: Any) -> Any:
-    """Where an array of int64 lies, in compiled code; an address is given back as it is."""
-
-    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if isinstance(signature.args[0], types.CPointer):
-            return arguments[0]
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-    return INTS(array), lower
-
-
 def _soon(typing: Any, array: Any, index: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator import fates, inference, kernel, questions
+from simulator import closing, fates, inference, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import At, Ints, signed
 from simulator.charge import Charge, fixed
@@ -200,12 +200,12 @@ class Engine:
 
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine
-        books.bytes_asked, moved, queued, books.link_queue_ns, books.link_transfer_ns = machine.link_books()
+        books.bytes_asked, moved, queued, books.link_queue_ns, books.link_transfer_ns = closing.link_books(self._run)
         for close_left in (fates.close_left, questions.record_left):
             while not close_left(machine.address):
                 self._make_room()
         self._flush(at_end=True)
-        machine.close_tally(books)
+        closing.close_tally(self._run, books)
         n_accesses = self._run.books.n_accesses
         books.check(
             n_issued_accesses=n_accesses,

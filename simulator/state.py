@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator import distribution, flight, keyset
-from simulator.accounting import COMPONENTS, Keeps, Questions
 from simulator.accounting import Books as TheBooks
 from simulator.arrays import NONE, At, Ints
+from simulator.closing import all_links
 from simulator.compiled import address_of
-from simulator.config import Arrivals, Closed, System
-from simulator.distribution import MOST, Distribution
+from simulator.config import Arrivals, System
+from simulator.distribution import MOST
 from simulator.events import FOREVER
 from simulator.hops import hops_of
 from simulator.landing import VICTIM_ROOM
-from simulator.policy import Policy, Trigger
+from simulator.policy import Policy
 from simulator.records import checked
 from simulator.records.arena import Victim
 from simulator.records.moving import (
@@ -39,7 +39,7 @@ from simulator.records.record import Record
 from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRow, ToldRow, WindowRow
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
 from simulator.serving import PPM
-from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
+from simulator.settings import write_kept, write_link, write_settings
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = _FIRST_COUNTS = 1024
@@ -66,7 +66,7 @@ class Machine:
         self._m: Ints = np.zeros(Run.words, np.int64)
         self.run = run = Run(self._m, 0)
         self._n_of = dict.fromkeys(_POOLS, 0)
-        self._settings(system, arrivals, policy)
+        write_settings(run.settings, system, arrivals, policy)
         run.fired = run.found_prefetch = NONE
         run.most_evicted = 1
         run.server.slow_ppm = PPM
@@ -87,34 +87,6 @@ class Machine:
             self._pool(pool).free = NONE
             self._enlarge_pool(pool, _FIRST_RECORDS)
 
-    def _settings(self, system: System, arrivals: Arrivals, policy: Policy) -> None:
-        first, budget, server = system.tiers[0], system.prefetch, system.inference
-        origin, to = system.origin, self.run.settings
-        table = getattr(policy, "table", None)
-        has_policy = policy.trigger != Trigger.NEVER
-        to.is_closed = arrivals.kind == "closed"
-        to.think_ns = arrivals.think if isinstance(arrivals, Closed) else 0
-        to.service_latency_ns = first.latency
-        to.read_rate, to.write_rate = first.read_bandwidth, first.write_bandwidth
-        to.busy_ppm = round(server.gpu_slowdown * PPM)
-        to.foresees = any(tier.eviction.foresees for tier in system.tiers)
-        to.has_shadow = has_policy
-        to.shadow_foresees = first.eviction.foresees
-        to.origin = len(system.tiers)
-        to.is_exclusive = system.placement == "exclusive"
-        to.demotes = system.clean_evictions == "demote"
-        to.computes = origin.kind == "compute"
-        to.computes_in_place = origin.kind == "compute" and origin.enters == "first"
-        to.max_in_flight, to.max_queued, to.max_bytes = budget.in_flight, budget.queued, budget.bytes
-        to.max_wait_ns = NONE if budget.max_wait is None else budget.max_wait
-        to.trigger = int(policy.trigger)
-        to.is_sync = server.mode == "sync" and has_policy
-        to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
-        to.stale_after_ns = NONE if server.stale_after is None else server.stale_after
-        to.ahead, to.is_ahead_of_stream = policy.ahead.accesses, policy.ahead.of_stream
-        to.asks_python = to.hears_fates = has_policy
-        to.most_wanted = table.most_wanted if table is not None else 0
-
     def _streams(self, n: int) -> None:
         # One more is for questions about the accesses of all.
         self.run.streams = self._region(Stream, n + 1)
@@ -129,24 +101,13 @@ class Machine:
         hops = hops_of(system)
         self.run.n_links = len(hops)
         self.run.links = self._region(Link, len(hops))
-        for link, hop in zip(self._all_links(), hops, strict=True):
-            link.n_free, link.blocks_per_call, link.call_ns = hop.channels, hop.blocks_per_call, hop.call_ns
-            link.read_latency_ns, link.read_rate = hop.read
-            link.write_latency_ns, link.write_rate = hop.write
-            link.per_mib_ns, link.compute_call_ns = hop.compute
-            for queue in link.queues:
-                queue.list.first = queue.list.last = NONE
-
-    def _all_links(self) -> list[Link]:
-        return [Link(self._m, self.run.links + i * Link.words) for i in range(self.run.n_links)]
+        for link, hop in zip(all_links(self.run), hops, strict=True):
+            write_link(link, hop)
 
     def _books(self, books: TheBooks) -> None:
         self.run.books.first_closed = FOREVER
         self.run.windows.first_access, self.run.windows.length = books.first_access, books.window
-        keeps, kept = books.keeps if books.takes("accesses") else Keeps(length=0), self.run.kept
-        kept.prefetches, kept.inferences = books.takes("prefetches"), books.takes("inferences")
-        kept.accesses = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
-        kept.length, kept.every, kept.below = keeps.length, keeps.every, keeps.below
+        write_kept(self.run.kept, books)
         for counted in _COUNTED:
             table = self._region(Pair, _FIRST_COUNTS)
             counts = self._counts(counted)
@@ -314,49 +275,3 @@ class Machine:
         if n_shown > 0:
             self.drop("shown", n_shown)
             server.first_kept += n_shown
-
-    def _queued(self, link: Link) -> list[int]:
-        """The bytes that wait for a channel, by what they were started as."""
-        n_bytes = [0, 0, 0]
-        for queue in link.queues:
-            place = queue.list.first
-            while place != NONE:
-                t = Transfer(self._m, place)
-                n_bytes[t.class_] += t.size
-                place = t.queue.next
-        return n_bytes
-
-    def link_books(self) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[int], list[int]]:
-        """Bytes asked for, started and queued of each link by class, and what accesses waited there, in ns."""
-        links = self._all_links()
-        return (
-            [link.bytes_asked.tolist() for link in links],
-            [link.bytes_started.tolist() for link in links],
-            [self._queued(link) for link in links],
-            [link.queue_ns for link in links],
-            [link.transfer_ns for link in links],
-        )
-
-    def _distribution(self, name: str) -> Distribution:
-        counts = self._counts(name)
-        size = counts.mask + 1
-        return Distribution(self._m[counts.table : counts.table + size * Pair.words], counts.total)
-
-    def close_tally(self, books: TheBooks) -> None:
-        """Hand over what was counted."""
-        run, counted = self.run, self.run.books
-        books.n_outcomes = counted.n_of_outcome.tolist()
-        books.sums = {"latency_ns": counted.latency.total, **{name: getattr(counted, name) for name in COMPONENTS}}
-        books.n_shadow_misses, books.n_saved, books.n_caused = (
-            counted.n_shadow_misses, counted.n_saved, counted.n_caused,
-        )  # fmt: skip
-        books.end_ns, books.min_access = counted.end_ns, counted.first_closed
-        books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
-        books.latency, books.slack, books.saved, charged, host = map(self._distribution, _COUNTED)
-        books.questions = Questions(
-            counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host
-        )
-        books.n_proposed, books.n_issued, books.n_pollution = counted.n_proposed, counted.n_issued, counted.n_pollution
-        books.n_fates = counted.n_of_fate.tolist()
-        books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))
-        books.cells = self._rows(WindowRow, run.windows.rows, run.windows.n_rows).copy()

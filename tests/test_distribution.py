@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from policies.none import NonePolicy
 from simulator import distribution, state
 from simulator.arrays import Ints
+from simulator.closing import close_tally
 from simulator.compiled import compiled
 from simulator.config import Closed
 from simulator.distribution import MOST, Distribution, count
@@ -41,7 +42,7 @@ def counted_in_a_machine(parts: list[Ints]) -> Distribution:
         while (at := int(_count_all(machine.address, part, at))) < len(part):
             machine.run.needs.prefetch_rows = 1
             machine.make_room(0)
-    machine.close_tally(ledger)
+    close_tally(machine.run, ledger)
     return ledger.slack
 
 

@@ -1,0 +1,66 @@
+"""What a run leaves behind, read from its memory at the end."""
+
+from simulator.accounting import COMPONENTS, Books, Questions
+from simulator.arrays import NONE
+from simulator.distribution import Distribution
+from simulator.records.moving import Link, Transfer
+from simulator.records.rows import WindowRow
+from simulator.records.run import Counts, Pair, Run
+
+COUNTED = ("latency", "slack", "saved", "charged", "host")
+
+
+def all_links(run: Run) -> list[Link]:
+    """The links, in their order."""
+    return [Link(run.ints, run.links + i * Link.words) for i in range(run.n_links)]
+
+
+def _queued(link: Link) -> list[int]:
+    """The bytes that wait for a channel, by what they were started as."""
+    n_bytes = [0, 0, 0]
+    for queue in link.queues:
+        place = queue.list.first
+        while place != NONE:
+            t = Transfer(link.ints, place)
+            n_bytes[t.class_] += t.size
+            place = t.queue.next
+    return n_bytes
+
+
+def link_books(run: Run) -> tuple[list[list[int]], list[list[int]], list[list[int]], list[int], list[int]]:
+    """Bytes asked for, started and queued of each link by class, and what accesses waited there, in ns."""
+    links = all_links(run)
+    return (
+        [link.bytes_asked.tolist() for link in links],
+        [link.bytes_started.tolist() for link in links],
+        [_queued(link) for link in links],
+        [link.queue_ns for link in links],
+        [link.transfer_ns for link in links],
+    )
+
+
+def _distribution(run: Run, name: str) -> Distribution:
+    counts: Counts = getattr(run.books, name)
+    size = counts.mask + 1
+    return Distribution(run.ints[counts.table : counts.table + size * Pair.words], counts.total)
+
+
+def close_tally(run: Run, books: Books) -> None:
+    """Hand over what was counted."""
+    counted = run.books
+    books.n_outcomes = counted.n_of_outcome.tolist()
+    books.sums = {"latency_ns": counted.latency.total, **{name: getattr(counted, name) for name in COMPONENTS}}
+    books.n_shadow_misses, books.n_saved, books.n_caused = (
+        counted.n_shadow_misses, counted.n_saved, counted.n_caused,
+    )  # fmt: skip
+    books.end_ns, books.min_access = counted.end_ns, counted.first_closed
+    books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
+    books.latency, books.slack, books.saved, charged, host = (_distribution(run, name) for name in COUNTED)
+    books.questions = Questions(
+        counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host
+    )
+    books.n_proposed, books.n_issued, books.n_pollution = counted.n_proposed, counted.n_issued, counted.n_pollution
+    books.n_fates = counted.n_of_fate.tolist()
+    books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))
+    rows = run.windows.rows
+    books.cells = WindowRow.as_rows(run.ints[rows : rows + run.windows.n_rows * WindowRow.words]).copy()

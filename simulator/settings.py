@@ -1,0 +1,59 @@
+"""What a run is given at its start, from the config."""
+
+from simulator.accounting import Books, Keeps
+from simulator.arrays import NONE
+from simulator.config import Arrivals, Closed, System
+from simulator.hops import Hop
+from simulator.policy import Policy, Trigger
+from simulator.records.moving import Link
+from simulator.records.run import Kept, Settings
+from simulator.serving import PPM
+from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
+
+
+def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Policy) -> None:
+    """What does not change in a run."""
+    first, budget, server = system.tiers[0], system.prefetch, system.inference
+    origin = system.origin
+    table = getattr(policy, "table", None)
+    has_policy = policy.trigger != Trigger.NEVER
+    to.is_closed = arrivals.kind == "closed"
+    to.think_ns = arrivals.think if isinstance(arrivals, Closed) else 0
+    to.service_latency_ns = first.latency
+    to.read_rate, to.write_rate = first.read_bandwidth, first.write_bandwidth
+    to.busy_ppm = round(server.gpu_slowdown * PPM)
+    to.foresees = any(tier.eviction.foresees for tier in system.tiers)
+    to.has_shadow = has_policy
+    to.shadow_foresees = first.eviction.foresees
+    to.origin = len(system.tiers)
+    to.is_exclusive = system.placement == "exclusive"
+    to.demotes = system.clean_evictions == "demote"
+    to.computes = origin.kind == "compute"
+    to.computes_in_place = origin.kind == "compute" and origin.enters == "first"
+    to.max_in_flight, to.max_queued, to.max_bytes = budget.in_flight, budget.queued, budget.bytes
+    to.max_wait_ns = NONE if budget.max_wait is None else budget.max_wait
+    to.trigger = int(policy.trigger)
+    to.is_sync = server.mode == "sync" and has_policy
+    to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
+    to.stale_after_ns = NONE if server.stale_after is None else server.stale_after
+    to.ahead, to.is_ahead_of_stream = policy.ahead.accesses, policy.ahead.of_stream
+    to.asks_python = to.hears_fates = has_policy
+    to.most_wanted = table.most_wanted if table is not None else 0
+
+
+def write_link(link: Link, hop: Hop) -> None:
+    """What moving blocks over a link takes; nobody waits for it yet."""
+    link.n_free, link.blocks_per_call, link.call_ns = hop.channels, hop.blocks_per_call, hop.call_ns
+    link.read_latency_ns, link.read_rate = hop.read
+    link.write_latency_ns, link.write_rate = hop.write
+    link.per_mib_ns, link.compute_call_ns = hop.compute
+    for queue in link.queues:
+        queue.list.first = queue.list.last = NONE
+
+
+def write_kept(kept: Kept, books: Books) -> None:
+    """Of what the books take rows."""
+    keeps = books.keeps if books.takes("accesses") else Keeps(length=0)
+    kept.prefetches, kept.inferences = books.takes("prefetches"), books.takes("inferences")
+    kept.accesses = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
+    kept.length, kept.every, kept.below = keeps.length, keeps.every, keeps.below
