@@ -30,8 +30,8 @@ class Watched:
         self.model.on("served", self._served)
         self.model.on("landed", self._landed)
         self.model.on("evicted", self._gone)
-        propose = self.model.ledger.proposed
-        self.model.ledger.proposed = lambda reason: (self.reasons.update([reason]), propose(reason))[1]
+        propose = self.model.ledger.propose
+        self.model.ledger.propose = lambda reason: (self.reasons.update([reason]), propose(reason))[1]
         self.model.run()
         self._look()
 
