@@ -16,6 +16,7 @@ import pytest
 from scipy import optimize, stats
 
 from policies.none import NonePolicy
+from simulator import state
 from simulator.charge import fixed
 from simulator.config import Closed, Poisson, System
 from simulator.engine import Engine
@@ -23,6 +24,7 @@ from simulator.hops import Hop
 from simulator.model import links
 from simulator.model.model import Model
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+from simulator.records.moving import Link
 from tests.strategies import ListSink, books, workload
 
 pytestmark = pytest.mark.slow
@@ -165,13 +167,14 @@ def two_classes(under: Under, utilisation: float) -> tuple[list[float], list[tup
 
 def longer(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bias: every transfer takes ``factor`` times as long."""
-    honest: Callable[[Hop], tuple[int, ...]] = Hop.registers
+    honest = state.write_link
 
-    def biased(self: Hop) -> tuple[int, ...]:
-        channels, per_call, call, latency, rate, *others = honest(self)
-        return (channels, per_call, round(call * factor), latency, round(rate / factor), *others)
+    def biased(link: Link, hop: Hop) -> None:
+        honest(link, hop)
+        link.call_ns = round(link.call_ns * factor)
+        link.read_rate = round(link.read_rate / factor)
 
-    monkeypatch.setattr(Hop, "registers", biased)
+    monkeypatch.setattr(state, "write_link", biased)
     made = links._duration
 
     def biased_too(machine: System, i: int) -> Callable[[int, bool], int]:
