@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
+# For the lists of mutants, which ask for one failure and no smaller one.
+settings.register_profile(
+    "mutants", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
+)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 TRACES = Path(os.environ.get("TIERFETCH_TRACES", Path(__file__).parents[2] / "shared" / "traces"))

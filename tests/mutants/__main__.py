@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.mutants import ROOT, Mutant, Mutated
-from tests.mutants.lists import AT_IMPORT, names, read
+from tests.mutants.lists import AT_IMPORT, PLAIN, names, read
 
 LIMIT_S = 1800
 
@@ -40,7 +41,9 @@ def _test(of: str, name: str | None, tests: str) -> int:
     if name is not None:
         sys.meta_path.insert(0, Mutated(read(of)[name]))
     first = _First()
-    code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *shlex.split(tests)], plugins=[first])
+    # One failure is enough: Hypothesis is not to look for a smaller one, and the same happens each time.
+    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-profile", "mutants"]
+    code = pytest.main([*options, *shlex.split(tests)], plugins=[first])
     if code not in (0, 1, 2):
         return int(code)
     print("\n" + json.dumps(first.failed))
@@ -70,9 +73,11 @@ def noticed_by(of: str, mutant: Mutant | None, tests: str | None = None) -> str 
         if mutant is not None and not at_import:
             _copied(Path(copy), mutant)
         call = [sys.executable, "-m", "tests.mutants", "--child", asked]
+        where = ROOT if at_import else copy
+        environment = os.environ | ({"NUMBA_DISABLE_JIT": "1"} if given.run == PLAIN else {})
         try:
             done = subprocess.run(
-                call, cwd=ROOT if at_import else copy, capture_output=True, text=True, check=False, timeout=LIMIT_S
+                call, cwd=where, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S
             )
         except subprocess.TimeoutExpired:
             return f"no end within {LIMIT_S} s"
