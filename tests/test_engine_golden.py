@@ -64,6 +64,19 @@ def test_a_request_completes_with_its_last_block() -> None:
     assert rows == [(MISS, 0, 112, 0, 110), (MISS, 0, 222, 110, 110), (HIT, 222, 2, 0, 0)]
 
 
+def test_a_request_of_hits_ends_with_its_slowest() -> None:
+    # Blocks of 4 and 1 bytes are there at 145 and 257. Hits of 5 and 2 ns: the next request is issued at 262.
+    sizes = [4, 1, 4, 1, 1]
+    rows, _ = run(system(5), workload([0, 1, 0, 1, 1], size_bytes=sizes, request=[0, 1, 2, 2, 3]))
+    assert rows[2:] == [(HIT, 257, 5, 0, 0), (HIT, 257, 2, 0, 0), (HIT, 262, 2, 0, 0)]
+
+
+def test_more_wait_for_one_block_than_there_is_room_for() -> None:
+    # Rows of all of them are written when it lands; at first there is room for 2,048.
+    rows, _ = run(system(2), workload([0] * 3000, stream=range(3000)))
+    assert rows == [(MISS, 0, 112, 0, 110)] + [(MERGED, 0, 112, 0, 110)] * 2999
+
+
 def test_timely_prefetch() -> None:
     # The miss on 0 proposes 1, which queues behind it and lands at 220. With 200 ns to think, 1 is asked for at 312.
     rows, ledger = run(system(4), workload([0, 1]), NextNPolicy(1), think="200 ns")
@@ -149,6 +162,15 @@ def test_compute_in_place_and_written_down() -> None:
     rows, _ = run(machine, workload([0, 1, 0]), think="500 ns")
     assert rows[0] == (MISS, 0, 3, 0, 1)
     assert rows[2][2:] == (113, 0, 111)
+
+
+def test_what_a_late_prefetch_of_a_block_made_in_tier_0_saved() -> None:
+    # A block takes 100 ns to make. At 204 key 0 is asked for; the prefetch of 1, which is known, is made from 304 to
+    # 404. It is asked for at 306 and would have been there at 406: no link is on its way.
+    machine = system(1, origin={"kind": "compute", "per_mib": "104857600 ns", "enters": "first"})
+    rows, ledger = run(machine, workload([1, 5, 0, 1]), NextNPolicy(1, "miss"))
+    assert rows[3] == (LATE, 306, 100, 0, 98)
+    assert ledger.saved.values.tolist() == [2]
 
 
 def test_pollution() -> None:

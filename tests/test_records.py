@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.none import NonePolicy
+from simulator import flight
 from simulator.arrays import NONE, At, Ints, home, minus, plus, times
 from simulator.compiled import CHECKED, address_of, compiled, ints_at
 from simulator.config import Closed
@@ -22,7 +24,7 @@ from simulator.records.lists import List, Node
 from simulator.records.moving import Access, Pool, Transfer
 from simulator.records.record import Record, nth, view
 from simulator.records.rows import nth_access_row
-from simulator.records.run import Run
+from simulator.records.run import Run, run_at
 from simulator.state import Machine
 from tests.strategies import books, system
 
@@ -184,6 +186,39 @@ def test_a_place_is_the_same_before_and_after_memory_grows() -> None:
         place = transfer.next_free
     assert before in free
     assert len(free) == len(set(free)) == made.run.pools.transfers.n_free >= 500
+
+
+@compiled
+def _fly(memory: int, what: int, key: int, place: At[Transfer]) -> At[Transfer]:
+    run = run_at(memory)
+    if what == 0:
+        moving.transfer_at(run, place).key = key
+        flight.enter(run, moving.transfer_at(run, place))
+    elif what == 1:
+        flight.leave(run, moving.transfer_at(run, place))
+    return flight.find(run, key)
+
+
+@cache
+def _beside_the_end(mask: int) -> list[int]:
+    """Keys whose probes start at the last three places of a table and the first three."""
+    return [key for key in range(3000) if (_wrapped(key, 0)[3] + 3) & mask < 6][:12]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 11)), max_size=80))
+def test_blocks_in_flight_are_a_dict(steps: list[tuple[bool, int]]) -> None:
+    """Where probes go round the end of the table."""
+    made = machine()
+    keys = _beside_the_end(made.run.flight_mask)
+    places = [moving.take(made.run, made.run.pools.transfers) for _ in keys]
+    twin: dict[int, int] = {}
+    for enters, i in steps:
+        if enters and keys[i] not in twin:
+            twin[keys[i]] = places[i]
+            _fly(made.address, 0, keys[i], places[i])
+        elif not enters and keys[i] in twin:
+            _fly(made.address, 1, keys[i], twin.pop(keys[i]))
+        assert [_fly(made.address, 2, key, places[0]) for key in keys] == [twin.get(key, NONE) for key in keys]
 
 
 @only_checked

@@ -95,6 +95,30 @@ def test_quiet_insert_reports_only_what_matters() -> None:
     assert [(v.key, v.dirty, v.prefetch) for v in gone] == [(2, 2, NONE), (3, 0, 7)]
 
 
+def test_blocks_of_one_hash_are_told_apart() -> None:
+    """Of the hash the table has 23 bits; two keys have the same. Neither is found for the other."""
+    seen: dict[int, int] = {}
+    key = 0
+    while (hash_ := _hash(key) & ((1 << 23) - 1)) not in seen:
+        seen[hash_] = key
+        key += 1
+    other = seen[hash_]
+    residency = Residency([(2, "lru")])
+    residency.insert(0, key, 1)
+    assert (residency.where(key), residency.where(other)) == (1, 0)
+    assert residency.insert(0, other, 1) == []
+    assert (residency.where(key), residency.where(other)) == (1, 1)
+    residency.remove(0, key)
+    assert (residency.where(key), residency.where(other)) == (0, 1)
+
+
+def _hash(key: int) -> int:
+    """As ``simulator.arrays.home`` has it, in Python's own numbers."""
+    x = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
 @given(keys=st.lists(st.integers(0, 60), max_size=200), small=st.integers(1, 20), more=st.integers(0, 20))
 def test_a_larger_lru_never_misses_more(keys: list[int], small: int, more: int) -> None:
     def misses(capacity: int) -> int:

@@ -106,6 +106,16 @@ def test_no_write_is_lost(case: Case) -> None:
         assert WRITTEN in copies, f"the last write to {key} is lost"
 
 
+def test_the_lowest_copy_answers_for_what_a_tier_below_evicts(make: Any) -> None:
+    # Tiers of 1, 1, 2 and 1 blocks. Key 100 is written, and has sunk to tier 3 when it is read at 5000: copies enter
+    # tier 2 at 5111 and tier 1 at 5222. At 5280 key 20 pushes it out of tier 3. Tier 2 outlives tier 1: its copy answers.
+    keys = [100, 1, 2, 3, 4, 100, 20, *range(21, 28)]
+    times = [0, 1000, 2000, 3000, 4000, 5000, 5170, *range(6000, 13_000, 1000)]
+    trace = workload(keys, op=[1] + [0] * 13, time_ns=times)
+    _, ledger, _ = run(make, system(1, lower=[1, 2, 1], channels=3), trace)
+    assert [write_backs for _, _, write_backs in ledger.bytes_asked] == [1, 1, 2, 1]
+
+
 def test_an_exclusive_source_holds_its_block_until_it_has_landed() -> None:
     # Key 0 sinks to tier 1 and then to tier 2, as 1 and 2 come; at 5000 it starts its way up, two hops of 111 ns.
     machine = system(1, lower=[1, 2], placement="exclusive", clean_evictions="demote")
@@ -140,6 +150,13 @@ def test_what_starts_at_once_does_not_queue(make: Any) -> None:
     machine = system(20, channels=3, prefetch={"queued": 1})
     _, ledger, _ = run(make, machine, workload([0, 0], time_ns=[0, 1000]), policy, fixed(200))
     assert ledger.n_issued == 4
+    assert ledger.n_rejected["rejected_budget"] == 1
+
+
+def test_the_budget_is_spent_to_its_last_byte(make: Any) -> None:
+    machine = system(20, prefetch={"bytes": "3 B"})
+    _, ledger, _ = run(make, machine, workload([0]), NextNPolicy(4, "miss"))
+    assert ledger.n_issued == 3
     assert ledger.n_rejected["rejected_budget"] == 1
 
 
