@@ -1,6 +1,7 @@
 """The residency against ordered dicts, and the set of keys against a set."""
 
 from collections import OrderedDict
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,20 @@ def test_key_set_is_a_set(steps: list[tuple[bool, int]]) -> None:
         assert len(ours) == len(theirs)
         assert (key in ours) == (key in theirs)
     assert all(key in ours for key in theirs)
+
+
+def test_key_set_goes_round_the_end_of_its_table() -> None:
+    """Keys whose probes start at the last two of 16 places and at the first two; it is full with 8."""
+    chance, twin, ours = Random(1), set[int](), KeySet()
+    keys = [key for key in range(1, 100) if (_hash(key) + 2) % 16 < 4][:8]
+    for key in chance.choices(keys, k=1000):
+        if key in twin:
+            ours.discard(key)
+        else:
+            ours.add(key)
+        twin ^= {key}
+        assert [key in ours for key in keys] == [key in twin for key in keys]
+    assert ours.keys.mask == 15
 
 
 def test_key_set_grows() -> None:

@@ -108,7 +108,8 @@ def test_no_write_is_lost(case: Case) -> None:
 
 def test_the_lowest_copy_answers_for_what_a_tier_below_evicts(make: Any) -> None:
     # Tiers of 1, 1, 2 and 1 blocks. Key 100 is written, and has sunk to tier 3 when it is read at 5000: copies enter
-    # tier 2 at 5111 and tier 1 at 5222. At 5280 key 20 pushes it out of tier 3. Tier 2 outlives tier 1: its copy answers.
+    # tier 2 at 5111 and tier 1 at 5222. At 5280 key 20 pushes it out of tier 3. Tier 1 soon loses its copy, tier 2 has
+    # one for longer: that one answers for what was written, which reaches the origin.
     keys = [100, 1, 2, 3, 4, 100, 20, *range(21, 28)]
     times = [0, 1000, 2000, 3000, 4000, 5000, 5170, *range(6000, 13_000, 1000)]
     trace = workload(keys, op=[1] + [0] * 13, time_ns=times)
