@@ -181,6 +181,14 @@ def test_whose_size_serves(make: Any) -> None:
     assert [row[2] for row in rows] == [140 + 141 + 5, 2, 140 + 141 + 5, 141 + 2]
 
 
+def test_a_prefetch_has_the_size_that_a_tier_holds(make: Any) -> None:
+    # Key 1 is 4 bytes in tier 1, from where an access of 1 byte has it fetched.
+    trace = workload([1, 5, 0], size_bytes=[4, 4, 1], time_ns=[0, 2000, 4000])
+    _, _, sink = run(make, system(4, lower=[40]), trace, NextNPolicy(1, "miss"))
+    rows = sink.columns("prefetches")
+    assert rows["size_bytes"][rows["key"] == 1].tolist() == [4]
+
+
 @pytest.mark.parametrize(
     ("trigger", "expected"), [(Trigger.MISS, [0, 1, 2]), (Trigger.TAGGED, [0, 1, 2, 4]), (Trigger.ACCESS, [*range(6)])]
 )
