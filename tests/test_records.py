@@ -192,9 +192,12 @@ def test_a_place_is_the_same_before_and_after_memory_grows() -> None:
 def _fly(memory: int, what: int, key: int, place: At[Transfer]) -> At[Transfer]:
     run = run_at(memory)
     if what == 0:
-        moving.transfer_at(run, place).key = key
-        flight.enter(run, moving.transfer_at(run, place))
-    elif what == 1:
+        return moving.take(run, run.pools.transfers)
+    if what == 1:
+        t = moving.transfer_at(run, place)
+        t.key = key
+        flight.enter(run, t)
+    elif what == 2:
         flight.leave(run, moving.transfer_at(run, place))
     return flight.find(run, key)
 
@@ -204,12 +207,12 @@ def test_blocks_in_flight_are_a_dict() -> None:
     made = machine()
     mask, chance = made.run.flight_mask, Random(1)
     keys = [key for key in range(3000) if (_wrapped(key, 0)[3] + 3) & mask < 6][:12]
-    places = {key: moving.take(made.run, made.run.pools.transfers) for key in keys}
+    places = {key: _fly(made.address, 0, key, At(0)) for key in keys}
     in_flight: set[int] = set()
     for key in chance.choices(keys, k=1000):
-        _fly(made.address, int(key in in_flight), key, places[key])
+        _fly(made.address, 2 if key in in_flight else 1, key, places[key])
         in_flight ^= {key}
-        found = [_fly(made.address, 2, key, places[key]) for key in keys]
+        found = [_fly(made.address, 3, key, places[key]) for key in keys]
         assert found == [places[key] if key in in_flight else NONE for key in keys]
 
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from simulator import keyset
 from simulator.arrays import NONE, signed
 from simulator.compiled import CHECKED, address_of, compiled
+from simulator.records.arena import Arena
 from simulator.records.run import Run, run_at
 from simulator.residency.residency import Residency
 
@@ -111,6 +112,27 @@ def test_blocks_of_one_hash_are_told_apart() -> None:
     assert (residency.where(key), residency.where(other)) == (1, 1)
     residency.remove(0, key)
     assert (residency.where(key), residency.where(other)) == (0, 1)
+
+
+def test_a_block_has_the_size_that_it_has_in_another_tier() -> None:
+    residency = Residency([(9, "lru"), (9, "lru")])
+    residency.insert(0, 1, 3)
+    residency.insert(1, 1, 2)
+    assert residency.size(1) == 3
+
+
+def test_blocks_go_round_the_end_of_their_table() -> None:
+    """Keys whose probes start at the last three places and at the first three."""
+    residency, chance, held = Residency([(12, "lru")], first_slots=16), Random(1), set[int]()
+    mask = Arena(residency.arena, 0).mask
+    keys = [key for key in range(100_000) if (_hash(key) + 3) & mask < 6][:12]
+    for key in chance.choices(keys, k=1000):
+        if key in held:
+            residency.remove(0, key)
+        else:
+            residency.insert(0, key, 1)
+        held ^= {key}
+        assert [residency.where(key) for key in keys] == [int(key in held) for key in keys]
 
 
 def _hash(key: int) -> int:
