@@ -63,6 +63,14 @@ def test_exact(parts: list[list[int]]) -> None:
         assert [counted.quantile(q) for q in QS] == [naive(values, q) for q in QS]
 
 
+def test_counts_outlive_the_growth_of_the_table() -> None:
+    # At first there is room for 512 distinct values.
+    values = np.concatenate([np.repeat(np.arange(300), 3), np.arange(2000)])
+    counted = counted_in_a_machine([values])
+    assert counted.values.tolist() == list(range(2000))
+    assert counted.counts.tolist() == [4] * 300 + [1] * 1700
+
+
 def test_many_distinct_values_are_rounded_and_memory_is_bounded() -> None:
     rng = np.random.default_rng(1)
     values = np.rint(rng.lognormal(12, 3, 3_000_000)).astype(np.int64)

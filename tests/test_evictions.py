@@ -263,6 +263,20 @@ def test_sketch_equals_plain(n_blocks: int) -> None:
     assert highest == 255 or n_blocks < 255
 
 
+def test_a_block_of_clock_goes_round_once_for_each_use() -> None:
+    """Block 1 was used twice since it came: 2 and 3 go, and then 1 itself."""
+    keys = [1, 1, 1, 2, 3, 4, 5]
+    pair = Pair(2, {"kind": "clock", "n_bit_counter": 2}, keys)
+    assert [pair.request(key) for key in keys] == [[], None, None, [], [2], [3], [1]]
+
+
+def test_the_hand_of_sieve_goes_on_where_it_was() -> None:
+    """It spares 1, which was used, evicts 2, and comes to 3 next, not back to 1."""
+    keys = [1, 2, 3, 1, 4, 5]
+    pair = Pair(3, "sieve", keys)
+    assert [pair.request(key) for key in keys] == [[], [], [], None, [2], [3]]
+
+
 def test_lirs_where_no_block_is_lir() -> None:
     """A block of more than half the tier makes all others HIR; the stack must not keep what is used then.
 

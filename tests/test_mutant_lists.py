@@ -37,7 +37,22 @@ def test_it_is_noticed_by_the_first_test_that_fails(tmp_path: Path, made: str) -
         noticed_by(of, None, "tests/test_of_nothing.py")
 
 
-def test_a_head_that_is_wrong_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.txt").write_text("tests: tests/test_compare.py\nmade: somehow\n\na.py: b\n- c\n+ d\n")
+@pytest.mark.parametrize(
+    ("run", "by"), [("", None), ("run: as plain Python\n", "tests/test_records.py::test_a_wrong_record_raises")]
+)
+def test_rules_run_as_plain_python_where_the_list_says_so(tmp_path: Path, run: str, by: str | None) -> None:
+    """By a test that is skipped where they are compiled."""
+    path = tmp_path / "list.txt"
+    path.write_text(
+        f"tests: tests/test_records.py -k wrong_record\nmade: at import\n{run}\n"
+        "simulator/records/checked.py: another message\n- at {place}: there is none\n+ at {place}: none\n"
+    )
+    of = str(path)
+    assert noticed_by(of, read(of).mutants[0]) == by
+
+
+@pytest.mark.parametrize("wrong", ["made: somehow", "made: at import\nrun: somehow", "made: at import\nruns: compiled"])
+def test_a_head_that_is_wrong_is_refused(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "bad.txt").write_text(f"tests: tests/test_compare.py\n{wrong}\n\na.py: b\n- c\n+ d\n")
     with pytest.raises(ValueError, match="expected tests and made"):
         read(str(tmp_path / "bad.txt"))

@@ -1,6 +1,7 @@
 """The residency against ordered dicts, and the set of keys against a set."""
 
 from collections import OrderedDict
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from simulator import keyset
 from simulator.arrays import NONE, signed
 from simulator.compiled import CHECKED, address_of, compiled
+from simulator.records.arena import Arena
 from simulator.records.run import Run, run_at
 from simulator.residency.residency import Residency
 
@@ -112,6 +114,27 @@ def test_blocks_of_one_hash_are_told_apart() -> None:
     assert (residency.where(key), residency.where(other)) == (0, 1)
 
 
+def test_a_block_has_the_size_that_it_has_in_another_tier() -> None:
+    residency = Residency([(9, "lru"), (9, "lru")])
+    residency.insert(0, 1, 3)
+    residency.insert(1, 1, 2)
+    assert residency.size(1) == 3
+
+
+def test_blocks_go_round_the_end_of_their_table() -> None:
+    """Keys whose probes start at the last three places and at the first three."""
+    residency, chance, held = Residency([(12, "lru")], first_slots=16), Random(1), set[int]()
+    mask = Arena(residency.arena, 0).mask
+    keys = [key for key in range(100_000) if (_hash(key) + 3) & mask < 6][:12]
+    for key in chance.choices(keys, k=1000):
+        if key in held:
+            residency.remove(0, key)
+        else:
+            residency.insert(0, key, 1)
+        held ^= {key}
+        assert [residency.where(key) for key in keys] == [int(key in held) for key in keys]
+
+
 def _hash(key: int) -> int:
     """As ``simulator.arrays.home`` has it, in Python's own numbers."""
     x = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -186,6 +209,20 @@ def test_key_set_is_a_set(steps: list[tuple[bool, int]]) -> None:
         assert len(ours) == len(theirs)
         assert (key in ours) == (key in theirs)
     assert all(key in ours for key in theirs)
+
+
+def test_key_set_goes_round_the_end_of_its_table() -> None:
+    """Keys whose probes start at the last two of 16 places and at the first two; it is full with 8."""
+    chance, twin, ours = Random(1), set[int](), KeySet()
+    keys = [key for key in range(1, 100) if (_hash(key) + 2) % 16 < 4][:8]
+    for key in chance.choices(keys, k=1000):
+        if key in twin:
+            ours.discard(key)
+        else:
+            ours.add(key)
+        twin ^= {key}
+        assert [key in ours for key in keys] == [key in twin for key in keys]
+    assert ours.keys.mask == 15
 
 
 def test_key_set_grows() -> None:

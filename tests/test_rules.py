@@ -108,8 +108,8 @@ def test_no_write_is_lost(case: Case) -> None:
 
 def test_the_lowest_copy_answers_for_what_a_tier_below_evicts(make: Any) -> None:
     # Tiers of 1, 1, 2 and 1 blocks. Key 100 is written, and has sunk to tier 3 when it is read at 5000: copies enter
-    # tier 2 at 5111 and tier 1 at 5222. At 5280 key 20 pushes it out of tier 3. Tier 2 outlives tier 1: its copy
-    # answers.
+    # tier 2 at 5111 and tier 1 at 5222. At 5280 key 20 pushes it out of tier 3. Tier 1 soon loses its copy, tier 2 has
+    # one for longer: that one answers for what was written, which reaches the origin.
     keys = [100, 1, 2, 3, 4, 100, 20, *range(21, 28)]
     times = [0, 1000, 2000, 3000, 4000, 5000, 5170, *range(6000, 13_000, 1000)]
     trace = workload(keys, op=[1] + [0] * 13, time_ns=times)
@@ -179,6 +179,14 @@ def test_whose_size_serves(make: Any) -> None:
     trace = workload([0, 0, 1, 0], size_bytes=[4, 1, 4, 1], time_ns=[0, 1000, 2000, 3000])
     rows, _, _ = run(make, machine, trace)
     assert [row[2] for row in rows] == [140 + 141 + 5, 2, 140 + 141 + 5, 141 + 2]
+
+
+def test_a_prefetch_has_the_size_that_a_tier_holds(make: Any) -> None:
+    # Key 1 is 4 bytes in tier 1, from where an access of 1 byte has it fetched.
+    trace = workload([1, 5, 0], size_bytes=[4, 4, 1], time_ns=[0, 2000, 4000])
+    _, _, sink = run(make, system(4, lower=[40]), trace, NextNPolicy(1, "miss"))
+    rows = sink.columns("prefetches")
+    assert rows["size_bytes"][rows["key"] == 1].tolist() == [4]
 
 
 @pytest.mark.parametrize(

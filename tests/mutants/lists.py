@@ -3,9 +3,10 @@
 The head of a list has ``tests: ...``, what pytest is given, and ``made: at import`` or ``made: in a copy``. At import,
 the changed text takes the module's place in the process that runs the tests, and nothing on the disk changes. That
 does for plain Python; what Numba compiles and keeps, or what tests import in processes of their own, needs a copy of
-the tree, in which everything is compiled anew; or the head has ``run: as plain Python``: nothing is compiled at all.
-Then come mutants, with a blank line before each: the file and what is wrong, the lines that go behind ``- ``, which
-occur once, and those that come in their place behind ``+ ``. Lines that begin with ``#`` are comments.
+the tree, in which everything is compiled anew. With ``run: as plain Python`` in the head nothing is compiled, and
+at import does for all. Then come mutants, with a blank line before each: the file and what is wrong, the lines that go
+behind ``- ``, which occur once, and those that come in their place behind ``+ ``. Lines that begin with ``#`` are
+comments.
 """
 
 import re
