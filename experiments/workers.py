@@ -37,8 +37,24 @@ class Task:
 
 def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace]) -> None:
     """What a process does: tasks, until there are no more or nobody asks."""
+    from experiments.compiling import Announced
+
     # Ctrl-C reaches all processes of a terminal; the one that waits for the others ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
+        while True:
+            task: Task = pipe.recv()
+            try:
+                pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.seed])))
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                pipe.send(("failed", error))
+
+
+def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trace: SharedTrace) -> Any:
+    """One task; its row, if it has one."""
     told = 0.0
 
     def tell(kind: str, *what: Any) -> None:
@@ -47,31 +63,13 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
             told = time.monotonic()
             pipe.send((kind, what))
 
-    from experiments.compiling import Announced
+    def tell_epoch(*epoch: Any) -> None:
+        tell("epoch", *epoch)
 
-    # For as long as the process lives.
-    Announced(lambda text: pipe.send(("said", (text,)))).__enter__()
-    while True:
-        try:
-            task: Task = pipe.recv()
-        except EOFError:
-            return
-        arguments = experiment, task.arm, task.seed
-        try:
-            if task.trains_only:
-                prepare_one(*arguments, lambda *epoch: tell("epoch", *epoch), traces[task.seed])
-                pipe.send(("done", None))
-            else:
-                row = run_one(
-                    *arguments, folder, lambda n: tell("accesses", n), lambda *epoch: tell("epoch", *epoch),
-                    traces[task.seed],
-                )  # fmt: skip
-                pipe.send(("done", row))
-        except BrokenPipeError:
-            return
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            pipe.send(("failed", error))
+    if task.trains_only:
+        prepare_one(experiment, task.arm, task.seed, tell_epoch, trace)
+        return None
+    return run_one(experiment, task.arm, task.seed, folder, lambda n: tell("accesses", n), tell_epoch, trace)
 
 
 @dataclass

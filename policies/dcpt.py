@@ -15,7 +15,7 @@ from policies.given import Built, Given
 from policies.keys import crossing
 from policies.rows import FIELDS
 from simulator.answers import Floats
-from simulator.arrays import NONE, Ints, minus
+from simulator.arrays import NONE, Ints, minus, plus
 from simulator.compiled import internal
 from simulator.config import Count
 
@@ -87,7 +87,7 @@ def _after_prefetched(state: Ints, line: int, first: int) -> int:
     for i in range(first, state[line + _N]):
         delta = state[_delta(state, line, i)]
         beyond += crossing(at, delta)
-        at += delta
+        at = plus(at, delta)
         if state[line + _HAS_PREFETCHED] and at == state[line + _PREFETCHED] and beyond == state[line + _BEYOND]:
             found = i + 1
     return found
@@ -112,7 +112,7 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     for i in range(first, n_deltas):
         delta = state[_delta(state, line, i)]
         beyond += crossing(at, delta)
-        at += delta
+        at = plus(at, delta)
         if i < start or not _takes_off(state, at, beyond):
             continue
         state[line + _PREFETCHED], state[line + _BEYOND], state[line + _HAS_PREFETCHED] = at, beyond, 1

@@ -13,7 +13,7 @@ from policies.given import Built, Given
 from policies.keys import crossing
 from policies.rows import FIELDS
 from simulator.answers import Floats
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus, plus
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
@@ -69,8 +69,8 @@ def _find(state: Ints, stream: int) -> int:
         n += 1
         if (
             n > 3
-            and state[at - 2] - state[at - 1] == state[chain] - state[chain + 1]
-            and state[at - 1] - state[at] == state[chain + 1] - state[chain + 2]
+            and minus(state[at - 2], state[at - 1]) == minus(state[chain], state[chain + 1])
+            and minus(state[at - 1], state[at]) == minus(state[chain + 1], state[chain + 2])
         ):
             return n - 3
     return 0
@@ -85,11 +85,11 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     for _ in range(state[_DEGREE]):
         # The list has the newest first: what came next then stands before the place.
         newer = state[_CHAIN] + left - 1
-        step = state[newer] - state[newer + 1]
+        step = minus(state[newer], state[newer + 1])
         left = left - 1 if left > 1 else place
         # Beyond the ends of the key space nothing is wanted, but a path may come back.
         beyond += crossing(at, step)
-        at += step
+        at = plus(at, step)
         if beyond == 0:
             keys[n], confidences[n] = at, 1.0
             n += 1

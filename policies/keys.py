@@ -1,7 +1,5 @@
 """Arithmetic on keys for compiled policies: a key is a uint64 in the bits of an int64."""
 
-import numpy as np
-
 from simulator.answers import Floats, walk
 from simulator.arrays import Ints, minus, plus
 from simulator.compiled import internal
@@ -41,15 +39,3 @@ def behind(keys: Ints, confidences: Floats, key: int, skipped: int, count: int) 
     if crossing(key, skipped) != 0:
         return 0
     return walk(keys, confidences, 0, plus(key, skipped), 1, count, 1.0)
-
-
-@internal
-def page_of(key: int, blocks: int) -> int:
-    """Which page a key is in, where a page has so many blocks."""
-    return np.int64(np.uint64(key) // np.uint64(blocks))  # type: ignore[return-value]
-
-
-@internal
-def offset_in_page(key: int, blocks: int) -> int:
-    """Where in its page a key is."""
-    return np.int64(np.uint64(key) % np.uint64(blocks))  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from policies.given import Built, Given
 from policies.keys import behind, crossing, gap
 from policies.rows import FIELDS
 from simulator.answers import Floats
-from simulator.arrays import Ints
+from simulator.arrays import Ints, plus
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Outcome
@@ -76,8 +76,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
             state[file + _SIZE] = 0
             return
         state[_COUNT] = next_window(size, state[_MOST])
-        state[file + _START], state[file + _SIZE], state[file + _MARKER] = start + size, state[_COUNT], 0
-        state[_BEFORE] = start + size - 1
+        state[file + _START], state[file + _SIZE], state[file + _MARKER] = plus(start, size), state[_COUNT], 0
+        state[_BEFORE] = plus(start, size - 1)
     elif outcome == _MISS and (key == 0 or follows):
         # The window has the block that was read as its first; the marker is the first after what was asked for.
         state[file + _START], state[file + _SIZE], state[file + _MARKER] = (

@@ -7,15 +7,15 @@ policy is not told what a cache evicts; that a block has left shows when it is m
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from policies import rows
 from policies.base import CompiledPolicy, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.keys import offset_in_page, page_of
 from policies.rows import FIELDS
 from simulator.answers import Floats, offer
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, quotient, remainder
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Outcome
@@ -53,7 +53,7 @@ def _is_set(state: Ints, bits: int, offset: int) -> bool:
 
 @internal
 def _set(state: Ints, bits: int, offset: int) -> None:
-    state[bits + (offset >> 6)] |= 1 << (offset & 63)
+    state[bits + (offset >> 6)] |= np.int64(1) << (offset & 63)
 
 
 @internal
@@ -66,8 +66,8 @@ def _ends(state: Ints, active: int) -> None:
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """A region's first block begins a generation; further ones are gathered until one of them is missed again."""
-    region = page_of(key, state[_BLOCKS])
-    offset = offset_in_page(key, state[_BLOCKS])
+    region = quotient(key, state[_BLOCKS])
+    offset = remainder(key, state[_BLOCKS])
     state[_BEGUN] = NONE
     active = rows.use(state, state[_ACTIVE], region)
     if active != NONE:
@@ -98,7 +98,7 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     row = rows.use(state, state[_HISTORY], state[_BEGUN])
     if row == NONE:
         return 0
-    offset, n = offset_in_page(key, state[_BLOCKS]), 0
+    offset, n = remainder(key, state[_BLOCKS]), 0
     for distance in range(1, state[_BLOCKS]):
         if offset >= distance and _is_set(state, row + _HISTORY_BITS, offset - distance):
             n = offer(keys, confidences, n, key, -distance, 1.0)

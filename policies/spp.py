@@ -13,10 +13,9 @@ from pydantic import Field
 from policies import rows
 from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.keys import offset_in_page, page_of
 from policies.rows import FIELDS
 from simulator.answers import HEARD, Floats, offer
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, quotient, remainder
 from simulator.compiled import internal
 from simulator.config import Count, Ratio
 from simulator.policy import Ahead, Fate
@@ -124,8 +123,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     if outcome < 0:
         _hear(state, HEARD - outcome)
         return
-    page = page_of(key, state[_BLOCKS])
-    offset = offset_in_page(key, state[_BLOCKS])
+    page = quotient(key, state[_BLOCKS])
+    offset = remainder(key, state[_BLOCKS])
     row = rows.use(state, _PAGES, page)
     if row == NONE:
         row = rows.put(state, _PAGES, page)
@@ -148,11 +147,11 @@ def _cross(state: Ints, signature: int, offset: int, delta: int) -> None:
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Every step of the path whose confidence is high enough; the path follows the likeliest."""
-    page = page_of(key, state[_BLOCKS])
+    page = quotient(key, state[_BLOCKS])
     row = rows.peek(state, _PAGES, page)
     if row == NONE:
         return 0
-    begin = offset_in_page(key, state[_BLOCKS])
+    begin = remainder(key, state[_BLOCKS])
     signature, offset, confidence, n = state[row + _SIGNATURE], begin, 1.0, 0
     threshold = np.int64(state[_THRESHOLD]).view(np.float64)
     # At first sight of a policy's accuracy there is none: it is believed.

@@ -51,6 +51,14 @@ if CHECKED:
         """A product that wraps at 64 bits."""
         return signed((int(a) * int(b)) & _ALL)
 
+    def quotient(key: int, n: int) -> int:
+        """How many times ``n`` goes into a key, which is unsigned."""
+        return signed((int(key) & _ALL) // int(n))
+
+    def remainder(key: int, n: int) -> int:
+        """What is left of a key, which is unsigned, after that."""
+        return (int(key) & _ALL) % int(n)
+
 else:
 
     @internal
@@ -75,3 +83,13 @@ else:
     def times(a: int, b: int) -> int:
         """A product that wraps at 64 bits."""
         return np.int64(np.uint64(a) * np.uint64(b))  # type: ignore[return-value]
+
+    @internal
+    def quotient(key: int, n: int) -> int:
+        """How many times ``n`` goes into a key, which is unsigned."""
+        return np.int64(np.uint64(key) // np.uint64(n))  # type: ignore[return-value]
+
+    @internal
+    def remainder(key: int, n: int) -> int:
+        """What is left of a key, which is unsigned, after that."""
+        return np.int64(np.uint64(key) % np.uint64(n))  # type: ignore[return-value]

@@ -7,8 +7,6 @@ from simulator.records.moving import Link, Transfer
 from simulator.records.rows import WindowRow
 from simulator.records.run import Counts, Pair, Run
 
-COUNTED = ("latency", "slack", "saved", "charged", "host")
-
 
 def all_links(run: Run) -> list[Link]:
     """The links, in their order."""
@@ -55,7 +53,9 @@ def close_tally(run: Run, books: Books) -> None:
     )  # fmt: skip
     books.end_ns, books.min_access = counted.end_ns, counted.first_closed
     books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
-    books.latency, books.slack, books.saved, charged, host = (_distribution(run, name) for name in COUNTED)
+    books.latency, books.slack, books.saved, charged, host = (
+        _distribution(run, name) for name in ("latency", "slack", "saved", "charged", "host")
+    )
     books.questions = Questions(
         counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host
     )

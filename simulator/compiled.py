@@ -187,8 +187,6 @@ ints_at, floats_at = _from_address(INTS, np.int64), _from_address(FLOATS, np.flo
 def _soon(typing: Any, array: Any, index: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        if isinstance(signature.args[0], types.Array):
-            return context.get_dummy_value()
         words = builder.bitcast(arguments[0], context.get_value_type(INTS))
         at = builder.bitcast(builder.gep(words, [arguments[1]]), byte)
         prefetch = builder.module.declare_intrinsic(

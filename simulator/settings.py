@@ -5,6 +5,7 @@ from simulator.arrays import NONE
 from simulator.config import Arrivals, Closed, System
 from simulator.hops import Hop
 from simulator.policy import Policy, Trigger
+from simulator.records.lists import clear_all
 from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
 from simulator.serving import PPM
@@ -48,7 +49,7 @@ def write_link(link: Link, hop: Hop) -> None:
     link.write_latency_ns, link.write_rate = hop.write
     link.per_mib_ns, link.compute_call_ns = hop.compute
     for queue in link.queues:
-        queue.list.first = queue.list.last = NONE
+        clear_all(queue.list)
 
 
 def write_kept(kept: Kept, books: Books) -> None:

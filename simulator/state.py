@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator import distribution, flight, keyset
-from simulator.accounting import Books as TheBooks
+from simulator.accounting import Books
 from simulator.arrays import NONE, At, Ints
 from simulator.closing import all_links
 from simulator.compiled import address_of
@@ -22,6 +22,7 @@ from simulator.landing import VICTIM_ROOM
 from simulator.policy import Policy
 from simulator.records import checked
 from simulator.records.arena import Victim
+from simulator.records.lists import clear_all
 from simulator.records.moving import (
     Access,
     Chunk,
@@ -62,7 +63,7 @@ _COUNTED = {
 class Machine:
     """Owns the array, which is another one after ``make_room``; ``run`` is the record at its start."""
 
-    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: TheBooks, n_streams: int) -> None:
+    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
         self._m: Ints = np.zeros(Run.words, np.int64)
         self.run = run = Run(self._m, 0)
         self._n_of = dict.fromkeys(_POOLS, 0)
@@ -71,8 +72,7 @@ class Machine:
         run.most_evicted = 1
         run.server.slow_ppm = PPM
         run.n_streams = run.n_ready = n_streams
-        for ends in (run.server.queue.list, run.server.asked, run.open_fates, run.late_fates):
-            ends.first = ends.last = NONE
+        clear_all(run.server.queue.list, run.server.asked, run.open_fates, run.late_fates)
         self._streams(n_streams)
         self._links(system)
         self.run.victims = self._region(Victim, VICTIM_ROOM)
@@ -104,7 +104,7 @@ class Machine:
         for link, hop in zip(all_links(self.run), hops, strict=True):
             write_link(link, hop)
 
-    def _books(self, books: TheBooks) -> None:
+    def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER
         self.run.windows.first_access, self.run.windows.length = books.first_access, books.window
         write_kept(self.run.kept, books)

@@ -1,5 +1,8 @@
 """Memory of a run does not grow with the trace."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -28,3 +31,20 @@ def test_the_arrays_stay_as_large_as_they_are(policy: type, monkeypatch: pytest.
         sizes.append([len(array) for array in arrays])
     # Keys leave the sets again and again, which must not leave anything behind.
     assert all(long <= 1.1 * short for short, long in zip(*sizes, strict=True)), sizes
+
+
+def test_memory_goes_with_its_run() -> None:
+    """A circle of references would keep it until Python looks for such: as much again for each run of an experiment."""
+    closed = Closed.model_validate({"kind": "closed"})
+    gc.disable()
+    try:
+        made = Engine(
+            system(9), closed, ListWorkload(make_batch(range(500)), 64), NextNPolicy(), FREE, Books(None, 100)
+        )
+        made.run()
+        arrays = [made._machine.run.ints, made._residency.arena, made._shadow.arena, made._feed.window]
+        gone = [weakref.ref(array) for array in arrays]
+        del made, arrays
+        assert [ref() is None for ref in gone] == [True] * 4
+    finally:
+        gc.enable()

@@ -155,10 +155,13 @@ def tier_at(arena: Arena, level: int) -> Tier:
     return _tier_at(arena, _TIERS + level * _TIER)
 
 
-@internal
-def links_of(level: int) -> int:
+def links_within(level: int) -> int:
     """How far behind a slot its entry for a tier lies, which begins with the links."""
     return _ENTRIES + level * _ENTRY
+
+
+links_of = internal(links_within)
+"""The same in compiled code."""
 
 
 @internal

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compiled import CHECKED, address_of, array_at, owner_of
+from simulator.compiled import CHECKED, array_at, owner_of
 
 
 class WrongRecordError(AssertionError):
@@ -136,11 +136,6 @@ def from_place(base: Any, place: int) -> Any:
 def words_of(base: Any) -> Any:
     """The array that a record lies in."""
     return _ints_of(base)
-
-
-def address_in(base: Any) -> int:
-    """The address of the array that a record is the first of."""
-    return address_of(_ints_of(base))
 
 
 def note(base: Any, place: int, is_live: bool) -> None:

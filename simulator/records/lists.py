@@ -34,6 +34,12 @@ def clear(list_: List) -> None:
     list_.first = list_.last = NONE
 
 
+def clear_all(*lists: List) -> None:
+    """The same from Python, of several."""
+    for list_ in lists:
+        list_.first = list_.last = NONE
+
+
 @internal
 def prepend(base: Any, list_: List, place: At[Any], links: int) -> None:
     """Put a record, which is in no list by this node, before all others."""

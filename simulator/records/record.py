@@ -198,13 +198,6 @@ def _words_of(typing: Any, base: Any) -> Any:
     return INTS(base), lower
 
 
-def _address_of(typing: Any, base: Any) -> Any:
-    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ptrtoint(arguments[0], context.get_value_type(types.int64))
-
-    return types.int64(base), lower
-
-
 def _from_place(typing: Any, base: Any, place: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         words = builder.bitcast(arguments[0], context.get_value_type(INTS))
@@ -218,9 +211,6 @@ from_place: Callable[[Any, int], Ints] = lowered(_from_place, checked.from_place
 
 words_of: Callable[[Any], Ints] = lowered(_words_of, checked.words_of)
 """The memory that a record is the first of, as an array by address, in compiled code."""
-
-address_in: Callable[[Any], int] = lowered(_address_of, checked.address_in)
-"""The address of a record, in compiled code: what C functions take."""
 
 
 if CHECKED:

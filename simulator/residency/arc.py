@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 from simulator.arrays import NONE, At
 from simulator.compiled import internal
 from simulator.records.arena import Arena, Block, block_at, entry_at, state_of, tier_at
+from simulator.records.lists import clear_all
 from simulator.records.record import Record
 from simulator.residency import ghosts, queues
-from simulator.residency.queues import Queue, empty
+from simulator.residency.queues import Queue
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
 from simulator.residency.shares import WHOLE, Share, bytes_of, set_share
 
@@ -140,7 +141,7 @@ class Arc(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty, with a target of 0 for what was used once."""
-        empty(state.once.blocks, state.again.blocks, state.ghosts_once.blocks, state.ghosts_again.blocks)
+        clear_all(state.once.blocks, state.again.blocks, state.ghosts_once.blocks, state.ghosts_again.blocks)
         state.bits = 20 if made.tier.capacity < 1 << 42 else 6
         state.not_remembered = NONE
         set_share(state.whole, WHOLE)

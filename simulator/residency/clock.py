@@ -12,9 +12,8 @@ from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, entry_at, links_of, state_of
-from simulator.records.lists import List
+from simulator.records.lists import List, clear_all
 from simulator.records.record import Record
-from simulator.residency.queues import empty
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
 
 
@@ -87,5 +86,5 @@ class Clock(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.blocks)
+        clear_all(state.blocks)
         state.most, state.at_first = self.most, self.init_freq

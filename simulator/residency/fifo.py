@@ -6,10 +6,9 @@ from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, links_of, state_of
-from simulator.records.lists import List
+from simulator.records.lists import List, clear_all
 from simulator.records.record import Record
 from simulator.residency.names import BY_ARRIVAL
-from simulator.residency.queues import empty
 from simulator.residency.settings import EvictionSettings, Made
 
 
@@ -50,4 +49,4 @@ class Fifo(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.blocks)
+        clear_all(state.blocks)

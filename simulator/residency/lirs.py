@@ -17,10 +17,9 @@ from simulator.arrays import NONE, At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, block_at, entry_at, links_of, state_of, tier_at
-from simulator.records.lists import List, Node
+from simulator.records.lists import List, Node, clear_all
 from simulator.records.record import Record
 from simulator.residency import ghosts
-from simulator.residency.queues import empty
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Exact, Made, Share, exact
 from simulator.residency.shares import WHOLE, bytes_of, part_of, set_share
 from simulator.residency.shares import Share as ShareOf
@@ -220,7 +219,7 @@ class Lirs(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.stack, state.queue, state.ghosts)
+        clear_all(state.stack, state.queue, state.ghosts)
         set_share(state.whole, WHOLE)
         set_share(state.of_queue, exact(self.hir_ratio))
         state.stack_part, state.stack_of = exact(self.stack_ratio).as_integer_ratio()

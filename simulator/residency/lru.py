@@ -9,9 +9,9 @@ from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, links_of
+from simulator.records.lists import clear_all
 from simulator.residency.fifo import State, state_at
 from simulator.residency.names import BY_USE
-from simulator.residency.queues import empty
 from simulator.residency.settings import EvictionSettings, Made
 
 
@@ -34,4 +34,4 @@ class Lru(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.blocks)
+        clear_all(state.blocks)

@@ -23,6 +23,7 @@ from simulator.records.arena import (
     Entry,
     FreeSlot,
     Tier,
+    links_within,
 )
 from simulator.records.checked import carry, declare, seal
 from simulator.records.lists import Node
@@ -53,11 +54,6 @@ class Part(NamedTuple):
 def _records(class_: type[Record] | None) -> list[type[Record]]:
     """A class of records, and those that it begins as."""
     return [] if class_ is None else [of for of in class_.__mro__ if issubclass(of, Record) and of is not Record]
-
-
-def links_within(level: int) -> int:
-    """How far behind a slot its entry for a tier lies."""
-    return Block.words + level * Entry.words
 
 
 class Plan:
@@ -146,7 +142,8 @@ class Plan:
         def columns(of: Any, within: int, *, is_pool: bool = True) -> None:
             declare(ints, of, first + within, n, is_pool=is_pool, step=self.width, within=within)
             if hasattr(of, "links"):
-                columns(Node, within + of.word("links"))
+                links = within + of.word("links")
+                declare(ints, Node, first + links, n, is_pool=is_pool, step=self.width, within=links)
 
         columns(Block, 0)
         columns(FreeSlot, 0, is_pool=False)

@@ -1,6 +1,6 @@
 """Lists of a tier's blocks, or of ghosts, linked by their entries, and how many bytes they are."""
 
-from simulator.arrays import NONE, At
+from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, links_of
@@ -13,12 +13,6 @@ class Queue(Record):
 
     blocks: List
     n_bytes: int
-
-
-def empty(*all_: List) -> None:
-    """From Python: lists are empty."""
-    for list_ in all_:
-        list_.first = list_.last = NONE
 
 
 @internal

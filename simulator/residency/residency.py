@@ -9,6 +9,7 @@ from simulator.arrays import NONE, At, Ints, signed
 from simulator.compiled import address_of
 from simulator.records.arena import GHOST, Arena, Tier, Victim
 from simulator.records.checked import declare
+from simulator.records.lists import clear_all
 from simulator.residency import calls, moves
 from simulator.residency.hooks import hook_up
 from simulator.residency.memory import Part, Plan
@@ -87,7 +88,7 @@ class Residency:
         tier = self._tier(level)
         tier.order, tier.foresees, tier.capacity, tier.random = eviction.order, eviction.foresees, spec.capacity, seed
         tier.enters = ENTERS_NAMES.index(spec.enters)
-        tier.aside.blocks.first = tier.aside.blocks.last = NONE
+        clear_all(tier.aside.blocks)
         tier.aside.limit = int(spec.region_ratio * spec.capacity)
         hook_up(tier, eviction.hooks, admission.hooks)
         n_blocks = spec.n_blocks or spec.capacity

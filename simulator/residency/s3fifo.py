@@ -14,9 +14,10 @@ from pydantic import Field
 from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records.arena import Arena, Block, block_at, entry_at, state_of, tier_at
+from simulator.records.lists import clear_all
 from simulator.records.record import Record
 from simulator.residency import ghosts, queues
-from simulator.residency.queues import Queue, empty
+from simulator.residency.queues import Queue
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Exact, Made, Share, exact
 from simulator.residency.shares import WHOLE, bytes_of, set_share
 from simulator.residency.shares import Share as ShareOf
@@ -143,7 +144,7 @@ class S3Fifo(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.small.blocks, state.main.blocks, state.ghosts.blocks)
+        clear_all(state.small.blocks, state.main.blocks, state.ghosts.blocks)
         state.threshold = self.move_to_main_threshold
         set_share(state.whole, WHOLE)
         set_share(state.of_small, exact(self.small_ratio))

@@ -11,9 +11,10 @@ from simulator.arrays import NONE, At, Ints
 from simulator.compiled import internal
 from simulator.records.arena import Arena, Block, block_at, entry_at
 from simulator.records.checked import declare
+from simulator.records.lists import clear_all
 from simulator.records.record import Record, view
 from simulator.residency import queues
-from simulator.residency.queues import Queue, empty
+from simulator.residency.queues import Queue
 
 MOST = 8
 
@@ -50,7 +51,7 @@ def make(ints: Ints, segments: At[Segments], limits: Sequence[int]) -> None:
     declare(ints, Segment, segments + _LISTS, len(limits))
     for which, limit in enumerate(limits):
         made = Segment(ints, segments + _LISTS + which * _SEGMENT)
-        empty(made.queue.blocks)
+        clear_all(made.queue.blocks)
         made.limit = limit
 
 

@@ -9,9 +9,8 @@ from simulator.arrays import NONE, At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, entry_at, links_of, state_of
-from simulator.records.lists import List
+from simulator.records.lists import List, clear_all
 from simulator.records.record import Record
-from simulator.residency.queues import empty
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Made
 
 
@@ -75,5 +74,5 @@ class Sieve(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.blocks)
+        clear_all(state.blocks)
         state.hand = NONE

@@ -12,9 +12,10 @@ from simulator.arrays import At
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.arena import Arena, Block, block_at, entry_at, links_of, state_of
+from simulator.records.lists import clear_all
 from simulator.records.record import Record
 from simulator.residency import ghosts, queues
-from simulator.residency.queues import Queue, empty
+from simulator.residency.queues import Queue
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Exact, Made, Share, exact
 
 _NEW, _QUEUE, _MAIN, _GHOST = range(4)
@@ -111,6 +112,6 @@ class TwoQ(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.queue.blocks, state.main.blocks, state.ghosts.blocks)
+        clear_all(state.queue.blocks, state.main.blocks, state.ghosts.blocks)
         state.of_queue = int(made.tier.capacity * exact(self.ain_ratio))
         state.of_ghosts = int(made.tier.capacity * exact(self.aout_ratio))

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 from simulator.arrays import NONE, At
 from simulator.compiled import internal
 from simulator.records.arena import Arena, Block, block_at, entry_at, place_of_policy, state_of, tier_at
+from simulator.records.lists import clear_all
 from simulator.records.record import Record
 from simulator.residency import queues, segments, sketch
-from simulator.residency.queues import Queue, empty
+from simulator.residency.queues import Queue
 from simulator.residency.segments import Segments
 from simulator.residency.settings import EvictionHooks, EvictionSettings, Made, Share, exact
 from simulator.residency.shares import WHOLE, bytes_of, part_of, set_share
@@ -157,7 +158,7 @@ class WTinyLfu(EvictionSettings):
 
     def prepare(self, state: State, made: Made) -> None:
         """Start empty."""
-        empty(state.window.blocks)
+        clear_all(state.window.blocks)
         sketch.make(made.ints, made.area, made.n_blocks)
         state.sketch = made.area
         set_share(state.whole, WHOLE)
