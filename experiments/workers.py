@@ -14,12 +14,14 @@ from typing import Any
 
 from experiments.config import Arm, Experiment
 from experiments.exits import RunsDiedError
+from experiments.interrupts import Interrupts
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
 
 ATTEMPTS = 2
 _TELL_EVERY_S = 0.1
+_LOOK_UP_EVERY_S = 1.0
 
 
 @dataclass
@@ -108,7 +110,7 @@ def side_by_side(
     """
     # Started afresh, not forked: what this process holds in threads would be lost half-way.
     context = multiprocessing.get_context("spawn")
-    waiting, dead = deque(tasks), list[Task]()
+    waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
     idle, busy = list[_Worker](), dict[Any, _Worker]()
 
     def set_to(task: Task) -> _Worker:
@@ -123,11 +125,12 @@ def side_by_side(
 
     try:
         while waiting or busy:
+            interrupts.check()
             while waiting and len(busy) < n_jobs:
                 worker = set_to(waiting.popleft())
                 busy[worker.pipe] = worker
                 worker.begin()
-            for pipe in wait(list(busy)):
+            for pipe in wait(list(busy), _LOOK_UP_EVERY_S):
                 worker = busy[pipe]
                 try:
                     kind, what = worker.pipe.recv()
@@ -151,6 +154,7 @@ def side_by_side(
                     worker.shown.finish(what)
                     yield worker.task, what
     finally:
+        interrupts.close()
         for worker in [*idle, *busy.values()]:
             worker.process.kill()
             worker.process.join()

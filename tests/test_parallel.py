@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from experiments import workers
 from experiments.exits import RunsDiedError
+from experiments.interrupts import Interrupts
 from experiments.loading import load
 from experiments.progress import RunProgress, make_console
 from experiments.run import _rows
@@ -184,7 +186,7 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
     content["workload"]["source"] |= {"accesses": 2_000_000, "n_keys": 3}
     content["output"] = {"accesses": False, "prefetches": False, "inferences": False}
     path, out = write(tmp_path, content), tmp_path / "out"
-    command = [sys.executable, "-m", "experiments.run", str(path), "--out", str(out), "-j", "2"]
+    command = [sys.executable, "-X", "faulthandler", "-m", "experiments.run", str(path), "--out", str(out), "-j", "2"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     # The second run has begun; both take a while yet.
@@ -193,7 +195,14 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
             assert process.poll() is None
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(30) == 130
+        try:
+            assert process.wait(30) == 130
+        except subprocess.TimeoutExpired:
+            # It says where it hangs, and nothing of it hinders other tests.
+            process.send_signal(signal.SIGABRT)
+            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert not list(out.rglob("*.part"))
     assert not (out / ".shared").exists()
     # The group is empty: nothing of it is left to run on.
@@ -205,3 +214,20 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
             return
         time.sleep(0.1)
     pytest.fail("a process outlives the command")
+
+
+def test_an_interrupt_that_python_drops_is_not_lost() -> None:
+    class Dropped:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    before, interrupts = signal.getsignal(signal.SIGINT), Interrupts()
+    interrupts.check()
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda _: None)
+        # Raised in __del__, it goes nowhere.
+        Dropped()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.check()
+    interrupts.close()
+    assert signal.getsignal(signal.SIGINT) is before
