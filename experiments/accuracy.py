@@ -95,7 +95,7 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     source = pattern.source(accesses)
     workload = source.build(seed)
     n_train = workload.length() // 2
-    learned = Learned(workload, n_train)
+    learned = Learned(workload, n_train, n_train)
     config = LstmConfig.model_validate(
         {"kind": "lstm", "encoding": encoding, "epochs": epochs, "device": device, "per_stream": True}
     )

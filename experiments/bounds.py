@@ -44,7 +44,8 @@ def main(
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load, only
         from experiments.progress import make_console
-        from experiments.run import folder_of, parse_seeds, run_all
+        from experiments.run import folder_of, parse_seeds
+        from experiments.runner import run_all
         from experiments.tables import write_rows
 
         experiment = bounded(only(load(config, set_ or [], parse_seeds(seeds), [variant] if variant else None)), ahead)

@@ -16,6 +16,8 @@ from workloads.registry import Source
 EngineName = Literal["auto", "compiled", "simpy"]
 """What keeps the events: compiled code, or SimPy, with the same results. ``auto``: compiled, if it can all that is
 asked for; today it can all there is."""
+Start = Literal["cold", "warm"]
+"""Tiers, and what policies have seen: nothing, or as the training part leaves them, which runs first, not judged."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 
@@ -34,6 +36,17 @@ class WorkloadConfig(Strict):
                 "expected closed or poisson"
             )
         return self
+
+
+def _warm_up(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("none", "mser5") or (is_number and (0 < value < 1 or (isinstance(value, int) and value >= 0))):
+        return value
+    raise ValueError("expected none, mser5, a number of accesses such as 1000, or a share such as 0.1")
+
+
+WarmUp = Annotated[Literal["none", "mser5"] | int | float, BeforeValidator(_warm_up)]
+"""How much is run and not judged, in every arm alike: accesses, a share of them, or until the baseline settles."""
 
 
 class Measured(Strict):
@@ -155,6 +168,9 @@ class Experiment(Strict):
     system: System
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, strict=False)]
     baseline: str
+    start: Start = "cold"
+    warm_up: WarmUp = "none"
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
     output: Output = Output()
     engine: EngineName = "auto"
 
@@ -168,6 +184,10 @@ class Experiment(Strict):
             raise ValueError(f"baseline: {self.baseline!r} is no arm; expected one of {', '.join(names)}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: expected one or more different numbers, got {list(self.seeds)}")
+        if self.start == "warm" and self.workload.train_ratio == 0:
+            raise ValueError(
+                "start: warm runs the training part first, but workload.train_ratio is 0; expected a share"
+            )
         for arm in self.arms:
             self.system_of(arm)
             if arm.policy.learns and self.workload.train_ratio == 0:
@@ -212,4 +232,5 @@ class Experiment(Strict):
 
     def folder_hash(self) -> str:
         """What makes an experiment's folder: everything but name, seeds, output and engine."""
-        return self.hash_of([arm.model_dump(mode="json") for arm in self.arms], self.baseline)[:10]
+        judged = [value for value, usual in ((self.start, "cold"), (self.warm_up, "none")) if value != usual]
+        return self.hash_of([arm.model_dump(mode="json") for arm in self.arms], self.baseline, *judged)[:10]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.tables import written_aside
+from experiments.aside import written_aside
 
 Row = dict[str, Any]
 _STYLES = ("-", "--", "-.", ":")

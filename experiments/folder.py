@@ -1,7 +1,6 @@
 """The folder of an experiment: whose results it holds, who may write to it, and what is left of broken runs."""
 
-import json
-import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from experiments.aside import remove_dead
 from experiments.config import Experiment
+from experiments.kept import MANIFEST, RECEIPTS, Kept
 from simulator.errors import InputError
 
-_LOCK = ".lock"
+LOCK = ".lock"
 SHARED = ".shared"
 """Below it, while processes run side by side: the traces."""
 
@@ -20,65 +21,85 @@ TABLES = {
     "runs.parquet": "a row for each arm and seed",
     "comparisons.parquet": "each arm against the baseline",
     "attribution.parquet": "where the latency of each run went",
-    "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm and seed",
+    "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm, seed and repeat",
 }
+_FOLDERS = {"accesses", "prefetches", "inferences", "windows", "training", "models", RECEIPTS, SHARED}
+OURS = {*(name for name in TABLES if "/" not in name), *_FOLDERS, MANIFEST, LOCK}
+"""All that an experiment leaves in its folder."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of the folder. Raises InputError if one is in it."""
     try:
-        with FileLock(folder / _LOCK, timeout=0):
+        with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout:
         raise InputError(f"{folder}: another process is writing to it; wait for it, or use another --out") from None
 
 
 def remove_leftovers(folder: Path) -> None:
-    """What runs wrote that did not finish."""
-    for leftover in [*folder.glob("*/*.part"), *folder.glob(f"{SHARED}/*/*.npy")]:
-        leftover.unlink()
-    for below in [*folder.glob(f"{SHARED}/*"), folder / SHARED]:
-        if below.is_dir():
-            below.rmdir()
+    """What processes wrote that are no more, and the traces that were shared."""
+    remove_dead(folder)
+    if (folder / SHARED).is_dir():
+        shutil.rmtree(folder / SHARED)
 
 
 def empty(folder: Path) -> None:
     """Remove what a run leaves in a new folder before it has a result."""
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     for below in folder.iterdir():
         if below.is_dir() and not any(below.iterdir()):
             below.rmdir()
 
 
-def check_folder(experiment: Experiment, folder: Path) -> None:
-    """Raises InputError if a folder is none, or holds anything but results of this experiment."""
-    manifest = folder / "manifest.json"
+def clear(folder: Path) -> None:
+    """Remove all that any experiment keeps in a folder, and nothing else."""
+    for name in OURS - {LOCK}:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Raises InputError if a folder is none, or holds what no experiment has left there."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; expected a folder")
-    if not manifest.exists():
-        if folder.is_dir() and any(path.name != _LOCK for path in folder.iterdir()):
-            raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
+    if (folder / MANIFEST).exists() or not folder.exists():
         return
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(".part")}
+    if names - (OURS if force else {LOCK, RECEIPTS, SHARED}):
+        raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
+
+
+def kept_in(experiment: Experiment, folder: Path, *, force: bool) -> Kept:
+    """What a folder keeps of this experiment; with ``force`` it may be another's or damaged, and is cleared then.
+
+    Raises:
+        InputError: it holds the results of another experiment, or its manifest is damaged.
+    """
     try:
-        found = json.loads(manifest.read_text())["config_hash"]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise InputError(f"{manifest}: is damaged; delete the folder or use another --out") from None
-    if found != experiment.folder_hash():
-        raise InputError(
-            f"--out {folder}: holds the results of another config ({found}, this one is {experiment.folder_hash()}); "
-            "expected a new folder"
-        )
+        kept = Kept.load(folder)
+        found = kept.about.get("config_hash", experiment.folder_hash())
+        if found != experiment.folder_hash():
+            raise InputError(
+                f"--out {folder}: holds the results of another config ({found}, this one is "
+                f"{experiment.folder_hash()}); expected a new folder, or --force to replace them"
+            )
+    except InputError:
+        if not force:
+            raise
+        clear(folder)
+        return Kept(folder)
+    return kept
 
 
-def write_manifest(experiment: Experiment, folder: Path, traces: dict[str, str], metadata: dict[str, Any]) -> None:
-    """Say whose results these are, in ``manifest.json``: written aside, then renamed."""
-    manifest = {
+def about(experiment: Experiment, traces: dict[str, str], metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says besides its runs: whose results these are, and what lies where."""
+    return {
         "name": experiment.name,
         **{key: value for key, value in metadata.items() if value},
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": TABLES,
     }
-    aside = folder / f"manifest.json.{os.getpid()}.part"
-    aside.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-    aside.replace(folder / "manifest.json")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from policies.timing import Timing
 from simulator.charge import Charge
 from simulator.config import System
 from simulator.demand import misses_of, savable
+from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.trace import WRITE, Batch, Workload, part
 
@@ -41,11 +42,12 @@ def sequences_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, Ac
 
 
 class Learned:
-    """What a policy is given of the trace: the training part to learn from, the rest to predict from."""
+    """What a policy is given of the trace: the training part to learn from, what is run to predict from."""
 
-    def __init__(self, workload: Workload, n_train: int) -> None:
+    def __init__(self, workload: Workload, n_train: int, first: int) -> None:
+        """The run begins with access ``first``."""
         self._workload = workload
-        self._n_train = n_train
+        self._n_train, self._first = n_train, first
         self.n_accesses = 0
 
     def sequences(self, per_stream: bool) -> list[Accesses]:
@@ -54,19 +56,19 @@ class Learned:
         self.n_accesses = sum(len(sequence.keys) for sequence in found)
         return found
 
-    def judged(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
-        """The other accesses by stream. Raises InputError where their order depends on the simulation."""
+    def simulated(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
+        """The accesses that are run, by stream. Raises InputError where their order depends on the simulation."""
         if not per_stream and self._workload.n_streams > 1:
             raise InputError(
                 "policy.predictions: batched needs to know the order of accesses, which of several streams together "
                 "only the simulation tells; expected per_stream: true"
             )
-        judged = sequences_of(part(self._workload.batches(), self._n_train), per_stream=per_stream)
-        return {stream: sequence.keys for stream, sequence in judged.items()}
+        found = sequences_of(part(self._workload.batches(), self._first), per_stream=per_stream)
+        return {stream: sequence.keys for stream, sequence in found.items()}
 
 
-def _future(workload: Workload, system: System, n_train: int, seed: int) -> Demand:
-    accesses, missed = misses_of(workload, system, n_train, seed)
+def _future(workload: Workload, system: System, first: int, seed: int) -> Demand:
+    accesses, missed = misses_of(workload, system, first, seed)
     return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
 
 
@@ -85,20 +87,47 @@ def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, 
     )  # fmt: skip
 
 
-def split(experiment: Experiment, workload: Workload) -> int:
-    """How many accesses the training part has."""
-    n_train = int(workload.length() * experiment.workload.train_ratio)
-    if n_train >= workload.length():
+def engine_of(experiment: Experiment) -> "type[Engine] | type[Model]":
+    """The engine that is asked for. SimPy is imported where it is used: a run without it starts sooner."""
+    if chosen_engine(experiment) == "simpy":
+        from simulator.model.model import Model
+
+        return Model
+    return Engine
+
+
+def chosen_engine(experiment: Experiment) -> str:
+    """``compiled`` or ``simpy``: what ``auto`` comes to."""
+    return "compiled" if experiment.engine == "auto" else experiment.engine
+
+
+class Parts(NamedTuple):
+    """Of a trace: ``n_train`` accesses to learn from; the run takes those from ``first`` on, judged from ``judged``."""
+
+    n_train: int
+    first: int
+    judged: int
+
+
+def split(experiment: Experiment, workload: Workload, n_warm_up: int = 0) -> Parts:
+    """The parts of a trace. Raises InputError where nothing is left to judge on."""
+    n = workload.length()
+    n_train = int(n * experiment.workload.train_ratio)
+    if n_train >= n:
         raise InputError("workload.train_ratio: leaves no access to judge on; expected a smaller share")
-    return n_train
+    if n_train + n_warm_up >= n:
+        raise InputError(
+            f"warm_up: {experiment.warm_up} leaves none of {n - n_train:,} accesses to judge on; expected less"
+        )
+    return Parts(n_train, 0 if experiment.start == "warm" else n_train, n_train + n_warm_up)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that an engine takes, and what it was made from; the first ``n_train`` accesses are not judged."""
+    """All that an engine takes, and what it was made from."""
 
     workload: HashedWorkload | SharedTrace
-    n_train: int
+    parts: Parts
     system: System
     learned: Learned
     built: Built
@@ -108,33 +137,33 @@ class Prepared:
 
 def prepare(
     experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None = None,
-    trace: SharedTrace | None = None,
+    trace: SharedTrace | None = None, n_warm_up: int = 0,
 ) -> Prepared:  # fmt: skip
-    """Make the workload, train or load the policy, find the charge.
+    """Make the workload, train or load the policy, find the charge; ``n_warm_up`` accesses are run and not judged.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
     workload = trace or HashedWorkload(experiment.workload.source.build(seed))
-    n_train = split(experiment, workload)
+    parts = split(experiment, workload, n_warm_up)
     charge, recording = make_charge(experiment, arm, seed)
     replayed = recording if arm.charged.kind == "replay" else None
     system = experiment.system_of(arm)
-    learned = Learned(workload, n_train)
+    learned = Learned(workload, parts.n_train, parts.first)
     built = arm.policy.build(
         Given(
             learned.sequences,
             seed,
             training_progress,
-            judged=learned.judged,
-            future=lambda: _future(workload, system, n_train, seed),
-            timing=cache(lambda: _timing(experiment, arm, workload, n_train, recording)),
+            simulated=learned.simulated,
+            future=lambda: _future(workload, system, parts.first, seed),
+            timing=cache(lambda: _timing(experiment, arm, workload, parts.n_train, recording)),
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
             n_streams=workload.n_streams,
         ),
     )
-    return Prepared(workload, n_train, system, learned, built, charge, recording)
+    return Prepared(workload, parts, system, learned, built, charge, recording)
 
 
 def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = ()) -> "Model":
@@ -147,6 +176,7 @@ def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = 
         InputError: the config, the trace or the arm's name is wrong.
     """
     from experiments.loading import load, only
+    from experiments.settling import n_warm_up
     from simulator.accounting import Books
     from simulator.model.model import Model
 
@@ -154,9 +184,9 @@ def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = 
     named = {one.name: one for one in experiment.arms}
     if arm not in named:
         raise InputError(f"{config}: there is no arm {arm!r}; expected one of {', '.join(named)}")
-    made = prepare(experiment, named[arm], seed)
-    books = Books(None, experiment.output.window, first_access=made.n_train)
+    made = prepare(experiment, named[arm], seed, n_warm_up=n_warm_up(experiment, seed))
+    books = Books(None, experiment.output.window, first_access=made.parts.judged)
     return Model(
         made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge, books,
-        seed=seed, first_access=made.n_train,
+        seed=seed, first_access=made.parts.first,
     )  # fmt: skip

@@ -88,7 +88,7 @@ class OneRun:
 class RunProgress:
     """Shows runs, one after another or side by side; as a context manager it owns the bars."""
 
-    def __init__(self, console: Console, n_runs: int, *, quiet: bool, n_at_once: int = 1) -> None:
+    def __init__(self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1) -> None:
         self._console = console
         self._quiet = quiet
         self._n_runs = n_runs
@@ -122,11 +122,15 @@ class RunProgress:
         if not self._quiet:
             self._console.print(text, highlight=False)
 
-    def start(self, arm: str, seed: int, n_accesses: int, *, is_again: bool = False) -> OneRun:
+    def expect(self, n_runs: int) -> None:
+        """So many runs are to be made."""
+        self._n_runs = n_runs
+
+    def start(self, run: str, n_accesses: int, *, is_again: bool = False) -> OneRun:
         """A run begins; one that begins again keeps the count as it is."""
         self._n_started += not is_again
-        return OneRun(self, f"[{self._n_started}/{self._n_runs}] arm {arm}, seed {seed}", n_accesses)
+        return OneRun(self, f"[{self._n_started}/{self._n_runs}] {run}", n_accesses)
 
-    def start_training(self, arm: str, seed: int) -> OneRun:
+    def start_training(self, run: str) -> OneRun:
         """The training of a run's model begins, ahead of it."""
-        return OneRun(self, f"training ahead: arm {arm}, seed {seed}", 0)
+        return OneRun(self, f"training ahead: {run}", 0)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.config import Arm, Experiment, Replay, Sampled
+from experiments.plan import stem_of
 from experiments.seal import SEALED_COLUMNS, Seal
 from policies.given import Recorded
 from policies.lstm.config import LstmConfig
@@ -30,7 +31,8 @@ def replay_key(experiment: Experiment, arm: Arm, seed: int) -> str:
     That is everything but the arm's name, the charge, and where and how predictions are computed.
     """
     policy = _without_place(arm.policy.model_dump(mode="json"))
-    return experiment.hash_of(policy, seed, system=experiment.system_of(arm))
+    start = ["warm"] if experiment.start == "warm" else []
+    return experiment.hash_of(policy, seed, *start, system=experiment.system_of(arm))
 
 
 def _without_place(settings: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class Recording:
 def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
     source = Path(charge.source)
     if source.is_dir() or not source.suffix:
-        return source / "inferences" / f"{charge.arm or arm.name}-{seed}.parquet"
+        return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed)}.parquet"
     return source
 
 
@@ -109,7 +111,7 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
     file = _file(charge, arm, seed)
     where = f"arms.{arm.name}.charge.source: {file}"
     try:
-        table = pq.read_table(file, columns=list(SEALED_COLUMNS))
+        table = pq.read_table(file, columns=list(SEALED_COLUMNS), page_checksum_verification=True)
         stored = pq.read_metadata(file).metadata
     except FileNotFoundError:
         raise InputError(f"{where}: no such file; expected the inferences of an earlier run") from None

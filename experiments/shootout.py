@@ -51,13 +51,11 @@ def main(
 
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
     """Finished runs by arm."""
-    from experiments.folder import check_folder
-    from experiments.tables import read_rows
+    from experiments.folder import kept_in
     from simulator.errors import InputError
 
-    if folder.exists():
-        check_folder(experiment, folder)
-    rows = [row for row in read_rows(folder / "runs.parquet") if row["seed"] in experiment.seeds]
+    kept = kept_in(experiment, folder, force=False).runs.values()
+    rows = [found.row for found in kept if found.row["seed"] in experiment.seeds]
     found = {arm.name: [row for row in rows if row["arm"] == arm.name] for arm in experiment.arms}
     missing = [name for name, of_arm in found.items() if len(of_arm) < len(experiment.seeds)]
     if missing:
@@ -172,7 +170,7 @@ def _ratio(value: float | None) -> str:
 
 
 def _put(path: Path, text: str) -> None:
-    from experiments.tables import written_aside
+    from experiments.aside import written_aside
     from simulator.errors import InputError
 
     try:

@@ -1,27 +1,26 @@
 """One run: an arm with a seed, from the trace to its tables and its row."""
 
 import hashlib
+import os
 import platform
 import time
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from experiments.config import Arm, Experiment
+from experiments.aside import keep_file
+from experiments.config import Experiment
+from experiments.kept import Done, digests_of
 from experiments.metrics import run_metrics
-from experiments.prepared import Learned, TrainingProgress, prepare, split
+from experiments.plan import Run
+from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.shared import SharedTrace
-from experiments.tables import RunTables, keep_file
+from experiments.tables import RunTables
 from policies.given import Given
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
-from simulator.engine import Engine
-
-if TYPE_CHECKING:
-    from simulator.model.model import Model
 
 Progress = Callable[[int], None]
 RECORDED = " (recorded)"
@@ -54,68 +53,57 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def run_hash(experiment: Experiment, arm: Arm, seed: int) -> str:
-    """What makes a run the same run: workload, system, arm, seed, tables, code, recording."""
+def run_hash(experiment: Experiment, run: Run, n_warm_up: int) -> str:
+    """What makes a run the same run: workload, system, arm, seed, what is judged, tables, code, recording."""
+    arm, seed, repeat = run
     return experiment.hash_of(
-        arm.model_dump(mode="json"), seed, experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed),
-        system=experiment.system_of(arm),
+        arm.model_dump(mode="json"), seed, repeat, experiment.start, n_warm_up,
+        experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed), system=experiment.system_of(arm),
     )  # fmt: skip
 
 
-def chosen_engine(experiment: Experiment) -> str:
-    """``compiled`` or ``simpy``: what ``auto`` comes to."""
-    return "compiled" if experiment.engine == "auto" else experiment.engine
-
-
-def engine_of(name: str) -> type[Engine] | type["Model"]:
-    """SimPy is imported where it is used: a run without it starts sooner."""
-    if name == "simpy":
-        from simulator.model.model import Model
-
-        return Model
-    return Engine
-
-
 def prepare_one(
-    experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None, workload: SharedTrace
+    experiment: Experiment, run: Run, training_progress: TrainingProgress | None, workload: SharedTrace
 ) -> None:
     """What of a run can be done beside others even if its own latencies are measured: its model is trained and kept."""
-    learned = Learned(workload, split(experiment, workload))
-    arm.policy.core.prepare(Given(learned.sequences, seed, training_progress))
+    parts = split(experiment, workload)
+    learned = Learned(workload, parts.n_train, parts.first)
+    run.arm.policy.core.prepare(Given(learned.sequences, run.seed, training_progress))
 
 
 def run_one(
     experiment: Experiment,
-    arm: Arm,
-    seed: int,
+    run: Run,
     folder: Path,
+    n_warm_up: int = 0,
     progress: Progress | None = None,
     training_progress: TrainingProgress | None = None,
     trace: SharedTrace | None = None,
-) -> dict[str, Any]:
-    """Run, write the run's tables, and return its row. On any error nothing of it is left in the folder.
+) -> Done:
+    """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
-    ``trace``: the seed's trace where it was written down, else it is made anew.
+    ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
+    made anew.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
-    started = time.perf_counter()
-    prepared = prepare(experiment, arm, seed, training_progress, trace)
-    workload, n_train, learned, built = prepared.workload, prepared.n_train, prepared.learned, prepared.built
+    started, load_before = time.perf_counter(), os.getloadavg()[0]
+    arm, seed = run.arm, run.seed
+    prepared = prepare(experiment, arm, seed, training_progress, trace, n_warm_up)
+    workload, parts, learned, built = prepared.workload, prepared.parts, prepared.learned, prepared.built
     charge, recording, system = prepared.charge, prepared.recording, prepared.system
     replayed = recording if arm.charged.kind == "replay" else None
     output = experiment.output
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
-    sink = RunTables(folder, arm.name, seed, tables, workload.stream_ids)
-    books = Books(sink, output.window, first_access=n_train, keeps=output.keeps)
-    engine_name = chosen_engine(experiment)
+    sink = RunTables(folder, run.key, tables, workload.stream_ids)
+    books = Books(sink, output.window, first_access=parts.judged, keeps=output.keeps)
     try:
-        engine = engine_of(engine_name)(
+        engine = engine_of(experiment)(
             system, experiment.workload.arrivals, workload, built.policy, charge, books,
-            seed=seed, first_access=n_train, progress=progress,
+            seed=seed, first_access=parts.first, progress=progress,
         )  # fmt: skip
         simulated = time.perf_counter()
         warm_up = replayed.warm_up if replayed is not None else built.warm_up
@@ -142,14 +130,16 @@ def run_one(
             "latencies_backend": backend,
             "trace_sha256": workload.sha256,
         }
+        files = []
         if built.model_file is not None:
-            keep_file(built.model_file, folder / "models" / f"{arm.name}-{seed}.safetensors")
-        sink.finish(
+            files.append(folder / "models" / f"{run.stem}.safetensors")
+            keep_file(built.model_file, files[0])
+        files += sink.finish(
             {
                 **described,
                 "config": experiment.model_dump(mode="json", exclude={"output", "seeds", "engine"}),
                 "config_hash": experiment.folder_hash(),
-                "run": {"arm": arm.name, "seed": seed},
+                "run": {"arm": arm.name, "seed": seed, "repeat": run.repeat},
                 "replay_key": replay_key(experiment, arm, seed),
                 "working": working(experiment, arm),
                 **{key: built.details[key] for key in ("model_hash", "backend", "horizon") if key in built.details},
@@ -160,16 +150,21 @@ def run_one(
         sink.abandon()
         raise
     details = {key: value for key, value in built.details.items() if key != "device"}
-    return {
+    row = {
         "arm": arm.name,
         "seed": seed,
+        "repeat": run.repeat,
         "policy": arm.policy.kind,
         **described,
-        "n_train_accesses": n_train,
+        "start": experiment.start,
+        "n_train_accesses": parts.n_train,
+        "n_warm_up_accesses": parts.judged - parts.n_train,
         **run_metrics(books, result, system),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
-        "engine": engine_name,
+        "engine": chosen_engine(experiment),
+        "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,
     }
+    return Done(row, digests_of(folder, files))

@@ -9,7 +9,7 @@ from experiments.compare.table import REQUEST_LATENCY
 from experiments.config import Arm, Experiment
 from experiments.crossings import bracket, break_even, closed_form
 from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, rung_of, rungs
-from experiments.run import run_all
+from experiments.runner import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError
 

@@ -1,9 +1,7 @@
 """Parquet tables with explicit schemas, written aside and renamed when whole."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.aside import aside_of, written_aside
+from experiments.plan import Key, stem_of
 from experiments.seal import Seal
 from simulator.accounting import INFERENCE_COLUMNS
 from simulator.errors import InputError
@@ -22,7 +22,11 @@ ROW_GROUP = 1 << 16
 """Rows are written as the run goes, in groups of about so many: memory does not grow with them."""
 
 _NAMES = pa.dictionary(pa.int8(), pa.string())
-_RUN: list[tuple[str, Any]] = [("arm", pa.dictionary(pa.int32(), pa.string())), ("seed", pa.int64())]
+_RUN: list[tuple[str, Any]] = [
+    ("arm", pa.dictionary(pa.int32(), pa.string())),
+    ("seed", pa.int64()),
+    ("repeat", pa.int32()),
+]
 # What is no int64; all else of a row is one.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("stream", "request", "key", "predicted_key", "next_key"), pa.uint64()),
@@ -115,17 +119,16 @@ def make_folder(path: Path) -> None:
 
 
 class RunTables:
-    """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``.
+    """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``, of a repeat ``...-r<repeat>``.
 
     The simulator's streams are indices; here they get the trace's own numbers (``Workload.stream_ids``).
     """
 
     def __init__(
-        self, folder: Path, arm: str, seed: int, tables: set[str], stream_ids: npt.NDArray[np.uint64] | None = None
+        self, folder: Path, run: Key, tables: set[str], stream_ids: npt.NDArray[np.uint64] | None = None
     ) -> None:
         self._folder = folder
-        self._arm = arm
-        self._seed = seed
+        self._arm, self._seed, self._repeat = run
         self._wanted = tables
         self._stream_ids = stream_ids
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
@@ -151,6 +154,7 @@ class RunTables:
         run = {
             "arm": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), [self._arm]),
             "seed": pa.array(np.full(n, self._seed, np.int64)),
+            "repeat": pa.array(np.full(n, self._repeat, np.int32)),
         }
         arrays = [
             run[field.name] if field.name in run else _array(field.name, field.type, columns[field.name])
@@ -169,14 +173,14 @@ class RunTables:
 
     def _writer(self, table: str) -> Any:
         if table not in self._writers:
-            whole = self._folder / table / f"{self._arm}-{self._seed}.parquet"
+            whole = self._folder / table / f"{stem_of(self._arm, self._seed, self._repeat)}.parquet"
             whole.parent.mkdir(exist_ok=True)
-            aside = whole.with_suffix(".parquet.part")
-            self._writers[table] = pq.ParquetWriter(aside, SCHEMAS[table]), aside, whole
+            aside = aside_of(whole)
+            self._writers[table] = pq.ParquetWriter(aside, SCHEMAS[table], write_page_checksum=True), aside, whole
         return self._writers[table][0]
 
-    def finish(self, metadata: dict[str, Any]) -> None:
-        """Close every table with its metadata, then rename them all."""
+    def finish(self, metadata: dict[str, Any]) -> list[Path]:
+        """Close every table with its metadata, then rename them all; the files."""
         described = {key: _text(value) for key, value in metadata.items()}
         for table in sorted(self._wanted):
             self._write_group(table)
@@ -184,9 +188,11 @@ class RunTables:
             seal = {"seal_sha256": self._seal.digest(described)} if table == "inferences" else {}
             writer.add_key_value_metadata(described | seal)
             writer.close()
+        files = [whole for _, _, whole in self._writers.values()]
         for _, aside, whole in self._writers.values():
             aside.replace(whole)
         self._writers.clear()
+        return files
 
     def abandon(self) -> None:
         """Leave nothing half-written."""
@@ -194,25 +200,6 @@ class RunTables:
             writer.close()
             aside.unlink(missing_ok=True)
         self._writers.clear()
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Where to write a file that is renamed to ``path`` when it is whole, and removed if it never is."""
-    aside = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        yield aside
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def keep_file(source: Path, path: Path) -> None:
-    """A copy of a file, written aside, then renamed."""
-    path.parent.mkdir(exist_ok=True)
-    with written_aside(path) as aside:
-        shutil.copyfile(source, aside)
 
 
 def _text(value: Any) -> str:
@@ -225,7 +212,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any])
     table = pa.table({name: _small_column([row.get(name) for row in rows]) for name in names})
     table = table.replace_schema_metadata({key: _text(value) for key, value in metadata.items()})
     with written_aside(path) as aside:
-        pq.write_table(table, aside)
+        pq.write_table(table, aside, write_page_checksum=True)
 
 
 def _small_column(values: list[Any]) -> Any:
@@ -234,14 +221,3 @@ def _small_column(values: list[Any]) -> Any:
         frozenset(known), pa.float64()
     )
     return pa.array(values, type_)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a small table, or none if it is not there. Raises InputError if it is damaged."""
-    if not path.exists():
-        return []
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is damaged: {error}; delete it, or use --force") from None
-    return rows

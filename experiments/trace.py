@@ -50,8 +50,8 @@ def convert(
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
+        from experiments.aside import written_aside
         from experiments.progress import make_console
-        from experiments.tables import written_aside
         from experiments.trace_report import counted
         from simulator.errors import InputError
         from workloads.readers.compact_writer import CompactWriter

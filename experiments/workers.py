@@ -12,9 +12,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from experiments.config import Arm, Experiment
+from experiments.aside import remove_of
+from experiments.config import Experiment
 from experiments.exits import RunsDiedError
 from experiments.interrupts import Interrupts
+from experiments.kept import Done
+from experiments.plan import Run
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
@@ -26,15 +29,12 @@ _LOOK_UP_EVERY_S = 1.0
 
 @dataclass
 class Task:
-    """A run; or, ahead of it, the training of its model, which leaves no row."""
+    """A run; or, ahead of it, the training of its model, which leaves nothing."""
 
-    arm: Arm
-    seed: int
+    run: Run
+    n_warm_up: int = 0
     trains_only: bool = False
     n_tries: int = 0
-
-    def __str__(self) -> str:
-        return f"arm {self.arm.name}, seed {self.seed}"
 
 
 def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace]) -> None:
@@ -47,7 +47,7 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
         while True:
             task: Task = pipe.recv()
             try:
-                pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.seed])))
+                pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
             except BrokenPipeError:
                 raise
             except Exception as error:
@@ -55,8 +55,8 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
                 pipe.send(("failed", error))
 
 
-def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trace: SharedTrace) -> Any:
-    """One task; its row, if it has one."""
+def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trace: SharedTrace) -> Done | None:
+    """One task, and what came of it."""
     told = 0.0
 
     def tell(kind: str, *what: Any) -> None:
@@ -69,9 +69,9 @@ def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trac
         tell("epoch", *epoch)
 
     if task.trains_only:
-        prepare_one(experiment, task.arm, task.seed, tell_epoch, trace)
+        prepare_one(experiment, task.run, tell_epoch, trace)
         return None
-    return run_one(experiment, task.arm, task.seed, folder, lambda n: tell("accesses", n), tell_epoch, trace)
+    return run_one(experiment, task.run, folder, task.n_warm_up, lambda n: tell("accesses", n), tell_epoch, trace)
 
 
 @dataclass
@@ -101,8 +101,8 @@ def side_by_side(
     n_jobs: int,
     traces: Mapping[int, SharedTrace],
     show: Callable[[Task], OneRun],
-) -> Iterator[tuple[Task, dict[str, Any] | None]]:
-    """Each task with its row as it is done, in any order.
+) -> Iterator[tuple[Task, Done | None]]:
+    """Each task with what came of it as it is done, in any order.
 
     Raises:
         RunsDiedError: the processes of a task died each time; all others are done.
@@ -136,9 +136,10 @@ def side_by_side(
                     kind, what = worker.pipe.recv()
                 except (EOFError, OSError):
                     del busy[pipe]
-                    remove_parts(folder, worker.task)
+                    how = worker.death()
+                    remove_of(folder, worker.process.pid)
                     again = worker.task.n_tries < ATTEMPTS
-                    worker.shown.died(worker.death(), again=again)
+                    worker.shown.died(how, again=again)
                     (waiting if again else dead).append(worker.task)
                     continue
                 if kind == "accesses":
@@ -151,23 +152,16 @@ def side_by_side(
                     raise what
                 else:
                     idle.append(busy.pop(pipe))
-                    worker.shown.finish(what)
+                    worker.shown.finish(None if what is None else what.row)
                     yield worker.task, what
     finally:
         interrupts.close()
         for worker in [*idle, *busy.values()]:
             worker.process.kill()
             worker.process.join()
-        for worker in busy.values():
-            remove_parts(folder, worker.task)
+            remove_of(folder, worker.process.pid)
     if dead:
         raise RunsDiedError(
-            f"{'; '.join(str(task) for task in dead)}: the process died {ATTEMPTS} times without a result, perhaps for "
-            "lack of memory; all other runs are kept: run the same command to try again"
+            f"{'; '.join(str(task.run) for task in dead)}: the process died {ATTEMPTS} times without a result, perhaps "
+            "for lack of memory; all other runs are kept: run the same command to try again"
         )
-
-
-def remove_parts(folder: Path, task: Task) -> None:
-    """What a run that died was writing."""
-    for part in folder.glob(f"*/{task.arm.name}-{task.seed}.*part*"):
-        part.unlink(missing_ok=True)

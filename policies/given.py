@@ -22,7 +22,7 @@ class Accesses(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """The judged accesses in the trace's order: keys, streams, and which ones a tier 0 without prefetching misses.
+    """What is run, in the trace's order: keys, streams, and which accesses a tier 0 without prefetching misses.
 
     Only misses that a prefetch could save: reads, and where blocks are computed not the first of a key.
     """
@@ -44,11 +44,11 @@ class Recorded:
 
 
 def _no_sequences(per_stream: bool) -> dict[int, Keys]:
-    raise NotImplementedError("predictions: batched needs the accesses that are judged")
+    raise NotImplementedError("predictions: batched needs the accesses that are run")
 
 
 def _no_future() -> "Demand":
-    raise NotImplementedError("the oracle needs the accesses that are judged")
+    raise NotImplementedError("the oracle needs the accesses that are run")
 
 
 def _no_timing() -> Timing:
@@ -59,16 +59,16 @@ def _no_timing() -> Timing:
 class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
-    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False); ``judged``
-    the keys of the later ones in the same way, by stream, to predict from and never to learn from; ``future`` is for
-    the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made. ``n_streams`` are
-    those of the whole trace.
+    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False);
+    ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
+    ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
+    ``n_streams`` are those of the whole trace.
     """
 
     sequences: Callable[[bool], list[Accesses]]
     seed: int
     progress: Callable[[int, int, float, float], None] | None = None
-    judged: Callable[[bool], dict[int, Keys]] = _no_sequences
+    simulated: Callable[[bool], dict[int, Keys]] = _no_sequences
     timing: Callable[[], Timing] = _no_timing
     future: Callable[[], Demand] = _no_future
     recorded: Recorded | None = None

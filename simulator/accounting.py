@@ -17,7 +17,7 @@ Rows = npt.NDArray[Any]
 """A structured array of rows."""
 COMPONENTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
 SUMMED = ("latency_ns", *COMPONENTS)
-_OF_QUESTIONS = ("has_guess", "has_next", "is_judged")
+_OF_QUESTIONS = ("has_guess", "has_next", "is_known")
 INFERENCE_COLUMNS = tuple(name for name in InferenceRow.dtype.names or () if name not in _OF_QUESTIONS)
 REJECTIONS = (
     "rejected_resident",
@@ -93,8 +93,16 @@ class Questions:
 
 
 @dataclass
+class Unjudged:
+    """The counts of accesses that are not judged, and of the prefetches that they asked for."""
+
+    n_outcomes: list[int] = field(default_factory=lambda: [0] * len(Outcome))
+    n_fates: list[int] = field(default_factory=lambda: [0] * len(Fate))
+
+
+@dataclass
 class Books:
-    """The counts of a run, and its rows on their way to the tables."""
+    """The counts of a run, and its rows on their way to the tables: of accesses from ``first_access`` on (rule R38)."""
 
     sink: Sink | None
     window: int
@@ -120,6 +128,7 @@ class Books:
     end_ns: int = 0
     n_accesses: int = 0
     n_broken: int = 0
+    unjudged: Unjudged = field(default_factory=Unjudged)
     link_queue_ns: list[int] = field(default_factory=list)
     link_transfer_ns: list[int] = field(default_factory=list)
     cells: Rows = field(default_factory=lambda: np.zeros(0, WindowRow.dtype))
@@ -146,12 +155,12 @@ class Books:
         """Take questions that are over for the table (InferenceRow), in any order."""
         if self.sink is not None and len(rows):
             columns = columns_of(rows[np.argsort(rows["inference"])])
-            has_guess, has_next, is_judged = (columns.pop(name).astype(bool) for name in _OF_QUESTIONS)
+            has_guess, has_next, is_known = (columns.pop(name).astype(bool) for name in _OF_QUESTIONS)
             columns["confidence"] = columns["confidence"].view(np.float64)
             for name in ("predicted_key", "confidence"):
                 columns[name] = np.ma.masked_array(columns[name], ~has_guess)
             columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
-            columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~is_judged)
+            columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~is_known)
             self.sink.write("inferences", columns)
 
     def windows(self) -> dict[str, Any]:
@@ -185,6 +194,9 @@ class Books:
             BooksError: one does not hold.
         """
         rejected = sum(self.n_rejected.values())
+        # A judged access may use what one before it asked for: such are equal with those that are not judged.
+        outcomes = [a + b for a, b in zip(self.n_outcomes, self.unjudged.n_outcomes, strict=True)]
+        fates = [a + b for a, b in zip(self.n_fates, self.unjudged.n_fates, strict=True)]
         n_missed = self.n_outcomes[Outcome.MERGED] + self.n_outcomes[Outcome.MISS]
         checks = {
             f"queueing by link {self.link_queue_ns} = {self.sums['queue_ns']}": (
@@ -197,18 +209,19 @@ class Books:
             f"shadow {self.n_shadow_misses} - saved {self.n_saved} + caused {self.n_caused} = missed {n_missed}": (
                 self.n_shadow_misses - self.n_saved + self.n_caused == n_missed or not self.has_shadow
             ),
-            f"accesses issued {n_issued_accesses} = outcomes {sum(self.n_outcomes)}": (
-                n_issued_accesses == sum(self.n_outcomes) == self.n_accesses == self.latency.n
+            f"accesses issued {n_issued_accesses} = outcomes {sum(outcomes)}": n_issued_accesses == sum(outcomes),
+            f"accesses judged {self.n_accesses} = outcomes {sum(self.n_outcomes)} = latencies {self.latency.n}": (
+                self.n_accesses == sum(self.n_outcomes) == self.latency.n
             ),
             f"proposed {self.n_proposed} = rejected and stale {rejected} + issued {self.n_issued}": (
                 self.n_proposed == rejected + self.n_issued
             ),
             f"issued {self.n_issued} = fates {self.n_fates}": self.n_issued == sum(self.n_fates),
-            f"first uses {self.n_outcomes[Outcome.HIT_PREFETCHED]} = timely {self.n_fates[Fate.TIMELY]}": (
-                self.n_outcomes[Outcome.HIT_PREFETCHED] == self.n_fates[Fate.TIMELY]
+            f"first uses {outcomes[Outcome.HIT_PREFETCHED]} = timely {fates[Fate.TIMELY]}": (
+                outcomes[Outcome.HIT_PREFETCHED] == fates[Fate.TIMELY]
             ),
-            f"late accesses {self.n_outcomes[Outcome.LATE]} = late prefetches {self.n_fates[Fate.LATE]}": (
-                self.n_outcomes[Outcome.LATE] == self.n_fates[Fate.LATE]
+            f"late accesses {outcomes[Outcome.LATE]} = late prefetches {fates[Fate.LATE]}": (
+                outcomes[Outcome.LATE] == fates[Fate.LATE]
             ),
         }
         for i, (asked, started, queued) in enumerate(zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)):

@@ -1,11 +1,12 @@
 """Where the time of accesses that waited went, link by link: queueing and transfer (rule R18, told apart further).
 
-Sums over all accesses, in ns. Their totals are those of the columns ``queue_ns`` and ``transfer_ns``.
+Sums over all judged accesses, in ns. Their totals are those of the columns ``queue_ns`` and ``transfer_ns``.
 """
 
 from simulator.compiled import internal
 from simulator.records.moving import Transfer, nth_link
 from simulator.records.run import Run
+from simulator.tally import is_judged
 
 
 @internal
@@ -17,26 +18,27 @@ def end_hop(run: Run, t: Transfer) -> None:
 
 
 @internal
-def attribute(run: Run, t: Transfer, since: int) -> int:
+def attribute(run: Run, t: Transfer, access: int, since: int) -> int:
     """An access waited from ``since`` until the block landed; how much of that the block was in service, in ns.
 
     The hops of a transfer follow each other without a gap, so what of them lies behind ``since`` is all of the wait.
     """
-    moved = 0
+    moved, counts = 0, is_judged(run, access)
     for i in range(t.n_hops):
         hop = t.path[i]
         if hop.ended_ns <= since:
             continue
         link = nth_link(run, run.links, hop.link)
-        if hop.started_ns > since:
+        if hop.started_ns > since and counts:
             link.queue_ns += hop.started_ns - max(hop.queued_ns, since)
         in_service = hop.ended_ns - max(hop.started_ns, since)
-        link.transfer_ns += in_service
+        link.transfer_ns += in_service * counts
         moved += in_service
     return moved
 
 
 @internal
-def attribute_below(run: Run, t: Transfer, ns: int) -> None:
+def attribute_below(run: Run, t: Transfer, access: int, ns: int) -> None:
     """An access waited for a block on its way down: all of that is queueing."""
-    nth_link(run, run.links, t.link).queue_ns += ns
+    if is_judged(run, access):
+        nth_link(run, run.links, t.link).queue_ns += ns

@@ -1,6 +1,6 @@
 """What a run leaves behind, read from its memory at the end."""
 
-from simulator.accounting import COMPONENTS, Books, Questions
+from simulator.accounting import COMPONENTS, Books, Questions, Unjudged
 from simulator.arrays import NONE
 from simulator.distribution import Distribution
 from simulator.records.moving import Link, Transfer
@@ -37,6 +37,11 @@ def link_books(run: Run) -> tuple[list[list[int]], list[list[int]], list[list[in
     )
 
 
+def bytes_moved(run: Run) -> list[list[int]]:
+    """Bytes that were started on each link since judging began, by class."""
+    return [(link.bytes_started - link.bytes_before).tolist() for link in all_links(run)]
+
+
 def _distribution(run: Run, name: str) -> Distribution:
     counts: Counts = getattr(run.books, name)
     size = counts.mask + 1
@@ -51,7 +56,7 @@ def close_tally(run: Run, books: Books) -> None:
     books.n_shadow_misses, books.n_saved, books.n_caused = (
         counted.n_shadow_misses, counted.n_saved, counted.n_caused,
     )  # fmt: skip
-    books.end_ns, books.min_access = counted.end_ns, counted.first_closed
+    books.end_ns, books.min_access = counted.end_ns - run.judged_since_ns, counted.first_closed
     books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
     books.latency, books.slack, books.saved, charged, host = (
         _distribution(run, name) for name in ("latency", "slack", "saved", "charged", "host")
@@ -61,6 +66,8 @@ def close_tally(run: Run, books: Books) -> None:
     )
     books.n_proposed, books.n_issued, books.n_pollution = counted.n_proposed, counted.n_issued, counted.n_pollution
     books.n_fates = counted.n_of_fate.tolist()
+    unjudged = run.unjudged
+    books.unjudged = Unjudged(unjudged.n_of_outcome.tolist(), unjudged.n_of_fate.tolist())
     books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))
     rows = run.windows.rows
     books.cells = WindowRow.as_rows(run.ints[rows : rows + run.windows.n_rows * WindowRow.words]).copy()

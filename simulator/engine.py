@@ -46,7 +46,9 @@ class Engine:
         first_access: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Takes the accesses from ``first_access`` on; ``progress`` is told how many are done, now and then.
+        """Takes the accesses from ``first_access`` on, and judges those from ``books.first_access`` on (rule R38).
+
+        ``progress`` is told how many are done, now and then.
 
         Raises:
             InputError: the policy needs more memory than tier 0 has.
@@ -72,6 +74,8 @@ class Engine:
             part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"),
             first_access, next_use=future.next_use if future is not None else None,
         )  # fmt: skip
+        if books.first_access == first_access:
+            self._run.judged_since_ns = 0
         self._place()
         self._sizes = (2**63 - 1, 0)
         self._table(policy, charge)
@@ -135,7 +139,7 @@ class Engine:
                 add(rows[first : min(first + _ROWS, n)])
             machine.drop(buffer, n)
         if self._progress is not None:
-            self._progress(self._run.books.n_closed)
+            self._progress(self._run.books.n_closed + self._run.unjudged.n_closed)
 
     def _ask(self) -> None:
         """Put the next batch of questions to the policy, and what the answers cost to the machine."""
@@ -200,17 +204,16 @@ class Engine:
 
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine
-        books.bytes_asked, moved, queued, books.link_queue_ns, books.link_transfer_ns = closing.link_books(self._run)
+        books.bytes_asked, started, queued, books.link_queue_ns, books.link_transfer_ns = closing.link_books(self._run)
         for close_left in (fates.close_left, questions.record_left):
             while not close_left(machine.address):
                 self._make_room()
         self._flush(at_end=True)
         closing.close_tally(self._run, books)
-        n_accesses = self._run.books.n_accesses
         books.check(
-            n_issued_accesses=n_accesses,
-            bytes_started=moved,
+            n_issued_accesses=self._run.n_accesses,
+            bytes_started=started,
             bytes_queued=queued,
             tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
         )
-        return RunResult(books.end_ns, moved, n_accesses)
+        return RunResult(books.end_ns, closing.bytes_moved(self._run), books.n_accesses)

@@ -8,6 +8,7 @@ from simulator.records import lists
 from simulator.records.moving import AMONG_FATES, Prefetch, give_back, prefetch_at
 from simulator.records.rows import nth_prefetch_row, nth_told_row
 from simulator.records.run import Run, run_at
+from simulator.tally import is_judged
 
 NOTHING_SAVED = -(2**63)
 TIMELY, LATE, EVICTED_UNUSED, CANCELLED, RESIDENT_UNUSED, IN_FLIGHT = (int(fate) for fate in Fate)
@@ -33,14 +34,17 @@ def _tell(run: Run, p: Prefetch, fate: int) -> None:
 @internal
 def _settle(run: Run, p: Prefetch, fate: int, saved_ns: int) -> None:
     """All is known: it is counted, and a finished row if one is kept."""
-    books = run.books
-    books.n_of_fate[fate] += 1
-    if fate == TIMELY:
-        count(run, books.slack, p.first_used_ns - p.filled_ns)
-    if saved_ns != NOTHING_SAVED:
-        count(run, books.saved, saved_ns)
-    if run.kept.prefetches:
-        _keep(run, p, fate, saved_ns)
+    if is_judged(run, p.access):
+        books = run.books
+        books.n_of_fate[fate] += 1
+        if fate == TIMELY:
+            count(run, books.slack, p.first_used_ns - p.filled_ns)
+        if saved_ns != NOTHING_SAVED:
+            count(run, books.saved, saved_ns)
+        if run.kept.prefetches:
+            _keep(run, p, fate, saved_ns)
+    else:
+        run.unjudged.n_of_fate[fate] += 1
     give_back(run, run.pools.prefetches, p)
 
 
@@ -49,7 +53,7 @@ def _keep(run: Run, p: Prefetch, fate: int, saved_ns: int) -> None:
     rows = run.rows.prefetches
     row = nth_prefetch_row(run, rows.rows, rows.n)
     rows.n += 1
-    row.prefetch, row.inference, row.key, row.size_bytes = p.number, p.inference, p.key, p.size
+    row.prefetch, row.inference, row.access, row.key, row.size_bytes = p.number, p.inference, p.access, p.key, p.size
     row.source_level, row.proposed_ns, row.filled_ns = p.source, p.proposed_ns, p.filled_ns
     row.first_used_ns, row.first_used_access = p.first_used_ns, p.first_used_access
     row.saved_ns, row.evicted_ns, row.fate, row.confidence = saved_ns, p.evicted_ns, fate, p.confidence

@@ -11,6 +11,7 @@ from simulator.records.arena import Arena
 from simulator.records.moving import CHUNK_KEYS, Question, chunk_at, give_back, nth_link, prefetch_at, take
 from simulator.records.run import Run
 from simulator.residency import moves
+from simulator.tally import is_judged
 
 RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE = (int(reason) for reason in Rejection)
 
@@ -36,21 +37,22 @@ def _reason_against(run: Run, key: int, where: int, size: int) -> int:
 
 @inlined
 def _propose(run: Run, arena: Arena, q: Question, key: int, confidence: int) -> None:
-    books = run.books
-    books.n_proposed += 1
+    books, counts = run.books, is_judged(run, q.access)
+    books.n_proposed += counts
     if q.status == STALE:
-        books.n_rejected[DROPPED_STALE] += 1
+        books.n_rejected[DROPPED_STALE] += counts
         return
     where = moves.locate(arena, key)
     size = moves.size_of(arena, key) if where != 0 else q.size
     reason = _reason_against(run, key, where, size)
     if reason != NONE:
-        books.n_rejected[reason] += 1
+        books.n_rejected[reason] += counts
         return
     p = prefetch_at(run, take(run, run.pools.prefetches))
-    p.number, p.inference, p.key, p.size = books.n_issued, q.number, key, size
+    p.number, p.inference, p.access, p.key, p.size = run.n_issued, q.number, q.access, key, size
     p.proposed_ns, p.confidence = run.now, confidence
-    books.n_issued += 1
+    run.n_issued += 1
+    books.n_issued += counts
     q.n_issued += 1
     fates.begin(run, p)
     p.source = fetch(run, arena, key, size, PREFETCH, where, p.at).source

@@ -38,7 +38,9 @@ def _issue(
     settings = run.settings
     run.now = now
     key, size, op = row.key, row.size, row.op
-    run.books.n_accesses += 1
+    run.n_accesses += 1
+    if run.judged_since_ns == NONE and tally.is_judged(run, access):
+        tally.begin_judging(run)
     if settings.foresees:
         belady.passed(arena, key, row.next_use)
     missed_there = _NO_SHADOW
@@ -214,7 +216,7 @@ def _decide(
 @internal
 def _are_all_served(run: Run) -> bool:
     """Whether the accesses that were loaded are served, all of them."""
-    return run.n_outstanding == 0 and run.books.n_accesses == run.n_loaded
+    return run.n_outstanding == 0 and run.n_accesses == run.n_loaded
 
 
 def _run(

@@ -21,6 +21,7 @@ from simulator.records.moving import (
 from simulator.records.rows import nth_inference_row, nth_shown_row
 from simulator.records.run import Run, run_at
 from simulator.streams import stream_of
+from simulator.tally import is_judged
 
 ANSWERED, STALE, QUEUE_FULL, PENDING = (int(status) for status in Status)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
@@ -58,13 +59,14 @@ def _subject(run: Run, stream: int) -> Stream:
 def ask(run: Run, access: int, stream: int, size: int, waiter: At[Access]) -> bool:
     """Put a question about the access just remembered; False if the queue is full and it is dropped."""
     q, server = question_at(run, take(run, run.pools.questions)), run.server
-    q.number, q.access, q.stream, q.size = run.books.n_asked, access, stream, size
+    q.number, q.access, q.stream, q.size = run.n_questions, access, stream, size
     q.asked_ns, q.status, q.waiter = run.now, PENDING, waiter
     q.started_ns = q.ended_ns = q.batch = NONE
     q.wanted = NONE
     q.charged_ns = q.host_ns = q.device_ns = q.n_keys = q.n_issued = 0
     q.has_guess = q.has_next = q.is_waiting = 0
-    run.books.n_asked += 1
+    run.n_questions += 1
+    run.books.n_asked += is_judged(run, access)
     lists.append(run, server.asked, q.at, AMONG_ASKED)
     if server.n_busy == run.settings.servers and server.queue.n >= run.settings.queue_limit:
         q.status = QUEUE_FULL
@@ -107,23 +109,24 @@ def record(run: Run, q: Question) -> None:
     """All is known of a question: it is counted, and a finished row if one is kept."""
     # An answer that did not come before the end is in no sum and no ratio.
     is_over = q.status != PENDING
-    is_judged = is_over and q.has_guess != 0 and q.has_next != 0
-    came_true = is_judged and q.guess == q.next_key
-    books = run.books
-    books.n_of_status[q.status] += 1
-    books.n_predicted += is_judged
-    books.n_came_true += came_true
-    if is_over and q.batch >= 0:
-        count(run, books.charged, q.charged_ns)
-        count(run, books.host, q.host_ns)
+    is_known = is_over and q.has_guess != 0 and q.has_next != 0
+    came_true = is_known and q.guess == q.next_key
+    if is_judged(run, q.access):
+        books = run.books
+        books.n_of_status[q.status] += 1
+        books.n_predicted += is_known
+        books.n_came_true += came_true
+        if is_over and q.batch >= 0:
+            count(run, books.charged, q.charged_ns)
+            count(run, books.host, q.host_ns)
     if run.kept.inferences:
-        _keep(run, q, is_judged, came_true)
+        _keep(run, q, is_known, came_true)
     lists.remove(run, run.server.asked, q.at, AMONG_ASKED)
     give_back(run, run.pools.questions, q)
 
 
 @internal
-def _keep(run: Run, q: Question, is_judged: bool, came_true: bool) -> None:
+def _keep(run: Run, q: Question, is_known: bool, came_true: bool) -> None:
     rows = run.rows.inferences
     row = nth_inference_row(run, rows.rows, rows.n)
     rows.n += 1
@@ -131,7 +134,7 @@ def _keep(run: Run, q: Question, is_judged: bool, came_true: bool) -> None:
     row.asked_ns, row.started_ns, row.ended_ns, row.charged_ns = q.asked_ns, q.started_ns, q.ended_ns, q.charged_ns
     row.host_ns, row.device_ns = q.host_ns, q.device_ns
     row.has_guess, row.predicted_key, row.confidence = q.has_guess, q.guess, q.confidence
-    row.has_next, row.next_key, row.came_true, row.is_judged = q.has_next, q.next_key, came_true, is_judged
+    row.has_next, row.next_key, row.came_true, row.is_known = q.has_next, q.next_key, came_true, is_known
     row.n_proposed, row.n_issued = q.n_keys if q.status != PENDING else 0, q.n_issued
 
 

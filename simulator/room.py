@@ -110,7 +110,7 @@ def _spares(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
 def for_access(run: Run, arena: Arena, shadow: Arena, access: int) -> bool:
     """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
     windows = run.windows
-    if shadow.n_free == 0 or access - windows.first_access >= windows.n_rows * windows.length:
+    if shadow.n_free == 0 or access - run.judged_from >= windows.n_rows * windows.length:
         run.needs.inserts = 1
         return False
     return _spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)

@@ -120,7 +120,7 @@ def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
     if run.settings.computes:
         keyset.add(run, run.known, x.key)
     if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
-        run.books.n_pollution += 1
+        run.books.n_pollution += tally.is_judged(run, x.index)
         run.n_polluted_told += run.settings.asks_python
     if x.op == WRITE:
         allocate(run, arena, x.key, x.size)
@@ -163,7 +163,7 @@ def _land(run: Run, arena: Arena, t: Transfer) -> None:
             elif x.op == WRITE and not is_there:
                 # It was not admitted: the write allocates as one that finds nothing does.
                 allocate(run, arena, x.key, x.size)
-        _serve(run, x, attribution.attribute(run, t, x.joined_ns))
+        _serve(run, x, attribution.attribute(run, t, x.index, x.joined_ns))
 
 
 @internal
@@ -173,7 +173,7 @@ def _look_again(run: Run, arena: Arena, t: Transfer) -> None:
     while place != NONE:
         x = access_at(run, place)
         place = x.waiters.next
-        attribution.attribute_below(run, t, run.now - x.joined_ns)
+        attribution.attribute_below(run, t, x.index, run.now - x.joined_ns)
         look_up(run, arena, x)
 
 

@@ -68,7 +68,7 @@ class Machine:
         self.run = run = Run(self._m, 0)
         self._n_of = dict.fromkeys(_POOLS, 0)
         write_settings(run.settings, system, arrivals, policy)
-        run.fired = run.found_prefetch = NONE
+        run.fired = run.found_prefetch = run.judged_since_ns = NONE
         run.most_evicted = 1
         run.server.slow_ppm = PPM
         run.n_streams = run.n_ready = n_streams
@@ -106,7 +106,7 @@ class Machine:
 
     def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER
-        self.run.windows.first_access, self.run.windows.length = books.first_access, books.window
+        self.run.judged_from, self.run.windows.length = books.first_access, books.window
         write_kept(self.run.kept, books)
         for counted in _COUNTED:
             table = self._region(Pair, _FIRST_COUNTS)
@@ -178,8 +178,9 @@ class Machine:
         for counted, need in _COUNTED.items():
             if self._counts(counted).n_left < needed[need]:
                 self._enlarge_distribution(counted, needed[need])
-        if next_access - windows.first_access >= windows.n_rows * windows.length:
-            self._enlarge_windows((next_access - windows.first_access) // windows.length + 1)
+        n_judged = next_access - self.run.judged_from
+        if n_judged >= windows.n_rows * windows.length:
+            self._enlarge_windows(n_judged // windows.length + 1)
         for pool in _POOLS:
             self.reserve(pool, needed[pool])
         for buffer, (_, need) in _BUFFERS.items():

@@ -1,9 +1,10 @@
 """What is counted of each access as it closes (rules R17, R18): in the run, so that no row need be kept for it."""
 
 from simulator.arrays import home, plus, times
-from simulator.compiled import internal
+from simulator.compiled import inlined, internal
 from simulator.distribution import count
 from simulator.policy import Outcome
+from simulator.records.moving import N_CLASSES, nth_link
 from simulator.records.rows import nth_access_row, nth_window_row
 from simulator.records.run import Run
 
@@ -16,9 +17,25 @@ SHARE_BITS = 53
 _ODD = 0x9E3779B97F4A7C1
 
 
+@inlined
+def is_judged(run: Run, access: int) -> bool:
+    """Whether an access, and what it asks for, is judged (rule R38)."""
+    return access >= run.judged_from
+
+
+@internal
+def begin_judging(run: Run) -> None:
+    """The first access that is judged is issued now."""
+    run.judged_since_ns = run.now
+    for i in range(run.n_links):
+        link = nth_link(run, run.links, i)
+        for class_ in range(N_CLASSES):
+            link.bytes_before[class_] = link.bytes_started[class_]
+
+
 @internal
 def _is_kept(run: Run, access: int, stream: int, request: int) -> bool:
-    place = (access - run.windows.first_access) % run.kept.every
+    place = (access - run.judged_from) % run.kept.every
     # Streams may number their requests alike; an odd factor tells them apart. Numbers may be of all 64 bits.
     drawn = home(plus(request, times(stream, _ODD)), (1 << SHARE_BITS) - 1)
     return place < run.kept.length and drawn < run.kept.below
@@ -41,6 +58,10 @@ def close(
     shadow: int,
 ) -> None:
     """All is known of an access; what is neither service, transfer nor inference was queueing."""
+    if not is_judged(run, access):
+        run.unjudged.n_closed += 1
+        run.unjudged.n_of_outcome[outcome] += 1
+        return
     queue = latency - service - inference - transfer
     books, windows = run.books, run.windows
     books.n_broken += queue < 0
@@ -61,8 +82,8 @@ def close(
     # Accesses close nearly in order: the last one's window is mostly this one's.
     since = access - windows.end
     if since >= 0 or since < -windows.length:
-        windows.row = (access - windows.first_access) // windows.length
-        windows.end = windows.first_access + (windows.row + 1) * windows.length
+        windows.row = (access - run.judged_from) // windows.length
+        windows.end = run.judged_from + (windows.row + 1) * windows.length
     window = nth_window_row(run, windows.rows, windows.row)
     window.n_of_outcome[outcome] += 1
     window.latency_ns += latency

@@ -72,6 +72,7 @@ class Case:
     policy: Callable[[], Any]
     charge: Callable[[], Charge]
     keeps: Keeps
+    judged_from: int = 0
 
     def workload(self) -> ListWorkload:
         return ListWorkload(self.batch, self.batch_size)
@@ -196,5 +197,5 @@ def cases(draw: st.DrawFn) -> Case:
     keeps = draw(st.sampled_from([Keeps(), Keeps(), Keeps(share=0.5), Keeps(3, 7)]))
     return Case(
         system, ARRIVALS.validate_python(arrivals), batch, draw(st.sampled_from([1, 7, 1 << 16])),
-        draw(made_policies(n_keys, unit)), charge, keeps,
+        draw(made_policies(n_keys, unit)), charge, keeps, draw(st.just(0) | st.integers(0, len(batch) - 1)),
     )  # fmt: skip

@@ -17,7 +17,7 @@ DISTRIBUTIONS = ("latency", "slack", "saved")
 def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
     """Tables, windows, books, result and what the policy was shown and told, as plain values by name."""
     sink, policy = ListSink(), case.policy()
-    books = Books(sink, 10, keeps=case.keeps)
+    books = Books(sink, 10, first_access=case.judged_from, keeps=case.keeps)
     engine = make(case.system, case.arrivals, case.workload(), policy, case.charge(), books, seed=3, **others)
     result = engine.run()
     found: dict[str, Any] = {"result": (result.end_ns, result.bytes_moved, result.n_accesses)}

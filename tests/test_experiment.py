@@ -335,4 +335,7 @@ def test_training_follows_the_history_that_is_asked_about() -> None:
     assert [writes.tolist() for _, writes in learned.sequences(True)] == [[False, True], [False, False]]
     assert [keys.tolist() for keys, _ in learned.sequences(False)] == [[1, 10, 2, 20]]
     assert learned.n_accesses == 4
-    assert {stream: keys.tolist() for stream, keys in Learned(trace, 1).judged(True).items()} == {0: [2], 1: [10, 20]}
+    assert {stream: keys.tolist() for stream, keys in Learned(trace, 1, 1).simulated(True).items()} == {
+        0: [2],
+        1: [10, 20],
+    }

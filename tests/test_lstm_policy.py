@@ -115,7 +115,7 @@ def test_predictions_made_beforehand_are_the_same(inference: str, encoding: str,
     keys = {s: rng.choice(CYCLE[:7], n) for s, n in enumerate(lengths.tolist())}
     settings = {**SMALL, "inference": inference, "encoding": encoding, "page_blocks": 4, "degree": 3, "threshold": 0.2,
                 "horizons": [1, 2], "horizon": 2, "epochs": 2}  # fmt: skip
-    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, judged=lambda per_stream: keys)
+    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, simulated=lambda per_stream: keys)
     singly, beforehand = (
         build(LstmConfig.model_validate({**settings, "predictions": mode}), given_).policy
         for mode in ("one_by_one", "batched")
@@ -196,7 +196,7 @@ def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_both_modes_take_the_same_place() -> None:
     """The weights and a state for each stream of the trace, however the predictions are made."""
-    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, judged=lambda p: {4: CYCLE[:9]}, n_streams=5)
+    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, simulated=lambda p: {4: CYCLE[:9]}, n_streams=5)
     sizes = {build(config(predictions=mode), given_).policy.footprint_bytes for mode in ("one_by_one", "batched")}
     weights = LstmPredictor.trained([CYCLE], config()).kept.trained.model.n_bytes()
     assert sizes == {weights + 5 * 2 * 2 * 16 * 4}

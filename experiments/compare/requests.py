@@ -6,21 +6,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from experiments.plan import stem_of
+
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+COLUMNS = ["access", "stream", "request", "issued_ns", "latency_ns"]
 
 
-def request_latencies(folder: Path, arm: str, seed: int) -> npt.NDArray[np.float64] | None:
+def request_latencies(folder: Path, arm: str, seed: int, repeat: int = 0) -> Floats | None:
     """From the first issue of a request's accesses to the last completion, in ns, by first access; None: no table.
 
     A trace may use a request's number again: a request is a run of accesses of its stream with one number.
     """
-    path = folder / "accesses" / f"{arm}-{seed}.parquet"
+    path = folder / "accesses" / f"{stem_of(arm, seed, repeat)}.parquet"
     if not path.exists():
         return None
-    table = pq.read_table(path, columns=["access", "stream", "request", "issued_ns", "latency_ns"])
-    if len(table) == 0:
-        return np.empty(0)
-    access, stream, request, issued, latency = (table.column(i).to_numpy() for i in range(5))
+    table = pq.read_table(path, columns=COLUMNS, page_checksum_verification=True)
+    return latencies_of(*(table.column(name).to_numpy() for name in COLUMNS))[0]
+
+
+def latencies_of(access: Ints, stream: Ints, request: Ints, issued: Ints, latency: Ints) -> tuple[Floats, Ints]:
+    """What each request took, in ns, and its first access, in the order of these, from accesses in any order."""
+    if len(access) == 0:
+        return np.empty(0), np.empty(0, np.int64)
     ended = issued + latency
     order = np.lexsort((access, stream))
     new = np.ones(len(order), bool)
@@ -28,7 +36,8 @@ def request_latencies(folder: Path, arm: str, seed: int) -> npt.NDArray[np.float
     new[1:] |= _is_left_out_between(access, order) & _is_issued_after(issued[order], ended[order])
     starts = np.flatnonzero(new)
     took = np.maximum.reduceat(ended[order], starts) - np.minimum.reduceat(issued[order], starts)
-    return took[np.argsort(access[order][starts])].astype(float)
+    first = np.minimum.reduceat(access[order], starts)
+    return took[np.argsort(first)].astype(float), np.sort(first)
 
 
 def _is_left_out_between(access: Ints, order: Ints) -> npt.NDArray[np.bool_]:

@@ -29,7 +29,6 @@ class Difference:
     bca_low: float = math.nan
     bca_high: float = math.nan
     block_length: int | None = None
-    n_warm_up: int | None = None
 
 
 def over_seeds(differences: Sequence[float]) -> Difference:

@@ -72,7 +72,7 @@ def _within(arm: str, baseline: str, seed: int, folder: Path, before: Any) -> Co
     if difference is None:
         return None
     row = {"arm": arm, "baseline": baseline, "metric": REQUEST_LATENCY, "basis": TRACE, "seed": seed}
-    return row, difference, float(before[difference.n_warm_up :].mean()), True
+    return row, difference, float(before.mean()), True
 
 
 def _judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
@@ -86,7 +86,6 @@ def _judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
             {
                 **row,
                 "n_pairs": d.n,
-                "n_warm_up": d.n_warm_up,
                 "block_length": d.block_length,
                 "baseline_mean": base_mean,
                 "difference": d.mean,

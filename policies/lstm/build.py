@@ -32,8 +32,8 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
     n_lines = given.n_streams if config.per_stream else 1
     if config.predictions == "batched":
-        judged = given.judged(config.per_stream)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, tables_of(judged, predictor, device))
+        keys = given.simulated(config.per_stream)
+        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, tables_of(keys, predictor, device))
     else:
         policy = LstmPolicy(predictor, threshold, n_lines)
     details = predictor.details() | {"threshold": threshold}

@@ -25,10 +25,14 @@ _CELL = len(Outcome) + 2
 
 @dataclass(slots=True, eq=False)
 class Prefetch:
-    """An issued prefetch; -1: not yet, or never. ``source`` is the level that it comes from, times are in ns."""
+    """An issued prefetch, which access number ``access`` asked for; -1: not yet, or never.
+
+    ``source`` is the level that it comes from, times are in ns.
+    """
 
     row: int
     inference: int
+    access: int
     key: int
     size: int
     source: int
@@ -46,21 +50,40 @@ class Ledger:
 
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
-        self.n_issued = self.n_pollution = 0
+        self.n_issued = self._n_served = 0
         self._rows = Rows(books)
-        self.questions = QuestionLog(self._rows, model.asking.policy.ahead)
+        self.questions = QuestionLog(self._rows, model.asking.policy.ahead, books.first_access)
         self._latency: Counter[int] = Counter()
         self._slack: Counter[int] = Counter()
         self._saved: Counter[int] = Counter()
         self._open: dict[Prefetch, None] = {}
         self._late: dict[Prefetch, None] = {}
         self._cells: dict[int, list[int]] = {}
+        self.began_ns = 0 if books.first_access == model.first_access else -1
+        self._bytes_before = [[0] * 3 for _ in model.memory.links]
+
+    # -- what is judged (R38) -----------------------------------------------------------------------------------------
+    def is_judged(self, access: int) -> bool:
+        """Whether an access, by its number, counts, and what it asks for."""
+        return access >= self.books.first_access
+
+    def note(self, access: "Access") -> None:
+        """An access is issued. With the first that is judged, bytes on links begin to count."""
+        if self.began_ns < 0 and self.is_judged(access.index):
+            self.began_ns = self.model.now
+            self._bytes_before = [list(link.bytes_started) for link in self.model.memory.links]
 
     # -- accesses ---------------------------------------------------------------------------------------------------
     def serve(self, access: "Access", service_ns: int) -> None:
         """An access is served: what is neither service, transfer nor inference was queueing (rule R18)."""
         books, outcome, place = self.books, access.outcome, access.index - self.books.first_access
         latency_ns = access.end_ns - access.issued_ns
+        self._n_served += 1
+        if self._n_served % PIECE == 0:
+            self.model.progress(self._n_served)
+        if not self.is_judged(access.index):
+            books.unjudged.n_outcomes[outcome] += 1
+            return
         queue_ns = latency_ns - service_ns - access.inference_ns - access.transfer_ns
         books.n_broken += queue_ns < 0
         books.n_accesses += 1
@@ -91,17 +114,15 @@ class Ledger:
                 "latency_ns": latency_ns, "service_ns": service_ns, "queue_ns": queue_ns,
                 "transfer_ns": access.transfer_ns, "inference_ns": access.inference_ns, "shadow": access.shadow,
             })  # fmt: skip
-        if books.n_accesses % PIECE == 0:
-            self.model.progress(books.n_accesses)
 
-    def attribute(self, transfer: "Transfer", since_ns: int) -> int:
-        """How long of a wait since then a block was in service, in ns; each link is told its part (rule R18)."""
-        moved = 0
+    def attribute(self, transfer: "Transfer", access: "Access") -> int:
+        """How long of an access's wait the block was in service, in ns; each link is told its part (rule R18)."""
+        moved, since_ns, counts = 0, access.joined_ns, self.is_judged(access.index)
         for link, queued_ns, started_ns, ended_ns in transfer.path:
             if ended_ns > since_ns:
                 in_service = ended_ns - max(started_ns, since_ns)
-                link.queue_ns += max(started_ns - max(queued_ns, since_ns), 0)
-                link.transfer_ns += in_service
+                link.queue_ns += counts * max(started_ns - max(queued_ns, since_ns), 0)
+                link.transfer_ns += counts * in_service
                 moved += in_service
         return moved
 
@@ -110,15 +131,23 @@ class Ledger:
         return place % keeps.every < keeps.length and drawn(access.request, access.stream) < keeps.below
 
     # -- prefetches (R19) -----------------------------------------------------------------------------------------
-    def propose(self, reason: str | None) -> None:
+    def propose(self, question: "Question", reason: str | None) -> None:
         """A block that an answer wants, and why it is not sent for, if so."""
-        self.books.n_proposed += 1
-        if reason is not None:
-            self.books.n_rejected[reason] += 1
+        if self.is_judged(question.access.index):
+            self.books.n_proposed += 1
+            self.books.n_issued += reason is None
+            if reason is not None:
+                self.books.n_rejected[reason] += 1
+
+    def pollute(self, access: "Access") -> None:
+        """A block is missed that a prefetch pushed out."""
+        self.books.n_pollution += self.is_judged(access.index)
 
     def begin(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
         """It is sent for, from the level ``source``."""
-        prefetch = Prefetch(self.n_issued, question.row, key, size, source, self.model.now, confidence)
+        prefetch = Prefetch(
+            self.n_issued, question.row, question.access.index, key, size, source, self.model.now, confidence
+        )
         self.n_issued += 1
         question.n_issued += 1
         self._open[prefetch] = None
@@ -127,7 +156,8 @@ class Ledger:
     def use(self, prefetch: Prefetch, access: "Access") -> None:
         """First use of its block, on time: the slack is since it was filled."""
         prefetch.used_ns, prefetch.used_access = self.model.now, access.index
-        self._slack[prefetch.used_ns - prefetch.filled_ns] += 1
+        if self.is_judged(prefetch.access):
+            self._slack[prefetch.used_ns - prefetch.filled_ns] += 1
         self._close(prefetch, Fate.TIMELY)
 
     def meet(self, transfer: "Transfer", access: "Access") -> None:
@@ -147,7 +177,8 @@ class Ledger:
             late = transfer.late
             late.filled_ns = self.model.now
             late.saved_ns = late.used_ns + self._way_ns(transfer) - late.filled_ns
-            self._saved[late.saved_ns] += 1
+            if self.is_judged(late.access):
+                self._saved[late.saved_ns] += 1
             del self._late[late]
             self._settle(late, Fate.LATE)
 
@@ -172,28 +203,35 @@ class Ledger:
 
     def _settle(self, prefetch: Prefetch, fate: Fate) -> None:
         p = prefetch
-        self.books.n_fates[fate] += 1
-        self._rows.add("prefetches", {
-            "prefetch": p.row, "inference": p.inference, "key": signed(p.key), "size_bytes": p.size,
-            "source_level": p.source, "proposed_ns": p.proposed_ns, "filled_ns": p.filled_ns,
-            "first_used_ns": p.used_ns, "first_used_access": p.used_access, "saved_ns": p.saved_ns,
-            "evicted_ns": p.evicted_ns, "fate": fate,
-            "confidence": bits(p.confidence),
-        })  # fmt: skip
+        if self.is_judged(p.access):
+            self.books.n_fates[fate] += 1
+            self._rows.add("prefetches", {
+                "prefetch": p.row, "inference": p.inference, "access": p.access, "key": signed(p.key),
+                "size_bytes": p.size, "source_level": p.source, "proposed_ns": p.proposed_ns, "filled_ns": p.filled_ns,
+                "first_used_ns": p.used_ns, "first_used_access": p.used_access, "saved_ns": p.saved_ns,
+                "evicted_ns": p.evicted_ns, "fate": fate, "confidence": bits(p.confidence),
+            })  # fmt: skip
+        else:
+            self.books.unjudged.n_fates[fate] += 1
         self.model.tell("settled", prefetch, fate)
+
+    def bytes_moved(self) -> list[list[int]]:
+        """Bytes that were started on each link since judging began, by what transfers were started as."""
+        pairs = zip(self.model.memory.links, self._bytes_before, strict=True)
+        return [[n - m for n, m in zip(link.bytes_started, before, strict=True)] for link, before in pairs]
 
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """Settle what is open, fill the books and check the identities. Raises BooksError if one does not hold."""
         books, links, tiers = self.books, self.model.memory.links, self.model.memory.tiers
+        books.end_ns -= max(self.began_ns, 0)
         for prefetch in self._late:
             self._settle(prefetch, Fate.LATE)
         for prefetch in self._open:
             self._settle(prefetch, Fate.RESIDENT_UNUSED if prefetch.filled_ns >= 0 else Fate.IN_FLIGHT)
         books.questions = self.questions.close()
         self._rows.hand_on_all()
-        self.model.progress(books.n_accesses)
-        books.n_issued, books.n_pollution = self.n_issued, self.n_pollution
+        self.model.progress(self._n_served)
         books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
         n_cells = max(self._cells, default=-1) + 1
         cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 class QuestionLog:
     """Records questions. A best guess is about the access ``ahead`` of the asking one, of its stream or of all."""
 
-    def __init__(self, rows: Rows, ahead: Ahead) -> None:
-        self._rows, self._ahead = rows, ahead
+    def __init__(self, rows: Rows, ahead: Ahead, first_access: int) -> None:
+        self._rows, self._ahead, self._first_access = rows, ahead, first_access
         self._open: dict[Question, None] = {}
         self._n_passed: dict[int, int] = {}
         self._waiting: dict[int, deque[tuple[int, Question]]] = {}
-        self.n_asked = self._n_judged = self._n_came_true = 0
+        self.n_asked = self._n_counted = self._n_known = self._n_came_true = 0
         self._n_status = [0] * len(Status)
         self._charged: Counter[int] = Counter()
         self._host: Counter[int] = Counter()
+
+    def _is_judged(self, question: "Question") -> bool:
+        return question.access.index >= self._first_access
 
     def _group(self, access: "Access") -> int:
         return access.stream if self._ahead.of_stream else -1
@@ -43,6 +46,7 @@ class QuestionLog:
     def ask(self, question: "Question") -> None:
         """A question is put; one that is dropped at once is over."""
         self.n_asked += 1
+        self._n_counted += self._is_judged(question)
         self._open[question] = None
         if question.status == Status.QUEUE_FULL:
             self._record(question)
@@ -61,14 +65,15 @@ class QuestionLog:
         """All is known of a question. One whose answer had not come at the end is in no sum and no ratio."""
         q, answer = question, question.answer
         is_over, guess, following = q.status != Status.PENDING_AT_END, answer.predicted_key, q.next_key
-        is_judged = is_over and guess is not None and following is not None
-        came_true = is_judged and guess == following
-        self._n_status[q.status] += 1
-        self._n_judged += is_judged
-        self._n_came_true += came_true
-        if is_over and q.batch >= 0:
-            self._charged[q.cost.charged_ns] += 1
-            self._host[q.cost.host_ns] += 1
+        is_known = is_over and guess is not None and following is not None
+        came_true = is_known and guess == following
+        if self._is_judged(q):
+            self._n_status[q.status] += 1
+            self._n_known += is_known
+            self._n_came_true += came_true
+            if is_over and q.batch >= 0:
+                self._charged[q.cost.charged_ns] += 1
+                self._host[q.cost.host_ns] += 1
         del self._open[q]
         self._rows.add("inferences", {
             "inference": q.row, "batch": q.batch, "access": q.access.index, "stream": q.access.stream,
@@ -76,7 +81,7 @@ class QuestionLog:
             "charged_ns": q.cost.charged_ns, "host_ns": q.cost.host_ns, "device_ns": q.cost.device_ns,
             "has_guess": guess is not None, "predicted_key": signed(guess or 0), "confidence": bits(answer.confidence),
             "has_next": following is not None, "next_key": signed(following or 0), "came_true": came_true,
-            "n_proposed": len(answer.keys) if is_over else 0, "n_issued": q.n_issued, "is_judged": is_judged,
+            "n_proposed": len(answer.keys) if is_over else 0, "n_issued": q.n_issued, "is_known": is_known,
         })  # fmt: skip
 
     def close(self) -> Questions:
@@ -84,4 +89,4 @@ class QuestionLog:
         for question in list(self._open):
             self._record(question)
         times = distribution(self._charged), distribution(self._host)
-        return Questions(self.n_asked, self._n_status, self._n_judged, self._n_came_true, *times)
+        return Questions(self._n_counted, self._n_status, self._n_known, self._n_came_true, *times)

@@ -86,7 +86,7 @@ class Accesses:
         self.model.asking.exists(key)
         if key in self.memory.polluted:
             self.memory.polluted.remove(key)
-            self.model.ledger.n_pollution += 1
+            self.model.ledger.pollute(access)
             self.model.asking.told.n_polluted += 1
         if access.op == WRITE:
             self.memory.allocate(key, access.size)
@@ -120,13 +120,14 @@ class Accesses:
                 elif access.op == WRITE:
                     # It was not admitted: the write allocates as one that finds nothing does.
                     self.memory.allocate(access.key, access.size)
-            access.transfer_ns = self.model.ledger.attribute(transfer, access.joined_ns)
+            access.transfer_ns = self.model.ledger.attribute(transfer, access)
             self._serve(access)
 
     def look_again(self, transfer: Transfer) -> None:
         """A block has landed below: those who waited for that look again; the wait was queueing (rule R22)."""
         for access in transfer.waiters:
-            transfer.claim.resource.queue_ns += self.model.now - access.joined_ns
+            counts = self.model.ledger.is_judged(access.index)
+            transfer.claim.resource.queue_ns += counts * (self.model.now - access.joined_ns)
             self.look_up(access)
 
     def _serve(self, access: Access) -> None:

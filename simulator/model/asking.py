@@ -142,7 +142,7 @@ class InferenceServer:
         if source < memory.origin:
             size = memory.tiers[source].blocks[key].size
         reason = self._reason_against(question, key, source, size)
-        ledger.propose(reason)
+        ledger.propose(question, reason)
         if reason is None:
             prefetch = ledger.begin(question, key, size, source, confidence)
             memory.fetch(key, size, PREFETCH, prefetch)

@@ -38,7 +38,9 @@ class Model:
         self, system: System, arrivals: Arrivals, workload: Workload, policy: Policy, charge: Charge, books: Books, *,
         seed: int = 0, first_access: int = 0, progress: Callable[[int], None] | None = None, make_eviction: Any = make,
     ) -> None:  # fmt: skip
-        """Takes the accesses from ``first_access`` on; ``progress`` is told how many are done, now and then.
+        """Takes the accesses from ``first_access`` on, and judges those from ``books.first_access`` on (rule R38).
+
+        ``progress`` is told how many are done, now and then.
 
         ``make_eviction`` makes the eviction policy of a tier: ``simulator.evictions.registry.make``, the readable ones,
         or ``simulator.evictions.compiled.make``.
@@ -47,6 +49,7 @@ class Model:
             InputError: the policy needs more memory than tier 0 has.
         """
         self.env = Environment(initial_time=0)
+        self.first_access, self.n_accesses, self._n_outstanding = first_access, 0, 0
         self.system, self.arrivals, self.progress = system, arrivals, progress or (lambda _: None)
         self.capacities = capacities_of(system, policy)
         self._hooks: dict[str, list[Hook]] = {event: [] for event in EVENTS}
@@ -60,7 +63,6 @@ class Model:
         self.asking = InferenceServer(self, policy, charge)
         self.ledger = Ledger(self, books)
         self.trace = Trace(system, self.capacities, arrivals, workload, first_access, seed)
-        self._first_access, self.n_accesses, self._n_outstanding = first_access, 0, 0
         self._over, self._has_run = self.env.event(), False
         # Tier 0 as it would be without the policy, if a missed block came at once (rule R36).
         books.has_shadow = self.asking.is_asked
@@ -95,9 +97,10 @@ class Model:
         """An access is issued now, and the policy asked about it if it wants to be (rules R12, R13, R31)."""
         asking, access.issued_ns = self.asking, self.now
         self.n_accesses += 1
+        self.ledger.note(access)
         self._n_outstanding += 1
         for eviction in self._foresees:
-            eviction.passed(access.key, self._next_uses[access.index - self._first_access])
+            eviction.passed(access.key, self._next_uses[access.index - self.first_access])
         if self._shadow is not None:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
             self.ledger.questions.judge(access)
@@ -144,5 +147,5 @@ class Model:
             start(self)
             self.env.run(until=self._over)
         self.ledger.close()
-        links, books = self.memory.links, self.ledger.books
-        return RunResult(books.end_ns, [link.bytes_started for link in links], self.n_accesses)
+        books = self.ledger.books
+        return RunResult(books.end_ns, self.ledger.bytes_moved(), books.n_accesses)

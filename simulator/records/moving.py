@@ -10,6 +10,7 @@ from simulator.records.record import Record, note, nth, view
 
 MOST_HOPS = 8
 CHUNK_KEYS = 6
+N_CLASSES = 3  # of transfers: demand, prefetch, write-back
 LINE = 8  # words in a cache line
 
 
@@ -84,11 +85,12 @@ class Access(Pooled, line=LINE):
 
 
 class Prefetch(Pooled, line=LINE):
-    """A prefetch whose fate is open, or that is late and has not landed yet."""
+    """A prefetch whose fate is open, or that is late and has not landed yet; ``access`` is the one that asked."""
 
     fates: Node
     number: int
     inference: int
+    access: int
     key: int
     size: int
     source: int
@@ -172,8 +174,9 @@ class Queue(Record):
 class Link(Record, line=LINE):
     """A hop between neighbouring levels, and who waits for it: a queue for each priority.
 
-    ``n_free`` channels are free. Bytes that were asked for and that were started are counted by class. ``queue_ns`` and
-    ``transfer_ns`` are what accesses waited: in the queues, and while their block was on it.
+    ``n_free`` channels are free. Bytes that were asked for and that were started are counted by class, and kept as they
+    were when judging began. ``queue_ns`` and ``transfer_ns`` are what judged accesses waited: in the queues, and while
+    their block was on it.
     """
 
     n_free: int
@@ -185,9 +188,10 @@ class Link(Record, line=LINE):
     write_rate: int
     per_mib_ns: int
     compute_call_ns: int
-    queues: Annotated[Sequence[Queue], 3]
-    bytes_asked: Annotated[Ints, 3]
-    bytes_started: Annotated[Ints, 3]
+    queues: Annotated[Sequence[Queue], N_CLASSES]
+    bytes_asked: Annotated[Ints, N_CLASSES]
+    bytes_started: Annotated[Ints, N_CLASSES]
+    bytes_before: Annotated[Ints, N_CLASSES]
     queue_ns: int
     transfer_ns: int
 

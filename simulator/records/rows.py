@@ -34,6 +34,7 @@ class PrefetchRow(Record):
 
     prefetch: int
     inference: int
+    access: int
     key: int
     size_bytes: int
     source_level: int
@@ -72,7 +73,7 @@ class InferenceRow(Record):
     n_issued: int
     has_guess: int
     has_next: int
-    is_judged: int
+    is_known: int
 
 
 class TraceRow(Record):

@@ -83,9 +83,8 @@ class Counts(Record):
 
 
 class Books(Record):
-    """What is counted."""
+    """What is counted, of what is judged."""
 
-    n_accesses: int
     n_closed: int
     n_broken: int
     n_of_outcome: Annotated[Ints, len(Outcome)]
@@ -114,13 +113,17 @@ class Books(Record):
     host: Counts
 
 
+class Unjudged(Record):
+    """What is counted of the accesses that are not judged, and of the prefetches that they asked for."""
+
+    n_closed: int
+    n_of_outcome: Annotated[Ints, len(Outcome)]
+    n_of_fate: Annotated[Ints, len(Fate)]
+
+
 class Windows(Record):
-    """The time series: rows for windows of so many accesses from ``first_access`` on.
+    """The time series: rows for windows of so many judged accesses. ``row`` is the last one used, before ``end``."""
 
-    ``row`` is the last one used, which ends before access ``end``.
-    """
-
-    first_access: int
     length: int
     rows: At[WindowRow]
     n_rows: int
@@ -197,7 +200,9 @@ class Needs(Record):
 class Run(Record):
     """All of it; what is many lies behind, in the same memory.
 
-    ``base`` is the trace's number of the window's first access. ``must_choose`` says that links have something new to
+    ``base`` is the trace's number of the window's first access; accesses are judged from ``judged_from`` on, which was
+    issued at ``judged_since_ns``, NONE before that. ``n_accesses`` were issued in all, ``n_questions`` put,
+    ``n_issued`` prefetches sent for. ``must_choose`` says that links have something new to
     choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
     ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
     ``most_evicted`` bounds how many victims one block can have.
@@ -206,6 +211,11 @@ class Run(Record):
     settings: Settings
     now: int
     base: int
+    judged_from: int
+    judged_since_ns: int
+    n_accesses: int
+    n_questions: int
+    n_issued: int
     position: int
     window_length: int
     n_loaded: int
@@ -227,6 +237,7 @@ class Run(Record):
     late_fates: List
     n_polluted_told: int
     books: Books
+    unjudged: Unjudged
     windows: Windows
     kept: Kept
     needs: Needs

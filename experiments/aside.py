@@ -1,0 +1,70 @@
+"""Files that are written under a name of this attempt and renamed when whole: two writers never ruin each other's.
+
+The name has the host and the process. What a process leaves that is no more is removed by the next one; what one that
+lives is writing, or one on another host, never.
+"""
+
+import hashlib
+import itertools
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_COUNT = itertools.count()
+_ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-\d+\.part")
+
+
+def aside_of(path: Path) -> Path:
+    """A name beside a path that nobody else writes to; it begins with a dot, so that readers of folders pass it by."""
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{next(_COUNT)}.part")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Where to write a file that is renamed to ``path`` when it is whole, and removed if it never is."""
+    aside = aside_of(path)
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def keep_file(source: Path, path: Path) -> None:
+    """A copy of a file, written aside, then renamed."""
+    path.parent.mkdir(exist_ok=True)
+    with written_aside(path) as aside:
+        shutil.copyfile(source, aside)
+
+
+def remove_of(folder: Path, process: int) -> None:
+    """What a process of this host that has died was writing, in a folder and those in it."""
+    _remove(folder, lambda host, pid: host == _HOST and pid == process)
+
+
+def remove_dead(folder: Path) -> None:
+    """What processes of this host were writing that are no more."""
+    _remove(folder, lambda host, pid: host == _HOST and not _is_alive(pid))
+
+
+def _remove(folder: Path, is_dead: Callable[[str, int], bool]) -> None:
+    for path in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
+        found = _ASIDE.fullmatch(path.name)
+        if found and is_dead(found[1], int(found[2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,179 @@
+"""Makes the runs of an experiment that its folder does not keep yet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.config import Experiment
+from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, remove_leftovers
+from experiments.jobs import n_cores
+from experiments.kept import Done, Kept
+from experiments.plan import Key, Run, in_turn, is_timed, key_of, planned
+from experiments.progress import OneRun, RunProgress
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.workers import Task
+
+Row = dict[str, Any]
+
+
+def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
+    """What the tables over several runs say of themselves; the last three by arm, or by seed for the trace."""
+    from experiments.single import versions
+
+    return {
+        "config": experiment.model_dump(mode="json"),
+        "config_hash": experiment.folder_hash(),
+        "versions": versions(),
+        "device": {row["arm"]: row["device"] for row in rows},
+        "latencies": {row["arm"]: row["latencies"] for row in rows},
+        "trace_sha256": {str(row["seed"]): row["trace_sha256"] for row in rows},
+    }
+
+
+def run_all(
+    experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1
+) -> list[Row]:
+    """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
+
+    ``jobs``: so many processes at once, 0 for one a core.
+
+    Raises:
+        InputError: the trace, a recording or the folder is wrong.
+        RunsDiedError: processes died; all other runs are done.
+    """
+    from experiments.recording import make_charge
+    from experiments.tables import make_folder
+    from workloads.readers.files import sha256
+
+    traces = {str(path): sha256(path) for path in experiment.workload.source.files()}
+    for arm in experiment.arms:
+        arm.policy.check()
+    for run in planned(experiment):
+        # Everything that can be wrong with the input of any run is found before the first one starts.
+        make_charge(experiment, run.arm, run.seed)
+    check_folder(folder, force=force)
+    make_folder(folder)
+    with locked(folder):
+        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces)
+        remove_leftovers(folder)
+        try:
+            with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
+                made.choose(progress, force=force)
+                made.run(progress)
+        except (InputError, MemoryError):
+            if not made.kept.runs:
+                # Nothing came of it: the folder is free for the corrected config.
+                remove_leftovers(folder)
+                empty(folder)
+            raise
+        finally:
+            remove_leftovers(folder)
+            if made.kept.runs:
+                made.write()
+    return [made.kept.runs[run.key].row for run in planned(experiment)]
+
+
+class _Making:
+    """The runs of an experiment, on their way into its folder."""
+
+    def __init__(self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str]) -> None:
+        self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
+        self._todo: dict[Key, Run] = {}
+        self._n_warm_up: dict[int, int] = {}
+
+    def choose(self, progress: RunProgress, *, force: bool) -> None:
+        """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
+        from experiments.settling import n_warm_up
+
+        runs = {run.key: run for run in planned(self.experiment)}
+        arms = {arm.name: arm for arm in self.experiment.arms}
+        for seed in self.experiment.seeds:
+            self._n_warm_up[seed] = n_warm_up(self.experiment, seed)
+        for key, found in list(self.kept.runs.items()):
+            name, seed, repeat = key
+            run = Run(arms[name], seed, repeat) if name in arms else None
+            # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
+            if seed not in self._n_warm_up and run is not None:
+                self._n_warm_up[seed] = n_warm_up(self.experiment, seed)
+            if run is None or found.hash != self._hash(run) or (force and key in runs):
+                del self.kept.runs[key]
+            elif damage := self.kept.damage(found):
+                progress.say(f"{self.folder / damage}: {run} is made again" if key in runs else f"{damage}: left out")
+                del self.kept.runs[key]
+        self._todo = {key: run for key, run in runs.items() if key not in self.kept.runs}
+        progress.expect(len(self._todo))
+        n_kept = len(runs) - len(self._todo)
+        if n_kept:
+            progress.say(f"{n_kept} of {len(runs)} runs are finished already (--force repeats them)")
+
+    def _hash(self, run: Run) -> str:
+        from experiments.single import run_hash
+
+        return run_hash(self.experiment, run, self._n_warm_up[run.seed]) + str(sorted(self.traces.values()))
+
+    def run(self, progress: RunProgress) -> None:
+        """Make what is to be made, and keep each as it is over."""
+        if not self._todo:
+            return
+        from experiments.compiling import Announced
+        from experiments.prepared import chosen_engine
+        from experiments.warm import compile_core
+
+        experiment, chosen = self.experiment, chosen_engine(self.experiment)
+        progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+        with Announced(progress.say):
+            compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
+            for done in self._make(in_turn(list(self._todo.values())), progress):
+                seed, digest = done.row["seed"], done.row["trace_sha256"]
+                if {digest} != {r.row["trace_sha256"] for k, r in self.kept.runs.items() if k[1] == seed} | {digest}:
+                    raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
+                self.kept.add(self._hash(self._todo[key_of(done.row)]), done)
+
+    def _make(self, runs: list[Run], progress: RunProgress) -> Iterator[Done]:
+        """Each run as it is over."""
+        from experiments.prepared import split
+        from experiments.single import run_one
+
+        workload = self.experiment.workload.source.build(self.experiment.seeds[0])
+        n_simulated = workload.length() - split(self.experiment, workload).first
+        if min(progress.n_at_once, len(runs)) > 1:
+            yield from self._side_by_side(runs, progress, n_simulated)
+            return
+        for run in runs:
+            shown = progress.start(str(run), n_simulated)
+            done = run_one(self.experiment, run, self.folder, self._n_warm_up[run.seed], shown.accesses, shown.epoch)
+            shown.finish(done.row)
+            yield done
+
+    def _side_by_side(self, runs: list[Run], progress: RunProgress, n_simulated: int) -> Iterator[Done]:
+        from experiments.shared import share_all
+        from experiments.workers import Task, side_by_side
+
+        def show(task: "Task") -> OneRun:
+            if task.trains_only:
+                return progress.start_training(str(task.run))
+            return progress.start(str(task.run), n_simulated, is_again=task.n_tries > 0)
+
+        n, seeds = min(progress.n_at_once, len(runs)), sorted({run.seed for run in runs})
+        traces = share_all(self.experiment.workload.source, seeds, self.folder / SHARED, n)
+        ahead = {(run.arm.name, run.seed): run for run in runs if is_timed(run.arm) and run.arm.policy.learns}
+        training = [Task(run, trains_only=True) for run in ahead.values()]
+        beside = [Task(run, self._n_warm_up[run.seed]) for run in runs if not is_timed(run.arm)]
+        alone = [Task(run, self._n_warm_up[run.seed]) for run in runs if is_timed(run.arm)]
+        # What runs beside a run whose own wall time is charged would be measured with it.
+        for group, n_jobs in (([*training, *beside], n), (alone, 1)):
+            for _, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
+                if done is not None:
+                    yield done
+
+    def write(self) -> None:
+        """The manifest and the table ``runs``, of all that is kept, in order of arms, seeds and repeats."""
+        from experiments.tables import write_rows
+
+        arms = [arm.name for arm in self.experiment.arms]
+        rows = [self.kept.runs[key].row for key in sorted(self.kept.runs, key=lambda k: (arms.index(k[0]), *k[1:]))]
+        said = metadata(self.experiment, rows)
+        self.kept.write(about(self.experiment, self.traces, said))
+        write_rows(self.folder / "runs.parquet", rows, said)
