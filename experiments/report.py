@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.compare.table import REQUEST_LATENCY, SEEDS
-from experiments.compare.verdict import TOO_FEW
+from experiments.compare.verdict import BETTER, TOO_FEW, WORSE
+from experiments.config import Experiment
 
 _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
@@ -73,32 +74,80 @@ def _compared(compared: list[dict[str, Any]], arm: str, metric: str) -> dict[str
     """What is known of it: over seeds, but from one seed alone what its requests say of the mean latency."""
     rows = [row for row in compared if row["arm"] == arm]
     found = next((row for row in rows if row["metric"] == metric and row["basis"] == SEEDS), None)
-    if metric == "mean_latency_ns" and found is not None and found["n_pairs"] == 1:
+    if metric == "mean_latency_ns" and found is not None and found["n_pairs"] == found["n_repeats"] == 1:
         return next((row for row in rows if row["metric"] == REQUEST_LATENCY), found)
     return found
 
 
+def lowest(rows: list[dict[str, Any]]) -> str:
+    """The arm whose mean latency is the least."""
+    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
+    return min(arms, key=lambda arm: _mean([r for r in rows if r["arm"] == arm], "mean_latency_ns") or math.inf)
+
+
 def print_report(
-    console: Console, name: str, rows: list[dict[str, Any]], compared: list[dict[str, Any]], baseline: str
+    console: Console,
+    experiment: Experiment,
+    rows: list[dict[str, Any]],
+    compared: list[dict[str, Any]],
+    against_first: list[dict[str, Any]],
 ) -> None:
-    """Print means over seeds and the differences to the baseline."""
+    """Print means over seeds, the differences to the baseline, and which arm is best.
+
+    ``against_first`` are comparisons with the arm whose mean latency is the least.
+    """
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
-    n_seeds = len({row["seed"] for row in rows})
-    n_accesses = _mean(rows, "n_accesses") or 0
-    console.print(
-        f"{name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}, {n_accesses:,.0f} accesses each", highlight=False
-    )
-    console.print((_full if len(arms) <= _MAX_ARM_COLUMNS else _brief)(of_arm, compared, baseline))
-    ranked = sorted(arms, key=lambda arm: _mean(of_arm[arm], "mean_latency_ns") or math.inf)
+    console.print(_title(experiment, rows), highlight=False, markup=False)
+    console.print((_full if len(arms) <= _MAX_ARM_COLUMNS else _brief)(of_arm, compared, experiment.baseline))
     if len(arms) > 1:
-        first, second = ranked[0], ranked[1]
-        a, b = (_mean(of_arm[arm], "mean_latency_ns") or 0.0 for arm in (first, second))
-        console.print(
-            f"Lowest mean latency: [bold]{first}[/bold] ({time_text(a)}), then {second} ({time_text(b)}). "
-            f"Brackets: 95 % interval of the paired difference {'over seeds' if n_seeds > 1 else 'over requests'}; "
-            "verdicts at 5 %, corrected for the number of arms."
+        console.print(_ranked(of_arm, compared, against_first, experiment.baseline), highlight=False, markup=False)
+        methods = dict.fromkeys(
+            found["method"] for arm in arms if (found := _compared(compared, arm, "mean_latency_ns")) is not None
         )
+        console.print(
+            f"Brackets: 95 % interval of the paired difference ({'; '.join(methods)}); verdicts at 5 %, corrected for "
+            "the number of arms.",
+            highlight=False,
+        )
+
+
+def _title(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
+    n_seeds, n_repeats = len({row["seed"] for row in rows}), max(row["repeat"] for row in rows) + 1
+    cuts = sorted({row["n_warm_up_accesses"] for row in rows})
+    text = f"{experiment.name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}"
+    text += f" and {n_repeats} repeats of what is measured" if n_repeats > 1 else ""
+    text += f", {_mean(rows, 'n_accesses') or 0:,.0f} accesses each"
+    if cuts != [0]:
+        reach = f"{cuts[0]:,}" if len(cuts) == 1 else f"{cuts[0]:,} to {cuts[-1]:,}"
+        by = f" (mser5 of {experiment.baseline})" if experiment.warm_up == "mser5" else ""
+        text += f" after {reach} of warm-up{by}"
+    return text + (", started warm" if experiment.start == "warm" else "")
+
+
+def _ranked(
+    of_arm: dict[str, list[dict[str, Any]]],
+    compared: list[dict[str, Any]],
+    against_first: list[dict[str, Any]],
+    baseline: str,
+) -> str:
+    """Which arm is best, if that is shown; else which ones may be."""
+    means = {arm: _mean(rows, "mean_latency_ns") or math.inf for arm, rows in of_arm.items()}
+    ranked = sorted(means, key=lambda arm: means[arm])
+
+    def is_shown_behind(arm: str) -> bool:
+        # With the baseline it is compared in the table, and the verdict there is the one that holds.
+        if arm == baseline:
+            found = _compared(compared, ranked[0], "mean_latency_ns")
+            return found is not None and found["verdict"] == BETTER
+        found = _compared(against_first, arm, "mean_latency_ns")
+        return found is not None and found["verdict"] == WORSE
+
+    level = [arm for arm in ranked[1:] if not is_shown_behind(arm)]
+    text = {arm: f"{arm} ({time_text(means[arm])})" for arm in ranked}
+    if not level:
+        return f"Lowest mean latency: {text[ranked[0]]}, then {text[ranked[1]]}."
+    return f"Lowest mean latency: not settled between {', '.join(text[arm] for arm in [ranked[0], *level])}."
 
 
 def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:

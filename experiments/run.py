@@ -81,17 +81,22 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     rows = run_all(experiment, folder, console, quiet=quiet, force=force, jobs=jobs)
     from experiments.compare import compare
     from experiments.metrics import attribution
-    from experiments.report import print_report
+    from experiments.notes import notes
+    from experiments.report import lowest, print_report
     from experiments.tables import write_rows
 
     compared = compare(rows, experiment.baseline, folder)
+    first = lowest(rows)
+    against_first = compared if first == experiment.baseline else compare(rows, first, folder)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}
     parts = [part for row in rows for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
     write_rows(folder / "attribution.parquet", parts, metadata(experiment, rows))
     if not quiet:
-        print_report(console, experiment.name, rows, compared, experiment.baseline)
-        console.print(f"Tables: {folder}", highlight=False)
+        print_report(console, experiment, rows, compared, against_first)
+        for note in notes(experiment, rows):
+            console.print(note, highlight=False, markup=False)
+        console.print(f"Tables: {folder}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

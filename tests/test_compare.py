@@ -13,7 +13,8 @@ from scipy import stats
 from experiments.compare import COMPARED, compare
 from experiments.compare.seeds import Difference, over_seeds
 from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
-from experiments.compare.within import block_length, moving_block_means, mser5, optimal_block_length, within
+from experiments.compare.warm_up import mser5
+from experiments.compare.within import block_length, moving_block_means, optimal_block_length, within
 from experiments.metrics import run_metrics
 from policies.next_n import NextNPolicy
 from simulator.charge import sampled

@@ -38,7 +38,7 @@ ACCESS_COLUMNS = [name for name in SCHEMAS["accesses"].names if name not in ("ar
 
 
 def tabled(folder: Path, columns: dict[str, Any], arm: str = "a") -> None:
-    sink = RunTables(folder, arm, 0, {"accesses"}, np.array([70, 30, MOST], np.uint64))
+    sink = RunTables(folder, (arm, 0, 0), {"accesses"}, np.array([70, 30, MOST], np.uint64))
     n = len(columns["access"])
     sink.write("accesses", {name: np.array(columns.get(name, [0] * n)) for name in ACCESS_COLUMNS})
     sink.finish({})
@@ -94,7 +94,7 @@ def test_a_request_may_be_issued_when_the_one_before_is_over(tmp_path: Path) -> 
 
 
 def test_an_empty_table_has_no_requests(tmp_path: Path) -> None:
-    sink = RunTables(tmp_path, "a", 0, {"accesses"})
+    sink = RunTables(tmp_path, ("a", 0, 0), {"accesses"})
     sink.finish({})
     found = request_latencies(tmp_path, "a", 0)
     assert found is not None

@@ -196,7 +196,7 @@ def test_head_shows_them(tmp_path: Path) -> None:
 
 # -- calls before the run, recordings --------------------------------------------------------------
 def test_calls_before_the_run_are_of_no_stream(tmp_path: Path) -> None:
-    sink = RunTables(tmp_path, "a", 0, {"inferences"}, np.array([70, 30], np.uint64))
+    sink = RunTables(tmp_path, ("a", 0, 0), {"inferences"}, np.array([70, 30], np.uint64))
     sink.write("inferences", warm_up_rows([(5, 0), (6, 0)]))
     sink.finish({})
     assert pq.read_table(tmp_path / "inferences" / "a-0.parquet")["stream"].to_pylist() == [None, None]

@@ -1,13 +1,14 @@
-"""Paired differences over seeds: Student's t, a bias-corrected bootstrap, effect size."""
+"""Paired differences over seeds and repeats: Student's t, a bias-corrected bootstrap, effect size."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 CONFIDENCE = 0.95
+PAIRED_T, CROSSED, REPEATS = "paired t over seeds", "random effects of seeds and repeats", "paired t over repeats"
 _RESAMPLES = 9999
 _MIN_FOR_BOOTSTRAP = 3
 
@@ -16,6 +17,7 @@ _MIN_FOR_BOOTSTRAP = 3
 class Difference:
     """The mean of n paired differences with its interval, NaN where there is none, and the p-value of no difference.
 
+    ``method`` is what the interval is by; n counts seeds, or within a run requests, and ``n_repeats`` is of each seed.
     ``effect_size`` is the mean over the standard deviation of the differences (Cohen's d of pairs). ``bca_*`` is
     the bias-corrected and accelerated bootstrap interval (Efron 1987).
     """
@@ -29,6 +31,8 @@ class Difference:
     bca_low: float = math.nan
     bca_high: float = math.nan
     block_length: int | None = None
+    n_repeats: int = 1
+    method: str = PAIRED_T
 
 
 def over_seeds(differences: Sequence[float]) -> Difference:
@@ -52,6 +56,41 @@ def over_seeds(differences: Sequence[float]) -> Difference:
         n, mean, float(interval.low), float(interval.high), float(found.pvalue), mean / float(values.std(ddof=1)),
         bca_low, bca_high,
     )  # fmt: skip
+
+
+def over_runs(differences: npt.NDArray[np.float64]) -> Difference:
+    """The difference over seeds (rows) and repeats (columns), where latencies were measured several times.
+
+    A repeat of all seeds is measured before the next one, so that what the machine does for a while is alike in the
+    repeat, as what the trace does is in the seed: both are random effects, crossed. With the mean squares of two-way
+    analysis of variance, A of seeds, B of repeats, E of the rest, the variance of the mean is (A + B - E) / n, with
+    Satterthwaite's (1946) degrees of freedom. Where an effect is too small to be told from the rest that estimate is
+    too low; then it is A / n or B / n, whichever is larger, with theirs. One seed: only repeats vary.
+    """
+    s, r = differences.shape
+    if r == 1:
+        return over_seeds(differences[:, 0].tolist())
+    if s == 1 or np.ptp(differences) == 0:
+        found = over_seeds(differences.ravel().tolist())
+        return replace(found, n=s, n_repeats=r, method=REPEATS if s == 1 else CROSSED)
+    from scipy import stats
+
+    mean = float(differences.mean())
+    of_seed, of_repeat = differences.mean(axis=1), differences.mean(axis=0)
+    rest = differences - of_seed[:, None] - of_repeat + mean
+    a, b = r * float(of_seed.var(ddof=1)), s * float(of_repeat.var(ddof=1))
+    e = float((rest**2).sum()) / ((s - 1) * (r - 1))
+    both = a + b - e
+    if both >= max(a, b):
+        variance = both
+        freedom = max(both**2 / (a**2 / (s - 1) + b**2 / (r - 1) + e**2 / ((s - 1) * (r - 1))), min(s - 1, r - 1))
+    else:
+        variance, freedom = (a, s - 1) if a >= b else (b, r - 1)
+    error = math.sqrt(variance / (s * r))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p_value = 2 * float(stats.t.sf(abs(mean) / error, freedom))
+    spread = float(differences.std(ddof=1))
+    return Difference(s, mean, mean - half, mean + half, p_value, mean / spread, n_repeats=r, method=CROSSED)
 
 
 def _bca(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -4,8 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.compare.requests import request_latencies
-from experiments.compare.seeds import Difference, over_seeds
+from experiments.compare.seeds import Difference, over_runs
 from experiments.compare.verdict import TOO_FEW, holm, n_to_settle, verdict
 from experiments.compare.within import within
 
@@ -26,15 +28,16 @@ SEEDS, TRACE = "seeds", "trace"
 def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = None) -> list[dict[str, Any]]:
     """Compare each arm with the baseline, over the seeds that both have and, from ``folder``, within each seed's run.
 
-    Seeds are pairs: the arms of one saw the same accesses. Holm's correction is over the arms of a metric.
+    Seeds are pairs: the arms of one saw the same accesses; where both were repeated, so are repeats, and an arm that
+    was not is the same in each. Holm's correction is over the arms of a metric.
     """
-    by_arm: dict[str, dict[int, dict[str, Any]]] = {}
+    by_arm: dict[str, Runs] = {}
     for row in rows:
-        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+        by_arm.setdefault(row["arm"], {}).setdefault(row["seed"], []).append(row)
     base = by_arm.pop(baseline, {})
     found: list[dict[str, Any]] = []
     for metric in COMPARED:
-        found += _judged([_over_seeds(arm, baseline, metric, runs, base) for arm, runs in by_arm.items()])
+        found += _judged([_over_runs(arm, baseline, metric, runs, base) for arm, runs in by_arm.items()])
     if folder is not None:
         for seed in base:
             before = request_latencies(folder, baseline, seed)
@@ -46,22 +49,27 @@ def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = Non
     return sorted(found, key=lambda row: order[row["arm"]])
 
 
+Runs = dict[int, list[dict[str, Any]]]
+"""Rows by seed, in the order of their repeats."""
 Compared = tuple[dict[str, Any], Difference, float, bool]
 
 
-def _over_seeds(
-    arm: str, baseline: str, metric: str, runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]
-) -> Compared | None:
-    pairs = [
-        (float(runs[seed][metric]), float(base[seed][metric]))
-        for seed in runs
-        if seed in base and runs[seed].get(metric) is not None and base[seed].get(metric) is not None
-    ]
+def _over_runs(arm: str, baseline: str, metric: str, runs: Runs, base: Runs) -> Compared | None:
+    found = [(_values(runs[seed], metric), _values(base[seed], metric)) for seed in runs if seed in base]
+    pairs = [pair for pair in found if pair[0] and pair[1]]
     if not pairs:
         return None
-    mean = math.fsum(b for _, b in pairs) / len(pairs)
+    # An arm that runs once a seed would be the same in every repeat.
+    n = max(len(values) for pair in pairs for values in pair)
+    ours, theirs = np.stack([[values * n if len(values) == 1 else values for values in pair] for pair in pairs], axis=1)
     row = {"arm": arm, "baseline": baseline, "metric": metric, "basis": SEEDS, "seed": None}
-    return row, over_seeds([a - b for a, b in pairs]), mean, COMPARED[metric]
+    return row, over_runs(ours - theirs), math.fsum(theirs.ravel()) / theirs.size, COMPARED[metric]
+
+
+def _values(rows: list[dict[str, Any]], metric: str) -> list[float]:
+    """A metric in each repeat; none where one lacks it."""
+    values = [row.get(metric) for row in rows]
+    return [] if None in values else [float(value) for value in values if value is not None]
 
 
 def _within(arm: str, baseline: str, seed: int, folder: Path, before: Any) -> Compared | None:
@@ -86,6 +94,8 @@ def _judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
             {
                 **row,
                 "n_pairs": d.n,
+                "n_repeats": d.n_repeats,
+                "method": d.method,
                 "block_length": d.block_length,
                 "baseline_mean": base_mean,
                 "difference": d.mean,

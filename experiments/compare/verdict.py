@@ -43,9 +43,10 @@ def verdict(found: Difference, p_holm: float, baseline_mean: float, *, lower_is_
 def n_to_settle(found: Difference, baseline_mean: float) -> int | None:
     """Pairs for a power of 80 % at 5 %, two-sided: to find the difference seen, or a relevant one if that is larger.
 
-    None where the spread is unknown or nothing is to be found. Within a run: requests as dependent as these.
+    None where the spread is unknown or nothing is to be found, and where more seeds or more repeats would do. Within a
+    run: requests as dependent as these.
     """
-    if math.isnan(found.p_value) or found.n < 2:
+    if math.isnan(found.p_value) or found.n < 2 or found.n_repeats > 1:
         return None
     sought = max(abs(found.mean), RELEVANT_RATIO * abs(baseline_mean))
     # The half-width of the interval, not the spread of single pairs: within a run they depend on each other.

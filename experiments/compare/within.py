@@ -9,6 +9,7 @@ from experiments.compare.seeds import CONFIDENCE, Difference
 
 Floats = npt.NDArray[np.float64]
 _RESAMPLES = 2000
+BLOCKS = "moving blocks of requests"
 # Fewer requests than this say nothing of how they depend on each other.
 MIN_REQUESTS = 200
 # max(5, sqrt(log10 n)) of Politis & White: 5 for whatever fits in a computer.
@@ -95,7 +96,7 @@ def within(arm: Floats, baseline: Floats) -> Difference | None:
         return None
     mean = float(differences.mean())
     if np.ptp(differences) == 0:
-        return Difference(n, mean, mean, mean, 1.0 if mean == 0 else 0.0, block_length=1)
+        return Difference(n, mean, mean, mean, 1.0 if mean == 0 else 0.0, block_length=1, method=BLOCKS)
     length = block_length(differences)
     means = moving_block_means(differences, length, _RESAMPLES, np.random.default_rng(0))
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
@@ -105,5 +106,5 @@ def within(arm: Floats, baseline: Floats) -> Difference | None:
     p_value = math.erfc(abs(mean) / error / math.sqrt(2)) if error else 0.0
     return Difference(
         n, mean, mean + centre - float(high), mean + centre - float(low), p_value,
-        mean / float(differences.std(ddof=1)), block_length=length,
+        mean / float(differences.std(ddof=1)), block_length=length, method=BLOCKS,
     )  # fmt: skip

@@ -1,0 +1,54 @@
+"""What a reader of the closing table should know besides: a line each, or none."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from experiments.config import Experiment
+from experiments.plan import is_timed
+from experiments.report import time_text
+
+_MANY_ISSUED = 1000
+_MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
+Row = dict[str, Any]
+
+
+def notes(experiment: Experiment, rows: list[Row]) -> list[str]:
+    """Lines about what was measured, and what went oddly."""
+    return [*_of_noise(experiment, rows), *_of_uneven(rows), *_of_prefetches(rows)]
+
+
+def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    timed = [arm.name for arm in experiment.arms if is_timed(arm)]
+    if timed and experiment.repeats == 1 and len(experiment.arms) > 1:
+        yield (
+            f"{', '.join(timed)}: measured once a seed, so the machine's own noise is not in the intervals; "
+            "repeats: 3 would measure it."
+        )
+
+
+def _of_uneven(rows: list[Row]) -> Iterator[str]:
+    """Latencies of which a few are far above the others: that is the machine's doing, not the model's."""
+    for arm in dict.fromkeys(row["arm"] for row in rows if row["latencies"] == "measured"):
+        of_arm = [row for row in rows if row["arm"] == arm and row["p50_inference_charged_ns"]]
+        for what, name, most in (
+            ("mean", "mean_inference_charged_ns", _MEAN_OVER_MEDIAN),
+            ("p99", "p99_inference_charged_ns", _P99_OVER_MEDIAN),
+        ):
+            worst = max(of_arm, key=lambda row: row[name] / row["p50_inference_charged_ns"], default=None)
+            if worst is not None and worst[name] > most * worst["p50_inference_charged_ns"]:
+                seen = f"load average {worst['load_average']:.1f} on {os.cpu_count()} cores"
+                yield (
+                    f"{arm}, seed {worst['seed']}: the {what} charged, {time_text(worst[name])}, is "
+                    f"{worst[name] / worst['p50_inference_charged_ns']:.1f} times the median: other load ({seen}), "
+                    "the processor's clock, or garbage collection."
+                )
+                break
+
+
+def _of_prefetches(rows: list[Row]) -> Iterator[str]:
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == arm]
+        n_issued = sum(row["n_issued"] for row in of_arm)
+        if n_issued >= _MANY_ISSUED and not any(row["accuracy_ratio"] for row in of_arm):
+            yield f"{arm}: not one of {n_issued:,} prefetches was of use."
