@@ -16,12 +16,17 @@ from pathlib import Path
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _COUNT = itertools.count()
-_ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-\d+\.part")
+_ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-\d+\.part(\.[^.]*)?")
 
 
 def aside_of(path: Path) -> Path:
     """A name beside a path that nobody else writes to; it begins with a dot, so that readers of folders pass it by."""
-    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{next(_COUNT)}.part")
+    return path.with_name(f".{path.stem}.{_HOST}-{os.getpid()}-{next(_COUNT)}.part{path.suffix}")
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file is one that is being written, or was."""
+    return _ASIDE.fullmatch(name) is not None
 
 
 @contextmanager
@@ -54,7 +59,7 @@ def remove_dead(folder: Path) -> None:
 
 
 def _remove(folder: Path, is_dead: Callable[[str, int], bool]) -> None:
-    for path in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
+    for path in [*folder.glob(".*.part*"), *folder.glob("*/.*.part*")]:
         found = _ASIDE.fullmatch(path.name)
         if found and is_dead(found[1], int(found[2])):
             path.unlink(missing_ok=True)

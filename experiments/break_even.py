@@ -43,6 +43,7 @@ def main(
     --jobs died and died again, 130 interrupted, 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
+        from experiments.backends import print_backends
         from experiments.curves import draw_break_even, draw_map
         from experiments.loading import load, only
         from experiments.progress import make_console
@@ -58,8 +59,10 @@ def main(
         write_rows(folder / "break_even.parquet", [{name: row[name] for name in COLUMNS} for row in found.rows], about)
         write_rows(folder / "crossings.parquet", found.crossings, about)
         pictures = draw_break_even(experiment.name, found.rows, found.references, found.crossings, folder)
+        write_rows(folder / "backends.parquet", found.backends, about)
         if not quiet:
             _print(console, found.crossings)
+            print_backends(console, found.backends)
         if map_:
             cells = explore(experiment, arm, folder, console, quiet=quiet, jobs=jobs)
             write_rows(folder / "map.parquet", cells, about)

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.aside import remove_dead
+from experiments.aside import is_aside, remove_dead
 from experiments.config import Experiment
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from simulator.errors import InputError
@@ -21,6 +21,7 @@ TABLES = {
     "runs.parquet": "a row for each arm and seed",
     "comparisons.parquet": "each arm against the baseline",
     "attribution.parquet": "where the latency of each run went",
+    "by_phase.parquet": "each run by the workload's phases, where it has any",
     "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm, seed and repeat",
 }
 _FOLDERS = {"accesses", "prefetches", "inferences", "windows", "training", "models", RECEIPTS, SHARED}
@@ -68,7 +69,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         raise InputError(f"--out {folder}: is a file; expected a folder")
     if (folder / MANIFEST).exists() or not folder.exists():
         return
-    names = {path.name for path in folder.iterdir() if not path.name.endswith(".part")}
+    names = {path.name for path in folder.iterdir() if not is_aside(path.name)}
     if names - (OURS if force else {LOCK, RECEIPTS, SHARED}):
         raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
 

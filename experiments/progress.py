@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LINE_EVERY_S = 10.0
+_LATELY_S, _LEAST_S = 30.0, 1.0
 
 
 def make_console() -> Console:
@@ -26,6 +28,8 @@ class OneRun:
         self._label = label
         self._total = n_accesses
         self._started = self._last_line = time.monotonic()
+        # When how many accesses were done, of late: how fast it goes now, without the start.
+        self._lately: deque[tuple[float, int]] = deque()
         self._task = None if of_all.bar is None else of_all.bar.add_task(escape(label), total=n_accesses, rate="")
         if self._task is None:
             self._of_all.say(escape(label))
@@ -49,19 +53,23 @@ class OneRun:
             self._show(total=self._total, completed=0)
         if self._task is None and epoch in (1, n_epochs):
             self._line(text)
-        self._started = time.monotonic()
+        self._lately.clear()
 
     def accesses(self, n_done: int) -> None:
         """So many accesses of the run are simulated."""
         if n_done == 0:
             return
         now = time.monotonic()
-        rate = n_done / max(now - self._started, 1e-9)
-        self._show(completed=n_done, rate=f"{rate:,.0f} accesses/s")
+        self._lately.append((now, n_done))
+        while now - self._lately[0][0] > _LATELY_S:
+            self._lately.popleft()
+        began, n_before = self._lately[0]
+        rate = (n_done - n_before) / (now - began) if now - began >= _LEAST_S else None
+        self._show(completed=n_done, rate="" if rate is None else f"{rate:,.0f} accesses/s")
         if self._task is None and now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
-            left = (self._total - n_done) / max(rate, 1e-9)
-            self._line(f"{n_done:,} of {self._total:,} accesses, {rate:,.0f}/s, {left:.0f} s left")
+            text = f", {rate:,.0f}/s, {(self._total - n_done) / rate:.0f} s left" if rate else ""
+            self._line(f"{n_done:,} of {self._total:,} accesses{text}")
 
     def said(self, text: str) -> None:
         """Something that takes long, on the way."""
@@ -80,9 +88,10 @@ class OneRun:
             return
         if row.get("backend_trial"):
             self._of_all.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
-        rate = row["n_accesses"] / max(row["wall_s"], 1e-9)
+        rate = self._total / max(row["wall_s"], 1e-9)
         took = row["wall_with_training_s"]
-        self._of_all.say(f"{escape(self._label)}: done in {took:.1f} s ({rate:,.0f} accesses/s)")
+        before = f"; {took - row['wall_s']:.1f} s before" + (" with training" if row.get("train_s") else "")
+        self._of_all.say(f"{escape(self._label)}: done in {took:.1f} s ({rate:,.0f} accesses/s simulated{before})")
 
 
 class RunProgress:

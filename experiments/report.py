@@ -58,6 +58,12 @@ def _mean(rows: list[dict[str, Any]], metric: str) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
+def mean_of(rows: list[dict[str, Any]], arm: str, metric: str) -> float:
+    """The mean of a metric over an arm's runs, NaN where none has it."""
+    found = _mean([row for row in rows if row["arm"] == arm], metric)
+    return math.nan if found is None else found
+
+
 def _difference(found: dict[str, Any], kind: str) -> str:
     sign = "+" if found["difference"] >= 0 else "-"
     text = f"{sign}{_text(abs(found['difference']), kind)}"

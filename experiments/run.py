@@ -1,5 +1,6 @@
 """``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,13 @@ from experiments.jobs import Jobs
 
 if TYPE_CHECKING:
     from experiments.config import Experiment
+
+
+class Breakdown(StrEnum):
+    """What results can be told apart by."""
+
+    PHASE = "phase"
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,6 +41,9 @@ def main(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no closing table.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that are finished.")] = False,
+    by: Annotated[
+        Breakdown | None, typer.Option(help="Also a table of each arm by phase, of a workload of phases.")
+    ] = None,
     jobs: Jobs = 1,
 ) -> None:
     """Run an experiment: all arms over all seeds, with the LSTM's own inference time on the simulated clock.
@@ -46,7 +57,8 @@ def main(
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
         for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
-            run_experiment(experiment, folder_of(experiment, name, out), quiet=quiet, force=force, jobs=jobs)
+            folder = folder_of(experiment, name, out)
+            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by)
 
 
 def parse_seeds(text: str | None) -> list[int] | None:
@@ -68,12 +80,18 @@ def folder_of(experiment: "Experiment", variant: str, out: Path | None) -> Path:
     return out / variant
 
 
-def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1) -> None:
+def run_experiment(
+    experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None
+) -> None:
     """Do what the command does, for one experiment.
 
     Raises:
-        InputError: the trace, a recording or the folder is wrong.
+        InputError: the trace, a recording or the folder is wrong, or there are no phases to tell apart.
     """
+    from experiments.phases import by_phase, check_phases, print_by_phase
+
+    if by is not None:
+        check_phases(experiment)
     from experiments.progress import make_console
     from experiments.runner import metadata, run_all
 
@@ -92,8 +110,13 @@ def run_experiment(experiment: "Experiment", folder: Path, *, quiet: bool, force
     arms = {arm.name: arm for arm in experiment.arms}
     parts = [part for row in rows for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
     write_rows(folder / "attribution.parquet", parts, metadata(experiment, rows))
+    phases = by_phase(experiment, rows, folder)
+    if phases:
+        write_rows(folder / "by_phase.parquet", phases, metadata(experiment, rows))
     if not quiet:
         print_report(console, experiment, rows, compared, against_first)
+        if by is not None:
+            print_by_phase(console, phases)
         for note in notes(experiment, rows):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)

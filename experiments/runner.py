@@ -33,11 +33,12 @@ def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
 
 
 def run_all(
-    experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1
-) -> list[Row]:
+    experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1,
+    title: str = "",
+) -> list[Row]:  # fmt: skip
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
 
-    ``jobs``: so many processes at once, 0 for one a core.
+    ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -60,7 +61,7 @@ def run_all(
         remove_leftovers(folder)
         try:
             with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
-                made.choose(progress, force=force)
+                made.choose(progress, force=force, title=title)
                 made.run(progress)
         except (InputError, MemoryError):
             if not made.kept.runs:
@@ -83,11 +84,13 @@ class _Making:
         self._todo: dict[Key, Run] = {}
         self._n_warm_up: dict[int, int] = {}
 
-    def choose(self, progress: RunProgress, *, force: bool) -> None:
+    def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
         from experiments.settling import n_warm_up
 
         runs = {run.key: run for run in planned(self.experiment)}
+        if title:
+            progress.say(f"{title}: {len(runs)} runs")
         arms = {arm.name: arm for arm in self.experiment.arms}
         for seed in self.experiment.seeds:
             self._n_warm_up[seed] = n_warm_up(self.experiment, seed)

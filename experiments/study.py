@@ -4,11 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+from experiments.backends import best_classical, of_backends
 from experiments.compare import compare
 from experiments.compare.table import REQUEST_LATENCY
 from experiments.config import Arm, Experiment
 from experiments.crossings import bracket, break_even, closed_form
 from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, rung_of, rungs
+from experiments.report import mean_of
 from experiments.runner import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError
@@ -20,13 +22,14 @@ Bounds = tuple[float, float | None, float | None]
 
 
 class Study:
-    """What a ladder has shown: rows of ``break_even``, means of the references, rows of ``crossings``."""
+    """What a ladder has shown: rows of ``break_even``, ``crossings``, ``backends``, and means of the references."""
 
     def __init__(self, arm: str) -> None:
         self.arm = arm
         self.rows: list[Row] = []
         self.references: dict[str, Row] = {}
         self.crossings: list[Row] = []
+        self.backends: list[Row] = []
 
 
 def study(
@@ -39,14 +42,21 @@ def study(
     arm = learned_arm(experiment, name)
     device = pick_device(getattr(arm.policy.core, "device", "auto")).type
     backends = [kind.name for kind in available(device)]
-    measured = run_all(measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs)
+    measured = run_all(
+        measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs,
+        title=f"break-even of {arm.name}: each backend measured",
+    )  # fmt: skip
     p50 = {row["arm"]: row["p50_inference_host_ns"] for row in measured if row["arm"] in backends}
     fastest = min(p50, key=lambda backend: p50[backend])
     recordings = {b: folder / "measured" / "inferences" / f"{b}-{experiment.seeds[0]}.parquet" for b in p50}
     whole = dict.fromkeys(MODES, rungs(per_decade))
-    return _climb(
+    found = _climb(
         experiment, arm, whole, round(p50[fastest]), folder, console, quiet=quiet, jobs=jobs, recordings=recordings
     )
+    times = {row["arm"]: row for row in measured}
+    for row in found.backends:
+        row |= {name: times[row["backend"]][f"{name[:3]}_inference_host_ns"] for name in ("p50_ns", "p99_ns")}
+    return found
 
 
 def _climb(
@@ -64,16 +74,23 @@ def _climb(
     """All rungs; then some more between those where the policy stops paying: there the curve may be steep."""
     ladder = climbing(experiment, arm, latencies, assumed_ns, recordings)
     ladder = ladder.model_copy(update={"output": _few_tables(ladder)})
-    rows = run_all(ladder, folder / "ladder", console, quiet=quiet, jobs=jobs)
+    rows = run_all(
+        ladder, folder / "ladder", console, quiet=quiet, jobs=jobs,
+        title=f"break-even of {arm.name}: the ladder of latencies",
+    )  # fmt: skip
     found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder"])
     between = {mode: _between([row["bracket"] for row in found.crossings if row["mode"] == mode]) for mode in latencies}
     if any(between.values()):
         finer = climbing(experiment, arm, between, assumed_ns).model_copy(update={"output": ladder.output})
-        more = run_all(finer, folder / "finer", console, quiet=quiet, jobs=jobs)
+        more = run_all(
+            finer, folder / "finer", console, quiet=quiet, jobs=jobs,
+            title=f"break-even of {arm.name}: more latencies where it stops paying",
+        )  # fmt: skip
         rows += [row for row in more if rung_of(row["arm"]) is not None]
         found = _evaluate(arm.name, experiment, rows, assumed_ns, [folder / "ladder", folder / "finer"])
     for row in found.crossings:
         del row["bracket"]
+    found.backends = of_backends(experiment.baseline, rows, found.references, folder / "ladder")
     return found
 
 
@@ -100,16 +117,16 @@ def _waits_for_its_own_answer_alone(experiment: Experiment) -> bool:
 def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float, folders: list[Path]) -> Study:
     found, baseline = Study(name), experiment.baseline
     is_exact = _waits_for_its_own_answer_alone(experiment)
-    means = {arm: _mean(rows, arm, "mean_latency_ns") for arm in dict.fromkeys(row["arm"] for row in rows)}
+    means = {arm: mean_of(rows, arm, "mean_latency_ns") for arm in dict.fromkeys(row["arm"] for row in rows)}
     of_ladder = {arm: rung for arm in means if (rung := rung_of(arm)) is not None}
     plain = [arm for arm in means if arm not in of_ladder]
     found.references = {
-        arm: {"mean_latency_ns": means[arm], "p99_latency_ns": _mean(rows, arm, "p99_latency_ns")} for arm in plain
+        arm: {"mean_latency_ns": means[arm], "p99_latency_ns": mean_of(rows, arm, "p99_latency_ns")} for arm in plain
     }
-    classical = sorted((arm for arm in plain if arm != baseline), key=lambda arm: means[arm])[:1]
+    classical = best_classical(baseline, found.references)
     differences = {against: _differences(rows, against, list(of_ladder), folders) for against in (baseline, *classical)}
     for arm, (backend, mode, value) in of_ladder.items():
-        charged = _mean(rows, arm, "p50_inference_charged_ns")
+        charged = mean_of(rows, arm, "p50_inference_charged_ns")
         low, high = differences[baseline][arm][1:]
         found.rows.append(
             {
@@ -121,7 +138,7 @@ def _evaluate(name: str, experiment: Experiment, rows: list[Row], p50_ns: float,
                 "ci_low_ns": means[baseline] + low if low is not None else None,
                 "ci_high_ns": means[baseline] + high if high is not None else None,
                 "baseline_mean_latency_ns": means[baseline],
-                "p99_latency_ns": _mean(rows, arm, "p99_latency_ns"),
+                "p99_latency_ns": mean_of(rows, arm, "p99_latency_ns"),
             }
         )
     for mode in dict.fromkeys(mode for _, mode, _ in of_ladder.values()):
@@ -147,7 +164,7 @@ def _crossing(
     highs = [d if high is None else high for d, _, high in triples]
     at = break_even(latencies, middle, lows, highs)
     free = ladder[0][1]
-    per_access = _mean(rows, free, "n_asked") / _mean(rows, free, "n_accesses")
+    per_access = mean_of(rows, free, "n_asked") / mean_of(rows, free, "n_accesses")
     exact = closed_form(means[free], means[against], per_access) if mode == "sync" and is_exact else None
     return {
         "mode": mode,
@@ -176,11 +193,6 @@ def _differences(rows: list[Row], against: str, arms: list[str], folders: list[P
                 # The interval of requests after the warm-up, around the difference of all accesses.
                 found[row["arm"]] = (mean, *(mean + row[end] - row["difference"] for end in ("low", "high")))
     return found
-
-
-def _mean(rows: list[Row], arm: str, metric: str) -> float:
-    values = [row[metric] for row in rows if row["arm"] == arm and row[metric] is not None]
-    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _finite(value: float) -> float | None:

@@ -50,7 +50,9 @@ class PhasesConfig(_OfOthers):
 
     def build(self, seed: int, name: str = "source") -> "Phases":
         """The workload of a seed."""
-        return Phases(built(self.phases, seed, name), self.rounds)
+        kinds = [phase.kind for phase in self.phases]
+        names = [k if kinds.count(k) == 1 else f"{k} {i + 1}" for i, k in enumerate(kinds)]
+        return Phases(built(self.phases, seed, name), self.rounds, names)
 
     @property
     def made_of(self) -> tuple[SourceSettings, ...]:
@@ -111,26 +113,41 @@ class Phases:
 
     stream_ids: npt.NDArray[np.uint64] | None = None
 
-    def __init__(self, phases: Sequence[Workload], rounds: int = 1) -> None:
+    def __init__(self, phases: Sequence[Workload], rounds: int = 1, names: Sequence[str] = ()) -> None:
         self.n_streams = max(phase.n_streams for phase in phases)
         self._phases = phases
         self._rounds = rounds
+        self._names = names or [str(i) for i in range(len(phases))]
 
     def length(self) -> int:
         """How many accesses there are."""
         return sum(phase.length() for phase in self._phases)
 
+    def _turns(self) -> Iterator[tuple[int, int]]:
+        """Whose turn it is, and for how many accesses."""
+        lengths = [phase.length() for phase in self._phases]
+        for done in range(self._rounds):
+            for i, n in enumerate(lengths):
+                yield i, n * (done + 1) // self._rounds - n * done // self._rounds
+
+    def phases(self) -> list[tuple[int, str]]:
+        """The first access of each turn, and whose it is; turns without accesses are left out."""
+        found, first = [], 0
+        for i, n in self._turns():
+            if n:
+                found.append((first, self._names[i]))
+            first += n
+        return found
+
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
         readers = [_Reader(phase.batches()) for phase in self._phases]
         n_requests = 0
-        for done in range(1, self._rounds + 1):
-            for phase, reader in zip(self._phases, readers, strict=True):
-                n = phase.length() * done // self._rounds - reader.n_read
-                batch = reader.read(n)
-                requests = Requests(n_requests)
-                yield replace(batch, request=requests.of(batch))
-                n_requests = requests.n
+        for i, n in self._turns():
+            batch = readers[i].read(n)
+            requests = Requests(n_requests)
+            yield replace(batch, request=requests.of(batch))
+            n_requests = requests.n
 
 
 class Interleave:
@@ -221,6 +238,16 @@ class Slice:
         if found <= 0:
             raise InputError(f"source.first: {self._first} is past the trace's {self._whole.length()} accesses")
         return found
+
+    def phases(self) -> list[tuple[int, str]]:
+        """Those of the whole that reach into the piece, by the piece's numbers."""
+        starts: list[tuple[int, str]] = getattr(self._whole, "phases", list)()
+        ends = [first for first, _ in starts[1:]] + [self._whole.length()]
+        return [
+            (max(first - self._first, 0), name)
+            for (first, name), end in zip(starts, ends, strict=False)
+            if end > self._first and first < self._first + self._accesses
+        ]
 
     def batches(self) -> Iterator[Batch]:
         """The piece, from its start."""
