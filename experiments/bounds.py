@@ -55,7 +55,7 @@ def main(
         write_rows(folder / "bounds.parquet", rows, {"config": experiment.model_dump(mode="json")})
         if not quiet:
             _print(console, experiment, rows)
-            console.print(f"Tables: {folder}", highlight=False)
+            console.print(f"Tables: {folder}", highlight=False, markup=False)
 
 
 def bounded(experiment: "Experiment", ahead: int) -> "Experiment":

@@ -68,7 +68,9 @@ def main(
             write_rows(folder / "map.parquet", cells, about)
             pictures += draw_map(experiment.name, cells, folder)
         if not quiet:
-            console.print(f"Tables and pictures: {folder} ({', '.join(p.name for p in pictures)})", highlight=False)
+            console.print(
+                f"Tables and pictures: {folder} ({', '.join(p.name for p in pictures)})", highlight=False, markup=False
+            )
 
 
 def _print(console: Any, crossings: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from policies.lstm.config import LstmConfig
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
 from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
+from simulator.quantities import PathText
 from workloads.registry import Source
 
 EngineName = Literal["auto", "compiled", "simpy"]
@@ -59,7 +60,7 @@ class Replay(Strict):
     """The latencies that an earlier run recorded: ``source`` is its folder, ``arm`` its arm (default: this one)."""
 
     kind: Literal["replay"]
-    source: str
+    source: PathText
     arm: str | None = None
 
 
@@ -67,7 +68,7 @@ class Sampled(Strict):
     """Drawn from the latencies that an earlier run recorded, times ``scale``; ``assumed`` as in Fixed."""
 
     kind: Literal["sampled"]
-    source: str
+    source: PathText
     arm: str | None = None
     scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     assumed: Nanoseconds | None = None

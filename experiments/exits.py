@@ -1,5 +1,6 @@
 """How every command ends: 0 done, 2 bad input, 3 processes that died, 130 interrupted, 1 a bug."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,23 +24,35 @@ def exit_codes(interrupted: str) -> Iterator[None]:
 
     try:
         yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None
-    except OSError as error:
-        # What is wrong with input files is found where they are read; this is a disk, a folder or a right.
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename2 or error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None
-    except RunsDiedError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(DIED) from None
-    except MemoryError as error:
-        print(f"error: not enough memory: {error}; expected a smaller workload or model", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        print(f"interrupted: {interrupted}", file=sys.stderr)  # noqa: T201
-        # SimPy and SciPy may hold threads: leave at once, everything is renamed or removed by now.
+        # What is still to be written is part of what was asked for.
         sys.stdout.flush()
-        raise typer.Exit(INTERRUPTED) from None
+    except InputError as error:
+        _leave(f"error: {error}", BAD_INPUT)
+    except OSError as error:
+        # What is wrong with input files is found where they are read; this is a disk, a folder, a right, or a reader of
+        # the output that is gone.
+        place = error.filename2 or error.filename
+        where = "standard output" if isinstance(error, BrokenPipeError) else place
+        text = os.strerror(error.errno) if error.errno else str(error)
+        _leave(f"error: {where}: {text}" if where else f"error: {text}", BAD_INPUT)
+    except RunsDiedError as error:
+        _leave(f"error: {error}", DIED)
+    except MemoryError as error:
+        _leave(f"error: not enough memory: {error}; expected a smaller workload or model", BAD_INPUT)
+    except RuntimeError as error:
+        # Torch's way to say so.
+        if "allocate memory" not in str(error):
+            raise
+        _leave("error: not enough memory for the model; expected a smaller one", BAD_INPUT)
+    except KeyboardInterrupt:
+        _leave(f"interrupted: {interrupted}", INTERRUPTED)
+
+
+def _leave(text: str, code: int) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads it, or there is no room: Python would say so once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(code) from None

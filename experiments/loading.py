@@ -14,7 +14,10 @@ from simulator.config import Strict
 from simulator.errors import InputError
 from simulator.plugins import Registry
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
+from workloads.readers.files import check_regular
 from workloads.registry import SOURCES
+
+_LONGEST = 1 << 22
 
 
 class Variant(Strict):
@@ -65,8 +68,13 @@ def only(experiments: dict[str, Experiment]) -> Experiment:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    check_regular(path, "a config")
     try:
-        raw = parse_yaml(path.read_text(), str(path))
+        with path.open() as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise InputError(f"{path}: is longer than {_LONGEST >> 20} MiB; expected a config")
+        raw = parse_yaml(text, str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected a config") from None
     except (OSError, UnicodeDecodeError) as error:

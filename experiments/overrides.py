@@ -6,9 +6,27 @@ import yaml
 
 from simulator.errors import InputError
 
+_DEEPEST, _MOST_VALUES = 64, 100_000
+
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML that refuses a key given twice."""
+    """YAML that refuses a key given twice, and values within values without end."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node; PyYAML calls itself for those within."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                f"values lie more than {_DEEPEST} deep in each other",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -28,7 +46,7 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 def parse_yaml(text: str, what: str) -> Any:
     """YAML to plain values. Raises InputError with the line."""
     try:
-        return yaml.load(text, Loader=_UniqueKeys)
+        found = yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
@@ -36,6 +54,21 @@ def parse_yaml(text: str, what: str) -> Any:
     except (TypeError, ValueError) as error:
         # A key that is a list or a mapping, a date that is none: what PyYAML leaves to Python.
         raise InputError(f"{what}: is not YAML that can be read: {error}") from None
+    if _n_values(found, {}) > _MOST_VALUES:
+        raise InputError(f"{what}: its aliases (*) stand for more than {_MOST_VALUES:,} values; expected fewer")
+    return found
+
+
+def _n_values(value: Any, known: dict[int, float]) -> float:
+    """How many values something has, if what is there several times, by an alias, counts as often."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        # What is within itself has no end.
+        known[id(value)] = float("inf")
+        within = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_n_values(one, known) for one in within)
+    return known[id(value)]
 
 
 def override(raw: Any, path: str, value: Any) -> None:

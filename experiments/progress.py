@@ -32,10 +32,10 @@ class OneRun:
         self._lately: deque[tuple[float, int]] = deque()
         self._task = None if of_all.bar is None else of_all.bar.add_task(escape(label), total=n_accesses, rate="")
         if self._task is None:
-            self._of_all.say(escape(label))
+            self._of_all.say(label)
 
     def _line(self, text: str) -> None:
-        self._of_all.say(f"  {escape(self._label)}: {text}" if self._of_all.n_at_once > 1 else f"  {text}")
+        self._of_all.say(f"  {self._label}: {text}" if self._of_all.n_at_once > 1 else f"  {text}")
 
     def _show(self, **what: Any) -> None:
         if self._of_all.bar is not None and self._task is not None:
@@ -73,25 +73,25 @@ class OneRun:
 
     def said(self, text: str) -> None:
         """Something that takes long, on the way."""
-        self._of_all.say(f"{escape(self._label)}: {escape(text)}")
+        self._of_all.say(f"{self._label}: {text}")
 
     def died(self, how: str, *, again: bool) -> None:
         """Its process ended without a result."""
         self._leave()
-        self._of_all.say(f"{escape(self._label)}: its process died ({how})" + ("; once more" if again else ""))
+        self._of_all.say(f"{self._label}: its process died ({how})" + ("; once more" if again else ""))
 
     def finish(self, row: Mapping[str, Any] | None) -> None:
         """A run is over, or, without a row, the training ahead of one."""
         self._leave()
         if row is None:
-            self._of_all.say(f"{escape(self._label)}: done in {time.monotonic() - self._started:.1f} s")
+            self._of_all.say(f"{self._label}: done in {time.monotonic() - self._started:.1f} s")
             return
         if row.get("backend_trial"):
             self._of_all.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
         rate = self._total / max(row["wall_s"], 1e-9)
         took = row["wall_with_training_s"]
         before = f"; {took - row['wall_s']:.1f} s before" + (" with training" if row.get("train_s") else "")
-        self._of_all.say(f"{escape(self._label)}: done in {took:.1f} s ({rate:,.0f} accesses/s simulated{before})")
+        self._of_all.say(f"{self._label}: done in {took:.1f} s ({rate:,.0f} accesses/s simulated{before})")
 
 
 class RunProgress:
@@ -129,7 +129,7 @@ class RunProgress:
     def say(self, text: str) -> None:
         """A line that stays."""
         if not self._quiet:
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, markup=False)
 
     def expect(self, n_runs: int) -> None:
         """So many runs are to be made."""

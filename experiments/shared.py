@@ -1,6 +1,7 @@
 """The trace of a seed, written once as plain columns that every process of an experiment maps into its memory."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +71,19 @@ class SharedTrace:
             yield Batch(**{name: np.asarray(column[first:last]) for name, column in columns.items()})
 
 
+def _mapped(path: Path, dtype: Any, n: int) -> Any:
+    """A file of ``n`` numbers, mapped. Its room is taken first: where there is none, writing would kill the process."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (n,)}
+        )
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, file.tell() + n * np.dtype(dtype).itemsize)
+        else:
+            file.write(bytes(n * np.dtype(dtype).itemsize))
+    return np.load(path, mmap_mode="r+")
+
+
 def share(workload: Workload, folder: Path) -> SharedTrace:
     """Write a trace down: 33 bytes an access.
 
@@ -79,10 +93,7 @@ def share(workload: Workload, folder: Path) -> SharedTrace:
     """
     folder.mkdir(parents=True)
     n_accesses, at = workload.length(), 0
-    columns: dict[str, Any] = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(n_accesses,))
-        for name, dtype in COLUMNS.items()
-    }
+    columns: dict[str, Any] = {name: _mapped(folder / f"{name}.npy", d, n_accesses) for name, d in COLUMNS.items()}
     hashed = HashedWorkload(workload)
     for batch in hashed.batches():
         for name, column in columns.items():

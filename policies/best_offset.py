@@ -17,7 +17,7 @@ from policies.keys import crossing
 from simulator.answers import Floats, walk
 from simulator.arrays import NONE, Ints, minus
 from simulator.compiled import internal
-from simulator.config import Count
+from simulator.config import Count, Whole
 from simulator.policy import Ahead
 
 
@@ -27,7 +27,7 @@ class BestOffsetConfig(PolicySettings):
     kind: Literal["best_offset"]
     score_max: Count = 31
     round_max: Count = 100
-    bad_score: Annotated[int, Field(ge=0)] = 10
+    bad_score: Whole = 10
     max_offset: Degree = 256
     recent: Count = 128
     delay: Annotated[int, Field(ge=0, le=2**16)] = 2

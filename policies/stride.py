@@ -16,7 +16,7 @@ from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats, walk
 from simulator.arrays import NONE, Ints, minus
-from simulator.config import Count, Ratio
+from simulator.config import Count, Ratio, Whole
 
 
 class StrideConfig(PolicySettings):
@@ -26,7 +26,7 @@ class StrideConfig(PolicySettings):
     entries: Count = 64
     degree: Degree = 4
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 3
-    start: Annotated[int, Field(ge=0)] = 4
+    start: Whole = 4
     threshold: Ratio = 0.5
     trigger: TriggerName = "access"
 

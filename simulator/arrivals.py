@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Iterator
 
-from simulator.checks import check_order, check_sizes, check_streams
+from simulator.checks import check_durations, check_order, check_sizes, check_streams, too_late
 from simulator.config import Arrivals, Open, Poisson, System
 from simulator.model.accesses import Access
 from simulator.seeds import generator
 from simulator.trace import Batch, Workload, part
+from simulator.units import LATEST_NS
 
 
 class Trace:
@@ -35,11 +36,15 @@ class Trace:
         for batch in batches:
             check_sizes(self._system, self._capacities, batch, first)
             check_streams(batch, self.n_streams, first)
+            if len(batch):
+                check_durations(self._system, int(batch.size_bytes.max()))
             columns = (batch.stream, batch.request, batch.key, batch.size_bytes, batch.op, batch.time_ns)
             for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
                 access = Access(first + i, *row)
                 start_ns = access.arrival_ns if start_ns is None else start_ns
                 access.arrival_ns = self._arrival(access, start_ns)
+                if abs(access.arrival_ns) > LATEST_NS:
+                    raise too_late(access.index)
                 check_order(access.index, access.arrival_ns, before_ns)
                 before_ns = access.arrival_ns
                 yield access

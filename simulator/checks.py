@@ -1,13 +1,17 @@
 """What is checked of a run's input, and what is said where it is wrong."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.config import System
 from simulator.errors import InputError
+from simulator.hops import hops_of
 from simulator.policy import Policy
 from simulator.trace import Batch
+from simulator.units import LATEST_NS, LONGEST_NS, MIB, NS_PER_S, ceil_div
 
 
 def capacities_of(system: System, policy: Policy) -> list[int]:
@@ -43,6 +47,40 @@ def check_sizes(system: System, capacities: Sequence[int], batch: Batch, first: 
         f"system.tiers: capacity of {tier.name!r} is {largest_fit} B, smaller than the block of "
         f"{int(sizes[bad])} B at access {first + bad}; expected every tier to hold every block"
     )
+
+
+def check_durations(system: System, n_bytes: int) -> None:
+    """A block of that size takes no longer on any way than a duration may be. Raises InputError if it does."""
+    first, names = system.tiers[0], system.link_names()
+    ways = [(f"service from {first.name!r}", first.latency + ceil_div(n_bytes * NS_PER_S, rate))
+            for rate in (first.read_bandwidth, first.write_bandwidth)]  # fmt: skip
+    for name, hop in zip(names, hops_of(system), strict=True):
+        # As plain numbers: they do not wrap.
+        per_mib, call = hop.compute
+        for (latency, rate), computing in ((hop.read, call + ceil_div(n_bytes * per_mib, MIB)), (hop.write, 0)):
+            moving = ceil_div(n_bytes * hop.blocks_per_call * NS_PER_S, rate) if rate else 0
+            ways.append((f"a call on the link {name!r}", hop.call_ns + latency + moving + computing))
+    for what, ns in ways:
+        if ns > LONGEST_NS:
+            raise InputError(
+                f"system: {what} takes {ns // NS_PER_S:,} s for blocks of {n_bytes:,} B; expected at most "
+                f"{LONGEST_NS // NS_PER_S:,} s: a higher bandwidth, or less per call"
+            )
+
+
+def too_late(access: int) -> InputError:
+    """What is said where the clock, or a sum of times, would not fit into 64 bits."""
+    return InputError(
+        f"workload.arrivals, system: at access {access:,} the simulated clock or a sum of latencies is past 2^61 ns "
+        "(73 years); expected shorter times or fewer accesses"
+    )
+
+
+def check_arrivals(times: npt.NDArray[Any], first: int) -> None:
+    """Arrivals, in ns, are within what the clock counts. Raises InputError if one is not."""
+    bad = np.flatnonzero((times > LATEST_NS) | (times < -LATEST_NS))
+    if len(bad):
+        raise too_late(first + int(bad[0]))
 
 
 def check_streams(batch: Batch, n_streams: int, first: int) -> None:

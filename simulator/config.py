@@ -12,6 +12,7 @@ from simulator.quantities import Factor as Factor
 from simulator.quantities import Nanoseconds as Nanoseconds
 from simulator.quantities import Ratio as Ratio
 from simulator.quantities import Strict as Strict
+from simulator.quantities import Whole as Whole
 from simulator.residency.names import EntersName
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from simulator.residency.settings import AdmissionSettings, EvictionSettings
@@ -96,8 +97,8 @@ class InferenceServer(Strict):
     """Where predictions are made, and what becomes of late ones."""
 
     mode: Literal["async", "sync"] = "async"
-    servers: Count = 1
-    queue_limit: Annotated[int, Field(ge=0)] = 16
+    servers: Annotated[int, Field(ge=1, le=4096)] = 1
+    queue_limit: Whole = 16
     batch_size: Count = 1
     stale_after: Nanoseconds | None = None
     gpu_slowdown: Factor = 1.0

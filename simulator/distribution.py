@@ -6,9 +6,10 @@ less than 1 part in 4096, and there can be no more than some 200,000 of either s
 
 import numpy as np
 
-from simulator.arrays import At, Ints, home
+from simulator.arrays import NONE, At, Ints, home
 from simulator.compiled import compiled, internal
 from simulator.records.run import Counts, Pair, Run, counts_at, nth_pair, run_at
+from simulator.units import LATEST_NS
 
 MOST, DIGITS = 1 << 18, 13
 
@@ -45,6 +46,8 @@ def _count(run: Run, counts: Counts, value: int, n: int) -> None:
 def count(run: Run, counts: Counts, value: int) -> None:
     """Count a value. There is room for it."""
     counts.total += value
+    if counts.total > LATEST_NS or counts.total < -LATEST_NS:
+        run.latest_ns = NONE
     _count(run, counts, value, 1)
 
 

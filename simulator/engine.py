@@ -11,7 +11,7 @@ from simulator import closing, fates, inference, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import At, Ints, signed
 from simulator.charge import Charge, fixed
-from simulator.checks import capacities_of, check_sizes
+from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
@@ -110,6 +110,8 @@ class Engine:
                 self._ask()
             elif why == kernel.NEED_DATA:
                 self._load()
+            elif why == kernel.TOO_LATE:
+                raise too_late(self._first_access + self._run.n_accesses)
             else:
                 break
             # Arrays that grow are others afterwards.
@@ -198,6 +200,8 @@ class Engine:
         self._flush()
 
     def _note_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]") -> None:
+        if int(sizes.max()) > self._sizes[1]:
+            check_durations(self._system, int(sizes.max()))
         self._sizes = min(self._sizes[0], int(sizes.min())), max(self._sizes[1], int(sizes.max()))
         # To make room for the largest block, so many of the smallest may have to go.
         self._run.most_evicted = -(-self._sizes[1] // self._sizes[0])

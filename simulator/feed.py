@@ -6,7 +6,7 @@ import numpy as np
 
 from simulator import window
 from simulator.arrays import NONE, Ints
-from simulator.checks import check_order, check_streams
+from simulator.checks import check_arrivals, check_order, check_streams
 from simulator.compiled import address_of
 from simulator.config import Arrivals, Open, Poisson
 from simulator.records import checked
@@ -108,11 +108,14 @@ class Feed:
             due = np.cumsum(gaps)
             if n:
                 self._clock = float(due[-1])
+            check_arrivals(due, self._first + self.n_loaded)
             times = np.rint(due).astype(np.int64)
         elif isinstance(arrivals, Open):
             if n and self._first_time is None:
                 self._first_time = int(batch.time_ns[0])
             # Simulated time starts with the part of the trace that is simulated.
+            since_ns = batch.time_ns.astype(np.float64) - (self._first_time or 0)
+            check_arrivals(since_ns / arrivals.speedup, self._first + self.n_loaded)
             times = batch.time_ns - (self._first_time or 0)
             if arrivals.speedup != 1:
                 times = np.rint(times / arrivals.speedup).astype(np.int64)

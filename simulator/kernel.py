@@ -23,8 +23,9 @@ from simulator.residency import belady, blocks
 from simulator.serving import MISS, join_or_fetch, look_up, new_access, peek, service_ns, touch
 
 # Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, all
-# is done; and for ``_advance`` alone, an access was issued that has consequences, an event is due, no stream is ready.
-NEED_DATA, ROOM, ASK, DONE, ISSUED, DUE, IDLE = range(7)
+# is done, times do not fit into 64 bits; and for ``_advance`` alone, an access was issued that has consequences, an
+# event is due, no stream is ready.
+NEED_DATA, ROOM, ASK, DONE, TOO_LATE, ISSUED, DUE, IDLE = range(8)
 _NO_SHADOW = -1
 # So many accesses before its turn the place of a block is looked up, and the block itself.
 _FIND_AHEAD, _USE_AHEAD = 8, 4
@@ -142,6 +143,8 @@ def _advance(run: Run, arena: Arena, shadow: Arena, window: Ints, horizon: int) 
             now = trace_row(window, at).time_ns
         if now >= horizon:
             return DUE
+        if now > run.latest_ns:
+            return TOO_LATE
         if not room.for_access(run, arena, shadow, run.base + at):
             return ROOM
         row = trace_row(window, at)
@@ -262,7 +265,7 @@ def _run(
                 continue
             if is_over:
                 # What else is due at this time does not happen any more.
-                return DONE
+                return DONE if run.now <= run.latest_ns else TOO_LATE
             why = _advance(run, arena, shadow, window, due)
             if why == ISSUED or _are_all_served(run):
                 continue
@@ -270,6 +273,8 @@ def _run(
                 return why
         event = nth_event(run, run.events, 0)
         run.now = event.due_ns
+        if run.now > run.latest_ns:
+            return TOO_LATE
         run.fired_kind, run.fired = event.kind, event.what
         events.pop(run)
 

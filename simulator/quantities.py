@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
+from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns, path_text
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), PlainSerializer(lambda n: f"{n} B"), Field(gt=0)]
 Nanoseconds = Annotated[int, BeforeValidator(parse_ns), PlainSerializer(lambda n: f"{n} ns")]
 BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), PlainSerializer(lambda n: f"{n} B/s"), Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=2**48)]
+Whole = Annotated[int, Field(ge=0, le=2**48)]
+PathText = Annotated[str, AfterValidator(path_text)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=1, le=1000)]
 
@@ -17,4 +19,4 @@ Factor = Annotated[float, Field(ge=1, le=1000)]
 class Strict(BaseModel):
     """The base of every config: frozen, no unknown keys, no coercion."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)

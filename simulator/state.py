@@ -41,6 +41,7 @@ from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRo
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
 from simulator.serving import PPM
 from simulator.settings import write_kept, write_link, write_settings
+from simulator.units import LATEST_NS
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = _FIRST_COUNTS = 1024
@@ -69,7 +70,7 @@ class Machine:
         self._n_of = dict.fromkeys(_POOLS, 0)
         write_settings(run.settings, system, arrivals, policy)
         run.fired = run.found_prefetch = run.judged_since_ns = NONE
-        run.most_evicted = 1
+        run.most_evicted, run.latest_ns = 1, LATEST_NS
         run.server.slow_ppm = PPM
         run.n_streams = run.n_ready = n_streams
         clear_all(run.server.queue.list, run.server.asked, run.open_fates, run.late_fates)

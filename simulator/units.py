@@ -1,10 +1,16 @@
 """Quantities with units to integers, once, at the edge (rule R1)."""
 
+import os
 import re
 from decimal import Decimal
 
 NS_PER_S = 1_000_000_000
 MIB = 2**20
+
+LONGEST_NS = 10**15
+"""The longest duration that a config may name, some 11 days; and the longest that anything may take at once."""
+LATEST_NS = 2**61
+"""How far the simulated clock goes, some 73 years: from there no duration leads beyond 64 bits."""
 
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]+(?:/s)?)\s*")
 _BYTES = {
@@ -48,7 +54,10 @@ def parse_bytes(text: object) -> int:
 
 def parse_ns(text: object) -> int:
     """Nanoseconds from a string such as "7 us". Raises ValueError on anything else."""
-    return _parse(text, _NS, "a duration", "7 us")
+    ns = _parse(text, _NS, "a duration", "7 us")
+    if ns > LONGEST_NS:
+        raise ValueError(f"{text!r} is too long; expected at most {LONGEST_NS // NS_PER_S} s")
+    return ns
 
 
 def parse_bytes_per_s(text: object) -> int:
@@ -60,3 +69,14 @@ def transfer_ns(n_bytes: int, bytes_per_s: int) -> int:
     """Time to move ``n_bytes``, in ns, rounded up."""
     # ceil_div written out: this runs once a transfer, and a call costs as much as the division.
     return -(-n_bytes * NS_PER_S // bytes_per_s)
+
+
+def path_text(text: str) -> str:
+    """A path, as text. Raises ValueError if no file can be called so."""
+    try:
+        is_name = bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_name = False
+    if not is_name:
+        raise ValueError(f"expected a path; got {text!r}, which no file can be called")
+    return text

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.config import Count
+from simulator.config import Count, Whole
 from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate, part
 from workloads.base import SourceSettings
@@ -81,7 +81,7 @@ class SliceConfig(_OfOthers):
 
     kind: Literal["slice"]
     source: Source
-    first: Annotated[int, Field(ge=0)] = 0
+    first: Whole = 0
     accesses: Count
 
     def build(self, seed: int, name: str = "source") -> "Slice":
@@ -121,11 +121,16 @@ class Phases:
 
     def length(self) -> int:
         """How many accesses there are."""
-        return sum(phase.length() for phase in self._phases)
+        return sum(n for _, n in self._turns())
 
     def _turns(self) -> Iterator[tuple[int, int]]:
         """Whose turn it is, and for how many accesses."""
         lengths = [phase.length() for phase in self._phases]
+        if self._rounds > max(lengths):
+            raise InputError(
+                f"source.rounds: {self._rounds} rounds of phases of at most {max(lengths)} accesses; expected no more "
+                "rounds than accesses"
+            )
         for done in range(self._rounds):
             for i, n in enumerate(lengths):
                 yield i, n * (done + 1) // self._rounds - n * done // self._rounds

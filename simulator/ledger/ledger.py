@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.accounting import Books
+from simulator.checks import too_late
 from simulator.fates import NOTHING_SAVED
 from simulator.ledger.questions import QuestionLog
 from simulator.ledger.rows import PIECE, Rows, bits, distribution, drawn, signed
 from simulator.policy import Fate, Outcome
 from simulator.records.rows import WindowRow
+from simulator.units import LATEST_NS
 
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
@@ -50,7 +52,7 @@ class Ledger:
 
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
-        self.n_issued = self._n_served = 0
+        self.n_issued = self._n_served = self._waited_ns = 0
         self._rows = Rows(books)
         self.questions = QuestionLog(self._rows, model.asking.policy.ahead, books.first_access)
         self._latency: Counter[int] = Counter()
@@ -79,6 +81,9 @@ class Ledger:
         books, outcome, place = self.books, access.outcome, access.index - self.books.first_access
         latency_ns = access.end_ns - access.issued_ns
         self._n_served += 1
+        self._waited_ns += latency_ns
+        if max(access.end_ns, self._waited_ns) > LATEST_NS:
+            raise too_late(access.index)
         if self._n_served % PIECE == 0:
             self.model.progress(self._n_served)
         if not self.is_judged(access.index):

@@ -201,7 +201,8 @@ class Run(Record):
     """All of it; what is many lies behind, in the same memory.
 
     ``base`` is the trace's number of the window's first access; accesses are judged from ``judged_from`` on, which was
-    issued at ``judged_since_ns``, NONE before that. ``n_accesses`` were issued in all, ``n_questions`` put,
+    issued at ``judged_since_ns``, NONE before that. The clock goes to ``latest_ns``, or no further at all once a sum
+    of times has become too large. ``n_accesses`` were issued in all, ``n_questions`` put,
     ``n_issued`` prefetches sent for. ``must_choose`` says that links have something new to
     choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
     ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
@@ -210,6 +211,7 @@ class Run(Record):
 
     settings: Settings
     now: int
+    latest_ns: int
     base: int
     judged_from: int
     judged_since_ns: int

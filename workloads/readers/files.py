@@ -49,12 +49,19 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
+    check_regular(path)
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; expected a trace file")
         return cast(BinaryIO, _OPENERS.get(path.suffix, _open_plain)(path))
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def check_regular(path: Path, what: str = "a trace file") -> None:
+    """A pipe or a device has no end, or can be read once: inputs are files. Raises InputError if this one is none."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected {what}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is a pipe or a device; expected {what}")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
@@ -104,6 +111,7 @@ def count_records(path: Path, dtype: Any) -> int | None:
 
 def sha256(path: Path) -> str:
     """The hash of a file's bytes as they are on disk. Raises InputError if it cannot be read."""
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

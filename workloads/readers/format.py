@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
+from simulator.quantities import PathText
 from workloads.base import SourceSettings
 
 DEFAULT_TRACES = "../shared/traces"
@@ -24,7 +25,7 @@ class FormatSettings(SourceSettings):
     none, and ``columns``, which names those of a table. Command lines offer these.
     """
 
-    path: str
+    path: PathText
     name_parts: ClassVar[tuple[str, ...]] = ()
     """What a file's name contains, in small letters; packed files have a further ending."""
     block_unsaid: ClassVar[str | None] = None

@@ -12,13 +12,15 @@ from simulator.trace import Batch, make_batch
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
 
 PIECE_BYTES = 1 << 20
+LONGEST_LINE = 1 << 24
+"""A line that is longer is none of a trace: it would be held in memory whole."""
 Text = npt.NDArray[np.uint8]
 Columns = dict[str, Any]
 Row = TypeVar("Row")
 
 
 class _DamagedError(Exception):
-    """The file cannot be unpacked any further."""
+    """The file cannot be unpacked any further, or has no end of a line."""
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -32,12 +34,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         number = 0
         while True:
             try:
-                line = file.readline()
+                line = file.readline(LONGEST_LINE + 1)
             except BROKEN as error:
                 raise InputError(f"{path}: damaged after line {number}: {error}") from None
             if not line:
                 break
             number += 1
+            if len(line) > LONGEST_LINE:
+                raise InputError(f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; expected a record")
             if line.strip():
                 n_lines += 1
                 yield number, line.strip()
@@ -65,6 +69,8 @@ def _read_pieces(path: Path) -> Iterator[bytes]:
                 yield b"".join([*parts, more[:end]])
                 parts = []
             parts.append(more[end:])
+            if sum(map(len, parts)) > LONGEST_LINE:
+                raise _DamagedError
         if any(parts):
             yield b"".join(parts)
 
