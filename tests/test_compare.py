@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.compare import COMPARED, compare
+from experiments.compare.requests import request_latencies
 from experiments.compare.seeds import Difference, over_seeds
 from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
 from experiments.compare.warm_up import mser5
@@ -166,11 +167,11 @@ def test_the_interval_within_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
         return np.arange(41.0)[::-1] ** 2
 
     monkeypatch.setattr("experiments.compare.within.moving_block_means", means)
-    # In the order of fives, whose means are alike: nothing is cut.
     arm = np.tile([600.0, 602, 601, 599, 598], 80)
     found = within(arm, np.full(400, 100.0))
     assert found is not None
-    assert (found.n, found.n_warm_up, found.mean) == (400, 0, 500)
+    assert (found.n, found.n_repeats, found.mean) == (400, 1, 500)
+    assert found.method == "moving blocks of requests"
     assert (found.low, found.high) == (500 + 540 - 1521, 500 + 540 - 1)
     assert found.p_value == pytest.approx(2 * stats.norm.sf(500 / math.sqrt(9825732 / 40)))
     assert found.effect_size == pytest.approx(500 / math.sqrt(2 * 400 / 399))
@@ -240,16 +241,17 @@ def test_the_interval_within_a_run_covers_as_often_as_it_says() -> None:
     assert 0.88 <= n_covered / n <= 0.99
 
 
-def test_within_needs_enough_requests_and_cuts_at_the_later_warm_up() -> None:
+def test_within_needs_enough_requests_and_takes_all_that_are_judged() -> None:
+    """What is slow at first counts as all else: what is warm-up is the experiment's to say, for all arms alike."""
     rng = np.random.default_rng(2)
-    assert within(rng.normal(size=150), rng.normal(size=150)) is None
-    late = np.concatenate([np.full(300, 50.0), rng.normal(10, 1, 2000)])
-    found = within(late, rng.normal(10, 1, 2300))
-    assert found is not None
-    assert found.n_warm_up is not None
-    assert 300 <= found.n_warm_up <= 330
-    assert found.n == 2300 - found.n_warm_up
-    assert abs(found.mean) < 0.15
+    assert within(rng.normal(size=199), rng.normal(size=199)) is None
+    assert within(rng.normal(size=200), rng.normal(size=200)) is not None
+    late, base = np.concatenate([np.full(300, 50.0), rng.normal(10, 1, 2000)]), rng.normal(10, 1, 2300)
+    for arm, baseline in ((late, base), (base, late)):
+        found = within(arm, baseline)
+        assert found is not None
+        assert found.n == 2300
+        assert found.mean == pytest.approx((arm - baseline).mean())
 
 
 def test_holm_by_hand() -> None:
@@ -427,7 +429,7 @@ def test_a_row_of_the_table_by_hand() -> None:
     for arm, sign in (("b", 1), ("c", -1)):
         row = table[arm, "hit_ratio"]
         assert (row["baseline"], row["basis"], row["seed"], row["n_pairs"]) == ("a", "seeds", None, 3)
-        assert (row["n_warm_up"], row["block_length"]) == (None, None)
+        assert (row["n_repeats"], row["method"], row["block_length"]) == (1, "paired t over seeds", None)
         assert row["baseline_mean"] == pytest.approx(0.4)
         assert row["difference"] == pytest.approx(sign * 0.4 / 3)
         assert row["relative_difference_ratio"] == pytest.approx(sign / 3)
@@ -442,15 +444,16 @@ def test_a_row_of_the_table_by_hand() -> None:
 
 
 def test_a_row_of_a_run_by_hand(tmp_path: Path) -> None:
-    """600 requests of an access each: 100 of 9,000 ns while it warms up, then 1,000 and 1,200; the arm 40 ns less."""
+    """600 requests of an access each, all of which count: 100 of 9,000 ns, then 1,000 and 1,200; the arm 40 ns less."""
     base = np.concatenate([np.full(100, 9000), np.tile([1000, 1200, 1200, 1000], 125)])
     noise = np.random.default_rng(0).integers(-5, 6, 600)
     for arm, latency in (("a", base), ("b", base - 40 + noise)):
         tabled(tmp_path, {"access": range(600), "request": range(600), "latency_ns": latency}, arm)
     (row,) = compare([{"arm": "a", "seed": 0}, {"arm": "b", "seed": 0}], "a", tmp_path)
     assert (row["metric"], row["basis"], row["seed"]) == ("request_latency_ns", "trace", 0)
-    assert (row["n_warm_up"], row["n_pairs"], row["baseline_mean"]) == (100, 500, 1100)
-    assert row["difference"] == pytest.approx(-40 + noise[100:].mean())
+    assert (row["n_pairs"], row["n_repeats"], row["method"]) == (600, 1, "moving blocks of requests")
+    assert row["baseline_mean"] == pytest.approx((100 * 9000 + 500 * 1100) / 600)
+    assert row["difference"] == pytest.approx(-40 + noise.mean())
     assert row["verdict"] == BETTER
     # An arm of other requests is not compared with.
     tabled(tmp_path, {"access": range(599), "request": range(599), "latency_ns": base[1:]}, "b")
@@ -478,17 +481,47 @@ def test_the_table_of_an_experiment(tmp_path: Path) -> None:
     inside = found[found["basis"] == "trace"]
     assert set(inside["seed"]) == {0, 1}
     assert set(inside["metric"]) == {"request_latency_ns"}
-    assert (inside["n_pairs"] + inside["n_warm_up"] == 600).all()
+    assert (inside["n_pairs"] == 600).all()
+    assert set(over["method"]) == {"paired t over seeds"}
+    assert (found["n_repeats"] == 1).all()
     assert set(found["verdict"]) <= {BETTER, WORSE, NOT_SHOWN, TOO_FEW}
     lstm = inside[inside["arm"] == "lstm"]
     assert set(lstm["verdict"]) == {BETTER}
     assert "better" in result.output
+    assert "paired difference (paired t over seeds)" in " ".join(result.output.split())
+
+
+def test_the_baseline_says_what_is_warm_up(tmp_path: Path) -> None:
+    """MSER-5 of its requests, a cut a seed and for all arms alike; and with it no number is of what is before.
+
+    In a tier with room for all 40 blocks each is missed once, so that the first of 600 accesses are slow.
+    """
+    content = config(arms=config()["arms"][:2])
+    content["system"]["tiers"][0]["capacity"] = "1 MiB"
+    path = write(tmp_path, content)
+    assert call(path, "--out", tmp_path / "whole", "--quiet").exit_code == 0
+    result = call(path, "--out", tmp_path / "cut", "--set", "warm_up=mser5")
+    assert result.exit_code == 0, result.output
+    runs = table(tmp_path / "cut", "runs.parquet")
+    inside = table(tmp_path / "cut", "comparisons.parquet").query("basis == 'trace'").set_index("seed")
+    for seed in (0, 1):
+        # Of one access each, as the trace has no requests.
+        before = request_latencies(tmp_path / "whole", "none", seed)
+        assert before is not None
+        n = mser5(before)
+        assert 40 <= n < 100
+        assert runs.query("seed == @seed")["n_warm_up_accesses"].tolist() == [n, n]
+        assert runs.query("seed == @seed")["n_accesses"].tolist() == [600 - n, 600 - n]
+        assert inside.loc[seed, "n_pairs"] == 600 - n
+        assert inside.loc[seed, "baseline_mean"] == before[n:].mean()
+    cuts = sorted(set(runs["n_warm_up_accesses"]))
+    assert f"after {' to '.join(map(str, cuts))} of warm-up (mser5 of none)" in " ".join(result.output.split())
 
 
 def test_one_seed_is_judged_by_its_requests(tmp_path: Path) -> None:
     path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
     result = call(path, "--out", out)
-    assert "over requests" in result.output
+    assert "paired difference (moving blocks of requests)" in " ".join(result.output.split())
     found = table(out, "comparisons.parquet").set_index(["arm", "metric"])
     assert found.loc[("lstm", "mean_latency_ns"), "verdict"] == TOO_FEW
     assert found.loc[("lstm", "request_latency_ns"), "verdict"] == BETTER

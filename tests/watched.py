@@ -10,11 +10,12 @@ class Watched:
     """Runs a model and counts by its hooks; its books are not looked at.
 
     For what rows do not have: bytes that started over a link, where accesses waited, link by link, why proposals were
-    turned down, misses on blocks that prefetches had pushed out.
+    turned down, misses on blocks that prefetches had pushed out. Of what is judged alone (rule R38).
     """
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self._first = model, model.ledger.books.first_access
+        self._before: Counter[tuple[str, str]] | None = None
         self.queue_ns, self.transfer_ns = Counter[str](), Counter[str]()
         self.reasons = Counter[str]()
         self.n_pollution = 0
@@ -27,13 +28,24 @@ class Watched:
         # Evictions between two of these are not of a landing; an unused prefetch that is evicted is settled within it.
         for event in ("issued", "served", "answered"):
             self.model.on(event, lambda *_: self._evicted.clear())
+        self.model.on("issued", self._begins)
         self.model.on("served", self._served)
         self.model.on("landed", self._landed)
         self.model.on("evicted", self._gone)
         propose = self.model.ledger.propose
-        self.model.ledger.propose = lambda reason: (self.reasons.update([reason]), propose(reason))[1]
+        self.model.ledger.propose = lambda question, reason: (
+            self.reasons.update([reason] * self._is_judged(question.access)), propose(question, reason)
+        )[1]  # fmt: skip
         self.model.run()
         self._look()
+
+    def _is_judged(self, access: Any) -> bool:
+        return bool(access.index >= self._first)
+
+    def _begins(self, access: Any) -> None:
+        """Bytes count that start after the first judged access is issued."""
+        if self._before is None and self._is_judged(access):
+            self._before = self._moved() if self._first > self.model.first_access else Counter()
 
     def _look(self, *_: object) -> None:
         self._transfers |= {id(transfer): transfer for transfer in self.model.flight.values()}
@@ -46,13 +58,13 @@ class Watched:
         # A write that allocates; of reads that miss the block lands.
         if access.outcome.name == "MISS" and access.key in self._polluted:
             self._polluted.remove(access.key)
-            self.n_pollution += 1
+            self.n_pollution += self._is_judged(access)
 
     def _landed(self, transfer: Any) -> None:
         self._transfers[id(transfer)] = transfer
         self._arrived.add(id(transfer))
         evicted, self._evicted = self._evicted, []
-        for access in transfer.waiters:
+        for access in filter(self._is_judged, transfer.waiters):
             if transfer.is_down:
                 self.queue_ns[transfer.path[-1][0].name] += self.model.now - access.joined_ns
                 continue
@@ -60,13 +72,14 @@ class Watched:
                 self.queue_ns[link.name] += max(started - max(queued, access.joined_ns), 0)
                 self.transfer_ns[link.name] += max(ended - max(started, access.joined_ns), 0)
         if not transfer.is_down:
-            is_missed = any(access.outcome.name == "MISS" for access in transfer.waiters)
+            is_missed = any(access.outcome.name == "MISS" for access in filter(self._is_judged, transfer.waiters))
             self.n_pollution += is_missed and transfer.key in self._polluted
             self._polluted.discard(transfer.key)
             if transfer.kind == 1:
                 self._polluted |= set(evicted) - {transfer.key}
 
-    def columns(self) -> dict[str, Any]:
+    def _moved(self) -> Counter[tuple[str, str]]:
+        """Bytes that have started, by link and kind."""
         moved = Counter[tuple[str, str]]()
         for transfer in self._transfers.values():
             kind = ("demand", "prefetch", "write_back")[transfer.kind]
@@ -74,12 +87,16 @@ class Watched:
             if id(transfer) not in self._arrived and transfer.claim.usage_since is not None and self._is_new(transfer):
                 over.append(transfer.claim.resource.name)
             moved.update({(link, kind): transfer.size for link in over})
+        return moved
+
+    def columns(self) -> dict[str, Any]:
+        moved, before = self._moved(), self._before or Counter()
         found: dict[str, Any] = {"n_pollution": self.n_pollution}
         for reason in ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_budget"):
             found[f"n_{reason}"] = self.reasons[reason]
         for link in self.model.links:
             for kind in ("demand", "prefetch", "write_back"):
-                found[f"{link}_{kind}_bytes"] = moved[link, kind]
+                found[f"{link}_{kind}_bytes"] = moved[link, kind] - before[link, kind]
             found[f"{link}_queue_ns"], found[f"{link}_transfer_ns"] = self.queue_ns[link], self.transfer_ns[link]
         return found
 

@@ -111,8 +111,13 @@ def save(kept: Kept, config: LstmConfig) -> None:
     }
     metadata["content_sha256"] = _content(tensors, metadata)
     aside = kept.path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, aside, metadata=metadata)
-    aside.replace(kept.path)
+    try:
+        save_file(tensors, aside, metadata=metadata)
+        aside.replace(kept.path)
+    except SafetensorError as error:
+        raise OSError(f"{kept.path}: cannot be written: {error}") from None
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _content(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
@@ -152,7 +157,19 @@ def load(path: Path, config: LstmConfig, training: str, hash_: str) -> Kept:
                 f"{path}: holds another model: its {name} is {metadata[name]}, but this run's is {value}; "
                 "expected a model that was trained for this run"
             )
-    extra: dict[str, Any] = json.loads(metadata["extra"])
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{path}: {name} has values that are no numbers; delete it to train anew")
+    try:
+        trained, coverage = _assembled(tensors, json.loads(metadata["extra"]), config)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        # Its checksum fits, but who wrote it wrote something else: tensors that are missing, or of other shapes.
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: is no model for this config: {text}; delete it to train anew") from None
+    return Kept(trained, metadata["hash"], metadata["training_sha256"], coverage, True, path)
+
+
+def _assembled(tensors: dict[str, torch.Tensor], extra: Any, config: LstmConfig) -> tuple[Trained, float]:
     vocabularies = {
         name.removeprefix(_CODEC): tensors.pop(name).numpy().view(np.uint64)
         for name in list(tensors)
@@ -168,4 +185,4 @@ def load(path: Path, config: LstmConfig, training: str, hash_: str) -> Kept:
         extra["kept_epoch"],
         {int(h): Calibration(**c) for h, c in extra["calibrations"].items()},
     )
-    return Kept(trained, metadata["hash"], metadata["training_sha256"], extra["coverage"], True, path)
+    return trained, float(extra["coverage"])
