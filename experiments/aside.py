@@ -34,10 +34,21 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Where to write a file that is renamed to ``path`` when it is whole, and removed if it never is."""
     aside = aside_of(path)
     try:
-        yield aside
-        aside.replace(path)
+        with naming(path):
+            yield aside
+            aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the disk name the file: of one that is full, Arrow does not say which."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 

@@ -100,6 +100,8 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
             raise InputError(f"--set {text}: expected key.path=value")
         try:
             override(raw, key.strip(), parse_yaml(value, f"--set {text}"))
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(f"--set {text}: {error}") from None
     if seeds is not None:

@@ -9,13 +9,17 @@ from experiments.plan import is_timed
 from experiments.report import time_text
 
 _MANY_ISSUED = 1000
+_MANY_AT_ONCE = 1.5
 _MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
 Row = dict[str, Any]
 
 
 def notes(experiment: Experiment, rows: list[Row]) -> list[str]:
     """Lines about what was measured, and what went oddly."""
-    return [*_of_noise(experiment, rows), *_of_uneven(rows), *_of_prefetches(rows)]
+    return [
+        *_of_noise(experiment, rows), *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_prefetches(rows),
+        *_of_large(rows),
+    ]  # fmt: skip
 
 
 def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
@@ -44,6 +48,21 @@ def _of_uneven(rows: list[Row]) -> Iterator[str]:
                     "the processor's clock, or garbage collection."
                 )
                 break
+
+
+def _of_arrivals(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    n = max(row["requests_per_time"] for row in rows)
+    if experiment.workload.arrivals.kind == "open" and n > _MANY_AT_ONCE:
+        yield (
+            f"The trace's clock is coarse: {n:.1f} requests share an arrival time, and are simulated as a burst. "
+            "arrivals: {kind: open, spread: true} spreads them over the clock's tick; conclusions may differ."
+        )
+
+
+def _of_large(rows: list[Row]) -> Iterator[str]:
+    n = max(row["n_bypassed"] for row in rows)
+    if n:
+        yield f"Blocks larger than tier 0 pass by: {n:,} misses were of such."
 
 
 def _of_prefetches(rows: list[Row]) -> Iterator[str]:

@@ -16,11 +16,12 @@ from experiments.shared import HashedWorkload, SharedTrace
 from policies.given import Accesses, Built, Demand, Given
 from policies.timing import Timing
 from simulator.charge import Charge
-from simulator.config import System
+from simulator.config import Open, System
 from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.trace import WRITE, Batch, Workload, part
+from workloads.spread import Spread
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -122,11 +123,21 @@ def split(experiment: Experiment, workload: Workload, n_warm_up: int = 0) -> Par
     return Parts(n_train, 0 if experiment.start == "warm" else n_train, n_train + n_warm_up)
 
 
+def spread_out(
+    experiment: Experiment, workload: HashedWorkload | SharedTrace, seed: int
+) -> HashedWorkload | SharedTrace | Spread:
+    """The workload with the arrivals that the config asks for."""
+    arrivals = experiment.workload.arrivals
+    if isinstance(arrivals, Open) and arrivals.spread:
+        return Spread(workload, arrivals.spread, seed)
+    return workload
+
+
 @dataclass(frozen=True)
 class Prepared:
     """All that an engine takes, and what it was made from."""
 
-    workload: HashedWorkload | SharedTrace
+    workload: HashedWorkload | SharedTrace | Spread
     parts: Parts
     system: System
     learned: Learned
@@ -144,7 +155,7 @@ def prepare(
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
-    workload = trace or HashedWorkload(experiment.workload.source.build(seed))
+    workload = spread_out(experiment, trace or HashedWorkload(experiment.workload.source.build(seed)), seed)
     parts = split(experiment, workload, n_warm_up)
     charge, recording = make_charge(experiment, arm, seed)
     replayed = recording if arm.charged.kind == "replay" else None

@@ -1,5 +1,7 @@
 """Progress of an experiment: a Rich bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
+import errno
+import os
 import sys
 import time
 from collections import deque
@@ -15,9 +17,17 @@ _LINE_EVERY_S = 10.0
 _LATELY_S, _LEAST_S = 30.0, 1.0
 
 
+class _Terminal(Console):
+    """Rich's console, but that output which nobody reads is an error like any other: Rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def make_console() -> Console:
     """The terminal; without one there is no width to ask for, and tables need some."""
-    return Console() if sys.stdout.isatty() else Console(width=110)
+    return _Terminal() if sys.stdout.isatty() else _Terminal(width=110)
 
 
 class OneRun:

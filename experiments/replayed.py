@@ -107,18 +107,16 @@ def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *
 
 
 def of_sample(trace: Replayed, capacity: int, *, unit_size: bool) -> int:
-    """The capacity for a sample: its share of the whole.
+    """The capacity for a sample: its share of the whole. Blocks that are larger pass by, and are missed each time.
 
     Raises:
-        InputError: it cannot hold a block, or is larger than can be simulated.
+        InputError: it is nothing, or larger than can be simulated.
     """
     scaled = round(capacity * trace.parts / PARTS)
-    if trace.largest <= scaled and capacity < _MOST:
+    if scaled > 0 and capacity < _MOST:
         return scaled
-    least = -(-trace.largest * PARTS // trace.parts)
     where = "this trace" if trace.parts == PARTS else f"a sample of {trace.parts / PARTS:.3g} of this trace"
     raise InputError(
         f"--capacity, --fraction: a capacity of {capacity:,} cannot be simulated with {where}; expected from "
-        f"{least:,} ({'its largest block' if trace.parts == PARTS else 'its largest block over that'}) to 2**62 "
-        f"{'blocks' if unit_size else 'bytes'}"
+        f"{-(-PARTS // trace.parts):,} to 2**62 {'blocks' if unit_size else 'bytes'}"
     )

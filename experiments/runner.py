@@ -63,10 +63,6 @@ def run_all(
             with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
                 made.choose(progress, force=force, title=title)
                 made.run(progress)
-        except OSError as error:
-            # Of a disk that is full, Arrow does not say which.
-            error.filename = error.filename or str(folder)
-            raise
         except (InputError, MemoryError):
             if not made.kept.runs:
                 # Nothing came of it: the folder is free for the corrected config.

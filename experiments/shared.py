@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import COLUMNS, Batch, Workload
+from simulator.trace import COLUMNS, Batch, Workload, begins
 from workloads.base import SourceSettings
 
 _BATCH = 1 << 16
@@ -23,6 +23,12 @@ class HashedWorkload:
         self._workload = workload
         self.n_streams = workload.n_streams
         self._digest = hashlib.sha256()
+        self._n_requests = self._n_times = 0
+
+    @property
+    def requests_per_time(self) -> float:
+        """How many requests share an arrival time, on average, of what was handed out since the last start."""
+        return self._n_requests / max(self._n_times, 1)
 
     @property
     def stream_ids(self) -> npt.NDArray[np.uint64] | None:
@@ -36,9 +42,15 @@ class HashedWorkload:
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
         self._digest = hashlib.sha256()
+        self._n_requests = self._n_times = 0
+        before, last = None, None
         for batch in self._workload.batches():
             for name in COLUMNS:
                 self._digest.update(np.ascontiguousarray(getattr(batch, name)).data)
+            if len(batch):
+                self._n_requests += int(begins(batch, before).sum())
+                self._n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (last != batch.time_ns[0])
+                before, last = (int(batch.stream[-1]), int(batch.request[-1])), int(batch.time_ns[-1])
             yield batch
 
     @property
@@ -51,13 +63,20 @@ class SharedTrace:
     """A trace in a folder of columns. A process that is handed one maps the files; it decodes and keeps nothing."""
 
     def __init__(
-        self, folder: Path, n_accesses: int, n_streams: int, stream_ids: npt.NDArray[np.uint64] | None, sha256: str
+        self,
+        folder: Path,
+        n_accesses: int,
+        n_streams: int,
+        stream_ids: npt.NDArray[np.uint64] | None,
+        sha256: str,
+        requests_per_time: float,
     ) -> None:
         self._folder = folder
         self._n_accesses = n_accesses
         self.n_streams = n_streams
         self.stream_ids = stream_ids
         self.sha256 = sha256
+        self.requests_per_time = requests_per_time
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -101,7 +120,8 @@ def share(workload: Workload, folder: Path) -> SharedTrace:
         at += len(batch)
     for column in columns.values():
         column.flush()
-    return SharedTrace(folder, n_accesses, workload.n_streams, workload.stream_ids, hashed.sha256)
+    of_all = workload.n_streams, workload.stream_ids, hashed.sha256, hashed.requests_per_time
+    return SharedTrace(folder, n_accesses, *of_all)
 
 
 def share_all(source: SourceSettings, seeds: Sequence[int], folder: Path, n_at_once: int = 1) -> dict[int, SharedTrace]:

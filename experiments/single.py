@@ -159,6 +159,7 @@ def run_one(
         "start": experiment.start,
         "n_train_accesses": parts.n_train,
         "n_warm_up_accesses": parts.judged - parts.n_train,
+        "requests_per_time": workload.requests_per_time,
         **run_metrics(books, result, system),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.aside import aside_of, written_aside
+from experiments.aside import aside_of, naming, written_aside
 from experiments.plan import Key, stem_of
 from experiments.seal import Seal
 from simulator.accounting import INFERENCE_COLUMNS
@@ -169,11 +169,15 @@ class RunTables:
     def _write_group(self, table: str) -> None:
         pieces, self._pending[table] = self._pending[table], []
         if pieces:
-            self._writer(table).write_table(pa.concat_tables(pieces), row_group_size=2 * ROW_GROUP)
+            with naming(self._path(table)):
+                self._writer(table).write_table(pa.concat_tables(pieces), row_group_size=2 * ROW_GROUP)
+
+    def _path(self, table: str) -> Path:
+        return self._folder / table / f"{stem_of(self._arm, self._seed, self._repeat)}.parquet"
 
     def _writer(self, table: str) -> Any:
         if table not in self._writers:
-            whole = self._folder / table / f"{stem_of(self._arm, self._seed, self._repeat)}.parquet"
+            whole = self._path(table)
             whole.parent.mkdir(exist_ok=True)
             aside = aside_of(whole)
             self._writers[table] = pq.ParquetWriter(aside, SCHEMAS[table], write_page_checksum=True), aside, whole
@@ -187,7 +191,8 @@ class RunTables:
             writer = self._writer(table)
             seal = {"seal_sha256": self._seal.digest(described)} if table == "inferences" else {}
             writer.add_key_value_metadata(described | seal)
-            writer.close()
+            with naming(self._path(table)):
+                writer.close()
         files = [whole for _, _, whole in self._writers.values()]
         for _, aside, whole in self._writers.values():
             aside.replace(whole)

@@ -25,6 +25,7 @@ REJECTIONS = (
     "rejected_unknown",
     "rejected_budget",
     "dropped_stale",
+    "rejected_too_large",
 )
 
 
@@ -113,6 +114,7 @@ class Books:
     n_proposed: int = 0
     n_issued: int = 0
     n_pollution: int = 0
+    n_bypassed: int = 0
     bytes_asked: list[list[int]] = field(default_factory=list)
     latency: Distribution = field(default_factory=Distribution)
     slack: Distribution = field(default_factory=Distribution)

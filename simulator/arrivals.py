@@ -17,13 +17,12 @@ class Trace:
     def __init__(
         self,
         system: System,
-        capacities: list[int],
         arrivals: Arrivals,
         workload: Workload,
         first_access: int,
         seed: int,
     ) -> None:
-        self._system, self._capacities, self._arrivals = system, capacities, arrivals
+        self._system, self._arrivals = system, arrivals
         self.n_streams, self.n_read = workload.n_streams, 0
         self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, (-1, -1)
         self._accesses = self._read(part(workload.batches(), first_access), first_access)
@@ -34,7 +33,7 @@ class Trace:
     def _read(self, batches: Iterator[Batch], first: int) -> Iterator[Access]:
         start_ns, before_ns = None, 0
         for batch in batches:
-            check_sizes(self._system, self._capacities, batch, first)
+            check_sizes(batch, first)
             check_streams(batch, self.n_streams, first)
             if len(batch):
                 check_durations(self._system, int(batch.size_bytes.max()))

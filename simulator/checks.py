@@ -1,6 +1,5 @@
 """What is checked of a run's input, and what is said where it is wrong."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,23 +29,12 @@ def capacities_of(system: System, policy: Policy) -> list[int]:
     return [capacity, *(tier.capacity for tier in system.tiers[1:])]
 
 
-def check_sizes(system: System, capacities: Sequence[int], batch: Batch, first: int) -> None:
-    """Every block fits into every tier, and has a size. ``first`` is the number of the batch's first access.
-
-    Raises:
-        InputError: one does not.
-    """
-    sizes, largest_fit = batch.size_bytes, min(capacities)
-    if not len(sizes) or (int(sizes.max()) <= largest_fit and int(sizes.min()) > 0):
-        return
-    bad = int(np.flatnonzero((sizes > largest_fit) | (sizes == 0))[0])
-    if sizes[bad] == 0:
+def check_sizes(batch: Batch, first: int) -> None:
+    """Every block has a size; ``first`` is the number of the first access. Raises InputError if one has none."""
+    sizes = batch.size_bytes
+    if len(sizes) and int(sizes.min()) == 0:
+        bad = int(np.flatnonzero(sizes == 0)[0])
         raise InputError(f"trace: access {first + bad} has size 0; expected a positive number of bytes")
-    tier = system.tiers[capacities.index(largest_fit)]
-    raise InputError(
-        f"system.tiers: capacity of {tier.name!r} is {largest_fit} B, smaller than the block of "
-        f"{int(sizes[bad])} B at access {first + bad}; expected every tier to hold every block"
-    )
 
 
 def check_durations(system: System, n_bytes: int) -> None:

@@ -144,10 +144,15 @@ class Closed(Strict):
 
 
 class Open(Strict):
-    """Requests arrive at the trace's own times, divided by ``speedup``."""
+    """Requests arrive at the trace's own times, divided by ``speedup``.
+
+    Where many share a time, for the trace's clock is coarse, ``spread: true`` has them come evenly within its tick, and
+    ``spread: jitter`` at times that are drawn.
+    """
 
     kind: Literal["open"]
     speedup: Annotated[float, Field(gt=0)] = 1.0
+    spread: bool | Literal["jitter"] = False
 
 
 class Poisson(Strict):

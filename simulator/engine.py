@@ -195,7 +195,7 @@ class Engine:
             run.position = 0
         self._place()
         if feed.n_loaded > n_before:
-            check_sizes(self._system, self._capacities, feed.new, self._first_access + n_before)
+            check_sizes(feed.new, self._first_access + n_before)
             self._note_sizes(feed.new.size_bytes)
         self._flush()
 

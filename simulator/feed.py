@@ -12,7 +12,7 @@ from simulator.config import Arrivals, Open, Poisson
 from simulator.records import checked
 from simulator.records.rows import TraceRow
 from simulator.state import Machine
-from simulator.trace import Batch, concatenate, make_batch
+from simulator.trace import Batch, begins, concatenate, make_batch
 
 
 class Feed:
@@ -96,11 +96,8 @@ class Feed:
         """The batch with arrival times from the arrival process."""
         arrivals, n = self._arrivals, len(batch)
         if isinstance(arrivals, Poisson):
-            new = np.ones(n, bool)
-            # Streams may number their requests alike.
-            new[1:] = (batch.request[1:] != batch.request[:-1]) | (batch.stream[1:] != batch.stream[:-1])
+            new = begins(batch, self._last_request)
             if n:
-                new[0] = self._last_request != (int(batch.stream[0]), int(batch.request[0]))
                 self._last_request = int(batch.stream[-1]), int(batch.request[-1])
             gaps = np.zeros(n)
             gaps[new] = self._rng.exponential(arrivals.mean_gap, int(new.sum()))

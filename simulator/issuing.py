@@ -7,17 +7,17 @@ from simulator.links import PREFETCH, n_waiting
 from simulator.movement import fetch, would_queue
 from simulator.policy import Rejection
 from simulator.questions import STALE
-from simulator.records.arena import Arena
+from simulator.records.arena import Arena, tier_at
 from simulator.records.moving import CHUNK_KEYS, Question, chunk_at, give_back, nth_link, prefetch_at, take
 from simulator.records.run import Run
 from simulator.residency import moves
 from simulator.tally import is_judged
 
-RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE = (int(reason) for reason in Rejection)
+RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE, TOO_LARGE = (int(reason) for reason in Rejection)
 
 
 @inlined
-def _reason_against(run: Run, key: int, where: int, size: int) -> int:
+def _reason_against(run: Run, arena: Arena, key: int, where: int, size: int) -> int:
     settings = run.settings
     if where & 1:
         return RESIDENT
@@ -25,6 +25,8 @@ def _reason_against(run: Run, key: int, where: int, size: int) -> int:
         return IN_FLIGHT
     if settings.computes and not keyset.has(run, run.known, key):
         return UNKNOWN
+    if size > tier_at(arena, 0).capacity:
+        return TOO_LARGE
     if run.n_prefetches >= settings.max_in_flight or run.prefetch_bytes + size > settings.max_bytes:
         return BUDGET
     queued = 0
@@ -44,7 +46,7 @@ def _propose(run: Run, arena: Arena, q: Question, key: int, confidence: int) -> 
         return
     where = moves.locate(arena, key)
     size = moves.size_of(arena, key) if where != 0 else q.size
-    reason = _reason_against(run, key, where, size)
+    reason = _reason_against(run, arena, key, where, size)
     if reason != NONE:
         books.n_rejected[reason] += counts
         return

@@ -47,6 +47,7 @@ class Rejection(IntEnum):
     UNKNOWN = 2
     BUDGET = 3
     STALE = 4
+    TOO_LARGE = 5
 
 
 class Status(IntEnum):

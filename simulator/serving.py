@@ -8,7 +8,7 @@ from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, demand, fetch, way_ns
 from simulator.policy import Outcome
 from simulator.records import lists
-from simulator.records.arena import Arena, block_at, entry_at
+from simulator.records.arena import Arena, block_at, entry_at, tier_at
 from simulator.records.moving import (
     AMONG_WAITERS,
     Access,
@@ -122,12 +122,14 @@ def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
     if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
         run.books.n_pollution += tally.is_judged(run, x.index)
         run.n_polluted_told += run.settings.asks_python
+    where = moves.locate(arena, x.key)
+    size = moves.size_of(arena, x.key) if where != 0 and x.op != WRITE else x.size
+    if size > tier_at(arena, 0).capacity:
+        run.books.n_bypassed += tally.is_judged(run, x.index)
     if x.op == WRITE:
         allocate(run, arena, x.key, x.size)
         _serve(run, x, 0)
         return MISS
-    where = moves.locate(arena, x.key)
-    size = moves.size_of(arena, x.key) if where != 0 else x.size
     _wait_for(run, fetch(run, arena, x.key, size, DEMAND, where, NONE), x)
     return MISS
 

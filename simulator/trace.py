@@ -106,3 +106,13 @@ class Workload(Protocol):
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
         ...
+
+
+def begins(batch: Batch, before: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
+    """Where a request begins in a batch; ``before`` is stream and request of the access ahead of it."""
+    new = np.ones(len(batch), bool)
+    # Streams may number their requests alike.
+    new[1:] = (batch.request[1:] != batch.request[:-1]) | (batch.stream[1:] != batch.stream[:-1])
+    if len(batch):
+        new[0] = before != (int(batch.stream[0]), int(batch.request[0]))
+    return new

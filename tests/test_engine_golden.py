@@ -213,11 +213,6 @@ def test_weights_shrink_tier_0() -> None:
         run(system(4), workload([0]), policy)
 
 
-def test_a_block_larger_than_a_tier_is_bad_input() -> None:
-    with pytest.raises(InputError, match=r"'tier1' is 3 B, smaller than the block of 4 B at access 1"):
-        run(system(9, lower=[3]), workload([0, 1], size_bytes=[1, 4]))
-
-
 def test_a_written_block_outlives_the_copy_that_it_left_on_the_way_up() -> None:
     # Tiers of 1, 2 and 1 blocks. Key 100 is written, sinks to tier 2 and is read again; while it travels up, tier 2
     # evicts it. Its clean-looking copy in tier 1 must answer for it: its byte reaches the origin in the end.

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from experiments.config import Arm, Experiment
 from experiments.loading import load
+from experiments.plan import Run
 from experiments.single import run_one
 from simulator.accounting import Keeps
 from simulator.compiled import CHECKED
@@ -23,6 +24,7 @@ from tests.test_experiment import call, config, table, write
 
 # As plain Python, with checks, each takes some hundred times as long.
 EXAMPLES = 25 if CHECKED else 500
+OF_THE_MACHINE = "wall|host|device|cached|load_average"
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -64,7 +66,7 @@ def recorded(experiment: Experiment, arm: Arm, folder: Path) -> Arm:
     if arm.charged.kind != "measured":
         return arm
     folder.mkdir(parents=True, exist_ok=True)
-    run_one(experiment, arm, experiment.seeds[0], folder)
+    run_one(experiment, Run(arm, experiment.seeds[0]), folder)
     return Arm.model_validate(arm.model_dump(mode="json") | {"charge": {"kind": "replay", "source": str(folder)}})
 
 
@@ -100,10 +102,11 @@ def test_configs(path: Path, tmp_path: Path) -> None:
             for engine in ("compiled", "simpy"):
                 folder = tmp_path / variant / engine
                 folder.mkdir(parents=True, exist_ok=True)
-                rows.append(run_one(short.model_copy(update={"engine": engine}), arm, short.seeds[0], folder))
+                run = Run(arm, short.seeds[0])
+                rows.append(run_one(short.model_copy(update={"engine": engine}), run, folder).row)
                 assert rows[-1].pop("engine") == engine
             of_the_run = [
-                {name: str(value) for name, value in row.items() if not re.search("wall|host|device|cached", name)}
+                {name: str(value) for name, value in row.items() if not re.search(OF_THE_MACHINE, name)}
                 for row in rows
             ]
             assert of_the_run[0] == of_the_run[1]

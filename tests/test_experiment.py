@@ -16,6 +16,7 @@ import yaml
 from filelock import FileLock
 from typer.testing import CliRunner
 
+from experiments.aside import is_aside
 from experiments.prepared import Learned
 from experiments.run import app
 from simulator.trace import make_batch
@@ -87,6 +88,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = call(write(folder, config()), "--out", folder / "out")
     assert result.exit_code == 0, result.output
     return folder
+
+
+def asides(folder: Path) -> list[Path]:
+    """What is being written, or was when its process died."""
+    return [path for path in folder.rglob("*") if is_aside(path.name)]
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:
@@ -168,7 +174,7 @@ def test_free_runs_are_identical(tmp_path: Path) -> None:
     for name in ("accesses", "prefetches", "windows"):
         files = [tmp_path / out / name / "lstm-0.parquet" for out in ("a", "b")]
         assert files[0].read_bytes() == files[1].read_bytes()
-    wall = ["wall_s", "wall_with_training_s", "train_s", "model_was_cached"]
+    wall = ["wall_s", "wall_with_training_s", "train_s", "model_was_cached", "load_average"]
     a, b = (
         table(tmp_path / out, "runs.parquet").drop(columns=wall).filter(regex="^(?!.*_inference_host_ns)")
         for out in ("a", "b")
@@ -254,7 +260,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path, sent: signal.Signals) -> Non
     process = _start(path, out)
     # Inside the second run: its tables are being written, and it has thousands of forward passes to make.
     deadline = time.monotonic() + 120
-    while not (out / "accesses" / "lstm-0.parquet.part").exists():
+    while not any(path.name.startswith(".lstm-0.") for path in asides(out)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -264,8 +270,12 @@ def test_an_interrupted_run_resumes(tmp_path: Path, sent: signal.Signals) -> Non
     if sent == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in errors
-        assert not list(out.rglob("*.part"))
-    assert table(out, "runs.parquet")["arm"].tolist() == ["none"]
+        assert asides(out) == []
+        assert table(out, "runs.parquet")["arm"].tolist() == ["none"]
+    else:
+        # It had no time to write a table of all runs.
+        assert [path.name for path in (out / ".runs").iterdir()] == ["none-0.json"]
+        assert asides(out) != []
     assert len(table(out, "accesses/none-0.parquet")) == 6_000
     assert not (out / "accesses" / "lstm-0.parquet").exists()
     stamp = (out / "accesses" / "none-0.parquet").stat().st_mtime_ns
@@ -274,7 +284,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path, sent: signal.Signals) -> Non
     assert "1 of 2 runs are finished already" in result.output
     assert table(out, "runs.parquet")["arm"].tolist() == ["none", "lstm"]
     assert (out / "accesses" / "none-0.parquet").stat().st_mtime_ns == stamp
-    assert not list(out.rglob("*.part"))
+    assert asides(out) == []
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
@@ -330,7 +340,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_training_follows_the_history_that_is_asked_about() -> None:
     trace = ListWorkload(make_batch([1, 10, 2, 20], stream=[0, 1, 0, 1], op=[0, 0, 1, 0]), 3)
-    learned = Learned(trace, 4)
+    learned = Learned(trace, 4, 4)
     assert [keys.tolist() for keys, _ in learned.sequences(True)] == [[1, 2], [10, 20]]
     assert [writes.tolist() for _, writes in learned.sequences(True)] == [[False, True], [False, False]]
     assert [keys.tolist() for keys, _ in learned.sequences(False)] == [[1, 10, 2, 20]]

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 
 from experiments import workers
+from experiments.aside import aside_of
 from experiments.exits import RunsDiedError
 from experiments.interrupts import Interrupts
+from experiments.kept import Done, Kept
 from experiments.loading import load
+from experiments.plan import in_turn, key_of, planned
 from experiments.progress import RunProgress, make_console
-from experiments.run import _rows
+from experiments.runner import _Making
 from experiments.shared import HashedWorkload, share_all
 from experiments.workers import Task, side_by_side
 from simulator.trace import COLUMNS, concatenate
-from tests.test_experiment import LSTM, ROOT, call, config, table, write
+from tests.test_experiment import LSTM, ROOT, asides, call, config, table, write
 
 ARMS = [
     {"name": "none", "policy": {"kind": "none"}},
@@ -47,7 +50,7 @@ def test_the_same_tables_as_one_after_another(tmp_path: Path, monkeypatch: pytes
         one, two = (table(tmp_path / jobs, str(name)).drop(columns=walls, errors="ignore") for jobs in "12")
         assert one.equals(two), name
     one, two = (table(tmp_path / jobs, "runs.parquet") for jobs in "12")
-    timed = [column for column in one if re.search("wall|host|cached|train_s", column)]
+    timed = [column for column in one if re.search("wall|host|cached|train_s|load_average", column)]
     assert one.drop(columns=timed).equals(two.drop(columns=timed))
     assert not (tmp_path / "2" / ".shared").exists()
 
@@ -82,26 +85,36 @@ def test_what_the_seed_decides(tmp_path: Path) -> None:
 
 def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that charges no wall time first, beside the training of what does; then that, one run at a time."""
-    groups: list[tuple[int, list[tuple[str, int, bool]]]] = []
+    groups: list[tuple[int, list[tuple[str, int, int, bool]]]] = []
 
     def keeps(experiment: Any, folder: Path, tasks: Any, n_jobs: int, traces: Any, show: Any) -> Any:
-        groups.append((n_jobs, [(task.arm.name, task.seed, task.trains_only) for task in tasks]))
-        yield from ((task, None if task.trains_only else {"arm": task.arm.name, "seed": task.seed}) for task in tasks)
+        groups.append((n_jobs, [(*task.run.key, task.trains_only) for task in tasks]))
+        # What is judged is known to all that are judged.
+        assert {task.n_warm_up for task in tasks if not task.trains_only} == {7}
+        for task in tasks:
+            row = dict(zip(("arm", "seed", "repeat"), task.run.key, strict=True))
+            yield task, None if task.trains_only else Done(row, {})
 
     monkeypatch.setattr(workers, "side_by_side", keeps)
     replayed = {**ARMS[2], "name": "fixed"}
     measured = {"name": "lstm", "policy": ARMS[2]["policy"]}
     timed = {"name": "timed", "policy": {"kind": "next_n"}, "charge": {"kind": "measured"}}
-    experiment = load(write(tmp_path, config(arms=[measured, ARMS[0], timed, replayed])))[""]
-    tasks = [(arm, seed) for arm in experiment.arms for seed in (0, 1)]
-    with RunProgress(make_console(), len(tasks), quiet=True, n_at_once=2) as progress:
-        rows = list(_rows(experiment, tmp_path, tasks, progress, 600, 2))
-    # Nothing of `timed` can be done ahead: it does not learn.
+    content = config(arms=[measured, ARMS[0], timed, replayed], repeats=2, warm_up=7)
+    experiment = load(write(tmp_path, content))[""]
+    with RunProgress(make_console(), quiet=True, n_at_once=2) as progress:
+        making = _Making(experiment, tmp_path, Kept(tmp_path), {})
+        making.choose(progress, force=False, title="")
+        done = list(making._make(in_turn(planned(experiment)), progress))
+    # Nothing of `timed` can be done ahead: it does not learn. A model is trained once, whatever is repeated.
     ahead = [("lstm", 0, True), ("lstm", 1, True)]
-    beside = [(name, seed, False) for name in ("none", "fixed") for seed in (0, 1)]
-    alone = [(name, seed, False) for name in ("lstm", "timed") for seed in (0, 1)]
-    assert groups == [(2, [*ahead, *beside]), (1, alone)]
-    assert [(row["arm"], row["seed"]) for row in rows] == [(name, seed) for name, seed, _ in [*beside, *alone]]
+    beside = [(name, seed, 0, False) for name in ("none", "fixed") for seed in (0, 1)]
+    # All of one repeat before any of the next.
+    alone = [(name, seed, repeat, False) for repeat in (0, 1) for name in ("lstm", "timed") for seed in (0, 1)]
+    assert [n_jobs for n_jobs, _ in groups] == [2, 1]
+    assert [(name, seed, trains) for name, seed, _, trains in groups[0][1][:2]] == ahead
+    assert groups[0][1][2:] == beside
+    assert groups[1][1] == alone
+    assert [[*key_of(one.row)] for one in done] == [key for *key, _ in [*beside, *alone]]
 
 
 def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any) -> None:
@@ -111,12 +124,12 @@ def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any) -> None:
             task = pipe.recv()
         except EOFError:
             return
-        if task.arm.name == "next_n":
+        if task.run.arm.name == "next_n":
             (folder / "accesses").mkdir(exist_ok=True)
-            (folder / "accesses" / f"next_n-{task.seed}.parquet.part").touch()
-            if task.seed == 0 or task.n_tries == 1:
+            aside_of(folder / "accesses" / f"{task.run.stem}.parquet").touch()
+            if task.run.seed == 0 or task.n_tries == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-        pipe.send(("done", {"n_accesses": 1, "wall_s": 1.0, "wall_with_training_s": 1.0}))
+        pipe.send(("done", Done({"n_accesses": 1, "wall_s": 1.0, "wall_with_training_s": 1.0}, {})))
 
 
 def test_a_process_that_dies_is_started_again(
@@ -124,16 +137,16 @@ def test_a_process_that_dies_is_started_again(
 ) -> None:
     monkeypatch.setattr(workers, "_serve", _dying)
     experiment = load(write(tmp_path, config(arms=ARMS)))[""]
-    tasks = [Task(arm, seed) for arm in experiment.arms for seed in (0, 1)]
+    tasks = [Task(run) for run in planned(experiment)]
     done: list[tuple[str, int]] = []
     with RunProgress(make_console(), len(tasks), quiet=False, n_at_once=2) as progress:
 
         def show(task: Task) -> Any:
-            return progress.start(task.arm.name, task.seed, 1, is_again=task.n_tries > 0)
+            return progress.start(str(task.run), 1, is_again=task.n_tries > 0)
 
         def run_all() -> None:
             done.extend(
-                (task.arm.name, task.seed) for task, _ in side_by_side(experiment, tmp_path, tasks, 2, {}, show)
+                (task.run.arm.name, task.run.seed) for task, _ in side_by_side(experiment, tmp_path, tasks, 2, {}, show)
             )
 
         with pytest.raises(RunsDiedError, match="arm next_n, seed 0: the process died 2 times"):
@@ -142,14 +155,15 @@ def test_a_process_that_dies_is_started_again(
     printed = capsys.readouterr().out
     assert printed.count("died (killed by signal 9); once more") == 2
     assert printed.count("died (killed by signal 9)\n") == 1
-    assert not (tmp_path / "accesses" / "next_n-0.parquet.part").exists()
+    # Those of a process that died go with it, and the others are told to stop while they write.
+    assert asides(tmp_path) == []
 
 
 def test_what_dies_twice_is_exit_code_3_and_the_rest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, out = write(tmp_path, config(arms=ARMS[:2])), tmp_path / "out"
 
     def dies(experiment: Any, folder: Path, tasks: Any, n_jobs: int, traces: Any, show: Any) -> Any:
-        living = [task for task in tasks if task.arm.name == "none"]
+        living = [task for task in tasks if task.run.arm.name == "none"]
         yield from side_by_side(experiment, folder, living, n_jobs, traces, show)
         if len(living) < len(tasks):
             raise RunsDiedError("arm next_n, seed 0: the process died 2 times")
@@ -203,7 +217,7 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
             process.wait()
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    assert not list(out.rglob("*.part"))
+    assert asides(out) == []
     assert not (out / ".shared").exists()
     # The group is empty: nothing of it is left to run on.
     deadline = time.monotonic() + 10

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from policies.next_n import NextNPolicy
 from policies.none import NonePolicy
+from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.config import Closed, Open, System
 from simulator.engine import Engine
@@ -45,6 +46,50 @@ def with_channels(machine: System, *channels: int) -> System:
     for link, n in zip(raw["links"], channels, strict=True):
         link["channels"] = n
     return System.model_validate(raw)
+
+
+# -- R38, R39: what is judged, what passes by ------------------------------------------------------------------------
+def test_accesses_are_judged_by_their_number(make: Any) -> None:
+    # Each access asks for the next key. Access 0 has key 1 prefetched, which access 2 uses; access 1 has key 10, which
+    # nobody uses. The prefetches of key 2, by access 2, and of key 8, by access 3, which waits to the end, are judged.
+    sink = ListSink()
+    ledger = Books(sink, 2, first_access=2)
+    trace = workload([0, 9, 1, 7], time_ns=[0, 1000, 2000, 3000])
+    arrivals = Open.model_validate({"kind": "open"})
+    result = make(system(9), arrivals, trace, ScriptedPolicy([1], 99), FREE, ledger).run()
+    assert [(r["access"], r["outcome"]) for r in sink.accesses()] == [(2, HIT_PREFETCHED), (3, MISS)]
+    assert (ledger.n_accesses, ledger.n_outcomes) == (2, [0, 1, 0, 0, 1])
+    assert (ledger.n_proposed, ledger.n_issued) == (2, 2)
+    assert (ledger.n_fates[Fate.RESIDENT_UNUSED], ledger.n_fates[Fate.IN_FLIGHT]) == (1, 1)
+    assert ledger.unjudged.n_outcomes == [0, 0, 0, 0, 2]
+    assert (ledger.unjudged.n_fates[Fate.TIMELY], ledger.unjudged.n_fates[Fate.RESIDENT_UNUSED]) == (1, 1)
+    # From 2000 on: prefetches of keys 2 and, as the link is free at the end, 8, and the fetch of key 7, a byte each.
+    # Key 7 is there 110 ns after 3000, and is served 2 ns later.
+    assert result.bytes_moved == [[1, 2, 0]]
+    assert result.end_ns == 1112
+    assert ledger.windows()["first_access"].tolist() == [2]
+    assert ledger.questions.n_asked == 2
+    assert sorted(sink.columns("prefetches")["access"].tolist()) == [2, 3]
+    assert sink.columns("inferences")["access"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_block_that_is_larger_than_a_tier_passes_by(make: Any) -> None:
+    # Tier 0 holds 3 bytes, tier 1 holds 9. Key 1 has 4: it is kept in tier 1 alone, pushes nothing out of tier 0, and
+    # is one hop away the second time (100 + 40 + 1, and 5 ns of service); key 0 is a hit.
+    trace = workload([0, 1, 1, 0], size_bytes=[1, 4, 4, 1], time_ns=[0, 1000, 2000, 3000])
+    rows, ledger, _ = run(make, system(3, lower=[9]), trace)
+    found = [(outcome, latency) for outcome, _, latency, _, _ in rows]
+    assert found == [(MISS, 223), (MISS, 286), (MISS, 146), (HIT, 2)]
+    assert ledger.n_bypassed == 2
+
+
+def test_what_passes_by_is_not_prefetched_and_its_writes_are_written_down(make: Any) -> None:
+    # Nobody can hold 4 bytes: key 1 is written, which reaches the origin, and its prefetch is turned down.
+    trace = workload([1, 5], op=[1, 0], size_bytes=[4, 4], time_ns=[0, 5000])
+    ledger, arrivals = books(ListSink()), Open.model_validate({"kind": "open"})
+    made = make(system(3, lower=[3]), arrivals, trace, ScriptedPolicy([1], 99), FREE, ledger)
+    assert [moved[2] for moved in made.run().bytes_moved] == [4, 4]
+    assert (ledger.n_rejected["rejected_too_large"], ledger.n_issued, ledger.n_bypassed) == (2, 0, 2)
 
 
 # -- R2: ties -------------------------------------------------------------------------------------------------------

@@ -77,12 +77,16 @@ class Eviction:
 
         Args:
             key: The block.
-            size: Its bytes, at most the capacity. A block that is held has the size with which it came.
+            size: Its bytes. A block that is held has the size with which it came.
             prefetched: It is not in demand: nobody has used it yet.
 
         Returns:
-            None if the block was held, else the keys that do not stay, in order: itself alone if it is not admitted.
+            None if the block was held, else the keys that do not stay, in order: itself alone if it is not admitted, or
+            larger than the tier.
         """
+        if size > self.capacity and key not in self:
+            # It passes by, and neither policy nor admission takes notice.
+            return [key]
         self._admission.asked(key)
         if key in self.sizes:
             self._hit(key)

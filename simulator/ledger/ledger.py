@@ -148,6 +148,10 @@ class Ledger:
         """A block is missed that a prefetch pushed out."""
         self.books.n_pollution += self.is_judged(access.index)
 
+    def bypass(self, access: "Access") -> None:
+        """A block is missed that tier 0 cannot hold."""
+        self.books.n_bypassed += self.is_judged(access.index)
+
     def begin(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
         """It is sent for, from the level ``source``."""
         prefetch = Prefetch(

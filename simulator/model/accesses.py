@@ -88,11 +88,18 @@ class Accesses:
             self.memory.polluted.remove(key)
             self.model.ledger.pollute(access)
             self.model.asking.told.n_polluted += 1
+        size = access.size
         if access.op == WRITE:
-            self.memory.allocate(key, access.size)
+            self.memory.allocate(key, size)
+        else:
+            transfer = self.memory.fetch(key, size, DEMAND)
+            size = transfer.size
+        if size > self.model.capacities[0]:
+            self.model.ledger.bypass(access)
+        if transfer is None:
             self._serve(access)
         else:
-            self._wait(access, self.memory.fetch(key, access.size, DEMAND))
+            self._wait(access, transfer)
 
     def _join(self, access: Access, transfer: Transfer) -> None:
         """Its block is in flight (rule R9). On its way down: it is looked up again when that has landed (rule R22)."""

@@ -158,6 +158,8 @@ class InferenceServer:
             return "rejected_in_flight"
         if self._computes and key not in self._known:
             return "rejected_unknown"
+        if size > self.model.capacities[0]:
+            return "rejected_too_large"
         is_over = memory.n_prefetches >= budget.in_flight or memory.prefetch_bytes + size > budget.bytes
         link = memory.link_from(source)
         would_wait = link.n_queued(PREFETCH) >= link.n_free

@@ -106,6 +106,7 @@ class Books(Record):
     n_issued: int
     n_of_fate: Annotated[Ints, len(Fate)]
     n_pollution: int
+    n_bypassed: int
     latency: Counts
     slack: Counts
     saved: Counts

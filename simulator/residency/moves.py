@@ -46,15 +46,23 @@ def take_out(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
 
 
 @internal
-def _report(arena: Arena, level: int, slot: At[Block], out: Any, row: At[Victim], report_all: bool) -> int:
+def _tell(
+    arena: Arena, level: int, slot: At[Block], dirty: int, prefetch: At[Any], out: Any, row: At[Victim],
+    report_all: bool,
+) -> int:  # fmt: skip
     """Tell of a block that the tier does not keep, if that matters; how many were told of."""
-    entry = entry_at(arena, level, slot)
-    if not report_all and entry.dirty == 0 and entry.prefetch == NONE:
+    if not report_all and dirty == 0 and prefetch == NONE:
         return 0
     block, victim = block_at(arena, slot), victim_at(out, row)
-    victim.key, victim.size, victim.dirty, victim.prefetch = block.key, block.size, entry.dirty, entry.prefetch
+    victim.key, victim.size, victim.dirty, victim.prefetch = block.key, block.size, dirty, prefetch
     victim.where = block.where & RESIDENT & ~(1 << level)
     return 1
+
+
+@internal
+def _report(arena: Arena, level: int, slot: At[Block], out: Any, row: At[Victim], report_all: bool) -> int:
+    entry = entry_at(arena, level, slot)
+    return _tell(arena, level, slot, entry.dirty, entry.prefetch, out, row, report_all)
 
 
 @internal
@@ -82,12 +90,13 @@ def insert(
     most: int,
     report_all: bool,
 ) -> int:
-    """Put a block that is not there into a tier, which is large enough, and evict until it fits.
+    """Put a block that is not there into a tier, and evict until it fits.
 
     ``out`` takes from ``at`` on a Victim for each evicted block, ``most`` at a time; unless ``report_all``, only for
     those that are dirty or prefetched and unused. Returns their number, FULL if there are ``most`` victims and the
     block is not in yet, or NO_SLOT if the arena must grow first: then call again. A block that another tier holds
-    keeps the size it has there. A block that is not admitted is the only victim.
+    keeps the size it has there. A block that is not admitted, or larger than the
+    tier, is the only victim.
     """
     slot = blocks.find(arena, key)
     if slot == NONE:
@@ -100,6 +109,12 @@ def insert(
     if not again:
         if block.where & RESIDENT == 0:
             block.size = size
+        if block.size > tier.capacity:
+            # It passes by, and neither policy nor admission takes notice: what its entry says is a ghost's.
+            n_victims = _tell(arena, level, slot, dirty, prefetch, out, at, report_all)
+            if block.where == 0:
+                blocks.free(arena, slot)
+            return n_victims
         block.where |= COMING
         eviction.recall(arena, level, slot)
         entry = entry_at(arena, level, slot)
