@@ -84,6 +84,7 @@ def attribution(row: dict[str, Any], system: System) -> list[dict[str, Any]]:
         {
             "arm": row["arm"],
             "seed": row["seed"],
+            "repeat": row["repeat"],
             "component": component,
             "link": link,
             "sum_ns": ns,

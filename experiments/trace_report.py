@@ -22,6 +22,9 @@ def print_statistics(console: "Console", tables: dict[str, list[Row]], *, has_ti
         )
 
 
+_COARSE = 1.5
+
+
 def counted(n: int, what: str) -> str:
     """``1 stream``, ``2 streams``."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
@@ -42,7 +45,12 @@ def _print_summary(console: "Console", s: Row, *, has_times: bool) -> None:
         "(0: always the same step from one key to the next)",
     ]
     if has_times:
-        lines.append(f"  duration       {s['duration_ns'] / 1e9:,.3f} s")
+        lines.append(f"  duration       {s['duration_ns'] / 1e9:,.3f} s, {s['n_times']:,} different times in a row")
+        if s["n_requests"] > _COARSE * s["n_times"]:
+            lines.append(
+                f"  coarse clock   {s['n_requests'] / s['n_times']:.1f} requests share an arrival time: arrivals: "
+                "{kind: open, spread: true} spreads them"
+            )
     for line in lines:
         console.print(line, highlight=False, markup=False)
 

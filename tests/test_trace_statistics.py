@@ -117,7 +117,7 @@ def test_statistics_of_plain_loops(rows: list[tuple[int, int, int, int]], window
         "n_accesses": len(rows), "n_writes": sum(ops), "n_reads": len(rows) - sum(ops), "n_keys": len(first),
         "n_bytes": sum(sizes), "unique_bytes": sum(first.values()), "smallest_bytes": min(sizes),
         "largest_bytes": max(sizes), "n_streams": max(streams) + 1, "duration_ns": int(times[-1] - times[0]),
-        "n_requests": n_requests, "delta_entropy_is_exact": True,
+        "n_times": 1 + int(np.count_nonzero(np.diff(times))), "n_requests": n_requests, "delta_entropy_is_exact": True,
         "sample_rate": 1.0,
     }  # fmt: skip
     assert {name: summary[name] for name in expected} == expected

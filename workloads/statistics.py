@@ -116,6 +116,8 @@ class _Totals:
     largest: int = 0
     first_ns: int | None = None
     last_ns: int = 0
+    before_ns: int | None = None
+    n_times: int = 0
     n_sampled: int = 0
     unique_bytes: int = 0
 
@@ -159,6 +161,8 @@ class TraceStatistics:
         t.largest = max(t.largest, int(batch.size_bytes.max()))
         t.first_ns = int(batch.time_ns[0]) if t.first_ns is None else t.first_ns
         t.last_ns = max(t.last_ns, int(batch.time_ns.max()))
+        t.n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (t.before_ns != int(batch.time_ns[0]))
+        t.before_ns = int(batch.time_ns[-1])
         self._deltas.add(batch)
         sampled = sample(batch, self._parts)
         distances = self._distances.of(sampled.key)
@@ -211,6 +215,7 @@ class TraceStatistics:
             "unique_bytes": self._scaled(t.unique_bytes),
             "smallest_bytes": t.smallest,
             "largest_bytes": t.largest,
+            "n_times": t.n_times,
             "duration_ns": t.last_ns - (t.first_ns or 0),
             "delta_entropy_bits": entropy,
             "delta_entropy_is_exact": is_exact,

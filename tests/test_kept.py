@@ -1,0 +1,395 @@
+"""What a folder keeps of its runs: damage is found, named and made good, and what is left of broken attempts goes."""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from experiments import runner
+from experiments.aside import aside_of, remove_dead, remove_of, written_aside
+from experiments.kept import Done, Kept
+from simulator.errors import InputError
+from tests.test_experiment import ROOT, asides, call, config, write
+from tests.test_parallel import ARMS
+
+RUNS = [(arm["name"], seed) for arm in ARMS for seed in (0, 1)]
+# What the machine decides, in tables of a run and in `runs`.
+OF_A_RUN = {"train_s", "host_ns", "device_ns"}
+OF_THE_MACHINE = re.compile("wall|_host_|model_was_cached|train_s|load_average")
+OVER_RUNS = ("comparisons", "attribution")
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """Three arms, which are charged the same every time, with two seeds: half a second when models are trained."""
+    whole = config(arms=[*ARMS[:2], {**ARMS[2], "policy": {**ARMS[2]["policy"], "epochs": 2}}], **changes)
+    whole["workload"]["source"]["accesses"] = 400
+    return whole
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing wrong, in ``out``, and its config beside."""
+    folder = tmp_path_factory.mktemp("kept")
+    result = call(write(folder, content()), "--out", folder / "out")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """It once more, to be damaged."""
+    return copied(whole, tmp_path / "copy")
+
+
+def copied(whole: Path, to: Path) -> Path:
+    shutil.copytree(whole / "out", to)
+    return to
+
+
+def again(whole: Path, out: Path, *arguments: object) -> str:
+    """What a second run of the same command says."""
+    result = call(whole / "config.yaml", "--out", out, *arguments)
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+def made(said: str) -> set[tuple[str, int]]:
+    """Which runs were made, of lines such as ``[1/2] arm none, seed 0``."""
+    return {(arm, int(seed)) for arm, seed in re.findall(r"\] arm (\S+), seed (\d+): done", said)}
+
+
+def squeezed(text: str) -> str:
+    """Without what a terminal's width puts in."""
+    return "".join(text.split())
+
+
+def files_of(arm: str, seed: int) -> list[str]:
+    """Those of a run, by their names in the folder."""
+    tables = ["accesses", "inferences", "prefetches", "windows", *(["training"] if arm == "lstm" else [])]
+    models = [f"models/{arm}-{seed}.safetensors"] if arm == "lstm" else []
+    return [*(f"{name}/{arm}-{seed}.parquet" for name in tables), *models]
+
+
+def present(folder: Path) -> dict[str, bytes]:
+    """All files of a folder but for the lock's."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def assert_equal(out: Path, whole: Path, remade: set[tuple[str, int]]) -> None:
+    """The same files with the same rows; of runs that were not made again the same bytes."""
+    found, expected = present(out), present(whole / "out")
+    assert list(found) == list(expected)
+    for arm, seed in RUNS:
+        for name in files_of(arm, seed):
+            if (arm, seed) not in remade or not name.endswith(".parquet"):
+                assert found[name] == expected[name], name
+            else:
+                one, two = (pq.read_table(folder / name) for folder in (out, whole / "out"))
+                columns = [column for column in two.column_names if column not in OF_A_RUN]
+                assert one.column_names == two.column_names
+                assert one.select(columns).equals(two.select(columns)), name
+    assert_rows_equal(out, whole, remade)
+    for name in OVER_RUNS:
+        one, two = (pq.read_table(folder / f"{name}.parquet") for folder in (out, whole / "out"))
+        assert one.equals(two, check_metadata=True), name
+
+
+def assert_rows_equal(out: Path, whole: Path, remade: set[tuple[str, int]]) -> None:
+    """The table of all runs; what the machine decides is another's in runs that were made again."""
+    one, two = (pq.read_table(folder / "runs.parquet") for folder in (out, whole / "out"))
+    assert one.schema.equals(two.schema, check_metadata=True), (one.column_names, two.column_names)
+    for row, before in zip(one.to_pylist(), two.to_pylist(), strict=True):
+        is_remade = (row["arm"], row["seed"]) in remade
+        assert {name for name in row if row[name] != before[name]} <= {
+            name for name in row if is_remade and OF_THE_MACHINE.search(name)
+        }
+
+
+# -- tables and models ------------------------------------------------------------------------------------------------
+def other_of(path: Path, *, seed: bool) -> Path:
+    """The same file of another arm, or of another seed."""
+    arm, number = re.fullmatch(r"(\w+)-(\d)\..*", path.name).groups()  # type: ignore[union-attr]
+    other = (arm, 1 - int(number)) if seed or path.parent.name in ("models", "training") else ("none", int(number))
+    if other[0] == arm and not seed and arm == "none":
+        other = "next_n", int(number)
+    return path.with_name(f"{other[0]}-{other[1]}{path.suffix}")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    """A bit in the middle; the size is as it was."""
+    changed = bytearray(path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    path.write_bytes(changed)
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"\0")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "truncated": truncate,
+    "emptied": lambda path: path.write_bytes(b""),
+    "a bit flipped": flip,
+    "a byte appended": append,
+    "another arm's": lambda path: shutil.copy2(other_of(path, seed=False), path),
+    "another seed's": lambda path: shutil.copy2(other_of(path, seed=True), path),
+    "deleted": Path.unlink,
+}
+DIFFERS = "is damaged or another run's (its checksum differs)"
+
+
+def line_of(out: Path, name: str, how: str, arm: str, seed: int) -> str:
+    what = "is missing" if how == "deleted" else DIFFERS
+    return squeezed(f"{out}/{name}: {what}: arm {arm}, seed {seed} is made again")
+
+
+# Every kind of file once, each of another run.
+HALVES = [
+    ["accesses/none-0.parquet", "prefetches/next_n-0.parquet", "models/lstm-0.safetensors"],
+    ["windows/none-1.parquet", "inferences/next_n-1.parquet", "training/lstm-1.parquet"],
+    ["windows/next_n-1.parquet", "accesses/lstm-1.parquet"],
+]
+
+
+@pytest.mark.parametrize("names", HALVES, ids=["one", "other", "more"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_file_that_is_not_as_it_was_is_named_and_its_run_made_again(
+    whole: Path, copy: Path, how: str, names: list[str]
+) -> None:
+    runs = {}
+    # Copies are of files that are whole.
+    for name in names:
+        arm, seed = re.search(r"/(\w+)-(\d)\.", name).groups()  # type: ignore[union-attr]
+        runs[name] = arm, int(seed)
+        DAMAGES[how](copy / name)
+        assert present(copy).get(name) != present(whole / "out")[name]
+    said = again(whole, copy)
+    for name, run in runs.items():
+        assert line_of(copy, name, how, *run) in squeezed(said)
+    assert said.count("is made again") == len(names)
+    assert f"{6 - len(names)} of 6 runs are finished already" in said
+    assert made(said) == set(runs.values())
+    assert_equal(copy, whole, set(runs.values()))
+    # Then nothing is wrong any more.
+    assert "6 of 6 runs are finished already" in again(whole, copy)
+    assert_equal(copy, whole, set(runs.values()))
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> dict[tuple[str, int], dict[str, str]]:
+    """Of some runs some files, and what is wrong with them."""
+    kinds = st.sampled_from(sorted(set(DAMAGES) - {"another arm's", "another seed's"}))
+    runs = draw(st.lists(st.sampled_from(RUNS), max_size=4, unique=True))
+    return {run: draw(st.dictionaries(st.sampled_from(files_of(*run)), kinds, min_size=1)) for run in runs}
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damaged=damages())
+def test_whatever_is_damaged_the_end_is_the_same(
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, damaged: dict[tuple[str, int], dict[str, str]]
+) -> None:
+    out = copied(whole, tmp_path_factory.mktemp("damaged") / "out")
+    for files in damaged.values():
+        for name, how in files.items():
+            DAMAGES[how](out / name)
+    said = again(whole, out, "--jobs", "1")
+    assert made(said) == set(damaged)
+    assert said.count("is made again") == len(damaged)
+    assert_equal(out, whole, set(damaged))
+
+
+def test_a_damaged_run_that_was_not_asked_for_is_left_out(whole: Path, copy: Path) -> None:
+    """And made again when it is."""
+    truncate(copy / "accesses" / "next_n-1.parquet")
+    said = again(whole, copy, "--seeds", "0")
+    assert squeezed(f"accesses/next_n-1.parquet: {DIFFERS}: left out") in squeezed(said)
+    assert made(said) == set()
+    rows = pq.read_table(copy / "runs.parquet").to_pylist()
+    assert [(row["arm"], row["seed"]) for row in rows] == [run for run in RUNS if run != ("next_n", 1)]
+    assert made(again(whole, copy)) == {("next_n", 1)}
+    assert_equal(copy, whole, {("next_n", 1)})
+
+
+def test_a_line_names_the_file_as_it_is_called(whole: Path, tmp_path: Path) -> None:
+    """Brackets mean something to the terminal's library."""
+    out = copied(whole, tmp_path / "a[b]c")
+    (out / "accesses" / "none-0.parquet").unlink()
+    assert line_of(out, "accesses/none-0.parquet", "deleted", "none", 0) in squeezed(again(whole, out))
+
+
+def test_of_what_is_repeated_each_repeat_is_kept_for_itself(tmp_path: Path) -> None:
+    timed = {"name": "timed", "policy": {"kind": "next_n"}, "charge": {"kind": "measured"}}
+    path, out = write(tmp_path, content(repeats=2) | {"arms": [ARMS[0], timed], "seeds": [0]}), tmp_path / "out"
+    assert call(path, "--out", out).exit_code == 0
+    runs = pq.read_table(out / "runs.parquet").select(["arm", "seed", "repeat"]).to_pylist()
+    assert [tuple(row.values()) for row in runs] == [("none", 0, 0), ("timed", 0, 0), ("timed", 0, 1)]
+    before = present(out)
+    (out / "windows" / "timed-0-r1.parquet").unlink()
+    said = str(call(path, "--out", out).output)
+    assert squeezed("timed-0-r1.parquet: is missing: arm timed, seed 0, repeat 1 is made again") in squeezed(said)
+    assert "2 of 3 runs are finished already" in said
+    assert list(present(out)) == list(before)
+    same = [name for name in before if "/" in name and "-r1" not in name]
+    assert {name: present(out)[name] for name in same} == {name: before[name] for name in same}
+    # Another repeat is made beside those that there are.
+    more = str(call(path, "--out", out, "--set", "repeats=3").output)
+    assert "3 of 4 runs are finished already" in more
+    assert "arm timed, seed 0, repeat 2: done" in more
+
+
+# -- the table of all runs --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("how", ["truncated", "emptied", "a bit flipped", "another table", "another's", "deleted"])
+def test_the_table_of_all_runs_is_made_from_the_manifest(whole: Path, copy: Path, how: str) -> None:
+    path = copy / "runs.parquet"
+    if how == "another table":
+        shutil.copy2(copy / "comparisons.parquet", path)
+    elif how == "another's":
+        # Of the same columns, and with other numbers.
+        table = pq.read_table(path)
+        pq.write_table(table.take([5, 4, 3]), path)
+    else:
+        DAMAGES[how](path)
+    said = again(whole, copy)
+    assert "6 of 6 runs are finished already" in said
+    assert made(said) == set()
+    assert_equal(copy, whole, set())
+
+
+# -- the manifest -----------------------------------------------------------------------------------------------------
+def _another_row(path: Path) -> None:
+    """A number of a row is another one, and JSON as good as before."""
+    content = json.loads(path.read_text())
+    content["runs"]["none-0"]["row"]["n_miss"] += 1
+    path.write_text(json.dumps(content))
+
+
+def _without_a_seal(path: Path) -> None:
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+
+
+def _without_runs(path: Path) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in content.items() if name != "runs"}))
+
+
+MANIFESTS: dict[str, Callable[[Path], object]] = {
+    "truncated": truncate,
+    "emptied": lambda path: path.write_bytes(b""),
+    "a bit flipped": flip,
+    "not UTF-8": lambda path: path.write_bytes(b"\xff" + path.read_bytes()),
+    "a list": lambda path: path.write_text("[]"),
+    "nothing": lambda path: path.write_text("null"),
+    "a number": lambda path: path.write_text("7"),
+    "nested": lambda path: path.write_text("[" * 100_000),
+    "runs are a list": lambda path: path.write_text('{"runs": [], "sha256": ""}'),
+    "a run is a number": lambda path: path.write_text('{"runs": {"none-0": 3}, "sha256": ""}'),
+    "another row": _another_row,
+    "no seal": _without_a_seal,
+    "no runs": _without_runs,
+}
+
+
+@pytest.mark.parametrize("how", MANIFESTS)
+def test_a_damaged_manifest_is_one_line_and_force_makes_all_again(whole: Path, copy: Path, how: str) -> None:
+    MANIFESTS[how](copy / "manifest.json")
+    before = present(copy)
+    result = call(whole / "config.yaml", "--out", copy)
+    assert result.exit_code == 2
+    expected = f"error: {copy / 'manifest.json'}: is damaged; expected it as written: --force makes everything again"
+    assert result.output.splitlines() == [expected]
+    # Nothing was touched: whoever knows better can still mend it.
+    assert present(copy) == before
+    assert made(again(whole, copy, "--force")) == set(RUNS)
+    assert_equal(copy, whole, set(RUNS))
+
+
+def test_a_manifest_that_is_missing_is_one_line_too(whole: Path, copy: Path) -> None:
+    (copy / "manifest.json").unlink()
+    before = present(copy)
+    result = call(whole / "config.yaml", "--out", copy)
+    assert result.exit_code == 2
+    assert squeezed(f"error: --out {copy}: holds other files") in squeezed(result.output)
+    assert present(copy) == before
+    assert made(again(whole, copy, "--force")) == set(RUNS)
+    assert_equal(copy, whole, set(RUNS))
+
+
+@pytest.mark.parametrize("manifest", ["as it is", "damaged", "missing"])
+def test_another_experiment_s_results_are_replaced_by_force_alone(whole: Path, copy: Path, manifest: str) -> None:
+    """Nothing of them is left then: tables of a folder are read together."""
+    if manifest == "damaged":
+        truncate(copy / "manifest.json")
+    elif manifest == "missing":
+        (copy / "manifest.json").unlink()
+    others = [{**arm, "name": f"{arm['name']}_other"} for arm in ARMS[:2]]
+    path = write(copy.parent, content() | {"arms": others, "baseline": "none_other"}, "other.yaml")
+    before = present(copy)
+    refused = call(path, "--out", copy)
+    assert refused.exit_code == 2
+    assert refused.output.count("\n") == 1
+    assert present(copy) == before
+    forced = call(path, "--out", copy, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert call(path, "--out", copy.parent / "new").exit_code == 0
+    assert list(present(copy)) == list(present(copy.parent / "new"))
+    # And it is whole for those who come next.
+    assert "4 of 4 runs are finished already" in str(call(path, "--out", copy).output)
+
+
+def test_force_leaves_what_is_nobody_s_results(whole: Path, copy: Path) -> None:
+    """A folder that has other files and no manifest is never written to; beside results they stay as they are."""
+    (copy / "notes.txt").write_text("mine")
+    (copy / "manifest.json").write_text("{")
+    assert made(again(whole, copy, "--force")) == set(RUNS)
+    assert (copy / "notes.txt").read_text() == "mine"
+    (copy / "manifest.json").unlink()
+    before = present(copy)
+    assert call(whole / "config.yaml", "--out", copy, "--force").exit_code == 2
+    assert present(copy) == before
+
+
+# -- the small files of runs that are over -------------------------------------------------------------------------
+@pytest.fixture
+def half(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """As a command leaves it that is killed when all runs are made: without, or after, another that went well."""
+    out = tmp_path / "half"
+    if request.param == "after another":
+        again(whole, out, "--seeds", "0")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner._Making, "write", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            call(whole / "config.yaml", "--out", out, catch_exceptions=False)
+    return out
+
+
+def _killed(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+RECEIPTS: dict[str, Callable[[Path], object]] = {
+    **{how: DAMAGES[how] for how in ("truncated", "emptied", "a bit flipped", "a byte appended", "deleted")},
+    "another seed's": lambda path: shutil.copy2(path.with_name(path.name.replace("-1.", "-0.")), path),
+    "a list": lambda path: path.write_text("[]"),
+    "nested": lambda path: path.write_text("[" * 100_000),
+}
