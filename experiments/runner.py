@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import Experiment
 from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, remove_leftovers
 from experiments.jobs import n_cores
-from experiments.kept import Done, Kept
+from experiments.kept import MANIFEST, Done, Kept
 from experiments.plan import Key, Run, in_turn, is_timed, key_of, planned
 from experiments.progress import OneRun, RunProgress
 from simulator.errors import InputError
@@ -59,6 +59,9 @@ def run_all(
     with locked(folder):
         made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces)
         remove_leftovers(folder)
+        if not (folder / MANIFEST).exists():
+            # From here on it says whose folder this is, however the first run ends.
+            made.write()
         try:
             with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
                 made.choose(progress, force=force, title=title)
@@ -179,4 +182,5 @@ class _Making:
         rows = [self.kept.runs[key].row for key in sorted(self.kept.runs, key=lambda k: (arms.index(k[0]), *k[1:]))]
         said = metadata(self.experiment, rows)
         self.kept.write(about(self.experiment, self.traces, said))
-        write_rows(self.folder / "runs.parquet", rows, said)
+        if rows:
+            write_rows(self.folder / "runs.parquet", rows, said)

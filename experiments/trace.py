@@ -61,6 +61,8 @@ def convert(
         given = trace_input(trace, format_, columns, block, time_unit)
         if out.suffix != ".parquet":
             raise InputError(f"{out}: expected a name that ends in .parquet")
+        if any(out.resolve() == path.resolve() for path in given.files):
+            raise InputError(f"{out}: is the trace itself; expected another name")
         if out.exists() and not force:
             raise InputError(f"{out}: is there already; expected another name, or --force")
         if not out.parent.is_dir():

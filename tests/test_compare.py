@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.compare import COMPARED, compare
-from experiments.compare.requests import request_latencies
 from experiments.compare.seeds import Difference, over_seeds
 from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
 from experiments.compare.warm_up import mser5
@@ -489,33 +488,6 @@ def test_the_table_of_an_experiment(tmp_path: Path) -> None:
     assert set(lstm["verdict"]) == {BETTER}
     assert "better" in result.output
     assert "paired difference (paired t over seeds)" in " ".join(result.output.split())
-
-
-def test_the_baseline_says_what_is_warm_up(tmp_path: Path) -> None:
-    """MSER-5 of its requests, a cut a seed and for all arms alike; and with it no number is of what is before.
-
-    In a tier with room for all 40 blocks each is missed once, so that the first of 600 accesses are slow.
-    """
-    content = config(arms=config()["arms"][:2])
-    content["system"]["tiers"][0]["capacity"] = "1 MiB"
-    path = write(tmp_path, content)
-    assert call(path, "--out", tmp_path / "whole", "--quiet").exit_code == 0
-    result = call(path, "--out", tmp_path / "cut", "--set", "warm_up=mser5")
-    assert result.exit_code == 0, result.output
-    runs = table(tmp_path / "cut", "runs.parquet")
-    inside = table(tmp_path / "cut", "comparisons.parquet").query("basis == 'trace'").set_index("seed")
-    for seed in (0, 1):
-        # Of one access each, as the trace has no requests.
-        before = request_latencies(tmp_path / "whole", "none", seed)
-        assert before is not None
-        n = mser5(before)
-        assert 40 <= n < 100
-        assert runs.query("seed == @seed")["n_warm_up_accesses"].tolist() == [n, n]
-        assert runs.query("seed == @seed")["n_accesses"].tolist() == [600 - n, 600 - n]
-        assert inside.loc[seed, "n_pairs"] == 600 - n
-        assert inside.loc[seed, "baseline_mean"] == before[n:].mean()
-    cuts = sorted(set(runs["n_warm_up_accesses"]))
-    assert f"after {' to '.join(map(str, cuts))} of warm-up (mser5 of none)" in " ".join(result.output.split())
 
 
 def test_one_seed_is_judged_by_its_requests(tmp_path: Path) -> None:

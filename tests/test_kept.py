@@ -1,5 +1,6 @@
 """What a folder keeps of its runs: damage is found, named and made good, and what is left of broken attempts goes."""
 
+import errno
 import json
 import math
 import os
@@ -185,7 +186,7 @@ def test_a_file_that_is_not_as_it_was_is_named_and_its_run_made_again(
     said = again(whole, copy)
     for name, run in runs.items():
         assert line_of(copy, name, how, *run) in squeezed(said)
-    assert said.count("is made again") == len(names)
+    assert squeezed(said).count("ismadeagain") == len(names)
     assert f"{6 - len(names)} of 6 runs are finished already" in said
     assert made(said) == set(runs.values())
     assert_equal(copy, whole, set(runs.values()))
@@ -202,7 +203,7 @@ def damages(draw: st.DrawFn) -> dict[tuple[str, int], dict[str, str]]:
     return {run: draw(st.dictionaries(st.sampled_from(files_of(*run)), kinds, min_size=1)) for run in runs}
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damaged=damages())
 def test_whatever_is_damaged_the_end_is_the_same(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, damaged: dict[tuple[str, int], dict[str, str]]
@@ -213,7 +214,7 @@ def test_whatever_is_damaged_the_end_is_the_same(
             DAMAGES[how](out / name)
     said = again(whole, out, "--jobs", "1")
     assert made(said) == set(damaged)
-    assert said.count("is made again") == len(damaged)
+    assert squeezed(said).count("ismadeagain") == len(damaged)
     assert_equal(out, whole, set(damaged))
 
 
@@ -369,27 +370,309 @@ def test_force_leaves_what_is_nobody_s_results(whole: Path, copy: Path) -> None:
     assert present(copy) == before
 
 
-# -- the small files of runs that are over -------------------------------------------------------------------------
-@pytest.fixture
-def half(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """As a command leaves it that is killed when all runs are made: without, or after, another that went well."""
-    out = tmp_path / "half"
-    if request.param == "after another":
-        again(whole, out, "--seeds", "0")
-    with monkeypatch.context() as patch:
-        patch.setattr(runner._Making, "write", _killed)
-        with pytest.raises(KeyboardInterrupt):
-            call(whole / "config.yaml", "--out", out, catch_exceptions=False)
-    return out
-
-
+# -- the small files of runs that are over ----------------------------------------------------------------------------
 def _killed(_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.fixture
+def half(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """As a command leaves it that is killed when all runs are over; in a new folder, or in one that has a manifest."""
+    out = tmp_path / "half"
+    if request.param == "old":
+        again(whole, out, "--seeds", "0")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner._Making, "write", _killed)
+        assert call(whole / "config.yaml", "--out", out).exit_code == 130
+    assert {path.name for path in (out / ".runs").iterdir()} == {
+        f"{arm}-{seed}.json" for arm, seed in RUNS if request.param == "new" or seed == 1
+    }
+    return out
+
+
+in_both = pytest.mark.parametrize("half", ["new", "old"], indirect=True)
 RECEIPTS: dict[str, Callable[[Path], object]] = {
     **{how: DAMAGES[how] for how in ("truncated", "emptied", "a bit flipped", "a byte appended", "deleted")},
-    "another seed's": lambda path: shutil.copy2(path.with_name(path.name.replace("-1.", "-0.")), path),
+    "another arm's": lambda path: shutil.copy2(path.with_name("none-1.json"), path),
     "a list": lambda path: path.write_text("[]"),
     "nested": lambda path: path.write_text("[" * 100_000),
 }
+
+
+@in_both
+def test_runs_that_are_over_are_kept_without_a_manifest(whole: Path, half: Path) -> None:
+    said = again(whole, half)
+    assert "6 of 6 runs are finished already" in said
+    assert made(said) == set()
+    assert_equal(half, whole, set(RUNS))
+
+
+@in_both
+@pytest.mark.parametrize("how", RECEIPTS)
+def test_a_damaged_receipt_is_one_run_that_is_made_again(whole: Path, half: Path, how: str) -> None:
+    RECEIPTS[how](half / ".runs" / "next_n-1.json")
+    said = again(whole, half)
+    assert "5 of 6 runs are finished already" in said
+    assert made(said) == {("next_n", 1)}
+    assert_equal(half, whole, set(RUNS))
+
+
+@in_both
+def test_tables_are_looked_at_whoever_says_that_they_are_there(whole: Path, half: Path) -> None:
+    flip(half / "accesses" / "lstm-1.parquet")
+    said = again(whole, half)
+    assert line_of(half, "accesses/lstm-1.parquet", "a bit flipped", "lstm", 1) in squeezed(said)
+    assert made(said) == {("lstm", 1)}
+    assert_equal(half, whole, set(RUNS))
+
+
+def test_what_was_killed_belongs_to_its_experiment(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is refused before the first command has ended well, too."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(runner._Making, "write", _killed)
+        assert call(whole / "config.yaml", "--out", out, "--seeds", "0").exit_code == 130
+    path = write(tmp_path, content() | {"arms": ARMS[:1]}, "other.yaml")
+    before = present(out)
+    refused = call(path, "--out", out)
+    assert refused.exit_code == 2, refused.output
+    assert present(out) == before
+    assert call(path, "--out", out, "--force").exit_code == 0
+    assert call(path, "--out", tmp_path / "new").exit_code == 0
+    assert list(present(out)) == list(present(tmp_path / "new"))
+
+
+# -- the file itself ---------------------------------------------------------------------------------------------------
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+ROWS = st.dictionaries(st.sampled_from(["n_miss", "mean_ns", "device", "Ü", "a"]), VALUES)
+
+
+@st.composite
+def kept_runs(draw: st.DrawFn) -> list[tuple[str, Done]]:
+    keys = st.tuples(st.sampled_from(["a", "b-1", "b"]), st.integers(0, 2**63 - 1), st.integers(0, 2))
+    files = st.dictionaries(st.text(min_size=1, max_size=5), st.tuples(st.integers(0, 9), st.text(max_size=5)))
+    return [
+        (draw(st.text(max_size=5)), Done(dict(zip(("arm", "seed", "repeat"), key, strict=True)) | draw(ROWS), files_))
+        for key in draw(st.lists(keys, max_size=4, unique=True))
+        for files_ in [draw(files)]
+    ]
+
+
+def kept_with(folder: Path, runs: list[tuple[str, Done]]) -> Kept:
+    kept = Kept(folder)
+    for hash_, done in runs:
+        kept.add(hash_, done)
+    return kept
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    kept = Kept.load(folder)
+    return kept.about, kept.runs
+
+
+@given(runs=kept_runs(), about=st.dictionaries(st.sampled_from(["name", "config", "tables"]), ROWS))
+def test_what_is_kept_is_read_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[str, Done]], about: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    kept = kept_with(folder, runs)
+    assert loaded(folder) == ({}, kept.runs)
+    # In the order in which a table of them has its columns.
+    assert {key: list(run.row) for key, run in loaded(folder)[1].items()} == {
+        key: list(run.row) for key, run in kept.runs.items()
+    }
+    kept.write(about)
+    assert loaded(folder) == (about, kept.runs)
+    assert {key: list(run.row) for key, run in loaded(folder)[1].items()} == {
+        key: list(run.row) for key, run in kept.runs.items()
+    }
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs with short rows, one in the manifest and one of its own."""
+    folder = tmp_path_factory.mktemp("small")
+    rows = [{"arm": "a", "seed": 3, "repeat": 0, "x": 1.5}, {"arm": "b", "seed": 4, "repeat": 1, "x": math.inf}]
+    one, two = ((f"hash{i}", Done(row, {f"t/{i}": (7, "ab")})) for i, row in enumerate(rows))
+    kept = kept_with(folder, [one])
+    kept.write({"name": "small", "config_hash": "0123"})
+    kept_with(folder, [two])
+    return folder
+
+
+def changes(content: bytes) -> Iterator[bytes]:
+    """A bit of every byte flipped, every end cut off, every byte left out."""
+    for i, byte in enumerate(content):
+        yield content[:i] + bytes([byte ^ 1 << i % 8]) + content[i + 1 :]
+        yield content[:i]
+        yield content[:i] + content[i + 1 :]
+
+
+def test_no_change_of_a_manifest_is_taken_for_another_result(small: Path, tmp_path: Path) -> None:
+    """It is refused, or is of what means nothing, such as white space."""
+    about, runs = loaded(small)
+    of_manifest = {key: run for key, run in runs.items() if key[0] == "a"}
+    n_refused = n = 0
+    for changed in changes((small / "manifest.json").read_bytes()):
+        (tmp_path / "manifest.json").write_bytes(changed)
+        n += 1
+        try:
+            found = loaded(tmp_path)
+        except InputError:
+            n_refused += 1
+        else:
+            assert found == (about, of_manifest)
+    assert n_refused > 0.6 * n
+
+
+def test_no_change_of_a_receipt_is_taken_for_another_result(small: Path, tmp_path: Path) -> None:
+    """It is passed by, or is of what means nothing."""
+    (receipt,) = (small / ".runs").iterdir()
+    runs = {key: run for key, run in loaded(small)[1].items() if key[0] == "b"}
+    (tmp_path / ".runs").mkdir()
+    for changed in changes(receipt.read_bytes()):
+        (tmp_path / ".runs" / receipt.name).write_bytes(changed)
+        assert loaded(tmp_path) in (({}, {}), ({}, runs))
+
+
+# -- what is left of attempts -----------------------------------------------------------------------------------------
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def living() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate()
+
+
+def aside_by(path: Path, pid: int, host: str | None = None) -> Path:
+    """What a process, of this host or another, was writing there."""
+    mine = aside_of(path)
+    name = mine.name.replace(f"-{os.getpid()}-", f"-{pid}-")
+    assert name.count(f"-{pid}-") == 1
+    if host is not None:
+        name = re.sub(r"\.[0-9a-f]{8}-", f".{host}-", name)
+    made = path.with_name(name)
+    made.parent.mkdir(exist_ok=True)
+    made.write_bytes(b"half")
+    return made
+
+
+PLACES = ["manifest.json", "runs.parquet", "accesses/none-0.parquet", "models/lstm-0.safetensors", ".runs/none-0.json"]
+
+
+def test_what_the_dead_left_goes_and_what_the_living_write_stays(
+    whole: Path, copy: Path, dead: int, living: int
+) -> None:
+    ours = [aside_by(copy / place, dead) for place in PLACES]
+    theirs = [aside_by(copy / place, living) for place in PLACES[:4]]
+    elsewhere = [aside_by(copy / place, dead, host="0123abcd") for place in PLACES[:4]]
+    # It looks like one, and is not.
+    foreign = copy / "accesses" / ".none-0.parquet.part"
+    foreign.touch()
+    assert set(asides(copy)) == {*ours, *theirs, *elsewhere}
+    again(whole, copy)
+    assert set(asides(copy)) == {*theirs, *elsewhere}
+    assert {path.read_bytes() for path in asides(copy)} == {b"half"}
+    # Nobody reads them either: a folder's tables are read together.
+    assert len(pq.read_table(copy / "accesses")) == 6 * 200
+    for path in [*theirs, *elsewhere, foreign]:
+        path.unlink()
+    assert_equal(copy, whole, set())
+
+
+def test_a_process_s_own_are_removed_by_whoever_saw_it_die(tmp_path: Path, dead: int, living: int) -> None:
+    gone, also = (aside_by(tmp_path / place, dead) for place in ("a.json", "b/c.parquet"))
+    others = [aside_by(tmp_path / "a.json", living), aside_by(tmp_path / "a.json", dead, host="0123abcd")]
+    remove_of(tmp_path, dead)
+    assert not gone.exists()
+    assert not also.exists()
+    assert set(asides(tmp_path)) == set(others)
+    remove_dead(tmp_path)
+    assert set(asides(tmp_path)) == set(others)
+
+
+def test_two_who_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with written_aside(path) as one, written_aside(path) as two:
+        one.write_text("one")
+        two.write_text("two")
+        assert one != two
+        assert not path.exists()
+    assert path.read_text() == "one"
+
+    def fails() -> None:
+        with written_aside(path) as three:
+            three.write_text("half")
+            raise OSError(errno.ENOSPC, "no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        fails()
+    assert path.read_text() == "one"
+    assert asides(tmp_path) == []
+
+
+# -- killed -----------------------------------------------------------------------------------------------------------
+def _is_begun(out: Path) -> bool:
+    """The tables of the first run are being written, and no run is over."""
+    return (out / "accesses").is_dir() and bool(asides(out / "accesses"))
+
+
+def _is_over(out: Path) -> bool:
+    """A run is."""
+    return bool(list((out / ".runs").glob("[!.]*.json")))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "jobs", "until"),
+    [("new", "1", _is_begun), ("new", "2", _is_over), ("old", "1", _is_over), ("old", "2", _is_begun)],
+)
+def test_runs_that_were_over_when_all_was_killed_are_kept(
+    tmp_path: Path, manifest: str, jobs: str, until: Callable[[Path], bool]
+) -> None:
+    """In a new folder, and in one that has a manifest; also if processes that nobody waits for still write there."""
+    changed = content(engine="simpy") | {"arms": ARMS[:2], "seeds": [0, 1, 2]}
+    changed["workload"]["source"]["accesses"] = 8_000
+    path, out = write(tmp_path, changed), tmp_path / "out"
+    quick = ("--set", "engine=compiled", "--set", "output.window=1000")
+    if manifest == "old":
+        assert call(path, "--out", out, *quick, "--seeds", "2").exit_code == 0
+    n_before = 2 if manifest == "old" else 0
+    command = [sys.executable, "-m", "experiments.run", str(path), "--out", str(out), "--jobs", jobs]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not until(out):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {path.stem for path in (out / ".runs").glob("[!.]*.json")}
+    assert kept or until is _is_begun
+    stamps = {path: path.stat().st_mtime_ns for path in out.glob("*/*.parquet") if path.stem in kept}
+    result = call(path, "--out", out, *quick)
+    assert result.exit_code == 0, result.output
+    if kept or n_before:
+        assert f"{len(kept) + n_before} of 6 runs are finished already" in result.output
+    assert len(made(result.output)) == 6 - len(kept) - n_before > 0
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert call(path, "--out", tmp_path / "undisturbed", *quick, "--quiet").exit_code == 0
+    # The pipe ends with the last that holds it: from now on nobody writes there.
+    process.communicate()
+    assert asides(out) == []
+    found, expected = (
+        # Wall times are in tables of questions.
+        {name: data for name, data in present(folder).items() if "/" in name and not name.startswith("inferences/")}
+        for folder in (out, tmp_path / "undisturbed")
+    )
+    assert found == expected
+    assert "6 of 6 runs are finished already" in call(path, "--out", out, *quick).output

@@ -65,7 +65,9 @@ def accesses() -> pd.DataFrame:
     rows[N_TRAIN : N_TRAIN + 3] = [(9000 + i, *rows[N_TRAIN + i][1:]) for i in range(3)]
     rows[N - 1] = (8999, *rows[N - 1][1:])
     made = pd.DataFrame(rows[:N], columns=["key", "stream", "request"])
-    return made.assign(size=4096 + 1024 * (made["key"] % 4), op=(rng.random(N) < 0.15).astype(int))
+    size = 4096 + 1024 * (made["key"] % 4)
+    # One of the loop is larger than any tier.
+    return made.assign(size=size.where(made["key"] != 520, 600 * 1024), op=(rng.random(N) < 0.15).astype(int))
 
 
 @pytest.fixture(scope="module", params=STARTS, ids=["cold", "warm"])
@@ -165,6 +167,10 @@ def from_rows(experiment: Path, arm: str) -> dict[str, Any]:
         "p99_inference_host_ns": quantile(batches["host_ns"], 0.99),
         "end_ns": int((a["issued_ns"] + a["latency_ns"]).max()) - began,
     }  # fmt: skip
+    trace = accesses()
+    expected["requests_per_time"] = trace["request"].nunique()
+    is_too_large = trace["size"].to_numpy()[a["access"]] > 200 * 1024
+    expected["n_bypassed"] = int((is_too_large & (a["outcome"] == "miss")).sum())
     shadow = a["shadow"].astype(str)
     is_missed = a["outcome"].isin(["merged", "miss"])
     asks = arm != "none"
@@ -278,8 +284,9 @@ def test_attribution_once_more(experiment: Path, watched: dict[str, Any], arm: s
         expected += [(name, link, watched[arm][f"{link}_{name}_ns"]) for name in ("queue", "transfer")]
     expected.append(("inference", None, int(a["inference_ns"].sum())))
     found = table(experiment / "out", "attribution.parquet").query("arm == @arm")
-    assert set(found.columns) == {"arm", "seed", "component", "link", "sum_ns", "mean_ns", "share_ratio"}
+    assert set(found.columns) == {"arm", "seed", "repeat", "component", "link", "sum_ns", "mean_ns", "share_ratio"}
     assert found["seed"].tolist() == [SEED] * len(expected)
+    assert found["repeat"].tolist() == [0] * len(expected)
     links = [None if pd.isna(link) else link for link in found["link"]]
     assert list(zip(found["component"], links, found["sum_ns"], strict=True)) == expected
     assert found["mean_ns"].tolist() == pytest.approx([ns / len(a) for *_, ns in expected])

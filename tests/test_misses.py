@@ -95,10 +95,6 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.csv", "--columns", "key=block", "--capacity", "0"], "a capacity of 0 cannot be simulated"),
         (["circle.csv", "--columns", "key=block", "--capacity", "1 KiB", "--unit-size"], "expected a number of blocks"),
         (["circle.csv", "--columns", "key=block", "--fraction", "1.5"], "--fraction 1.5: expected a number above 0"),
-        (
-            ["circle.csv", "--columns", "key=block,size_bytes=bytes", "--capacity", "99"],
-            "a capacity of 99 cannot be simulated with this trace; expected from 100 (its largest block)",
-        ),
     ],
 )
 def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str) -> None:
@@ -117,6 +113,13 @@ def test_defaults_are_capacities_that_hold_the_largest_block(tmp_path: Path) -> 
     result = call(circle(tmp_path), *columns, "--eviction", "lru", "--out", tmp_path / "o")
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(tmp_path / "o" / "misses.parquet")["capacity"].tolist() == [200]
+
+
+def test_blocks_larger_than_the_capacity_pass_by(tmp_path: Path) -> None:
+    columns = ("--columns", "key=block,size_bytes=bytes", "--capacity", "99")
+    result = call(circle(tmp_path), *columns, "--eviction", "lru,belady", "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    assert pd.read_parquet(tmp_path / "o" / "misses.parquet")["miss_ratio"].tolist() == [1, 1]
 
 
 def test_what_cannot_be_written_is_said_and_not_half_there(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 from simulator.model.model import Model
 
 
+REASONS = ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_too_large", "rejected_budget")
+
+
 class Watched:
     """Runs a model and counts by its hooks; its books are not looked at.
 
@@ -92,7 +95,7 @@ class Watched:
     def columns(self) -> dict[str, Any]:
         moved, before = self._moved(), self._before or Counter()
         found: dict[str, Any] = {"n_pollution": self.n_pollution}
-        for reason in ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_budget"):
+        for reason in REASONS:
             found[f"n_{reason}"] = self.reasons[reason]
         for link in self.model.links:
             for kind in ("demand", "prefetch", "write_back"):

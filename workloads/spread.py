@@ -78,9 +78,10 @@ class Spread:
             for first, end in _bounds(batch.time_ns):
                 if batch.time_ns[first] != last:
                     stretch, done, last = stretch + 1, 0, int(batch.time_ns[first])
-                    n = int(counts[stretch])
+                    # A request that goes on from the time before begins none here.
+                    n = max(int(counts[stretch]), 1)
                     drawn = np.sort(draws.integers(0, max(tick, 1), n)) if self._how == "jitter" else None
-                    offsets = tick * np.arange(n) // max(n, 1) if drawn is None else drawn
+                    offsets = tick * np.arange(n) // n if drawn is None else drawn
                 number = done + np.cumsum(new[first:end]) - 1
                 done = int(number[-1]) + 1
                 times[first:end] += offsets[np.maximum(number, 0)]
