@@ -129,11 +129,12 @@ class _Making:
 
         experiment, chosen = self.experiment, chosen_engine(self.experiment)
         progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+        digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         with Announced(progress.say):
             compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
             for done in self._make(in_turn(list(self._todo.values())), progress):
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
-                if {digest} != {r.row["trace_sha256"] for k, r in self.kept.runs.items() if k[1] == seed} | {digest}:
+                if digests.setdefault(seed, digest) != digest:
                     raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
                 self.kept.add(self._hash(self._todo[key_of(done.row)]), done)
 

@@ -40,10 +40,11 @@ def n_warm_up(experiment: Experiment, seed: int, trace: SharedTrace | None = Non
     Raises:
         InputError: nothing would be left to judge on, or as ``prepare`` does.
     """
-    workload = trace or HashedWorkload(experiment.workload.source.build(seed))
-    parts, wanted = split(experiment, workload), experiment.warm_up
+    wanted = experiment.warm_up
     if isinstance(wanted, str):
         return _until_settled(experiment, seed, trace) if wanted == "mser5" else 0
+    workload = trace or HashedWorkload(experiment.workload.source.build(seed))
+    parts = split(experiment, workload)
     n = wanted if isinstance(wanted, int) else int(wanted * (workload.length() - parts.n_train))
     split(experiment, workload, n)
     return n

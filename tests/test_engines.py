@@ -106,8 +106,7 @@ def test_configs(path: Path, tmp_path: Path) -> None:
                 rows.append(run_one(short.model_copy(update={"engine": engine}), run, folder).row)
                 assert rows[-1].pop("engine") == engine
             of_the_run = [
-                {name: str(value) for name, value in row.items() if not re.search(OF_THE_MACHINE, name)}
-                for row in rows
+                {name: str(value) for name, value in row.items() if not re.search(OF_THE_MACHINE, name)} for row in rows
             ]
             assert of_the_run[0] == of_the_run[1]
         n_tables = 4 * len(arms) + sum(arm.policy.learns for arm in arms)

@@ -324,8 +324,13 @@ def test_other_seeds_do_not_undo_finished_runs(tmp_path: Path) -> None:
 
 
 def test_a_config_that_fails_leaves_the_folder_free(tmp_path: Path) -> None:
-    path, out = write(tmp_path, config(seeds=[0])), tmp_path / "out"
-    assert call(path, "--out", out, "--set", "system.tiers.0.capacity=1 KiB").exit_code == 2
+    # Only when it is trained is known what the model takes of the tier.
+    arms = [{"name": "lstm", "policy": {**LSTM, "in_gpu_memory": True}, "charge": {"kind": "free"}}]
+    path, out = write(tmp_path, config(seeds=[0], arms=arms, baseline="lstm")), tmp_path / "out"
+    failed = call(path, "--out", out, "--set", "system.tiers.0.capacity=1 KiB")
+    assert failed.exit_code == 2
+    assert "error: system.tiers.0.capacity: 1024 B of 'hbm', but the policy keeps" in failed.output
+    assert [file.name for file in out.iterdir()] in ([], [".lock"])
     assert call(path, "--out", out).exit_code == 0
 
 

@@ -180,15 +180,14 @@ def test_what_dies_twice_is_exit_code_3_and_the_rest_is_kept(tmp_path: Path, mon
 
 
 def test_bad_input_found_by_a_process(tmp_path: Path) -> None:
-    # The block at the end fits in no tier: only the run finds out.
-    (tmp_path / "trace.csv").write_text("key,size\n" + "1,4096\n" * 50 + "2,999999999\n")
-    content = config(arms=ARMS[:2])
-    content["workload"]["source"] = {
-        "kind": "table", "path": str(tmp_path / "trace.csv"), "columns": {"key": "key", "size_bytes": "size"},
-    }  # fmt: skip
+    # Only when it is trained is known what the model takes of the tier.
+    policy = {**LSTM, "in_gpu_memory": True, "epochs": 1}
+    arms = [{"name": name, "policy": policy, "charge": {"kind": "free"}} for name in ("one", "two")]
+    content = config(arms=arms, baseline="one")
+    content["system"]["tiers"][0]["capacity"] = "1 KiB"
     result = call(write(tmp_path, content), "--out", tmp_path / "out", "-j", "2")
     assert result.exit_code == 2, result.output
-    assert "error: system.tiers: capacity of 'hbm'" in result.output
+    assert "error: system.tiers.0.capacity: 1024 B of 'hbm', but the policy keeps" in result.output
     assert "Traceback" not in result.output
     assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".lock"])
 

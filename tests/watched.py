@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from simulator.model.model import Model
-
+from simulator.trace import WRITE
 
 REASONS = ("rejected_resident", "rejected_in_flight", "rejected_unknown", "rejected_too_large", "rejected_budget")
 
@@ -13,7 +13,8 @@ class Watched:
     """Runs a model and counts by its hooks; its books are not looked at.
 
     For what rows do not have: bytes that started over a link, where accesses waited, link by link, why proposals were
-    turned down, misses on blocks that prefetches had pushed out. Of what is judged alone (rule R38).
+    turned down, misses on blocks that prefetches had pushed out or that are larger than tier 0. Of what is judged alone
+    (rule R38).
     """
 
     def __init__(self, model: Model) -> None:
@@ -21,7 +22,7 @@ class Watched:
         self._before: Counter[tuple[str, str]] | None = None
         self.queue_ns, self.transfer_ns = Counter[str](), Counter[str]()
         self.reasons = Counter[str]()
-        self.n_pollution = 0
+        self.n_pollution = self.n_bypassed = 0
         self._transfers: dict[int, Any] = {}
         self._arrived: set[int] = set()
         self._evicted: list[int] = []
@@ -59,6 +60,8 @@ class Watched:
 
     def _served(self, access: Any) -> None:
         # A write that allocates; of reads that miss the block lands.
+        if access.outcome.name == "MISS" and access.op == WRITE:
+            self.n_bypassed += self._is_judged(access) and access.size > self.model.capacities[0]
         if access.outcome.name == "MISS" and access.key in self._polluted:
             self._polluted.remove(access.key)
             self.n_pollution += self._is_judged(access)
@@ -76,6 +79,7 @@ class Watched:
                 self.transfer_ns[link.name] += max(ended - max(started, access.joined_ns), 0)
         if not transfer.is_down:
             is_missed = any(access.outcome.name == "MISS" for access in filter(self._is_judged, transfer.waiters))
+            self.n_bypassed += is_missed and transfer.size > self.model.capacities[0]
             self.n_pollution += is_missed and transfer.key in self._polluted
             self._polluted.discard(transfer.key)
             if transfer.kind == 1:
@@ -94,7 +98,7 @@ class Watched:
 
     def columns(self) -> dict[str, Any]:
         moved, before = self._moved(), self._before or Counter()
-        found: dict[str, Any] = {"n_pollution": self.n_pollution}
+        found: dict[str, Any] = {"n_pollution": self.n_pollution, "n_bypassed": self.n_bypassed}
         for reason in REASONS:
             found[f"n_{reason}"] = self.reasons[reason]
         for link in self.model.links:
