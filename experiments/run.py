@@ -105,7 +105,9 @@ def run_experiment(
 
     compared = compare(rows, experiment.baseline, folder)
     first = lowest(rows)
-    against_first = compared if first == experiment.baseline else compare(rows, first, folder)
+    # From one seed it takes the requests to tell.
+    of_requests = folder if len(experiment.seeds) == 1 else None
+    against_first = compared if first == experiment.baseline else compare(rows, first, of_requests)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}
     parts = [part for row in rows for part in attribution(row, experiment.system_of(arms[row["arm"]]))]

@@ -59,7 +59,8 @@ def run_all(
     with locked(folder):
         made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces)
         remove_leftovers(folder)
-        if not (folder / MANIFEST).exists():
+        is_new = not (folder / MANIFEST).exists()
+        if is_new:
             # From here on it says whose folder this is, however the first run ends.
             made.write()
         try:
@@ -67,7 +68,7 @@ def run_all(
                 made.choose(progress, force=force, title=title)
                 made.run(progress)
         except (InputError, MemoryError):
-            if not made.kept.runs:
+            if is_new and not made.kept.runs:
                 # Nothing came of it: the folder is free for the corrected config.
                 remove_leftovers(folder)
                 empty(folder)

@@ -131,7 +131,7 @@ def test_a_line_without_end_and_a_bomb(tmp_path: Path) -> None:
         tmp_path, edited("workload.source", {"kind": "ids", "path": str(tmp_path / "line.txt.zst"), "block": "1 B"}),
         "line.txt.zst: line 1 is longer than 16 MiB",
     )  # fmt: skip
-    # 300 MB unpacked: read in pieces, and held in none.
+    # 157 million accesses, 5 GB as columns: read in pieces, and held in none.
     code = (
         "import resource\nfrom pydantic import TypeAdapter\nfrom workloads.registry import Source\n"
         f"source = {{'kind': 'ids', 'path': {str(tmp_path / 'bomb.txt.zst')!r}, 'block': '1 B'}}\n"
@@ -141,7 +141,7 @@ def test_a_line_without_end_and_a_bomb(tmp_path: Path) -> None:
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     n, peak_kib = map(int, found.stdout.split())
     assert n == 300 << 19
-    assert peak_kib < 600_000
+    assert peak_kib < 1_200_000
 
 
 # -- the machine ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -371,18 +372,28 @@ def test_force_leaves_what_is_nobody_s_results(whole: Path, copy: Path) -> None:
 
 
 # -- the small files of runs that are over ----------------------------------------------------------------------------
-def _killed(_: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def killed_at_the_end() -> Iterator[None]:
+    """A command goes no further than to the end of its runs."""
+    write_all = runner._Making.write
+
+    def killed(making: runner._Making) -> None:
+        if making.kept.runs:
+            raise KeyboardInterrupt
+        write_all(making)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner._Making, "write", killed)
+        yield
 
 
 @pytest.fixture
-def half(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """As a command leaves it that is killed when all runs are over; in a new folder, or in one that has a manifest."""
+def half(whole: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """As a command leaves it that is killed when all runs are over; in a new folder, or in one that has results."""
     out = tmp_path / "half"
     if request.param == "old":
         again(whole, out, "--seeds", "0")
-    with monkeypatch.context() as patch:
-        patch.setattr(runner._Making, "write", _killed)
+    with killed_at_the_end():
         assert call(whole / "config.yaml", "--out", out).exit_code == 130
     assert {path.name for path in (out / ".runs").iterdir()} == {
         f"{arm}-{seed}.json" for arm, seed in RUNS if request.param == "new" or seed == 1
@@ -400,7 +411,7 @@ RECEIPTS: dict[str, Callable[[Path], object]] = {
 
 
 @in_both
-def test_runs_that_are_over_are_kept_without_a_manifest(whole: Path, half: Path) -> None:
+def test_runs_that_are_over_are_kept_whatever_the_manifest_says(whole: Path, half: Path) -> None:
     said = again(whole, half)
     assert "6 of 6 runs are finished already" in said
     assert made(said) == set()
@@ -426,13 +437,10 @@ def test_tables_are_looked_at_whoever_says_that_they_are_there(whole: Path, half
     assert_equal(half, whole, set(RUNS))
 
 
-def test_what_was_killed_belongs_to_its_experiment(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_killed_belongs_to_its_experiment(whole: Path, tmp_path: Path) -> None:
     """Another one is refused before the first command has ended well, too."""
     out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(runner._Making, "write", _killed)
+    with killed_at_the_end():
         assert call(whole / "config.yaml", "--out", out, "--seeds", "0").exit_code == 130
     path = write(tmp_path, content() | {"arms": ARMS[:1]}, "other.yaml")
     before = present(out)
@@ -639,7 +647,7 @@ def _is_over(out: Path) -> bool:
 def test_runs_that_were_over_when_all_was_killed_are_kept(
     tmp_path: Path, manifest: str, jobs: str, until: Callable[[Path], bool]
 ) -> None:
-    """In a new folder, and in one that has a manifest; also if processes that nobody waits for still write there."""
+    """In a new folder, and in one that has results; also if processes that nobody waits for still write there."""
     changed = content(engine="simpy") | {"arms": ARMS[:2], "seeds": [0, 1, 2]}
     changed["workload"]["source"]["accesses"] = 8_000
     path, out = write(tmp_path, changed), tmp_path / "out"
