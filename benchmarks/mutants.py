@@ -391,6 +391,33 @@ R36 model/model: a shadow's miss stays away
 R37 ledger/questions: answers pending at the end count
 - is_over, guess, following = q.status != Status.PENDING_AT_END,
 + is_over, guess, following = True,
+R38 ledger/ledger: the first judged access is not judged
+- return access >= self.books.first_access
++ return access > self.books.first_access
+R38 ledger/ledger: a prefetch counts by the access that uses it
+- if self.is_judged(prefetch.access):
++ if self.is_judged(access.index):
+R38 ledger/ledger: bytes count from the start
+- self._bytes_before = [list(link.bytes_started) for link in self.model.memory.links]
++ pass
+R38 ledger/ledger: the end counts from the start
+- books.end_ns -= max(self.began_ns, 0)
++ pass
+R38 ledger/questions: questions that are not judged count
+- return question.access.index >= self._first_access
++ return True
+R38 ledger/ledger: links count all waits
+- link.queue_ns += counts * max(
++ link.queue_ns += max(
+R39 evictions/base: what is larger than a tier is asked about
+- if size > self.capacity and key not in self:
++ if not self._admission.asked(key) and size > self.capacity and key not in self:
+R39 model/asking: what is larger than tier 0 is past the budget
+- return "rejected_too_large"
++ return "rejected_budget"
+R39 model/accesses: a block as large as tier 0 passes by
+- if size > self.model.capacities[0]:
++ if size >= self.model.capacities[0]:
 """
 
 
