@@ -80,6 +80,9 @@ def kept_in(experiment: Experiment, folder: Path, *, force: bool) -> Kept:
     Raises:
         InputError: it holds the results of another experiment, or its manifest is damaged.
     """
+    if force and not (folder / MANIFEST).exists():
+        # Whatever lies there, nothing says whose it is.
+        clear(folder)
     try:
         kept = Kept.load(folder)
         found = kept.about.get("config_hash", experiment.folder_hash())

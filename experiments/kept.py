@@ -120,6 +120,11 @@ class Kept:
                 return f"{name}: is damaged or another run's (its checksum differs)"
         return None
 
+    def remove(self, key: Key) -> None:
+        """Forget a run, and remove its files."""
+        for name in self.runs.pop(key).files:
+            (self._folder / name).unlink(missing_ok=True)
+
     def add(self, hash_: str, done: Done) -> None:
         """A run is over: leave its small file."""
         found = Finished(hash_, done.row, done.files)
@@ -135,7 +140,8 @@ class Kept:
         content = {**about, "runs": runs}
         seal = _sealed(content)
         with written_aside(self._folder / MANIFEST) as aside:
-            aside.write_text(json.dumps({**content, "sha256": seal}, indent=1, sort_keys=True) + "\n")
+            # Not sorted: the columns of the table have this order.
+            aside.write_text(json.dumps({**content, "sha256": seal}, indent=1) + "\n")
         self.about = about
         for path in (self._folder / RECEIPTS).glob("*.json"):
             path.unlink()

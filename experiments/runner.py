@@ -107,8 +107,10 @@ class _Making:
             if run is None or found.hash != self._hash(run) or (force and key in runs):
                 del self.kept.runs[key]
             elif damage := self.kept.damage(found):
-                progress.say(f"{self.folder / damage}: {run} is made again" if key in runs else f"{damage}: left out")
-                del self.kept.runs[key]
+                what = "is made again" if key in runs else "was not asked for, and is removed"
+                progress.say(f"{self.folder / damage}: {run} {what}")
+                # Not one of its files is left, so that nobody reads what is damaged together with the others.
+                self.kept.remove(key)
         self._todo = {key: run for key, run in runs.items() if key not in self.kept.runs}
         progress.expect(len(self._todo))
         n_kept = len(runs) - len(self._todo)

@@ -1,5 +1,6 @@
 """``python -m experiments.shootout CONFIG``: the results of a config's variants as Markdown tables."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,12 +53,14 @@ def main(
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
     """Finished runs by arm."""
     from experiments.folder import kept_in
+    from experiments.plan import planned
     from simulator.errors import InputError
 
     kept = kept_in(experiment, folder, force=False).runs.values()
     rows = [found.row for found in kept if found.row["seed"] in experiment.seeds]
     found = {arm.name: [row for row in rows if row["arm"] == arm.name] for arm in experiment.arms}
-    missing = [name for name, of_arm in found.items() if len(of_arm) < len(experiment.seeds)]
+    n_planned = Counter(run.arm.name for run in planned(experiment))
+    missing = [name for name, of_arm in found.items() if len(of_arm) < n_planned[name]]
     if missing:
         names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
         more = f" --variant {variant}" if variant else ""

@@ -219,11 +219,14 @@ def test_whatever_is_damaged_the_end_is_the_same(
     assert_equal(out, whole, set(damaged))
 
 
-def test_a_damaged_run_that_was_not_asked_for_is_left_out(whole: Path, copy: Path) -> None:
-    """And made again when it is."""
+def test_a_damaged_run_that_was_not_asked_for_is_removed(whole: Path, copy: Path) -> None:
+    """All its files: a damaged one would be read together with the others. It is made again when it is asked for."""
     truncate(copy / "accesses" / "next_n-1.parquet")
     said = again(whole, copy, "--seeds", "0")
-    assert squeezed(f"accesses/next_n-1.parquet: {DIFFERS}: left out") in squeezed(said)
+    gone = f"accesses/next_n-1.parquet: {DIFFERS}: arm next_n, seed 1 was not asked for, and is removed"
+    assert squeezed(gone) in squeezed(said)
+    assert not list(copy.glob("*/next_n-1.*"))
+    assert pq.read_table(copy / "accesses").num_rows > 0
     assert made(said) == set()
     rows = pq.read_table(copy / "runs.parquet").to_pylist()
     assert [(row["arm"], row["seed"]) for row in rows] == [run for run in RUNS if run != ("next_n", 1)]
