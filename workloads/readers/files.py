@@ -25,12 +25,22 @@ def _open_plain(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+class _Sips(io.FileIO):
+    """A file that hands out a little at a time: Arrow unpacks all that it is handed before it hands on any of that."""
+
+    _MOST = 1 << 13
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Fewer bytes than were asked for, mostly."""
+        return super().read(self._MOST if size is None or size < 0 else min(size, self._MOST))
+
+
 def _open_zst(path: Path) -> BinaryIO:
     """Frames one after another; one that is cut off is an OSError, as Arrow reads them."""
     import pyarrow as pa
 
     # Opened by Python, whose errors say what is wrong with a path; Arrow's stream has no lines of its own.
-    return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(path.open("rb"), "zstd"), 1 << 20))
+    return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(_Sips(path), "zstd"), 1 << 20))
 
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
