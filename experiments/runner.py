@@ -104,7 +104,10 @@ class _Making:
             # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
             if seed not in self._n_warm_up and run is not None:
                 self._n_warm_up[seed] = n_warm_up(self.experiment, seed)
-            if run is None or found.hash != self._hash(run) or (force and key in runs):
+            if force and key not in runs and (name, seed, 0) in runs:
+                # A repeat beyond those that are asked for: it would stay beside others of another hour.
+                self.kept.remove(key)
+            elif run is None or found.hash != self._hash(run) or (force and key in runs):
                 del self.kept.runs[key]
             elif damage := self.kept.damage(found):
                 what = "is made again" if key in runs else "was not asked for, and is removed"

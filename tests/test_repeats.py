@@ -110,5 +110,20 @@ def test_what_is_measured_is_repeated(tmp_path: Path) -> None:
     ]
 
 
+def test_force_leaves_no_repeat_of_another_hour(tmp_path: Path) -> None:
+    arms = [
+        {"name": "none", "policy": {"kind": "none"}},
+        {"name": "timed", "policy": {"kind": "next_n"}, "charge": {"kind": "measured"}},
+    ]
+    out = tmp_path / "out"
+    for repeats, options, expected in ((3, (), [0, 1, 2]), (2, (), [0, 1, 2]), (2, ("--force",), [0, 1])):
+        path = write(tmp_path, config(arms=arms, seeds=[0], repeats=repeats))
+        assert call(path, "--out", out, *options).exit_code == 0
+        # Without --force they stay, as other seeds do.
+        runs = table(out, "runs.parquet")
+        assert runs[runs["arm"] == "timed"]["repeat"].tolist() == expected
+        assert len(list((out / "accesses").glob("timed*"))) == len(expected)
+
+
 def test_bad_repeats(tmp_path: Path) -> None:
     refuse(tmp_path, config(repeats=0), "repeats")
