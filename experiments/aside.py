@@ -82,5 +82,6 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        # It is somebody else's.
+        pass
     return True

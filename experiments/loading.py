@@ -98,10 +98,9 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InputError(f"--set {text}: expected key.path=value")
+        parsed = parse_yaml(value, f"--set {text}")
         try:
-            override(raw, key.strip(), parse_yaml(value, f"--set {text}"))
-        except InputError:
-            raise
+            override(raw, key.strip(), parsed)
         except ValueError as error:
             raise InputError(f"--set {text}: {error}") from None
     if seeds is not None:

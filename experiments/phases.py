@@ -58,18 +58,19 @@ def _of_run(row: Row, phases: list[tuple[int, str]], folder: Path, stem: str) ->
         places: npt.NDArray[np.int64] = codes[np.searchsorted(starts, access, side="right") - 1]
         return places
 
-    def column(table: str, name: str) -> Any:
-        return pq.read_table(folder / table / f"{stem}.parquet", columns=[name], page_checksum_verification=True)[name]
+    def columns(table: str, *names: str) -> list[Any]:
+        path = folder / table / f"{stem}.parquet"
+        found = pq.read_table(path, columns=list(names), page_checksum_verification=True)
+        return [found[name] for name in names]
 
-    of_access = phase(column("accesses", "access").to_numpy())
-    latency = column("accesses", "latency_ns").to_numpy()
-    outcome = np.array(column("accesses", "outcome").to_pylist(), object)
+    access, latency, outcomes = columns("accesses", "access", "latency_ns", "outcome")
+    of_access, outcome = phase(access.to_numpy()), np.array(outcomes.to_pylist(), object)
     n = np.bincount(of_access, minlength=len(names))
-    latencies = np.bincount(of_access, latency, len(names))
+    latencies = np.bincount(of_access, latency.to_numpy(), len(names))
     has_prefetches = (folder / "prefetches" / f"{stem}.parquet").exists()
     if has_prefetches:
-        of_prefetch = phase(column("prefetches", "access").to_numpy())
-        fate = np.array(column("prefetches", "fate").to_pylist(), object)
+        asked, all_fates = columns("prefetches", "access", "fate")
+        of_prefetch, fate = phase(asked.to_numpy()), np.array(all_fates.to_pylist(), object)
     rows = []
     for i, name in enumerate(names):
         if n[i] == 0:

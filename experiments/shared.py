@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.aside import naming
 from simulator.trace import COLUMNS, Batch, Workload, begins
 from workloads.base import SourceSettings
 
@@ -92,7 +93,7 @@ class SharedTrace:
 
 def _mapped(path: Path, dtype: Any, n: int) -> Any:
     """A file of ``n`` numbers, mapped. Its room is taken first: where there is none, writing would kill the process."""
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (n,)}
         )

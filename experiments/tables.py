@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,9 @@ class RunTables:
     def abandon(self) -> None:
         """Leave nothing half-written."""
         for writer, aside, _ in self._writers.values():
-            writer.close()
+            # On a full disk it cannot be closed either; what is said is why it came to this.
+            with suppress(OSError):
+                writer.close()
             aside.unlink(missing_ok=True)
         self._writers.clear()
 
