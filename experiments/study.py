@@ -40,7 +40,7 @@ def study(
     from policies.lstm.model import pick_device
 
     arm = learned_arm(experiment, name)
-    device = pick_device(getattr(arm.policy.core, "device", "auto")).type
+    device = pick_device(getattr(arm.policy.core, "wanted_device", "auto")).type
     backends = [kind.name for kind in available(device)]
     measured = run_all(
         measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs,

@@ -157,6 +157,16 @@ def test_what_cannot_be_used_is_refused() -> None:
     assert preferred("eager", "cpu").name == "eager"
 
 
+@pytest.mark.parametrize("backend", ["compiled", "onnx"])
+def test_a_backend_that_needs_the_cpu_gets_it(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with a GPU, where ``device: auto`` is the GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    config = LstmConfig.model_validate({"kind": "lstm", "backend": backend})
+    config.check()
+    assert config.wanted_device == "cpu"
+    assert LstmConfig.model_validate({"kind": "lstm", "backend": "eager"}).wanted_device == "auto"
+
+
 def test_onnx_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("policies.lstm.backends.onnx.find_spec", lambda name: None)
     assert "onnx" not in [kind.name for kind in available("cpu")]

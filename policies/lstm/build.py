@@ -25,7 +25,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     Raises:
         InputError: what the config asks for is not there, a kept model is damaged or of another run.
     """
-    device = pick_device(config.device)
+    device = pick_device(config.wanted_device)
     sequences = given.sequences(config.per_stream)
     kept = _kept(config, given, sequences, device)
     predictor = _predictor(config, given, kept, sequences, device.type)
@@ -42,7 +42,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
 
 def prepare_lstm(config: LstmConfig, given: Given) -> None:
     """Train, or find the model trained. Raises InputError as ``build_lstm`` does."""
-    obtain(given.sequences(config.per_stream), config, given.seed, pick_device(config.device), given.progress)
+    obtain(given.sequences(config.per_stream), config, given.seed, pick_device(config.wanted_device), given.progress)
 
 
 def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses], device: torch.device) -> Kept:

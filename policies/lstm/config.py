@@ -86,9 +86,14 @@ class LstmConfig(PolicySettings):
             from policies.lstm.backends.registry import named
             from policies.lstm.model import pick_device
 
-            device = pick_device(self.device)
+            device = pick_device(self.wanted_device)
             if self.backend != "auto":
                 named(self.backend, device.type)
+
+    @property
+    def wanted_device(self) -> Literal["auto", "cuda", "cpu"]:
+        """``device``, but the CPU where ``auto`` meets a backend that runs nowhere else."""
+        return "cpu" if self.device == "auto" and self.backend in ("compiled", "onnx") else self.device
 
     @property
     def learns(self) -> bool:

@@ -12,8 +12,10 @@ from policies.lstm.codecs.base import Codec
 from policies.lstm.config import LstmConfig
 from simulator.errors import InputError
 
-# Before CUDA starts: cuBLAS then sums in the same order each time.
+# Before CUDA starts: cuBLAS then sums in the same order each time. cuBLASLt takes its workspace from that one, here
+# 128 KiB, and torch warns where it would ask for more.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "128")
 # Products of three digits would not be those of the other backends.
 torch.backends.cudnn.allow_tf32 = False
 torch.backends.cuda.matmul.allow_tf32 = False

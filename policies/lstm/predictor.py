@@ -79,7 +79,7 @@ class LstmPredictor:
         Raises:
             InputError: CUDA was asked for and is not there, the kept model is damaged, or there is nothing to train on.
         """
-        device = pick_device(config.device)
+        device = pick_device(config.wanted_device)
         kept = obtain([accesses_of(sequence) for sequence in sequences], config, seed, device, progress)
         horizon = config.horizons[0] if horizon is None else horizon
         weights = weights_of(kept.trained.model, horizon)
