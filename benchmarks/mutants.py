@@ -418,6 +418,48 @@ R39 model/asking: what is larger than tier 0 is past the budget
 R39 model/accesses: a block as large as tier 0 passes by
 - if size > self.model.capacities[0]:
 + if size >= self.model.capacities[0]:
+R40 model/backlog: one block more may wait
+- self.n_blocks >= self._limits[1]
++ self.n_blocks > self._limits[1]
+R40 model/backlog: one byte more may wait
+- self.n_bytes >= self._limits[0]
++ self.n_bytes > self._limits[0]
+R40 model/backlog: who comes when there is room overtakes
+- return bool(self.line) or self.is_full
++ return self.is_full
+R40 model/backlog: the last in line comes first
+- self.line.popleft()()
++ self.line.pop()()
+R40 model/backlog: all come in at once
+- if self.line and not self.is_full:
+-             self.line.popleft()()
++ while self.line:
++             self.line.popleft()()
+R40 model/backlog: who comes in lets in no other
+- if self.line and not self.is_full and not self._will_open:
++ if self.n_blocks == 0 and self.line and not self.is_full and not self._will_open:
+R40 model/accesses: writes come into a tier that is shut
+- not has_turn and self.tier.backlog.is_shut
++ not has_turn and False
+R40 model/memory: what passes a tier by waits there
+- takes = transfer.level == 0 or not self.is_exclusive
++ takes = True
+R40 model/memory: what is out of date waits to land
+- takes = not transfer.is_obsolete and transfer.level < self.origin
++ takes = transfer.level < self.origin
+R40 model/memory: those who waited look again first
+-         self.tiers[transfer.source].backlog.leave(transfer.size)
+-         self.model.tell("landed", transfer)
+-         self.model.accesses.look_again(transfer)
++         self.model.tell("landed", transfer)
++         self.model.accesses.look_again(transfer)
++         self.tiers[transfer.source].backlog.leave(transfer.size)
+R40 ledger/ledger: to wait to come in is transfer
+- in_service = max(ended_ns -
++ in_service = max(entered_ns -
+R40 ledger/ledger: the most counts from the start
+- tier.backlog.most_bytes = tier.backlog.n_bytes
++ pass
 """
 
 

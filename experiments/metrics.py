@@ -67,6 +67,8 @@ def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, An
     for link, moved, queue_ns, transfer_ns in times:
         row |= {f"{link}_{class_}_bytes": n_bytes for class_, n_bytes in zip(PRIORITY_NAMES, moved, strict=True)}
         row |= {f"{link}_queue_ns": queue_ns, f"{link}_transfer_ns": transfer_ns}
+    for link, (most, at_end) in zip(system.link_names(), books.write_back_queued, strict=False):
+        row |= {f"{link}_write_back_queued_bytes_max": most, f"{link}_write_back_queued_bytes_at_end": at_end}
     return row
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from experiments.config import Experiment
 from experiments.plan import is_timed
 from experiments.report import time_text
+from simulator.config import WriteBack
 
 _MANY_ISSUED = 1000
 _MANY_AT_ONCE = 1.5
@@ -18,7 +19,7 @@ def notes(experiment: Experiment, rows: list[Row]) -> list[str]:
     """Lines about what was measured, and what went oddly."""
     return [
         *_of_noise(experiment, rows), *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_prefetches(rows),
-        *_of_large(rows),
+        *_of_large(rows), *_of_write_backs(experiment, rows),
     ]  # fmt: skip
 
 
@@ -63,6 +64,19 @@ def _of_large(rows: list[Row]) -> Iterator[str]:
     n = max(row["n_bypassed"] for row in rows)
     if n:
         yield f"Blocks larger than tier 0 pass by: {n:,} misses were of such."
+
+
+def _of_write_backs(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    """More than a tier holds cannot wait there."""
+    for tier, link in zip(experiment.system.tiers, experiment.system.link_names(), strict=False):
+        worst = max(rows, key=lambda row: row[f"{link}_write_back_queued_bytes_max"])
+        n = worst[f"{link}_write_back_queued_bytes_max"]
+        if tier.write_back == WriteBack() and n > tier.capacity:
+            yield (
+                f"{worst['arm']}: up to {n:,} B waited to be written down from {tier.name}, "
+                f"{n / tier.capacity:.1f} times what it holds: writes outrun the link {link}, at no cost. write_back: "
+                f"{{bytes: ...}} of {tier.name} would have them wait."
+            )
 
 
 def _of_prefetches(rows: list[Row]) -> Iterator[str]:

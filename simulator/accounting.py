@@ -116,6 +116,8 @@ class Books:
     n_pollution: int = 0
     n_bypassed: int = 0
     bytes_asked: list[list[int]] = field(default_factory=list)
+    write_back_queued: list[tuple[int, int]] = field(default_factory=list)
+    """Bytes that each tier had to write down: the most while judged accesses were issued, and at the end (rule R40)."""
     latency: Distribution = field(default_factory=Distribution)
     slack: Distribution = field(default_factory=Distribution)
     saved: Distribution = field(default_factory=Distribution)

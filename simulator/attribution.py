@@ -14,7 +14,9 @@ def end_hop(run: Run, t: Transfer) -> None:
     """A transfer's hop is over now."""
     hop = t.path[t.n_hops]
     t.n_hops += 1
-    hop.link, hop.queued_ns, hop.started_ns, hop.ended_ns = t.link, t.queued_ns, t.started_ns, run.now
+    hop.link, hop.queued_ns, hop.started_ns, hop.ended_ns, hop.entered_ns = (
+        t.link, t.queued_ns, t.started_ns, run.now, run.now,
+    )  # fmt: skip
 
 
 @internal
@@ -22,13 +24,17 @@ def attribute(run: Run, t: Transfer, access: int, since: int) -> int:
     """An access waited from ``since`` until the block landed; how much of that the block was in service, in ns.
 
     The hops of a transfer follow each other without a gap, so what of them lies behind ``since`` is all of the wait.
+    What it waited to come into a tier is queueing of the link over which it came (rule R40).
     """
     moved, counts = 0, is_judged(run, access)
     for i in range(t.n_hops):
         hop = t.path[i]
-        if hop.ended_ns <= since:
+        if hop.entered_ns <= since:
             continue
         link = nth_link(run, run.links, hop.link)
+        link.queue_ns += (hop.entered_ns - max(hop.ended_ns, since)) * counts
+        if hop.ended_ns <= since:
+            continue
         if hop.started_ns > since and counts:
             link.queue_ns += hop.started_ns - max(hop.queued_ns, since)
         in_service = hop.ended_ns - max(hop.started_ns, since)

@@ -37,6 +37,11 @@ def link_books(run: Run) -> tuple[list[list[int]], list[list[int]], list[list[in
     )
 
 
+def backlogs(run: Run, n_tiers: int) -> list[tuple[int, int]]:
+    """The most bytes that each tier had to write down while judged accesses were issued, and those at the end."""
+    return [(link.backlog.most_bytes, link.backlog.n_bytes) for link in all_links(run)[:n_tiers]]
+
+
 def bytes_moved(run: Run) -> list[list[int]]:
     """Bytes that were started on each link since judging began, by class."""
     return [(link.bytes_started - link.bytes_before).tolist() for link in all_links(run)]

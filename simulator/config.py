@@ -21,6 +21,13 @@ Eviction = Annotated[EvictionSettings, EVICTIONS]
 Admission = Annotated[AdmissionSettings, ADMISSIONS]
 
 
+class WriteBack(Strict):
+    """How much a tier may have to write down before nothing more comes into it (rule R40); None: any amount."""
+
+    bytes: Bytes | None = None
+    blocks: Count | None = None
+
+
 class Tier(Strict):
     """A memory tier. Its latency is paid by whoever reads it: by service in tier 0, by the hop below.
 
@@ -35,6 +42,7 @@ class Tier(Strict):
     write_bandwidth: BytesPerSecond
     eviction: Eviction = Field("lru", validate_default=True)
     admission: Admission = Field("all", validate_default=True)
+    write_back: WriteBack = WriteBack()
 
     @field_serializer("eviction")
     def _by_name(self, eviction: EvictionSettings) -> Any:

@@ -209,6 +209,7 @@ class Engine:
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine
         books.bytes_asked, started, queued, books.link_queue_ns, books.link_transfer_ns = closing.link_books(self._run)
+        books.write_back_queued = closing.backlogs(self._run, len(self._capacities))
         for close_left in (fates.close_left, questions.record_left):
             while not close_left(machine.address):
                 self._make_room()

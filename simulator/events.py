@@ -7,7 +7,7 @@ from simulator.compiled import internal
 from simulator.records.moving import Event, nth_event
 from simulator.records.run import Run
 
-CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE = range(3)
+CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE, MAY_COME_IN = range(4)
 FOREVER = 2**63 - 1
 
 

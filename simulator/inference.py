@@ -86,6 +86,6 @@ def deliver(run: Run, arena: Arena, first: At[Question]) -> None:
         if q.waiter != NONE:
             x = access_at(run, q.waiter)
             x.inference_ns = run.now - x.issued_ns
-            look_up(run, arena, x)
+            look_up(run, arena, x, False)
         issue(run, arena, q)
         finish(run, q)

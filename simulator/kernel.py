@@ -5,7 +5,7 @@ from typing import Any
 
 from numba import types
 
-from simulator import attribution, events, keyset, questions, room, serving, streams, tally
+from simulator import attribution, backlog, events, keyset, questions, room, serving, streams, tally
 from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at
@@ -60,7 +60,7 @@ def _issue(
                 remember(run, key, row.stream, outcome)
                 is_put = ask(run, access, row.stream, size, x.at)
                 if not is_put:
-                    look_up(run, arena, x)
+                    look_up(run, arena, x, False)
                 return is_put
     outcome = touch(run, arena, key, op)
     if outcome != MISS:
@@ -77,7 +77,7 @@ def _issue(
             if stream.next != NONE and trace_row(window, stream.next).request != stream.request:
                 streams.end_request(run, stream)
         x = new_access(run, access, row.stream, row.request, key, op, size, MISS, missed_there)
-        outcome = join_or_fetch(run, arena, x)
+        outcome = join_or_fetch(run, arena, x, False)
     if has_policy:
         remember(run, key, row.stream, outcome)
         if asks(run, outcome):
@@ -167,22 +167,39 @@ def _advance(run: Run, arena: Arena, shadow: Arena, window: Ints, horizon: int) 
 
 
 @internal
+def _who_comes_in(run: Run, arena: Arena, level: int) -> At[Any]:
+    """The transfer whose turn it is at a tier that was shut (rule R40); a write looks again here, and is none."""
+    if not backlog.may_come_in(run, level):
+        return NONE
+    if backlog.is_write_next(run, level):
+        serving.take_turn(run, arena, backlog.next_write(run, level))
+        return NONE
+    return backlog.next_transfer(run, level).at
+
+
+@internal
 def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
-    """A call or an inference ends, or an answer that took no time is there."""
-    if kind == events.CALL_ENDS:
-        link_of(run, transfer_at(run, what)).n_free += 1
-        run.must_choose = 1
-        # Those of one call were on their way together: each has ended its hop before any of them lands.
+    """A call or an inference ends, an answer that took no time is there, or a tier lets in who is next."""
+    has_turn = kind == events.MAY_COME_IN
+    if has_turn or kind == events.CALL_ENDS:
         place = what
+        if has_turn:
+            place = _who_comes_in(run, arena, what)
+        else:
+            link_of(run, transfer_at(run, what)).n_free += 1
+            run.must_choose = 1
+            # Those of one call were on their way together: each has ended its hop before any of them lands.
+            while place != NONE:
+                t = transfer_at(run, place)
+                attribution.end_hop(run, t)
+                place = t.mate
+            place = what
         while place != NONE:
             t = transfer_at(run, place)
-            attribution.end_hop(run, t)
             place = t.mate
-        place = what
-        while place != NONE:
-            t = transfer_at(run, place)
-            place = t.mate
-            serving.end_hop(run, arena, t, arrive(run, arena, t))
+            serving.end_hop(run, arena, t, arrive(run, arena, t, has_turn))
+        if has_turn:
+            backlog.open_next(run, what)
         return
     if kind == events.INFERENCE_ENDS:
         end(run)

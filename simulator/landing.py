@@ -1,6 +1,6 @@
-"""The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9)."""
+"""The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9, R40)."""
 
-from simulator import fates, flight, keyset
+from simulator import backlog, fates, flight, keyset
 from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
@@ -16,7 +16,7 @@ from simulator.residency import eviction, moves
 VICTIM_ROOM = 64
 _NEVER = int(Trigger.NEVER)
 # What the end of a hop means.
-GOES_ON, IS_THERE, IS_BELOW = range(3)
+GOES_ON, IS_THERE, IS_BELOW, WAITS = range(4)
 
 
 @internal
@@ -106,24 +106,38 @@ def _write_down(run: Run, level: int, key: int, size: int, dirty: int) -> None:
     """Save what is nowhere else one level down, at background priority; drop what need not be saved."""
     into_origin = level + 1 == run.settings.origin
     if dirty == WRITTEN or (not into_origin and (dirty == COMPUTED or run.settings.demotes != 0)):
+        backlog.add(run, level, size)
         t = new_transfer(run, key, size, WRITE_BACK, level)
         t.is_down, t.dirty = 1, dirty
         hop(run, t)
 
 
+@internal
+def _end_hop(run: Run, t: Transfer) -> bool:
+    """The block has left the link; whether the tier that it has come to takes it in."""
+    settings = run.settings
+    if t.is_down:
+        t.level += 1
+        return not t.is_obsolete and t.level < settings.origin
+    if settings.computes_in_place and t.level == settings.origin:
+        t.level, t.dirty = 0, COMPUTED
+    else:
+        t.level -= 1
+    return t.level == 0 or not settings.is_exclusive
+
+
 @inlined
-def arrive(run: Run, arena: Arena, t: Transfer) -> int:
-    """The end of a hop. Where the block is there, and who waits for it can be served, the caller goes on."""
+def arrive(run: Run, arena: Arena, t: Transfer, has_turn: bool) -> int:
+    """The end of a hop, or of the wait after it. Where the block is there, and accesses can go on, the caller does."""
+    settings = run.settings
+    if not has_turn and _end_hop(run, t) and settings.bounds_backlogs and backlog.is_shut(run, t.level):
+        backlog.wait(run, t.level, t)
+        return WAITS
     if t.is_down:
         return _arrive_below(run, arena, t)
-    settings = run.settings
-    from_compute = settings.computes_in_place != 0 and t.level == settings.origin
-    t.level = 0 if from_compute else t.level - 1
     if t.level > 0:
         return _pass(run, arena, t)
     flight.leave(run, t)
-    if from_compute:
-        t.dirty = COMPUTED
     if settings.is_exclusive and t.source < settings.origin:
         t.dirty = max(t.dirty, moves.remove(arena, t.source, t.key))
     if t.priority == PREFETCH:
@@ -148,11 +162,11 @@ def _pass(run: Run, arena: Arena, t: Transfer) -> int:
 
 @internal
 def _arrive_below(run: Run, arena: Arena, t: Transfer) -> int:
-    t.level += 1
     if not t.is_obsolete:
         flight.leave(run, t)
         if t.level < run.settings.origin:
             _insert(run, arena, t.level, t.key, t.size, t.dirty)
+    backlog.leave(run, t.source, t.size)
     return IS_BELOW
 
 

@@ -128,9 +128,13 @@ def for_questions(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
 
 @inlined
 def for_event(run: Run, arena: Arena, shadow: Arena, kind: int, what: At[Any]) -> bool:
-    """For what happens when a call or an inference ends."""
+    """For what happens when a call or an inference ends, or a tier lets in who is next."""
     n, wanted = 0, 0
     place = what
+    if kind == events.MAY_COME_IN:
+        place = nth_link(run, run.links, what).backlog.transfers.first
+        n = 1 + (transfer_at(run, place).n_waiters if place != NONE else 0)
+        return _spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
     if kind == events.CALL_ENDS:
         while place != NONE:
             t = transfer_at(run, place)

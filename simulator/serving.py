@@ -1,6 +1,6 @@
-"""Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18)."""
+"""Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18, R40)."""
 
-from simulator import attribution, fates, flight, keyset, tally
+from simulator import attribution, backlog, fates, flight, keyset, tally
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
 from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below
@@ -15,6 +15,7 @@ from simulator.records.moving import (
     Transfer,
     access_at,
     give_back,
+    nth_link,
     prefetch_at,
     take,
     transfer_at,
@@ -100,8 +101,11 @@ def _wait_for(run: Run, t: Transfer, x: Access) -> None:
 
 
 @internal
-def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
-    """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome."""
+def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
+    """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome.
+
+    A write that has no turn waits for one where tier 0 is shut (rule R40).
+    """
     x.joined_ns = run.now
     moving = flight.find(run, x.key)
     if moving != NONE:
@@ -117,6 +121,9 @@ def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
         _wait_for(run, t, x)
         return x.outcome
     x.outcome = MISS
+    if x.op == WRITE and run.settings.bounds_backlogs and not has_turn and backlog.is_shut(run, 0):
+        backlog.wait_to_write(run, x)
+        return MISS
     if run.settings.computes:
         keyset.add(run, run.known, x.key)
     if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
@@ -135,11 +142,11 @@ def join_or_fetch(run: Run, arena: Arena, x: Access) -> int:
 
 
 @internal
-def look_up(run: Run, arena: Arena, x: Access) -> None:
-    """Look the block up now: the access comes from a synchronous question, or from waiting for a write-back."""
+def look_up(run: Run, arena: Arena, x: Access, has_turn: bool) -> None:
+    """Look the block up now: the access had a question to wait for, a write-back or its turn."""
     outcome = touch(run, arena, x.key, x.op)
     if outcome == MISS:
-        join_or_fetch(run, arena, x)
+        join_or_fetch(run, arena, x, has_turn)
         return
     x.outcome = outcome
     follow_up(run, arena, x.key, x.index)
@@ -176,7 +183,15 @@ def _look_again(run: Run, arena: Arena, t: Transfer) -> None:
         x = access_at(run, place)
         place = x.waiters.next
         attribution.attribute_below(run, t, x.index, run.now - x.joined_ns)
-        look_up(run, arena, x)
+        look_up(run, arena, x, False)
+
+
+@internal
+def take_turn(run: Run, arena: Arena, x: Access) -> None:
+    """A write that waited to come into tier 0 looks again (rule R40)."""
+    if tally.is_judged(run, x.index):
+        nth_link(run, run.links, 0).queue_ns += run.now - x.joined_ns
+    look_up(run, arena, x, True)
 
 
 @inlined

@@ -2,7 +2,8 @@
 
 from simulator.accounting import Books, Keeps
 from simulator.arrays import NONE
-from simulator.config import Arrivals, Closed, System
+from simulator.backlog import NO_LIMIT
+from simulator.config import Arrivals, Closed, System, WriteBack
 from simulator.hops import Hop
 from simulator.policy import Policy, Trigger
 from simulator.records.lists import clear_all
@@ -28,6 +29,7 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.shadow_foresees = first.eviction.foresees
     to.origin = len(system.tiers)
     to.is_exclusive = system.placement == "exclusive"
+    to.bounds_backlogs = any(tier.write_back != WriteBack() for tier in system.tiers)
     to.demotes = system.clean_evictions == "demote"
     to.computes = origin.kind == "compute"
     to.computes_in_place = origin.kind == "compute" and origin.enters == "first"
@@ -42,14 +44,16 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.most_wanted = table.most_wanted if table is not None else 0
 
 
-def write_link(link: Link, hop: Hop) -> None:
-    """What moving blocks over a link takes; nobody waits for it yet."""
+def write_link(link: Link, hop: Hop, limit: WriteBack) -> None:
+    """What moving blocks over a link takes, and how much may wait to; nobody waits for it yet."""
     link.n_free, link.blocks_per_call, link.call_ns = hop.channels, hop.blocks_per_call, hop.call_ns
     link.read_latency_ns, link.read_rate = hop.read
     link.write_latency_ns, link.write_rate = hop.write
     link.per_mib_ns, link.compute_call_ns = hop.compute
     for queue in link.queues:
         clear_all(queue.list)
+    link.backlog.byte_limit, link.backlog.block_limit = limit.bytes or NO_LIMIT, limit.blocks or NO_LIMIT
+    clear_all(link.backlog.transfers, link.backlog.writes)
 
 
 def write_kept(kept: Kept, books: Books) -> None:

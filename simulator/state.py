@@ -14,7 +14,7 @@ from simulator.accounting import Books
 from simulator.arrays import NONE, At, Ints
 from simulator.closing import all_links
 from simulator.compiled import address_of
-from simulator.config import Arrivals, System
+from simulator.config import Arrivals, System, WriteBack
 from simulator.distribution import MOST
 from simulator.events import FOREVER
 from simulator.hops import hops_of
@@ -102,8 +102,10 @@ class Machine:
         hops = hops_of(system)
         self.run.n_links = len(hops)
         self.run.links = self._region(Link, len(hops))
-        for link, hop in zip(all_links(self.run), hops, strict=True):
-            write_link(link, hop)
+        # The computing in tier 0 is no way down.
+        limits = [*(tier.write_back for tier in system.tiers), WriteBack()]
+        for link, hop, limit in zip(all_links(self.run), hops, limits, strict=False):
+            write_link(link, hop, limit)
 
     def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER
@@ -209,8 +211,8 @@ class Machine:
         self._pool(pool).n_free += n
         self._n_of[pool] += n
         if pool in ("transfers", "questions"):
-            # As many events as there are transfers and questions can be pending at once.
-            n_events = self._n_of["transfers"] + self._n_of["questions"] + 1
+            # As many events as there are transfers, questions and tiers can be pending at once.
+            n_events = self._n_of["transfers"] + self._n_of["questions"] + self.run.n_links + 1
             self.run.events = self._move(Event, self.run.events, self.run.n_events, n_events)
         if pool == "transfers" and 2 * self._n_of[pool] > self.run.flight_mask:
             size = self.run.flight_mask + 1

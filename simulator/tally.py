@@ -31,6 +31,7 @@ def begin_judging(run: Run) -> None:
         link = nth_link(run, run.links, i)
         for class_ in range(N_CLASSES):
             link.bytes_before[class_] = link.bytes_started[class_]
+        link.backlog.most_bytes = link.backlog.n_bytes
 
 
 @internal

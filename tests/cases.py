@@ -26,6 +26,14 @@ ADMISSIONS: list[dict[str, Any]] = [
     {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},
     {"kind": "size", "largest": "2 B"},
 ]  # fmt: skip
+WRITE_BACKS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"blocks": 1},
+    {"blocks": 2},
+    {"bytes": "1 B"},
+    {"bytes": "4 B", "blocks": 3},
+]
 
 
 @dataclass
@@ -114,6 +122,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
             "name": f"tier{i}", "capacity": f"{draw(st.integers(least, least + grows * (1 + i)))} B",
             "latency": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
             "eviction": draw(st.sampled_from(evictions)), "admission": draw(st.sampled_from(ADMISSIONS)),
+            "write_back": draw(st.sampled_from(WRITE_BACKS)),
         }
         for i in range(n_tiers)
     ]  # fmt: skip

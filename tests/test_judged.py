@@ -199,6 +199,7 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "seed": 0, "repeat": 0, "requests_per_time": 1.0, "n_bypassed": 0, "n_issued": 10, "accuracy_ratio": 0.0,
         "load_average": 3.2, "p50_inference_charged_ns": 100.0, "mean_inference_charged_ns": 199.0,
         "p99_inference_charged_ns": 999.0,
+        **{f"{link}_write_back_queued_bytes_max": 0 for link in experiment.system.link_names()},
     }  # fmt: skip
     rows: list[dict[str, Any]] = [{**usual, "arm": "lstm", "latencies": "measured"}]
     (of_noise,) = notes(experiment, rows)
@@ -213,6 +214,13 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert notes(again, [rows[0] | {"n_issued": 1000}]) == ["lstm: not one of 1,000 prefetches was of use."]
     assert notes(again, [rows[0] | {"n_issued": 1000, "accuracy_ratio": 0.1}]) == []
     assert "Blocks larger than tier 0 pass by: 7" in notes(again, [rows[0] | {"n_bypassed": 7}])[0]
+    tier, link = experiment.system.tiers[0], experiment.system.link_names()[0]
+    column = f"{link}_write_back_queued_bytes_max"
+    (outrun,) = notes(again, [rows[0] | {column: 2 * tier.capacity}])
+    assert outrun.startswith(
+        f"lstm: up to {2 * tier.capacity:,} B waited to be written down from {tier.name}, 2.0 times"
+    )
+    assert notes(again, [rows[0] | {column: tier.capacity}]) == []
     # In a closed loop nobody looks at arrival times.
     assert notes(again, [rows[0] | {"requests_per_time": 16.9}]) == []
 

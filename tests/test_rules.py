@@ -92,6 +92,55 @@ def test_what_passes_by_is_not_prefetched_and_its_writes_are_written_down(make: 
     assert (ledger.n_rejected["rejected_too_large"], ledger.n_issued, ledger.n_bypassed) == (2, 0, 2)
 
 
+# -- R40: what waits to be written down ------------------------------------------------------------------------------
+def bounded(machine: System, *limits: dict[str, Any], calls: tuple[int, ...] = ()) -> System:
+    """``write_back`` of each tier, and the call of each link in ns."""
+    raw = machine.model_dump(mode="json")
+    for tier, limit in zip(raw["tiers"], limits, strict=True):
+        tier["write_back"] = limit
+    for link, call in zip(raw["links"], calls, strict=False):
+        link["call"] = f"{call} ns"
+    return System.model_validate(raw)
+
+
+@pytest.mark.parametrize("limit", [{"blocks": 1}, {"bytes": "1 B"}])
+def test_a_write_waits_where_too_much_is_to_be_written_down(make: Any, limit: dict[str, Any]) -> None:
+    # One block fits. Key 2 pushes out key 1, which is written down from 10 to 121; keys 3 and 4 come in one by one
+    # after that, at 121 and 232. Key 4 is written a second time meanwhile, which waits behind the first and is a hit.
+    trace = workload([1, 2, 3, 4, 4], op=[1] * 5, time_ns=[0, 10, 20, 30, 40])
+    rows, ledger, _ = run(make, bounded(system(1), limit), trace)
+    assert rows == [(MISS, 0, 2, 0, 0), (MISS, 10, 2, 0, 0), (MISS, 20, 103, 101, 0), (MISS, 30, 204, 202, 0),
+                    (HIT, 40, 305, 303, 0)]  # fmt: skip
+    # Of key 3, evicted at 232, which lands at 343, when the last access is let in.
+    assert ledger.write_back_queued == [(1, 0)]
+
+
+def test_without_a_bound_nothing_waits(make: Any) -> None:
+    trace = workload([1, 2, 3, 4], op=[1] * 4, time_ns=[0, 10, 20, 30])
+    rows, ledger, _ = run(make, system(1), trace)
+    assert [row[2] for row in rows] == [2] * 4
+    assert ledger.write_back_queued == [(3, 3)]
+
+
+def test_a_fetched_block_waits_where_too_much_is_to_be_written_down(make: Any) -> None:
+    # Key 3 is fetched from 5 to 115, key 1 written down from 10 to 121 beside it. So key 3 comes in at 121; who asks
+    # for it at 118 waits with it.
+    trace = workload([1, 3, 2, 3], op=[1, 0, 1, 0], time_ns=[0, 5, 10, 118])
+    rows, ledger, _ = run(make, bounded(with_channels(system(1), 2), {"blocks": 1}), trace)
+    assert rows == [(MISS, 0, 2, 0, 0), (MISS, 5, 118, 6, 110), (MISS, 10, 2, 0, 0), (MERGED, 118, 5, 3, 0)]
+    assert (ledger.link_queue_ns, ledger.link_transfer_ns) == ([9], [110])
+
+
+def test_what_a_lower_tier_cannot_take_holds_its_place_above(make: Any) -> None:
+    # From tier 1 down a call takes 311. Key 1 lands there at 121, and key 2 at 232, which pushes out key 1 until 543.
+    # Key 3, pushed out at 232, is there at 343 and waits until 543; so key 5 comes into tier 0 then, and key 6 at 854.
+    machine = bounded(system(1, lower=[1]), {"blocks": 1}, {"blocks": 1}, calls=(100, 300))
+    trace = workload([1, 2, 3, 4, 5, 6], op=[1] * 6, time_ns=[0, 10, 20, 30, 40, 50])
+    rows, ledger, _ = run(make, machine, trace)
+    assert [row[2] for row in rows] == [2, 2, 103, 204, 505, 806]
+    assert [most for most, _ in ledger.write_back_queued] == [1, 1]
+
+
 # -- R2: ties -------------------------------------------------------------------------------------------------------
 def test_a_demand_that_arrives_when_a_channel_is_freed_goes_first(make: Any) -> None:
     # Hops take 10 us. Key 1 and the prefetches of 2 and 51 reach link t0_t1 at 10 us; key 50 is written, so that key 30

@@ -74,8 +74,9 @@ class Watched:
             if transfer.is_down:
                 self.queue_ns[transfer.path[-1][0].name] += self.model.now - access.joined_ns
                 continue
-            for link, queued, started, ended in transfer.path:
+            for link, queued, started, ended, entered in transfer.path:
                 self.queue_ns[link.name] += max(started - max(queued, access.joined_ns), 0)
+                self.queue_ns[link.name] += max(entered - max(ended, access.joined_ns), 0)
                 self.transfer_ns[link.name] += max(ended - max(started, access.joined_ns), 0)
         if not transfer.is_down:
             is_missed = any(access.outcome.name == "MISS" for access in filter(self._is_judged, transfer.waiters))

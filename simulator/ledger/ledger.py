@@ -70,10 +70,12 @@ class Ledger:
         return access >= self.books.first_access
 
     def note(self, access: "Access") -> None:
-        """An access is issued. With the first that is judged, bytes on links begin to count."""
+        """An access is issued. With the first that is judged, bytes on links and backlogs begin to count."""
         if self.began_ns < 0 and self.is_judged(access.index):
             self.began_ns = self.model.now
             self._bytes_before = [list(link.bytes_started) for link in self.model.memory.links]
+            for tier in self.model.memory.tiers:
+                tier.backlog.most_bytes = tier.backlog.n_bytes
 
     # -- accesses ---------------------------------------------------------------------------------------------------
     def serve(self, access: "Access", service_ns: int) -> None:
@@ -123,12 +125,12 @@ class Ledger:
     def attribute(self, transfer: "Transfer", access: "Access") -> int:
         """How long of an access's wait the block was in service, in ns; each link is told its part (rule R18)."""
         moved, since_ns, counts = 0, access.joined_ns, self.is_judged(access.index)
-        for link, queued_ns, started_ns, ended_ns in transfer.path:
-            if ended_ns > since_ns:
-                in_service = ended_ns - max(started_ns, since_ns)
-                link.queue_ns += counts * max(started_ns - max(queued_ns, since_ns), 0)
-                link.transfer_ns += counts * in_service
-                moved += in_service
+        for link, queued_ns, started_ns, ended_ns, entered_ns in transfer.path:
+            in_service = max(ended_ns - max(started_ns, since_ns), 0)
+            queued = max(started_ns - max(queued_ns, since_ns), 0) + max(entered_ns - max(ended_ns, since_ns), 0)
+            link.queue_ns += counts * queued
+            link.transfer_ns += counts * in_service
+            moved += in_service
         return moved
 
     def _is_kept(self, place: int, access: "Access") -> bool:
@@ -251,6 +253,7 @@ class Ledger:
         books.link_queue_ns = [link.queue_ns for link in links]
         books.link_transfer_ns = [link.transfer_ns for link in links]
         books.bytes_asked = [link.bytes_asked for link in links]
+        books.write_back_queued = [(tier.backlog.most_bytes, tier.backlog.n_bytes) for tier in tiers]
         queued = [[0] * 3 for _ in links]
         for link, of_kind in zip(links, queued, strict=True):
             for claim in link.queue:

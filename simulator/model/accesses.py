@@ -1,4 +1,4 @@
-"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30)."""
+"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30, R40)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -58,11 +58,11 @@ class Accesses:
             return Outcome.MISS
         return Outcome.HIT if block.prefetch is None else Outcome.HIT_PREFETCHED
 
-    def look_up(self, access: Access) -> None:
-        """Serve it now if tier 0 has its block; else it waits (rules R4, R17)."""
+    def look_up(self, access: Access, has_turn: bool = False) -> None:
+        """Serve it now if tier 0 has its block; else it waits (rules R4, R17), a write unless it ``has_turn`` (R40)."""
         access.outcome = self.peek(access.key)
         if access.outcome == Outcome.MISS:
-            self._join_or_fetch(access)
+            self._join_or_fetch(access, has_turn)
         else:
             self._use(access)
             self._serve(access)
@@ -78,10 +78,14 @@ class Accesses:
             block.dirty = WRITTEN
             self.memory.invalidate_below(access.key)
 
-    def _join_or_fetch(self, access: Access) -> None:
+    def _join_or_fetch(self, access: Access, has_turn: bool) -> None:
         key, transfer = access.key, self.model.flight.get(access.key)
         if transfer is not None:
             self._join(access, transfer)
+            return
+        if access.op == WRITE and not has_turn and self.tier.backlog.is_shut:
+            access.joined_ns, access.served = self.model.now, access.served or self.model.env.event()
+            self.tier.backlog.line.append(lambda: self._take_turn(access))
             return
         self.model.asking.exists(key)
         if key in self.memory.polluted:
@@ -136,6 +140,13 @@ class Accesses:
             counts = self.model.ledger.is_judged(access.index)
             transfer.claim.resource.queue_ns += counts * (self.model.now - access.joined_ns)
             self.look_up(access)
+
+    def _take_turn(self, access: Access) -> None:
+        """A write that waited to come into tier 0 looks again, and the next one may come (rule R40)."""
+        counts = self.model.ledger.is_judged(access.index)
+        self.memory.links[0].queue_ns += counts * (self.model.now - access.joined_ns)
+        self.look_up(access, has_turn=True)
+        self.tier.backlog.open()
 
     def _serve(self, access: Access) -> None:
         """Its service begins: latency + its own bytes over the bandwidth, slower beside an inference (R13, R29)."""

@@ -1,10 +1,11 @@
-"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28)."""
+"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28, R40)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.evictions.base import Eviction
+from simulator.model.backlog import Backlog
 from simulator.model.links import DEMAND, PREFETCH, WRITE_BACK, Claim, Link
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Block:
 class Tier:
     """A level that holds blocks; its eviction policy says who goes."""
 
-    def __init__(self, name: str, level: int, eviction: Eviction) -> None:
-        self.name, self.level, self.eviction = name, level, eviction
+    def __init__(self, name: str, level: int, eviction: Eviction, backlog: Backlog) -> None:
+        self.name, self.level, self.eviction, self.backlog = name, level, eviction, backlog
         self.blocks: dict[int, Block] = {}
         self.n_in = self.n_out = 0
 
@@ -56,7 +57,7 @@ class Transfer:
 
     ``kind`` is what it was started as and ``priority`` what it counts as now, ``level`` where the block has got to.
     ``prefetch`` is behind it until a demand meets it, ``late`` from then on. An obsolete write-back lands nowhere.
-    ``path`` has for each hop that is over the link, and when it queued, started and ended, in ns.
+    ``path`` has for each hop that is over the link, and when it queued, started and ended and the tier took it, in ns.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Transfer:
         self.is_down, self.is_obsolete = kind == WRITE_BACK, False
         self.late: Prefetch | None = None
         self.waiters: list[Access] = []
-        self.path: list[tuple[Link, int, int, int]] = []
+        self.path: list[tuple[Link, int, int, int, int]] = []
         model.flight[key] = self
         # At once: whatever counts claims counts this one.
         self.claim = self._next_claim()
@@ -93,8 +94,16 @@ class Transfer:
                     return
                 started_ns = model.now
                 yield call
-            self.path.append((claim.resource, queued_ns, started_ns, model.now))
+            ended_ns, into = model.now, model.memory.end_hop(self)
+            waits = into is not None and into.backlog.is_shut
+            if into is not None and waits:
+                turn = model.env.event()
+                into.backlog.line.append(turn.succeed)
+                yield turn
+            self.path.append((claim.resource, queued_ns, started_ns, ended_ns, model.now))
             is_there = model.memory.arrive(self)
+            if into is not None and waits:
+                into.backlog.open()
             if not is_there:
                 self.claim = self._next_claim()
 
@@ -156,24 +165,35 @@ class Memory:
         self.model.ledger.cancel(transfer)
         self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty, demotes=False)
 
+    def end_hop(self, transfer: Transfer) -> Tier | None:
+        """A hop is over: the tier that takes in the block now, if one does."""
+        if transfer.is_down:
+            transfer.level += 1
+            takes = not transfer.is_obsolete and transfer.level < self.origin
+        elif self.computes_in_place and transfer.level == self.origin:
+            transfer.level, transfer.dirty, takes = 0, COMPUTED, True
+        else:
+            transfer.level -= 1
+            takes = transfer.level == 0 or not self.is_exclusive
+        return self.tiers[transfer.level] if takes else None
+
     def arrive(self, transfer: Transfer) -> bool:
-        """A hop is over; whether the way is, too."""
+        """A hop is over, and the tier open (rule R40); whether the way is over, too."""
         if transfer.is_down:
             self._arrive_below(transfer)
             return True
-        is_computed = self.computes_in_place and transfer.level == self.origin
-        transfer.level = 0 if is_computed else transfer.level - 1
         if transfer.level == 0:
-            self._land(transfer, COMPUTED if is_computed else transfer.dirty)
+            self._land(transfer)
         elif not self.is_exclusive:
             # A copy stays on each level of the way; what the transfer took over is this copy's from now on (rule R5).
             dirty, transfer.dirty = transfer.dirty, CLEAN
             self.insert(transfer.level, transfer.key, Block(transfer.size, dirty))
         return transfer.level == 0
 
-    def _land(self, transfer: Transfer, dirty: int) -> None:
+    def _land(self, transfer: Transfer) -> None:
         """It is in tier 0. Exclusive: the source has held it all the way, and lets go of it now (rule R26)."""
         del self.model.flight[transfer.key]
+        dirty = transfer.dirty
         if self.is_exclusive and transfer.source < self.origin:
             below = self.tiers[transfer.source].remove(transfer.key)
             dirty = max(dirty, below.dirty if below else CLEAN)
@@ -187,11 +207,11 @@ class Memory:
 
     def _arrive_below(self, transfer: Transfer) -> None:
         """A write-back is there, and whoever waited for it looks again; one that is out of date lands nowhere."""
-        transfer.level += 1
         if not transfer.is_obsolete:
             del self.model.flight[transfer.key]
             if transfer.level < self.origin:
                 self.insert(transfer.level, transfer.key, Block(transfer.size, transfer.dirty))
+        self.tiers[transfer.source].backlog.leave(transfer.size)
         self.model.tell("landed", transfer)
         self.model.accesses.look_again(transfer)
 
@@ -216,6 +236,7 @@ class Memory:
         """Save what is nowhere else one level down: what was written always, the rest where a tier can hold it (R5)."""
         into_tier = level + 1 < self.origin
         if dirty == WRITTEN or (into_tier and (dirty == COMPUTED or demotes)):
+            self.tiers[level].backlog.add(size)
             Transfer(self.model, key, size, WRITE_BACK, level, dirty)
 
     def allocate(self, key: int, size: int) -> None:

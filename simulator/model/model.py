@@ -20,6 +20,7 @@ from simulator.evictions.registry import make
 from simulator.ledger.ledger import Ledger
 from simulator.model.accesses import Access, Accesses, start
 from simulator.model.asking import InferenceServer
+from simulator.model.backlog import Backlog
 from simulator.model.links import END, Instant, Link, make_links
 from simulator.model.memory import Memory, Tier, Transfer
 from simulator.policy import Policy
@@ -55,7 +56,10 @@ class Model:
         self._hooks: dict[str, list[Hook]] = {event: [] for event in EVENTS}
         self.flight: dict[int, Transfer] = {}
         evictions = make_all(system, self.capacities, workload, seed, make_eviction)
-        tiers = [Tier(tier.name, level, evictions[level]) for level, tier in enumerate(system.tiers)]
+        tiers = [
+            Tier(tier.name, level, evictions[level], Backlog(self.env, tier.write_back))
+            for level, tier in enumerate(system.tiers)
+        ]
         self.memory = Memory(self, tiers, make_links(self.env, system))
         self.tiers: dict[str, Tier] = {tier.name: tier for tier in tiers}
         self.links: dict[str, Link] = {link.name: link for link in self.memory.links}

@@ -29,12 +29,13 @@ class Pool(Record):
 
 
 class Hop(Record):
-    """A hop that a transfer has made: over which link, and when it was queued, was started and ended."""
+    """A hop that a transfer has made: over which link, and when it was queued, was started, ended and was let in."""
 
     link: int
     queued_ns: int
     started_ns: int
     ended_ns: int
+    entered_ns: int
 
 
 class Transfer(Pooled, line=LINE):
@@ -42,7 +43,8 @@ class Transfer(Pooled, line=LINE):
 
     ``class_`` is what it was started as, ``priority`` what it counts as now, ``level`` where it has got to, ``link``
     the one that it queues for or is on, ``started_ns`` NONE while it queues, ``mate`` the next one of the same call,
-    ``prefetch`` the one that nobody has met yet, ``late`` the one that a demand has met. ``dirty`` as in ``movement``.
+    ``prefetch`` the one that nobody has met yet, ``late`` the one that a demand has met. ``dirty`` as in ``movement``,
+    ``turn`` as in ``backlog``.
     """
 
     queue: Node
@@ -63,12 +65,13 @@ class Transfer(Pooled, line=LINE):
     started_ns: int
     waiters: List
     n_waiters: int
+    turn: int
     n_hops: int
     path: Annotated[Sequence[Hop], MOST_HOPS]
 
 
 class Access(Pooled, line=LINE):
-    """An access that waits: for a block, since ``joined_ns``, or for an answer."""
+    """An access that waits: for a block, since ``joined_ns``, for its ``turn`` (``backlog``), or for an answer."""
 
     waiters: Node
     index: int
@@ -82,6 +85,7 @@ class Access(Pooled, line=LINE):
     issued_ns: int
     inference_ns: int
     joined_ns: int
+    turn: int
 
 
 class Prefetch(Pooled, line=LINE):
@@ -171,12 +175,25 @@ class Queue(Record):
     n: int
 
 
+class Backlog(Record):
+    """What a tier has to write down, the most that it had, and how much it may have; who waits to come into it."""
+
+    n_bytes: int
+    n_blocks: int
+    most_bytes: int
+    byte_limit: int
+    block_limit: int
+    transfers: List
+    writes: List
+    will_open: int
+
+
 class Link(Record, line=LINE):
     """A hop between neighbouring levels, and who waits for it: a queue for each priority.
 
     ``n_free`` channels are free. Bytes that were asked for and that were started are counted by class, and kept as they
     were when judging began. ``queue_ns`` and ``transfer_ns`` are what judged accesses waited: in the queues, and while
-    their block was on it.
+    their block was on it. ``backlog`` is of the tier above.
     """
 
     n_free: int
@@ -194,6 +211,7 @@ class Link(Record, line=LINE):
     bytes_before: Annotated[Ints, N_CLASSES]
     queue_ns: int
     transfer_ns: int
+    backlog: Backlog
 
 
 class Event(Record):

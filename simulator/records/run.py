@@ -26,6 +26,7 @@ class Settings(Record):
     origin: int  # its level
     is_exclusive: int
     demotes: int
+    bounds_backlogs: int
     computes: int  # blocks exist once they were asked for
     computes_in_place: int
     max_in_flight: int
@@ -204,8 +205,8 @@ class Run(Record):
     ``base`` is the trace's number of the window's first access; accesses are judged from ``judged_from`` on, which was
     issued at ``judged_since_ns``, NONE before that. The clock goes to ``latest_ns``, or no further at all once a sum
     of times has become too large. ``n_accesses`` were issued in all, ``n_questions`` put,
-    ``n_issued`` prefetches sent for. ``must_choose`` says that links have something new to
-    choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
+    ``n_issued`` prefetches sent for, ``n_turns`` given (``backlog``). ``must_choose`` says that links have something
+    new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
     ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
     ``most_evicted`` bounds how many victims one block can have.
     """
@@ -228,6 +229,7 @@ class Run(Record):
     n_outstanding: int
     n_prefetches: int
     prefetch_bytes: int
+    n_turns: int
     must_choose: int
     fired_kind: int
     fired: At[Any]
