@@ -457,6 +457,36 @@ R40 model/memory: those who waited look again first
 R40 ledger/ledger: to wait to come in is transfer
 - in_service = max(ended_ns -
 + in_service = max(entered_ns -
+R41 model/prefixes: a request goes on under another number
+- is_broken = is_broken and request == access.request
++ is_broken = bool(is_broken)
+R41 model/prefixes: a written block is missing
+- missing = is_read and access.key
++ missing = access.key
+R41 model/prefixes: writes lie behind
+- return is_broken and is_read
++ return is_broken
+R41 model/prefixes: what is in flight is missing
+- access.key not in self._model.flight and not
++ not
+R41 model/prefixes: what tier 0 lacks is missing
+- not self._model.memory.holders(access.key)
++ access.key not in self._model.memory.tiers[0].blocks
+R41 model/memory: what lies behind is fetched
+- if is_behind and self.computes:
++ if is_behind and False:
+R41 model/memory: copies of what is computed lose their dirtiness
+- source, dirty = self.origin, max(self._drop(level, key).dirty for level in self.holders(key))
++ source, dirty = self.origin, min(self._drop(level, key).dirty * 0 for level in self.holders(key))
+R41 model/memory: what is computed again is in flight
+- if not is_again:
++ if True:
+R41 model/accesses: what is computed again is used once more
+- if access.outcome != Outcome.MISS and not transfer.is_again:
++ if access.outcome != Outcome.MISS:
+R41 model/accesses: a store computes
+- if access.is_behind and self.memory.computes:
++ if access.is_behind:
 R40 ledger/ledger: the most counts from the start
 - tier.backlog.most_bytes = tier.backlog.n_bytes
 + pass

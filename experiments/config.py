@@ -28,6 +28,13 @@ class WorkloadConfig(Strict):
     source: Source
     arrivals: Arrivals = Field(default_factory=lambda: Closed.model_validate({"kind": "closed"}))
     train_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    reuse: Literal["auto", "block", "prefix"] = "auto"
+    """Whether a block behind a missing one of its request is of use (rule R41); ``auto``: as the source says."""
+
+    @property
+    def reuses_prefixes(self) -> bool:
+        """Whether it is of none."""
+        return (self.source.reuse if self.reuse == "auto" else self.reuse) == "prefix"
 
     @model_validator(mode="after")
     def _times(self) -> "WorkloadConfig":

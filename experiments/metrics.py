@@ -34,6 +34,11 @@ def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, An
     row |= shadow if books.has_shadow else dict.fromkeys(shadow)
     row |= {
         "hit_ratio": _ratio(n[Outcome.HIT] + n[Outcome.HIT_PREFETCHED], result.n_accesses),
+        "prefix_hit_ratio": (
+            _ratio(n[Outcome.HIT] + n[Outcome.HIT_PREFETCHED] - books.n_hits_behind, result.n_accesses)
+            if books.has_prefixes
+            else None
+        ),
         "mean_latency_ns": _number(books.latency.mean()),
         "p50_latency_ns": _number(books.latency.quantile(0.5)),
         "p99_latency_ns": _number(books.latency.quantile(0.99)),

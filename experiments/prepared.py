@@ -199,5 +199,5 @@ def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = 
     books = Books(None, experiment.output.window, first_access=made.parts.judged)
     return Model(
         made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge, books,
-        seed=seed, first_access=made.parts.first,
+        seed=seed, first_access=made.parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from experiments.config import Experiment
 _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("hit ratio", "hit_ratio", _RATIO),
+    ("  as prefixes", "prefix_hit_ratio", _RATIO),
     ("mean latency", "mean_latency_ns", _TIME),
     ("  of it queueing", "mean_queue_ns", _TIME),
     ("  of it transfer", "mean_transfer_ns", _TIME),
@@ -186,7 +187,9 @@ def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]
     for arm in arms:
         table.add_column(arm + (" (baseline)" if arm == baseline else ""), justify="right")
     for label, metric, kind in ROWS:
-        table.add_row(label, *(_text(_mean(of_arm[arm], metric), kind) for arm in arms))
+        means = [_mean(of_arm[arm], metric) for arm in arms]
+        if any(mean is not None for mean in means):
+            table.add_row(label, *(_text(mean, kind) for mean in means))
     for label, key in _WORDS:
         words = {arm: [row[key] for row in of_arm[arm] if row.get(key) is not None] for arm in arms}
         table.add_row(label, *(", ".join(dict.fromkeys(map(str, words[arm]))) or "-" for arm in arms))

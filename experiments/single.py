@@ -103,7 +103,7 @@ def run_one(
     try:
         engine = engine_of(experiment)(
             system, experiment.workload.arrivals, workload, built.policy, charge, books,
-            seed=seed, first_access=parts.first, progress=progress,
+            seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes, progress=progress,
         )  # fmt: skip
         simulated = time.perf_counter()
         warm_up = replayed.warm_up if replayed is not None else built.warm_up

@@ -74,7 +74,7 @@ def convert(
                 for batch in _shown(given, console, quiet=quiet):
                     writer.write(batch)
                 ids = given.workload.stream_ids
-                about = writer.finish(given.name, hashed, has_times=given.has_times, stream_ids=ids)
+                about = writer.finish(given.name, hashed, has_times=given.has_times, stream_ids=ids, reuse=given.reuse)
             finally:
                 writer.close()
         if not quiet:

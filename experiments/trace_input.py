@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from workloads.base import Reuse
 
 # The options that commands on traces have in common.
 TracePath = Annotated[
@@ -36,6 +39,7 @@ class TraceInput:
     workload: Any
     files: list[Path]
     has_times: bool
+    reuse: "Reuse"
 
     def known_length(self) -> int | None:
         """How many accesses there are, unless it takes reading the file to know."""
@@ -65,7 +69,7 @@ def trace_input(
         source, seed = experiment.workload.source, experiment.seeds[0]
     else:
         source = source_of(path, format_, _parsed(columns), **settings)
-    return TraceInput(path.name, source.build(seed), source.files(), source.has_times)
+    return TraceInput(path.name, source.build(seed), source.files(), source.has_times, source.reuse)
 
 
 def share_of(text: str, option: str, what: str = "a number") -> float:

@@ -71,7 +71,7 @@ def close_tally(run: Run, books: Books) -> None:
     )
     books.n_proposed, books.n_issued, books.n_pollution = counted.n_proposed, counted.n_issued, counted.n_pollution
     books.n_fates = counted.n_of_fate.tolist()
-    books.n_bypassed = counted.n_bypassed
+    books.n_bypassed, books.n_hits_behind = counted.n_bypassed, counted.n_hits_behind
     unjudged = run.unjudged
     books.unjudged = Unjudged(unjudged.n_of_outcome.tolist(), unjudged.n_of_fate.tolist())
     books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))

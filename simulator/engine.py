@@ -44,11 +44,13 @@ class Engine:
         *,
         seed: int = 0,
         first_access: int = 0,
+        prefix_reuse: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Takes the accesses from ``first_access`` on, and judges those from ``books.first_access`` on (rule R38).
 
-        ``progress`` is told how many are done, now and then.
+        ``prefix_reuse``: of a request, what lies behind a missing block is of no use (rule R41). ``progress`` is told
+        how many are done, now and then.
 
         Raises:
             InputError: the policy needs more memory than tier 0 has.
@@ -76,6 +78,8 @@ class Engine:
         )  # fmt: skip
         if books.first_access == first_access:
             self._run.judged_since_ns = 0
+        books.has_prefixes = prefix_reuse
+        self._run.settings.reuses_prefixes = prefix_reuse
         self._place()
         self._sizes = (2**63 - 1, 0)
         self._table(policy, charge)

@@ -5,7 +5,7 @@ from typing import Any
 
 from numba import types
 
-from simulator import attribution, backlog, events, keyset, questions, room, serving, streams, tally
+from simulator import attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
 from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at
@@ -48,6 +48,7 @@ def _issue(
     if settings.has_shadow:
         foresees = settings.shadow_foresees != 0
         missed_there = int(is_missed(shadow, key, size, row.next_use, foresees, words_of(run), run.victims))
+    behind = settings.reuses_prefixes != 0 and prefixes.is_behind(run, arena, row)
     has_policy = settings.trigger != NEVER
     if has_policy:
         judge(run, row.stream, key)
@@ -56,14 +57,14 @@ def _issue(
             if asks(run, outcome):
                 if settings.is_closed:
                     stream.n_outstanding += 1
-                x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there)
+                x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there, behind)
                 remember(run, key, row.stream, outcome)
                 is_put = ask(run, access, row.stream, size, x.at)
                 if not is_put:
                     look_up(run, arena, x, False)
                 return is_put
     outcome = touch(run, arena, key, op)
-    if outcome != MISS:
+    if outcome != MISS and not behind:
         service = service_ns(run, size, op)
         tally.close(run, access, row.stream, row.request, key, op, outcome, now, service, service, 0, 0, missed_there)
         if settings.is_closed:
@@ -76,8 +77,12 @@ def _issue(
             # The usual case, settled here: no other access of the request follows, so the stream waits.
             if stream.next != NONE and trace_row(window, stream.next).request != stream.request:
                 streams.end_request(run, stream)
-        x = new_access(run, access, row.stream, row.request, key, op, size, MISS, missed_there)
-        outcome = join_or_fetch(run, arena, x, False)
+        x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there, behind)
+        if outcome == MISS:
+            outcome = join_or_fetch(run, arena, x, False)
+        else:
+            serving.follow_up(run, arena, key, access)
+            serving.hit_behind(run, arena, x)
     if has_policy:
         remember(run, key, row.stream, outcome)
         if asks(run, outcome):

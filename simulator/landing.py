@@ -120,10 +120,10 @@ def _end_hop(run: Run, t: Transfer) -> bool:
         t.level += 1
         return not t.is_obsolete and t.level < settings.origin
     if settings.computes_in_place and t.level == settings.origin:
-        t.level, t.dirty = 0, COMPUTED
+        t.level, t.dirty = 0, max(t.dirty, COMPUTED)
     else:
         t.level -= 1
-    return t.level == 0 or not settings.is_exclusive
+    return not t.is_again and (t.level == 0 or not settings.is_exclusive)
 
 
 @inlined
@@ -137,6 +137,8 @@ def arrive(run: Run, arena: Arena, t: Transfer, has_turn: bool) -> int:
         return _arrive_below(run, arena, t)
     if t.level > 0:
         return _pass(run, arena, t)
+    if t.is_again:
+        return IS_THERE
     flight.leave(run, t)
     if settings.is_exclusive and t.source < settings.origin:
         t.dirty = max(t.dirty, moves.remove(arena, t.source, t.key))
@@ -151,7 +153,7 @@ def arrive(run: Run, arena: Arena, t: Transfer, has_turn: bool) -> int:
 
 @internal
 def _pass(run: Run, arena: Arena, t: Transfer) -> int:
-    if not run.settings.is_exclusive:
+    if not run.settings.is_exclusive and not t.is_again:
         # What the transfer has taken over is this copy's from now on, unless the tier does not keep it.
         dirty = t.dirty
         t.dirty = CLEAN

@@ -1,9 +1,9 @@
-"""Blocks on their way: fetches hop by hop, and who waits for them (R4, R6, R8)."""
+"""Blocks on their way: fetches hop by hop, and who waits for them (R4, R6, R8, R41)."""
 
 from simulator import flight
 from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal
-from simulator.links import PREFETCH, is_busy, promote, read_ns, submit
+from simulator.links import DEMAND, PREFETCH, is_busy, promote, read_ns, submit
 from simulator.records import lists
 from simulator.records.arena import Arena
 from simulator.records.moving import Prefetch, Transfer, nth_link, take, transfer_at
@@ -24,14 +24,20 @@ def lowest_bit(where: int) -> int:
 
 
 @internal
-def new_transfer(run: Run, key: int, size: int, class_: int, level: int) -> Transfer:
-    """A block starts from a level, as a transfer of that class; it is on no link yet."""
+def _blank(run: Run, key: int, size: int, class_: int, level: int) -> Transfer:
     t = transfer_at(run, take(run, run.pools.transfers))
     t.key, t.size, t.class_, t.priority = key, size, class_, class_
-    t.level, t.source, t.is_down, t.dirty, t.is_obsolete = level, level, 0, CLEAN, 0
+    t.level, t.source, t.is_down, t.dirty, t.is_obsolete, t.is_again = level, level, 0, CLEAN, 0, 0
     t.prefetch = t.late = NONE
     lists.clear(t.waiters)
     t.n_waiters = t.n_hops = 0
+    return t
+
+
+@internal
+def new_transfer(run: Run, key: int, size: int, class_: int, level: int) -> Transfer:
+    """A block starts from a level, as a transfer of that class; it is on no link yet."""
+    t = _blank(run, key, size, class_, level)
     flight.enter(run, t)
     return t
 
@@ -49,6 +55,28 @@ def fetch(run: Run, arena: Arena, key: int, size: int, class_: int, where: int, 
     if class_ == PREFETCH:
         run.n_prefetches += 1
         run.prefetch_bytes += size
+    hop(run, t)
+    return t
+
+
+@internal
+def compute(run: Run, arena: Arena, key: int, size: int, where: int) -> Transfer:
+    """Start the computing of a block that lies behind a missing one: it takes the place of its copies (rule R41)."""
+    dirty = CLEAN
+    for level in range(run.settings.origin):
+        if (where >> level) & 1:
+            dirty = max(dirty, moves.remove(arena, level, key))
+    t = new_transfer(run, key, size, DEMAND, run.settings.origin)
+    t.dirty = dirty
+    hop(run, t)
+    return t
+
+
+@internal
+def compute_again(run: Run, key: int, size: int) -> Transfer:
+    """Start the computing of a block that tier 0 has: it is of no use behind a missing one (rule R41)."""
+    t = _blank(run, key, size, DEMAND, run.settings.origin)
+    t.is_again = 1
     hop(run, t)
     return t
 

@@ -1,11 +1,11 @@
-"""Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18, R40)."""
+"""Accesses in tier 0 and outside of it: look up, wait, be served (rules R4, R9, R13, R17, R18, R40, R41)."""
 
 from simulator import attribution, backlog, fates, flight, keyset, tally
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
 from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below
 from simulator.links import DEMAND, PREFETCH
-from simulator.movement import WRITTEN, demand, fetch, way_ns
+from simulator.movement import WRITTEN, compute, compute_again, demand, fetch, way_ns
 from simulator.policy import Outcome
 from simulator.records import lists
 from simulator.records.arena import Arena, block_at, entry_at, tier_at
@@ -137,7 +137,10 @@ def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
         allocate(run, arena, x.key, x.size)
         _serve(run, x, 0)
         return MISS
-    _wait_for(run, fetch(run, arena, x.key, size, DEMAND, where, NONE), x)
+    if x.is_behind and where != 0 and run.settings.computes:
+        _wait_for(run, compute(run, arena, x.key, size, where), x)
+    else:
+        _wait_for(run, fetch(run, arena, x.key, size, DEMAND, where, NONE), x)
     return MISS
 
 
@@ -150,7 +153,21 @@ def look_up(run: Run, arena: Arena, x: Access, has_turn: bool) -> None:
         return
     x.outcome = outcome
     follow_up(run, arena, x.key, x.index)
-    _serve(run, x, 0)
+    if x.is_behind:
+        hit_behind(run, arena, x)
+    else:
+        _serve(run, x, 0)
+
+
+@internal
+def hit_behind(run: Run, arena: Arena, x: Access) -> None:
+    """Tier 0 has its block, behind a missing one of its request: where blocks are computed it is again (rule R41)."""
+    run.books.n_hits_behind += tally.is_judged(run, x.index)
+    if run.settings.computes:
+        x.joined_ns = run.now
+        _wait_for(run, compute_again(run, x.key, moves.size_of(arena, x.key)), x)
+    else:
+        _serve(run, x, 0)
 
 
 @inlined
@@ -165,7 +182,7 @@ def _land(run: Run, arena: Arena, t: Transfer) -> None:
         x = access_at(run, place)
         place = x.waiters.next
         # To come in on behalf of a miss is no use on top of it; every other waiter's is.
-        if x.outcome != MISS or x.op == WRITE:
+        if (x.outcome != MISS or x.op == WRITE) and not t.is_again:
             is_there = touch(run, arena, x.key, x.op) != MISS
             if run.is_first_write:
                 invalidate_below(run, arena, x.key)
@@ -208,11 +225,13 @@ def end_hop(run: Run, arena: Arena, t: Transfer, arrived: int) -> None:
 
 @internal
 def new_access(
-    run: Run, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int
-) -> Access:
+    run: Run, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int,
+    is_behind: bool,
+) -> Access:  # fmt: skip
     """An access that waits."""
     x = access_at(run, take(run, run.pools.accesses))
     x.index, x.stream, x.request, x.key, x.op, x.size = index, stream, request, key, op, size
     x.outcome, x.shadow, x.issued_ns, x.inference_ns, x.joined_ns = outcome, shadow, run.now, 0, 0
+    x.is_behind = is_behind
     run.n_outstanding += 1
     return x

@@ -81,6 +81,7 @@ class Case:
     charge: Callable[[], Charge]
     keeps: Keeps
     judged_from: int = 0
+    prefix_reuse: bool = False
 
     def workload(self) -> ListWorkload:
         return ListWorkload(self.batch, self.batch_size)
@@ -207,4 +208,5 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         system, ARRIVALS.validate_python(arrivals), batch, draw(st.sampled_from([1, 7, 1 << 16])),
         draw(made_policies(n_keys, unit)), charge, keeps, draw(st.just(0) | st.integers(0, len(batch) - 1)),
+        draw(st.booleans()),
     )  # fmt: skip

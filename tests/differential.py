@@ -10,6 +10,7 @@ OF_BOOKS = (
     "n_fates", "n_rejected", "n_proposed", "n_issued", "n_pollution", "n_bypassed", "bytes_asked", "has_shadow",
     "n_shadow_misses", "n_saved", "n_caused", "n_outcomes", "sums", "min_access", "end_ns", "n_accesses",
     "link_queue_ns", "link_transfer_ns", "unjudged", "write_back_queued",
+    "has_prefixes", "n_hits_behind",
 )  # fmt: skip
 DISTRIBUTIONS = ("latency", "slack", "saved")
 
@@ -18,7 +19,17 @@ def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
     """Tables, windows, books, result and what the policy was shown and told, as plain values by name."""
     sink, policy = ListSink(), case.policy()
     books = Books(sink, 10, first_access=case.judged_from, keeps=case.keeps)
-    engine = make(case.system, case.arrivals, case.workload(), policy, case.charge(), books, seed=3, **others)
+    engine = make(
+        case.system,
+        case.arrivals,
+        case.workload(),
+        policy,
+        case.charge(),
+        books,
+        seed=3,
+        prefix_reuse=case.prefix_reuse,
+        **others,
+    )
     result = engine.run()
     found: dict[str, Any] = {"result": (result.end_ns, result.bytes_moved, result.n_accesses)}
     for table in ("accesses", "prefetches", "inferences"):

@@ -92,6 +92,60 @@ def test_what_passes_by_is_not_prefetched_and_its_writes_are_written_down(make: 
     assert (ledger.n_rejected["rejected_too_large"], ledger.n_issued, ledger.n_bypassed) == (2, 0, 2)
 
 
+# -- R41: prefixes ---------------------------------------------------------------------------------------------------
+COMPUTED_IN_TIER_0 = {"kind": "compute", "per_mib": "0 ns", "call": "30 ns", "enters": "first"}
+"""30 ns a block, one at a time."""
+
+
+def run_prefixes(make: Any, machine: System, trace: Any, *, reuse: bool = True) -> tuple[Any, Any]:
+    sink = ListSink()
+    ledger, arrivals = books(sink), Open.model_validate({"kind": "open"})
+    made = make(machine, arrivals, trace, NonePolicy(), FREE, ledger, prefix_reuse=reuse)
+    made.run()
+    return [(r["outcome"], r["latency_ns"], r["queue_ns"], r["transfer_ns"]) for r in sink.accesses()], ledger
+
+
+def test_what_lies_behind_a_missing_block_is_computed_again(make: Any) -> None:
+    # Of the second request key 9 is missing; keys 1 and 2 are in tier 0, and are computed after it, one by one. Of the
+    # third nothing is missing, nor of the fourth, whose number is the second's.
+    trace = workload([1, 2, 9, 1, 2, 1, 2, 2, 9], request=[0, 0, 1, 1, 1, 2, 2, 1, 1],
+                     time_ns=[0, 0, 1000, 1000, 1000, 2000, 2000, 3000, 3000])  # fmt: skip
+    rows, ledger = run_prefixes(make, system(9, origin=COMPUTED_IN_TIER_0), trace)
+    again = [(MISS, 32, 0, 30), (HIT, 62, 30, 30), (HIT, 92, 60, 30)]
+    assert rows == [(MISS, 32, 0, 30), (MISS, 62, 30, 30), *again, *[(HIT, 2, 0, 0)] * 4]
+    assert ledger.n_hits_behind == 2
+    rows, ledger = run_prefixes(make, system(9, origin=COMPUTED_IN_TIER_0), trace, reuse=False)
+    assert rows[3:] == [(HIT, 2, 0, 0)] * 6
+    assert ledger.n_hits_behind == 0
+
+
+def test_what_lies_behind_a_missing_block_is_not_fetched(make: Any) -> None:
+    # Key 2 has pushed key 1 down to tier 1, from where it would take 111. It is computed with key 8, which is missing;
+    # the copy that was written down is gone, so that it is written down once more when key 3 pushes it out.
+    machine = system(1, lower=[9], origin=COMPUTED_IN_TIER_0)
+    trace = workload([1, 2, 8, 1, 3, 3], request=[0, 1, 2, 2, 3, 4], time_ns=[0, 1000, 2000, 2000, 3000, 4000])
+    rows, ledger = run_prefixes(make, machine, trace)
+    assert rows[2:4] == [(MISS, 32, 0, 30), (MISS, 62, 30, 30)]
+    assert ledger.bytes_asked[0] == [0, 0, 4]
+    rows, ledger = run_prefixes(make, machine, trace, reuse=False)
+    assert rows[3] == (MISS, 113, 0, 111)
+
+
+def test_a_write_is_neither_missing_nor_behind(make: Any) -> None:
+    trace = workload([1, 7, 1, 8, 1], request=[0, 1, 1, 2, 2], op=[0, 1, 0, 0, 1],
+                     time_ns=[0, 1000, 1000, 2000, 2000])  # fmt: skip
+    rows, ledger = run_prefixes(make, system(9, origin=COMPUTED_IN_TIER_0), trace)
+    assert [row[1] for row in rows] == [32, 2, 2, 32, 2]
+    assert ledger.n_hits_behind == 0
+
+
+def test_a_store_has_every_block_so_that_prefixes_are_counted_alone(make: Any) -> None:
+    trace = workload([1, 9, 1], request=[0, 1, 1], time_ns=[0, 1000, 1000])
+    rows, ledger = run_prefixes(make, system(9), trace)
+    assert rows[2] == (HIT, 2, 0, 0)
+    assert ledger.n_hits_behind == 1
+
+
 # -- R40: what waits to be written down ------------------------------------------------------------------------------
 def bounded(machine: System, *limits: dict[str, Any], calls: tuple[int, ...] = ()) -> System:
     """``write_back`` of each tier, and the call of each link in ns."""
@@ -184,7 +238,10 @@ def test_an_access_comes_after_the_choices_of_its_instant(make: Any) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases())
 def test_no_write_is_lost(case: Case) -> None:
-    model = Model(case.system, case.arrivals, case.workload(), case.policy(), case.charge(), books(), seed=3)
+    model = Model(
+        case.system, case.arrivals, case.workload(), case.policy(), case.charge(), books(), seed=3,
+        prefix_reuse=case.prefix_reuse,
+    )  # fmt: skip
     unsaved: set[int] = set()
 
     def landed(transfer: Any) -> None:

@@ -6,7 +6,7 @@ A generator's accesses are made in blocks of a fixed length, so that a trace nev
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from simulator.trace import Batch, Workload, make_batch
 
 BATCH = 1 << 16
 Keys = npt.NDArray[np.uint64]
+Reuse = Literal["block", "prefix"]
 BlockBytes = Annotated[Bytes, Field(lt=2**32)]
 Key = Annotated[int, Field(ge=0, lt=2**63)]
 DEFAULT_BLOCK = "64 KiB"
@@ -50,6 +51,11 @@ class SourceSettings(Strict):
     def has_times(self) -> bool:
         """Whether its accesses carry the times of their arrival."""
         return False
+
+    @property
+    def reuse(self) -> Reuse:
+        """What of a request is of use where a block is missing: each block, or those before it alone (rule R41)."""
+        return "block"
 
 
 class GeneratorSettings(SourceSettings):

@@ -12,7 +12,7 @@ from pydantic import Field
 from simulator.config import Count, Whole
 from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate, part
-from workloads.base import SourceSettings
+from workloads.base import Reuse, SourceSettings
 from workloads.registry import Source
 from workloads.requests import Requests
 
@@ -36,6 +36,11 @@ class _OfOthers(SourceSettings):
     def depends_on_seed(self) -> bool:
         """If one does."""
         return any(source.depends_on_seed for source in self.made_of)
+
+    @property
+    def reuse(self) -> Reuse:
+        """Of prefixes, if that is so of all."""
+        return "prefix" if all(source.reuse == "prefix" for source in self.made_of) else "block"
 
 
 class PhasesConfig(_OfOthers):

@@ -150,6 +150,10 @@ class Ledger:
         """A block is missed that a prefetch pushed out."""
         self.books.n_pollution += self.is_judged(access.index)
 
+    def hit_behind(self, access: "Access") -> None:
+        """Tier 0 has a block, behind a missing one of its request."""
+        self.books.n_hits_behind += self.is_judged(access.index)
+
     def bypass(self, access: "Access") -> None:
         """A block is missed that tier 0 cannot hold."""
         self.books.n_bypassed += self.is_judged(access.index)

@@ -1,4 +1,4 @@
-"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30, R40)."""
+"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30, R40, R41)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class Access:
     """One row of the trace, and what became of it.
 
     ``shadow`` is -1, or whether a tier 0 without prefetching misses it. One that has to wait does so from ``joined_ns``
-    on for a transfer; ``served`` happens when its block is there and its service begins.
+    on for a transfer; ``served`` happens when its block is there and its service begins. ``is_behind``: a block
+    before it in its request is missing (rule R41).
     """
 
     index: int
@@ -40,6 +41,7 @@ class Access:
     transfer_ns: int = 0
     inference_ns: int = 0
     end_ns: int = 0
+    is_behind: bool = False
     served: Event | None = None
 
 
@@ -63,8 +65,13 @@ class Accesses:
         access.outcome = self.peek(access.key)
         if access.outcome == Outcome.MISS:
             self._join_or_fetch(access, has_turn)
+            return
+        self._use(access)
+        if access.is_behind:
+            self.model.ledger.hit_behind(access)
+        if access.is_behind and self.memory.computes:
+            self._wait(access, self.memory.compute_again(access.key))
         else:
-            self._use(access)
             self._serve(access)
 
     def _use(self, access: Access) -> None:
@@ -96,7 +103,7 @@ class Accesses:
         if access.op == WRITE:
             self.memory.allocate(key, size)
         else:
-            transfer = self.memory.fetch(key, size, DEMAND)
+            transfer = self.memory.fetch(key, size, DEMAND, is_behind=access.is_behind)
             size = transfer.size
         if size > self.model.capacities[0]:
             self.model.ledger.bypass(access)
@@ -125,7 +132,7 @@ class Accesses:
         self.model.ledger.fill(transfer)
         for access in transfer.waiters:
             # To come in on behalf of a miss is no use on top of it; every other waiter's is.
-            if access.outcome != Outcome.MISS:
+            if access.outcome != Outcome.MISS and not transfer.is_again:
                 if access.key in self.tier.blocks:
                     self._use(access)
                 elif access.op == WRITE:

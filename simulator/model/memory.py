@@ -1,4 +1,4 @@
-"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28, R40)."""
+"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28, R40, R41)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -56,22 +56,24 @@ class Transfer:
     """A fetch or a prefetch, from its ``source`` up to tier 0, or a write-back, one level down.
 
     ``kind`` is what it was started as and ``priority`` what it counts as now, ``level`` where the block has got to.
-    ``prefetch`` is behind it until a demand meets it, ``late`` from then on. An obsolete write-back lands nowhere.
+    ``prefetch`` is behind it until a demand meets it, ``late`` from then on. An obsolete write-back lands nowhere, nor
+    does what is computed ``is_again``: tier 0 has it.
     ``path`` has for each hop that is over the link, and when it queued, started and ended and the tier took it, in ns.
     """
 
     def __init__(
         self, model: "Model", key: int, size: int, kind: int, source: int, dirty: int = CLEAN,
-        prefetch: "Prefetch | None" = None,
+        prefetch: "Prefetch | None" = None, is_again: bool = False,
     ) -> None:  # fmt: skip
         self.model, self.key, self.size, self.dirty, self.prefetch = model, key, size, dirty, prefetch
         self.kind = self.priority = kind
         self.level = self.source = source
-        self.is_down, self.is_obsolete = kind == WRITE_BACK, False
+        self.is_down, self.is_obsolete, self.is_again = kind == WRITE_BACK, False, is_again
         self.late: Prefetch | None = None
         self.waiters: list[Access] = []
         self.path: list[tuple[Link, int, int, int, int]] = []
-        model.flight[key] = self
+        if not is_again:
+            model.flight[key] = self
         # At once: whatever counts claims counts this one.
         self.claim = self._next_claim()
         self.process = model.env.process(self._travel())
@@ -132,18 +134,33 @@ class Memory:
         is_computed = level == self.origin and self.computes_in_place
         return self.links[level if is_down or is_computed else level - 1]
 
-    def fetch(self, key: int, size: int, kind: int, prefetch: "Prefetch | None" = None) -> Transfer:
+    def fetch(
+        self, key: int, size: int, kind: int, prefetch: "Prefetch | None" = None, *, is_behind: bool = False
+    ) -> Transfer:
         """Start a block on its way to tier 0, from the nearest tier that holds it, else from the origin (rule R4).
 
         ``size`` counts where no tier holds it (rule R29). The tier that does uses it now, not at the hop (rule R25).
+        One that ``is_behind`` a missing one is computed, and takes the place of its copies (rule R41).
         """
-        source = min(self.holders(key), default=self.origin)
+        source, dirty = min(self.holders(key), default=self.origin), CLEAN
         if source < self.origin:
             size = self.tiers[source].blocks[key].size
-            self.tiers[source].eviction.request(key, size)
+            if is_behind and self.computes:
+                source, dirty = self.origin, max(self._drop(level, key).dirty for level in self.holders(key))
+            else:
+                self.tiers[source].eviction.request(key, size)
         if kind == PREFETCH:
             self._count_prefetch(1, size)
-        return Transfer(self.model, key, size, kind, source, prefetch=prefetch)
+        return Transfer(self.model, key, size, kind, source, dirty, prefetch)
+
+    def _drop(self, level: int, key: int) -> Block:
+        block = self.tiers[level].remove(key)
+        assert block is not None
+        return block
+
+    def compute_again(self, key: int) -> Transfer:
+        """Start the computing of a block that tier 0 has: it is of no use behind a missing one (rule R41)."""
+        return Transfer(self.model, key, self.tiers[0].blocks[key].size, DEMAND, self.origin, is_again=True)
 
     def _count_prefetch(self, n: int, size: int) -> None:
         self.n_prefetches += n
@@ -171,18 +188,22 @@ class Memory:
             transfer.level += 1
             takes = not transfer.is_obsolete and transfer.level < self.origin
         elif self.computes_in_place and transfer.level == self.origin:
-            transfer.level, transfer.dirty, takes = 0, COMPUTED, True
+            transfer.level, transfer.dirty, takes = 0, max(transfer.dirty, COMPUTED), True
         else:
             transfer.level -= 1
             takes = transfer.level == 0 or not self.is_exclusive
-        return self.tiers[transfer.level] if takes else None
+        return self.tiers[transfer.level] if takes and not transfer.is_again else None
 
     def arrive(self, transfer: Transfer) -> bool:
         """A hop is over, and the tier open (rule R40); whether the way is over, too."""
         if transfer.is_down:
             self._arrive_below(transfer)
             return True
-        if transfer.level == 0:
+        if transfer.is_again:
+            if transfer.level == 0:
+                self.model.tell("landed", transfer)
+                self.model.accesses.land(transfer)
+        elif transfer.level == 0:
             self._land(transfer)
         elif not self.is_exclusive:
             # A copy stays on each level of the way; what the transfer took over is this copy's from now on (rule R5).

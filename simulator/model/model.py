@@ -23,6 +23,7 @@ from simulator.model.asking import InferenceServer
 from simulator.model.backlog import Backlog
 from simulator.model.links import END, Instant, Link, make_links
 from simulator.model.memory import Memory, Tier, Transfer
+from simulator.model.prefixes import Prefixes
 from simulator.policy import Policy
 from simulator.trace import Workload
 
@@ -37,11 +38,13 @@ class Model:
 
     def __init__(
         self, system: System, arrivals: Arrivals, workload: Workload, policy: Policy, charge: Charge, books: Books, *,
-        seed: int = 0, first_access: int = 0, progress: Callable[[int], None] | None = None, make_eviction: Any = make,
+        seed: int = 0, first_access: int = 0, prefix_reuse: bool = False, progress: Callable[[int], None] | None = None,
+        make_eviction: Any = make,
     ) -> None:  # fmt: skip
         """Takes the accesses from ``first_access`` on, and judges those from ``books.first_access`` on (rule R38).
 
-        ``progress`` is told how many are done, now and then.
+        ``prefix_reuse``: of a request, what lies behind a missing block is of no use (rule R41). ``progress`` is told
+        how many are done, now and then.
 
         ``make_eviction`` makes the eviction policy of a tier: ``simulator.evictions.registry.make``, the readable ones,
         or ``simulator.evictions.compiled.make``.
@@ -63,6 +66,8 @@ class Model:
         self.memory = Memory(self, tiers, make_links(self.env, system))
         self.tiers: dict[str, Tier] = {tier.name: tier for tier in tiers}
         self.links: dict[str, Link] = {link.name: link for link in self.memory.links}
+        books.has_prefixes = prefix_reuse
+        self._prefixes = Prefixes(self) if prefix_reuse else None
         self.accesses = Accesses(self)
         self.asking = InferenceServer(self, policy, charge)
         self.ledger = Ledger(self, books)
@@ -108,6 +113,8 @@ class Model:
         if self._shadow is not None:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
             self.ledger.questions.judge(access)
+        if self._prefixes is not None:
+            access.is_behind = self._prefixes.is_behind(access)
         self.tell("issued", access)
         if asking.is_sync and asking.asks_at(outcome := self.accesses.peek(access.key)):
             access.outcome, access.served = outcome, self.env.event()

@@ -44,7 +44,7 @@ class Transfer(Pooled, line=LINE):
     ``class_`` is what it was started as, ``priority`` what it counts as now, ``level`` where it has got to, ``link``
     the one that it queues for or is on, ``started_ns`` NONE while it queues, ``mate`` the next one of the same call,
     ``prefetch`` the one that nobody has met yet, ``late`` the one that a demand has met. ``dirty`` as in ``movement``,
-    ``turn`` as in ``backlog``.
+    ``turn`` as in ``backlog``. What is computed ``is_again`` comes into no tier: tier 0 has it.
     """
 
     queue: Node
@@ -59,6 +59,7 @@ class Transfer(Pooled, line=LINE):
     is_down: int
     dirty: int
     is_obsolete: int
+    is_again: int
     prefetch: "At[Prefetch]"
     late: "At[Prefetch]"
     queued_ns: int
@@ -71,7 +72,10 @@ class Transfer(Pooled, line=LINE):
 
 
 class Access(Pooled, line=LINE):
-    """An access that waits: for a block, since ``joined_ns``, for its ``turn`` (``backlog``), or for an answer."""
+    """An access that waits: for a block, since ``joined_ns``, for its ``turn`` (``backlog``), or for an answer.
+
+    ``is_behind``: a block before it in its request is missing (``prefixes``).
+    """
 
     waiters: Node
     index: int
@@ -86,6 +90,7 @@ class Access(Pooled, line=LINE):
     inference_ns: int
     joined_ns: int
     turn: int
+    is_behind: int
 
 
 class Prefetch(Pooled, line=LINE):
@@ -156,6 +161,7 @@ class Stream(Record):
 
     ``next`` and ``last`` are places in the window: of the next access, and of the last one that was loaded.
     ``end_ns`` is that of the request so far; ``is_inside`` says that one is half issued, and ``request`` which.
+    ``is_broken``: of the request ``prefix_of`` a block was missing.
     """
 
     next: int
@@ -165,6 +171,8 @@ class Stream(Record):
     request: int
     last: int
     n_issued: int
+    prefix_of: int
+    is_broken: int
     questions: List
 
 

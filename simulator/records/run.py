@@ -27,6 +27,7 @@ class Settings(Record):
     is_exclusive: int
     demotes: int
     bounds_backlogs: int
+    reuses_prefixes: int
     computes: int  # blocks exist once they were asked for
     computes_in_place: int
     max_in_flight: int
@@ -108,6 +109,7 @@ class Books(Record):
     n_of_fate: Annotated[Ints, len(Fate)]
     n_pollution: int
     n_bypassed: int
+    n_hits_behind: int
     latency: Counts
     slack: Counts
     saved: Counts

@@ -3,26 +3,28 @@
 Keys, streams and requests are kept as the reader of the original gave them; what an original lacks is a constant
 column, which takes no room. The file's description says how many accesses and streams there are, and what the original
 called its streams: nobody has to count. Files of version 1 do not know that; they are read as if it were the indices.
+Those before version 3 do not say what of a request is of use; they are read as if each block were.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch
+from workloads.base import Reuse
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload
 from workloads.readers.format import FormatSettings
 
 # Arrow is imported where it is used: it takes as long as all the rest, and a config can be read without it.
 ABOUT = b"tierfetch_trace"
 """Under which name the file's metadata has the description."""
-VERSIONS = 1, 2
+VERSIONS = 1, 2, 3
 """Of the form. The last is what is written."""
 # Of the description, which has a number for each stream: Arrow would refuse one of some millions.
 _LONGEST_TEXT = 2**31 - 1
@@ -38,6 +40,7 @@ class About:
     n_streams: int
     has_times: bool
     stream_ids: list[int] | None = None
+    reuse: Reuse = "block"
 
 
 class CompactConfig(FormatSettings):
@@ -61,6 +64,12 @@ class CompactConfig(FormatSettings):
         described = about(self.file)
         # Of a file that is none the reader says so.
         return described is None or described.has_times
+
+    @property
+    def reuse(self) -> Reuse:
+        """As of the original."""
+        described = about(self.file)
+        return "block" if described is None else described.reuse
 
 
 def about(path: Path) -> About | None:
@@ -88,11 +97,13 @@ def about(path: Path) -> About | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged from None
     if version not in VERSIONS:
-        expected = " or ".join(map(str, VERSIONS))
+        expected = f"at most {VERSIONS[-1]}"
         raise InputError(f"{path}: a compact trace of version {version}; expected {expected}: convert the trace again")
     try:
         found = About(**fields)
         ids = found.stream_ids
+        if found.reuse not in get_args(Reuse):
+            raise damaged
         if ids is not None and len(set(np.array(ids, np.uint64).tolist())) != found.n_streams:
             raise damaged
     except (ValueError, TypeError, OverflowError):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from simulator.trace import COLUMNS, Batch
+from workloads.base import Reuse
 from workloads.readers.compact import ABOUT, VERSIONS, About
 
 SCHEMA = pa.schema([pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in COLUMNS.items()])
@@ -54,10 +55,11 @@ class CompactWriter:
         *,
         has_times: bool,
         stream_ids: npt.NDArray[np.uint64] | None = None,
+        reuse: Reuse = "block",
     ) -> About:
         """Write what is left, and the description. ``stream_ids`` are the trace's (``Workload.stream_ids``)."""
         ids = None if stream_ids is None else stream_ids[: self.n_streams].tolist()
-        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times, ids)
+        about = About(source, source_sha256, self.n_accesses, self.n_streams, has_times, ids, reuse)
         self._write_group()
         self._writer.add_key_value_metadata({ABOUT: json.dumps({"version": VERSIONS[-1], **asdict(about)})})
         return about

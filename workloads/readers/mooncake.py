@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from simulator.errors import InputError
-from workloads.base import BlockBytes
+from workloads.base import BlockBytes, Reuse
 from workloads.readers import json_parsing
 from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
@@ -31,6 +31,11 @@ class MooncakeConfig(FormatSettings):
     def has_times(self) -> bool:
         """It does."""
         return True
+
+    @property
+    def reuse(self) -> Reuse:
+        """A block is of use behind all that it was computed from."""
+        return "prefix"
 
 
 class Mooncake(TextWorkload[tuple[int, list[int]]]):
