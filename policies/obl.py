@@ -1,6 +1,9 @@
 """One-block lookahead with run detection: the next block, once a stream has gone on by one for a while.
 
-Smith, "Sequentiality and Prefetching in Database Systems", TODS 1978. Models runs of a stream, not of a file.
+Smith, "Sequentiality and Prefetching in Database Systems", TODS 1978. ``run`` counts as libCacheSim's
+``sequential-confidence-k`` does: so many accesses before this one were the blocks that lead up to its own. Models runs
+of a stream, not of a file; an access of the same block again neither ends a run nor lengthens it, where libCacheSim's
+ends.
 """
 
 from typing import Literal
@@ -28,7 +31,7 @@ class OblConfig(PolicySettings):
         return Built(OblPolicy(self))
 
 
-# The state: how long a run must be, then a row for each stream: its last block, and the run so far.
+# The state: how many accesses must lead up to one, then a row for each stream: its last block, and how many in a row.
 _RUN, _STREAMS = range(2)
 _LAST, _LENGTH = range(FIELDS, FIELDS + 2)
 
@@ -43,9 +46,9 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
 
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
-    """The next block if the run is long enough."""
+    """The next block if enough accesses of the run came before the last one."""
     row = rows.peek(state, _STREAMS, stream)
-    if row == NONE or state[row + _LENGTH] < state[_RUN]:
+    if row == NONE or state[row + _LENGTH] <= state[_RUN]:
         return 0
     return offer(keys, confidences, 0, state[row + _LAST], 1, 1.0)
 

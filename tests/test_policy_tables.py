@@ -44,11 +44,26 @@ def test_next_n() -> None:
 
 
 def test_obl_waits_for_a_run() -> None:
-    """Four in a row, then one ahead; a jump begins anew, another stream does not matter, a repetition neither."""
-    policy = make("obl", run=4)
-    check(policy, [(5, []), (6, []), (7, []), (8, [9]), (9, [10])])
+    """One ahead after four steps of one; a jump begins anew, another stream does not matter, a repetition neither."""
+    policy = make("obl")
+    check(policy, [(5, []), (6, []), (7, []), (8, []), (9, [10]), (10, [11])])
     assert ask(policy, 700, stream=1) == []
-    check(policy, [(10, [11]), (10, [11]), (20, []), (21, []), (22, []), (23, [24]), (24, [25])])
+    check(policy, [(11, [12]), (11, [12]), (20, []), (21, []), (22, []), (23, []), (24, [25]), (25, [26])])
+
+
+@pytest.mark.parametrize("run", [1, 2, 4, 7])
+def test_obl_counts_as_its_source_does(run: int) -> None:
+    """The rule of libCacheSim: the ``k`` accesses before are the ``k`` blocks before this one, in order."""
+    rng = np.random.default_rng(run)
+    steps = rng.choice([1, 1, 1, 1, 1, 1, 1, 1, 2, -1], 3000)
+    keys = (10**6 + np.cumsum(steps)).tolist()
+    policy = make("obl", run=run)
+    n = 0
+    for at, key in enumerate(keys):
+        leads_up = at >= run and keys[at - run : at] == list(range(key - run, key))
+        assert ask(policy, key) == ([key + 1] if leads_up else []), at
+        n += leads_up
+    assert 0 < n < len(keys)
 
 
 def test_stride_is_believed_when_it_comes_again() -> None:

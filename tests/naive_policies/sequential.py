@@ -20,15 +20,15 @@ class Obl(TablePolicy):
         self._last: Table[int, tuple[int, int]] = Table(config.streams)
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        """The run goes on, or a new one begins with this access; an access of the same block is none."""
-        last, run = self._last.use(stream) or (-1, 0)
+        """A step to the next block makes the run longer, one to any other ends it; none is no step."""
+        last, steps = self._last.use(stream) or (None, 0)
         if key != last:
-            self._last.put(stream, (key, run + 1 if key == last + 1 and run else 1))
+            self._last.put(stream, (key, steps + 1 if last is not None and key == last + 1 else 0))
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
-        """The next block if the run is long enough."""
-        last, run = self._last.peek(stream) or (-1, 0)
-        return sure([last + 1]) if run >= self._run else []
+        """The next block after enough steps."""
+        last, steps = self._last.peek(stream) or (-1, 0)
+        return sure([last + 1]) if steps >= self._run else []
 
 
 class StreamBuffers(TablePolicy):
