@@ -116,10 +116,17 @@ R7 model/model: the policy's memory is free
 - self.capacities = capacities_of(system, policy)
 + self.capacities = [tier.capacity for tier in system.tiers]
 R25 model/memory: a lower tier is used when the block has left it
-- self.tiers[source].eviction.request(key, size)
+- self.use(source, key)
 + self.model.env.timeout(self.link_from(source).duration(size, False)).callbacks.append(
 +                 lambda _: key in self.tiers[source].blocks and self.tiers[source].eviction.request(key, size)
 +             )
+R42 model/memory: nobody is pushed out
+- gone = self.eviction.push_out()
++ gone: list[int] = []
+R42 model/memory: who is pushed out is lost
+- for old, victim in self.tiers[level].use(key):
+-             self._evict(level, old, victim)
++ self.tiers[level].use(key)
 R25 model/accesses: a miss uses its block on top of bringing it in
 - if access.outcome != Outcome.MISS:
 + if True:

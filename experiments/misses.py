@@ -53,6 +53,10 @@ def main(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for misses.parquet.", show_default="results/misses-TRACE")
     ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(metavar="libcachesim", help="Set libCacheSim's counts beside these, in beside.parquet."),
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Also draw the curves: misses.png and misses.svg.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
@@ -73,6 +77,10 @@ def main(
         console = make_console()
         evictions = _evictions(eviction)
         rates = _rates(sample)
+        if beside is not None:
+            from experiments.beside import check
+
+            check(beside, rates)
         given = trace_input(trace, format_, columns, block)
         whole = replayed(given, rates[0], unit_size=unit_size)
         capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size)
@@ -113,6 +121,10 @@ def main(
         if not quiet:
             _print(console, rows)
             console.print(f"Table: {folder / 'misses.parquet'}", highlight=False)
+        if beside is not None:
+            from experiments.beside import set_beside
+
+            set_beside(rows, evictions, whole, folder, None if quiet else console)
         if plot:
             from experiments.curves import draw_misses
 

@@ -44,6 +44,10 @@ class Replayed:
         for at in range(0, len(self._batch), BATCH):
             yield self._batch[at : at + BATCH]
 
+    def whole(self) -> Batch:
+        """All of them at once."""
+        return self._batch
+
     def sampled(self, parts: int) -> "Replayed":
         """A smaller sample of the same trace. Raises InputError if it is empty."""
         if parts == self.parts:

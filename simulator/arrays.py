@@ -23,6 +23,9 @@ NONE: At[Any] = -1  # type: ignore[assignment]
 """No place, or nothing."""
 
 _ALL = 2**64 - 1
+# XXH64's primes.
+_XXH_1, _XXH_2, _XXH_3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
+_XXH_4, _XXH_5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 
 
 def signed(key: int) -> int:
@@ -50,6 +53,16 @@ if CHECKED:
     def times(a: int, b: int) -> int:
         """A product that wraps at 64 bits."""
         return signed((int(a) * int(b)) & _ALL)
+
+    def xxh64(key: int, seed: int) -> int:
+        """The low 32 bits of XXH64 (Collet's specification) of a key's eight bytes, the low one first."""
+        x = (int(key) & _ALL) * _XXH_2 & _ALL
+        x = ((x << 31 | x >> 33) & _ALL) * _XXH_1 & _ALL
+        x ^= (int(seed) + _XXH_5 + 8) & _ALL
+        x = ((x << 27 | x >> 37) & _ALL) * _XXH_1 + _XXH_4 & _ALL
+        x = (x ^ x >> 33) * _XXH_2 & _ALL
+        x = (x ^ x >> 29) * _XXH_3 & _ALL
+        return (x ^ x >> 32) & 0xFFFFFFFF
 
     def quotient(key: int, n: int) -> int:
         """How many times ``n`` goes into a key, which is unsigned."""
@@ -83,6 +96,17 @@ else:
     def times(a: int, b: int) -> int:
         """A product that wraps at 64 bits."""
         return np.int64(np.uint64(a) * np.uint64(b))  # type: ignore[return-value]
+
+    @internal
+    def xxh64(key: int, seed: int) -> int:
+        """The low 32 bits of XXH64 (Collet's specification) of a key's eight bytes, the low one first."""
+        x = np.uint64(key) * np.uint64(_XXH_2)
+        x = ((x << np.uint64(31)) | (x >> np.uint64(33))) * np.uint64(_XXH_1)
+        x ^= np.uint64(seed) + np.uint64(_XXH_5) + np.uint64(8)
+        x = ((x << np.uint64(27)) | (x >> np.uint64(37))) * np.uint64(_XXH_1) + np.uint64(_XXH_4)
+        x = (x ^ (x >> np.uint64(33))) * np.uint64(_XXH_2)
+        x = (x ^ (x >> np.uint64(29))) * np.uint64(_XXH_3)
+        return np.int64((x ^ (x >> np.uint64(32))) & np.uint64(0xFFFFFFFF))  # type: ignore[return-value]
 
     @internal
     def quotient(key: int, n: int) -> int:

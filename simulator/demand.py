@@ -10,7 +10,7 @@ from simulator.arrays import NONE, At, Ints
 from simulator.compiled import address_of, compiled, inlined, ints_at
 from simulator.config import System
 from simulator.future import Future, future_of
-from simulator.records.arena import Arena, Victim, arena_at, block_at
+from simulator.records.arena import Arena, Victim, arena_at, block_at, tier_at
 from simulator.records.checked import declare
 from simulator.residency import belady, blocks, eviction, moves
 from simulator.tiers import make_residency
@@ -27,6 +27,8 @@ def is_missed(arena: Arena, key: int, size: int, next_use: int, foresees: bool, 
     slot = blocks.find(arena, key)
     if slot != NONE and block_at(arena, slot).where & 1:
         eviction.on_hit(arena, 0, slot)
+        if tier_at(arena, 0).overflows:
+            moves.push_out(arena, 0, out, at, False)
         return False
     while moves.insert(arena, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
         pass

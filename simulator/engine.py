@@ -21,6 +21,7 @@ from simulator.future import future_of
 from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
 from simulator.records.moving import CHUNK_KEYS, Question
 from simulator.records.run import Run
+from simulator.residency.names import MOST_PUSHED_OUT
 from simulator.seeds import generator
 from simulator.state import Machine
 from simulator.tiers import make_residency
@@ -207,8 +208,10 @@ class Engine:
         if int(sizes.max()) > self._sizes[1]:
             check_durations(self._system, int(sizes.max()))
         self._sizes = min(self._sizes[0], int(sizes.min())), max(self._sizes[1], int(sizes.max()))
-        # To make room for the largest block, so many of the smallest may have to go.
-        self._run.most_evicted = -(-self._sizes[1] // self._sizes[0])
+        # To make room for the largest block, so many of the smallest may have to go; or for the use of one.
+        most = -(-self._sizes[1] // self._sizes[0])
+        pushes_out = any(tier.eviction.pushes_out for tier in self._system.tiers)
+        self._run.most_evicted = max(most, MOST_PUSHED_OUT) if pushes_out else most
 
     def _close(self) -> RunResult:
         books, machine = self._books, self._machine

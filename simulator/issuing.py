@@ -3,6 +3,7 @@
 from simulator import fates, flight, keyset
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
+from simulator.landing import use_source
 from simulator.links import PREFETCH, n_waiting
 from simulator.movement import fetch, would_queue
 from simulator.policy import Rejection
@@ -57,7 +58,8 @@ def _propose(run: Run, arena: Arena, q: Question, key: int, confidence: int) -> 
     books.n_issued += counts
     q.n_issued += 1
     fates.begin(run, p)
-    p.source = fetch(run, arena, key, size, PREFETCH, where, p.at).source
+    use_source(run, arena, key, where)
+    p.source = fetch(run, key, size, PREFETCH, where, p.at).source
 
 
 @internal

@@ -14,7 +14,7 @@ from simulator.inference import batch_size, begin, can_start, deliver, end
 from simulator.landing import arrive, choose
 from simulator.links import link_of
 from simulator.questions import NEVER, ask, asks, judge, remember
-from simulator.records.arena import Arena, arena_at
+from simulator.records.arena import Arena, arena_at, tier_at
 from simulator.records.moving import Stream, nth_event, question_at, transfer_at
 from simulator.records.record import words_of
 from simulator.records.rows import TraceRow, nth_shown_row, nth_told_row, trace_row, trace_row_soon
@@ -69,7 +69,7 @@ def _issue(
         tally.close(run, access, row.stream, row.request, key, op, outcome, now, service, service, 0, 0, missed_there)
         if settings.is_closed:
             stream.end_ns = max(stream.end_ns, now + service)
-        if run.found_prefetch != NONE or run.is_first_write:
+        if run.found_prefetch != NONE or run.is_first_write or tier_at(arena, 0).overflows:
             serving.follow_up(run, arena, key, access)
     else:
         if settings.is_closed:

@@ -1,13 +1,13 @@
-"""The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9, R40)."""
+"""The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9, R40, R42)."""
 
 from simulator import backlog, fates, flight, keyset
 from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
 from simulator.links import DEMAND, PREFETCH, WRITE_BACK, dequeue, link_of, start
-from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, new_transfer, release
+from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, lowest_bit, new_transfer, release
 from simulator.policy import Trigger
-from simulator.records.arena import Arena, Victim, block_at, entry_at, nth_victim
+from simulator.records.arena import Arena, Victim, block_at, entry_at, nth_victim, tier_at
 from simulator.records.moving import Link, Prefetch, Transfer, give_back, nth_link, prefetch_at, transfer_at
 from simulator.records.record import words_of
 from simulator.records.run import Run
@@ -66,6 +66,24 @@ def _insert_here(
 @internal
 def _insert(run: Run, arena: Arena, level: int, key: int, size: int, dirty: int) -> None:
     _insert_here(run, arena, level, key, size, dirty, NONE, False)
+
+
+@internal
+def push_out(run: Run, arena: Arena, level: int) -> None:
+    """The use of a block just now has pushed others out of a tier (rule R42)."""
+    n = moves.push_out(arena, level, words_of(run), run.victims, run.settings.demotes != 0)
+    for i in range(n):
+        _evict(run, arena, level, nth_victim(run, run.victims, i), 0, False)
+
+
+@internal
+def use_source(run: Run, arena: Arena, key: int, where: int) -> None:
+    """The nearest of the tiers that hold a block is read from: that is what its eviction policy goes by (rule R25)."""
+    if where != 0:
+        level = lowest_bit(where)
+        moves.use(arena, level, key)
+        if tier_at(arena, level).overflows:
+            push_out(run, arena, level)
 
 
 @internal

@@ -43,13 +43,9 @@ def new_transfer(run: Run, key: int, size: int, class_: int, level: int) -> Tran
 
 
 @internal
-def fetch(run: Run, arena: Arena, key: int, size: int, class_: int, where: int, prefetch: At[Prefetch]) -> Transfer:
+def fetch(run: Run, key: int, size: int, class_: int, where: int, prefetch: At[Prefetch]) -> Transfer:
     """Start a block, which is neither in tier 0 nor in flight, on its way there from the nearest holder."""
-    level = run.settings.origin
-    if where != 0:
-        level = lowest_bit(where)
-        # A tier below is used when it is read from: that is what its eviction policy goes by.
-        moves.use(arena, level, key)
+    level = lowest_bit(where) if where != 0 else run.settings.origin
     t = new_transfer(run, key, size, class_, level)
     t.prefetch = prefetch
     if class_ == PREFETCH:

@@ -122,7 +122,7 @@ def for_questions(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     most_wanted = run.settings.most_wanted
     wanted = n * most_wanted
     return _spares(run, arena, shadow, n + wanted) or _has(
-        run, arena, 0, n, n + wanted, wanted, n, n, n * ((most_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS)
+        run, arena, 0, n + wanted, n + wanted, wanted, n, n, n * ((most_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS)
     )
 
 
@@ -146,7 +146,8 @@ def for_event(run: Run, arena: Arena, shadow: Arena, kind: int, what: At[Any]) -
         n += 1
         wanted += q.n_keys
         place = q.queue.next
-    return _spares(run, arena, shadow, n + wanted) or _has(run, arena, 0, n, n + wanted, wanted, n, n, 0)
+    # What is wanted may be read from a tier below, a use that evicts there.
+    return _spares(run, arena, shadow, n + wanted) or _has(run, arena, 0, n + wanted, n + wanted, wanted, n, n, 0)
 
 
 @inlined

@@ -3,7 +3,7 @@
 from simulator import attribution, backlog, fates, flight, keyset, tally
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
-from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below
+from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below, push_out, use_source
 from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, compute, compute_again, demand, fetch, way_ns
 from simulator.policy import Outcome
@@ -74,6 +74,8 @@ def touch(run: Run, arena: Arena, key: int, op: int) -> int:
 @internal
 def follow_up(run: Run, arena: Arena, key: int, access: int) -> None:
     """What the use of a block, just now, means elsewhere."""
+    if tier_at(arena, 0).overflows:
+        push_out(run, arena, 0)
     if run.found_prefetch != NONE:
         fates.use(run, prefetch_at(run, run.found_prefetch), access)
     if run.is_first_write:
@@ -140,7 +142,8 @@ def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
     if x.is_behind and where != 0 and run.settings.computes:
         _wait_for(run, compute(run, arena, x.key, size, where), x)
     else:
-        _wait_for(run, fetch(run, arena, x.key, size, DEMAND, where, NONE), x)
+        use_source(run, arena, x.key, where)
+        _wait_for(run, fetch(run, x.key, size, DEMAND, where, NONE), x)
     return MISS
 
 
@@ -184,6 +187,8 @@ def _land(run: Run, arena: Arena, t: Transfer) -> None:
         # To come in on behalf of a miss is no use on top of it; every other waiter's is.
         if (x.outcome != MISS or x.op == WRITE) and not t.is_again:
             is_there = touch(run, arena, x.key, x.op) != MISS
+            if tier_at(arena, 0).overflows:
+                push_out(run, arena, 0)
             if run.is_first_write:
                 invalidate_below(run, arena, x.key)
             elif x.op == WRITE and not is_there:

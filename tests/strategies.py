@@ -14,6 +14,9 @@ from simulator.evictions.registry import EVICTIONS
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
 from simulator.trace import Batch, make_batch
 
+# Of these the use of a block may evict others.
+PUSH_OUT = [{"kind": kind, "variant": "libcachesim"} for kind in ("slru", "wtinylfu")]
+
 
 @dataclass
 class ListWorkload:
@@ -167,7 +170,7 @@ def systems(draw: st.DrawFn) -> System:
     return system(
         capacities[0],
         lower=capacities[1:],
-        eviction=draw(st.sampled_from(["lru", *(name for name in EVICTIONS if name != "belady")])),
+        eviction=draw(st.sampled_from(["lru", *(name for name in EVICTIONS if name != "belady"), *PUSH_OUT])),
         admission=draw(
             st.sampled_from(
                 [{"kind": "all"}] * 3 + [{"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5}]

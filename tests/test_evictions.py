@@ -31,6 +31,7 @@ STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0
 
 
 EVICTION_NAMES = list(EVICTIONS)
+VARIANTS = ["slru(variant=libcachesim)", "wtinylfu(variant=libcachesim)"]
 # Where the compiled ones run as plain Python, a share of the examples.
 SHARE = 10 if CHECKED else 1
 
@@ -49,7 +50,8 @@ class Driver:
     """One tier, driven by hand as the engine drives it."""
 
     def __init__(self, capacity: int, eviction: Any, *, seed: int = 0, **spec: Any) -> None:
-        self.residency = Residency([TierSpec(capacity, eviction, **spec)], first_slots=2, seed=seed)
+        chosen = EVICTIONS.parse(eviction) if isinstance(eviction, str) else eviction
+        self.residency = Residency([TierSpec(capacity, chosen, **spec)], first_slots=2, seed=seed)
         self.m = np.zeros(Run.words, np.int64)
 
     def foresee(self, keys: list[int]) -> None:
@@ -71,7 +73,9 @@ class Pair:
 
     def __init__(self, capacity: int, eviction: Any, demanded: list[int], **spec: Any) -> None:
         self.capacity = capacity
-        self.driver, self.plain = Driver(capacity, eviction, **spec), make(eviction, capacity, **spec)
+        chosen = EVICTIONS.parse(eviction) if isinstance(eviction, str) else eviction
+        self.driver, self.plain = Driver(capacity, chosen, **spec), make(chosen, capacity, **spec)
+        self.pushed_out: list[int] = []
         self.next_uses: list[int] = []
         first_uses: dict[int, int] = {}
         for at in range(len(demanded) - 1, -1, -1):
@@ -89,6 +93,9 @@ class Pair:
         size = min(size, self.capacity)
         gone = self.plain.request(key, size, prefetched=prefetched)
         assert self.driver.request(key, size, prefetch=5 if prefetched else NONE) == gone
+        pushed_out = self.plain.push_out()
+        assert [victim.key for victim in self.driver.residency.push_out(0)] == pushed_out
+        self.pushed_out += pushed_out
         return gone
 
     def remove(self, key: int) -> None:
@@ -107,7 +114,7 @@ def test_every_eviction_is_there_twice_and_has_a_line() -> None:
         assert "." in (settings_class.__doc__ or "").splitlines()[0]
 
 
-@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
 @settings(max_examples=150 // SHARE, deadline=None)
 @given(steps=STEPS, capacity=st.integers(1, 14), has_sizes=st.booleans())
 def test_compiled_equals_plain(
@@ -143,7 +150,7 @@ ADMISSIONS = st.sampled_from(
 ENTERS = st.sampled_from(["front", "middle", "back", "region"])
 
 
-@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
 @settings(max_examples=100 // SHARE, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=120),
@@ -164,7 +171,7 @@ def test_admission_and_prefetched_blocks(
     pair.check()
 
 
-@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**62 - 1),
@@ -203,7 +210,7 @@ def drifting(seed: int, n: int) -> list[int]:
     return rng.integers(0, 2**64, 4000, np.uint64)[popular].tolist()
 
 
-@pytest.mark.parametrize("eviction", EVICTION_NAMES)
+@pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
 @pytest.mark.parametrize("largest", [1, 3])
 def test_many_ghosts_come_back(eviction: str, largest: int) -> None:
     """Long enough for small differences to add up: fractions of ARC's target, ghosts of LIRS that are one too many."""

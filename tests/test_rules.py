@@ -48,6 +48,19 @@ def with_channels(machine: System, *channels: int) -> System:
     return System.model_validate(raw)
 
 
+# -- R42: evicted by the use of another ------------------------------------------------------------------------------
+def test_a_use_may_push_out_a_dirty_block(make: Any) -> None:
+    # Room for five: 0 and 1 come into the lower list, which is for two, 2 and 3 into the upper one, and 4 into the
+    # lower one, which may have the rest. The use of 1 takes it up and brings 2 down: the lower list must do with its
+    # two, and 0 goes, which was written: 100 ns call + 1 ns + 10 ns, until 5111. The read of 0 waits for that from 5050
+    # on, 61 ns, and is fetched. As the paper has it, 0 stays: there is room.
+    trace = workload([0, 1, 2, 3, 4, 1, 0], time_ns=[0, 1000, 2000, 3000, 4000, 5000, 5050], op=[1, 0, 0, 0, 0, 0, 0])
+    rows, _, _ = run(make, system(5, eviction={"kind": "slru", "seg_size": [1, 1], "variant": "libcachesim"}), trace)
+    assert rows[5:] == [(HIT, 5000, 2, 0, 0), (MISS, 5050, 61 + 110 + 2, 61, 110)]
+    rows, _, _ = run(make, system(5, eviction={"kind": "slru", "seg_size": [1, 1]}), trace)
+    assert rows[5:] == [(HIT, 5000, 2, 0, 0), (HIT, 5050, 2, 0, 0)]
+
+
 # -- R38, R39: what is judged, what passes by ------------------------------------------------------------------------
 def test_accesses_are_judged_by_their_number(make: Any) -> None:
     # Each access asks for the next key. Access 0 has key 1 prefetched, which access 2 uses; access 1 has key 10, which

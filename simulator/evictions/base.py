@@ -52,6 +52,7 @@ class Eviction:
     on it is told of each use (``_hit``), until the block is a victim itself, or is removed. A policy is these five.
     """
 
+    most_pushed_out = 8  # by one use
     foresees = False  # whether it must be told the future by ``foresee`` and ``passed``
 
     def __init__(self, settings: Settings) -> None:
@@ -62,6 +63,7 @@ class Eviction:
         self.sizes: dict[int, int] = {}  # of the blocks that the policy sees: those set aside it does not
         self._used = 0
         self._n_out = 0
+        self._is_pushing_out = False  # what ``_hit`` says: the use may push blocks out
         self._aside = Aside(settings.enters, int(settings.region_ratio * settings.capacity))
         self._admission = ADMISSIONS[settings.admission.kind](settings.admission, self.n_blocks, self.draws)
 
@@ -81,8 +83,8 @@ class Eviction:
             prefetched: It is not in demand: nobody has used it yet.
 
         Returns:
-            None if the block was held, else the keys that do not stay, in order: itself alone if it is not admitted, or
-            larger than the tier.
+            None if the block was held, and ``push_out`` says who goes for it; else the keys that do not stay, in
+            order: itself alone if it is not admitted, or larger than the tier.
         """
         if size > self.capacity and key not in self:
             # It passes by, and neither policy nor admission takes notice.
@@ -110,6 +112,15 @@ class Eviction:
             self._aside.enter(key, size, due=self._n_out + n_held // 2)
         else:
             self._take_in(key, size, ghost)
+        return gone
+
+    def push_out(self) -> list[int]:
+        """Evict those whom the last use of a block that was held has pushed out: who they are, in order."""
+        gone: list[int] = []
+        while len(gone) < self.most_pushed_out and (victim := self._overflow()) is not None:
+            self._drop(victim, evicted=True)
+            gone.append(victim)
+        self._is_pushing_out = False
         return gone
 
     def remove(self, key: int) -> None:
@@ -165,6 +176,10 @@ class Eviction:
 
     def _hit(self, key: int) -> None:
         """A block that is held was used."""
+
+    def _overflow(self) -> int | None:
+        """Who must go for the last use, as long as ``_is_pushing_out``; most policies let nobody go then."""
+        return None
 
     def _victim(self, size: int, ghost: str | None) -> int:
         """Who goes next, for a block of this size and what ``_recall`` said of it. It may yet stay (see admission)."""

@@ -28,6 +28,7 @@ class Compiled(Eviction):
         """One tier, as ``Residency`` takes it."""
         self.foresees = EVICTIONS.validate(spec.eviction).foresees
         self._tier = Residency([spec], seed=seed)
+        self._pushed_out: list[int] = []
 
     def __contains__(self, key: int) -> bool:
         return self._tier.where(key) != 0
@@ -39,10 +40,15 @@ class Compiled(Eviction):
     def request(self, key: int, size: int, *, prefetched: bool = False) -> list[int] | None:
         """Use a block if it is held, else take it in; see ``Eviction``."""
         if self._tier.where(key):
-            self._tier.use(0, key)
+            self._pushed_out = [victim.key for victim in self._tier.use(0, key)]
             return None
         # A prefetch's number is all that tells a prefetched block from another; any will do.
         return [victim.key for victim in self._tier.insert(0, key, size, prefetch=0 if prefetched else -1)]
+
+    def push_out(self) -> list[int]:
+        """Whom the last use has pushed out."""
+        gone, self._pushed_out = self._pushed_out, []
+        return gone
 
     def remove(self, key: int) -> None:
         """Take out a block that is held."""

@@ -1,6 +1,7 @@
 """Policies of LRU lists in which a block rises with each use: SLRU, and W-TinyLFU, of which that is the main part."""
 
 from simulator.evictions.base import Eviction, Settings, share
+from simulator.evictions.bloom import Bloom
 from simulator.evictions.queues import Queue
 from simulator.evictions.sketch import Sketch
 
@@ -27,14 +28,22 @@ class Segments:
             level = 0
         self._put(key, size, level)
 
-    def use(self, key: int) -> None:
-        """Bring a block one list up; what is too much there goes down, list by list."""
+    def use(self, key: int) -> bool:
+        """Bring a block one list up; what is too much there goes down, list by list. Whether any to the lowest."""
         lists, level = self._lists, self._levels[key]
         above = min(level + 1, len(lists) - 1)
         self._put(key, lists[level].remove(key), above)
+        came_down_to = None
         for level in range(above, 0, -1):
             while lists[level].n_bytes > self.limits[level]:
                 self._put(*lists[level].pop(), level - 1)
+                came_down_to = level - 1
+        return came_down_to == 0
+
+    def overflow(self) -> int | None:
+        """The least recently used of the lowest list if that has too much, and more than one."""
+        lowest = self._lists[0]
+        return lowest.oldest() if lowest.n_bytes > self.limits[0] and len(lowest) > 1 else None
 
     def victim(self) -> int | None:
         """The least recently used of the lowest list that has any."""
@@ -50,7 +59,11 @@ class Segments:
 
 
 class Slru(Eviction):
-    """Segmented LRU (Karedla, Love & Wherry, Computer 1994), each list for its share of the capacity."""
+    """Segmented LRU (Karedla, Love & Wherry, Computer 1994), each list for its share of the capacity.
+
+    What is left when shares are rounded down, the lowest list may have, too. As libCacheSim has it, only until a use
+    brings a block down to it: then it must do with its share.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -61,7 +74,11 @@ class Slru(Eviction):
         self._segments.insert(key, size)
 
     def _hit(self, key: int) -> None:
-        self._segments.use(key)
+        has_come_down = self._segments.use(key)
+        self._is_pushing_out = has_come_down and self.settings.variant == "libcachesim"
+
+    def _overflow(self) -> int | None:
+        return self._segments.overflow() if self._is_pushing_out else None
 
     def _victim(self, size: int, ghost: str | None) -> int:
         victim = self._segments.victim()
@@ -81,18 +98,25 @@ class WTinyLfu(Eviction):
 
     Uses are counted when a block comes in, when it leaves the window, and when it is used in the main cache; only the
     latter age the sketch.
+
+    As libCacheSim has it, the window knows no share: only when a block must go do blocks pass on to the main cache, all
+    for which that has room. Whoever wins against the main cache's victim passes on as that leaves. Uses are counted
+    by a Bloom filter for as many blocks as the main cache has, and the main cache is an SLRU as libCacheSim has it.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._window = Queue()
         self._main = Segments([0, 0])
-        self._sketch = Sketch(self.n_blocks)
+        self._is_libcachesims = self.settings.variant == "libcachesim"
+        window = max(share(self.n_blocks, self.settings.window_ratio), 1)
+        self._sketch = Bloom(self.n_blocks - window) if self._is_libcachesims else Sketch(self.n_blocks)
 
     def _insert(self, key: int, size: int, ghost: str | None) -> None:
         self._sketch.add(key)
         self._window.append(key, size)
-        self._pass_on(size, 0)
+        if not self._is_libcachesims:
+            self._pass_on(size, 0)
 
     def _hit(self, key: int) -> None:
         if key in self._window:
@@ -101,7 +125,11 @@ class WTinyLfu(Eviction):
         self._sketch.add(key)
         self._sketch.age()
         self._fit(self.sizes[key])
-        self._main.use(key)
+        has_come_down = self._main.use(key)
+        self._is_pushing_out = has_come_down and self._is_libcachesims
+
+    def _overflow(self) -> int | None:
+        return self._main.overflow() if self._is_pushing_out else None
 
     def _victim(self, size: int, ghost: str | None) -> int:
         window = self._window
@@ -109,7 +137,7 @@ class WTinyLfu(Eviction):
         main = self._main.victim()
         if main is None:
             return window.oldest()
-        if not window or window.n_bytes + size <= self._window_bytes(size):
+        if not window or (not self._is_libcachesims and window.n_bytes + size <= self._window_bytes(size)):
             return main
         challenger = window.oldest()
         return main if self._sketch.estimate(challenger) > self._sketch.estimate(main) else challenger
@@ -117,6 +145,8 @@ class WTinyLfu(Eviction):
     def _leave(self, key: int, size: int, evicted: bool) -> None:
         if key in self._main:
             self._main.remove(key)
+            if self._is_libcachesims and evicted and not self._is_pushing_out:
+                self._pass_on(size, 0)
             return
         self._window.remove(key)
         if evicted:
@@ -135,9 +165,12 @@ class WTinyLfu(Eviction):
         return main
 
     def _pass_on(self, size: int, coming: int) -> None:
-        """Let the window make room for ``coming`` bytes at the expense of the main cache's, while that has any."""
+        """Let the window make room for ``coming`` bytes at the expense of the main cache's, while that has any.
+
+        As libCacheSim has it: give that whatever it has room for.
+        """
         window, main_bytes = self._window, self._fit(size)
-        while window and window.n_bytes + coming > self._window_bytes(size):
+        while window and (self._is_libcachesims or window.n_bytes + coming > self._window_bytes(size)):
             oldest = window.oldest()
             if self._main.n_bytes + self.sizes[oldest] > main_bytes:
                 return

@@ -77,7 +77,7 @@ class Accesses:
     def _use(self, access: Access) -> None:
         """Tier 0 holds the block: its eviction policy sees a use, a prefetch its first one, a write leaves it dirty."""
         block = self.tier.blocks[access.key]
-        self.tier.eviction.request(access.key, block.size)
+        self.memory.use(0, access.key)
         if block.prefetch is not None:
             self.model.ledger.use(block.prefetch, access)
             block.prefetch = None

@@ -1,4 +1,4 @@
-"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28, R40, R41)."""
+"""Tiers and the blocks on their way between them (rules R3 to R6, R8 to R10, R21, R24 to R28, R40 to R42)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -41,6 +41,13 @@ class Tier:
         self.blocks[key] = block
         self.n_in += gone != [key]
         self.n_out += len(gone) if gone != [key] else 0
+        return [(old, self.blocks.pop(old)) for old in gone]
+
+    def use(self, key: int) -> list[tuple[int, Block]]:
+        """A block that it holds is read or written here; whom that pushes out, in order (rule R42)."""
+        self.eviction.request(key, self.blocks[key].size)
+        gone = self.eviction.push_out()
+        self.n_out += len(gone)
         return [(old, self.blocks.pop(old)) for old in gone]
 
     def remove(self, key: int) -> Block | None:
@@ -148,7 +155,7 @@ class Memory:
             if is_behind and self.computes:
                 source, dirty = self.origin, max(self._drop(level, key).dirty for level in self.holders(key))
             else:
-                self.tiers[source].eviction.request(key, size)
+                self.use(source, key)
         if kind == PREFETCH:
             self._count_prefetch(1, size)
         return Transfer(self.model, key, size, kind, source, dirty, prefetch)
@@ -239,19 +246,28 @@ class Memory:
     def insert(self, level: int, key: int, block: Block, by_prefetch: bool = False) -> None:
         """Put a block into a tier that does not hold it, and see to those that do not stay (rules R5, R20, R27)."""
         for old, victim in self.tiers[level].put(key, block):
-            self.model.tell("evicted", self.tiers[level], old, victim)
-            if victim.prefetch is not None:
-                self.model.ledger.evict(victim.prefetch)
             if by_prefetch and old != key:
                 self.polluted.add(old)
-            moving, holders = self.model.flight.get(old), self.holders(old)
-            if moving is not None:
-                # It is on its way up: the lowest copy that it has left answers for it, or else the transfer itself.
-                above = [holder for holder in holders if holder < level]
-                heir = self.tiers[above[-1]].blocks[old] if above else moving
-                heir.dirty = max(heir.dirty, victim.dirty)
-            elif max(holders, default=-1) < level:
-                self._write_down(level, old, victim.size, victim.dirty, self.demotes_clean)
+            self._evict(level, old, victim)
+
+    def use(self, level: int, key: int) -> None:
+        """A tier's block is used; those that this pushes out leave before anything else that it brings about (R42)."""
+        for old, victim in self.tiers[level].use(key):
+            self._evict(level, old, victim)
+
+    def _evict(self, level: int, key: int, victim: Block) -> None:
+        """A block has left a tier (rules R5, R27)."""
+        self.model.tell("evicted", self.tiers[level], key, victim)
+        if victim.prefetch is not None:
+            self.model.ledger.evict(victim.prefetch)
+        moving, holders = self.model.flight.get(key), self.holders(key)
+        if moving is not None:
+            # It is on its way up: the lowest copy that it has left answers for it, or else the transfer itself.
+            above = [holder for holder in holders if holder < level]
+            heir = self.tiers[above[-1]].blocks[key] if above else moving
+            heir.dirty = max(heir.dirty, victim.dirty)
+        elif max(holders, default=-1) < level:
+            self._write_down(level, key, victim.size, victim.dirty, self.demotes_clean)
 
     def _write_down(self, level: int, key: int, size: int, dirty: int, demotes: bool) -> None:
         """Save what is nowhere else one level down: what was written always, the rest where a tier can hold it (R5)."""

@@ -112,6 +112,7 @@ class Model:
             eviction.passed(access.key, self._next_uses[access.index - self.first_access])
         if self._shadow is not None:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
+            self._shadow.push_out()
             self.ledger.questions.judge(access)
         if self._prefixes is not None:
             access.is_behind = self._prefixes.is_behind(access)

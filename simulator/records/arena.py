@@ -72,6 +72,7 @@ class EvictionAddresses(Record):
     on_insert: int
     victim: int
     on_remove: int
+    overflow: int
 
 
 class AdmissionAddresses(Record):
@@ -96,7 +97,8 @@ class Tier(Record, line=LINE):
 
     ``order`` says whether its eviction policy is at hand or behind hooks (``residency.eviction``). ``n_in`` and
     ``n_out`` are blocks that ever came and went, ``coming`` is the one that is coming in, ``fields`` how far behind a
-    slot the policy's further fields lie, ``random`` the state of its random numbers.
+    slot the policy's further fields lie, ``random`` the state of its random numbers, ``overflows`` whether the use just
+    now may have pushed blocks out.
     """
 
     order: int
@@ -110,6 +112,7 @@ class Tier(Record, line=LINE):
     enters: int
     random: int
     fields: int
+    overflows: int
     hooks: EvictionAddresses
     admission: AdmissionAddresses
     aside: AsideList

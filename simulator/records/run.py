@@ -210,7 +210,7 @@ class Run(Record):
     ``n_issued`` prefetches sent for, ``n_turns`` given (``backlog``). ``must_choose`` says that links have something
     new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
     ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
-    ``most_evicted`` bounds how many victims one block can have.
+    ``most_evicted`` bounds how many victims one block can have, or one use.
     """
 
     settings: Settings

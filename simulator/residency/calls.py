@@ -4,7 +4,7 @@ import numpy as np
 
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, ints_at
-from simulator.records.arena import arena_at, block_at
+from simulator.records.arena import arena_at, block_at, tier_at
 from simulator.records.record import words_of
 from simulator.residency import belady, blocks, moves
 
@@ -33,8 +33,16 @@ def remove(arena: int, level: int, key: int) -> int:
 
 @compiled
 def use(arena: int, level: int, key: int) -> None:
-    """A block that a tier holds was read there."""
+    """A block that a tier holds was read there; ``push_out`` has to follow."""
     moves.use(arena_at(arena), level, key)
+
+
+@compiled
+def push_out(arena: int, level: int, out: int) -> int:
+    """Evict whom the last use has pushed out: how many, whose rows are at the address ``out``."""
+    if tier_at(arena_at(arena), level).overflows == 0:
+        return 0
+    return moves.push_out(arena_at(arena), level, ints_at(out), 0, True)  # type: ignore[arg-type]
 
 
 @compiled

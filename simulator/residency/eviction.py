@@ -67,6 +67,12 @@ def victim(arena: Arena, level: int) -> At[Block]:
 
 
 @internal
+def overflow(arena: Arena, level: int) -> At[Block]:
+    """Who must go for the use just now, which has set the tier's ``overflows``; or NONE."""
+    return call_victim(tier_at(arena, level).hooks.overflow, arena, level)
+
+
+@internal
 def out_soon(arena: Arena, level: int) -> At[Block]:
     """Have fetched what the next one to go and the one after it will need; the slot of the next one.
 

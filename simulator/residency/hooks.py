@@ -32,6 +32,7 @@ def hook_up(tier: Tier, eviction: EvictionHooks | None, admission: AdmissionHook
         tier.hooks.on_insert = _address(_ON_SLOT, eviction.on_insert)
         tier.hooks.victim = _address(_VICTIM, eviction.victim)
         tier.hooks.on_remove = _address(_ON_REMOVE, eviction.on_remove)
+        tier.hooks.overflow = _address(_VICTIM, eviction.overflow)
     tier.admission.count = _address(_ON_SLOT, admission.count)
     tier.admission.admits = _address(_ADMITS, admission.admits)
 

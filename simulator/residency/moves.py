@@ -16,6 +16,7 @@ from simulator.records.arena import (
     victim_at,
 )
 from simulator.residency import admission, aside, blocks, eviction, ghosts
+from simulator.residency.names import MOST_PUSHED_OUT
 
 FULL, NO_SLOT = -1, -2
 _VICTIM = Victim.words
@@ -158,8 +159,25 @@ def remove(arena: Arena, level: int, key: int) -> int:
 
 @internal
 def use(arena: Arena, level: int, key: int) -> None:
-    """A block that a tier holds was read there."""
+    """A block that a tier holds was read there; if the tier ``overflows`` now, blocks are to be pushed out."""
     eviction.on_hit(arena, level, blocks.find(arena, key))
+
+
+@internal
+def push_out(arena: Arena, level: int, out: Any, at: At[Victim], report_all: bool) -> int:
+    """After a use that has set ``overflows``: evict whom it has pushed out (rule R42), MOST_PUSHED_OUT at most.
+
+    ``out`` takes from ``at`` on a Victim for each, as in ``insert``. Returns their number.
+    """
+    n_victims = 0
+    for _ in range(MOST_PUSHED_OUT):
+        gone = eviction.overflow(arena, level)
+        if gone == NONE:
+            break
+        n_victims += _report(arena, level, gone, out, at + n_victims * _VICTIM, report_all)
+        take_out(arena, level, gone, True)
+    tier_at(arena, level).overflows = 0
+    return n_victims
 
 
 @internal

@@ -10,3 +10,7 @@ HOOKED, BY_USE, BY_ARRIVAL = range(3)
 EntersName = Literal["front", "middle", "back", "region"]
 ENTERS_NAMES: tuple[str, ...] = get_args(EntersName)
 FRONT, MIDDLE, BACK, REGION = range(len(ENTERS_NAMES))
+
+# So many blocks at most does the use of another one evict. Where all are of one size there are never more: one for each
+# list less one, of whose shares of the capacity a rest is left. A step must be known to have room for its victims.
+MOST_PUSHED_OUT = 8

@@ -148,9 +148,15 @@ class Residency:
         """Remove a block from a tier: its dirtiness, or -1 if it was not there."""
         return int(calls.remove(self._address, level, signed(key)))
 
-    def use(self, level: int, key: int) -> None:
-        """A block that a tier holds was read there."""
+    def use(self, level: int, key: int) -> list[Gone]:
+        """A block that a tier holds was read there; whom that has pushed out, in order."""
         calls.use(self._address, level, signed(key))
+        return self.push_out(level)
+
+    def push_out(self, level: int) -> list[Gone]:
+        """Evict whom the last use has pushed out, if that is not yet done."""
+        n = calls.push_out(self._address, level, address_of(self._victims))
+        return [Gone(row[0] % _UINT64, *row[1:]) for row in Victim.as_rows(self._victims)[:n].tolist()]
 
     def mark(self, level: int, key: int, dirty: int) -> None:
         """A block that a tier holds is at least so dirty there."""

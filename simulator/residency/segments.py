@@ -79,8 +79,9 @@ def n_bytes(arena: Arena, segments: At[Segments]) -> int:
 
 
 @internal
-def rise(arena: Arena, level: int, segments: At[Segments], slot: At[Block]) -> None:
-    """One list up; what is too much there goes down, list by list."""
+def rise(arena: Arena, level: int, segments: At[Segments], slot: At[Block]) -> bool:
+    """One list up; what is too much there goes down, list by list. Whether any has come down to the lowest."""
+    has_come_down = False
     which = min(entry_at(arena, level, slot).aux + 1, segments_at(arena, segments).n - 1)
     leave(arena, level, segments, slot)
     enter(arena, level, segments, which, slot)
@@ -90,7 +91,17 @@ def rise(arena: Arena, level: int, segments: At[Segments], slot: At[Block]) -> N
             last = above.queue.blocks.last
             leave(arena, level, segments, last)
             enter(arena, level, segments, which - 1, last)
+            has_come_down = which == 1
         which -= 1
+    return has_come_down
+
+
+@internal
+def overflow(arena: Arena, segments: At[Segments]) -> At[Block]:
+    """The last of the lowest list if that has too much, or NONE; who was used just now is its first, if it is there."""
+    lowest = segment(arena, segments, 0)
+    blocks = lowest.queue.blocks
+    return blocks.last if lowest.queue.n_bytes > lowest.limit and blocks.first != blocks.last else NONE
 
 
 @internal

@@ -1,7 +1,7 @@
 """What an eviction policy and an admission are made of: settings, memory of their own, and functions."""
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
@@ -29,6 +29,8 @@ def _is_exact(ratio: float) -> float:
 Exact = AfterValidator(_is_exact)
 """Of a ratio: it is a fraction of whole numbers, so that every share of bytes is the same wherever it is worked out."""
 Share = Annotated[float, Field(gt=0, lt=1), Exact]
+Variant = Literal["paper", "libcachesim"]
+"""Whose reading of a policy: the paper's, or libCacheSim's where that decides otherwise."""
 
 
 class Made(NamedTuple):
@@ -48,6 +50,8 @@ class EvictionHooks(NamedTuple):
     - ``on_remove(arena, level, slot, evicted)``: a block leaves: ``evicted``, and it may be remembered, or taken out.
     - ``on_hit(arena, level, slot)``: a block was used. None: that is of no meaning.
     - ``recall(arena, level, slot)``: a ghost is about to come in; ``aux`` is what is left of it. None: no ghosts.
+    - ``overflow(arena, level)``: after an ``on_hit`` that has set the tier's ``overflows``, the slot that must go for
+      it, or NONE; asked again until then, ``MOST_PUSHED_OUT`` times at most. None: a use pushes nobody out.
     """
 
     on_insert: Any
@@ -55,6 +59,7 @@ class EvictionHooks(NamedTuple):
     on_remove: Any
     on_hit: Any = None
     recall: Any = None
+    overflow: Any = None
 
 
 class EvictionSettings(Strict):
@@ -67,6 +72,7 @@ class EvictionSettings(Strict):
         order: Where the order is kept.
         foresees: It is told where every block is used next.
         sketches: It counts uses by a sketch: how many blocks fit must be known.
+        pushes_out: Blocks may have to go when another one is used.
     """
 
     kind: str
@@ -76,6 +82,11 @@ class EvictionSettings(Strict):
     order: ClassVar[int] = HOOKED
     foresees: ClassVar[bool] = False
     sketches: ClassVar[bool] = False
+
+    @property
+    def pushes_out(self) -> bool:
+        """As above; a matter of its settings."""
+        return False
 
     @property
     def label(self) -> str:

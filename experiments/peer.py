@@ -1,0 +1,152 @@
+"""LibCacheSim (Yang et al.) beside our miss counts: the extra ``tierfetch[libcachesim]``.
+
+It is asked in a process of its own, as it ends the process where a capacity does not suit it.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simulator.residency.settings import EvictionSettings
+    from simulator.trace import Batch
+
+NAMES = {
+    "lru": "LRU", "fifo": "FIFO", "random": "Random", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO",
+    "lfu": "LFU", "lfuda": "LFUDA", "arc": "ARC", "2q": "TwoQ", "slru": "SLRU", "lirs": "LIRS", "wtinylfu": "WTinyLFU",
+    "gdsf": "GDSF", "hyperbolic": "Hyperbolic", "belady": "Belady",
+}  # fmt: skip
+"""What it calls our evictions."""
+SETTINGS = {
+    "clock": {"n_bit_counter": "n_bit_counter", "init_freq": "init_freq"},
+    "s3fifo": {
+        "small_ratio": "small_size_ratio", "ghost_ratio": "ghost_size_ratio",
+        "move_to_main_threshold": "move_to_main_threshold",
+    },
+    "2q": {"ain_ratio": "a_in_size_ratio", "aout_ratio": "a_out_size_ratio"},
+    "wtinylfu": {"window_ratio": "window_size"},
+}  # fmt: skip
+"""And those of our settings that its Python interface has."""
+_RANDOM = ("random", "hyperbolic")
+# Shares of the capacity are whole blocks here and bytes there.
+_SHARES = ("s3fifo", "arc", "2q", "slru", "lirs", "wtinylfu")
+# For a second of its own, far less than it takes: with a few capacities it never comes to an end.
+_LEAST_S, _ACCESSES_PER_S = 60, 50_000
+_ROOT = Path(__file__).parents[1]
+_RECORD = [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")]
+
+
+class Count(NamedTuple):
+    """Its misses, or None and why there is no such number; or a remark on it."""
+
+    n_misses: int | None
+    note: str = ""
+
+
+def require() -> None:
+    """Raises InputError if it is not installed."""
+    from simulator.errors import InputError
+
+    if find_spec("libcachesim") is None:
+        raise InputError(
+            "--beside libcachesim: is not installed; expected the extra: pip install 'tierfetch[libcachesim]', or "
+            "pip install --no-deps libcachesim"
+        )
+
+
+def version() -> str:
+    """Of what is installed."""
+    return metadata.version("libcachesim")
+
+
+def why_not(eviction: "EvictionSettings", *, unit_size: bool) -> str | None:
+    """Why no count of an eviction policy can be compared, or None."""
+    kind = eviction.kind
+    if kind not in NAMES:
+        return "libCacheSim has no such policy"
+    if kind in _RANDOM:
+        return "draws at random: other numbers there"
+    if not unit_size and kind in _SHARES:
+        return "its shares of the capacity are whole blocks here, bytes there: compare with --unit-size"
+    for name, field in type(eviction).model_fields.items():
+        is_known = name in ("kind", "variant") or name in SETTINGS.get(kind, {})
+        if not is_known and getattr(eviction, name) != field.default:
+            return f"libCacheSim's Python interface cannot set {name}"
+    return None
+
+
+def write_oracle_general(accesses: "Batch", path: Path) -> None:
+    """Accesses as its oracleGeneral, with the next use of each key, which its Belady reads."""
+    from simulator.future import future_of
+
+    records = np.zeros(len(accesses), _RECORD)
+    records["key"], records["size"] = accesses.key, accesses.size_bytes
+    next_use = future_of(iter([accesses])).next_use
+    # It counts from 1; never again is the largest number there is.
+    records["next"] = np.where(next_use < len(accesses), next_use + 1, np.iinfo(np.int64).max)
+    records.tofile(path)
+
+
+class Peer:
+    """What it counts on one trace."""
+
+    def __init__(self, path: Path, n_accesses: int, *, unit_size: bool) -> None:
+        self._path, self._n_accesses, self._unit_size = path, n_accesses, unit_size
+
+    def count(self, eviction: "EvictionSettings", capacity: int) -> Count:
+        """Its misses with an eviction policy and a capacity."""
+        reason = why_not(eviction, unit_size=self._unit_size)
+        if reason is not None:
+            return Count(None, reason)
+        settings = {theirs: getattr(eviction, ours) for ours, theirs in SETTINGS.get(eviction.kind, {}).items()}
+        asked = json.dumps([str(self._path), NAMES[eviction.kind], capacity, settings])
+        limit_s = _LEAST_S + self._n_accesses / _ACCESSES_PER_S
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "experiments.peer", asked],
+                capture_output=True, text=True, errors="replace", check=False, timeout=limit_s, cwd=_ROOT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return Count(None, f"libCacheSim gives no answer within {limit_s:.0f} s")
+        if done.returncode != 0:
+            return Count(None, f"libCacheSim ends itself with this capacity: {_last_words(done.stderr)}")
+        miss_ratio, n_held = json.loads(done.stdout.splitlines()[-1])
+        note = "" if n_held else "libCacheSim keeps no block with this capacity"
+        return Count(round(miss_ratio * self._n_accesses), note)
+
+
+@contextmanager
+def peer_of(accesses: "Batch", *, unit_size: bool) -> Iterator[Peer]:
+    """A peer for these accesses, which lie in a file of 24 bytes an access meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.oracleGeneral.bin"
+        write_oracle_general(accesses, path)
+        yield Peer(path, len(accesses), unit_size=unit_size)
+
+
+def _last_words(text: str) -> str:
+    """The last line of what it printed, without colours."""
+    lines = [line for line in text.replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines() if line.strip()]
+    return lines[-1].rpartition(")  ")[2].strip() if lines else "without a word"
+
+
+def replay(path: str, name: str, capacity: int, settings: dict[str, Any]) -> Any:
+    """A call that replays an oracleGeneral file: its miss ratio, and how many blocks it holds at the end."""
+    import libcachesim
+
+    reader = libcachesim.TraceReader(path, libcachesim.TraceType.ORACLE_GENERAL_TRACE)
+    cache = getattr(libcachesim, name)(capacity, **settings)
+    return lambda: (float(cache.process_trace(reader)[0]), int(cache.get_n_obj()))
+
+
+if __name__ == "__main__":
+    print(json.dumps(replay(*json.loads(sys.argv[1]))()))  # noqa: T201
