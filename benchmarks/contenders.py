@@ -113,23 +113,10 @@ def cachetools(trace: Path, capacity: int) -> Call:
 
 def libcachesim(trace: Path, capacity: int, name: str = "LRU") -> Call:
     """LibCacheSim's own loop over an oracleGeneral file beside the trace, untimed."""
-    import libcachesim as library
+    from experiments.peer import replay, write_oracle_general
 
     path = trace.with_suffix(".oracleGeneral.bin")
     if not path.exists():
-        write_oracle_general(np.load(trace), path)
-    reader = library.TraceReader(str(path), library.TraceType.ORACLE_GENERAL_TRACE)
-    cache = getattr(library, name)(capacity)
-    return lambda: float(cache.process_trace(reader)[0])
-
-
-def write_oracle_general(keys: Any, path: Path) -> None:
-    """The trace as oracleGeneral, with the next use of each key, which libCacheSim's Belady reads."""
-    from simulator.future import future_of
-
-    records = np.zeros(len(keys), [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")])
-    records["key"], records["size"] = keys, 1
-    next_use = future_of(iter([make_batch(keys)])).next_use
-    # libCacheSim counts from 1; never again is the largest number there is.
-    records["next"] = np.where(next_use < len(keys), next_use + 1, np.iinfo(np.int64).max)
-    records.tofile(path)
+        write_oracle_general(make_batch(np.load(trace)), path)
+    call = replay(str(path), name, capacity, {})
+    return lambda: float(call()[0])

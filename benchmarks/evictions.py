@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks import contenders as c
 from benchmarks.alone import alone
 from benchmarks.results import Measurement
+from experiments.peer import NAMES
 from policies.none import NonePolicy
 from simulator.accounting import Books
 from simulator.charge import fixed
@@ -20,12 +21,6 @@ from simulator.residency.registry import EVICTIONS
 from workloads.registry import SOURCES
 
 N_ACCESSES, CAPACITY = 1_000_000, 11_500
-# What libCacheSim calls them. LFU ageing, GDSF and Hyperbolic have its own parameters there: counts differ.
-THEIRS = {
-    "lru": "LRU", "fifo": "FIFO", "random": "Random", "clock": "Clock", "sieve": "Sieve", "s3fifo": "S3FIFO",
-    "lfu": "LFU", "lfuda": "LFUDA", "arc": "ARC", "2q": "TwoQ", "slru": "SLRU", "lirs": "LIRS", "wtinylfu": "WTinyLFU",
-    "gdsf": "GDSF", "hyperbolic": "Hyperbolic", "belady": "Belady",
-}  # fmt: skip
 
 
 def untimed(trace: Path, eviction: str) -> c.Call:
@@ -65,8 +60,8 @@ def measure() -> Iterator[Measurement]:
             for name, timed in (
                 ("untimed", alone(untimed, trace, eviction)),
                 ("engine", alone(engine, trace, eviction)),
-                *([("libCacheSim", alone(c.libcachesim, trace, CAPACITY, THEIRS[eviction]))]
-                  if find_spec("libcachesim") and eviction in THEIRS else []),
+                *([("libCacheSim", alone(c.libcachesim, trace, CAPACITY, NAMES[eviction]))]
+                  if find_spec("libcachesim") and eviction in NAMES else []),
             ):  # fmt: skip
                 yield Measurement(
                     "evictions", f"{eviction}, {name}", N_ACCESSES, timed.seconds, timed.peak_memory_bytes

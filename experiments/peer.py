@@ -4,6 +4,7 @@ It is asked in a process of its own, as it ends the process where a capacity doe
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,11 +37,17 @@ SETTINGS = {
     "wtinylfu": {"window_ratio": "window_size"},
 }  # fmt: skip
 """And those of our settings that its Python interface has."""
-_RANDOM = ("random", "hyperbolic")
+_OTHERS = {
+    "random": "draws at random: other numbers there",
+    "hyperbolic": "draws at random: other numbers there",
+    "lfuda": "libCacheSim's adds the age anew at each use: another policy",
+}
 # Shares of the capacity are whole blocks here and bytes there.
 _SHARES = ("s3fifo", "arc", "2q", "slru", "lirs", "wtinylfu")
-# For a second of its own, far less than it takes: with a few capacities it never comes to an end.
+# Far less than it does in a second: with a few capacities it never comes to an end.
 _LEAST_S, _ACCESSES_PER_S = 60, 50_000
+_COLOUR = re.compile(r"\x1b\[\d+m")
+_HEADING = re.compile(r"\[\w+\] .*\(tid=\d+\):")
 _ROOT = Path(__file__).parents[1]
 _RECORD = [("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")]
 
@@ -58,8 +65,8 @@ def require() -> None:
 
     if find_spec("libcachesim") is None:
         raise InputError(
-            "--beside libcachesim: is not installed; expected the extra: pip install 'tierfetch[libcachesim]', or "
-            "pip install --no-deps libcachesim"
+            "--beside libcachesim: is not installed; expected the extra libcachesim: pip install --no-deps -c "
+            "constraints.txt libcachesim"
         )
 
 
@@ -73,8 +80,8 @@ def why_not(eviction: "EvictionSettings", *, unit_size: bool) -> str | None:
     kind = eviction.kind
     if kind not in NAMES:
         return "libCacheSim has no such policy"
-    if kind in _RANDOM:
-        return "draws at random: other numbers there"
+    if kind in _OTHERS:
+        return _OTHERS[kind]
     if not unit_size and kind in _SHARES:
         return "its shares of the capacity are whole blocks here, bytes there: compare with --unit-size"
     for name, field in type(eviction).model_fields.items():
@@ -134,9 +141,9 @@ def peer_of(accesses: "Batch", *, unit_size: bool) -> Iterator[Peer]:
 
 
 def _last_words(text: str) -> str:
-    """The last line of what it printed, without colours."""
-    lines = [line for line in text.replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines() if line.strip()]
-    return lines[-1].rpartition(")  ")[2].strip() if lines else "without a word"
+    """The last line of what it printed, without colours, time and place."""
+    lines = [line for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    return _HEADING.sub("", lines[-1]).strip() if lines else "without a word"
 
 
 def replay(path: str, name: str, capacity: int, settings: dict[str, Any]) -> Any:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 # The options that commands on traces have in common.
 TracePath = Annotated[
-    Path, typer.Argument(help="A trace file, as given or in TIERFETCH_TRACES; or a config (.yaml): its workload.")
+    Path,
+    typer.Argument(
+        help="A trace file, as given or in TIERFETCH_TRACES; a config (.yaml): its workload; or a workload in a line."
+    ),
 ]
 Format = Annotated[
     str, typer.Option("--format", metavar="FORMAT", help="auto (by the name), or one of those it names.")
@@ -59,6 +62,7 @@ def trace_input(
         InputError: it is missing, or its format cannot be told; what is bad in it shows when it is read.
     """
     from workloads.formats import source_of
+    from workloads.registry import SOURCES
 
     settings = {name: value for name, value in (("block", block), ("time_unit", time_unit)) if value is not None}
     seed = 0
@@ -67,6 +71,9 @@ def trace_input(
 
         experiment = only(load(path))
         source, seed = experiment.workload.source, experiment.seeds[0]
+    elif "(" in path.name and not path.exists():
+        # Such as 'zipf(n_keys=1000, exponent=0.9, accesses=20000, block=4 KiB)'.
+        source = SOURCES.parse(str(path))
     else:
         source = source_of(path, format_, _parsed(columns), **settings)
     return TraceInput(path.name, source.build(seed), source.files(), source.has_times, source.reuse)

@@ -18,6 +18,7 @@ from tests.test_experiment import call, config, table, write
 
 BARE = ("--set", "system.tiers.0.eviction=s3fifo")
 
+VARIANT = st.sampled_from(["paper", "libcachesim"])
 ratios = st.integers(1, 99).map(lambda parts: parts / 100)
 SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "clock": st.integers(1, 4).flatmap(
@@ -35,11 +36,15 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "2q": st.fixed_dictionaries(
         {}, optional={"ain_ratio": ratios, "aout_ratio": st.integers(0, 30).map(lambda tenths: tenths / 10)}
     ),
-    "slru": st.fixed_dictionaries({"seg_size": st.lists(st.integers(1, 5), min_size=1, max_size=8)}),
+    "slru": st.fixed_dictionaries(
+        {"seg_size": st.lists(st.integers(1, 5), min_size=1, max_size=8)}, optional={"variant": VARIANT}
+    ),
     "lirs": st.fixed_dictionaries(
         {}, optional={"hir_ratio": ratios, "stack_ratio": st.integers(4, 16).map(lambda quarters: quarters / 4)}
     ),
-    "wtinylfu": st.fixed_dictionaries({}, optional={"window_ratio": ratios, "protected_ratio": ratios}),
+    "wtinylfu": st.fixed_dictionaries(
+        {}, optional={"window_ratio": ratios, "protected_ratio": ratios, "variant": VARIANT}
+    ),
     "hyperbolic": st.fixed_dictionaries({"n_sample": st.integers(1, 100)}),
 }  # fmt: skip
 
@@ -70,7 +75,7 @@ OTHERS = [
     "clock(n_bit_counter=2)", "clock(init_freq=1)", "s3fifo(small_ratio=0.3)", "s3fifo(ghost_ratio=0.2)",
     "s3fifo(move_to_main_threshold=1)", "2q(ain_ratio=0.5)", "2q(aout_ratio=1.5)", "slru(seg_size=[1, 1])",
     "slru(seg_size=[3, 1, 1, 1])", "lirs(hir_ratio=0.2)", "lirs(stack_ratio=1.1)", "wtinylfu(window_ratio=0.2)",
-    "wtinylfu(protected_ratio=0.2)", "hyperbolic(n_sample=2)",
+    "wtinylfu(protected_ratio=0.2)", "wtinylfu(variant=libcachesim)", "hyperbolic(n_sample=2)",
 ]  # fmt: skip
 
 
@@ -96,6 +101,7 @@ BAD_SETTINGS = [
     ("slru(seg_size=4)", "seg_size: expected a list of weights such as [1, 1, 1, 1]; got 4"),
     ("slru(seg_size=[1, 0])", "seg_size.1: Input should be greater than or equal to 1; got 0"),
     ("lirs(stack_ratio=0.5)", "stack_ratio: Input should be greater than or equal to 1; got 0.5"),
+    ("slru(variant=libCacheSim)", "variant: Input should be 'paper' or 'libcachesim'; got 'libCacheSim'"),
     ("lru(size=3)", "size: unknown setting; expected one of none"),
     ("lrv", "lrv: no such eviction policy; expected one of lru, fifo, random"),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from experiments import accuracy, bounds, break_even, latency, misses, study, trace
+from experiments import accuracy, beside, bounds, break_even, latency, misses, study, trace
 from experiments.tables import SCHEMAS
 from tests.test_experiment import LSTM, call, config, table, write
 
@@ -67,6 +67,7 @@ def test_tables_of_the_other_commands(tmp_path: Path) -> None:
     ]
     assert run(misses.app, arguments).exit_code == 0
     check("misses", table(tmp_path / "misses", "misses.parquet").columns)
+    check("beside", beside.COLUMNS)
     found = run(trace.app, ["info", str(tmp_path / "t.txt"), "--out", str(tmp_path / "info"), "--quiet"])
     assert found.exit_code == 0, found.output
     for name in ("summary", "working_set", "reuse", "deltas"):
