@@ -47,6 +47,14 @@ def time_text(ns: float) -> str:
     return f"{ns:.0f} ns"
 
 
+def bytes_text(n: int) -> str:
+    """A number of bytes in the largest unit of which there is one."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if n >= size:
+            return f"{n / size:,.4g} {unit}"
+    return f"{n} B"
+
+
 def _text(value: float | None, kind: str) -> str:
     if value is None or math.isnan(value):
         return "-"
