@@ -6,7 +6,8 @@ from typing import Any
 from experiments.compare import compare
 from experiments.compare.table import REQUEST_LATENCY
 from experiments.ladder import rung_of
-from experiments.report import mean_of, time_text
+from experiments.means import mean_of
+from experiments.report import time_text
 
 Row = dict[str, Any]
 

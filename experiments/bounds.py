@@ -1,6 +1,5 @@
 """``python -m experiments.bounds CONFIG``: how much of what could be gained does each policy capture?"""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from experiments.exits import exit_codes
 from experiments.jobs import Jobs
+from experiments.means import mean_of
 
 if TYPE_CHECKING:
     from experiments.config import Experiment
@@ -78,21 +78,17 @@ def bounded(experiment: "Experiment", ahead: int) -> "Experiment":
 
 def captured(rows: list[dict[str, Any]], baseline: str) -> list[dict[str, Any]]:
     """A row for each arm: means over seeds, and the share of the oracle's gain in mean latency that it has."""
-
-    def mean(arm: str, metric: str) -> float:
-        values = [float(row[metric]) for row in rows if row["arm"] == arm and row[metric] is not None]
-        return math.fsum(values) / len(values) if values else math.nan
-
-    possible = mean(baseline, "mean_latency_ns") - mean(ORACLE, "mean_latency_ns")
+    latency_ns = {arm: mean_of(rows, arm, "mean_latency_ns") for arm in dict.fromkeys(row["arm"] for row in rows)}
+    possible = latency_ns[baseline] - latency_ns[ORACLE]
     found = []
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        gain = mean(baseline, "mean_latency_ns") - mean(arm, "mean_latency_ns")
+    for arm, mean_latency_ns in latency_ns.items():
+        gain = latency_ns[baseline] - mean_latency_ns
         found.append(
             {
                 "arm": arm,
-                "mean_latency_ns": mean(arm, "mean_latency_ns"),
-                "p99_latency_ns": mean(arm, "p99_latency_ns"),
-                "hit_ratio": mean(arm, "hit_ratio"),
+                "mean_latency_ns": mean_latency_ns,
+                "p99_latency_ns": mean_of(rows, arm, "p99_latency_ns"),
+                "hit_ratio": mean_of(rows, arm, "hit_ratio"),
                 "gain_ns": gain,
                 "captured_ratio": gain / possible if possible > 0 else None,
             }

@@ -30,6 +30,7 @@ def run_metrics(books: Books, result: RunResult, system: System) -> dict[str, An
     row |= {f"n_{reason}": books.n_rejected[reason] for reason in REJECTIONS}
     row |= {f"n_prefetch_{fate.name.lower()}": count for fate, count in f.items()}
     row |= {"n_pollution": books.n_pollution, "n_bypassed": books.n_bypassed}
+    row |= {"n_evicted": books.n_evicted, "resident_bytes": books.resident_bytes}
     shadow = {"n_shadow_miss": books.n_shadow_misses, "n_saved": books.n_saved, "n_caused": books.n_caused}
     row |= shadow if books.has_shadow else dict.fromkeys(shadow)
     row |= {

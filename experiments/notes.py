@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from experiments.compare.table import COMPARED
 from experiments.config import Experiment
 from experiments.plan import is_timed
-from experiments.report import time_text
+from experiments.report import bytes_text, time_text
 from simulator.config import WriteBack
+from workloads.sizes import Sizes
 
 _MANY_ISSUED = 1000
 _MANY_AT_ONCE = 1.5
@@ -15,10 +17,11 @@ _MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
 Row = dict[str, Any]
 
 
-def notes(experiment: Experiment, rows: list[Row]) -> list[str]:
-    """Lines about what was measured, and what went oddly."""
+def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
+    """Lines about what was measured, and what went oddly; ``sizes`` are those of the trace of the first seed."""
     return [
-        *_of_noise(experiment, rows), *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_prefetches(rows),
+        *_of_noise(experiment, rows), *_of_same_repeats(rows), *_of_uneven(rows), *_of_arrivals(experiment, rows),
+        *_of_cut(experiment, rows), *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
         *_of_large(rows), *_of_write_backs(experiment, rows),
     ]  # fmt: skip
 
@@ -29,6 +32,58 @@ def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
         yield (
             f"{', '.join(timed)}: measured once a seed, so the machine's own noise is not in the intervals; "
             "repeats: 3 would measure it."
+        )
+
+
+def _of_same_repeats(rows: list[Row]) -> Iterator[str]:
+    for arm in dict.fromkeys(row["arm"] for row in rows if row["repeat"]):
+        of_arm = [row for row in rows if row["arm"] == arm]
+        found = {(row["seed"], *(row[metric] for metric in COMPARED)) for row in of_arm}
+        if len(found) == len({row["seed"] for row in of_arm}):
+            n = max(row["repeat"] for row in of_arm) + 1
+            why = (
+                "" if any(row["mean_inference_charged_ns"] for row in of_arm) else " (what a table answers takes 0 ns)"
+            )
+            yield (
+                f"{arm}: its {n} repeats came out identical{why}: there is no noise of the machine in its intervals, "
+                "however narrow."
+            )
+
+
+def _of_cut(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    seeds = sorted({row["seed"] for row in rows if not row["has_settled"]})
+    if seeds:
+        yield (
+            f"warm_up: mser5 found no point from which on {experiment.baseline} has settled "
+            f"(seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}): half of its requests is cut, the most that "
+            "is, and the rest may still be warm-up."
+        )
+
+
+def _of_room(experiment: Experiment, rows: list[Row], sizes: Sizes) -> Iterator[str]:
+    """Where tier 0 evicted nothing it never held more than at the end; with room for one more block it was not full."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for arm in experiment.arms:
+        of_arm = [row for row in rows if row["arm"] == arm.name]
+        if not of_arm or any(row["n_evicted"] for row in of_arm):
+            continue
+        capacity = experiment.system_of(arm).tiers[0].capacity - max(row["footprint_bytes"] for row in of_arm)
+        most = max(row["resident_bytes"] for row in of_arm)
+        if most + sizes.smallest <= capacity:
+            found.setdefault((most, capacity), []).append(arm.name)
+    for (most, capacity), arms in found.items():
+        yield (
+            f"{', '.join(arms)}: tier 0 never filled: at most {bytes_text(most)} of {bytes_text(capacity)} were used, "
+            "so neither its capacity nor its eviction policy made a difference."
+        )
+
+
+def _of_sizes(sizes: Sizes) -> Iterator[str]:
+    if sizes.widest is not None:
+        key, low, high = sizes.widest
+        yield (
+            f"Sizes change between accesses: those of {sizes.n_resized:,} key{'s' * (sizes.n_resized > 1)}, such as "
+            f"{key} from {low:,} to {high:,} bytes: a block keeps the size with which it came in (rule R29)."
         )
 
 

@@ -187,7 +187,7 @@ def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = 
         InputError: the config, the trace or the arm's name is wrong.
     """
     from experiments.loading import load, only
-    from experiments.settling import n_warm_up
+    from experiments.settling import cut_of
     from simulator.accounting import Books
     from simulator.model.model import Model
 
@@ -195,7 +195,7 @@ def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = 
     named = {one.name: one for one in experiment.arms}
     if arm not in named:
         raise InputError(f"{config}: there is no arm {arm!r}; expected one of {', '.join(named)}")
-    made = prepare(experiment, named[arm], seed, n_warm_up=n_warm_up(experiment, seed))
+    made = prepare(experiment, named[arm], seed, n_warm_up=cut_of(experiment, seed).n_accesses)
     books = Books(None, experiment.output.window, first_access=made.parts.judged)
     return Model(
         made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge, books,

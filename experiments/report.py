@@ -9,6 +9,7 @@ from rich.table import Table
 from experiments.compare.table import REQUEST_LATENCY, SEEDS
 from experiments.compare.verdict import BETTER, TOO_FEW, WORSE
 from experiments.config import Experiment
+from experiments.means import mean
 
 _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
@@ -46,23 +47,20 @@ def time_text(ns: float) -> str:
     return f"{ns:.0f} ns"
 
 
+def bytes_text(n: int) -> str:
+    """A number of bytes in the largest unit of which there is one."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if n >= size:
+            return f"{n / size:,.4g} {unit}"
+    return f"{n} B"
+
+
 def _text(value: float | None, kind: str) -> str:
     if value is None or math.isnan(value):
         return "-"
     if kind == _TIME:
         return time_text(value)
     return {"ratio": f"{value:.4f}", "count": f"{value:,.0f}", "seconds": f"{value:.1f} s"}[kind]
-
-
-def _mean(rows: list[dict[str, Any]], metric: str) -> float | None:
-    values = [float(row[metric]) for row in rows if row.get(metric) is not None]
-    return math.fsum(values) / len(values) if values else None
-
-
-def mean_of(rows: list[dict[str, Any]], arm: str, metric: str) -> float:
-    """The mean of a metric over an arm's runs, NaN where none has it."""
-    found = _mean([row for row in rows if row["arm"] == arm], metric)
-    return math.nan if found is None else found
 
 
 def _difference(found: dict[str, Any], kind: str) -> str:
@@ -89,7 +87,7 @@ def _compared(compared: list[dict[str, Any]], arm: str, metric: str) -> dict[str
 def lowest(rows: list[dict[str, Any]]) -> str:
     """The arm whose mean latency is the least."""
     arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
-    return min(arms, key=lambda arm: _mean([r for r in rows if r["arm"] == arm], "mean_latency_ns") or math.inf)
+    return min(arms, key=lambda arm: mean([r for r in rows if r["arm"] == arm], "mean_latency_ns") or math.inf)
 
 
 def print_report(
@@ -124,7 +122,7 @@ def _title(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
     cuts = sorted({row["n_warm_up_accesses"] for row in rows})
     text = f"{experiment.name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}"
     text += f" and {n_repeats} repeats of what is measured" if n_repeats > 1 else ""
-    text += f", {_mean(rows, 'n_accesses') or 0:,.0f} accesses each"
+    text += f", {mean(rows, 'n_accesses') or 0:,.0f} accesses each"
     if cuts != [0]:
         reach = f"{cuts[0]:,}" if len(cuts) == 1 else f"{cuts[0]:,} to {cuts[-1]:,}"
         by = f" (mser5 of {experiment.baseline})" if experiment.warm_up == "mser5" else ""
@@ -139,7 +137,7 @@ def _ranked(
     baseline: str,
 ) -> str:
     """Which arm is best, if that is shown; else which ones may be."""
-    means = {arm: _mean(rows, "mean_latency_ns") or math.inf for arm, rows in of_arm.items()}
+    means = {arm: mean(rows, "mean_latency_ns") or math.inf for arm, rows in of_arm.items()}
     ranked = sorted(means, key=lambda arm: means[arm])
 
     def is_shown_behind(arm: str) -> bool:
@@ -170,7 +168,7 @@ def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any
     for arm, rows in of_arm.items():
         cells = []
         for metric in _BRIEF:
-            cells.append(_text(_mean(rows, metric), kinds[metric][1]))
+            cells.append(_text(mean(rows, metric), kinds[metric][1]))
             if metric == "mean_latency_ns":
                 found = _compared(compared, arm, metric)
                 relative = found and found["relative_difference_ratio"]
@@ -187,9 +185,9 @@ def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]
     for arm in arms:
         table.add_column(arm + (" (baseline)" if arm == baseline else ""), justify="right")
     for label, metric, kind in ROWS:
-        means = [_mean(of_arm[arm], metric) for arm in arms]
-        if any(mean is not None for mean in means):
-            table.add_row(label, *(_text(mean, kind) for mean in means))
+        means = [mean(of_arm[arm], metric) for arm in arms]
+        if any(value is not None for value in means):
+            table.add_row(label, *(_text(value, kind) for value in means))
     for label, key in _WORDS:
         words = {arm: [row[key] for row in of_arm[arm] if row.get(key) is not None] for arm in arms}
         table.add_row(label, *(", ".join(dict.fromkeys(map(str, words[arm]))) or "-" for arm in arms))

@@ -102,6 +102,7 @@ def run_experiment(
     from experiments.notes import notes
     from experiments.report import lowest, print_report
     from experiments.tables import write_rows
+    from workloads.sizes import sizes_of
 
     compared = compare(rows, experiment.baseline, folder)
     first = lowest(rows)
@@ -119,7 +120,7 @@ def run_experiment(
         print_report(console, experiment, rows, compared, against_first)
         if by is not None:
             print_by_phase(console, phases)
-        for note in notes(experiment, rows):
+        for note in notes(experiment, rows, sizes_of(experiment.workload.source.build(experiment.seeds[0]))):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
 

@@ -13,6 +13,7 @@ from experiments.progress import OneRun, RunProgress
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
+    from experiments.settling import Cut
     from experiments.workers import Task
 
 Row = dict[str, Any]
@@ -86,24 +87,25 @@ class _Making:
     def __init__(self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str]) -> None:
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
         self._todo: dict[Key, Run] = {}
-        self._n_warm_up: dict[int, int] = {}
+        self._cuts: dict[int, Cut] = {}
+        self._hashes: dict[Key, str] = {}
 
     def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
-        from experiments.settling import n_warm_up
+        from experiments.settling import cut_of
 
         runs = {run.key: run for run in planned(self.experiment)}
         if title:
             progress.say(f"{title}: {len(runs)} runs")
         arms = {arm.name: arm for arm in self.experiment.arms}
         for seed in self.experiment.seeds:
-            self._n_warm_up[seed] = n_warm_up(self.experiment, seed)
+            self._cuts[seed] = cut_of(self.experiment, seed)
         for key, found in list(self.kept.runs.items()):
             name, seed, repeat = key
             run = Run(arms[name], seed, repeat) if name in arms else None
             # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
-            if seed not in self._n_warm_up and run is not None:
-                self._n_warm_up[seed] = n_warm_up(self.experiment, seed)
+            if seed not in self._cuts and run is not None:
+                self._cuts[seed] = cut_of(self.experiment, seed)
             if force and key not in runs and (name, seed, 0) in runs:
                 # A repeat beyond those that are asked for: it would stay beside others of another hour.
                 self.kept.remove(key)
@@ -121,9 +123,16 @@ class _Making:
             progress.say(f"{n_kept} of {len(runs)} runs are finished already (--force repeats them)")
 
     def _hash(self, run: Run) -> str:
+        """What makes it this run: of the inputs as they were found before it is made."""
         from experiments.single import run_hash
 
-        return run_hash(self.experiment, run, self._n_warm_up[run.seed]) + str(sorted(self.traces.values()))
+        if run.key not in self._hashes:
+            hash_ = run_hash(self.experiment, run, self._cuts[run.seed].n_accesses)
+            self._hashes[run.key] = hash_ + str(sorted(self.traces.values()))
+        return self._hashes[run.key]
+
+    def _n_warm_up(self, run: Run) -> int:
+        return self._cuts[run.seed].n_accesses
 
     def run(self, progress: RunProgress) -> None:
         """Make what is to be made, and keep each as it is over."""
@@ -142,7 +151,8 @@ class _Making:
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
                 if digests.setdefault(seed, digest) != digest:
                     raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
-                self.kept.add(self._hash(self._todo[key_of(done.row)]), done)
+                row = {**done.row, "has_settled": self._cuts[seed].has_settled}
+                self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
 
     def _make(self, runs: list[Run], progress: RunProgress) -> Iterator[Done]:
         """Each run as it is over."""
@@ -156,7 +166,7 @@ class _Making:
             return
         for run in runs:
             shown = progress.start(str(run), n_simulated)
-            done = run_one(self.experiment, run, self.folder, self._n_warm_up[run.seed], shown.accesses, shown.epoch)
+            done = run_one(self.experiment, run, self.folder, self._n_warm_up(run), shown.accesses, shown.epoch)
             shown.finish(done.row)
             yield done
 
@@ -173,8 +183,8 @@ class _Making:
         traces = share_all(self.experiment.workload.source, seeds, self.folder / SHARED, n)
         ahead = {(run.arm.name, run.seed): run for run in runs if is_timed(run.arm) and run.arm.policy.learns}
         training = [Task(run, trains_only=True) for run in ahead.values()]
-        beside = [Task(run, self._n_warm_up[run.seed]) for run in runs if not is_timed(run.arm)]
-        alone = [Task(run, self._n_warm_up[run.seed]) for run in runs if is_timed(run.arm)]
+        beside = [Task(run, self._n_warm_up(run)) for run in runs if not is_timed(run.arm)]
+        alone = [Task(run, self._n_warm_up(run)) for run in runs if is_timed(run.arm)]
         # What runs beside a run whose own wall time is charged would be measured with it.
         for group, n_jobs in (([*training, *beside], n), (alone, 1)):
             for _, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):

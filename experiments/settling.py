@@ -1,6 +1,6 @@
 """How much of what an experiment runs is warm-up and not judged, in every arm alike (``warm_up`` in a config)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,13 @@ from experiments.config import Experiment
 from experiments.prepared import engine_of, prepare, split
 from experiments.shared import HashedWorkload, SharedTrace
 from simulator.accounting import Books
+
+
+class Cut(NamedTuple):
+    """How many accesses are run and not judged; whether the baseline has settled by then, as far as that was asked."""
+
+    n_accesses: int
+    has_settled: bool = True
 
 
 class _Latencies:
@@ -31,8 +38,8 @@ class _Latencies:
         return latencies_of(*(np.concatenate(column) for column in zip(*self._pieces, strict=True)))
 
 
-def n_warm_up(experiment: Experiment, seed: int, trace: SharedTrace | None = None) -> int:
-    """How many accesses after the training part are run and not judged.
+def cut_of(experiment: Experiment, seed: int, trace: SharedTrace | None = None) -> Cut:
+    """What of the part after the training part is not judged.
 
     With ``mser5`` the baseline is run to see when its requests have settled; each seed has its own trace and its own
     cut, the same for all arms.
@@ -42,15 +49,15 @@ def n_warm_up(experiment: Experiment, seed: int, trace: SharedTrace | None = Non
     """
     wanted = experiment.warm_up
     if isinstance(wanted, str):
-        return _until_settled(experiment, seed, trace) if wanted == "mser5" else 0
+        return _until_settled(experiment, seed, trace) if wanted == "mser5" else Cut(0)
     workload = trace or HashedWorkload(experiment.workload.source.build(seed))
     parts = split(experiment, workload)
     n = wanted if isinstance(wanted, int) else int(wanted * (workload.length() - parts.n_train))
     split(experiment, workload, n)
-    return n
+    return Cut(n)
 
 
-def _until_settled(experiment: Experiment, seed: int, trace: SharedTrace | None) -> int:
+def _until_settled(experiment: Experiment, seed: int, trace: SharedTrace | None) -> Cut:
     baseline = next(arm for arm in experiment.arms if arm.name == experiment.baseline)
     made, rows = prepare(experiment, baseline, seed, trace=trace), _Latencies()
     engine_of(experiment)(
@@ -58,4 +65,5 @@ def _until_settled(experiment: Experiment, seed: int, trace: SharedTrace | None)
         Books(rows, experiment.output.window, first_access=made.parts.judged), seed=seed, first_access=made.parts.first,
     ).run()  # fmt: skip
     latencies, first = rows.requests()
-    return int(first[mser5(latencies)]) - made.parts.n_train
+    n_requests, has_settled = mser5(latencies)
+    return Cut(int(first[n_requests]) - made.parts.n_train, has_settled)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.means import mean
 
 if TYPE_CHECKING:
     from experiments.config import Arm, Experiment
@@ -71,11 +72,6 @@ def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) ->
     return found
 
 
-def _mean(rows: list[Row], metric: str) -> float | None:
-    values = [row[metric] for row in rows if row.get(metric) is not None]
-    return sum(values) / len(values) if values else None
-
-
 def _throttled(experiment: "Experiment") -> dict[str, str]:
     """The arm that is another one under the throttle, by that other one's name."""
     from policies.fdp import FdpConfig
@@ -124,8 +120,8 @@ def _summary(experiments: dict[str, "Experiment"], results: dict[str, dict[str, 
 
 
 def _ratios(experiment: "Experiment", results: dict[str, list[Row]]) -> dict[str, float]:
-    base = _mean(results[experiment.baseline], "mean_latency_ns") or 1.0
-    return {arm: (_mean(rows, "mean_latency_ns") or 0.0) / base for arm, rows in results.items()}
+    base = mean(results[experiment.baseline], "mean_latency_ns") or 1.0
+    return {arm: (mean(rows, "mean_latency_ns") or 0.0) / base for arm, rows in results.items()}
 
 
 def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]]) -> str:
@@ -148,19 +144,19 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
         "| arm | " + " | ".join(_COLUMNS) + " |",
         "|---|" + "---:|" * len(_COLUMNS),
     ]
-    base_bytes = sum(_mean(results[experiment.baseline], key) or 0.0 for key in fetched)
+    base_bytes = sum(mean(results[experiment.baseline], key) or 0.0 for key in fetched)
     for arm in sorted(results, key=lambda arm: ratios[arm]):
         rows = results[arm]
-        moved = sum(_mean(rows, key) or 0.0 for key in fetched)
-        question = _mean(rows, "p50_inference_host_ns") if rows[0]["latencies"] == "measured" else None
-        issued = (_mean(rows, "n_issued") or 0.0) / some["n_accesses"]
+        moved = sum(mean(rows, key) or 0.0 for key in fetched)
+        question = mean(rows, "p50_inference_host_ns") if rows[0]["latencies"] == "measured" else None
+        issued = (mean(rows, "n_issued") or 0.0) / some["n_accesses"]
         cells = [
-            time_text(_mean(rows, "mean_latency_ns") or 0.0),
+            time_text(mean(rows, "mean_latency_ns") or 0.0),
             f"{ratios[arm]:.3f}",
-            time_text(_mean(rows, "p99_latency_ns") or 0.0),
-            *(_ratio(_mean(rows, metric)) for metric in ("hit_ratio",)),
+            time_text(mean(rows, "p99_latency_ns") or 0.0),
+            *(_ratio(mean(rows, metric)) for metric in ("hit_ratio",)),
             f"{issued:.3f}",
-            *(_ratio(_mean(rows, metric)) for metric in ("accuracy_ratio", "coverage_ratio", "pollution_ratio")),
+            *(_ratio(mean(rows, metric)) for metric in ("accuracy_ratio", "coverage_ratio", "pollution_ratio")),
             f"{moved / base_bytes:.2f}" if base_bytes else "-",
             time_text(question) if question is not None else "-",
         ]

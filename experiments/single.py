@@ -26,6 +26,7 @@ Progress = Callable[[int], None]
 RECORDED = " (recorded)"
 
 
+@cache
 def versions() -> dict[str, str]:
     """What computed the results."""
     found = {"python": platform.python_version()}

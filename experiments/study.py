@@ -10,7 +10,7 @@ from experiments.compare.table import REQUEST_LATENCY
 from experiments.config import Arm, Experiment
 from experiments.crossings import bracket, break_even, closed_form
 from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, rung_of, rungs
-from experiments.report import mean_of
+from experiments.means import mean_of
 from experiments.runner import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError

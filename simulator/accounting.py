@@ -117,6 +117,8 @@ class Books:
     n_bypassed: int = 0
     has_prefixes: bool = False
     n_hits_behind: int = 0
+    n_evicted: int = 0
+    resident_bytes: int = 0
     bytes_asked: list[list[int]] = field(default_factory=list)
     write_back_queued: list[tuple[int, int]] = field(default_factory=list)
     """Bytes that each tier had to write down: the most while judged accesses were issued, and at the end (rule R40)."""

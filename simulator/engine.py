@@ -222,6 +222,7 @@ class Engine:
                 self._make_room()
         self._flush(at_end=True)
         closing.close_tally(self._run, books)
+        books.n_evicted, books.resident_bytes = self._residency.counts(0).n_out, self._residency.used_bytes(0)
         books.check(
             n_issued_accesses=self._run.n_accesses,
             bytes_started=started,

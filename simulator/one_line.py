@@ -1,4 +1,4 @@
-"""A kind and its settings in one line, for command lines: ``stride(degree=8, threshold=0.5)``."""
+"""A kind and its settings in one line, as command lines and configs may have it: ``stride(degree=8)``."""
 
 import re
 from typing import Any

@@ -3,8 +3,8 @@
 A registry knows of each kind its class, or where that is: ``package.module:Class``, as entry points say it. It is
 imported when it is first wanted, so that a registry may be a part of the settings that it lists (a policy wraps any
 policy), and what is not used costs nothing. A field says ``Annotated[Base, REGISTRY]``: it takes ``{kind: ..., ...}``,
-a kind alone where all its settings have defaults, or the settings themselves, and its errors have the places that
-those of pydantic's discriminated unions have. A command line says the same as ``stride(degree=8)``.
+a kind alone where all its settings have defaults, ``stride(degree=8)``, or the settings themselves, and its errors have
+the places that those of pydantic's discriminated unions have.
 """
 
 from collections.abc import Iterator, Mapping
@@ -155,7 +155,7 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         if isinstance(value, self._base):
             return value
         if isinstance(value, str):
-            value = {"kind": value}
+            value = _said(value)
         if not isinstance(value, dict):
             message = "expected a name, or {kind: NAME, setting: value, ...}; got {got}"
             raise PydanticCustomError("no_settings", message, {"got": repr(value)})
@@ -171,6 +171,17 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             type_: Any = Annotated[self[kind], _Tagged(kind)]
             self._adapters[kind] = TypeAdapter(type_)
         return self._adapters[kind].validate_python(value)
+
+
+def _said(text: str) -> dict[str, Any]:
+    """What a kind says, alone or with settings in brackets. A name that is none is the reader's to complain of."""
+    if "(" not in text:
+        return {"kind": text}
+    try:
+        return call(text)
+    except ValueError as error:
+        message = "{problem}; expected NAME, NAME(setting=value, ...) or {kind: NAME, setting: value, ...}"
+        raise PydanticCustomError("no_settings", message, {"problem": str(error)}) from None
 
 
 class _Tagged:

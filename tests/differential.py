@@ -7,7 +7,8 @@ from tests.cases import Case
 from tests.strategies import ListSink
 
 OF_BOOKS = (
-    "n_fates", "n_rejected", "n_proposed", "n_issued", "n_pollution", "n_bypassed", "bytes_asked", "has_shadow",
+    "n_fates", "n_rejected", "n_proposed", "n_issued", "n_pollution", "n_bypassed", "n_evicted", "resident_bytes",
+    "bytes_asked", "has_shadow",
     "n_shadow_misses", "n_saved", "n_caused", "n_outcomes", "sums", "min_access", "end_ns", "n_accesses",
     "link_queue_ns", "link_transfer_ns", "unjudged", "write_back_queued",
     "has_prefixes", "n_hits_behind",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.loading import load
 from simulator.errors import InputError
 from simulator.evictions.registry import make
 from simulator.residency.registry import EVICTIONS
@@ -130,6 +131,13 @@ IN_CONFIGS = [
         "eviction", {"kind": "clock", "xyz": 1},
         "eviction.clock.xyz: unknown key 'xyz'; expected one of n_bit_counter, init_freq",
     ),
+    ("eviction", "s3fifo(small_ratio=2)", "eviction.s3fifo.small_ratio: Input should be less than 1; got 2"),
+    (
+        "eviction", "s3fifo(0.2)",
+        "eviction: '0.2' is no setting=value; expected NAME, NAME(setting=value, ...) or {kind: NAME, setting: value",
+    ),
+    ("eviction", "s3fifo(small_ratio=0.2", "eviction: is no name, and no name with settings in brackets; expected"),
+    ("eviction", "lrv(a=1)", "eviction: unknown kind 'lrv'; expected one of 'lru', 'fifo', 'random'"),
     ("admission", {"kind": "size"}, "admission.size.largest: is missing"),
     ("admission", "everybody", "admission: unknown kind 'everybody'; expected one of 'all', 'size'"),
 ]  # fmt: skip
@@ -155,3 +163,20 @@ def test_settings_in_a_config(tmp_path: Path) -> None:
     assert len(set(ratios)) == 3
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
     assert manifest["config"]["system"]["tiers"][0]["eviction"]["small_ratio"] == 0.9
+
+
+def test_settings_in_one_line(tmp_path: Path) -> None:
+    """With --set, in a config and in an arm: the same experiment as with the settings as keys."""
+    arms = [NONE, {"name": "n", "policy": "fdp(policy=next_n(n=2, stride=3))"}]
+    content = config(seeds=[0], arms=arms)
+    path = write(tmp_path, content)
+    first = "system.tiers.0.eviction"
+    (said,) = load(path, [f"{first}=s3fifo(small_ratio=0.2, ghost_ratio=0.5)"]).values()
+    arms[1]["policy"] = {"kind": "fdp", "policy": {"kind": "next_n", "n": 2, "stride": 3}}
+    content["system"]["tiers"][0]["eviction"] = {"kind": "s3fifo", "small_ratio": 0.2, "ghost_ratio": 0.5}
+    (keys,) = load(write(tmp_path, content)).values()
+    assert said == keys
+    assert said.folder_hash() == keys.folder_hash()
+    content["arms"][1]["set"] = {first: "2q(ain_ratio=0.3)"}
+    (of_arm,) = load(write(tmp_path, content)).values()
+    assert of_arm.system_of(of_arm.arms[1]).tiers[0].eviction.ain_ratio == 0.3

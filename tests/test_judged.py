@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from experiments.compare import compare
+from experiments.compare import COMPARED, compare
 from experiments.compare.warm_up import mser5
 from experiments.loading import load
 from experiments.phases import phases_of
 from experiments.prepared import model_of
-from experiments.settling import n_warm_up
+from experiments.settling import Cut, cut_of
+from tests.strategies import workload
 from tests.test_bad_input import refuse
 from tests.test_experiment import call, config, lstm_arm, table, write
+from workloads.sizes import Sizes, sizes_of
 
 PLAIN: list[dict[str, Any]] = [
     {"name": "none", "policy": {"kind": "none"}},
@@ -61,10 +65,10 @@ def test_the_baseline_says_when_it_has_settled(tmp_path: Path) -> None:
     rows = table(whole, "accesses")
     for seed, run in table(out, "runs.parquet").groupby("seed"):
         latency = rows[(rows["arm"] == "none") & (rows["seed"] == seed)].sort_values("access")["latency_ns"]
-        assert set(run["n_warm_up_accesses"]) == {mser5(latency.to_numpy(float))} == {40}
+        assert set(run["n_warm_up_accesses"]) == {mser5(latency.to_numpy(float))[0]} == {40}
     assert "560 accesses each after 40 of warm-up (mser5 of none)" in text
     experiment = load(write(tmp_path, config(arms=PLAIN, system=system, warm_up="mser5")))[""]
-    assert n_warm_up(experiment, 0) == 40
+    assert cut_of(experiment, 0) == Cut(40)
     assert model_of(tmp_path / "config.yaml", "none").ledger.books.first_access == 640
 
 
@@ -192,13 +196,17 @@ def test_the_best_arm_is_named_where_it_is_shown(tmp_path: Path) -> None:
 
 
 def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments.notes import notes
+    from experiments.notes import notes as notes_of
+
+    def notes(experiment: Any, rows: list[dict[str, Any]]) -> list[str]:
+        return notes_of(experiment, rows, Sizes(4096))
 
     experiment = load(write(tmp_path, config(arms=[PLAIN[0], lstm_arm({"kind": "measured"})])))[""]
     usual = {
         "seed": 0, "repeat": 0, "requests_per_time": 1.0, "n_bypassed": 0, "n_issued": 10, "accuracy_ratio": 0.0,
         "load_average": 3.2, "p50_inference_charged_ns": 100.0, "mean_inference_charged_ns": 199.0,
-        "p99_inference_charged_ns": 999.0,
+        "p99_inference_charged_ns": 999.0, "has_settled": True, "n_evicted": 0, "resident_bytes": 100 * 1024,
+        "footprint_bytes": 0, **dict.fromkeys(COMPARED, 0.5),
         **{f"{link}_write_back_queued_bytes_max": 0 for link in experiment.system.link_names()},
     }  # fmt: skip
     rows: list[dict[str, Any]] = [{**usual, "arm": "lstm", "latencies": "measured"}]
@@ -223,6 +231,91 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert notes(again, [rows[0] | {column: tier.capacity}]) == []
     # In a closed loop nobody looks at arrival times.
     assert notes(again, [rows[0] | {"requests_per_time": 16.9}]) == []
+    # Each says what is the case, and only then.
+    settled = again.model_copy(update={"warm_up": "mser5"})
+    of_cut = notes(settled, [rows[0] | {"seed": 2}, rows[0] | {"seed": 1, "has_settled": False}])
+    assert len(of_cut) == 1
+    assert "no point from which on none has settled (seed 1): half of its requests is cut" in of_cut[0]
+
+
+def test_a_note_on_repeats_that_are_all_the_same(tmp_path: Path) -> None:
+    """A table's look-ups are charged 0 ns: an interval of no width would look like certainty."""
+    from experiments.notes import notes
+
+    arms = [PLAIN[0], {**PLAIN[1], "charge": {"kind": "measured"}}]
+    text = " ".join(call(write(tmp_path, config(arms=arms, repeats=2)), "--out", tmp_path / "out").output.split())
+    assert "next_n: its 2 repeats came out identical (what a table answers takes 0 ns): there is no noise" in text
+    experiment = load(tmp_path / "config.yaml")[""]
+    rows = table(tmp_path / "out", "runs.parquet").astype(object).where(lambda x: x.notna(), None).to_dict("records")
+    assert sum("came out identical" in note for note in notes(experiment, rows, Sizes(4096))) == 1
+    # One run that differs is noise.
+    rows[-1]["p99_latency_ns"] += 1
+    assert not any("came out identical" in note for note in notes(experiment, rows, Sizes(4096)))
+
+
+def test_a_note_on_a_baseline_that_never_settles(tmp_path: Path) -> None:
+    """It gets faster only near the end, where the last keys come back and back."""
+    phases = [
+        {"kind": "sequential", "accesses": 700, "block": "4 KiB", "first_key": 1000},
+        {"kind": "random", "accesses": 500, "block": "4 KiB", "n_keys": 3},
+    ]
+    workload = {**config()["workload"], "source": {"kind": "phases", "phases": phases}, "train_ratio": 0.0}
+    out, text = ran(tmp_path, workload=workload, warm_up="mser5")
+    assert "mser5 found no point from which on none has settled (seeds 0, 1)" in " ".join(text.split())
+    runs = table(out, "runs.parquet")
+    assert set(runs["n_warm_up_accesses"]) == {600}
+    assert not runs["has_settled"].any()
+
+
+@pytest.mark.parametrize("engine", ["compiled", "simpy"])
+def test_a_note_on_a_tier_that_never_filled(tmp_path: Path, engine: str) -> None:
+    """40 blocks of 4 KiB are 160 KiB: in 164 one more would fit, in 163 none; 100 evict."""
+    for capacity, expected in ((164, True), (160, False), (163, False), (100, False)):
+        system = config()["system"]
+        system["tiers"][0]["capacity"] = f"{capacity} KiB"
+        out, text = ran(tmp_path, f"{capacity}", system=system, engine=engine, seeds=[0])
+        said = f"none, stride: tier 0 never filled: at most 160 KiB of {capacity} KiB were used"
+        assert (said in " ".join(text.split())) == expected
+        runs = table(out, "runs.parquet").set_index("arm")
+        assert (runs.loc["none", "n_evicted"] > 0) == (capacity == 100)
+        assert runs.loc["none", "resident_bytes"] == min(capacity // 4 * 4, 160) * 1024
+
+
+def test_a_note_on_sizes_that_change(tmp_path: Path) -> None:
+    keys = np.arange(1200) % 40
+    sizes = np.where((keys == 7) & (np.arange(1200) > 500), 8192, 4096) + 512 * (np.arange(1200) == 30)
+    pd.DataFrame({"key": keys, "size": sizes}).to_parquet(tmp_path / "trace.parquet")
+    columns = {"key": "key", "size_bytes": "size"}
+    for n_changing, name in ((2, "trace"), (0, "same")):
+        if name == "same":
+            pd.DataFrame({"key": keys, "size": 4096 + keys}).to_parquet(tmp_path / "same.parquet")
+        source = {"kind": "table", "path": str(tmp_path / f"{name}.parquet"), "columns": columns}
+        _, text = ran(tmp_path, name, workload={**config()["workload"], "source": source})
+        said = f"Sizes change between accesses: those of {n_changing} keys, such as 7 from 4,096 to 8,192 bytes"
+        assert (said in " ".join(text.split())) == (n_changing > 0)
+        assert ("change between accesses" in text) == (n_changing > 0)
+
+
+@given(
+    keys=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=60), data=st.data(),
+    batch_size=st.integers(1, 70), merge_every=st.integers(1, 30),
+)  # fmt: skip
+def test_sizes_against_a_plain_loop(keys: list[int], data: Any, batch_size: int, merge_every: int) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 3) | st.just(2**32 - 1), min_size=len(keys), max_size=len(keys)))
+    of_key: dict[int, list[int]] = {}
+    for key, size in zip(keys, sizes, strict=True):
+        of_key.setdefault(key, []).append(size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workloads.sizes._MERGE_EVERY", merge_every)
+        found = sizes_of(workload(keys, batch_size, size_bytes=sizes))
+    assert found.smallest == min(sizes, default=2**32)
+    assert found.n_resized == sum(len(set(of)) > 1 for of in of_key.values())
+    widest = max((max(of) - min(of) for of in of_key.values()), default=0)
+    if found.widest is None:
+        assert widest == 0
+    else:
+        key, low, high = found.widest
+        assert (low, high, high - low) == (min(of_key[key]), max(of_key[key]), widest)
 
 
 def test_an_arm_that_is_not_repeated_is_the_same_in_every_repeat() -> None:

@@ -189,7 +189,7 @@ def from_config(experiment: Path, runs: pd.DataFrame, arm: str) -> dict[str, Any
     start, n_warm_up = settings_of(experiment)
     return {
         "seed": SEED, "repeat": 0, "policy": policy, "latencies": latencies, "start": start, "engine": "compiled",
-        "n_train_accesses": N_TRAIN, "n_warm_up_accesses": n_warm_up,
+        "n_train_accesses": N_TRAIN, "n_warm_up_accesses": n_warm_up, "has_settled": True,
     }  # fmt: skip
 
 

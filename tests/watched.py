@@ -22,7 +22,7 @@ class Watched:
         self._before: Counter[tuple[str, str]] | None = None
         self.queue_ns, self.transfer_ns = Counter[str](), Counter[str]()
         self.reasons = Counter[str]()
-        self.n_pollution = self.n_bypassed = 0
+        self.n_pollution = self.n_bypassed = self.n_evicted = 0
         self._transfers: dict[int, Any] = {}
         self._arrived: set[int] = set()
         self._evicted: list[int] = []
@@ -54,9 +54,11 @@ class Watched:
     def _look(self, *_: object) -> None:
         self._transfers |= {id(transfer): transfer for transfer in self.model.flight.values()}
 
-    def _gone(self, tier: Any, key: int, _: object) -> None:
+    def _gone(self, tier: Any, key: int, victim: Any) -> None:
         if tier.level == 0:
             self._evicted.append(key)
+            # What passes by was never in.
+            self.n_evicted += victim.size <= self.model.capacities[0]
 
     def _served(self, access: Any) -> None:
         # A write that allocates; of reads that miss the block lands.
@@ -100,6 +102,8 @@ class Watched:
     def columns(self) -> dict[str, Any]:
         moved, before = self._moved(), self._before or Counter()
         found: dict[str, Any] = {"n_pollution": self.n_pollution, "n_bypassed": self.n_bypassed}
+        found["n_evicted"] = self.n_evicted
+        found["resident_bytes"] = sum(block.size for block in self.model.memory.tiers[0].blocks.values())
         for reason in REASONS:
             found[f"n_{reason}"] = self.reasons[reason]
         for link in self.model.links:

@@ -258,6 +258,7 @@ class Ledger:
         books.link_transfer_ns = [link.transfer_ns for link in links]
         books.bytes_asked = [link.bytes_asked for link in links]
         books.write_back_queued = [(tier.backlog.most_bytes, tier.backlog.n_bytes) for tier in tiers]
+        books.n_evicted, books.resident_bytes = tiers[0].n_out, sum(block.size for block in tiers[0].blocks.values())
         queued = [[0] * 3 for _ in links]
         for link, of_kind in zip(links, queued, strict=True):
             for claim in link.queue:

@@ -180,6 +180,10 @@ class Residency:
         """The blocks that a tier remembers without holding them, for checks."""
         return self.keys(GHOST + level)
 
+    def used_bytes(self, level: int) -> int:
+        """What the blocks of a tier take."""
+        return self._tier(level).used
+
     def counts(self, level: int) -> TierCounts:
         """The books of a tier and what is really there."""
         tier = self._tier(level)
