@@ -112,9 +112,12 @@ def make_folder(path: Path) -> None:
     """A folder that can be written. Raises InputError if it cannot."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
+        # A name that is known for what it is, should it be left: then the next command removes it.
+        probe = aside_of(path / "writable")
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}; expected a folder for results") from None
 
@@ -203,10 +206,11 @@ class RunTables:
     def abandon(self) -> None:
         """Leave nothing half-written."""
         for writer, aside, _ in self._writers.values():
-            # On a full disk it cannot be closed either; what is said is why it came to this.
+            # On a full disk it cannot be closed either, or removed; what is said is why it came to this.
             with suppress(OSError):
                 writer.close()
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
         self._writers.clear()
 
 
