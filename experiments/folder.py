@@ -51,11 +51,8 @@ def missing(folder: Path) -> list[Path]:
 
 
 def empty(folder: Path, made: list[Path]) -> None:
-    """Remove what a run leaves in a new folder before it has a result, and the folders that were made for it."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for below in folder.iterdir():
-        if below.is_dir() and not any(below.iterdir()):
-            below.rmdir()
+    """Remove what runs without a result leave in a new folder, and the folders that were made for it."""
+    clear(folder)
     if folder in made:
         (folder / LOCK).unlink(missing_ok=True)
     # Somebody else may have come to use them.

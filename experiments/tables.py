@@ -136,6 +136,7 @@ class RunTables:
         self._wanted = tables
         self._stream_ids = stream_ids
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
+        self._renamed: list[Path] = []
         self._pending: dict[str, list[Any]] = {table: [] for table in tables}
         self._seal = Seal()
 
@@ -197,11 +198,11 @@ class RunTables:
             writer.add_key_value_metadata(described | seal)
             with naming(self._path(table)):
                 writer.close()
-        files = [whole for _, _, whole in self._writers.values()]
         for _, aside, whole in self._writers.values():
             aside.replace(whole)
+            self._renamed.append(whole)
         self._writers.clear()
-        return files
+        return self._renamed
 
     def abandon(self) -> None:
         """Leave nothing half-written."""
@@ -211,6 +212,9 @@ class RunTables:
                 writer.close()
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
+        for whole in self._renamed:
+            with suppress(OSError):
+                whole.unlink(missing_ok=True)
         self._writers.clear()
 
 

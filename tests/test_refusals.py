@@ -111,6 +111,28 @@ def test_a_probe_that_was_left_is_nobody_s_file(tmp_path: Path, monkeypatch: pyt
     assert call(write(tmp_path, config(arms=PLAIN, seeds=[0])), "--out", tmp_path / "out").exit_code == 0
 
 
+@pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("n_before", range(4))
+def test_a_run_whose_tables_are_in_place_in_part_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], n_before: int
+) -> None:
+    """Renaming one after another may end half-way; the same command goes on, in a new folder too."""
+    replace, n = Path.replace, [0]
+
+    def replace_some(self: Path, target: Path) -> Path:
+        n[0] += target.parent.name in ("accesses", "prefetches", "inferences", "windows")
+        if n[0] == n_before + 1:
+            raise error
+        return replace(self, target)
+
+    path, out = write(tmp_path, config(arms=PLAIN, seeds=[0])), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_some)
+        assert call(path, "--out", out).exit_code == (130 if error is KeyboardInterrupt else 2)
+    assert list(out.glob("*/*")) == []
+    assert call(path, "--out", out).exit_code == 0
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> tuple[Path, Path]:
     """A config, and a folder of its results."""
