@@ -142,7 +142,10 @@ class Kept:
         self.runs[key_of(done.row)] = found
         (self._folder / RECEIPTS).mkdir(exist_ok=True)
         content = found.written()
-        with written_aside(self._folder / RECEIPTS / f"{self._name(found)}.json") as aside:
+        path = self._folder / RECEIPTS / f"{self._name(found)}.json"
+        if path.is_dir():
+            discard(path)
+        with written_aside(path) as aside:
             aside.write_text(json.dumps({**content, "sha256": _sealed(content)}))
 
     def write(self, about: dict[str, Any]) -> None:

@@ -173,6 +173,14 @@ def test_a_pipe_or_a_folder_for_a_file_is_damage_like_any_other(whole: tuple[Pat
         assert differences(out, out.parent / "whole") == []
 
 
+def test_a_folder_for_the_small_file_of_a_run_is_in_nobody_s_way(whole: tuple[Path, Path]) -> None:
+    path, out = whole
+    (out / "accesses" / "none-0.parquet").unlink()
+    (out / ".runs" / "none-0.json").mkdir(parents=True)
+    assert call(path, "--out", out).exit_code == 0
+    assert differences(out, out.parent / "whole") == []
+
+
 def test_a_pipe_for_a_manifest_is_damaged(whole: tuple[Path, Path]) -> None:
     path, out = whole
     (out / "manifest.json").unlink()

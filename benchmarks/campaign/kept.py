@@ -54,7 +54,7 @@ def prepare(shared: Path) -> None:
 def run(case: Case, place: Place) -> str:
     """Damage a copy in up to three ways, run the command again, and with --force where it was refused."""
     draws = case.draws()
-    workload = draws.choices(WORKLOADS, [1, 3])[0]
+    workload = draws.choices(WORKLOADS, [1, 7])[0]
     path, whole = reference(place.shared, workload)
     out = place.case / "out"
     shutil.copytree(whole, out)
