@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -38,7 +38,9 @@ def written_aside(path: Path) -> Iterator[Path]:
             yield aside
             aside.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        # Should that fail, what is said is why it came to this; the next command removes it.
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise
 
 
@@ -57,6 +59,14 @@ def keep_file(source: Path, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with written_aside(path) as aside:
         shutil.copyfile(source, aside)
+
+
+def discard(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; a link, but not what it leads to. Nothing there is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_of(folder: Path, process: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 
 BAD_INPUT, DIED, INTERRUPTED = 2, 3, 130
+_MOST_LINES, _LONGEST = 10, 1000
 
 
 class RunsDiedError(RuntimeError):
@@ -27,32 +28,45 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         # What is still to be written is part of what was asked for.
         sys.stdout.flush()
     except InputError as error:
-        _leave(f"error: {error}", BAD_INPUT)
+        first, *others = error.args
+        _leave([f"error: {first}", *others], BAD_INPUT)
     except OSError as error:
         # What is wrong with input files is found where they are read; this is a disk, a folder, a right, or a reader of
         # the output that is gone.
         place = error.filename2 or error.filename
         where = "standard output" if isinstance(error, BrokenPipeError) else place
         text = os.strerror(error.errno) if error.errno else str(error)
-        _leave(f"error: {where}: {text}" if where else f"error: {text}", BAD_INPUT)
+        _leave([f"error: {where}: {text}" if where else f"error: {text}"], BAD_INPUT)
     except RunsDiedError as error:
-        _leave(f"error: {error}", DIED)
+        _leave([f"error: {error}"], DIED)
     except MemoryError as error:
-        _leave(f"error: not enough memory: {error}; expected a smaller workload or model", BAD_INPUT)
+        _leave([f"error: not enough memory: {error}; expected a smaller workload or model"], BAD_INPUT)
     except RuntimeError as error:
         # Torch's way to say so.
         if "allocate memory" not in str(error):
             raise
-        _leave("error: not enough memory for the model; expected a smaller one", BAD_INPUT)
+        _leave(["error: not enough memory for the model; expected a smaller one"], BAD_INPUT)
     except KeyboardInterrupt:
-        _leave(f"interrupted: {interrupted}", INTERRUPTED)
+        _leave([f"interrupted: {interrupted}"], INTERRUPTED)
 
 
-def _leave(text: str, code: int) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+def _leave(lines: list[str], code: int) -> None:
+    for line in lines[:_MOST_LINES]:
+        print(_printable(line), file=sys.stderr)  # noqa: T201
+    if len(lines) > _MOST_LINES:
+        print(f"and {len(lines) - _MOST_LINES} more", file=sys.stderr)  # noqa: T201
     try:
         sys.stdout.flush()
     except OSError:
         # Nobody reads it, or there is no room: Python would say so once more as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(code) from None
+
+
+def _printable(line: str) -> str:
+    """What input says is quoted: it may hold what ends a line or what a terminal obeys, and may have no end."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+    if len(line) <= _LONGEST:
+        return line
+    # What was expected stands at the end.
+    return f"{line[: _LONGEST * 2 // 3]} ... {line[-_LONGEST // 3 :]}"

@@ -1,14 +1,14 @@
 """The folder of an experiment: whose results it holds, who may write to it, and what is left of broken runs."""
 
-import shutil
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.aside import is_aside, remove_dead
+from experiments.aside import discard, is_aside, remove_dead
 from experiments.config import Experiment
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from simulator.errors import InputError
@@ -42,25 +42,40 @@ def locked(folder: Path) -> Iterator[None]:
 def remove_leftovers(folder: Path) -> None:
     """What processes wrote that are no more, and the traces that were shared."""
     remove_dead(folder)
-    if (folder / SHARED).is_dir():
-        shutil.rmtree(folder / SHARED)
+    discard(folder / SHARED)
 
 
-def empty(folder: Path) -> None:
-    """Remove what a run leaves in a new folder before it has a result."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for below in folder.iterdir():
-        if below.is_dir() and not any(below.iterdir()):
-            below.rmdir()
+def missing(folder: Path) -> list[Path]:
+    """Of a folder and those that it is in, the ones that have to be made, from the innermost."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def empty(folder: Path, made: list[Path]) -> None:
+    """Remove what runs without a result leave in a new folder, and the folders that were made for it."""
+    clear(folder)
+    if folder in made:
+        (folder / LOCK).unlink(missing_ok=True)
+    # Somebody else may have come to use them.
+    with suppress(OSError):
+        for path in made:
+            path.rmdir()
 
 
 def clear(folder: Path) -> None:
     """Remove all that any experiment keeps in a folder, and nothing else."""
     for name in OURS - {LOCK}:
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
+        discard(folder / name)
+
+
+def _check_places(folder: Path, *, force: bool) -> None:
+    """Raises InputError where a folder has the name of a table, or the other way round; ``force`` removes it."""
+    for name in sorted(OURS - {LOCK}):
+        path = folder / name
+        if os.path.lexists(path) and path.is_dir() != (name in _FOLDERS):
+            if not force:
+                what = "no folder" if name in _FOLDERS else "a folder"
+                raise InputError(f"{path}: is {what}; expected what an experiment leaves there: --force replaces it")
+            discard(path)
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -70,8 +85,13 @@ def check_folder(folder: Path, *, force: bool) -> None:
     if (folder / MANIFEST).exists() or not folder.exists():
         return
     names = {path.name for path in folder.iterdir() if not is_aside(path.name)}
-    if names - (OURS if force else {LOCK, RECEIPTS, SHARED}):
+    if names - OURS:
         raise InputError(f"--out {folder}: holds other files; expected an empty or a new folder")
+    if names - {LOCK, RECEIPTS, SHARED} and not force:
+        raise InputError(
+            f"--out {folder}: holds results, but no {MANIFEST} that says of what; expected a new folder, or --force to "
+            "replace them"
+        )
 
 
 def kept_in(experiment: Experiment, folder: Path, *, force: bool) -> Kept:
@@ -83,6 +103,7 @@ def kept_in(experiment: Experiment, folder: Path, *, force: bool) -> Kept:
     if force and not (folder / MANIFEST).exists():
         # Whatever lies there, nothing says whose it is.
         clear(folder)
+    _check_places(folder, force=force)
     try:
         kept = Kept.load(folder)
         found = kept.about.get("config_hash", experiment.folder_hash())

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -31,3 +33,19 @@ class Interrupts:
         """Interrupts are what they were before."""
         if self._is_main:
             signal.signal(signal.SIGINT, self._before)
+
+
+@contextmanager
+def none_for_children() -> Iterator[None]:
+    """Processes that are started meanwhile never see an interrupt.
+
+    Ctrl-C reaches all processes of a terminal, and one that is just starting would end with a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

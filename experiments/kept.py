@@ -4,14 +4,16 @@ While runs are made each leaves a small file of its own; when all are made, or t
 ``manifest.json``, from which the table ``runs`` is written. So the time for many runs grows with their number alone.
 """
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.aside import written_aside
+from experiments.aside import discard, written_aside
 from experiments.plan import Key, key_of, stem_of
 from simulator.errors import InputError
 
@@ -43,6 +45,9 @@ class Finished:
 
 def digest_of(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a file. Raises OSError if it cannot be read."""
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for, a device read without end.
+        raise OSError(errno.EINVAL, "is no file", str(path))
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
@@ -54,6 +59,12 @@ def digest_of(path: Path) -> tuple[int, str]:
 def digests_of(folder: Path, files: Iterable[Path]) -> dict[str, tuple[int, str]]:
     """Of files below a folder, by their paths there."""
     return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return json.loads(path.read_text())
 
 
 def _finished(found: Any) -> Finished:
@@ -83,9 +94,9 @@ class Kept:
             InputError: the manifest is damaged.
         """
         kept, path = cls(folder), folder / MANIFEST
-        if path.exists():
+        if os.path.lexists(path):
             try:
-                content = json.loads(path.read_text())
+                content = _read(path)
                 seal = content.pop("sha256")
                 runs = [_finished(found) for found in content.pop("runs").values()]
                 is_whole = seal == _sealed({**content, "runs": {kept._name(r): r.written() for r in runs}})
@@ -96,7 +107,7 @@ class Kept:
             kept.about, kept.runs = content, {key_of(found.row): found for found in runs}
         for path in sorted((folder / RECEIPTS).glob("*.json")):
             try:
-                content = json.loads(path.read_text())
+                content = _read(path)
                 found = _finished(content)
                 if content["sha256"] == _sealed(found.written()):
                     kept.runs[key_of(found.row)] = found
@@ -123,7 +134,7 @@ class Kept:
     def remove(self, key: Key) -> None:
         """Forget a run, and remove its files."""
         for name in self.runs.pop(key).files:
-            (self._folder / name).unlink(missing_ok=True)
+            discard(self._folder / name)
 
     def add(self, hash_: str, done: Done) -> None:
         """A run is over: leave its small file."""
@@ -131,7 +142,10 @@ class Kept:
         self.runs[key_of(done.row)] = found
         (self._folder / RECEIPTS).mkdir(exist_ok=True)
         content = found.written()
-        with written_aside(self._folder / RECEIPTS / f"{self._name(found)}.json") as aside:
+        path = self._folder / RECEIPTS / f"{self._name(found)}.json"
+        if path.is_dir():
+            discard(path)
+        with written_aside(path) as aside:
             aside.write_text(json.dumps({**content, "sha256": _sealed(content)}))
 
     def write(self, about: dict[str, Any]) -> None:
@@ -143,7 +157,4 @@ class Kept:
             # Not sorted: the columns of the table have this order.
             aside.write_text(json.dumps({**content, "sha256": seal}, indent=1) + "\n")
         self.about = about
-        for path in (self._folder / RECEIPTS).glob("*.json"):
-            path.unlink()
-        if (self._folder / RECEIPTS).is_dir():
-            (self._folder / RECEIPTS).rmdir()
+        discard(self._folder / RECEIPTS)

@@ -42,13 +42,13 @@ def load(
     an anchor repeats stays one value: an override of one place is one of all.
 
     Raises:
-        InputError: the file, a variant, an override or a value is wrong; the message names every key that is.
+        InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
     raw = _read(path)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
-        raise InputError(_explain(f"{path}: variants", error)) from None
+        raise InputError(*_explain(f"{path}: variants", error)) from None
     names = [variant.name for variant in variants]
     for name in [*names, *(wanted or [])]:
         if names.count(name) != 1:
@@ -108,7 +108,7 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise InputError(_explain(where, error)) from None
+        raise InputError(*_explain(where, error)) from None
 
 
 _REGISTRIES: dict[str, Registry[Any]] = {
@@ -117,7 +117,8 @@ _REGISTRIES: dict[str, Registry[Any]] = {
 """By a part of a key's place: what says which settings could be there."""
 
 
-def _explain(where: str, error: ValidationError) -> str:
+def _explain(where: str, error: ValidationError) -> list[str]:
+    """A line for each problem."""
     lines = []
     problems = error.errors(include_url=False)
     # A list whose items are wrong is reported as too short as well.
@@ -127,7 +128,7 @@ def _explain(where: str, error: ValidationError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
-            near = difflib.get_close_matches(name, _known_keys(), n=1, cutoff=0.6)
+            near = difflib.get_close_matches(name, _known_keys() - {name}, n=1, cutoff=0.6)
             message = f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
             registry = next((found for part, found in _REGISTRIES.items() if part in problem["loc"]), None)
             settings = registry.settings_at(problem["loc"]) if registry else []
@@ -140,14 +141,14 @@ def _explain(where: str, error: ValidationError) -> str:
         elif not message.startswith("expected") and not isinstance(problem["input"], dict | list):
             message += f"; got {problem['input']!r}"
         lines.append(f"{where}: {key}: {message}" if key else f"{where}: {message}")
-    return "\n".join(lines)
+    return lines
 
 
-def _known_keys() -> list[str]:
+def _known_keys() -> set[str]:
     classes: list[type[Strict]] = [Strict]
     keys: set[str] = set()
     while classes:
         class_ = classes.pop()
         keys.update(class_.model_fields)
         classes += class_.__subclasses__()
-    return sorted(keys)
+    return keys

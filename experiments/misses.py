@@ -142,8 +142,8 @@ def _evictions(text: str) -> "list[EvictionSettings]":
         names = split(text)
         found = [one for name in names for one in (EVICTIONS if name == "all" else [name])]
         return list(dict.fromkeys(EVICTIONS.parse(name) for name in found))
-    except (ValueError, InputError) as error:
-        raise InputError(f"--eviction: {error}") from None
+    except ValueError as error:
+        raise InputError(*(f"--eviction: {problem}" for problem in error.args)) from None
 
 
 def _rates(text: str) -> list[int]:

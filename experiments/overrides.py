@@ -50,9 +50,10 @@ def parse_yaml(text: str, what: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise InputError(f"{what}: {where}is not YAML: {getattr(error, 'problem', error)}") from None
-    except (TypeError, ValueError) as error:
-        # A key that is a list or a mapping, a date that is none: what PyYAML leaves to Python.
+        problem = getattr(error, "problem", None) or getattr(error, "reason", error)
+        raise InputError(f"{what}: {where}is not YAML: {problem}") from None
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        # A key that is a list or a mapping, a date or a `!!bool` that is none: what PyYAML leaves to Python.
         raise InputError(f"{what}: is not YAML that can be read: {error}") from None
     if _n_values(found, {}) > _MOST_VALUES:
         raise InputError(f"{what}: its aliases (*) stand for more than {_MOST_VALUES:,} values; expected fewer")

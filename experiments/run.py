@@ -93,13 +93,14 @@ def run_experiment(
     if by is not None:
         check_phases(experiment)
     from experiments.progress import make_console
-    from experiments.runner import metadata, run_all
+    from experiments.runner import kept_rows, metadata, run_all
 
     console = make_console()
     rows = run_all(experiment, folder, console, quiet=quiet, force=force, jobs=jobs)
     from experiments.compare import compare
     from experiments.metrics import attribution
     from experiments.notes import notes
+    from experiments.plan import key_of
     from experiments.report import lowest, print_report
     from experiments.tables import write_rows
     from workloads.sizes import sizes_of
@@ -111,15 +112,20 @@ def run_experiment(
     against_first = compared if first == experiment.baseline else compare(rows, first, of_requests)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}
-    parts = [part for row in rows for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
-    write_rows(folder / "attribution.parquet", parts, metadata(experiment, rows))
-    phases = by_phase(experiment, rows, folder)
+    # What is said of each run is said of all that `runs` has; what compares them, of those that were asked for.
+    kept = kept_rows(experiment, folder)
+    parts = [part for row in kept for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
+    write_rows(folder / "attribution.parquet", parts, metadata(experiment, kept))
+    phases = by_phase(experiment, kept, folder)
     if phases:
-        write_rows(folder / "by_phase.parquet", phases, metadata(experiment, rows))
+        write_rows(folder / "by_phase.parquet", phases, metadata(experiment, kept))
     if not quiet:
         print_report(console, experiment, rows, compared, against_first)
-        if by is not None:
-            print_by_phase(console, phases)
+    if by is not None:
+        # Asked for by name: that nothing else is to be said does not take it back.
+        asked_for = {key_of(row) for row in rows}
+        print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
+    if not quiet:
         for note in notes(experiment, rows, sizes_of(experiment.workload.source.build(experiment.seeds[0]))):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)

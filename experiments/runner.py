@@ -1,11 +1,13 @@
 """Makes the runs of an experiment that its folder does not keep yet."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import Experiment
-from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, remove_leftovers
+from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, missing, remove_leftovers
+from experiments.interrupts import Interrupts
 from experiments.jobs import n_cores
 from experiments.kept import MANIFEST, Done, Kept
 from experiments.plan import Key, Run, in_turn, is_timed, key_of, planned
@@ -56,6 +58,7 @@ def run_all(
         # Everything that can be wrong with the input of any run is found before the first one starts.
         make_charge(experiment, run.arm, run.seed)
     check_folder(folder, force=force)
+    made_for_it = missing(folder)
     make_folder(folder)
     with locked(folder):
         made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces)
@@ -72,13 +75,23 @@ def run_all(
             if is_new and not made.kept.runs:
                 # Nothing came of it: the folder is free for the corrected config.
                 remove_leftovers(folder)
-                empty(folder)
+                empty(folder, made_for_it)
             raise
         finally:
             remove_leftovers(folder)
             if made.kept.runs:
                 made.write()
     return [made.kept.runs[run.key].row for run in planned(experiment)]
+
+
+def kept_rows(experiment: Experiment, folder: Path) -> list[Row]:
+    """The rows of all runs that the folder keeps, as in ``runs``: also of those that were asked for before."""
+    return _in_order(experiment, Kept.load(folder))
+
+
+def _in_order(experiment: Experiment, kept: Kept) -> list[Row]:
+    arms = [arm.name for arm in experiment.arms]
+    return [kept.runs[key].row for key in sorted(kept.runs, key=lambda key: (arms.index(key[0]), *key[1:]))]
 
 
 class _Making:
@@ -106,11 +119,11 @@ class _Making:
             # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
             if seed not in self._cuts and run is not None:
                 self._cuts[seed] = cut_of(self.experiment, seed)
-            if force and key not in runs and (name, seed, 0) in runs:
-                # A repeat beyond those that are asked for: it would stay beside others of another hour.
+            # With --force, a repeat beyond those that are asked for, too: it would stay beside others of another hour.
+            is_repeated = force and (key in runs or (name, seed, 0) in runs)
+            if run is None or found.hash != self._hash(run) or is_repeated:
+                # Its files go with it: whoever reads a table reads all that lie there.
                 self.kept.remove(key)
-            elif run is None or found.hash != self._hash(run) or (force and key in runs):
-                del self.kept.runs[key]
             elif damage := self.kept.damage(found):
                 what = "is made again" if key in runs else "was not asked for, and is removed"
                 progress.say(f"{self.folder / damage}: {run} {what}")
@@ -145,16 +158,17 @@ class _Making:
         experiment, chosen = self.experiment, chosen_engine(self.experiment)
         progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
-        with Announced(progress.say):
+        with Announced(progress.say), closing(Interrupts()) as interrupts:
             compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
-            for done in self._make(in_turn(list(self._todo.values())), progress):
+            for done in self._make(in_turn(list(self._todo.values())), progress, interrupts):
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
                 if digests.setdefault(seed, digest) != digest:
                     raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
                 row = {**done.row, "has_settled": self._cuts[seed].has_settled}
                 self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
+                interrupts.check()
 
-    def _make(self, runs: list[Run], progress: RunProgress) -> Iterator[Done]:
+    def _make(self, runs: list[Run], progress: RunProgress, interrupts: Interrupts) -> Iterator[Done]:
         """Each run as it is over."""
         from experiments.prepared import split
         from experiments.single import run_one
@@ -166,7 +180,12 @@ class _Making:
             return
         for run in runs:
             shown = progress.start(str(run), n_simulated)
-            done = run_one(self.experiment, run, self.folder, self._n_warm_up(run), shown.accesses, shown.epoch)
+
+            def tell(n_done: int, shown: OneRun = shown) -> None:
+                interrupts.check()
+                shown.accesses(n_done)
+
+            done = run_one(self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch)
             shown.finish(done.row)
             yield done
 
@@ -195,8 +214,7 @@ class _Making:
         """The manifest and the table ``runs``, of all that is kept, in order of arms, seeds and repeats."""
         from experiments.tables import write_rows
 
-        arms = [arm.name for arm in self.experiment.arms]
-        rows = [self.kept.runs[key].row for key in sorted(self.kept.runs, key=lambda k: (arms.index(k[0]), *k[1:]))]
+        rows = _in_order(self.experiment, self.kept)
         said = metadata(self.experiment, rows)
         self.kept.write(about(self.experiment, self.traces, said))
         if rows:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,8 +27,8 @@ RECORDED = " (recorded)"
 
 
 @cache
-def versions() -> dict[str, str]:
-    """What computed the results."""
+def versions() -> Mapping[str, str]:
+    """What computed the results. Asking is slow, and the answer always the same."""
     found = {"python": platform.python_version()}
     for package in ("tierfetch", "numpy", "numba", "simpy", "pyarrow", "torch"):
         try:

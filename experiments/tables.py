@@ -112,9 +112,12 @@ def make_folder(path: Path) -> None:
     """A folder that can be written. Raises InputError if it cannot."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
+        # A name that is known for what it is, should it be left: then the next command removes it.
+        probe = aside_of(path / "writable")
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}; expected a folder for results") from None
 
@@ -133,6 +136,7 @@ class RunTables:
         self._wanted = tables
         self._stream_ids = stream_ids
         self._writers: dict[str, tuple[Any, Path, Path]] = {}
+        self._renamed: list[Path] = []
         self._pending: dict[str, list[Any]] = {table: [] for table in tables}
         self._seal = Seal()
 
@@ -194,19 +198,23 @@ class RunTables:
             writer.add_key_value_metadata(described | seal)
             with naming(self._path(table)):
                 writer.close()
-        files = [whole for _, _, whole in self._writers.values()]
         for _, aside, whole in self._writers.values():
             aside.replace(whole)
+            self._renamed.append(whole)
         self._writers.clear()
-        return files
+        return self._renamed
 
     def abandon(self) -> None:
         """Leave nothing half-written."""
         for writer, aside, _ in self._writers.values():
-            # On a full disk it cannot be closed either; what is said is why it came to this.
+            # On a full disk it cannot be closed either, or removed; what is said is why it came to this.
             with suppress(OSError):
                 writer.close()
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+        for whole in self._renamed:
+            with suppress(OSError):
+                whole.unlink(missing_ok=True)
         self._writers.clear()
 
 

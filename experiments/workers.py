@@ -15,7 +15,7 @@ from typing import Any
 from experiments.aside import remove_of
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError
-from experiments.interrupts import Interrupts
+from experiments.interrupts import Interrupts, none_for_children
 from experiments.kept import Done
 from experiments.plan import Run
 from experiments.progress import OneRun
@@ -41,7 +41,7 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
     """What a process does: tasks, until there are no more or nobody asks."""
     from experiments.compiling import Announced
 
-    # Ctrl-C reaches all processes of a terminal; the one that waits for the others ends them.
+    # Where an interrupt could not be held back at the start.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
         while True:
@@ -119,7 +119,9 @@ def side_by_side(
             return replace(idle.pop(), task=task, shown=shown)
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, experiment, folder, dict(traces)), daemon=True)
-        process.start()
+        # The one that waits for the others ends them.
+        with none_for_children():
+            process.start()
         there.close()
         return _Worker(process, here, task, shown)
 

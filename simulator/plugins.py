@@ -101,7 +101,7 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         try:
             return self.validate(said)
         except ValidationError as error:
-            raise InputError("\n".join(f"{text}: {line}" for line in self._explained(error))) from None
+            raise InputError(*(f"{text}: {line}" for line in self._explained(error))) from None
 
     def parse_all(self, text: str) -> list[S]:
         """Several, between commas. Raises InputError as ``parse`` does."""
@@ -165,7 +165,9 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         kind = value["kind"]
         if kind not in self:
             expected = ", ".join(map(repr, self))
-            tags = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
+            # Half a character, as JSON may say it, is no text to pydantic.
+            said = str(kind).encode(errors="backslashreplace").decode()
+            tags = {"discriminator": "'kind'", "tag": said, "expected_tags": expected}
             raise PydanticKnownError("union_tag_invalid", tags)
         if kind not in self._adapters:
             type_: Any = Annotated[self[kind], _Tagged(kind)]

@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from experiments.aside import is_aside
+from benchmarks.campaign.folders import asides
 from experiments.prepared import Learned
 from experiments.run import app
 from simulator.trace import make_batch
@@ -88,11 +88,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = call(write(folder, config()), "--out", folder / "out")
     assert result.exit_code == 0, result.output
     return folder
-
-
-def asides(folder: Path) -> list[Path]:
-    """What is being written, or was when its process died."""
-    return [path for path in folder.rglob("*") if is_aside(path.name)]
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.campaign.folders import asides
 from tests.test_bad_input import NONE, refuse
-from tests.test_experiment import ROOT, asides, call, config, table, write
+from tests.test_experiment import ROOT, call, config, table, write
 
 PLAIN: list[dict[str, Any]] = [NONE, {"name": "next_n", "policy": {"kind": "next_n"}}]
 

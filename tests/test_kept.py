@@ -20,17 +20,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.campaign.folders import OF_A_RUN, OF_THE_MACHINE, asides, present
 from experiments import runner
 from experiments.aside import aside_of, remove_dead, remove_of, written_aside
 from experiments.kept import Done, Kept
 from simulator.errors import InputError
-from tests.test_experiment import ROOT, asides, call, config, write
+from tests.test_experiment import ROOT, call, config, write
 from tests.test_parallel import ARMS
 
 RUNS = [(arm["name"], seed) for arm in ARMS for seed in (0, 1)]
-# What the machine decides, in tables of a run and in `runs`.
-OF_A_RUN = {"train_s", "host_ns", "device_ns"}
-OF_THE_MACHINE = re.compile("wall|_host_|model_was_cached|train_s|load_average")
 OVER_RUNS = ("comparisons", "attribution")
 
 
@@ -83,12 +81,6 @@ def files_of(arm: str, seed: int) -> list[str]:
     tables = ["accesses", "inferences", "prefetches", "windows", *(["training"] if arm == "lstm" else [])]
     models = [f"models/{arm}-{seed}.safetensors"] if arm == "lstm" else []
     return [*(f"{name}/{arm}-{seed}.parquet" for name in tables), *models]
-
-
-def present(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but for the lock's."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def assert_equal(out: Path, whole: Path, remade: set[tuple[str, int]]) -> None:
@@ -334,7 +326,8 @@ def test_a_manifest_that_is_missing_is_one_line_too(whole: Path, copy: Path) -> 
     before = present(copy)
     result = call(whole / "config.yaml", "--out", copy)
     assert result.exit_code == 2
-    assert squeezed(f"error: --out {copy}: holds other files") in squeezed(result.output)
+    assert squeezed(f"error: --out {copy}: holds results, but no manifest.json") in squeezed(result.output)
+    assert "--force" in result.output
     assert present(copy) == before
     assert made(again(whole, copy, "--force")) == set(RUNS)
     assert_equal(copy, whole, set(RUNS))

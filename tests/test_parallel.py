@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.campaign.folders import asides
 from experiments import workers
 from experiments.aside import aside_of
 from experiments.exits import RunsDiedError
@@ -25,7 +26,7 @@ from experiments.runner import _Making
 from experiments.shared import HashedWorkload, share_all
 from experiments.workers import Task, side_by_side
 from simulator.trace import COLUMNS, concatenate
-from tests.test_experiment import LSTM, ROOT, asides, call, config, table, write
+from tests.test_experiment import LSTM, ROOT, call, config, table, write
 
 ARMS = [
     {"name": "none", "policy": {"kind": "none"}},
