@@ -118,7 +118,7 @@ def _of_arrivals(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
 def _of_large(rows: list[Row]) -> Iterator[str]:
     n = max(row["n_bypassed"] for row in rows)
     if n:
-        yield f"Blocks larger than tier 0 pass by: {n:,} misses were of such."
+        yield f"Blocks larger than tier 0 pass by: {n:,} {'miss was' if n == 1 else 'misses were'} of such."
 
 
 def _of_write_backs(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
