@@ -14,25 +14,24 @@ def end_hop(run: Run, t: Transfer) -> None:
     """A transfer's hop is over now."""
     hop = t.path[t.n_hops]
     t.n_hops += 1
-    hop.link, hop.queued_ns, hop.started_ns, hop.ended_ns, hop.entered_ns = (
-        t.link, t.queued_ns, t.started_ns, run.now, run.now,
-    )  # fmt: skip
+    hop.link, hop.queued_ns, hop.started_ns, hop.ended_ns = t.link, t.queued_ns, t.started_ns, run.now
 
 
 @internal
 def attribute(run: Run, t: Transfer, access: int, since: int) -> int:
     """An access waited from ``since`` until the block landed; how much of that the block was in service, in ns.
 
-    The hops of a transfer follow each other without a gap, so what of them lies behind ``since`` is all of the wait.
-    What it waited to come into a tier is queueing of the link over which it came (rule R40).
+    Between the end of a hop and the next one, or now, it waited to come into a tier: that is queueing of the link over
+    which it came (rule R40). So what of hops and waits lies behind ``since`` is all of the access's wait.
     """
     moved, counts = 0, is_judged(run, access)
     for i in range(t.n_hops):
         hop = t.path[i]
-        if hop.entered_ns <= since:
+        entered_ns = t.path[i + 1].queued_ns if i + 1 < t.n_hops else run.now
+        if entered_ns <= since:
             continue
         link = nth_link(run, run.links, hop.link)
-        link.queue_ns += (hop.entered_ns - max(hop.ended_ns, since)) * counts
+        link.queue_ns += (entered_ns - max(hop.ended_ns, since)) * counts
         if hop.ended_ns <= since:
             continue
         if hop.started_ns > since and counts:

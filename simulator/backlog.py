@@ -110,7 +110,6 @@ def next_transfer(run: Run, level: int) -> Transfer:
     """Take the first transfer out of the line."""
     t = transfer_at(run, backlog_of(run, level).transfers.first)
     lists.remove(run, backlog_of(run, level).transfers, t.at, IN_QUEUE)
-    t.path[t.n_hops - 1].entered_ns = run.now
     return t
 
 

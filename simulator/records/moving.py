@@ -29,13 +29,12 @@ class Pool(Record):
 
 
 class Hop(Record):
-    """A hop that a transfer has made: over which link, and when it was queued, was started, ended and was let in."""
+    """A hop that a transfer has made: over which link, and when it was queued, was started and ended."""
 
     link: int
     queued_ns: int
     started_ns: int
     ended_ns: int
-    entered_ns: int
 
 
 class Transfer(Pooled, line=LINE):
