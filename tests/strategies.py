@@ -14,8 +14,12 @@ from simulator.evictions.registry import EVICTIONS
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
 from simulator.trace import Batch, make_batch
 
-# Of these the use of a block may evict others.
-PUSH_OUT = [{"kind": kind, "variant": "libcachesim"} for kind in ("slru", "wtinylfu")]
+# Of these the use of a block may evict others: in small tiers, too, a list's share leaves a rest.
+PUSH_OUT: list[dict[str, Any]] = [
+    {"kind": "slru", "seg_size": [1, 1], "variant": "libcachesim"},
+    {"kind": "slru", "seg_size": [1, 1, 1, 2], "variant": "libcachesim"},
+    {"kind": "wtinylfu", "window_ratio": 0.2, "protected_ratio": 0.5, "variant": "libcachesim"},
+]
 
 
 @dataclass

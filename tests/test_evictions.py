@@ -24,7 +24,7 @@ from simulator.residency.registry import EVICTIONS
 from simulator.residency.residency import Residency, TierSpec
 from simulator.serving import MISS, touch
 from simulator.trace import READ, make_batch
-from tests.strategies import ListWorkload, system
+from tests.strategies import PUSH_OUT, ListWorkload, system
 
 Steps = list[tuple[int, int, int]]
 STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0, 24), st.integers(1, 3)), max_size=150)
@@ -275,6 +275,22 @@ def test_a_block_of_clock_goes_round_once_for_each_use() -> None:
     keys = [1, 1, 1, 2, 3, 4, 5]
     pair = Pair(2, {"kind": "clock", "n_bit_counter": 2}, keys)
     assert [pair.request(key) for key in keys] == [[], None, None, [], [2], [3], [1]]
+
+
+@pytest.mark.parametrize("eviction", PUSH_OUT)
+def test_who_is_used_is_not_pushed_out(eviction: Any) -> None:
+    """Others are, also in tiers too small for their lists, where it comes down to the lowest one at once."""
+    rng = np.random.default_rng(1)
+    pushed_out = []
+    for capacity in range(1, 12):
+        keys = (rng.random(300) ** 2 * 2 * capacity).astype(int).tolist()
+        pair = Pair(capacity, EVICTIONS.validate(eviction), keys)
+        for key in keys:
+            pair.request(key)
+            assert key in pair.plain
+        pair.check()
+        pushed_out += pair.pushed_out
+    assert pushed_out
 
 
 def test_the_hand_of_sieve_goes_on_where_it_was() -> None:
