@@ -66,8 +66,8 @@ R4 model/links: a write-back pays the latency of the tier below
 - link.call + above.latency
 + link.call + (below.latency if below else 0)
 R4 model/memory: a fetch comes from the farthest tier
-- source = min(self.holders(key), default=self.origin)
-+ source = max(self.holders(key), default=self.origin)
+- source, dirty = min(self.holders(key), default=self.origin), CLEAN
++ source, dirty = max(self.holders(key), default=self.origin), CLEAN
 R4 model/accesses: writes are served at the rate of reads
 - self.config.write_bandwidth if
 + self.config.read_bandwidth if
@@ -128,15 +128,15 @@ R42 model/memory: who is pushed out is lost
 -             self._evict(level, old, victim)
 + self.tiers[level].use(key)
 R25 model/accesses: a miss uses its block on top of bringing it in
-- if access.outcome != Outcome.MISS:
-+ if True:
+- if access.outcome != Outcome.MISS and not transfer.is_again:
++ if not transfer.is_again:
 R25 model/accesses: a late access does not use its block
-- if access.outcome != Outcome.MISS:
-+ if access.outcome not in (Outcome.MISS, Outcome.LATE):
+- if access.outcome != Outcome.MISS and not transfer.is_again:
++ if access.outcome not in (Outcome.MISS, Outcome.LATE) and not transfer.is_again:
 R26 model/memory: an exclusive source lets go at the start
-- return Transfer(self.model, key, size, kind, source, prefetch=prefetch)
+- return Transfer(self.model, key, size, kind, source, dirty, prefetch)
 + below = self.tiers[source].remove(key) if self.is_exclusive and source < self.origin else None
-+         return Transfer(self.model, key, size, kind, source, below.dirty if below else CLEAN, prefetch)
++         return Transfer(self.model, key, size, kind, source, below.dirty if below else dirty, prefetch)
 R26 model/memory: tiers between get a copy when exclusive
 - elif not self.is_exclusive:
 + else:
@@ -144,7 +144,7 @@ R26 model/memory: an exclusive source keeps its dirtiness
 - dirty = max(dirty, below.dirty if below else CLEAN)
 + pass
 R27 model/memory: the transfer takes over where a copy between should
-- self.tiers[above[-1]].blocks[old] if above else moving
+- self.tiers[above[-1]].blocks[key] if above else moving
 + moving
 R27 model/memory: the highest copy takes over
 - above[-1]
@@ -414,8 +414,8 @@ R38 ledger/questions: questions that are not judged count
 - return question.access.index >= self._first_access
 + return True
 R38 ledger/ledger: links count all waits
-- link.queue_ns += counts * max(
-+ link.queue_ns += max(
+- link.queue_ns += counts * queued
++ link.queue_ns += queued
 R39 evictions/base: what is larger than a tier is asked about
 - if size > self.capacity and key not in self:
 + if not self._admission.asked(key) and size > self.capacity and key not in self:
@@ -489,8 +489,8 @@ R41 model/memory: what is computed again is in flight
 - if not is_again:
 + if True:
 R41 model/accesses: what is computed again is used once more
-- if access.outcome != Outcome.MISS and not transfer.is_again:
-+ if access.outcome != Outcome.MISS:
+- Outcome.MISS and not transfer.is_again:
++ Outcome.MISS:
 R41 model/accesses: a store computes
 - if access.is_behind and self.memory.computes:
 + if access.is_behind:

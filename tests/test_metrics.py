@@ -75,7 +75,8 @@ def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("metrics")
     accesses().to_parquet(folder / "trace.parquet", index=False)
     source = {"kind": "table", "path": str(folder / "trace.parquet"), "columns": COLUMNS}
-    workload = {"source": source, "arrivals": {"kind": "closed", "think": "6 us"}, "train_ratio": N_TRAIN / N}
+    workload = {"source": source, "arrivals": {"kind": "closed", "think": "5 us"}, "train_ratio": N_TRAIN / N,
+                "reuse": "prefix"}  # fmt: skip
     content = {
         "name": "metrics", "seeds": [SEED], "workload": workload, "system": SYSTEM, "arms": ARMS, "baseline": "none",
         "output": {"window": WINDOW}, **request.param,
@@ -127,7 +128,7 @@ def from_rows(experiment: Path, arm: str) -> dict[str, Any]:
     missed = merged + miss
     # All questions have a row: a replay needs them. Those of accesses that are not judged count for nothing.
     q = q[(q["status"] != "warm_up") & (q["access"] >= judged_from(experiment))]
-    began = 0 if settings_of(experiment)[0] == "cold" else int(a["issued_ns"].min())
+    began = 0 if settings_of(experiment)[0] == "warm" else int(a["issued_ns"].min())
     over = q[q["status"].isin(["answered", "stale"])]
     # Questions of a batch share one inference.
     batches = over.groupby("batch").first()
@@ -232,6 +233,8 @@ def test_all_that_may_happen_happens(experiment: Path, runs: pd.DataFrame) -> No
     nothing = {name for name in counts if not (runs.loc[list(REPLAYED), name] > 0).any()}
     # When the warm one is over no question happens to be open.
     assert nothing <= ({"n_questions_pending_at_end"} if settings_of(experiment)[0] == "warm" else set())
+    assert 0 < ahead["prefix_hit_ratio"] < ahead["hit_ratio"]
+    assert ahead["hbm_dram_write_back_queued_bytes_max"] > ahead["hbm_dram_write_back_queued_bytes_at_end"]
     assert len({ahead[f"n_prefetch_{fate}"] for fate in ("timely", "late", "evicted_unused", "cancelled")}) == 4
     for link in LINKS:
         kinds = {"compute": ("demand", "prefetch"), "ssd_origin": ("write_back",)}
@@ -271,7 +274,7 @@ def test_rows_are_of_what_is_judged(experiment: Path, arm: str) -> None:
     assert p["access"].tolist() == asked_at.loc[p["inference"]].tolist()
     assert set(p["access"]) <= set(a["access"])
     of_run = q.loc[q["status"] != "warm_up", "access"]
-    assert arm == "none" or of_run.min() < (N_TRAIN if settings_of(experiment)[0] == "cold" else 0) + 5
+    assert arm == "none" or of_run.min() < (N_TRAIN if settings_of(experiment)[0] == "warm" else 0) + 5
 
 
 @pytest.mark.parametrize("arm", REPLAYED)

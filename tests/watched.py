@@ -13,8 +13,8 @@ class Watched:
     """Runs a model and counts by its hooks; its books are not looked at.
 
     For what rows do not have: bytes that started over a link, where accesses waited, link by link, why proposals were
-    turned down, misses on blocks that prefetches had pushed out or that are larger than tier 0. Of what is judged alone
-    (rule R38).
+    turned down, misses on blocks that prefetches had pushed out or that are larger than tier 0, hits on prefixes, what
+    waits to be written down. Of what is judged alone (rule R38).
     """
 
     def __init__(self, model: Model) -> None:
@@ -22,7 +22,11 @@ class Watched:
         self._before: Counter[tuple[str, str]] | None = None
         self.queue_ns, self.transfer_ns = Counter[str](), Counter[str]()
         self.reasons = Counter[str]()
-        self.n_pollution = self.n_bypassed = self.n_evicted = 0
+        self.n_pollution = self.n_bypassed = self.n_evicted = self.n_prefix_hits = self.n_served = 0
+        self._request: dict[int, tuple[int, bool]] = {}
+        self._behind: set[int] = set()
+        self._writing: dict[int, Any] = {}
+        self._most_written = Counter[str]()
         self._transfers: dict[int, Any] = {}
         self._arrived: set[int] = set()
         self._evicted: list[int] = []
@@ -36,6 +40,8 @@ class Watched:
         self.model.on("served", self._served)
         self.model.on("landed", self._landed)
         self.model.on("evicted", self._gone)
+        again = self.model.memory.compute_again
+        self.model.memory.compute_again = lambda *block: self._keep(again(*block))  # type: ignore[method-assign]
         propose = self.model.ledger.propose
         self.model.ledger.propose = lambda question, reason: (
             self.reasons.update([reason] * self._is_judged(question.access)), propose(question, reason)
@@ -50,9 +56,35 @@ class Watched:
         """Bytes count that start after the first judged access is issued."""
         if self._before is None and self._is_judged(access):
             self._before = self._moved() if self._first > self.model.first_access else Counter()
+            self._most_written = self._written_down()
+        if access.op != WRITE:
+            request, is_broken = self._request.get(access.stream, (-1, False))
+            is_broken = is_broken and request == access.request
+            if is_broken:
+                self._behind.add(access.index)
+            is_there = access.key in self.model.flight or any(
+                access.key in tier.blocks for tier in self.model.memory.tiers
+            )
+            self._request[access.stream] = access.request, is_broken or not is_there
+
+    def _keep(self, transfer: Any) -> Any:
+        self._transfers[id(transfer)] = transfer
+        return transfer
 
     def _look(self, *_: object) -> None:
-        self._transfers |= {id(transfer): transfer for transfer in self.model.flight.values()}
+        for transfer in self.model.flight.values():
+            self._keep(transfer)
+            if transfer.is_down:
+                self._writing[id(transfer)] = transfer
+        for link, n_bytes in self._written_down().items():
+            self._most_written[link] = max(self._most_written[link], n_bytes)
+
+    def _written_down(self) -> Counter[str]:
+        """Bytes that are evicted and not below yet, by the link that they go over."""
+        n_bytes = Counter[str]()
+        for transfer in self._writing.values():
+            n_bytes[transfer.claim.resource.name] += transfer.size
+        return n_bytes
 
     def _gone(self, tier: Any, key: int, victim: Any) -> None:
         if tier.level == 0:
@@ -61,6 +93,9 @@ class Watched:
             self.n_evicted += victim.size <= self.model.capacities[0]
 
     def _served(self, access: Any) -> None:
+        self.n_served += self._is_judged(access)
+        is_hit = access.outcome.name in ("HIT", "HIT_PREFETCHED")
+        self.n_prefix_hits += self._is_judged(access) and is_hit and access.index not in self._behind
         # A write that allocates; of reads that miss the block lands.
         if access.outcome.name == "MISS" and access.op == WRITE:
             self.n_bypassed += self._is_judged(access) and access.size > self.model.capacities[0]
@@ -69,8 +104,10 @@ class Watched:
             self.n_pollution += self._is_judged(access)
 
     def _landed(self, transfer: Any) -> None:
-        self._transfers[id(transfer)] = transfer
+        self._keep(transfer)
         self._arrived.add(id(transfer))
+        self._writing.pop(id(transfer), None)
+        self._look()
         evicted, self._evicted = self._evicted, []
         for access in filter(self._is_judged, transfer.waiters):
             if transfer.is_down:
@@ -106,6 +143,10 @@ class Watched:
         found["resident_bytes"] = sum(block.size for block in self.model.memory.tiers[0].blocks.values())
         for reason in REASONS:
             found[f"n_{reason}"] = self.reasons[reason]
+        found["prefix_hit_ratio"] = self.n_prefix_hits / self.n_served
+        for link in [link.name for link in self.model.memory.links[: len(self.model.tiers)]]:
+            found[f"{link}_write_back_queued_bytes_max"] = self._most_written[link]
+            found[f"{link}_write_back_queued_bytes_at_end"] = self._written_down()[link]
         for link in self.model.links:
             for kind in ("demand", "prefetch", "write_back"):
                 found[f"{link}_{kind}_bytes"] = moved[link, kind] - before[link, kind]
