@@ -29,6 +29,7 @@ class Tally:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     defects: list[tuple[Case, str]] = field(default_factory=list)
+    is_interrupted: bool = False
 
 
 def _serve(pipe: Connection, folder: Path) -> None:
@@ -71,7 +72,7 @@ class _Worker:
 
 
 def run_cases(cases: Iterator[Case], folder: Path, n_jobs: int, show: Callable[[Tally], None]) -> Tally:
-    """All cases, some at once. ``show`` is told after each."""
+    """All cases, some at once, or those before an interrupt. ``show`` is told after each."""
     context = multiprocessing.get_context("spawn")
     tally, busy, n_started = Tally(), dict[Any, _Worker](), 0
 
@@ -127,6 +128,8 @@ def run_cases(cases: Iterator[Case], folder: Path, n_jobs: int, show: Callable[[
                 worker.process.kill()
                 ended(worker, "found", f"took longer than {LONGEST_S[worker.case.kind]} s")
                 begin(None)
+    except KeyboardInterrupt:
+        tally.is_interrupted = True
     finally:
         for worker in busy.values():
             worker.process.kill()
