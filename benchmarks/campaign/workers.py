@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -33,20 +34,22 @@ class Tally:
 
 
 def _serve(pipe: Connection, folder: Path) -> None:
+    """Cases, until nobody asks any more."""
     shared = folder / "shared"
     shared.mkdir(parents=True)
     os.environ["TIERFETCH_MODELS"] = str(folder / "models")
     ready: set[str] = set()
-    while True:
-        case: Case = pipe.recv()
-        module: Any = import_module(f"benchmarks.campaign.{case.kind}")
-        if case.kind not in ready:
-            module.prepare(shared)
-            ready.add(case.kind)
-            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        pipe.send("begins")
-        pipe.send(one(module, case, folder / "case", shared))
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            case: Case = pipe.recv()
+            module: Any = import_module(f"benchmarks.campaign.{case.kind}")
+            if case.kind not in ready:
+                module.prepare(shared)
+                ready.add(case.kind)
+                size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+            pipe.send("begins")
+            pipe.send(one(module, case, folder / "case", shared))
 
 
 def one(module: Any, case: Case, folder: Path, shared: Path) -> tuple[str, str]:
