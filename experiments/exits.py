@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
+from experiments.interrupts import let_go
+
 BAD_INPUT, DIED, INTERRUPTED = 2, 3, 130
 _MOST_LINES, _LONGEST = 10, 1000
 
@@ -46,7 +48,8 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         if "allocate memory" not in str(error):
             raise
         _leave(["error: not enough memory for the model; expected a smaller one"], BAD_INPUT)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        let_go(interrupt)
         _leave([f"interrupted: {interrupted}"], INTERRUPTED)
 
 

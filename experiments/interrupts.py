@@ -1,7 +1,10 @@
 """Ctrl-C that is not lost."""
 
+import gc
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +14,7 @@ class Interrupts:
     """From its making until ``close``, an interrupt is kept in mind, for who asks now and then.
 
     Python drops a KeyboardInterrupt that is raised while it cleans an object up or calls back: the command would go on.
+    What it then writes about that, with a traceback, is left out, as ``check`` raises it once more.
     """
 
     def __init__(self) -> None:
@@ -19,10 +23,16 @@ class Interrupts:
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
             self._before = signal.signal(signal.SIGINT, self._note)
+            self._unraisable = sys.unraisablehook
+            sys.unraisablehook = self._drop
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._has_come = True
         raise KeyboardInterrupt
+
+    def _drop(self, dropped: "sys.UnraisableHookArgs") -> None:
+        if not self._has_come:
+            self._unraisable(dropped)
 
     def check(self) -> None:
         """Raises KeyboardInterrupt if one has come."""
@@ -33,6 +43,17 @@ class Interrupts:
         """Interrupts are what they were before."""
         if self._is_main:
             signal.signal(signal.SIGINT, self._before)
+            sys.unraisablehook = self._unraisable
+
+
+def let_go(interrupt: KeyboardInterrupt) -> None:
+    """Let go of what an interrupt found half-made: it may complain as it goes, and nobody is to read that."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        traceback.clear_frames(interrupt.__traceback__)
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from experiments.kept import Kept
 from tests.test_experiment import config, write
 from tests.test_faults import PLAIN
 
-N_OF = {"configs": 1880, "kept": 70, "faults": 46, "kills": 4}
+N_OF = {"configs": 1500, "kept": 50, "faults": 30, "kills": 4}
 
 
 def test_nothing_is_found() -> None:
-    """Of 2,000 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
+    """Of 1,584 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
     cases = [Case(kind, 7, number) for kind, n in N_OF.items() for number in range(n)]
     tally = campaign(cases, 1)
     assert not tally.defects, "\n\n".join(
@@ -37,8 +37,8 @@ def test_nothing_is_found() -> None:
     assert met["configs", "done"] > 20
     assert met["configs", "done, as it was"] > 20
     assert met["configs", "too long to run here"] < 100
-    assert met["kept", "made good"] > 20
-    assert met["kept", "refused, then forced"] > 10
+    assert met["kept", "made good"] > 10
+    assert met["kept", "refused, then forced"] > 5
     assert met["faults", "run: refused"] > 5
     assert met["faults", "run: interrupted"] > 0
     assert sum(n for (_, outcome), n in met.items() if outcome.startswith("process, ")) > 0

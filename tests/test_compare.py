@@ -61,6 +61,10 @@ def test_over_seeds_without_spread() -> None:
     assert (same.mean, same.low, same.high, same.p_value) == (0, 0, 0, 1)
     always = over_seeds([-2.0, -2.0])
     assert (always.mean, always.low, always.high, always.p_value) == (-2, -2, -2, 0)
+    # Apart by rounding alone, which SciPy warns of.
+    nearly = over_seeds([1e6, 1e6 + 2e-10, 1e6])
+    assert (nearly.p_value, nearly.low, nearly.high) == (0, nearly.mean, nearly.mean)
+    assert over_seeds([1e6, 1e6 + 1, 1e6]).low < 1e6
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200))

@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from benchmarks.campaign.folders import asides, differences, present
 from experiments import runner
-from experiments.interrupts import none_for_children
+from experiments.exits import exit_codes
+from experiments.interrupts import Interrupts, none_for_children
 from experiments.tables import make_folder
 from simulator.errors import InputError
 from tests.test_experiment import call, config, table, write
@@ -255,6 +257,36 @@ def test_an_interrupt_that_python_drops_ends_the_command(tmp_path: Path, monkeyp
     result = call(write(tmp_path, config(arms=PLAIN)), "--out", tmp_path / "out", "--jobs", "1")
     assert result.exit_code == 130, result.output
     assert len(table(tmp_path / "out", "runs.parquet")) == 1
+
+
+def test_what_was_half_made_goes_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """A constructor that an interrupt ends leaves an object whose end fails."""
+
+    class HalfMade:
+        def __del__(self) -> None:
+            raise AttributeError
+
+    def makes() -> None:
+        half = HalfMade()  # noqa: F841
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit), exit_codes("finished runs are kept"):
+        makes()
+    assert capsys.readouterr().err == "interrupted: finished runs are kept\n"
+
+
+def test_an_interrupt_that_a_callback_drops_is_raised_once_and_told_never(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with closing(Interrupts()) as interrupts:
+        Interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+    assert capsys.readouterr().err == ""
 
 
 def test_errors_with_several_problems_are_told_apart() -> None:

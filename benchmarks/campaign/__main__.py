@@ -1,5 +1,6 @@
 """``python -m benchmarks.campaign``: damaged inputs by the thousand, and a table of what became of them."""
 
+import signal
 import sys
 import tempfile
 import time
@@ -73,11 +74,14 @@ def main(
     if only is not None and len(wanted) != 1:
         raise typer.BadParameter(f"--only {only}: goes with one kind; expected --kinds with one of {', '.join(KINDS)}")
     plan = planned(wanted, cases, kills, seed) if only is None else [Case(wanted[0], seed, only)]
+    # A campaign of hours may be ended from elsewhere, and says what it has found until then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     tally = campaign(plan, jobs)
     for row in rows(tally):
         print(row)
     took = ", ".join(f"{kind} {ms / 1000:.0f} s" for kind, ms in tally.seconds.items())
-    print(f"\n{tally.outcomes.total():,} cases with seed {seed}, {len(tally.defects)} found; {took}")
+    of_all = f" of {len(plan):,}, interrupted," if tally.is_interrupted else ""
+    print(f"\n{tally.outcomes.total():,} cases{of_all} with seed {seed}, {len(tally.defects)} found; {took}")
     for case, found in tally.defects:
         print(f"- {case}: {found.splitlines()[0][:300]}")
     if tally.defects:

@@ -46,7 +46,7 @@ def prepare(shared: Path) -> None:
     """Compile and import what cases use, so that none of them waits for it."""
     files(shared)
     draws, path = random.Random(0), shared / "warm.yaml"
-    for number in range(12):
+    for number in range(6):
         content = experiment(draws, shared)
         if number == 0:
             content["arms"].append(valid.LSTM_ARM)

@@ -21,7 +21,7 @@ def experiment() -> dict[str, Any]:
     """Two arms with three seeds on the slow engine: runs that take long enough to be killed within."""
     arms = [{"name": "none", "policy": {"kind": "none"}}, {"name": "next_n", "policy": {"kind": "next_n"}}]
     content = config(name="killed", arms=arms, seeds=[0, 1, 2], engine="simpy")
-    content["workload"]["source"]["accesses"] = 4000
+    content["workload"]["source"]["accesses"] = 3000
     return content
 
 

@@ -127,7 +127,7 @@ def _near(old: Any, draws: random.Random) -> Any:
             return draws.choice([old + 1, old - 1, 2 * old, old // 2, 0, 1])
         case float():
             return draws.choice([old / 2, old * 2, 1 - old, 0.0, 1.0])
-        case str() if " " in old:
+        case str() if old.strip() and " " in old:
             return f"{draws.choice([0, 1, 3, 100, 2**20, '0.5'])} {old.split()[-1]}"
     return draws.choice(
         ["none", "next_n", "stride", "lru", "sieve", "all", "closed", "inclusive", "exclusive", "auto", "store"]

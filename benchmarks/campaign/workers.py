@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -29,23 +30,26 @@ class Tally:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     defects: list[tuple[Case, str]] = field(default_factory=list)
+    is_interrupted: bool = False
 
 
 def _serve(pipe: Connection, folder: Path) -> None:
+    """Cases, until nobody asks any more."""
     shared = folder / "shared"
     shared.mkdir(parents=True)
     os.environ["TIERFETCH_MODELS"] = str(folder / "models")
     ready: set[str] = set()
-    while True:
-        case: Case = pipe.recv()
-        module: Any = import_module(f"benchmarks.campaign.{case.kind}")
-        if case.kind not in ready:
-            module.prepare(shared)
-            ready.add(case.kind)
-            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        pipe.send("begins")
-        pipe.send(one(module, case, folder / "case", shared))
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            case: Case = pipe.recv()
+            module: Any = import_module(f"benchmarks.campaign.{case.kind}")
+            if case.kind not in ready:
+                module.prepare(shared)
+                ready.add(case.kind)
+                size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+            pipe.send("begins")
+            pipe.send(one(module, case, folder / "case", shared))
 
 
 def one(module: Any, case: Case, folder: Path, shared: Path) -> tuple[str, str]:
@@ -71,7 +75,7 @@ class _Worker:
 
 
 def run_cases(cases: Iterator[Case], folder: Path, n_jobs: int, show: Callable[[Tally], None]) -> Tally:
-    """All cases, some at once. ``show`` is told after each."""
+    """All cases, some at once, or those before an interrupt. ``show`` is told after each."""
     context = multiprocessing.get_context("spawn")
     tally, busy, n_started = Tally(), dict[Any, _Worker](), 0
 
@@ -127,6 +131,8 @@ def run_cases(cases: Iterator[Case], folder: Path, n_jobs: int, show: Callable[[
                 worker.process.kill()
                 ended(worker, "found", f"took longer than {LONGEST_S[worker.case.kind]} s")
                 begin(None)
+    except KeyboardInterrupt:
+        tally.is_interrupted = True
     finally:
         for worker in busy.values():
             worker.process.kill()

@@ -42,7 +42,7 @@ def over_seeds(differences: Sequence[float]) -> Difference:
     mean = math.fsum(values) / n
     if n == 1:
         return Difference(n, mean)
-    if np.ptp(values) == 0:
+    if _are_same(values):
         # Not one seed differs from another: no statistics are needed, and none could be computed.
         p_value = 1.0 if mean == 0 else 0.0
         size = 0.0 if mean == 0 else math.copysign(math.inf, mean)
@@ -70,7 +70,7 @@ def over_runs(differences: npt.NDArray[np.float64]) -> Difference:
     s, r = differences.shape
     if r == 1:
         return over_seeds(differences[:, 0].tolist())
-    if s == 1 or np.ptp(differences) == 0:
+    if s == 1 or _are_same(differences):
         found = over_seeds(differences.ravel().tolist())
         return replace(found, n=s, n_repeats=r, method=REPEATS if s == 1 else CROSSED)
     from scipy import stats
@@ -91,6 +91,11 @@ def over_runs(differences: npt.NDArray[np.float64]) -> Difference:
     p_value = 2 * float(stats.t.sf(abs(mean) / error, freedom))
     spread = float(differences.std(ddof=1))
     return Difference(s, mean, mean - half, mean + half, p_value, mean / spread, n_repeats=r, method=CROSSED)
+
+
+def _are_same(values: npt.NDArray[np.float64]) -> bool:
+    """Whether values are apart by no more than rounding: then their spread says nothing."""
+    return bool(np.ptp(values) <= 1e-13 * np.abs(values).max())
 
 
 def _bca(values: npt.NDArray[np.float64]) -> tuple[float, float]:
