@@ -128,7 +128,7 @@ def from_rows(experiment: Path, arm: str) -> dict[str, Any]:
     missed = merged + miss
     # All questions have a row: a replay needs them. Those of accesses that are not judged count for nothing.
     q = q[(q["status"] != "warm_up") & (q["access"] >= judged_from(experiment))]
-    began = 0 if settings_of(experiment)[0] == "warm" else int(a["issued_ns"].min())
+    began = 0 if settings_of(experiment)[0] == "cold" else int(a["issued_ns"].min())
     over = q[q["status"].isin(["answered", "stale"])]
     # Questions of a batch share one inference.
     batches = over.groupby("batch").first()
@@ -274,7 +274,7 @@ def test_rows_are_of_what_is_judged(experiment: Path, arm: str) -> None:
     assert p["access"].tolist() == asked_at.loc[p["inference"]].tolist()
     assert set(p["access"]) <= set(a["access"])
     of_run = q.loc[q["status"] != "warm_up", "access"]
-    assert arm == "none" or of_run.min() < (N_TRAIN if settings_of(experiment)[0] == "warm" else 0) + 5
+    assert arm == "none" or of_run.min() < (N_TRAIN if settings_of(experiment)[0] == "cold" else 0) + 5
 
 
 @pytest.mark.parametrize("arm", REPLAYED)
