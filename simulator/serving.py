@@ -168,9 +168,7 @@ def hit_behind(run: Run, arena: Arena, x: Access) -> None:
     run.books.n_hits_behind += tally.is_judged(run, x.index)
     if run.settings.computes:
         x.joined_ns = run.now
-        # Its own use may have pushed it out (rule R42).
-        is_there = moves.locate(arena, x.key) & 1
-        _wait_for(run, compute_again(run, x.key, moves.size_of(arena, x.key) if is_there else x.size), x)
+        _wait_for(run, compute_again(run, x.key, moves.size_of(arena, x.key)), x)
     else:
         _serve(run, x, 0)
 

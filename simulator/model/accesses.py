@@ -70,7 +70,7 @@ class Accesses:
         if access.is_behind:
             self.model.ledger.hit_behind(access)
         if access.is_behind and self.memory.computes:
-            self._wait(access, self.memory.compute_again(access.key, access.size))
+            self._wait(access, self.memory.compute_again(access.key))
         else:
             self._serve(access)
 

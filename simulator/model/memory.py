@@ -165,13 +165,9 @@ class Memory:
         assert block is not None
         return block
 
-    def compute_again(self, key: int, size: int) -> Transfer:
-        """Start the computing of a block that tier 0 has: it is of no use behind a missing one (rule R41).
-
-        ``size`` counts if its own use has pushed it out (rule R42).
-        """
-        block = self.tiers[0].blocks.get(key)
-        return Transfer(self.model, key, block.size if block else size, DEMAND, self.origin, is_again=True)
+    def compute_again(self, key: int) -> Transfer:
+        """Start the computing of a block that tier 0 has: it is of no use behind a missing one (rule R41)."""
+        return Transfer(self.model, key, self.tiers[0].blocks[key].size, DEMAND, self.origin, is_again=True)
 
     def _count_prefetch(self, n: int, size: int) -> None:
         self.n_prefetches += n
