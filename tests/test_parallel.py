@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,10 @@ def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     timed = {"name": "timed", "policy": {"kind": "next_n"}, "charge": {"kind": "measured"}}
     content = config(arms=[measured, ARMS[0], timed, replayed], repeats=2, warm_up=7)
     experiment = load(write(tmp_path, content))[""]
-    with RunProgress(make_console(), quiet=True, n_at_once=2) as progress:
+    with RunProgress(make_console(), quiet=True, n_at_once=2) as progress, closing(Interrupts()) as interrupts:
         making = _Making(experiment, tmp_path, Kept(tmp_path), {})
         making.choose(progress, force=False, title="")
-        done = list(making._make(in_turn(planned(experiment)), progress))
+        done = list(making._make(in_turn(planned(experiment)), progress, interrupts))
     # Nothing of `timed` can be done ahead: it does not learn. A model is trained once, whatever is repeated.
     ahead = [("lstm", 0, True), ("lstm", 1, True)]
     beside = [(name, seed, 0, False) for name in ("none", "fixed") for seed in (0, 1)]
@@ -190,7 +191,7 @@ def test_bad_input_found_by_a_process(tmp_path: Path) -> None:
     assert result.exit_code == 2, result.output
     assert "error: system.tiers.0.capacity: 1024 B of 'hbm', but the policy keeps" in result.output
     assert "Traceback" not in result.output
-    assert [path.name for path in (tmp_path / "out").iterdir()] in ([], [".lock"])
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class _TooLongError(BaseException):
 
 
 def _judge(path: Path, out: Path, arguments: list[str], before: Any, *, is_wrong: bool) -> str:
-    names = ("config.yaml", "--set", "--seeds", "--variant", str(path), str(out)[:200], "arms.", "system.",
+    names = ("config.yaml", "--set", "--seeds", "--variant", str(path), str(out)[:200], "arms.", "system",
     "workload",
              "policy ", "source", "memory", ": line ", "no such file", ".csv", ".parquet", ".txt", "/dev/", "/proc/",
              "/files/")  # fmt: skip
