@@ -89,10 +89,10 @@ class _TooLongError(BaseException):
 
 
 def _judge(path: Path, out: Path, arguments: list[str], before: Any, *, is_wrong: bool) -> str:
-    names = ("config.yaml", "--set", "--seeds", "--variant", str(path), str(out)[:200], "arms.", "system",
-    "workload",
-             "policy ", "source", "memory", ": line ", "no such file", ".csv", ".parquet", ".txt", "/dev/", "/proc/",
-             "/files/")  # fmt: skip
+    names = (
+        "config.yaml", "--set", "--seeds", "--variant", str(path), str(out)[:200], "arms.", "policy ", "source",
+        "memory", ": line ", "no such file", ".csv", ".parquet", ".txt", "/dev/", "/proc/", "/files/", *Experiment.model_fields,
+    )  # fmt: skip
     loaded: dict[str, Experiment] = {}
 
     def load_short(*given: Any) -> dict[str, Experiment]:
