@@ -17,11 +17,11 @@ from experiments.kept import Kept
 from tests.test_experiment import config, write
 from tests.test_faults import PLAIN
 
-N_OF = {"configs": 1500, "kept": 50, "faults": 30, "kills": 4}
+N_OF = {"configs": 1500, "kept": 20, "faults": 20, "kills": 2}
 
 
 def test_nothing_is_found() -> None:
-    """Of 1,584 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
+    """Of 1,542 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
     cases = [Case(kind, 7, number) for kind, n in N_OF.items() for number in range(n)]
     tally = campaign(cases, 1)
     assert not tally.defects, "\n\n".join(
@@ -37,9 +37,9 @@ def test_nothing_is_found() -> None:
     assert met["configs", "done"] > 20
     assert met["configs", "done, as it was"] > 20
     assert met["configs", "too long to run here"] < 100
-    assert met["kept", "made good"] > 10
-    assert met["kept", "refused, then forced"] > 5
-    assert met["faults", "run: refused"] > 5
+    assert met["kept", "made good"] > 3
+    assert met["kept", "refused, then forced"] > 1
+    assert met["faults", "run: refused"] > 3
     assert met["faults", "run: interrupted"] > 0
     assert sum(n for (_, outcome), n in met.items() if outcome.startswith("process, ")) > 0
 
@@ -81,20 +81,20 @@ def test_what_ends_a_line_and_lines_without_end_are_found(
 
 def test_damage_that_is_not_looked_for_is_found(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Kept, "damage", lambda self, found: None)
-    assert len(found(kept, range(30), shared, tmp_path)) > 5
+    assert len(found(kept, range(12), shared, tmp_path)) > 1
 
 
 def test_damage_that_is_made_good_without_a_word_is_found(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.progress.RunProgress.say", lambda self, text: None)
-    assert any("without a word" in text for text in found(kept, range(30), shared, tmp_path))
+    assert any("without a word" in text for text in found(kept, range(12), shared, tmp_path))
 
 
 def test_what_is_left_half_written_is_found(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables.RunTables, "abandon", lambda self: None)
     monkeypatch.setattr("experiments.runner.remove_leftovers", lambda folder: None)
-    assert any("half-written" in text for text in found(faults, range(60), shared, tmp_path))
+    assert any("half-written" in text for text in found(faults, range(30), shared, tmp_path))
 
 
 def test_results_that_are_lost_are_found(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_results_that_are_lost_are_found(shared: Path, tmp_path: Path, monkeypat
         rows(path, content[::-1], about)
 
     monkeypatch.setattr(tables, "write_rows", shifted)
-    assert any("other results" in text for text in found(kept, range(20), shared, tmp_path))
+    assert any("other results" in text for text in found(kept, range(12), shared, tmp_path))
 
 
 def test_books_that_do_not_close_are_found(shared: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from scipy import optimize, stats
 from policies.none import NonePolicy
 from simulator import state
 from simulator.charge import fixed
-from simulator.config import Closed, Poisson, System
+from simulator.config import Closed, Poisson, System, WriteBack
 from simulator.engine import Engine
 from simulator.hops import Hop
 from simulator.model import links
@@ -169,8 +169,8 @@ def longer(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bias: every transfer takes ``factor`` times as long."""
     honest = state.write_link
 
-    def biased(link: Link, hop: Hop) -> None:
-        honest(link, hop)
+    def biased(link: Link, hop: Hop, limit: WriteBack) -> None:
+        honest(link, hop, limit)
         link.call_ns = round(link.call_ns * factor)
         link.read_rate = round(link.read_rate / factor)
 
