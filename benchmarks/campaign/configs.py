@@ -91,7 +91,8 @@ class _TooLongError(BaseException):
 def _judge(path: Path, out: Path, arguments: list[str], before: Any, *, is_wrong: bool) -> str:
     names = (
         "config.yaml", "--set", "--seeds", "--variant", str(path), str(out)[:200], "arms.", "policy ", "source",
-        "memory", ": line ", "no such file", ".csv", ".parquet", ".txt", "/dev/", "/proc/", "/files/", *Experiment.model_fields,
+        "memory", ": line ", "no such file", ".csv", ".parquet", ".txt", "/dev/", "/proc/", "/files/",
+        *Experiment.model_fields,
     )  # fmt: skip
     loaded: dict[str, Experiment] = {}
 
