@@ -39,7 +39,7 @@ def test_nothing_is_found() -> None:
     assert met["configs", "too long to run here"] < 100
     assert met["kept", "made good"] > 3
     assert met["kept", "refused, then forced"] > 1
-    assert met["faults", "run: refused"] > 3
+    assert met["faults", "run: refused"] > 2
     assert met["faults", "run: interrupted"] > 0
     assert sum(n for (_, outcome), n in met.items() if outcome.startswith("process, ")) > 0
 
