@@ -119,7 +119,7 @@ def _show(console: "Console", rows: list[Row]) -> None:
         f"{rows[0]['trace']}: misses here and in libCacheSim, by capacity in {rows[0]['capacity_unit']}",
         highlight=False, markup=False,
     )  # fmt: skip
-    table = Table("eviction", *(("capacity", "here", "libCacheSim", "difference", "in %", "equal")))
+    table = Table("eviction", "capacity", "here", "libCacheSim", "difference", "in %", "equal")
     for row in (row for row in rows if row["difference"] is not None):
         in_percent = "-" if row["difference_ratio"] is None else f"{row['difference_ratio']:+.3%}"
         numbers = f"{row['capacity']:,}", f"{row['n_misses']:,}", f"{row['n_misses_libcachesim']:,}"

@@ -33,7 +33,7 @@ class WorkloadConfig(Strict):
 
     @property
     def reuses_prefixes(self) -> bool:
-        """Whether it is of none."""
+        """Whether it is of no use: as ``reuse`` says, or the source."""
         return (self.source.reuse if self.reuse == "auto" else self.reuse) == "prefix"
 
     @model_validator(mode="after")

@@ -122,16 +122,21 @@ def _of_large(rows: list[Row]) -> Iterator[str]:
 
 
 def _of_write_backs(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
-    """More than a tier holds cannot wait there."""
-    for tier, link in zip(experiment.system.tiers, experiment.system.link_names(), strict=False):
-        worst = max(rows, key=lambda row: row[f"{link}_write_back_queued_bytes_max"])
-        n = worst[f"{link}_write_back_queued_bytes_max"]
-        if tier.write_back == WriteBack() and n > tier.capacity:
-            yield (
-                f"{worst['arm']}: up to {n:,} B waited to be written down from {tier.name}, "
-                f"{n / tier.capacity:.1f} times what it holds: writes outrun the link {link}, at no cost. write_back: "
-                f"{{bytes: ...}} of {tier.name} would have them wait."
-            )
+    """More than a tier holds cannot wait there; of each tier the arm where the most did, as that arm has the system."""
+    found: dict[str, tuple[float, int, str, str]] = {}
+    for arm in experiment.arms:
+        of_arm, system = [row for row in rows if row["arm"] == arm.name], experiment.system_of(arm)
+        for tier, link in zip(system.tiers, system.link_names(), strict=False):
+            n = max((row[f"{link}_write_back_queued_bytes_max"] for row in of_arm), default=0)
+            if tier.write_back == WriteBack() and n > tier.capacity:
+                worst = n / tier.capacity, n, arm.name, link
+                found[tier.name] = max(found.get(tier.name, worst), worst)
+    for tier_name, (times, n, arm_name, link) in found.items():
+        yield (
+            f"{arm_name}: up to {n:,} B waited to be written down from {tier_name}, {times:.1f} times what it holds: "
+            f"writes outrun the link {link}, at no cost. write_back: {{bytes: ...}} of {tier_name} would have them "
+            "wait."
+        )
 
 
 def _of_prefetches(rows: list[Row]) -> Iterator[str]:

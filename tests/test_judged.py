@@ -229,6 +229,16 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"lstm: up to {2 * tier.capacity:,} B waited to be written down from {tier.name}, 2.0 times"
     )
     assert notes(again, [rows[0] | {column: tier.capacity}]) == []
+    # Of an arm with a system of its own: that one's tiers, links and bounds.
+    for path, value, n_lines in (("name", "other", 1), ("capacity", "1 GiB", 0), ("write_back", {"blocks": 1}, 0)):
+        arm = again.arms[1].model_copy(update={"set": {f"system.tiers.0.{path}": value}})
+        changed = again.model_copy(update={"arms": (again.arms[0], arm)})
+        links = changed.system_of(arm).link_names()
+        row = {name: value for name, value in rows[0].items() if "queued" not in name}
+        row |= {f"{name}_write_back_queued_bytes_max": 0 for name in links}
+        row[f"{links[0]}_write_back_queued_bytes_max"] = 2 * tier.capacity
+        said = [note for note in notes(changed, [row]) if "waited to be written down" in note]
+        assert len(said) == n_lines
     # In a closed loop nobody looks at arrival times.
     assert notes(again, [rows[0] | {"requests_per_time": 16.9}]) == []
     # Each says what is the case, and only then.

@@ -10,6 +10,7 @@ from simulator.config import Count, Ratio
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+_ON_CPU_ALONE = ("compiled", "onnx")
 
 
 class LstmConfig(PolicySettings):
@@ -64,7 +65,7 @@ class LstmConfig(PolicySettings):
             raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
         if self.backend == "cuda_graph" and self.device == "cpu":
             raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
-        if self.backend in ("compiled", "onnx") and self.device == "cuda":
+        if self.backend in _ON_CPU_ALONE and self.device == "cuda":
             raise ValueError(f"backend: {self.backend!r} runs on the CPU; expected device: cpu or auto")
         return self
 
@@ -93,7 +94,7 @@ class LstmConfig(PolicySettings):
     @property
     def wanted_device(self) -> Literal["auto", "cuda", "cpu"]:
         """``device``, but the CPU where ``auto`` meets a backend that runs nowhere else."""
-        return "cpu" if self.device == "auto" and self.backend in ("compiled", "onnx") else self.device
+        return "cpu" if self.device == "auto" and self.backend in _ON_CPU_ALONE else self.device
 
     @property
     def learns(self) -> bool:

@@ -104,15 +104,15 @@ class Transfer:
                 started_ns = model.now
                 yield call
             ended_ns, into = model.now, model.memory.end_hop(self)
-            waits = into is not None and into.backlog.is_shut
-            if into is not None and waits:
+            shut = into.backlog if into is not None and into.backlog.is_shut else None
+            if shut is not None:
                 turn = model.env.event()
-                into.backlog.line.append(turn.succeed)
+                shut.line.append(turn.succeed)
                 yield turn
             self.path.append((claim.resource, queued_ns, started_ns, ended_ns, model.now))
             is_there = model.memory.arrive(self)
-            if into is not None and waits:
-                into.backlog.open()
+            if shut is not None:
+                shut.open()
             if not is_there:
                 self.claim = self._next_claim()
 
