@@ -78,7 +78,7 @@ def test_random_is_at_its_ceiling_within_noise() -> None:
 
 def test_on_noise_the_policy_holds_still(tmp_path: Path) -> None:
     """Uncharged and on random keys: next to no prefetch, and the mean latency of none within 1 %."""
-    content = config(seeds=[0, 1])
+    content = config(seeds=[0])
     content["workload"]["source"] = {"kind": "random", "accesses": 10_000, "block": "64 KiB", "n_keys": 400}
     content["system"]["tiers"][0]["capacity"] = "64 MiB"
     policy = {"threshold": 0.5, "encoding": "key", "vocabulary": 1024, "hidden": 64, "embedding": 64}
@@ -86,11 +86,10 @@ def test_on_noise_the_policy_holds_still(tmp_path: Path) -> None:
     content["arms"][1]["policy"].update(policy, in_gpu_memory=True)
     assert call(write(tmp_path, content), "--out", tmp_path / "out").exit_code == 0
     runs = pd.read_parquet(tmp_path / "out" / "runs.parquet").set_index(["arm", "seed"])
-    for seed in (0, 1):
-        none, lstm = runs.loc[("none", seed)], runs.loc[("lstm", seed)]
-        assert lstm["n_issued"] <= 0.001 * lstm["n_accesses"]
-        assert lstm["footprint_bytes"] > 0
-        assert lstm["mean_latency_ns"] == pytest.approx(none["mean_latency_ns"], rel=0.01)
+    none, lstm = runs.loc[("none", 0)], runs.loc[("lstm", 0)]
+    assert lstm["n_issued"] <= 0.001 * lstm["n_accesses"]
+    assert lstm["footprint_bytes"] > 0
+    assert lstm["mean_latency_ns"] == pytest.approx(none["mean_latency_ns"], rel=0.01)
 
 
 def test_the_accuracy_command(tmp_path: Path) -> None:

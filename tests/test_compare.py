@@ -374,7 +374,7 @@ def experiment(number: int, n_seeds: int, n: int, call_ns: int = 10_000) -> dict
 
 @pytest.mark.slow
 def test_the_same_policy_twice_is_told_apart_as_often_as_is_nominal() -> None:
-    n = 200
+    n = 100
     rejected = sum(experiment(i, 5, 200)["p_holm"] < ALPHA for i in range(n))
     low, high = stats.binom.interval(0.99, n, ALPHA)
     assert low <= rejected <= high
@@ -383,7 +383,7 @@ def test_the_same_policy_twice_is_told_apart_as_often_as_is_nominal() -> None:
 @pytest.mark.slow
 def test_the_same_policy_twice_within_a_run() -> None:
     """A run each, compared request by request. The normal p-value of a bootstrap may be a little small: up to 8 %."""
-    n, rejected = 200, 0
+    n, rejected = 100, 0
     for i in range(n):
         found = within(*(_latencies(run(arm, i, 600)[1]) for arm in ("a", "b")))
         assert found is not None
@@ -401,7 +401,7 @@ def test_a_planted_difference_is_found_with_the_power_computed_beforehand() -> N
     """Two per cent more latency, by a slower link; the power from the spread of differences in a pilot."""
     from statsmodels.stats.power import TTestPower
 
-    n_seeds, n_experiments, n = 5, 100, 200
+    n_seeds, n_experiments, n = 5, 60, 200
     pilot = [run("a", s, n)[0]["mean_latency_ns"] - run("b", s, n)[0]["mean_latency_ns"] for s in range(90000, 90100)]
     base = np.mean([run("a", s, n)[0]["mean_latency_ns"] for s in range(90000, 90020)])
     miss_ratio = 1 - run("a", 90000, n)[0]["hit_ratio"]

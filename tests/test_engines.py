@@ -93,7 +93,7 @@ def test_configs(path: Path, tmp_path: Path) -> None:
     for i, (variant, experiment) in enumerate(experiments.items()):
         if any(not source.exists() for source in _files(experiment)):
             pytest.skip("needs the traces (TIERFETCH_TRACES)")
-        short = cut(experiment, 2000)
+        short = cut(experiment, 1000)
         # Where there are variants, each has its share of the arms.
         arms = short.arms[i :: len(experiments)]
         for given_arm in arms:

@@ -14,7 +14,7 @@ N_SEEDS = N_REPEATS = 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("noise", "n"), [(SHIFTING, 40), (BURSTS, 15)], ids=["shifting", "bursts"])
+@pytest.mark.parametrize(("noise", "n"), [(SHIFTING, 32), (BURSTS, 10)], ids=["shifting", "bursts"])
 def test_the_same_lstm_twice_is_told_apart_as_often_as_is_nominal(tmp_path: Path, noise: Noise, n: int) -> None:
     """And intervals over seeds alone, of the first repeat or of the means of all, are not good enough."""
     n_rejected = n_of_first = n_of_means = 0
@@ -37,7 +37,7 @@ def test_a_planted_difference_of_measured_arms_is_found_as_often_as_its_power_sa
     """Two per cent more latency, by a slower link; the power from how far turns of that machine lie apart."""
     call, power = planted(tmp_path, N_SEEDS, N_REPEATS)
     assert 0.3 < power < 0.95
-    n = 30
+    n = 20
     found = [experiment(tmp_path, i, QUIET, N_SEEDS, N_REPEATS, call)[1].loc[MEAN] for i in range(n)]
     assert np.mean([row["relative_difference_ratio"] for row in found]) == pytest.approx(0.02, abs=0.003)
     n_found = sum(row["verdict"] == WORSE for row in found)

@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from policies.base import CompiledPolicy
 from policies.none import NonePolicy
 from simulator import state
+from simulator.answers import Floats
+from simulator.arrays import Ints
 from simulator.charge import fixed
 from simulator.config import Closed, Poisson, System, WriteBack
 from simulator.engine import Engine
 from simulator.hops import Hop
 from simulator.model import links
 from simulator.model.model import Model
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 from simulator.records.moving import Link
 from tests.strategies import ListSink, books, workload
 
@@ -118,26 +120,23 @@ def mm1(under: Under, utilisation: float) -> tuple[float, tuple[float, float]]:
     return utilisation * SERVICE_NS / (1 - utilisation), interval(found)
 
 
-class OnKeyZero:
-    """Wants a new block at every access to block 0, and nothing else."""
+def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
+    """Nothing."""
 
-    trigger = Trigger.ACCESS
-    footprint_bytes = 0
-    ahead = Ahead()
+
+def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
+    if key != 0:
+        return 0
+    keys[0], confidences[0] = 10**9 + state[0], 1.0
+    state[0] += 1
+    return 1
+
+
+class OnKeyZero(CompiledPolicy):
+    """Wants a new block at every access to block 0, and nothing else. Compiled: it is asked at every access."""
 
     def __init__(self) -> None:
-        self.n = 0
-
-    def decide(self, runs: list[AccessRun]) -> Decision:
-        answers = []
-        for run_ in runs:
-            keys = [10**9 + self.n] if run_.key[-1] == 0 else []
-            self.n += len(keys)
-            answers.append(Answer(keys, [1.0] * len(keys)))
-        return Decision(answers, 0, 0)
-
-    def told(self, told: Told) -> None:
-        pass
+        super().__init__("access", np.zeros(1, np.int64), _learn, _want, most_wanted=1)
 
 
 def two_classes(under: Under, utilisation: float) -> tuple[list[float], list[tuple[float, float]]]:
