@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
-from experiments.trace_input import KEY_IS_KEY, Block, Columns, Format, TracePath, share_of, trace_input
+from experiments.reading_options import ReadingOptions, TracePath, reads_a_trace
+from experiments.trace_input import share_of, trace_input
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +25,10 @@ COLUMNS = (
 
 
 @app.command()
+@reads_a_trace
 def main(
     trace: TracePath,
-    format_: Format = "auto",
-    columns: Columns = KEY_IS_KEY,
-    block: Block = None,
+    reading: ReadingOptions,
     eviction: Annotated[
         str,
         typer.Option(
@@ -81,8 +81,9 @@ def main(
             from experiments.beside import check
 
             check(beside, rates)
-        given = trace_input(trace, format_, columns, block)
+        given = trace_input(trace, reading)
         whole = replayed(given, rates[0], unit_size=unit_size)
+        given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
         capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size)
         samples = [whole.sampled(parts) for parts in rates]
         for sampled in samples:

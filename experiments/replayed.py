@@ -83,7 +83,7 @@ def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
     whole = concatenate(kept)
     _expect_some(whole, parts)
     if unit_size:
-        whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.uint32))
+        whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.int64))
     return Replayed(_alone(whole), n, parts)
 
 

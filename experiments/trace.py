@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
-from experiments.trace_input import (
-    KEY_IS_KEY,
-    Block,
-    Columns,
-    Format,
-    TimeUnit,
-    TraceInput,
-    TracePath,
-    share_of,
-    trace_input,
-)
+from experiments.reading_options import ReadingOptions, TracePath, reads_a_trace
+from experiments.trace_input import TraceInput, share_of, trace_input
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,13 +26,11 @@ def _main() -> None:
 
 
 @app.command()
+@reads_a_trace
 def convert(
     trace: TracePath,
     out: Annotated[Path, typer.Argument(help="The file to write, such as trace.parquet.")],
-    format_: Format = "auto",
-    columns: Columns = KEY_IS_KEY,
-    block: Block = None,
-    time_unit: TimeUnit = None,
+    reading: ReadingOptions,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +47,7 @@ def convert(
         from workloads.readers.files import sha256
 
         console = make_console()
-        given = trace_input(trace, format_, columns, block, time_unit)
+        given = trace_input(trace, reading)
         if out.suffix != ".parquet":
             raise InputError(f"{out}: expected a name that ends in .parquet")
         if any(out.resolve() == path.resolve() for path in given.files):
@@ -85,15 +74,14 @@ def convert(
                 highlight=False, markup=False,
             )  # fmt: skip
             console.print(f"Written: {out}. In a config: source: {{kind: compact, path: {out}}}", highlight=False)
+        given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
 
 
 @app.command()
+@reads_a_trace
 def info(
     trace: TracePath,
-    format_: Format = "auto",
-    columns: Columns = KEY_IS_KEY,
-    block: Block = None,
-    time_unit: TimeUnit = None,
+    reading: ReadingOptions,
     window: Annotated[
         int | None,
         typer.Option(min=1, help="Accesses of a window of the working set.", show_default="1 % of the trace"),
@@ -120,7 +108,7 @@ def info(
 
         console = make_console()
         parts = parts_of(share_of(sample, "--sample", "a rate"))
-        given = trace_input(trace, format_, columns, block, time_unit)
+        given = trace_input(trace, reading)
         if out is not None:
             make_folder(out)
         window = window or -(-given.workload.length() // 100)
@@ -133,6 +121,7 @@ def info(
         }
         if not quiet:
             print_statistics(console, tables, has_times=given.has_times)
+        given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
         if out is not None:
             for name, rows in tables.items():
                 write_rows(out / f"{name}.parquet", rows, {"versions": versions(), "trace": given.name})
@@ -141,12 +130,10 @@ def info(
 
 
 @app.command()
+@reads_a_trace
 def head(
     trace: TracePath,
-    format_: Format = "auto",
-    columns: Columns = KEY_IS_KEY,
-    block: Block = None,
-    time_unit: TimeUnit = None,
+    reading: ReadingOptions,
     first: Annotated[int, typer.Option(min=0, help="The first access to show.")] = 0,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many to show.")] = 10,
 ) -> None:
@@ -155,26 +142,29 @@ def head(
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was to be written"):
+        import numpy as np
         from rich.table import Table
 
         from experiments.progress import make_console
         from simulator.errors import InputError
         from simulator.trace import COLUMNS, WRITE, concatenate, part
 
-        given = trace_input(trace, format_, columns, block, time_unit)
+        given = trace_input(trace, reading)
         batch = concatenate(list(part(given.workload.batches(), first, first + rows)))
         if not len(batch):
             raise InputError(f"{given.name}: has no access {first}; expected --first to be one that is there")
-        shown: dict[str, Any] = {name: getattr(batch, name) for name in COLUMNS}
+        shown: dict[str, Any] = {name: getattr(batch, name) for name in COLUMNS} | dict(batch.features)
         if (ids := given.workload.stream_ids) is not None:
             shown["stream"] = ids[batch.stream]
-        table = Table("access", *COLUMNS, title=given.name, title_justify="left", box=None)
-        for column in table.columns[:-1]:
-            column.justify = "right"
+        shown["op"] = np.where(batch.op == WRITE, "write", "read")
+        table = Table("access", *shown, title=given.name, title_justify="left", box=None)
+        for name, column in zip(("access", *shown), table.columns, strict=True):
+            column.justify = "left" if name == "op" else "right"
         for i in range(len(batch)):
-            values = [str(column[i]) for name, column in shown.items() if name != "op"]
-            table.add_row(str(first + i), *values, "write" if batch.op[i] == WRITE else "read")
-        make_console().print(table)
+            table.add_row(str(first + i), *(str(column[i]) for column in shown.values()))
+        console = make_console()
+        console.print(table)
+        given.finish(lambda text: console.print(text, highlight=False, markup=False))
 
 
 def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[Any]:

@@ -1,37 +1,14 @@
 """The trace that a command line names: a file of any known format, or the workload of a config."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from experiments.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from workloads.base import Reuse
-
-# The options that commands on traces have in common.
-TracePath = Annotated[
-    Path,
-    typer.Argument(
-        help="A trace file, as given or in TIERFETCH_TRACES; a config (.yaml): its workload; or a workload in a line."
-    ),
-]
-Format = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="auto (by the name), or one of those it names.")
-]
-Columns = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME=COLUMN,...",
-        help="CSV and Parquet: which column is key, and, if any, size_bytes, time_ns, stream, request and op.",
-    ),
-]
-Block = Annotated[str | None, typer.Option(metavar="SIZE", help="Of every block, where the trace has no sizes.")]
-TimeUnit = Annotated[
-    str | None, typer.Option(metavar="UNIT", help="CSV and Parquet: of time_ns: ns, us, ms or s.", show_default="ns")
-]
-KEY_IS_KEY = "key=key"
-_NAMES = ("key", "size_bytes", "time_ns", "stream", "request", "op")
 
 
 @dataclass(frozen=True)
@@ -43,6 +20,7 @@ class TraceInput:
     files: list[Path]
     has_times: bool
     reuse: "Reuse"
+    key_names: Path | None = None
 
     def known_length(self) -> int | None:
         """How many accesses there are, unless it takes reading the file to know."""
@@ -52,19 +30,34 @@ class TraceInput:
             return self.workload.known_length()
         return None if self.files else int(self.workload.length())
 
+    def finish(self, say: Callable[[str], None]) -> None:
+        """Once it was read: say what somebody should know of how, and write the texts of keys if that was asked for.
 
-def trace_input(
-    path: Path, format_: str = "auto", columns: str = KEY_IS_KEY, block: str | None = None, time_unit: str | None = None
-) -> TraceInput:
+        Raises:
+            InputError: they cannot be written.
+        """
+        from workloads.readers.table_workload import TableWorkload
+
+        if not isinstance(self.workload, TableWorkload):
+            return
+        for note in self.workload.notes():
+            say(note)
+        if self.key_names is not None:
+            say(_write_names(self.key_names, self.workload.key_texts))
+
+
+def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput:
     """The trace that the options describe.
 
     Raises:
         InputError: it is missing, or its format cannot be told; what is bad in it shows when it is read.
     """
+    from simulator.errors import InputError
     from workloads.formats import source_of
+    from workloads.readers.table_workload import TableWorkload
     from workloads.registry import SOURCES
 
-    settings = {name: value for name, value in (("block", block), ("time_unit", time_unit)) if value is not None}
+    reading = reading or ReadingOptions()
     seed = 0
     if path.suffix in (".yaml", ".yml"):
         from experiments.loading import load, only
@@ -75,8 +68,15 @@ def trace_input(
         # Such as 'zipf(n_keys=1000, exponent=0.9, accesses=20000, block=4 KiB)'.
         source = SOURCES.parse(str(path))
     else:
-        source = source_of(path, format_, _parsed(columns), **settings)
-    return TraceInput(path.name, source.build(seed), source.files(), source.has_times, source.reuse)
+        source = source_of(path, reading.format_, **_settings(reading))
+    workload = source.build(seed)
+    if reading.key_names is not None:
+        if not isinstance(workload, TableWorkload):
+            raise InputError(f"--key-names: keys of {path.name} are numbers; expected a trace whose keys are text")
+        if reading.key_names.suffix != ".parquet" or not reading.key_names.resolve().parent.is_dir():
+            raise InputError(f"--key-names {reading.key_names}: expected a file NAME.parquet in a folder that is there")
+        workload.keeps_texts = True
+    return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names)
 
 
 def share_of(text: str, option: str, what: str = "a number") -> float:
@@ -92,15 +92,49 @@ def share_of(text: str, option: str, what: str = "a number") -> float:
     return share
 
 
-def _parsed(text: str) -> dict[str, str]:
-    from simulator.errors import InputError
+def _settings(reading: ReadingOptions) -> dict[str, Any]:
+    """What the options say, by the names of settings."""
+    said = {
+        name: value
+        for name, value in vars(reading).items()
+        if value is not None and value is not False and name not in ("format_", "columns", "features", "key_names")
+    }
+    if said.pop("no_header", False):
+        said["header"] = False
+    if reading.columns is not None:
+        said["columns"] = _parsed(reading.columns, "--columns")
+    if reading.features is not None:
+        said.setdefault("columns", {"key": "key"})["features"] = _parsed(reading.features, "--features")
+    return said
 
-    found = {}
+
+def _parsed(text: str, option: str) -> dict[str, Any]:
+    from simulator.errors import InputError
+    from workloads.readers.tabular import Columns
+
+    names = [name for name in Columns.model_fields if name != "features"]
+    found: dict[str, Any] = {}
     for item in text.split(","):
         name, equals, column = (part.strip() for part in item.partition("="))
-        if not equals or not column or name not in _NAMES:
-            raise InputError(f"--columns {item}: expected NAME=COLUMN with NAME one of {', '.join(_NAMES)}")
+        if not equals or not column or (option == "--columns" and name not in names) or not name:
+            one = f"NAME one of {', '.join(names)}" if option == "--columns" else "any NAME"
+            raise InputError(f"{option} {item}: expected NAME=COLUMN with {one}")
+        if name in found:
+            raise InputError(f"{option} {text}: {name} is there twice; expected one column")
         found[name] = column
-    if "key" not in found:
+    if option == "--columns" and "key" not in found:
         raise InputError(f"--columns {text}: names no key; expected key=COLUMN")
     return found
+
+
+def _write_names(path: Path, texts: dict[int, str]) -> str:
+    """Write the text of each hashed key; what was done, in a line."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from experiments.aside import written_aside
+
+    table = pa.table({"key": pa.array(texts.keys(), pa.uint64()), "text": pa.array(texts.values(), pa.string())})
+    with written_aside(path) as aside:
+        pq.write_table(table, aside)
+    return f"Written: {path}, the text of {len(texts):,} keys"

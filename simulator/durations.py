@@ -7,7 +7,7 @@ _LARGEST = (2**63 - 1) // NS_PER_S
 
 
 @internal
-def _over(n_bytes: int, bytes_per_s: int) -> int:
+def over(n_bytes: int, bytes_per_s: int) -> int:
     """Bytes over a bandwidth, in ns, rounded up, also where their product is no 64-bit number."""
     if n_bytes <= _LARGEST:
         return -(-(n_bytes * NS_PER_S) // bytes_per_s)
@@ -24,7 +24,7 @@ def call_ns(call: int, latency: int, bytes_per_s: int, per_mib: int, compute_cal
     """A call that moves so many bytes, in ns; a bandwidth of 0 takes no time."""
     ns = call + latency + compute_call
     if bytes_per_s != 0:
-        ns += _over(n_bytes, bytes_per_s)
+        ns += over(n_bytes, bytes_per_s)
     if per_mib != 0:
         ns += n_bytes // MIB * per_mib - (-(n_bytes % MIB * per_mib) // MIB)
     return ns

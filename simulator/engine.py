@@ -204,7 +204,7 @@ class Engine:
             self._note_sizes(feed.new.size_bytes)
         self._flush()
 
-    def _note_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.uint32]]") -> None:
+    def _note_sizes(self, sizes: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
         if int(sizes.max()) > self._sizes[1]:
             check_durations(self._system, int(sizes.max()))
         self._sizes = min(self._sizes[0], int(sizes.min())), max(self._sizes[1], int(sizes.max()))

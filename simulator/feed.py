@@ -1,6 +1,7 @@
 """The part of the trace that is in memory: loaded ahead of the slowest stream, dropped behind it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -124,4 +125,4 @@ class Feed:
                 self._last_time = int(times[-1])
         else:
             return batch
-        return Batch(times, batch.key, batch.size_bytes, batch.stream, batch.request, batch.op)
+        return replace(batch, time_ns=times)

@@ -1,7 +1,7 @@
 """What a workload yields: batches of columns, never objects, so that any length streams in constant memory."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +11,14 @@ READ, WRITE = 0, 1
 COLUMNS: dict[str, Any] = {
     "time_ns": np.int64,
     "key": np.uint64,
-    "size_bytes": np.uint32,
+    "size_bytes": np.int64,
     "stream": np.uint32,
     "request": np.uint64,
     "op": np.uint8,
 }
+MOST_BYTES = 2**40
+"""What a block is smaller than."""
+Features = Mapping[str, npt.NDArray[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +29,43 @@ class Batch:
     numbering, ``stream`` a dense index of the issuer (``Workload.stream_ids`` has what the trace calls it), ``request``
     groups consecutive accesses of a stream that are issued together, and ``op`` is 0 for a read and 1 for a write.
     Requests have the trace's own numbers: other streams, and later requests of the same one, may use them too.
+    ``features`` are further columns, such as a program counter or a layer, for policies that ask for them.
     """
 
     time_ns: npt.NDArray[np.int64]
     key: npt.NDArray[np.uint64]
-    size_bytes: npt.NDArray[np.uint32]
+    size_bytes: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint32]
     request: npt.NDArray[np.uint64]
     op: npt.NDArray[np.uint8]
+    features: Features = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
 
-    def __getitem__(self, part: slice) -> "Batch":
-        return Batch(*(getattr(self, name)[part] for name in COLUMNS))
+    def __getitem__(self, part: slice | npt.NDArray[Any]) -> "Batch":
+        """Some of the accesses: a slice of them, or those that an array of places or of truths names."""
+        features = {name: column[part] for name, column in self.features.items()}
+        return Batch(**{name: getattr(self, name)[part] for name in COLUMNS}, features=features)
 
 
-def make_batch(key: npt.ArrayLike, first_access: int = 0, **columns: npt.ArrayLike) -> Batch:
+def make_batch(
+    key: npt.ArrayLike, first_access: int = 0, *, features: Features | None = None, **columns: npt.ArrayLike
+) -> Batch:
     """A batch from its keys; other columns default to time 0, 1 byte, stream 0, a request each, reads."""
     keys = np.asarray(key, dtype=np.uint64)
     n = len(keys)
     given = {
         "time_ns": np.zeros(n, np.int64),
-        "size_bytes": np.ones(n, np.uint32),
+        "size_bytes": np.ones(n, np.int64),
         "stream": np.zeros(n, np.uint32),
         "request": np.arange(first_access, first_access + n, dtype=np.uint64),
         "op": np.zeros(n, np.uint8),
         **columns,
         "key": keys,
     }
-    return Batch(**{name: _column(given[name], dtype, n) for name, dtype in COLUMNS.items()})
+    extra = {name: _column(values, np.uint64, n) for name, values in (features or {}).items()}
+    return Batch(**{name: _column(given[name], dtype, n) for name, dtype in COLUMNS.items()}, features=extra)
 
 
 def _column(values: npt.ArrayLike, dtype: Any, n: int) -> npt.NDArray[Any]:
@@ -63,12 +73,16 @@ def _column(values: npt.ArrayLike, dtype: Any, n: int) -> npt.NDArray[Any]:
 
 
 def concatenate(batches: list[Batch]) -> Batch:
-    """One batch from several, in order."""
+    """One batch from several, in order, with the features that all have."""
     if len(batches) == 1:
         return batches[0]
     if not batches:
         return make_batch([])
-    return Batch(*(np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMNS))
+    batches = [batch for batch in batches if len(batch)] or batches[:1]
+    common = [name for name in batches[0].features if all(name in batch.features for batch in batches)]
+    features = {name: np.concatenate([batch.features[name] for batch in batches]) for name in common}
+    columns = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMNS}
+    return Batch(**columns, features=features)
 
 
 def part(batches: Iterator[Batch], first: int, last: int | None = None) -> Iterator[Batch]:

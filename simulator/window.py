@@ -12,7 +12,7 @@ from simulator.streams import stream_of
 
 @compiled
 def fill(
-    window: int, first: int, time: Ints, key: Ints, size: npt.NDArray[np.uint32], stream: npt.NDArray[np.uint32],
+    window: int, first: int, time: Ints, key: Ints, size: Ints, stream: npt.NDArray[np.uint32],
     request: Ints, op: npt.NDArray[np.uint8], next_use: Ints,
 ) -> None:  # fmt: skip
     """Write accesses into rows of the window, which lies at that address, from ``first`` on."""

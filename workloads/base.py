@@ -14,12 +14,12 @@ from pydantic import Field
 
 from simulator.config import Bytes, Count, Ratio, Strict
 from simulator.seeds import generator
-from simulator.trace import Batch, Workload, make_batch
+from simulator.trace import MOST_BYTES, Batch, Workload, make_batch
 
 BATCH = 1 << 16
 Keys = npt.NDArray[np.uint64]
 Reuse = Literal["block", "prefix"]
-BlockBytes = Annotated[Bytes, Field(lt=2**32)]
+BlockBytes = Annotated[Bytes, Field(lt=MOST_BYTES)]
 Key = Annotated[int, Field(ge=0, lt=2**63)]
 DEFAULT_BLOCK = "64 KiB"
 

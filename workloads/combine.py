@@ -197,8 +197,7 @@ class Interleave:
             if len(merged) == 0:
                 return
             order = np.argsort(np.concatenate(turns), kind="stable")
-            columns = {name: getattr(merged, name)[order] for name in Batch.__slots__}
-            yield Batch(**columns)
+            yield merged[order]
 
 
 class _Reader:

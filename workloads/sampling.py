@@ -7,7 +7,7 @@ eviction policy (Waldspurger et al. 2017). Samples are nested: what a smaller ra
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import COLUMNS, Batch
+from simulator.trace import Batch
 
 PARTS = 1 << 24
 """A rate is a whole number of so many parts."""
@@ -33,7 +33,7 @@ def sample(batch: Batch, parts: int) -> Batch:
     if parts == PARTS:
         return batch
     kept = are_sampled(batch.key, parts)
-    return Batch(*(getattr(batch, name)[kept] for name in COLUMNS))
+    return batch[kept]
 
 
 def corrected_miss_ratio(n_misses: int, n_accesses: int, parts: int) -> float:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import Batch, Workload
+from simulator.trace import MOST_BYTES, Batch, Workload
 
 _MERGE_EVERY = 1 << 20
 Keys = npt.NDArray[np.uint64]
-Bytes = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Sizes:
 
 def sizes_of(workload: Workload) -> Sizes:
     """Of a whole trace, which is gone through once, and twice where blocks have several sizes."""
-    smallest, largest = 2**32, 0
+    smallest, largest = MOST_BYTES, 0
     for batch in workload.batches():
         if len(batch):
             smallest = min(smallest, int(batch.size_bytes.min()))
@@ -39,7 +39,7 @@ def sizes_of(workload: Workload) -> Sizes:
 
 def _ranges(batches: Iterator[Batch]) -> tuple[Keys, Bytes, Bytes]:
     """Each key, in order, with its smallest and its largest size."""
-    keys, low, high = np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint32)
+    keys, low, high = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
     pending: list[Batch] = []
     for batch in batches:
         pending.append(batch)

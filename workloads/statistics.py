@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import WRITE, Batch, concatenate
+from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate
 from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
 from workloads.stack_distance import StackDistances
@@ -112,7 +112,7 @@ class _Totals:
     n_writes: int = 0
     n_bytes: int = 0
     n_streams: int = 1
-    smallest: int = 2**32
+    smallest: int = MOST_BYTES
     largest: int = 0
     first_ns: int | None = None
     last_ns: int = 0

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-_WRITE_WORDS = {"1", "w", "write", "set", "put", "s", "store", "true"}
 _UNLIKE = (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)
 """What Arrow raises for types that it cannot compare, such as lists."""
 
 
-def _distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
+def distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
     """(Values in order of their first appearance, for each row the index of its own).
 
     What Python takes for equal and Arrow does not may be there several times.
@@ -32,21 +31,18 @@ def _distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
 
 
 def _mapped(column: Any, function: Callable[[Any], int], dtype: Any) -> Any:
-    values, rows = _distinct(column)
+    values, rows = distinct(column)
     return np.array([function(value) for value in values], dtype)[rows]
 
 
-def are_writes(column: Any) -> npt.NDArray[np.bool_]:
-    """Whether each value is a word (or number) for a write; all others are reads."""
-    found: npt.NDArray[np.bool_] = _mapped(column, lambda value: str(value).lower() in _WRITE_WORDS, bool)
-    return found
-
-
-def hashes(column: Any) -> npt.NDArray[np.uint64]:
-    """64 bits of BLAKE2b of each value's text."""
+def hashes(column: Any, texts: dict[int, str] | None = None) -> npt.NDArray[np.uint64]:
+    """64 bits of BLAKE2b of each value's text; ``texts`` takes the text of each hash."""
 
     def hashed(value: Any) -> int:
-        return int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little")
+        number = int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little")
+        if texts is not None:
+            texts[number] = str(value)
+        return number
 
     found: npt.NDArray[np.uint64] = _mapped(column, hashed, np.uint64)
     return found

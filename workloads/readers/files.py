@@ -80,8 +80,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"{path}: cannot be read: {error.strerror or error}")
 
 
-def read_records(path: Path, dtype: Any) -> Iterator[Any]:
-    """Arrays of fixed-size records.
+def read_records(path: Path, dtype: Any, header_bytes: int = 0) -> Iterator[Any]:
+    """Arrays of fixed-size records, which begin behind a header.
 
     Raises:
         InputError: the file is missing, empty, damaged or ends in the middle of a record.
@@ -91,6 +91,8 @@ def read_records(path: Path, dtype: Any) -> Iterator[Any]:
     with open_binary(path) as file:
         while True:
             try:
+                if header_bytes and n_records == 0:
+                    file.read(header_bytes)
                 piece = file.read(RECORDS * size)
             except BROKEN as error:
                 raise InputError(f"{path}: damaged after {n_records} records: {error}") from None
@@ -107,16 +109,16 @@ def read_records(path: Path, dtype: Any) -> Iterator[Any]:
         raise InputError(f"{path}: is empty; expected at least one record")
 
 
-def count_records(path: Path, dtype: Any) -> int | None:
+def count_records(path: Path, dtype: Any, header_bytes: int = 0) -> int | None:
     """How many fixed-size records a plain file has, from its size; None if it is packed, missing, empty or cut off."""
     try:
         if path.suffix in _OPENERS or not path.is_file():
             return None
-        n_records, rest = divmod(path.stat().st_size, np.dtype(dtype).itemsize)
+        n_records, rest = divmod(path.stat().st_size - header_bytes, np.dtype(dtype).itemsize)
     except OSError:
         # Reading it says what is the matter.
         return None
-    return None if rest or n_records == 0 else n_records
+    return None if rest or n_records <= 0 else n_records
 
 
 def sha256(path: Path) -> str:

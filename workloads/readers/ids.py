@@ -9,6 +9,7 @@ from pydantic import Field
 from simulator.errors import InputError
 from workloads.base import DEFAULT_BLOCK, BlockBytes
 from workloads.readers import parsing
+from workloads.readers.cells import whole
 from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
 
@@ -35,11 +36,8 @@ class Ids(TextWorkload[int]):
     def _parse(self, number: int, line: bytes) -> int | None:
         if line == b"*" or line.startswith(b"#"):
             return None
-        try:
-            key = int(line, 16 if line[:2].lower() == b"0x" else 10)
-        except ValueError:
-            key = -1
-        if not 0 <= key < 2**64:
+        key = whole(line.decode("ascii", "replace"))
+        if key is None:
             raise InputError(
                 f"{self.path}: line {number}: expected a block id (0 to 2**64 - 1); "
                 f"got {line[:80].decode(errors='replace')!r}"

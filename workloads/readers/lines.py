@@ -19,12 +19,12 @@ Columns = dict[str, Any]
 Row = TypeVar("Row")
 
 
-class _DamagedError(Exception):
+class DamagedError(Exception):
     """The file cannot be unpacked any further, or has no end of a line."""
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(Line number from 1, line without its end) of every line that is not blank.
+def read_lines(path: Path, *, whole: bool = False) -> Iterator[tuple[int, bytes]]:
+    """(Line number from 1, line without its end) of every line that is not blank; ``whole`` keeps blanks around it.
 
     Raises:
         InputError: the file is missing, damaged or has no line.
@@ -44,7 +44,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 raise InputError(f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; expected a record")
             if line.strip():
                 n_lines += 1
-                yield number, line.strip()
+                yield number, line.rstrip(b"\r\n") if whole else line.strip()
     if n_lines == 0:
         raise _empty(path)
 
@@ -53,15 +53,19 @@ def _empty(path: Path) -> InputError:
     return InputError(f"{path}: is empty; expected at least one line")
 
 
-def _read_pieces(path: Path) -> Iterator[bytes]:
-    """Whole lines, about ``PIECE_BYTES`` at once; the last may lack its end."""
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """Whole lines, about ``PIECE_BYTES`` at once; the last may lack its end.
+
+    Raises:
+        DamagedError: where it cannot be read on.
+    """
     with open_binary(path) as file:
         parts: list[bytes] = []
         while True:
             try:
                 more = file.read(PIECE_BYTES)
             except BROKEN:
-                raise _DamagedError from None
+                raise DamagedError from None
             if not more:
                 break
             end = more.rfind(b"\n") + 1
@@ -70,15 +74,16 @@ def _read_pieces(path: Path) -> Iterator[bytes]:
                 parts = []
             parts.append(more[end:])
             if sum(map(len, parts)) > LONGEST_LINE:
-                raise _DamagedError
+                raise DamagedError
         if any(parts):
             yield b"".join(parts)
 
 
-def _lines_of(piece: bytes, first: int) -> Iterator[tuple[int, bytes]]:
+def lines_of(piece: bytes, first: int, *, whole: bool = False) -> Iterator[tuple[int, bytes]]:
+    """As ``read_lines``, of a piece that begins with line ``first``."""
     for number, line in enumerate(piece.split(b"\n"), first):
         if line.strip():
-            yield number, line.strip()
+            yield number, line.rstrip(b"\r") if whole else line.strip()
 
 
 class TextWorkload(FileWorkload, Generic[Row]):
@@ -130,16 +135,16 @@ class TextWorkload(FileWorkload, Generic[Row]):
             raise failed
 
         try:
-            for piece in _read_pieces(self.path):
+            for piece in read_pieces(self.path):
                 is_empty = is_empty and piece.isspace()
                 decoded = self._decode(np.frombuffer(piece, np.uint8), n_records)
                 if decoded is None:
-                    yield from carefully(_lines_of(piece, n_lines + 1))
+                    yield from carefully(lines_of(piece, n_lines + 1))
                 else:
                     yield from batch(decoded[0])
                     n_records += decoded[1]
                 n_lines += piece.count(b"\n")
-        except _DamagedError:
+        except DamagedError:
             # Line by line from the start, to say after which one.
             yield from carefully(line for line in read_lines(self.path) if line[0] > n_lines)
             return

@@ -1,0 +1,165 @@
+"""JSON lines as tables: an object a line, whose names are columns; one column may hold a list of blocks."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import InputError
+from workloads.readers.fields import TEXT
+from workloads.readers.json_fields import LIST, objects
+from workloads.readers.lines import DamagedError, lines_of, read_lines, read_pieces
+from workloads.readers.raw import Piece, Want
+from workloads.readers.text_table import gathered
+
+_SHORTEST = len('{"a":0}')
+_LONGEST_SHOWN = 80
+Record = dict[str, Any]
+_LIST = "a list of block numbers"
+
+
+class JsonTable:
+    """JSON lines as a table, plain or packed.
+
+    ``derive`` makes a record of each, in order, for formats whose rows need others: then each is parsed by Python.
+    """
+
+    def __init__(self, path: Path, derive: Callable[[], Callable[[Record], Record | None]] | None = None) -> None:
+        self._path = path
+        self._derive = derive
+
+    @cached_property
+    def _first(self) -> Record:
+        for number, line in read_lines(self._path):
+            record = self._parsed(number, line)
+            made = self._derive()(record) if self._derive is not None else record
+            return record if made is None else made
+        return {}
+
+    def names(self) -> list[str]:
+        """What the first object has. Raises InputError if it cannot be read."""
+        return list(self._first)
+
+    def n_rows(self) -> int | None:
+        """A text does not say."""
+        return None
+
+    def _bad(self, number: int, line: bytes, what: str) -> InputError:
+        shown = line[:_LONGEST_SHOWN].decode(errors="replace")
+        return InputError(f"{self._path}: line {number}: {what}; got {shown!r}")
+
+    def _parsed(self, number: int, line: bytes) -> Record:
+        try:
+            # Fractions as they were written: floating point would lose digits of a time.
+            record = json.loads(line, parse_float=str, parse_constant=str)
+        except (ValueError, RecursionError) as error:
+            raise self._bad(number, line, f"is not JSON ({error})") from None
+        if not isinstance(record, dict):
+            raise self._bad(number, line, "expected an object")
+        return record
+
+    def pieces(self, wants: Sequence[Want]) -> Iterator[Piece]:
+        """The rows. Raises InputError where a line is none."""
+        lists = [i for i, want in enumerate(wants) if isinstance(self._first.get(want.column), list)]
+        if len(lists) > 1:
+            names = " and ".join(repr(wants[i].column) for i in lists)
+            raise InputError(f"{self._path}: {names} are lists; expected at most one column of blocks")
+        of_lists = lists[0] if lists else None
+        for i, want in enumerate(wants):
+            want.is_list = i == of_lists
+        derived = self._derive() if self._derive is not None else None
+        n_lines = 0
+        try:
+            for text in read_pieces(self._path):
+                first, n_lines = n_lines + 1, n_lines + text.count(b"\n")
+                yield from self._piece(text, first, wants, of_lists, derived)
+        except DamagedError:
+            rest = (line for line in read_lines(self._path) if line[0] > n_lines)
+            yield from self._carefully(rest, wants, of_lists, derived)
+
+    def _piece(
+        self, rows: bytes, first: int, wants: Sequence[Want], of_lists: int | None, derived: Any
+    ) -> Iterator[Piece]:
+        text = np.frombuffer(rows, np.uint8)
+        names = [want.column.encode() for want in wants]
+        kinds = [LIST if i == of_lists else want.kind for i, want in enumerate(wants)]
+        slots = np.array([[kind, want.scale] for kind, want in zip(kinds, wants, strict=True)], np.int64)
+        n_most = rows.count(b"\n") + 1
+        found = np.empty((len(wants), n_most), np.uint64)
+        counts = np.empty(n_most, np.int64)
+        keys = np.empty(len(text) // 2 + 1 if of_lists is not None else 0, np.uint64)
+        n = -1
+        if derived is None and len(set(names)) == len(names):
+            ends = np.cumsum([len(name) for name in names]).astype(np.int64)
+            n, n_keys = objects(text, np.frombuffer(b"".join(names), np.uint8), ends, slots, found, keys, counts)
+        if n < 0:
+            yield from self._carefully(lines_of(rows, first), wants, of_lists, derived)
+            return
+        columns: list[Any] = []
+        for i, kind in enumerate(kinds):
+            if kind == LIST:
+                columns.append(keys[:n_keys].copy())
+            else:
+                columns.append(gathered(text, found[i, :n]) if kind == TEXT else found[i, :n].copy())
+        if n:
+            yield Piece(
+                columns, n, lambda row: f"line {[number for number, _ in lines_of(rows, first)][row]}",
+                counts[:n].copy() if of_lists is not None else None,
+            )  # fmt: skip
+
+    def _carefully(
+        self, lines: Iterator[tuple[int, bytes]], wants: Sequence[Want], of_lists: int | None, derived: Any
+    ) -> Iterator[Piece]:
+        """Line by line: what is before a bad one is yielded."""
+        numbers: list[int] = []
+        columns: list[list[Any]] = [[] for _ in wants]
+        counts: list[int] = []
+        failed = None
+        try:
+            for number, line in lines:
+                record = self._parsed(number, line)
+                if derived is not None and (record := derived(record)) is None:
+                    continue
+                cells = [self._cell(record, want, i == of_lists, number, line) for i, want in enumerate(wants)]
+                for column, cell in zip(columns, cells, strict=True):
+                    if isinstance(cell, list):
+                        column.extend(cell)
+                        counts.append(len(cell))
+                    else:
+                        column.append(cell)
+                numbers.append(number)
+        except InputError as error:
+            failed = error
+        if numbers:
+            import pyarrow as pa
+
+            made = [pa.array(column, pa.string()) for column in columns]
+            yield Piece(
+                made,
+                len(numbers),
+                lambda row: f"line {numbers[row]}",
+                np.array(counts, np.int64) if of_lists is not None else None,
+            )
+        if failed is not None:
+            raise failed
+
+    def _cell(self, record: Record, want: Want, is_list: bool, number: int, line: bytes) -> Any:
+        value = record.get(want.column)
+        if is_list:
+            if not isinstance(value, list):
+                raise self._bad(number, line, f"expected {want.column!r}, {_LIST}")
+            return [self._text(item, want, number, line) for item in value]
+        return None if value is None else self._text(value, want, number, line)
+
+    def _text(self, value: Any, want: Want, number: int, line: bytes) -> str:
+        if isinstance(value, bool):
+            if want.takes_truth:
+                return str(value).lower()
+        elif isinstance(value, str | int):
+            return str(value)
+        raise self._bad(
+            number, line, f"{want.column!r} is {json.dumps(value)[:_LONGEST_SHOWN]}; expected a number or text"
+        )

@@ -1,0 +1,1 @@
+"""Published formats: a class each, whose docstring, layout and example are data."""

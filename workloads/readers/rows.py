@@ -1,0 +1,247 @@
+"""From the columns of a raw table to those of a trace, by a layout: the one way for all formats with rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.trace import MOST_BYTES, Batch, make_batch
+from workloads.readers.columns import Indices
+from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
+from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
+from workloads.readers.raw import Piece, RawTable
+from workloads.readers.reading import Reading
+from workloads.readers.roles import Ids, Quantities, Role, Times, Words
+from workloads.readers.several import Several
+from workloads.readers.sorting import Columns, LateRowError, Sorter
+
+_MOST_WORDS = 20
+_MOST_COUNTED = 1 << 26
+_NAMES = {READ: "read", WRITE: "write", SKIP: "skipped", BOTH: "read and write", UNKNOWN: "unknown"}
+
+
+class _UnknownWordError(Exception):
+    """An operation word that nobody has said the meaning of."""
+
+
+class Rows:
+    """One pass over a raw table, by a layout.
+
+    A row without a request column is a request of its own: all blocks that it touches, or lists.
+    """
+
+    def __init__(self, path: Path, layout: Layout, streams: Indices, default_bytes: int = 1) -> None:
+        """``streams`` numbers streams over all passes; ``default_bytes`` is the size where nothing says one."""
+        self._path, self._layout, self._streams = path, layout, streams
+        self._default_bytes = default_bytes
+        self.reading = Reading()
+        self._ids = {
+            name: Several(path, name, [Ids(path, name, column, keys) for column in columns])
+            for name, columns, keys in (
+                ("key", layout.key, layout.keys),
+                ("stream", layout.stream, layout.streams),
+                ("request", layout.request, layout.streams),
+            )
+            if columns
+        }
+        self._features = {name: Ids(path, name, column) for name, column in layout.features.items()}
+        self._time = Times(path, layout.time, layout.time_unit) if layout.time is not None else None
+        self._sizes = [Quantities(path, "size_bytes", column, layout.size_unit) for column in layout.size]
+        self._repeat = Quantities(path, "repeat", layout.repeat) if layout.repeat is not None else None
+        self._words = Words(path, layout.op, layout.words) if layout.op is not None else None
+        self._sorter = Sorter(layout.sort_rows) if layout.sort_rows else None
+        self._n_requests = self._n_made = 0
+
+    def keep_texts(self) -> None:
+        """Remember the text of each key that is hashed."""
+        for role in self._ids["key"].roles:
+            role.texts = {}
+
+    @property
+    def key_texts(self) -> dict[int, str]:
+        """The text of each key that was hashed; nothing where a key is of several columns."""
+        roles = self._ids["key"].roles
+        texts = roles[0].texts if len(roles) == 1 else None
+        return {} if texts is None else texts
+
+    def batches(self, table: RawTable) -> Iterator[Batch]:
+        """The trace. Raises InputError where a row does not fit."""
+        roles: list[Role] = [role for several in self._ids.values() for role in several.roles]
+        roles += [*self._features.values(), *self._sizes]
+        roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
+        try:
+            for piece in table.pieces([role.want for role in roles]):
+                cells = dict(zip(roles, piece.columns, strict=True))
+                yield from self._piece(piece, {role: role.of(cells[role], piece) for role in roles})
+        except _UnknownWordError:
+            raise self._unknown(table) from None
+        if self._sorter is not None:
+            yield from self._made(self._sorter.rest())
+
+    def _piece(self, piece: Piece, values: dict[Role, Any]) -> Iterator[Batch]:
+        columns: Columns = {"row": np.arange(piece.n_rows)}
+        for name, several in self._ids.items():
+            columns |= {f"{name} {i}": values[role] for i, role in enumerate(several.roles)}
+        columns |= {f"feature {name}": values[role] for name, role in self._features.items()}
+        if self._sizes:
+            columns["size_bytes"] = np.sum([values[role] for role in self._sizes], axis=0)
+        for name, role in (("time_ns", self._time), ("repeat", self._repeat), ("op", self._words)):
+            if role is not None:
+                columns[name] = values[role]
+        columns = self._kept(self._listed(columns, piece), piece)
+        for name, several in self._ids.items():
+            parts = [columns.pop(f"{name} {i}") for i in range(len(several.roles))]
+            if name == "key" and self._layout.splits:
+                first, last = self._blocks(parts[-1], columns["size_bytes"], piece, columns["row"])
+                columns["n_blocks"] = last - first
+                parts[-1] = first
+            columns[name] = several.of(parts, piece, columns["row"])
+            self.reading.hashed |= {role.want.column: name for role in several.roles if role.hashed}
+        columns["row"] = columns["row"] + self.reading.n_rows
+        self.reading.n_rows += piece.n_rows
+        if self._sorter is None:
+            yield from self._made(columns)
+            return
+        try:
+            columns = self._sorter.add(columns)
+        except LateRowError as late:
+            raise InputError(
+                f"{self._path}: row {late.row + 1}: comes more than {self._layout.sort_rows:,} rows too late by its "
+                "time; expected rows at most that far out of order (--sort)"
+            ) from None
+        yield from self._made(columns)
+
+    def _listed(self, columns: Columns, piece: Piece) -> Columns:
+        """A row that is a list of blocks as a row each: what is said of the list holds for each."""
+        if piece.counts is None:
+            return columns
+        last = self._ids["key"].roles[-1]
+        if not last.want.is_list:
+            raise InputError(f"{self._path}: has lists in another column than the key's ({last.want.column!r})")
+        if "request" not in self._ids:
+            columns["request"] = self.reading.n_rows + columns["row"].astype(np.uint64)
+        lists = f"key {len(self._ids['key'].roles) - 1}"
+        rows = np.repeat(columns["row"], piece.counts)
+        return {name: values if name == lists else values[rows] for name, values in columns.items()}
+
+    def _kept(self, columns: Columns, piece: Piece) -> Columns:
+        """The rows that are accesses. Raises InputError on a size that nobody said what to do with."""
+        keep = np.ones(len(columns["row"]), bool)
+
+        def skip(those: Any, why: str) -> None:
+            nonlocal keep
+            self.reading.skip(why, int((keep & those).sum()))
+            keep &= ~those
+
+        if self._words is not None:
+            known = self._words
+            self.reading.words = {word: (_NAMES[known.meaning(word)], n) for word, n in known.counts.items()}
+            if (columns["op"] == UNKNOWN).any():
+                raise _UnknownWordError
+            skip(columns["op"] == SKIP, "whose operation is to be skipped")
+        if "repeat" in columns:
+            skip(columns["repeat"] == 0, "repeated 0 times")
+        if "size_bytes" in columns and self._layout.fixed is None:
+            sizes = columns["size_bytes"]
+            if self._layout.empty == "skip":
+                skip(sizes == 0, "of size 0")
+            elif self._layout.empty == "min":
+                columns["size_bytes"] = sizes = np.maximum(sizes, 1)
+            most = 2**62 if self._layout.splits else MOST_BYTES
+            wrong = keep & ((sizes == 0) | (sizes >= most))
+            if wrong.any():
+                at = int(np.flatnonzero(wrong)[0])
+                raise InputError(
+                    f"{self._path}: {piece.where(int(columns['row'][at]))}: column {'+'.join(self._layout.size)!r} is "
+                    f"{sizes[at]}; expected a whole number from 1 to {most - 1} (size_bytes)"
+                    + ("; --empty skip leaves such rows out, --empty min takes 1 byte" if sizes[at] == 0 else "")
+                )
+        return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
+
+    def _blocks(self, offsets: Keys, sizes: Any, piece: Piece, rows: Any) -> tuple[Keys, Keys]:
+        """The first and the last block of ranges of bytes."""
+        if self._ids["key"].hashed:
+            raise InputError(
+                f"{self._path}: column {self._layout.key[-1]!r} is text; expected offsets, which --block splits (key)"
+            )
+        unit, block = np.uint64(self._layout.offset_unit), np.uint64(self._layout.block or 1)
+        wrong = offsets >= np.uint64(2**62) // unit
+        starts = np.where(wrong, np.uint64(0), offsets) * unit
+        first, last = starts // block, (starts + sizes.astype(np.uint64) - np.uint64(1)) // block
+        wrong |= last - first >= np.uint64(MOST_BLOCKS)
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise InputError(
+                f"{self._path}: {piece.where(int(rows[at]))}: {sizes[at]} bytes from {int(offsets[at]) * int(unit)} "
+                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks"
+            )
+        return first, last
+
+    def _made(self, columns: Columns) -> Iterator[Batch]:
+        if not columns or not len(columns["row"]):
+            return
+        del columns["row"]
+        columns = self._repeated(columns)
+        n = len(columns["key"])
+        if "request" not in columns:
+            columns["request"] = self._n_requests + np.arange(n, dtype=np.uint64)
+        self._n_requests += n
+        if "n_blocks" not in columns:
+            yield self._batch(columns)
+            return
+        first = columns.pop("key")
+        last = first + columns.pop("n_blocks")
+        columns["size_bytes"] = np.full(n, self._layout.block, np.int64)
+        for rows, keys, counts in touched(first, last):
+            of_rows = {name: np.repeat(values[rows], counts) for name, values in columns.items()}
+            yield self._batch({"key": keys, **of_rows})
+
+    def _repeated(self, columns: Columns) -> Columns:
+        """Rows that stand for several accesses as so many rows."""
+        if "op" in columns and (columns["op"] == BOTH).any():
+            # A load and a store of one place.
+            both = columns["op"] == BOTH
+            columns = {name: np.repeat(values, np.where(both, 2, 1)) for name, values in columns.items()}
+            seconds = np.cumsum(np.where(both, 2, 1))[both] - 1
+            columns["op"][seconds] = WRITE
+            columns["op"][seconds - 1] = READ
+        counts = columns.pop("repeat", None)
+        if counts is not None and not (counts == 1).all():
+            columns = {name: np.repeat(values, counts) for name, values in columns.items()}
+        return columns
+
+    def _batch(self, columns: Columns) -> Batch:
+        if "stream" in columns:
+            columns["stream"] = self._streams.of(columns["stream"])
+        if self._layout.fixed is not None:
+            columns["size_bytes"] = self._layout.fixed
+        elif "size_bytes" not in columns:
+            columns["size_bytes"] = self._layout.block or self._default_bytes
+        features = {name[8:]: columns.pop(name) for name in list(columns) if name.startswith("feature ")}
+        made = make_batch(columns.pop("key"), self._n_made, features=features, **columns)
+        self._n_made += len(made)
+        return made
+
+    def _unknown(self, table: RawTable) -> InputError:
+        """Of all words that nobody said the meaning of, with how many rows each has."""
+        assert self._layout.op is not None
+        words, n = Words(self._path, self._layout.op, self._layout.words), 0
+        try:
+            for piece in table.pieces([words.want]):
+                words.of(piece.columns[0], piece)
+                n += piece.n_rows
+                if n >= _MOST_COUNTED:
+                    break
+        except InputError:
+            # What is damaged behind the words is another matter.
+            pass
+        unknown = {word: count for word, count in words.counts.items() if words.meaning(word) == UNKNOWN}
+        shown = sorted(unknown.items(), key=lambda item: -item[1])[:_MOST_WORDS]
+        listed = ", ".join(f"{word[:40]!r} ({count:,})" for word, count in shown)
+        more = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
+        return InputError(
+            f"{self._path}: column {self._layout.op!r}: {listed}{more} in {n:,} rows: reads or writes? expected known "
+            "words (op); --ops says what others mean, such as --ops 'read=get,1 write=put,0 skip=delete'"
+        )
