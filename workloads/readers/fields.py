@@ -133,15 +133,34 @@ def _next_line(text: Text, at: int) -> int:
     return at + 1
 
 
+@internal
+def _digits(text: Text, at: int) -> tuple[int, np.uint64]:
+    """(Where the digits end, their value if they are few enough): most fields are these and no more."""
+    value = 0
+    while True:
+        digit = np.int64(text[at]) - _ZERO
+        if digit < 0 or digit > 9:
+            return at, np.uint64(value)
+        value = value * 10 + digit
+        at += 1
+
+
 @released
 def fields(text: Text, separator: int, comment: Text, slots: Ints, n_least: int, n_most: int, found: Numbers) -> int:
     """How many rows there are in whole lines, blank ones and comments left out; -1 if one is not of the usual form.
+
+    The last line has its end, too.
 
     ``slots`` (n, 3) has for each wanted field, in order, its number in the line, what it is, and its power of ten;
     ``found`` (n, rows) takes them: numbers, and of a text its start and length. A row has ``n_least`` to ``n_most``
     fields.
     """
     n_slots, size = len(slots), len(text)
+    powers, few = np.ones(n_slots, np.uint64), np.zeros(n_slots, np.int64)
+    for slot in range(n_slots):
+        for _ in range(slots[slot, 2]):
+            powers[slot] *= np.uint64(10)
+        few[slot] = MOST_DIGITS - 1 - slots[slot, 2]
     at = n = 0
     while at < size:
         start = at
@@ -157,6 +176,18 @@ def fields(text: Text, separator: int, comment: Text, slots: Ints, n_least: int,
             at = start
         field = slot = 0
         while True:
+            if slot < n_slots and slots[slot, 0] == field and slots[slot, 1] in (NUMBER, DECIMAL):
+                end, value = _digits(text, at)
+                # Where the next field is wanted twice, as two kinds, both are parsed below.
+                is_once = slot + 1 == n_slots or slots[slot + 1, 0] != field
+                if (text[end] == separator or text[end] == _NEWLINE) and 0 < end - at <= few[slot] and is_once:
+                    found[slot, n] = value * powers[slot]
+                    at = end + (text[end] == separator)
+                    slot += 1
+                    field += 1
+                    if text[end] == _NEWLINE:
+                        break
+                    continue
             while at < size and _is_blank(text[at]) and text[at] != separator:
                 at += 1
             if at < size and text[at] == _QUOTE and separator != BLANKS:
@@ -178,7 +209,7 @@ def fields(text: Text, separator: int, comment: Text, slots: Ints, n_least: int,
                     while at < size and text[at] != _NEWLINE and not _is_blank(text[at]):
                         at += 1
                 else:
-                    while at < size and text[at] != separator and text[at] != _NEWLINE:
+                    while text[at] != separator and text[at] != _NEWLINE:
                         at += 1
                 end = at
                 while end > first and _is_blank(text[end - 1]):

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.errors import InputError
 from workloads.readers.fields import TEXT
 from workloads.readers.json_fields import LIST, objects
-from workloads.readers.lines import DamagedError, lines_of, read_lines, read_pieces
+from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 from workloads.readers.text_table import gathered
 
@@ -74,7 +74,7 @@ class JsonTable:
         n_lines = 0
         try:
             for text in read_pieces(self._path):
-                first, n_lines = n_lines + 1, n_lines + text.count(b"\n")
+                first, n_lines = n_lines + 1, n_lines + count_lines(text)
                 yield from self._piece(text, first, wants, of_lists, derived)
         except DamagedError:
             rest = (line for line in read_lines(self._path) if line[0] > n_lines)
@@ -87,7 +87,7 @@ class JsonTable:
         names = [want.column.encode() for want in wants]
         kinds = [LIST if i == of_lists else want.kind for i, want in enumerate(wants)]
         slots = np.array([[kind, want.scale] for kind, want in zip(kinds, wants, strict=True)], np.int64)
-        n_most = rows.count(b"\n") + 1
+        n_most = count_lines(text) + 1
         found = np.empty((len(wants), n_most), np.uint64)
         counts = np.empty(n_most, np.int64)
         keys = np.empty(len(text) // 2 + 1 if of_lists is not None else 0, np.uint64)

@@ -53,6 +53,11 @@ def _empty(path: Path) -> InputError:
     return InputError(f"{path}: is empty; expected at least one line")
 
 
+def count_lines(text: "bytes | Text") -> int:
+    """How many ends of lines there are."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
+
+
 def read_pieces(path: Path) -> Iterator[bytes]:
     """Whole lines, about ``PIECE_BYTES`` at once; the last may lack its end.
 

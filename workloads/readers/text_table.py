@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from workloads.readers.fields import BLANKS, LENGTH_BITS, TEXT, fields, gather
-from workloads.readers.lines import DamagedError, lines_of, read_lines, read_pieces
+from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": " ", "space": " "}
@@ -161,7 +161,7 @@ class TextTable:
         n_lines, header = 0, self._first[0] if self._dialect.header else 0
         try:
             for text in read_pieces(self._path):
-                first, n_lines = n_lines + 1, n_lines + text.count(b"\n")
+                first, n_lines = n_lines + 1, n_lines + count_lines(text)
                 n_ahead = header - first + 1
                 rows = text
                 if n_ahead > 0:
@@ -179,10 +179,12 @@ class TextTable:
     def _piece(
         self, rows: bytes, first: int, wants: Sequence[Want], places: list[int], widths: tuple[int, int]
     ) -> Iterator[Piece]:
+        if not rows.endswith(b"\n"):
+            rows += b"\n"
         text = np.frombuffer(rows, np.uint8)
         order = sorted(range(len(wants)), key=lambda i: places[i])
         slots = np.array([[places[i], wants[i].kind, wants[i].scale] for i in order], np.int64).reshape(-1, 3)
-        found = np.empty((len(wants), rows.count(b"\n") + 1), np.uint64)
+        found = np.empty((len(wants), count_lines(text)), np.uint64)
         separator = BLANKS if self.separator == "blank" else ord(self.separator)
         comment = np.frombuffer(self._dialect.comment.encode(), np.uint8)
         n = fields(text, separator, comment, slots, *widths, found)
