@@ -15,6 +15,7 @@ from simulator.errors import InputError
 from simulator.plugins import Registry
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from workloads.readers.files import check_regular
+from workloads.readers.format import beside
 from workloads.registry import SOURCES
 
 _LONGEST = 1 << 22
@@ -106,7 +107,8 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
     if seeds is not None:
         raw["seeds"] = seeds
     try:
-        return Experiment.model_validate(raw)
+        with beside(path.parent):
+            return Experiment.model_validate(raw)
     except ValidationError as error:
         raise InputError(*_explain(where, error)) from None
 

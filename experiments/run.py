@@ -103,6 +103,7 @@ def run_experiment(
     from experiments.plan import key_of
     from experiments.report import lowest, print_report
     from experiments.tables import write_rows
+    from workloads.readers.table_workload import tables_in
     from workloads.sizes import sizes_of
 
     compared = compare(rows, experiment.baseline, folder)
@@ -126,7 +127,10 @@ def run_experiment(
         asked_for = {key_of(row) for row in rows}
         print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
     if not quiet:
-        for note in notes(experiment, rows, sizes_of(experiment.workload.source.build(experiment.seeds[0]))):
+        workload = experiment.workload.source.build(experiment.seeds[0])
+        sizes = sizes_of(workload)
+        of_reading = [note for table in tables_in(workload) for note in table.reading.of_rows()]
+        for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
 

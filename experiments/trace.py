@@ -1,4 +1,4 @@
-"""``python -m experiments.trace convert|info|head``: a trace as compact Parquet, what is in it, its first accesses."""
+"""``python -m experiments.trace convert|info|head|formats``: what a trace is, and how to read it."""
 
 import time
 from collections.abc import Iterator
@@ -91,9 +91,15 @@ def info(
         Path | None,
         typer.Option(metavar="DIR", help="Also write summary, working_set, reuse and deltas there, as Parquet."),
     ] = None,
+    plot: Annotated[
+        bool,
+        typer.Option(
+            "--plot", help="Also draw working set, reuse distances and arrivals: trace.png and trace.svg in --out."
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Unique keys, working set over time, reuse distances, entropy of deltas, reads and writes.
+    """Rows and what was made of them, unique keys, working set over time, reuse distances, entropy of deltas, reads and writes.
 
     Memory grows with the distinct keys, some 100 bytes each: of very many, take a sample.
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
@@ -109,6 +115,8 @@ def info(
         console = make_console()
         parts = parts_of(share_of(sample, "--sample", "a rate"))
         given = trace_input(trace, reading)
+        if plot and out is None:
+            out = Path("results") / f"trace-{given.name.replace('.', '-')}"
         if out is not None:
             make_folder(out)
         window = window or -(-given.workload.length() // 100)
@@ -120,13 +128,20 @@ def info(
             "deltas": found.deltas(),
         }
         if not quiet:
-            print_statistics(console, tables, has_times=given.has_times)
+            print_statistics(console, tables, given.reading, has_times=given.has_times)
         given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
         if out is not None:
             for name, rows in tables.items():
                 write_rows(out / f"{name}.parquet", rows, {"versions": versions(), "trace": given.name})
             if not quiet:
                 console.print(f"Tables: {', '.join(f'{name}.parquet' for name in tables)} in {out}", highlight=False)
+            if plot:
+                from experiments.curves import draw_trace
+
+                windows, reuse = tables["working_set"], tables["reuse"]
+                pictures = draw_trace(given.name, windows, reuse, out, has_times=given.has_times)
+                if not quiet:
+                    console.print(f"Pictures: {', '.join(map(str, pictures))}", highlight=False, markup=False)
 
 
 @app.command()
@@ -165,6 +180,19 @@ def head(
         console = make_console()
         console.print(table)
         given.finish(lambda text: console.print(text, highlight=False, markup=False))
+
+
+@app.command()
+def formats() -> None:
+    """List the formats of traces that can be read, with an example and where each is described.
+
+    Exit codes: 0 done, 1 a bug.
+    """
+    with exit_codes("nothing was to be written"):
+        from experiments.formats_report import print_formats
+        from experiments.progress import make_console
+
+        print_formats(make_console())
 
 
 def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[Any]:

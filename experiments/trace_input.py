@@ -9,6 +9,7 @@ from experiments.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from workloads.base import Reuse
+    from workloads.readers.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class TraceInput:
         if isinstance(self.workload, FileWorkload):
             return self.workload.known_length()
         return None if self.files else int(self.workload.length())
+
+    @property
+    def reading(self) -> "Reading | None":
+        """What was read of the file so far, of a table."""
+        return getattr(self.workload, "reading", None)
 
     def finish(self, say: Callable[[str], None]) -> None:
         """Once it was read: say what somebody should know of how, and write the texts of keys if that was asked for.

@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from workloads.readers.reading import Reading
+
 Row = dict[str, Any]
-_MOST_WINDOWS, _MOST_DELTAS = 10, 8
+_MOST_WINDOWS, _MOST_REUSE, _MOST_DELTAS, _MOST_WORDS = 6, 10, 4, 12
 
 
-def print_statistics(console: "Console", tables: dict[str, list[Row]], *, has_times: bool) -> None:
-    """All tables, the longer ones in part."""
+def print_statistics(
+    console: "Console", tables: dict[str, list[Row]], reading: "Reading | None", *, has_times: bool
+) -> None:
+    """All tables, the longer ones in part; ``reading`` is what was read of the file, of a table."""
     summary = tables["summary"][0]
-    _print_summary(console, summary, has_times=has_times)
+    _print_summary(console, summary, reading, has_times=has_times)
     _print_windows(console, tables["working_set"])
     _print_reuse(console, tables["reuse"])
     _print_deltas(console, tables["deltas"])
@@ -30,29 +34,56 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _print_summary(console: "Console", s: Row, *, has_times: bool) -> None:
+def _print_summary(console: "Console", s: Row, reading: "Reading | None", *, has_times: bool) -> None:
     sizes = f"{s['smallest_bytes']:,}" + (
         "" if s["smallest_bytes"] == s["largest_bytes"] else f" to {s['largest_bytes']:,}"
     )
+    changing = f"; of {counted(s['n_resized'], 'key')} they change" if s["n_resized"] else ""
     lines = [
         s["trace"],
+        *(_of_reading(reading) if reading is not None and reading.n_rows else []),
         f"  accesses       {s['n_accesses']:,} in {s['n_requests']:,} requests of {counted(s['n_streams'], 'stream')}",
         f"  reads, writes  {s['n_reads']:,} ({s['n_reads'] / s['n_accesses']:.1%} of accesses), {s['n_writes']:,}",
         f"  unique keys    {s['n_keys']:,} ({s['n_keys'] / s['n_accesses']:.1%} of accesses), "
         f"{s['unique_bytes']:,} bytes",
-        f"  block sizes    {sizes} bytes; {s['n_bytes']:,} bytes asked for",
+        f"  block sizes    {sizes} bytes; {s['n_bytes']:,} bytes asked for{changing}",
         f"  delta entropy  {'' if s['delta_entropy_is_exact'] else 'at least '}{s['delta_entropy_bits']:.2f} bits "
         "(0: always the same step from one key to the next)",
     ]
     if has_times:
-        lines.append(f"  duration       {s['duration_ns'] / 1e9:,.3f} s, {s['n_times']:,} different times in a row")
-        if s["n_requests"] > _COARSE * s["n_times"]:
-            lines.append(
-                f"  coarse clock   {s['n_requests'] / s['n_times']:.1f} requests share an arrival time: arrivals: "
-                "{kind: open, spread: true} spreads them"
-            )
+        lines += _of_times(s)
     for line in lines:
         console.print(line, highlight=False, markup=False)
+
+
+def _of_reading(reading: "Reading") -> list[str]:
+    skipped = "; ".join(f"{n:,} {why}" for why, n in reading.skipped.items())
+    lines = [f"  rows           {reading.n_rows:,}, {f'skipped: {skipped}' if skipped else 'none skipped'}"]
+    if reading.words:
+        words = sorted(reading.words.items(), key=lambda item: -item[1][1])
+        shown = ", ".join(f"{word[:30]} {n:,} ({meaning})" for word, (meaning, n) in words[:_MOST_WORDS])
+        more = f" and {len(words) - _MOST_WORDS:,} more words" if len(words) > _MOST_WORDS else ""
+        lines.append(f"  operations     {shown}{more}")
+    hashed = ", ".join(f"{name} from the text of {column!r}" for column, name in reading.hashed.items())
+    lines.append(f"  ids            {f'hashed: {hashed}' if hashed else 'numbers as they are, none hashed'}")
+    return lines
+
+
+def _of_times(s: Row) -> list[str]:
+    order = "in order"
+    if s["n_backwards"]:
+        order = f"{s['n_backwards']:,} times backwards, by up to {s['furthest_back_ns'] / 1e9:,.6g} s"
+    lines = [
+        f"  span           {s['duration_ns'] / 1e9:,.3f} s, {order}",
+        f"  clock          {s['n_times']:,} different times in a row, at most {counted(s['largest_burst'], 'request')} "
+        "at one",
+    ]
+    if s["n_requests"] > _COARSE * s["n_times"]:
+        lines.append(
+            f"  coarse clock   {s['n_requests'] / s['n_times']:.1f} requests share an arrival time: arrivals: "
+            "{kind: open, spread: true} spreads them"
+        )
+    return lines
 
 
 def _table(*columns: str) -> Any:
@@ -83,6 +114,8 @@ def _print_windows(console: "Console", rows: list[Row]) -> None:
 
 def _print_reuse(console: "Console", rows: list[Row]) -> None:
     table = _table("blocks", "accesses", "share", "LRU hits up to here", "")
+    # Small distances, that no cache is smaller than, as one.
+    rows = _joined(rows, len(rows) - _MOST_REUSE)
     widest = max(row["ratio"] for row in rows)
     for row in rows:
         low, high = row["distance_from"], row["distance_to"]
@@ -92,6 +125,20 @@ def _print_reuse(console: "Console", rows: list[Row]) -> None:
         table.add_row(name, f"{row['n_accesses']:,}", f"{row['ratio']:.1%}", hits, bar)
     table.columns[-1].justify = "left"
     _print_titled(console, "Reuse distance: other keys since the last access to the same", table)
+
+
+def _joined(rows: list[Row], n: int) -> list[Row]:
+    """The first ``n`` + 1 rows as one."""
+    if n <= 0:
+        return rows
+    first, last = rows[0], rows[n]
+    joined = {
+        **last,
+        "distance_from": first["distance_from"],
+        "n_accesses": sum(row["n_accesses"] for row in rows[: n + 1]),
+        "ratio": sum(row["ratio"] for row in rows[: n + 1]),
+    }
+    return [joined, *rows[n + 1 :]]
 
 
 def _print_deltas(console: "Console", rows: list[Row]) -> None:

@@ -128,6 +128,11 @@ class Phases:
         """How many accesses there are."""
         return sum(n for _, n in self._turns())
 
+    @property
+    def made_of(self) -> Sequence[Workload]:
+        """The phases."""
+        return self._phases
+
     def _turns(self) -> Iterator[tuple[int, int]]:
         """Whose turn it is, and for how many accesses."""
         lengths = [phase.length() for phase in self._phases]
@@ -172,6 +177,11 @@ class Interleave:
     def __init__(self, parts: Sequence[Workload]) -> None:
         self.n_streams = sum(part.n_streams for part in parts)
         self._parts = parts
+
+    @property
+    def made_of(self) -> Sequence[Workload]:
+        """The parts."""
+        return self._parts
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -230,6 +240,11 @@ class Slice:
         self._whole = whole
         self._first = first
         self._accesses = accesses
+
+    @property
+    def made_of(self) -> Sequence[Workload]:
+        """The whole."""
+        return (self._whole,)
 
     @property
     def n_streams(self) -> int:

@@ -1,6 +1,5 @@
 """The sizes of a trace's blocks, and whether a block keeps its own from access to access."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,36 @@ class Sizes:
     widest: tuple[int, int, int] | None = None
 
 
+class Ranges:
+    """Takes a trace batch by batch. Memory grows with its distinct keys."""
+
+    def __init__(self) -> None:
+        self._keys: Keys = np.empty(0, np.uint64)
+        self._low: Bytes = np.empty(0, np.int64)
+        self._high: Bytes = np.empty(0, np.int64)
+        self._pending: list[Batch] = []
+        self._n_pending = 0
+
+    def add(self, batch: Batch) -> None:
+        """The next accesses."""
+        self._pending.append(batch)
+        self._n_pending += len(batch)
+        if self._n_pending >= _MERGE_EVERY:
+            self._merge()
+
+    def _merge(self) -> None:
+        self._keys, self._low, self._high = _merged(self._keys, self._low, self._high, self._pending)
+        self._pending, self._n_pending = [], 0
+
+    def sizes(self) -> Sizes:
+        """Of all that was added, which is at least one access."""
+        self._merge()
+        n_resized = int(np.count_nonzero(self._low < self._high))
+        at = int(np.argmax(self._high - self._low))
+        widest = int(self._keys[at]), int(self._low[at]), int(self._high[at])
+        return Sizes(int(self._low.min()), n_resized, widest if n_resized else None)
+
+
 def sizes_of(workload: Workload) -> Sizes:
     """Of a whole trace, which is gone through once, and twice where blocks have several sizes."""
     smallest, largest = MOST_BYTES, 0
@@ -31,22 +60,10 @@ def sizes_of(workload: Workload) -> Sizes:
             largest = max(largest, int(batch.size_bytes.max()))
     if smallest >= largest:
         return Sizes(smallest)
-    keys, low, high = _ranges(workload.batches())
-    n_resized = int(np.count_nonzero(low < high))
-    at = int(np.argmax(high - low))
-    return Sizes(smallest, n_resized, (int(keys[at]), int(low[at]), int(high[at])) if n_resized else None)
-
-
-def _ranges(batches: Iterator[Batch]) -> tuple[Keys, Bytes, Bytes]:
-    """Each key, in order, with its smallest and its largest size."""
-    keys, low, high = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
-    pending: list[Batch] = []
-    for batch in batches:
-        pending.append(batch)
-        if sum(map(len, pending)) >= _MERGE_EVERY:
-            keys, low, high = _merged(keys, low, high, pending)
-            pending = []
-    return _merged(keys, low, high, pending)
+    ranges = Ranges()
+    for batch in workload.batches():
+        ranges.add(batch)
+    return ranges.sizes()
 
 
 def _merged(keys: Keys, low: Bytes, high: Bytes, batches: list[Batch]) -> tuple[Keys, Bytes, Bytes]:

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate
+from workloads.clock import Clock
 from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
+from workloads.sizes import Ranges
 from workloads.stack_distance import StackDistances
 
 _MOST_DELTAS = 1 << 22
@@ -114,10 +116,6 @@ class _Totals:
     n_streams: int = 1
     smallest: int = MOST_BYTES
     largest: int = 0
-    first_ns: int | None = None
-    last_ns: int = 0
-    before_ns: int | None = None
-    n_times: int = 0
     n_sampled: int = 0
     unique_bytes: int = 0
 
@@ -139,8 +137,11 @@ class TraceStatistics:
         self._rows: list[dict[str, Any]] = []
         # Of the window that is not closed yet: what is sampled of it, and the distances; and the writes before it.
         self._open: list[tuple[Batch, Ints]] = []
+        self._times = 0, 0
         self._n_writes_before = 0
         self._requests = Requests()
+        self._clock = Clock()
+        self._sizes = Ranges()
 
     def add(self, batch: Batch) -> None:
         """The next accesses."""
@@ -159,18 +160,19 @@ class TraceStatistics:
         t.n_streams = max(t.n_streams, int(batch.stream.max()) + 1)
         t.smallest = min(t.smallest, int(batch.size_bytes.min()))
         t.largest = max(t.largest, int(batch.size_bytes.max()))
-        t.first_ns = int(batch.time_ns[0]) if t.first_ns is None else t.first_ns
-        t.last_ns = max(t.last_ns, int(batch.time_ns.max()))
-        t.n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (t.before_ns != int(batch.time_ns[0]))
-        t.before_ns = int(batch.time_ns[-1])
+        self._clock.add(batch)
         self._deltas.add(batch)
         sampled = sample(batch, self._parts)
+        if len(sampled):
+            self._sizes.add(sampled)
         distances = self._distances.of(sampled.key)
         t.n_sampled += len(sampled)
         t.unique_bytes += int(sampled.size_bytes[distances < 0].sum(dtype=np.int64))
         # Binary digits: exact below 2**53, and no distance is larger.
         digits = np.frexp(np.rint(distances[distances >= 0] * (PARTS / self._parts)))[1]
         self._reuse += np.bincount(digits, minlength=_BITS)
+        first = self._times[0] if self._open else int(batch.time_ns[0])
+        self._times = first, int(batch.time_ns[-1])
         self._open.append((sampled, distances))
         if t.n_accesses % self._window == 0:
             self._close_window()
@@ -193,6 +195,8 @@ class TraceStatistics:
                 "working_set_bytes": self._scaled(int(sampled.size_bytes[first].sum(dtype=np.int64))),
                 "n_new_keys": self._scaled(int((distances < 0).sum())),
                 "n_keys_so_far": self._scaled(self._distances.n_keys),
+                "first_time_ns": self._times[0],
+                "last_time_ns": self._times[1],
             }
         )
         self._n_writes_before = t.n_writes
@@ -202,7 +206,7 @@ class TraceStatistics:
 
     def summary(self) -> dict[str, Any]:
         """One row: counts, sizes, times, and entropy."""
-        t = self._totals
+        t, clock = self._totals, self._clock
         entropy, is_exact = self._deltas.counts.entropy_bits()
         return {
             "n_accesses": t.n_accesses,
@@ -215,8 +219,12 @@ class TraceStatistics:
             "unique_bytes": self._scaled(t.unique_bytes),
             "smallest_bytes": t.smallest,
             "largest_bytes": t.largest,
-            "n_times": t.n_times,
-            "duration_ns": t.last_ns - (t.first_ns or 0),
+            "n_times": clock.n_ticks,
+            "largest_burst": clock.largest_burst,
+            "n_backwards": clock.n_backwards,
+            "furthest_back_ns": clock.furthest_back_ns,
+            "duration_ns": clock.span_ns,
+            "n_resized": self._scaled(self._sizes.sizes().n_resized) if t.n_sampled else 0,
             "delta_entropy_bits": entropy,
             "delta_entropy_is_exact": is_exact,
             "sample_rate": self._parts / PARTS,

@@ -1,35 +1,57 @@
 """What the settings of all trace formats have in common: a file, and how its format is told from its name."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from pydantic import PrivateAttr
 
 from simulator.quantities import PathText
 from workloads.base import SourceSettings
 
 DEFAULT_TRACES = "../shared/traces"
+_BESIDE: ContextVar[Path | None] = ContextVar("beside", default=None)
 
 
-def trace_path(path: str) -> Path:
-    """A trace file: as given if it exists or is absolute, else in the folder that TIERFETCH_TRACES names."""
+@contextmanager
+def beside(folder: Path) -> Iterator[None]:
+    """Settings that are made meanwhile are those of a config in that folder, where their files may lie."""
+    token = _BESIDE.set(folder)
+    try:
+        yield
+    finally:
+        _BESIDE.reset(token)
+
+
+def trace_path(path: str, folder: Path | None = None) -> Path:
+    """A trace file: beside the config that names it, from where the command runs, or in the folder of traces.
+
+    The first of these that is there; else where TIERFETCH_TRACES says. An absolute path is as given.
+    """
     given = Path(path)
-    if given.is_absolute() or given.exists():
+    if given.is_absolute():
+        return given
+    if folder is not None and (folder / given).exists():
+        return folder / given
+    if given.exists():
         return given
     return Path(os.environ.get("TIERFETCH_TRACES", DEFAULT_TRACES)) / given
 
 
 class FormatSettings(SourceSettings):
-    """The settings of a trace format; ``build`` reads ``file``.
-
-    Two more are known by their names, where a format has them: ``block``, the size of every block where a trace has
-    none, and ``columns``, which names those of a table. Command lines offer these.
-    """
+    """The settings of a trace format; ``build`` reads ``file``."""
 
     path: PathText
     name_parts: ClassVar[tuple[str, ...]] = ()
     """What a file's name contains, in small letters; packed files have a further ending."""
-    block_unsaid: ClassVar[str | None] = None
-    """The block on a command line that says none, of a format whose configs have to."""
+    _beside: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Where the config lies, which is no part of the settings: results do not depend on it."""
+        self._beside = _BESIDE.get()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -39,7 +61,7 @@ class FormatSettings(SourceSettings):
     @property
     def file(self) -> Path:
         """Where the trace is."""
-        return trace_path(self.path)
+        return trace_path(self.path, self._beside)
 
     def files(self) -> list[Path]:
         """The file."""

@@ -22,12 +22,17 @@ class Reading:
         if n:
             self.skipped[why] = self.skipped.get(why, 0) + n
 
-    def notes(self) -> list[str]:
-        """What somebody should know who did not ask: a line each."""
+    def of_ids(self) -> list[str]:
+        """What was hashed, a line each."""
         lines = []
         for column, name in self.hashed.items():
             line = f"column {column!r} is text: each {name} is its 64-bit hash"
             lines.append(line + (", in which no policy sees strides" if name == "key" else ""))
+        return lines
+
+    def of_rows(self) -> list[str]:
+        """What was left out, a line each."""
+        lines = []
         if self.skipped:
             of_each = ", ".join(f"{n:,} {why}" for why, n in self.skipped.items())
             lines.append(f"{sum(self.skipped.values()):,} of {self.n_rows:,} rows skipped: {of_each}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,13 @@ class TableWorkload(FileWorkload):
 
     def notes(self) -> list[str]:
         """What somebody should know who did not ask, of the last time that it was read: a line each."""
-        return [f"{self.path}: {line}" for line in self.reading.notes()]
+        return [f"{self.path}: {line}" for line in (*self.reading.of_ids(), *self.reading.of_rows())]
+
+    def notes_of_ids(self) -> list[str]:
+        """What of that is known from the first rows. Raises InputError if they are bad."""
+        if not self.reading.n_rows:
+            next(self._read(), None)
+        return [f"{self.path}: {line}" for line in self.reading.of_ids()]
 
     def _read(self) -> Iterator[Batch]:
         rows = Rows(self.path, self._layout(), self._streams, self._default_bytes)
@@ -71,3 +77,10 @@ class TableWorkload(FileWorkload):
 
     def _known_streams(self) -> int | None:
         return None if self._layout().stream else 1
+
+
+def tables_in(workload: Any) -> list[TableWorkload]:
+    """The tables that a workload reads: itself, or those of what it is made of."""
+    if isinstance(workload, TableWorkload):
+        return [workload]
+    return [table for part in getattr(workload, "made_of", ()) for table in tables_in(part)]

@@ -1,0 +1,23 @@
+"""The formats of traces, for people."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_formats(console: "Console") -> None:
+    """Each format with its line, a row of it as an example, and where it is described."""
+    from workloads.formats import formats
+    from workloads.readers.row_format import PresetFormat
+
+    console.print("--format NAME, or in a config source: {kind: NAME, path: FILE}; auto tells it by the file's name.\n")
+    for kind, settings in formats().items():
+        said = (settings.__doc__ or "").strip().splitlines()
+        console.print(f"{kind:18} {said[0] if said else ''}", highlight=False, markup=False, soft_wrap=True)
+        if issubclass(settings, PresetFormat):
+            preset = settings.preset
+            for name, text in (("such as", preset.example), ("see", preset.source), ("taken for", preset.reading)):
+                for i, line in enumerate(text.splitlines() if text else []):
+                    shown = name if i == 0 else ""
+                    console.print(f"{'':18}   {shown:9} {line}", highlight=False, markup=False, soft_wrap=True)
