@@ -99,7 +99,7 @@ def info(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Rows and what was made of them, unique keys, working set over time, reuse distances, entropy of deltas, reads and writes.
+    """Rows and what was made of them, unique keys, working set, reuse distances, deltas, reads and writes, the clock.
 
     Memory grows with the distinct keys, some 100 bytes each: of very many, take a sample.
     Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.

@@ -1,6 +1,5 @@
 """The format of a trace file by its name, and by what is in it."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,11 @@ from pydantic import ValidationError
 
 from simulator.errors import InputError
 from workloads.base import SourceSettings
+from workloads.nearest import likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
 from workloads.registry import SOURCES
 
-_ROWS_TRIED = 50
+_LONGEST_SHOWN = 120
 
 
 def formats() -> dict[str, type[FormatSettings]]:
@@ -33,7 +33,7 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
     if format_ == "auto":
         kind = "table" if "columns" in settings else next((k for k, s in known.items() if s.recognises(file)), "")
         if not kind:
-            raise InputError(f"{path}: its format cannot be told from its name; {_nearest(path)}")
+            raise InputError(f"{path}: its format cannot be told from its name; {nearest(file, known)}")
     if kind not in known:
         raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(known)}")
     given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
@@ -48,30 +48,22 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
             raise InputError(f"{path}: a trace of format {kind} has no {name} to choose") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}: {name}: {message}; got {problem['input']!r}") from None
+    if format_ == "auto" and "columns" not in settings:
+        _check_key(path, source)
     return source
 
 
-def _nearest(path: Path) -> str:
-    """Which format reads the first rows of a file, or comes closest and why not; and the command."""
-    best: tuple[int, str, str] | None = None
-    for kind, settings in formats().items():
-        given: dict[str, Any] = {"kind": kind, "path": str(path)}
-        if "columns" in settings.model_fields:
-            continue
-        n = 0
-        try:
-            source = SOURCES.validate(given)
-            for batch in islice(source.build(0).batches(), 1):
-                n += len(batch)
-            problem = ""
-        except (InputError, ValidationError) as error:
-            problem = str(error).splitlines()[0]
-        if n and (best is None or n > best[0]):
-            best = n, kind, problem
-    if best is None:
-        return (
-            "no known format reads it; expected --format (python -m experiments.trace formats lists all), or --columns "
-            "for a table"
+def _check_key(path: Path, source: SourceSettings) -> None:
+    """A table whose key nobody named has one that is called so. Raises InputError if not, with what might help."""
+    from workloads.readers.tabular import TableConfig
+
+    if not isinstance(source, TableConfig) or not source.header:
+        return
+    names = source.table().names()
+    if "key" not in names:
+        helpful = [text for text in (likely_columns(path, names), nearest(source.file, formats())) if text]
+        shown = ", ".join(names)
+        raise InputError(
+            f"{path}: has no column 'key', but {shown[:_LONGEST_SHOWN]}; expected --columns, such as "
+            f"--columns key=NAME, or --no-header if that is a row, or --format; {'; '.join(helpful)}"
         )
-    n, kind, problem = best
-    return f"its first rows are read by --format {kind}"

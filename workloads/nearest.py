@@ -1,0 +1,73 @@
+"""For a file whose format nobody said and nothing tells: the format that comes nearest, and the command to try."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from simulator.errors import InputError
+from workloads.readers.files import open_binary
+from workloads.readers.format import FormatSettings
+from workloads.readers.record_table import RecordTable
+from workloads.readers.row_format import RowFormat
+
+_HEAD_BYTES = 4096
+_COMMAND = "python -m experiments.trace head"
+_LIKELY = {
+    "key": "key obj_id object_id objid obj id cachekey block_id block lbn lba sector offset address addr item",
+    "time_ns": "time timestamp ts op_time arrived_at time_s start",
+    "size_bytes": "size obj_size length len bytes io_size objectsize object_size",
+    "op": "op op_name operation opcode type iotype rw",
+    "stream": "client client_id device device_id dev volume tenant thread tid",
+}
+"""What columns are mostly called, in the order in which they are looked for."""
+
+
+def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
+    """Which format reads the first rows of a file, or comes nearest and what does not fit; and the command."""
+    with open_binary(path) as file:
+        is_text = b"\0" not in file.read(_HEAD_BYTES)
+    best: tuple[int, bool, str, str] | None = None
+    for kind, settings in known.items():
+        if not issubclass(settings, RowFormat) or "columns" in settings.model_fields:
+            continue
+        n, problem = _tried(settings, kind, path, is_text=is_text)
+        found = n, not problem, kind, problem
+        # The first of those that read as much: the registry has the more particular ones in front.
+        if n and (best is None or found[:2] > best[:2]):
+            best = found
+    if best is None:
+        return "no known format reads its first row (python -m experiments.trace formats lists them)"
+    n, is_whole, kind, problem = best
+    command = f"{_COMMAND} {path} --format {kind}"
+    if is_whole:
+        return f"its first rows read as {kind}: {command}"
+    return f"nearest is {kind}, which reads {n} row{'s' * (n > 1)} and then: {problem}: {command} --damaged stop"
+
+
+def _tried(settings: type[RowFormat], kind: str, path: Path, *, is_text: bool) -> tuple[int, str]:
+    """How many accesses a format reads of the first piece of a file, and what was wrong then."""
+    n = 0
+    try:
+        source: Any = settings.model_validate({"kind": kind, "path": str(path)})
+        if is_text == isinstance(source.table(), RecordTable):
+            return 0, ""
+        # What is wrong in the first piece comes after what is good in it.
+        for batch in islice(source.build(0).batches(), 2):
+            n += len(batch)
+    except (InputError, ValidationError) as error:
+        return n, str(error).splitlines()[0]
+    return n, ""
+
+
+def likely_columns(path: Path, names: list[str]) -> str:
+    """The command that might read a table, by what its columns are called; nothing if none looks like a key."""
+    low = {name.lower().replace(" ", "_"): name for name in reversed(names)}
+    found = {role: next((low[word] for word in words.split() if word in low), None) for role, words in _LIKELY.items()}
+    if found["key"] is None:
+        return ""
+    columns = ",".join(f"{role}={name}" for role, name in found.items() if name is not None)
+    # Nothing tells the unit of a time: a guess would be right of most files, and nobody would look at the others.
+    unit = " with --time-unit" if found["time_ns"] is not None else ""
+    return f"perhaps {_COMMAND} {path} --columns '{columns}'{unit}"
