@@ -113,7 +113,7 @@ def reads_a_trace(command: Callable[..., None]) -> Callable[..., None]:
     names = [field.name for field in fields(ReadingOptions)]
 
     def called(**given: Any) -> None:
-        reading = ReadingOptions(**{name: given.pop(name) for name in names})
+        reading = ReadingOptions(**{name: given.pop(name) for name in names if name in given})
         command(reading=reading, **given)
 
     # Options after arguments with defaults: all are handed over by name.
