@@ -92,8 +92,19 @@ def why_not(eviction: "EvictionSettings", *, unit_size: bool) -> str | None:
 
 
 def write_oracle_general(accesses: "Batch", path: Path) -> None:
-    """Accesses as its oracleGeneral, with the next use of each key, which its Belady reads."""
+    """Accesses as its oracleGeneral, with the next use of each key, which its Belady reads.
+
+    Raises:
+        InputError: a size does not fit into it.
+    """
+    from simulator.errors import InputError
     from simulator.future import future_of
+
+    if len(accesses) and int(accesses.size_bytes.max()) >= 2**32:
+        raise InputError(
+            f"--beside libcachesim: its format has sizes below 4 GiB, the trace has {int(accesses.size_bytes.max()):,} "
+            "bytes; expected --unit-size"
+        )
 
     records = np.zeros(len(accesses), _RECORD)
     records["key"], records["size"] = accesses.key, accesses.size_bytes

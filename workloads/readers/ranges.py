@@ -26,12 +26,17 @@ class Groups:
 
     def of(self, columns: Sequence[Keys]) -> Keys:
         """The number of each row's combination."""
-        rows = np.stack(columns, axis=1)
-        distinct, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        numbers = np.empty(len(distinct), np.uint64)
+        codes = np.zeros(len(columns[0]), np.int64)
+        for column in columns:
+            distinct, places = np.unique(column, return_inverse=True)
+            # Small again after each column: products of their numbers would not fit at some point.
+            codes = np.unique(codes * len(distinct) + places, return_inverse=True)[1]
+        _, first, rows = np.unique(codes, return_index=True, return_inverse=True)
+        numbers = np.empty(len(first), np.uint64)
         for at in np.argsort(first, kind="stable").tolist():
-            numbers[at] = self._known.setdefault(tuple(distinct[at].tolist()), len(self._known))
-        return numbers[inverse.reshape(-1)]
+            combination = tuple(int(column[first[at]]) for column in columns)
+            numbers[at] = self._known.setdefault(combination, len(self._known))
+        return numbers[rows]
 
 
 def mixed(columns: Sequence[Keys]) -> Keys:
