@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from simulator.errors import InputError
 from workloads.readers.fields import NUMBER
 
 
@@ -37,6 +38,20 @@ class Piece:
     """``line 7``, ``row 7``: of a row of this piece, for messages."""
     counts: Any = None
     """Of rows with a list: how many items each has."""
+
+    def head(self, n_rows: int, are_lists: Sequence[bool]) -> "Piece":
+        """Its first rows. ``are_lists`` says of which columns rows have lists."""
+        n_items = 0 if self.counts is None else int(self.counts[:n_rows].sum())
+        columns = [c[: n_items if is_list else n_rows] for c, is_list in zip(self.columns, are_lists, strict=True)]
+        return Piece(columns, n_rows, self.where, None if self.counts is None else self.counts[:n_rows])
+
+
+class RowError(InputError):
+    """A row is wrong; what is before it is to be had. ``row`` is its number in the piece."""
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 class RawTable(Protocol):

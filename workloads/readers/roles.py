@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.errors import InputError
 from workloads.readers.cells import EXACT, hexadecimal, quantity, scaled, whole
 from workloads.readers.fields import DECIMAL, HEX, NUMBER, TEXT
-from workloads.readers.raw import Piece, Want
+from workloads.readers.raw import Piece, RowError, Want
 
 # Arrow is imported where it is used: a config can be read without it.
 Keys = Literal["auto", "number", "hex", "hash"]
@@ -39,9 +39,8 @@ class Role:
         what = "is missing" if value is None else f"is {_shown(value)}"
         if self.want.is_list:
             row = int(np.searchsorted(np.cumsum(piece.counts), row, side="right"))
-        return InputError(
-            f"{self._path}: {piece.where(row)}: column {self.want.column!r} {what}; expected {expected} ({self._name})"
-        )
+        where = f"{self._path}: {piece.where(row)}: column {self.want.column!r}"
+        return RowError(row, f"{where} {what}; expected {expected} ({self._name})")
 
     def _each(self, cells: Any, piece: Piece, taken: Callable[[Any], int | None], expected: str) -> Numbered:
         values = cells.to_pylist()

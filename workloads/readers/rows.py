@@ -1,5 +1,6 @@
 """From the columns of a raw table to those of a trace, by a layout: the one way for all formats with rows."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from simulator.trace import MOST_BYTES, Batch, make_batch
 from workloads.readers.columns import Indices
 from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
 from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
-from workloads.readers.raw import Piece, RawTable
+from workloads.readers.raw import Piece, RawTable, RowError
 from workloads.readers.reading import Reading
 from workloads.readers.roles import Ids, Quantities, Role, Times, Words
 from workloads.readers.several import Several
@@ -22,7 +23,7 @@ _MOST_COUNTED = 1 << 26
 _NAMES = {READ: "read", WRITE: "write", SKIP: "skipped", BOTH: "read and write", UNKNOWN: "unknown"}
 
 
-class _UnknownWordError(Exception):
+class _UnknownWordError(RowError):
     """An operation word that nobody has said the meaning of."""
 
 
@@ -67,20 +68,40 @@ class Rows:
         return {} if texts is None else texts
 
     def batches(self, table: RawTable) -> Iterator[Batch]:
-        """The trace. Raises InputError where a row does not fit."""
+        """The trace. Raises InputError where a row does not fit; what is before it has been yielded."""
         roles: list[Role] = [role for several in self._ids.values() for role in several.roles]
         roles += [*self._features.values(), *self._sizes]
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
-        try:
-            for piece in table.pieces([role.want for role in roles]):
-                cells = dict(zip(roles, piece.columns, strict=True))
-                yield from self._piece(piece, {role: role.of(cells[role], piece) for role in roles})
-        except _UnknownWordError:
-            raise self._unknown(table) from None
+        for piece in table.pieces([role.want for role in roles]):
+            columns, failed = self._good(piece, roles)
+            yield from self._made(columns if self._sorter is None else self._sorted(columns))
+            if isinstance(failed, _UnknownWordError):
+                raise self._unknown(table)
+            if failed is not None:
+                raise failed
         if self._sorter is not None:
-            yield from self._made(self._sorter.rest())
+            yield from self._made(self._sorted(None))
 
-    def _piece(self, piece: Piece, values: dict[Role, Any]) -> Iterator[Batch]:
+    def _good(self, piece: Piece, roles: list[Role]) -> tuple[Columns, RowError | None]:
+        """The columns of a piece, up to a row that is wrong; and what is wrong with that."""
+        failed = None
+        while True:
+            reading = copy.deepcopy(self.reading)
+            counts = None if self._words is None else dict(self._words.counts)
+            try:
+                return self._columns(piece, roles), failed
+            except RowError as error:
+                # Another role may find an earlier row. What was counted so far is counted again.
+                vars(self.reading).update(vars(reading))
+                if self._words is not None and counts is not None:
+                    self._words.counts = counts
+                failed = error
+                piece = piece.head(error.row, [role.want.is_list for role in roles])
+            if piece.n_rows == 0:
+                return {}, failed
+
+    def _columns(self, piece: Piece, roles: list[Role]) -> Columns:
+        values = {role: role.of(cells, piece) for role, cells in zip(roles, piece.columns, strict=True)}
         columns: Columns = {"row": np.arange(piece.n_rows)}
         for name, several in self._ids.items():
             columns |= {f"{name} {i}": values[role] for i, role in enumerate(several.roles)}
@@ -97,21 +118,25 @@ class Rows:
                 first, last = self._blocks(parts[-1], columns["size_bytes"], piece, columns["row"])
                 columns["n_blocks"] = last - first
                 parts[-1] = first
-            columns[name] = several.of(parts, piece, columns["row"])
+            if parts:
+                columns[name] = several.of(parts, piece, columns["row"])
             self.reading.hashed |= {role.want.column: name for role in several.roles if role.hashed}
         columns["row"] = columns["row"] + self.reading.n_rows
         self.reading.n_rows += piece.n_rows
-        if self._sorter is None:
-            yield from self._made(columns)
-            return
+        return columns
+
+    def _sorted(self, columns: Columns | None) -> Columns:
+        """Rows that are in order now, of these and earlier ones; None: those that are left."""
+        assert self._sorter is not None
         try:
-            columns = self._sorter.add(columns)
+            if columns is None:
+                return self._sorter.rest()
+            return self._sorter.add(columns) if columns else {}
         except LateRowError as late:
             raise InputError(
                 f"{self._path}: row {late.row + 1}: comes more than {self._layout.sort_rows:,} rows too late by its "
                 "time; expected rows at most that far out of order (--sort)"
             ) from None
-        yield from self._made(columns)
 
     def _listed(self, columns: Columns, piece: Piece) -> Columns:
         """A row that is a list of blocks as a row each: what is said of the list holds for each."""
@@ -139,7 +164,8 @@ class Rows:
             known = self._words
             self.reading.words = {word: (_NAMES[known.meaning(word)], n) for word, n in known.counts.items()}
             if (columns["op"] == UNKNOWN).any():
-                raise _UnknownWordError
+                row = int(columns["row"][np.flatnonzero(columns["op"] == UNKNOWN)[0]])
+                raise _UnknownWordError(row, "an unknown word")
             skip(columns["op"] == SKIP, "whose operation is to be skipped")
         if "repeat" in columns:
             skip(columns["repeat"] == 0, "repeated 0 times")
@@ -153,10 +179,11 @@ class Rows:
             wrong = keep & ((sizes == 0) | (sizes >= most))
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])
-                raise InputError(
+                raise RowError(
+                    int(columns["row"][at]),
                     f"{self._path}: {piece.where(int(columns['row'][at]))}: column {'+'.join(self._layout.size)!r} is "
                     f"{sizes[at]}; expected a whole number from 1 to {most - 1} (size_bytes)"
-                    + ("; --empty skip leaves such rows out, --empty min takes 1 byte" if sizes[at] == 0 else "")
+                    + ("; --empty skip leaves such rows out, --empty min takes 1 byte" if sizes[at] == 0 else ""),
                 )
         return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
 
@@ -173,9 +200,10 @@ class Rows:
         wrong |= last - first >= np.uint64(MOST_BLOCKS)
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
-            raise InputError(
+            raise RowError(
+                int(rows[at]),
                 f"{self._path}: {piece.where(int(rows[at]))}: {sizes[at]} bytes from {int(offsets[at]) * int(unit)} "
-                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks"
+                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks",
             )
         return first, last
 

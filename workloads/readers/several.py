@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import InputError
 from workloads.readers.ranges import GROUP_BITS, Groups, Keys, mixed
-from workloads.readers.raw import Piece
+from workloads.readers.raw import Piece, RowError
 from workloads.readers.roles import Ids
 
 
@@ -30,7 +29,7 @@ class Several:
         return self.roles[-1].hashed
 
     def of(self, columns: Sequence[Keys], piece: Piece, rows: Sequence[int]) -> Keys:
-        """One id of each row's. ``rows`` numbers them in the piece. Raises InputError where they do not fit."""
+        """One id of each row's. ``rows`` numbers them in the piece. Raises RowError where they do not fit."""
         last = columns[-1]
         if len(columns) == 1:
             return last
@@ -41,9 +40,10 @@ class Several:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             names = "+".join(role.want.column for role in self.roles)
-            raise InputError(
+            raise RowError(
+                int(rows[row]),
                 f"{self._path}: {piece.where(rows[row])}: {names} is number {last[row]} of group {groups[row]}; "
                 f"expected numbers below 2**{GROUP_BITS} in at most 2**{64 - GROUP_BITS} groups ({self._name}); "
-                "--keys hash takes any"
+                "--keys hash takes any",
             )
         return groups << np.uint64(GROUP_BITS) | last

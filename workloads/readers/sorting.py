@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 Columns = dict[str, Any]
+_PLACE = "place"
 
 
 class LateRowError(Exception):
@@ -17,32 +18,49 @@ class LateRowError(Exception):
 
 
 class Sorter:
-    """Sorts rows by ``time_ns``, those of the same time as they come; a row may be up to ``bound`` rows too late."""
+    """Sorts rows by ``time_ns``, those of the same time as they come; a row may be up to ``bound`` rows too late.
+
+    A row that comes i-th and belongs at place j < i is i - j rows too late.
+    """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._kept: Columns = {}
         self._last_ns = -1
+        self._n_in = self._n_out = 0
 
     def add(self, columns: Columns) -> Columns:
         """Some more rows, which ``row`` numbers; what is sure to be in order now.
 
         Raises:
-            LateRowError: one of them should have come before what was handed out.
+            LateRowError: one of them is further out of order.
         """
+        n = len(columns["row"])
+        columns = {**columns, _PLACE: self._n_in + np.arange(n)}
+        self._n_in += n
         if self._kept:
             columns = {name: np.concatenate([self._kept[name], column]) for name, column in columns.items()}
         order = np.argsort(columns["time_ns"], kind="stable")
         if len(order) and columns["time_ns"][order[0]] < self._last_ns:
             raise LateRowError(int(columns["row"][order[0]]))
         n_out = max(len(order) - self._bound, 0)
-        if n_out:
-            self._last_ns = int(columns["time_ns"][order[n_out - 1]])
         rest = np.sort(order[n_out:])
         self._kept = {name: column[rest] for name, column in columns.items()}
-        return {name: column[order[:n_out]] for name, column in columns.items()}
+        return self._out({name: column[order[:n_out]] for name, column in columns.items()})
 
     def rest(self) -> Columns:
-        """What is left at the end."""
-        order = np.argsort(self._kept["time_ns"], kind="stable") if self._kept else None
-        return {} if order is None else {name: column[order] for name, column in self._kept.items()}
+        """What is left at the end. Raises LateRowError as ``add`` does."""
+        if not self._kept:
+            return {}
+        order = np.argsort(self._kept["time_ns"], kind="stable")
+        return self._out({name: column[order] for name, column in self._kept.items()})
+
+    def _out(self, columns: Columns) -> Columns:
+        places = columns.pop(_PLACE)
+        late = np.flatnonzero(places - (self._n_out + np.arange(len(places))) > self._bound)
+        if len(late):
+            raise LateRowError(int(columns["row"][late[0]]))
+        self._n_out += len(places)
+        if len(places):
+            self._last_ns = int(columns["time_ns"][-1])
+        return columns
