@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate
+from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate, with_features
 from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
 from workloads.stack_distance import StackDistances
@@ -164,7 +164,7 @@ class TraceStatistics:
         t.n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (t.before_ns != int(batch.time_ns[0]))
         t.before_ns = int(batch.time_ns[-1])
         self._deltas.add(batch)
-        sampled = sample(batch, self._parts)
+        sampled = sample(with_features(batch, ()), self._parts)
         distances = self._distances.of(sampled.key)
         t.n_sampled += len(sampled)
         t.unique_bytes += int(sampled.size_bytes[distances < 0].sum(dtype=np.int64))
