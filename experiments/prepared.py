@@ -20,6 +20,7 @@ from simulator.config import Open, System
 from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
+from simulator.features import check_features, features_of
 from simulator.trace import WRITE, Batch, Workload, part
 from workloads.spread import Spread
 
@@ -29,31 +30,44 @@ if TYPE_CHECKING:
 TrainingProgress = Callable[[int, int, float, float], None]
 
 
-def sequences_of(accesses: Iterator[Batch], *, per_stream: bool) -> dict[int, Accesses]:
-    """The accesses of each stream in order, or of all streams in the trace's order under 0."""
+def sequences_of(
+    accesses: Iterator[Batch], *, per_stream: bool, features: Sequence[str] = (), who: str = "the policy"
+) -> dict[int, Accesses]:
+    """The accesses of each stream in order, or of all streams in the trace's order under 0.
+
+    Raises InputError if the trace lacks a feature.
+    """
     pieces: dict[int, list[Accesses]] = {}
     for batch in accesses:
+        check_features(who, features, batch)
         for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
             mine = batch.stream == stream if per_stream else slice(None)
-            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE))
-    return {
-        stream: Accesses(*(np.concatenate(columns) for columns in zip(*pieces[stream], strict=True)))
-        for stream in sorted(pieces)
-    }
+            columns = {name: batch.features[name][mine] for name in features}
+            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE, columns))
+    return {stream: _joined(pieces[stream], features) for stream in sorted(pieces)}
+
+
+def _joined(pieces: list[Accesses], features: Sequence[str]) -> Accesses:
+    return Accesses(
+        np.concatenate([piece.keys for piece in pieces]),
+        np.concatenate([piece.writes for piece in pieces]),
+        {name: np.concatenate([piece.features[name] for piece in pieces]) for name in features},
+    )
 
 
 class Learned:
     """What a policy is given of the trace: the training part to learn from, what is run to predict from."""
 
-    def __init__(self, workload: Workload, n_train: int, first: int) -> None:
-        """The run begins with access ``first``."""
-        self._workload = workload
+    def __init__(self, workload: Workload, n_train: int, first: int, who: str = "the policy") -> None:
+        """The run begins with access ``first``; ``who`` learns, for messages."""
+        self._workload, self._who = workload, who
         self._n_train, self._first = n_train, first
         self.n_accesses = 0
 
-    def sequences(self, per_stream: bool) -> list[Accesses]:
-        """The training part, sequence by sequence."""
-        found = list(sequences_of(part(self._workload.batches(), 0, self._n_train), per_stream=per_stream).values())
+    def sequences(self, per_stream: bool, features: Sequence[str] = ()) -> list[Accesses]:
+        """The training part, sequence by sequence. Raises InputError if the trace lacks a feature."""
+        train = part(self._workload.batches(), 0, self._n_train)
+        found = list(sequences_of(train, per_stream=per_stream, features=features, who=self._who).values())
         self.n_accesses = sum(len(sequence.keys) for sequence in found)
         return found
 
@@ -160,7 +174,8 @@ def prepare(
     charge, recording = make_charge(experiment, arm, seed)
     replayed = recording if arm.charged.kind == "replay" else None
     system = experiment.system_of(arm)
-    learned = Learned(workload, parts.n_train, parts.first)
+    who = who_asks(arm)
+    learned = Learned(workload, parts.n_train, parts.first, who)
     built = arm.policy.build(
         Given(
             learned.sequences,
@@ -174,7 +189,14 @@ def prepare(
             n_streams=workload.n_streams,
         ),
     )
+    if wanted := features_of(built.policy):
+        check_features(who, wanted, next(part(workload.batches(), parts.first)))
     return Prepared(workload, parts, system, learned, built, charge, recording)
+
+
+def who_asks(arm: Arm) -> str:
+    """Who it is that asks for a feature, for messages."""
+    return f"arm {arm.name!r}: policy {arm.policy.core.kind}"
 
 
 def model_of(config: Path | str, arm: str, seed: int = 0, sets: Sequence[str] = ()) -> "Model":

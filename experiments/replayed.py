@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from experiments.trace_input import TraceInput, share_of
 from simulator.errors import InputError
-from simulator.trace import Batch, concatenate
+from simulator.trace import Batch, concatenate, with_features
 from simulator.units import parse_bytes
 from workloads.base import BATCH
 from workloads.sampling import PARTS, sample
@@ -77,7 +77,7 @@ def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
     n, kept = 0, []
     for batch in given.workload.batches():
         n += len(batch)
-        kept.append(sample(batch, parts))
+        kept.append(sample(with_features(batch, ()), parts))
     if n == 0:
         raise InputError(f"{given.name}: holds no access")
     whole = concatenate(kept)

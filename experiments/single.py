@@ -14,7 +14,7 @@ from experiments.config import Experiment
 from experiments.kept import Done, digests_of
 from experiments.metrics import run_metrics
 from experiments.plan import Run
-from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split
+from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split, who_asks
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.shared import SharedTrace
 from experiments.tables import RunTables
@@ -68,7 +68,7 @@ def prepare_one(
 ) -> None:
     """What of a run can be done beside others even if its own latencies are measured: its model is trained and kept."""
     parts = split(experiment, workload)
-    learned = Learned(workload, parts.n_train, parts.first)
+    learned = Learned(workload, parts.n_train, parts.first, who_asks(run.arm))
     run.arm.policy.core.prepare(Given(learned.sequences, run.seed, training_progress))
 
 

@@ -1,9 +1,10 @@
 """What the builder of a policy is given, and what it makes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,19 @@ Keys = npt.NDArray[np.uint64]
 
 
 class Accesses(NamedTuple):
-    """A sequence to learn from: keys (n,), and which of them are written, and so need no fetch."""
+    """A sequence to learn from: keys (n,), which of them are written, and so need no fetch, and features asked for."""
 
     keys: Keys
     writes: npt.NDArray[np.bool_]
+    features: Mapping[str, Keys] = MappingProxyType({})
+
+
+class Sequences(Protocol):
+    """Gives the accesses of the training part."""
+
+    def __call__(self, per_stream: bool, features: Sequence[str] = (), /) -> list[Accesses]:
+        """A sequence a stream or one of all, with these features. Raises InputError if the trace lacks one."""
+        ...
 
 
 class Demand(NamedTuple):
@@ -59,13 +69,14 @@ def _no_timing() -> Timing:
 class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
-    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False);
+    ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False), with the
+    features that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
     ``n_streams`` are those of the whole trace.
     """
 
-    sequences: Callable[[bool], list[Accesses]]
+    sequences: Sequences
     seed: int
     progress: Callable[[int, int, float, float], None] | None = None
     simulated: Callable[[bool], dict[int, Keys]] = _no_sequences

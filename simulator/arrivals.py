@@ -1,11 +1,13 @@
 """The judged part of a trace, one access after another, with arrival times: what the model reads (rule R30)."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from simulator.checks import check_durations, check_order, check_sizes, check_streams, too_late
 from simulator.config import Arrivals, Open, Poisson, System
+from simulator.features import check_features, features_of
 from simulator.model.accesses import Access
+from simulator.policy import Policy
 from simulator.seeds import generator
 from simulator.trace import Batch, Workload, part
 from simulator.units import LATEST_NS
@@ -21,7 +23,10 @@ class Trace:
         workload: Workload,
         first_access: int,
         seed: int,
+        policy: Policy,
     ) -> None:
+        """Accesses carry the features that the policy asks for. Raises InputError if the first ones lack one."""
+        self._features, self._who = features_of(policy), f"policy {type(policy).__name__}"
         self._system, self._arrivals = system, arrivals
         self.n_streams, self.n_read = workload.n_streams, 0
         self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, (-1, -1)
@@ -37,8 +42,10 @@ class Trace:
             check_streams(batch, self.n_streams, first)
             if len(batch):
                 check_durations(self._system, int(batch.size_bytes.max()))
+                check_features(self._who, self._features, batch)
             columns = (batch.stream, batch.request, batch.key, batch.size_bytes, batch.op, batch.time_ns)
-            for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+            rows = zip(*(column.tolist() for column in columns), self._features_of(batch), strict=True)
+            for i, row in enumerate(rows):
                 access = Access(first + i, *row)
                 start_ns = access.arrival_ns if start_ns is None else start_ns
                 access.arrival_ns = self._arrival(access, start_ns)
@@ -48,6 +55,12 @@ class Trace:
                 before_ns = access.arrival_ns
                 yield access
             first += len(batch)
+
+    def _features_of(self, batch: Batch) -> Sequence[tuple[int, ...]]:
+        """For each access the features that the policy asks for."""
+        if not self._features or not len(batch):
+            return [()] * len(batch)
+        return list(zip(*(batch.features[name].tolist() for name in self._features), strict=True))
 
     def _arrival(self, access: Access, start_ns: int) -> int:
         """When it arrives in an open loop; time starts with the part of the trace that is simulated (rule R30)."""

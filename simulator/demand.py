@@ -14,7 +14,7 @@ from simulator.records.arena import Arena, Victim, arena_at, block_at, tier_at
 from simulator.records.checked import declare
 from simulator.residency import belady, blocks, eviction, moves
 from simulator.tiers import make_residency
-from simulator.trace import WRITE, Batch, Workload, concatenate, part
+from simulator.trace import WRITE, Batch, Workload, concatenate, part, with_features
 
 _VICTIMS = 64
 
@@ -80,7 +80,7 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
     """The accesses from ``first_access`` on, in memory as a whole, and whether each is a miss."""
 
     def judged() -> Iterator[Batch]:
-        return part(workload.batches(), first_access)
+        return (with_features(batch, ()) for batch in part(workload.batches(), first_access))
 
     accesses = concatenate(list(judged()))
     future = future_of(judged()) if system.tiers[0].eviction.foresees else None

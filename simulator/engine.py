@@ -16,6 +16,7 @@ from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
 from simulator.events import ANSWER_IS_THERE
+from simulator.features import ToShow, features_of
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
@@ -54,7 +55,7 @@ class Engine:
         how many are done, now and then.
 
         Raises:
-            InputError: the policy needs more memory than tier 0 has.
+            InputError: the policy needs more memory than tier 0 has, or a feature that the trace lacks.
         """
         self._system = system
         self._capacities = capacities_of(system, policy)
@@ -73,9 +74,13 @@ class Engine:
         # What a tier 0 misses that nobody prefetches into: run alongside, it tells what prefetching saved and caused.
         self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
+        self._to_show: ToShow | None = None
+        if wanted := features_of(policy):
+            in_order = arrivals.kind != "closed" or workload.n_streams == 1
+            self._to_show = ToShow(f"policy {type(policy).__name__}", wanted, in_order=in_order)
         self._feed = Feed(
-            part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"),
-            first_access, next_use=future.next_use if future is not None else None,
+            part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"), first_access,
+            next_use=future.next_use if future is not None else None, to_show=self._to_show,
         )  # fmt: skip
         if books.first_access == first_access:
             self._run.judged_since_ns = 0
@@ -86,10 +91,10 @@ class Engine:
         self._table(policy, charge)
 
     def _table(self, policy: Policy, charge: Charge) -> None:
-        """Ask a compiled policy without Python, if what that costs is known beforehand."""
+        """Ask a compiled policy without Python, if what that costs is known beforehand and it needs no features."""
         table: Table | None = getattr(policy, "table", None)
         self._asked: tuple[int, ...] = (0,) * 5
-        if table is not None and isinstance(charge, fixed):
+        if table is not None and isinstance(charge, fixed) and self._to_show is None:
             self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
             self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
             settings = self._run.settings
@@ -165,7 +170,9 @@ class Engine:
             q = machine.question(place)
             end = q.shown_end - server.first_kept
             key, stream, outcome = (rows[name][shown:end].copy() for name in ("key", "stream", "outcome"))
-            runs.append(AccessRun(key.view(np.uint64), stream.astype(np.uint32), outcome.astype(np.uint8)))
+            streams = stream.astype(np.uint32)
+            features = self._to_show.take(streams) if self._to_show is not None else {}
+            runs.append(AccessRun(key.view(np.uint64), streams, outcome.astype(np.uint8), features))
             asked.append(place)
             shown, place = end, q.queue.next
         decision = self._policy.decide(runs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from simulator.arrays import NONE, Ints
 from simulator.checks import check_arrivals, check_order, check_streams
 from simulator.compiled import address_of
 from simulator.config import Arrivals, Open, Poisson
+from simulator.features import ToShow
 from simulator.records import checked
 from simulator.records.rows import TraceRow
 from simulator.state import Machine
-from simulator.trace import Batch, begins, concatenate, make_batch
+from simulator.trace import Batch, begins, concatenate, make_batch, with_features
 
 
 class Feed:
@@ -27,12 +29,23 @@ class Feed:
         rng: np.random.Generator,
         first_access: int = 0,
         next_use: Ints | None = None,
+        to_show: ToShow | None = None,
     ) -> None:
         """``machine`` has the streams.
 
         ``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``.
+        ``to_show`` takes the features of what is loaded; without it they are left where they are.
+
+        Raises:
+            InputError: the trace lacks a feature that is to be shown.
         """
-        self._batches = batches
+        names = to_show.names if to_show is not None else ()
+        if to_show is not None and (first := next(batches, None)) is not None:
+            # What is missing is found out now, not when the run has begun.
+            to_show.check(first)
+            batches = chain([first], batches)
+        self._batches = (with_features(batch, names) for batch in batches)
+        self._to_show = to_show
         self._first = first_access
         self._next_use = next_use
         self._arrivals = arrivals
@@ -75,6 +88,8 @@ class Feed:
         new = concatenate(news)
         first = self.base + self.length
         check_streams(new, self._machine.run.n_streams, self._first + first)
+        if self._to_show is not None:
+            self._to_show.add(new)
         self.new = new = self._timed(new)
         next_use = np.empty(0, np.int64) if self._next_use is None else self._next_use[first : first + len(new)]
         # A new array, so that the dropped part's memory is really given back.

@@ -1,6 +1,6 @@
 """What a prefetch policy sees and says (rule R12): never the cache, the clock or SimPy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -69,11 +69,15 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class AccessRun:
-    """The accesses since the last question, in order; the last one is the access that asks."""
+    """The accesses since the last question, in order; the last one is the access that asks.
+
+    ``features`` has the columns of the trace that the policy asked for, a value an access, and no others.
+    """
 
     key: npt.NDArray[np.uint64]
     stream: npt.NDArray[np.uint32]
     outcome: npt.NDArray[np.uint8]
+    features: Mapping[str, npt.NDArray[np.uint64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,8 @@ class Table:
 class Policy(Protocol):
     """A prefetch policy. It keeps no counters of hits: the engine keeps the books.
 
-    Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same.
+    Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
+    has ``features``, a tuple of names, it is shown these columns of the trace, too (``AccessRun.features``).
     """
 
     trigger: Trigger

@@ -1,7 +1,7 @@
 """What a workload yields: batches of columns, never objects, so that any length streams in constant memory."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,6 +72,13 @@ def _column(values: npt.ArrayLike, dtype: Any, n: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(np.broadcast_to(np.asarray(values).astype(dtype, copy=False), n))
 
 
+def with_features(batch: Batch, names: Collection[str]) -> Batch:
+    """A batch with those of its features that are named."""
+    if all(name in names for name in batch.features):
+        return batch
+    return replace(batch, features={name: column for name, column in batch.features.items() if name in names})
+
+
 def concatenate(batches: list[Batch]) -> Batch:
     """One batch from several, in order, with the features that all have."""
     if len(batches) == 1:
@@ -98,7 +105,10 @@ def part(batches: Iterator[Batch], first: int, last: int | None = None) -> Itera
 
 
 class Workload(Protocol):
-    """Anything that yields a trace. ``batches`` may be called again and yields the same accesses each time."""
+    """Anything that yields a trace. ``batches`` may be called again and yields the same accesses each time.
+
+    All of its batches have the same features.
+    """
 
     @property
     def n_streams(self) -> int:

@@ -339,9 +339,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 def test_training_follows_the_history_that_is_asked_about() -> None:
     trace = ListWorkload(make_batch([1, 10, 2, 20], stream=[0, 1, 0, 1], op=[0, 0, 1, 0]), 3)
     learned = Learned(trace, 4, 4)
-    assert [keys.tolist() for keys, _ in learned.sequences(True)] == [[1, 2], [10, 20]]
-    assert [writes.tolist() for _, writes in learned.sequences(True)] == [[False, True], [False, False]]
-    assert [keys.tolist() for keys, _ in learned.sequences(False)] == [[1, 10, 2, 20]]
+    assert [learning.keys.tolist() for learning in learned.sequences(True)] == [[1, 2], [10, 20]]
+    assert [learning.writes.tolist() for learning in learned.sequences(True)] == [[False, True], [False, False]]
+    assert [learning.keys.tolist() for learning in learned.sequences(False)] == [[1, 10, 2, 20]]
     assert learned.n_accesses == 4
     assert {stream: keys.tolist() for stream, keys in Learned(trace, 1, 1).simulated(True).items()} == {
         0: [2],

@@ -200,7 +200,7 @@ def test_miss_ratios_of_a_sample_beside_the_whole(tmp_path: Path) -> None:
         (["head", "cut.parquet"], "cut.parquet: cannot be read as a table"),
         (["head", "lies.parquet"], "lies.parquet: access 1: stream is 7; expected 0 to 0"),
         (["head", "fewer.parquet"], "fewer.parquet: has 2 accesses; expected 3, as it says of itself"),
-        (["head", "new.parquet"], "new.parquet: a compact trace of version 4; expected at most 3"),
+        (["head", "new.parquet"], "new.parquet: a compact trace of version 5; expected at most 4"),
     ],
 )
 def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str) -> None:
@@ -211,7 +211,7 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: l
     whole = written(Path("whole.parquet"), [make_batch([1, 2])])
     assert whole.length() == 2
     Path("cut.parquet").write_bytes(Path("whole.parquet").read_bytes()[:-20])
-    for name, change in (("lies", {}), ("fewer", {"n_accesses": 3}), ("new", {"version": 4})):
+    for name, change in (("lies", {}), ("fewer", {"n_accesses": 3}), ("new", {"version": 5})):
         table = pq.read_table("whole.parquet")
         if name == "lies":
             table = table.set_column(3, table.schema.field("stream"), pa.array([0, 7], pa.uint32()))

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from simulator.config import Count, Whole
 from simulator.errors import InputError
-from simulator.trace import Batch, Workload, concatenate, part
+from simulator.trace import Batch, Workload, concatenate, part, with_features
 from workloads.base import Reuse, SourceSettings
+from workloads.pieces import Pieces, common_features
 from workloads.registry import Source
 from workloads.requests import Requests
 
@@ -113,7 +114,7 @@ class Phases:
     """One workload after another, ``rounds`` times over; each goes on where its last phase stopped.
 
     Streams are shared by their index, so that phases follow each other, and numbered from 0; requests are counted from
-    0 over all phases: the phases' own numbers may stand for different things.
+    0 over all phases: the phases' own numbers may stand for different things. Of features those stay that all have.
     """
 
     stream_ids: npt.NDArray[np.uint64] | None = None
@@ -123,6 +124,7 @@ class Phases:
         self._phases = phases
         self._rounds = rounds
         self._names = names or [str(i) for i in range(len(phases))]
+        self._features: set[str] | None = None
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -156,10 +158,13 @@ class Phases:
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
-        readers = [_Reader(phase.batches()) for phase in self._phases]
+        if self._features is None:
+            # One after another: there may be many, and each that is open has batches in memory.
+            self._features = common_features(Pieces(phase.batches()).features() for phase in self._phases)
+        readers = [Pieces(phase.batches()) for phase in self._phases]
         n_requests = 0
         for i, n in self._turns():
-            batch = readers[i].read(n)
+            batch = with_features(readers[i].read(n), self._features)
             requests = Requests(n_requests)
             yield replace(batch, request=requests.of(batch))
             n_requests = requests.n
@@ -169,7 +174,7 @@ class Interleave:
     """Several workloads at once: the streams of each are its own, and the trace takes an access of each in turn.
 
     Streams are numbered from 0, those of a part on from those of the parts before; of n parts the i-th counts its
-    requests i, i + n, i + 2 n and so on: the parts' own numbers may be the same.
+    requests i, i + n, i + 2 n and so on: the parts' own numbers may be the same. Of features those stay that all have.
     """
 
     stream_ids: npt.NDArray[np.uint64] | None = None
@@ -189,7 +194,8 @@ class Interleave:
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
-        readers = [_Reader(part.batches()) for part in self._parts]
+        readers = [Pieces(part.batches()) for part in self._parts]
+        features = common_features(reader.features() for reader in readers)
         requests = [Requests() for _ in self._parts]
         first_stream = np.cumsum([0, *(part.n_streams for part in self._parts[:-1])])
         n = len(readers)
@@ -198,7 +204,7 @@ class Interleave:
             turns: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
             for i, reader in enumerate(readers):
                 before = reader.n_read
-                batch = reader.read(_ROUND)
+                batch = with_features(reader.read(_ROUND), features)
                 # Counted: the part's own numbers, taken times n, might not fit into 64 bits.
                 request = requests[i].of(batch) * np.uint64(n) + np.uint64(i)
                 rows.append(replace(batch, stream=batch.stream + np.uint32(first_stream[i]), request=request))
@@ -208,29 +214,6 @@ class Interleave:
                 return
             order = np.argsort(np.concatenate(turns), kind="stable")
             yield merged[order]
-
-
-class _Reader:
-    """Reads a trace in pieces of any length."""
-
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
-        self._rest: Batch | None = None
-        self.n_read = 0
-
-    def read(self, n: int) -> Batch:
-        """The next ``n`` accesses, or as many as there are."""
-        pieces: list[Batch] = []
-        missing = n
-        while missing:
-            batch = self._rest if self._rest is not None else next(self._batches, None)
-            if batch is None:
-                break
-            pieces.append(batch[:missing])
-            self._rest = batch[missing:] if len(batch) > missing else None
-            missing -= len(pieces[-1])
-        self.n_read += n - missing
-        return concatenate(pieces)
 
 
 class Slice:

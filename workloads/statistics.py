@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate
+from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate, with_features
 from workloads.clock import Clock
 from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
@@ -162,7 +162,7 @@ class TraceStatistics:
         t.largest = max(t.largest, int(batch.size_bytes.max()))
         self._clock.add(batch)
         self._deltas.add(batch)
-        sampled = sample(batch, self._parts)
+        sampled = sample(with_features(batch, ()), self._parts)
         if len(sampled):
             self._sizes.add(sampled)
         distances = self._distances.of(sampled.key)

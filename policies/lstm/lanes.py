@@ -32,7 +32,7 @@ def encode(sequences: Sequence[Accesses], codec: Codec, config: LstmConfig) -> l
     reads`` what is to be predicted ahead of a write is the unknown: the confidence of a block is that of a read.
     """
     found = []
-    for keys, writes in sequences:
+    for keys, writes, _ in sequences:
         if len(keys) < 2:
             continue
         targets = np.stack([codec.targets(keys, h) for h in config.horizons], axis=1)  # (n, horizons, fields)

@@ -47,7 +47,7 @@ def models_folder() -> Path:
 def training_sha256(sequences: Sequence[Accesses]) -> str:
     """A hash of the training part, sequence by sequence."""
     digest = hashlib.sha256()
-    for keys, writes in sequences:
+    for keys, writes, _ in sequences:
         digest.update(len(keys).to_bytes(8, "little"))
         digest.update(np.ascontiguousarray(keys).tobytes())
         digest.update(np.ascontiguousarray(writes).tobytes())

@@ -102,7 +102,7 @@ class _Tally:
 def split(sequences: Sequence[Accesses], config: LstmConfig) -> tuple[list[Accesses], list[Accesses]]:
     """The part to fit and the part to validate on: the end of each stream, in time order; none if it were too short."""
     fit, validation = [], []
-    for keys, writes in sequences:
+    for keys, writes, _ in sequences:
         cut = len(keys) - round(len(keys) * config.validation_ratio)
         fit.append(Accesses(keys[:cut], writes[:cut]))
         validation.append(Accesses(keys[cut:], writes[cut:]))

@@ -50,7 +50,7 @@ class Model:
         or ``simulator.evictions.compiled.make``.
 
         Raises:
-            InputError: the policy needs more memory than tier 0 has.
+            InputError: the policy needs more memory than tier 0 has, or a feature that the trace lacks.
         """
         self.env = Environment(initial_time=0)
         self.first_access, self.n_accesses, self._n_outstanding = first_access, 0, 0
@@ -71,7 +71,7 @@ class Model:
         self.accesses = Accesses(self)
         self.asking = InferenceServer(self, policy, charge)
         self.ledger = Ledger(self, books)
-        self.trace = Trace(system, arrivals, workload, first_access, seed)
+        self.trace = Trace(system, arrivals, workload, first_access, seed, policy)
         self._over, self._has_run = self.env.event(), False
         # Tier 0 as it would be without the policy, if a missed block came at once (rule R36).
         books.has_shadow = self.asking.is_asked

@@ -2,13 +2,15 @@
 
 Keys, streams and requests are kept as the reader of the original gave them; what an original lacks is a constant
 column, which takes no room. The file's description says how many accesses and streams there are, and what the original
-called its streams: nobody has to count. Files of version 1 do not know that; they are read as if it were the indices.
-Those before version 3 do not say what of a request is of use; they are read as if each block were.
+called its streams: nobody has to count. Features, where there are any, are further columns (``feature.NAME``, uint64),
+which the description names. Files of version 1 do not know what streams were called; they are read as if it were the
+indices. Those before version 3 do not say what of a request is of use; they are read as if each block were. Those
+before version 4 have no features, and sizes of 32 bits.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.trace import COLUMNS, Batch
+from simulator.trace import COLUMNS, MOST_BYTES, Batch
 from workloads.base import Reuse
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload
 from workloads.readers.format import FormatSettings
@@ -24,7 +26,7 @@ from workloads.readers.format import FormatSettings
 # Arrow is imported where it is used: it takes as long as all the rest, and a config can be read without it.
 ABOUT = b"tierfetch_trace"
 """Under which name the file's metadata has the description."""
-VERSIONS = 1, 2, 3
+VERSIONS = 1, 2, 3, 4
 """Of the form. The last is what is written."""
 # Of the description, which has a number for each stream: Arrow would refuse one of some millions.
 _LONGEST_TEXT = 2**31 - 1
@@ -41,6 +43,7 @@ class About:
     has_times: bool
     stream_ids: list[int] | None = None
     reuse: Reuse = "block"
+    features: list[str] = field(default_factory=list)
 
 
 class CompactConfig(FormatSettings):
@@ -104,6 +107,9 @@ def about(path: Path) -> About | None:
         ids = found.stream_ids
         if found.reuse not in get_args(Reuse):
             raise damaged
+        names = found.features
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len(set(names)) != len(names):
+            raise damaged
         if ids is not None and len(set(np.array(ids, np.uint64).tolist())) != found.n_streams:
             raise damaged
     except (ValueError, TypeError, OverflowError):
@@ -134,19 +140,23 @@ class Compact(FileWorkload):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from workloads.readers.compact_writer import SCHEMA
+        from workloads.readers.compact_writer import column_of, schema_of
 
-        n_expected, n = self._described().n_accesses, 0
+        described, n = self._described(), 0
+        n_expected, of_features = described.n_accesses, {name: column_of(name) for name in described.features}
+        schemas = [schema_of(described.features, size_bits=bits) for bits in (64, 32)]
         try:
             with pq.ParquetFile(self.path, thrift_string_size_limit=_LONGEST_TEXT) as file:
-                if not file.schema_arrow.equals(SCHEMA):
-                    raise InputError(f"{self.path}: has columns {file.schema_arrow}; expected {SCHEMA}")
+                if not any(file.schema_arrow.equals(schema) for schema in schemas):
+                    raise InputError(f"{self.path}: has columns {file.schema_arrow}; expected {schemas[0]}")
                 # Several batches' worth at once: to begin each takes time.
                 for piece in file.iter_batches(4 * RECORDS):
                     columns = {name: piece.column(name).to_numpy() for name in COLUMNS}
+                    columns["size_bytes"] = columns["size_bytes"].astype(np.int64, copy=False)
                     self._check(columns, n)
                     n += len(piece)
-                    yield Batch(**columns)
+                    features = {name: piece.column(column).to_numpy() for name, column in of_features.items()}
+                    yield Batch(**columns, features=features)
         except (pa.ArrowException, *BROKEN) as error:
             raise InputError(f"{self.path}: damaged after {n} accesses: {error}") from None
         if n != n_expected:
@@ -156,7 +166,7 @@ class Compact(FileWorkload):
         n_streams = self._described().n_streams
         for name, low, high in (
             ("time_ns", 0, 2**62),
-            ("size_bytes", 1, 2**32),
+            ("size_bytes", 1, MOST_BYTES),
             ("op", 0, 2),
             ("stream", 0, n_streams),
         ):
