@@ -13,6 +13,7 @@ from pydantic import Field
 from simulator.errors import InputError
 from workloads.base import BlockBytes
 from workloads.readers import parsing
+from workloads.readers.cells import hexadecimal
 from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
 
@@ -44,10 +45,10 @@ class Addresses(TextWorkload[tuple[int, int]]):
     def _parse(self, number: int, line: bytes) -> tuple[int, int]:
         words = line.split()
         try:
-            op, address = _OPS[words[0]], int(words[1], 16)
-        except (KeyError, IndexError, ValueError):
-            op, address = 0, -1
-        if not 0 <= address < 2**64:
+            op, address = _OPS[words[0]], hexadecimal(words[1].decode("latin-1"))
+        except (KeyError, IndexError):
+            op, address = 0, None
+        if address is None:
             raise InputError(
                 f"{self.path}: line {number}: expected l or s and a hex address; "
                 f"got {line[:80].decode(errors='replace')!r}"

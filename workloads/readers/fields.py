@@ -12,8 +12,10 @@ from simulator.compiled import internal, released
 Text = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
 
-NUMBER, HEX, DECIMAL, TEXT = range(4)
-"""What a field is parsed as: a whole number, a hexadecimal one, a decimal fraction times a power of ten, as it is."""
+NUMBER, HEX, DECIMAL, TEXT, OPTIONAL = range(5)
+"""What a field is parsed as: a whole number, a hexadecimal one, a decimal fraction times a power of ten, as it is.
+
+``OPTIONAL`` is a text that may be empty."""
 BLANKS = -1
 """The separator of fields between which there are blanks, however many."""
 MOST_DIGITS = 19
@@ -107,8 +109,8 @@ def _decimal(text: Text, at: int, end: int, scale: int) -> tuple[bool, np.uint64
 
 @internal
 def _parsed(text: Text, at: int, end: int, kind: int, scale: int) -> tuple[bool, np.uint64]:
-    if kind == TEXT:
-        return end > at, np.uint64(at) << np.uint64(LENGTH_BITS) | np.uint64(end - at)
+    if kind in (TEXT, OPTIONAL):
+        return end > at or kind == OPTIONAL, np.uint64(at) << np.uint64(LENGTH_BITS) | np.uint64(end - at)
     if kind == DECIMAL:
         return _decimal(text, at, end, scale)
     if kind == HEX or (end - at > 2 and text[at] == _ZERO and text[at + 1] | _LOWER == _X):

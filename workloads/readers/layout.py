@@ -43,8 +43,13 @@ class Layout:
     words: Mapping[str, int] = field(default_factory=lambda: WORDS)
     stream: tuple[str, ...] = ()
     request: tuple[str, ...] = ()
+    spreads: bool = False
+    """Whether the columns ahead of a key's last are hashed, as there are too many of them to be numbered."""
+    access_bytes: int = 0
+    """Of each access, where no column says it: 1 of an address, which lies in one block."""
     repeat: str | None = None
     features: Mapping[str, str] = field(default_factory=dict)
+    feature_keys: Keys = "auto"
     keys: Keys = "auto"
     streams: Keys = "auto"
     empty: Empty = "error"
@@ -55,7 +60,7 @@ class Layout:
     @property
     def splits(self) -> bool:
         """Whether ranges of bytes become the blocks that they touch."""
-        return self.block is not None and bool(self.size)
+        return self.block is not None and bool(self.size or self.access_bytes)
 
 
 def parse_ops(text: str, where: str = "--ops") -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Raw tables: what a file has in its columns, before anyone says what they mean."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from simulator.errors import InputError
@@ -38,6 +38,8 @@ class Piece:
     """``line 7``, ``row 7``: of a row of this piece, for messages."""
     counts: Any = None
     """Of rows with a list: how many items each has."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of the file are not among these, nor those before, by the reason; a piece may have no others."""
 
     def head(self, n_rows: int, are_lists: Sequence[bool]) -> "Piece":
         """Its first rows. ``are_lists`` says of which columns rows have lists."""

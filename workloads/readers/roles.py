@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from workloads.readers.cells import EXACT, hexadecimal, quantity, scaled, whole
-from workloads.readers.fields import DECIMAL, HEX, NUMBER, TEXT
+from workloads.readers.fields import DECIMAL, HEX, NUMBER, OPTIONAL, TEXT
 from workloads.readers.raw import Piece, RowError, Want
 
 # Arrow is imported where it is used: a config can be read without it.
@@ -326,10 +326,13 @@ class Quantities(Role):
 
 
 class Words(Role):
-    """Operations by their words, which a mapping turns into numbers; how often each came is counted."""
+    """Operations by their words, which a mapping turns into numbers; how often each came is counted.
+
+    A cell may be empty where the mapping has a word without letters.
+    """
 
     def __init__(self, path: Any, column: str, known: Mapping[str, int]) -> None:
-        super().__init__(path, "op", column, TEXT)
+        super().__init__(path, "op", column, OPTIONAL if "" in known else TEXT)
         self.want.takes_truth = True
         self._known = known
         self.counts: dict[str, int] = {}
@@ -342,6 +345,8 @@ class Words(Role):
 
         if isinstance(cells, np.ndarray):
             cells = pa.array(cells)
+        if "" in self._known and pa.types.is_string(cells.type):
+            cells = cells.fill_null("")
         cells = self._plain(cells, piece, "a word")
         values, rows = distinct(cells)
         words = [str(value) for value in values]

@@ -39,7 +39,7 @@ class Rows:
         self._default_bytes = default_bytes
         self.reading = Reading()
         self._ids = {
-            name: Several(path, name, [Ids(path, name, column, keys) for column in columns])
+            name: Several(path, name, [Ids(path, name, column, keys) for column in columns], spreads=layout.spreads)
             for name, columns, keys in (
                 ("key", layout.key, layout.keys),
                 ("stream", layout.stream, layout.streams),
@@ -47,13 +47,15 @@ class Rows:
             )
             if columns
         }
-        self._features = {name: Ids(path, name, column) for name, column in layout.features.items()}
+        self._features = {
+            name: Ids(path, name, column, layout.feature_keys) for name, column in layout.features.items()
+        }
         self._time = Times(path, layout.time, layout.time_unit) if layout.time is not None else None
         self._sizes = [Quantities(path, "size_bytes", column, layout.size_unit) for column in layout.size]
         self._repeat = Quantities(path, "repeat", layout.repeat) if layout.repeat is not None else None
         self._words = Words(path, layout.op, layout.words) if layout.op is not None else None
         self._sorter = Sorter(layout.sort_rows) if layout.sort_rows else None
-        self._n_requests = self._n_made = 0
+        self._n_rows = self._n_requests = self._n_made = 0
 
     def keep_texts(self) -> None:
         """Remember the text of each key that is hashed."""
@@ -73,6 +75,11 @@ class Rows:
         roles += [*self._features.values(), *self._sizes]
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
         for piece in table.pieces([role.want for role in roles]):
+            for why, n in piece.left_out.items():
+                self.reading.skip(why, n)
+                self.reading.n_rows += n
+            if not piece.n_rows:
+                continue
             columns, failed = self._good(piece, roles)
             yield from self._made(columns if self._sorter is None else self._sorted(columns))
             if isinstance(failed, _UnknownWordError):
@@ -108,6 +115,8 @@ class Rows:
         columns |= {f"feature {name}": values[role] for name, role in self._features.items()}
         if self._sizes:
             columns["size_bytes"] = np.sum([values[role] for role in self._sizes], axis=0)
+        elif self._layout.access_bytes:
+            columns["size_bytes"] = np.full(piece.n_rows, self._layout.access_bytes, np.int64)
         for name, role in (("time_ns", self._time), ("repeat", self._repeat), ("op", self._words)):
             if role is not None:
                 columns[name] = values[role]
@@ -120,8 +129,11 @@ class Rows:
                 parts[-1] = first
             if parts:
                 columns[name] = several.of(parts, piece, columns["row"])
-            self.reading.hashed |= {role.want.column: name for role in several.roles if role.hashed}
-        columns["row"] = columns["row"] + self.reading.n_rows
+            # Steps are still to be seen in a key whose last column is a number.
+            what = name if several.hashed or len(several.roles) == 1 else f"part of a {name}"
+            self.reading.hashed |= {role.want.column: what for role in several.roles if role.hashed}
+        columns["row"] = columns["row"] + self._n_rows
+        self._n_rows += piece.n_rows
         self.reading.n_rows += piece.n_rows
         return columns
 
@@ -146,7 +158,7 @@ class Rows:
         if not last.want.is_list:
             raise InputError(f"{self._path}: has lists in another column than the key's ({last.want.column!r})")
         if "request" not in self._ids:
-            columns["request"] = self.reading.n_rows + columns["row"].astype(np.uint64)
+            columns["request"] = self._n_rows + columns["row"].astype(np.uint64)
         lists = f"key {len(self._ids['key'].roles) - 1}"
         rows = np.repeat(columns["row"], piece.counts)
         return {name: values if name == lists else values[rows] for name, values in columns.items()}

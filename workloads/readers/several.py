@@ -14,13 +14,15 @@ class Several:
     """Ids of ``roles``, together.
 
     Columns of which the last is hashed are mixed; else the last is kept as a number, above which the others are
-    numbered by first appearance, so that steps from one key to the next mean something.
+    numbered by first appearance, so that steps from one key to the next mean something. With ``spreads`` it is added to
+    a hash of the others, of which there may be any number.
     """
 
-    def __init__(self, path: Path, name: str, roles: Sequence[Ids]) -> None:
+    def __init__(self, path: Path, name: str, roles: Sequence[Ids], *, spreads: bool = False) -> None:
         self._path = path
         self._name = name
         self.roles = roles
+        self._spreads = spreads
         self._groups = Groups()
 
     @property
@@ -35,6 +37,8 @@ class Several:
             return last
         if self.hashed:
             return mixed(columns)
+        if self._spreads:
+            return mixed(columns[:-1]) + last
         groups = self._groups.of(columns[:-1])
         wrong = (last >> np.uint64(GROUP_BITS) != 0) | (groups >> np.uint64(64 - GROUP_BITS) != 0)
         if wrong.any():

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,15 +26,17 @@ class Dialect:
     """How a text file is a table.
 
     ``separator`` is a character, ``"blank"`` for blanks however many, or ``""`` to tell it by the line of names.
-    ``n_fields`` is how many fields a row has, at least and at most; None: as many as the names.
+    ``n_fields`` is how many fields a row has, at least and at most; None: as many as the names. A file whose ``header``
+    is ``"auto"`` has a line of names if none of its fields at the columns ``numbers`` begins as a number does.
     """
 
     separator: str = ""
-    header: bool = True
+    header: bool | Literal["auto"] = True
     comment: str = ""
     n_fields: tuple[int, int | None] | None = None
     names: tuple[str, ...] = ()
     """What to call the columns of a file that does not name them."""
+    numbers: tuple[str, ...] = ()
 
 
 def split(line: str, separator: str) -> list[str | None] | None:
@@ -124,7 +126,23 @@ class TextTable:
 
     def names(self) -> list[str]:
         """The columns that the file names, or that are known of it. Raises InputError if it cannot be read."""
-        return self.first_fields() if self._dialect.header else list(self._dialect.names)
+        known = list(self._dialect.names)
+        if not self._has_header:
+            return known
+        if self._dialect.header != "auto":
+            return self.first_fields()
+        as_known = {name.lower(): name for name in known}
+        return [as_known.get(field.lower(), field) for field in self.first_fields()]
+
+    @cached_property
+    def _has_header(self) -> bool:
+        if self._dialect.header != "auto":
+            return self._dialect.header
+        fields = self.first_fields()
+        places = [self._dialect.names.index(name) for name in self._dialect.numbers]
+        cells = [fields[place] for place in places if place < len(fields)]
+        # A number that is damaged is a row's.
+        return bool(cells) and all(cell and cell[0] not in "0123456789.+-" for cell in cells)
 
     def n_rows(self) -> int | None:
         """A text does not say."""
@@ -144,13 +162,20 @@ class TextTable:
 
     def _places(self, wants: Sequence[Want]) -> list[int]:
         names = self.names()
+        for want in wants:
+            if want.column not in names and not want.column.isdecimal():
+                # Of a known format: those of a table have been looked up before.
+                raise InputError(
+                    f"{self._path}: line {self._first[0]}: has no column {want.column!r}; expected the names "
+                    f"{', '.join(self._dialect.names or names)}, or no line of names; --columns reads others"
+                )
         return [names.index(want.column) if want.column in names else int(want.column) - 1 for want in wants]
 
     def _widths(self) -> tuple[int, int]:
         if self._dialect.n_fields is not None:
             least, most = self._dialect.n_fields
             return least, _MANY if most is None else most
-        n = len(self.first_fields())
+        n = len(self._dialect.names) if self._dialect.names and not self._has_header else len(self.first_fields())
         return n, n
 
     def pieces(self, wants: Sequence[Want]) -> Iterator[Piece]:
@@ -158,7 +183,7 @@ class TextTable:
         places = self._places(wants)
         widths = max(self._widths()[0], *(place + 1 for place in places)), self._widths()[1]
         # A line of names ends where the rows begin.
-        n_lines, header = 0, self._first[0] if self._dialect.header else 0
+        n_lines, header = 0, self._first[0] if self._has_header else 0
         try:
             for text in read_pieces(self._path):
                 first, n_lines = n_lines + 1, n_lines + count_lines(text)
@@ -192,7 +217,7 @@ class TextTable:
         if n >= 0:
             for slot, i in enumerate(order):
                 values = found[slot, :n]
-                columns[i] = values.copy() if wants[i].kind != TEXT else gathered(text, values)
+                columns[i] = values.copy() if wants[i].kind < TEXT else gathered(text, values)
         if n < 0 or any(column is None for column in columns):
             yield from self._carefully(lines_of(rows, first, whole=True), wants, places, widths)
         elif n:
