@@ -34,7 +34,7 @@ class Dialect:
     comment: str = ""
     n_fields: tuple[int, int | None] | None = None
     names: tuple[str, ...] = ()
-    """What to call the columns of a file that does not name them."""
+    """What to call the columns of a file that does not name them, or names them otherwise."""
 
 
 def split(line: str, separator: str) -> list[str | None] | None:
@@ -124,7 +124,9 @@ class TextTable:
 
     def names(self) -> list[str]:
         """The columns that the file names, or that are known of it. Raises InputError if it cannot be read."""
-        return self.first_fields() if self._dialect.header else list(self._dialect.names)
+        if self._dialect.header and not self._dialect.names:
+            return self.first_fields()
+        return list(self._dialect.names)
 
     def n_rows(self) -> int | None:
         """A text does not say."""
