@@ -18,16 +18,22 @@ from workloads.readers.text_table import gathered
 _SHORTEST = len('{"a":0}')
 _LONGEST_SHOWN = 80
 Record = dict[str, Any]
+Derived = Callable[[Record], Record | list[Record] | None]
 _LIST = "a list of block numbers"
+
+
+def _several(made: Record | list[Record] | None) -> list[Record]:
+    return made if isinstance(made, list) else [] if made is None else [made]
 
 
 class JsonTable:
     """JSON lines as a table, plain or packed.
 
-    ``derive`` makes a record of each, in order, for formats whose rows need others: then each is parsed by Python.
+    ``derive`` makes a record of each, in order, or several, or none, for formats whose rows need others: then each is
+    parsed by Python.
     """
 
-    def __init__(self, path: Path, derive: Callable[[], Callable[[Record], Record | None]] | None = None) -> None:
+    def __init__(self, path: Path, derive: Callable[[], Derived] | None = None) -> None:
         self._path = path
         self._derive = derive
 
@@ -35,8 +41,10 @@ class JsonTable:
     def _first(self) -> Record:
         for number, line in read_lines(self._path):
             record = self._parsed(number, line)
-            made = self._derive()(record) if self._derive is not None else record
-            return record if made is None else made
+            if self._derive is None:
+                return record
+            if made := _several(self._derive()(record)):
+                return made[0]
         return {}
 
     def names(self) -> list[str]:
@@ -121,24 +129,22 @@ class JsonTable:
         try:
             for number, line in lines:
                 record = self._parsed(number, line)
-                if derived is not None and (record := derived(record)) is None:
-                    continue
-                cells = [self._cell(record, want, i == of_lists, number, line) for i, want in enumerate(wants)]
-                for column, cell in zip(columns, cells, strict=True):
-                    if isinstance(cell, list):
-                        column.extend(cell)
-                        counts.append(len(cell))
-                    else:
-                        column.append(cell)
-                numbers.append(number)
+                for made in [record] if derived is None else _several(derived(record)):
+                    cells = [self._cell(made, want, i == of_lists, number, line) for i, want in enumerate(wants)]
+                    for column, cell in zip(columns, cells, strict=True):
+                        if isinstance(cell, list):
+                            column.extend(cell)
+                            counts.append(len(cell))
+                        else:
+                            column.append(cell)
+                    numbers.append(number)
         except InputError as error:
             failed = error
         if numbers:
             import pyarrow as pa
 
-            made = [pa.array(column, pa.string()) for column in columns]
             yield Piece(
-                made,
+                [pa.array(column, pa.string()) for column in columns],
                 len(numbers),
                 lambda row: f"line {numbers[row]}",
                 np.array(counts, np.int64) if of_lists is not None else None,

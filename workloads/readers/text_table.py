@@ -35,7 +35,7 @@ class Dialect:
     comment: str = ""
     n_fields: tuple[int, int | None] | None = None
     names: tuple[str, ...] = ()
-    """What to call the columns of a file that does not name them."""
+    """What to call the columns of a file that does not name them, or names them otherwise."""
     numbers: tuple[str, ...] = ()
 
 
@@ -127,10 +127,10 @@ class TextTable:
     def names(self) -> list[str]:
         """The columns that the file names, or that are known of it. Raises InputError if it cannot be read."""
         known = list(self._dialect.names)
+        if self._dialect.header != "auto":
+            return self.first_fields() if self._dialect.header and not known else known
         if not self._has_header:
             return known
-        if self._dialect.header != "auto":
-            return self.first_fields()
         as_known = {name.lower(): name for name in known}
         return [as_known.get(field.lower(), field) for field in self.first_fields()]
 
