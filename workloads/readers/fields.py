@@ -136,7 +136,7 @@ def _next_line(text: Text, at: int) -> int:
 @internal
 def _digits(text: Text, at: int) -> tuple[int, np.uint64]:
     """(Where the digits end, their value if they are few enough): most fields are these and no more."""
-    value = 0
+    value = np.int64(0)
     while True:
         digit = np.int64(text[at]) - _ZERO
         if digit < 0 or digit > 9:
