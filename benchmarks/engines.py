@@ -31,9 +31,8 @@ def traces(folder: Path) -> dict[str, tuple[Path, int]]:
     found = {name: (zipf, capacity) for name, capacity in ZIPF.items()}
     real = trace_path(CLOUDPHYSICS)
     if real.exists():
-        from workloads.readers.oracle_general import OracleGeneral
-
-        keys = np.concatenate([batch.key for batch in OracleGeneral(real).batches()])
+        trace = SOURCES.validate({"kind": "oracle_general", "path": str(real)}).build(0)
+        keys = np.concatenate([batch.key for batch in trace.batches()])
         np.save(folder / "cloudphysics.npy", np.tile(keys, REPEATS))
         found["cloudphysics"] = folder / "cloudphysics.npy", len(np.unique(keys)) // 10
     return found

@@ -77,13 +77,17 @@ def test_zero_size(tmp_path: Path) -> None:
     import struct
 
     (tmp_path / "t.bin").write_bytes(struct.pack("<IQIq", 0, 7, 10, -1) + struct.pack("<IQIq", 0, 8, 0, -1))
-    refuse(tmp_path, with_source({"kind": "oracle_general", "path": str(tmp_path / "t.bin")}), "record 1 has size 0")
+    refuse(
+        tmp_path,
+        with_source({"kind": "oracle_general", "path": str(tmp_path / "t.bin")}),
+        "record 1: column 'size' is 0; expected a whole number from 1 to",
+    )
 
 
 def test_negative_size(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("block,bytes\n1,100\n2,-5\n")
     source = {"kind": "table", "path": str(tmp_path / "t.csv"), "columns": {"key": "block", "size_bytes": "bytes"}}
-    refuse(tmp_path, with_source(source), "t.csv: row 2: column 'bytes' is", "-5")
+    refuse(tmp_path, with_source(source), "t.csv: line 3: column 'bytes' is '-5'; expected a whole number")
 
 
 def test_capacity_smaller_than_a_block(tmp_path: Path) -> None:

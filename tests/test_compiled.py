@@ -53,7 +53,7 @@ def test_plain_python_does_not_count() -> None:
     counted = {path.relative_to(ROOT).as_posix() for path in sources()}
     plain = {
         "policies/gate.py", "policies/fdp.py", "policies/registry.py", "policies/base.py", "policies/next_n.py",
-        "simulator/accounting.py", "simulator/engine.py", "simulator/model/memory.py", "workloads/readers/vscsi.py",
+        "simulator/accounting.py", "simulator/engine.py", "simulator/model/memory.py", "workloads/readers/rows.py",
         "experiments/run.py",
     }  # fmt: skip
     assert all((ROOT / name).exists() for name in plain)

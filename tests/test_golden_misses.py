@@ -15,10 +15,10 @@ from simulator.policy import Outcome
 from simulator.residency.registry import EVICTIONS
 from simulator.trace import Workload, concatenate
 from tests.conftest import real_trace
+from tests.reading import opened
 from tests.strategies import FREE, ListWorkload, books, system
 from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.ids import Ids
-from workloads.readers.oracle_general import OracleGeneral
 
 CLOSED = Closed.model_validate({"kind": "closed"})
 EXACT = ("fifo", "lru", "clock", "sieve", "lfu", "belady", "arc", "s3fifo", "2q")
@@ -69,7 +69,7 @@ def check(trace: str, workload: Workload, eviction: str, capacities: list[str] |
 @pytest.fixture(scope="module")
 def cloudphysics() -> ListWorkload:
     path = real_trace("cloudPhysicsIO.oracleGeneral.bin")
-    return ListWorkload(concatenate(list(OracleGeneral(path, block_bytes=1).batches())))
+    return ListWorkload(concatenate(list(opened(path, "oracle_general", size="1 B").batches())))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_cloudphysics_objects(cloudphysics: ListWorkload, eviction: str) -> None
 
 @pytest.mark.parametrize("eviction", ["fifo", "lru", "belady"])
 def test_cloudphysics_bytes(eviction: str) -> None:
-    check("cloudphysics_bytes", OracleGeneral(real_trace("cloudPhysicsIO.oracleGeneral.bin")), eviction)
+    check("cloudphysics_bytes", opened(real_trace("cloudPhysicsIO.oracleGeneral.bin"), "oracle_general"), eviction)
 
 
 @pytest.mark.parametrize("eviction", [*EXACT, *LIKE_THEIRS, *NEAR])

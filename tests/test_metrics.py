@@ -74,7 +74,7 @@ def accesses() -> pd.DataFrame:
 def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("metrics")
     accesses().to_parquet(folder / "trace.parquet", index=False)
-    source = {"kind": "table", "path": str(folder / "trace.parquet"), "columns": COLUMNS}
+    source = {"kind": "table", "path": str(folder / "trace.parquet"), "columns": COLUMNS, "ops": "read=0 write=1"}
     workload = {"source": source, "arrivals": {"kind": "closed", "think": "5 us"}, "train_ratio": N_TRAIN / N,
                 "reuse": "prefix"}  # fmt: skip
     content = {

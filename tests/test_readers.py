@@ -19,14 +19,11 @@ import zstandard
 from simulator.errors import InputError
 from simulator.trace import Batch, Workload, concatenate
 from tests.conftest import real_trace
+from tests.reading import opened
 from workloads.readers import files
 from workloads.readers.addresses import Addresses
 from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.ids import Ids
-from workloads.readers.mooncake import Mooncake
-from workloads.readers.oracle_general import OracleGeneral
-from workloads.readers.tabular import Tabular
-from workloads.readers.vscsi import Vscsi
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": lambda data: data,
@@ -48,11 +45,12 @@ def test_oracle_general(tmp_path: Path, ending: str) -> None:
     rows = [(10, 2**64 - 1, 4096, 5), (11, 7, 512, -1), (11, 8, 1, -1)]
     path = tmp_path / f"t.bin{ending}"
     path.write_bytes(PACK[ending](b"".join(struct.pack("<IQIq", *row) for row in rows)))
-    batch = read(OracleGeneral(path))
+    batch = read(opened(path, "oracle_general"))
     assert batch.key.tolist() == [2**64 - 1, 7, 8]
     assert batch.size_bytes.tolist() == [4096, 512, 1]
     assert batch.time_ns.tolist() == [10 * 10**9, 11 * 10**9, 11 * 10**9]
-    assert read(OracleGeneral(path, block_bytes=3)).size_bytes.tolist() == [3, 3, 3]
+    # One size for all is `size` now; `block` splits ranges of bytes.
+    assert read(opened(path, "oracle_general", size="3 B")).size_bytes.tolist() == [3, 3, 3]
 
 
 def test_vscsi(tmp_path: Path) -> None:
@@ -60,18 +58,19 @@ def test_vscsi(tmp_path: Path) -> None:
     path.write_bytes(
         struct.pack("<IIIHHQQ", 1, 4096, 1, 0x28, 256, 99, 5) + struct.pack("<IIIHHQQ", 2, 512, 1, 0x2A, 256, 7, 9)
     )
-    batch = read(Vscsi(path))
+    batch = read(opened(path, "vscsi"))
     assert batch.key.tolist() == [99, 7]
     assert batch.op.tolist() == [0, 1]
     assert batch.time_ns.tolist() == [5000, 9000]
-    assert read(Vscsi(path, reads_only=True)).op.tolist() == [0, 0]
+    assert read(opened(path, "vscsi", reads_only=True)).op.tolist() == [0, 0]
 
 
 def test_mooncake(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     rows = [{"timestamp": 3, "hash_ids": [0, 5]}, {"timestamp": 4, "hash_ids": []}, {"timestamp": 9, "hash_ids": [0]}]
     path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
-    batch = read(Mooncake(path, 64))
+    batch = read(opened(path, "mooncake", block="64 B"))
+    assert batch.size_bytes.tolist() == [64, 64, 64]
     assert batch.key.tolist() == [0, 5, 0]
     assert batch.request.tolist() == [0, 0, 2]
     assert batch.time_ns.tolist() == [3_000_000, 3_000_000, 9_000_000]
@@ -137,7 +136,7 @@ def test_table(tmp_path: Path, name: str) -> None:
         pq.write_table(table(), path)
     else:
         path.write_bytes(PACK[".gz" if name.endswith("gz") else ""](table().to_pandas().to_csv(index=False).encode()))
-    workload = Tabular(path, COLUMNS, None, time_unit_ns=1000)
+    workload = opened(path, columns=COLUMNS, time_unit="us")
     batch = read(workload)
     assert batch.key.tolist() == [5, 6, 5, 9]
     assert batch.op.tolist() == [0, 1, 0, 1]
@@ -153,7 +152,7 @@ def test_table(tmp_path: Path, name: str) -> None:
 def test_string_keys_are_hashed(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("k\nuser:1\nuser:2\nuser:1\n")
-    keys = read(Tabular(path, {"key": "k"}, 64)).key
+    keys = read(opened(path, columns={"key": "k"})).key
     assert keys[0] == keys[2] != keys[1]
 
 
@@ -162,7 +161,7 @@ def test_readers_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     path = tmp_path / "t.bin"
     path.write_bytes(b"".join(struct.pack("<IQIq", 0, key, 1, -1) for key in range(1000)))
     monkeypatch.setattr(files, "RECORDS", 64)
-    pieces = list(OracleGeneral(path).batches())
+    pieces = list(opened(path, "oracle_general").batches())
     assert len(pieces) == 16
     assert concatenate(pieces).key.tolist() == list(range(1000))
     assert concatenate(pieces).request.tolist() == list(range(1000))
@@ -170,8 +169,8 @@ def test_readers_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_real_oracle_general_and_vscsi_are_the_same_requests() -> None:
     """But for the sizes, which differ in 13,671 records: the two files were made by different conversions."""
-    oracle = read(OracleGeneral(real_trace("cloudPhysicsIO.oracleGeneral.bin")))
-    vscsi = read(Vscsi(real_trace("cloudPhysicsIO.vscsi")))
+    oracle = read(opened(real_trace("cloudPhysicsIO.oracleGeneral.bin"), "oracle_general"))
+    vscsi = read(opened(real_trace("cloudPhysicsIO.vscsi"), "vscsi"))
     assert len(oracle) == len(vscsi) == 113_872
     assert len(np.unique(oracle.key)) == 48_974
     assert np.array_equal(oracle.key, vscsi.key)
@@ -180,7 +179,7 @@ def test_real_oracle_general_and_vscsi_are_the_same_requests() -> None:
 
 
 def test_real_mooncake() -> None:
-    batch = read(Mooncake(real_trace("mooncake_conversation.jsonl"), 1))
+    batch = read(opened(real_trace("mooncake_conversation.jsonl"), "mooncake", block="1 B"))
     assert len(batch) == 288_500
     assert len(np.unique(batch.key)) == 182_790
     assert int(batch.request.max()) + 1 == 12_031
@@ -232,7 +231,7 @@ def test_a_zst_may_be_cut_between_frames_and_nowhere_else(tmp_path: Path) -> Non
 def test_csv_keys_keep_all_64_bits(tmp_path: Path) -> None:
     path = tmp_path / "keys.csv"
     path.write_text("k\n" + "".join(f"{2**63 + i}\n" for i in range(100)) + f"{2**64 - 1}\n")
-    keys = concatenate(list(Tabular(path, {"key": "k"}, 1).batches())).key.tolist()
+    keys = concatenate(list(opened(path, columns={"key": "k"}).batches())).key.tolist()
     assert keys == [*range(2**63, 2**63 + 100), 2**64 - 1]
 
 
@@ -241,4 +240,4 @@ def test_damaged_packed_tables_are_refused(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(InputError, match=name):
-            Tabular(path, {"key": "k"}, 1).length()
+            opened(path, columns={"key": "k"}).length()

@@ -1,6 +1,7 @@
 """Readers decode in batches what they decode line by line: the same accesses, the same errors; and ahead of use."""
 
 import gzip
+import hashlib
 import itertools
 import json
 import threading
@@ -18,16 +19,14 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate, make_batch, part
-from workloads.readers import columns, lines
+from tests.reading import opened
+from workloads.readers import columns, json_table, lines
 from workloads.readers.addresses import Addresses
 from workloads.readers.ahead import ahead
 from workloads.readers.binary_ids import BinaryIds
 from workloads.readers.files import FileWorkload
 from workloads.readers.ids import Ids
 from workloads.readers.lines import TextWorkload, read_lines
-from workloads.readers.mooncake import Mooncake
-from workloads.readers.oracle_general import OracleGeneral
-from workloads.readers.tabular import Tabular
 
 WHOLE = st.one_of(
     st.integers(0, 300), st.sampled_from([2**63, 2**64 - 1, 2**64, 2**64 + 5, 10**19, 18446744073709551610, 10**25])
@@ -110,12 +109,14 @@ def one_by_one(workload: TextWorkload[Any]) -> Iterator[Batch]:
 
 def check(workload: TextWorkload[Any], content: bytes, piece: int) -> None:
     workload.path.write_bytes(content)
-    before = lines.PIECE_BYTES
-    lines.PIECE_BYTES = piece
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "PIECE_BYTES", piece)
         assert outcome(workload.batches) == outcome(lambda: one_by_one(workload))
-    finally:
-        lines.PIECE_BYTES = before
+
+
+def never(*_: Any) -> tuple[int, int]:
+    """A parser to which nothing is of the usual form: all is left to Python's own, a line at a time."""
+    return -1, 0
 
 
 PIECES = st.sampled_from([1, 2, 3, 5, 8, 13, 40, 1 << 20])
@@ -143,7 +144,13 @@ def test_addresses(place: Path, content: bytes, piece: int, block: int) -> None:
 @given(content=files_of(request_lines()), piece=PIECES)
 @settings(max_examples=300)
 def test_mooncake(place: Path, content: bytes, piece: int) -> None:
-    check(Mooncake(place, 64), content, piece)
+    """Batches end where pieces do, on both ways: so do those before an error."""
+    place.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "PIECE_BYTES", piece)
+        found = outcome(opened(place, "mooncake", block="64 B").batches)
+        patch.setattr(json_table, "objects", never)
+        assert found == outcome(opened(place, "mooncake", block="64 B").batches)
 
 
 def test_the_usual_form_takes_the_fast_way(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,13 +162,18 @@ def test_the_usual_form_takes_the_fast_way(place: Path, monkeypatch: pytest.Monk
     usual: list[tuple[TextWorkload[Any], str]] = [
         (Ids(place, 1), "# ids\r\n 12\n0x1F\n*\n\n18446744073709551615"),
         (Addresses(place, 1), "l 0x10 1\ns\tffffffffffffffff\r\n"),
-        (Mooncake(place, 1), json.dumps({"timestamp": 0, "x": [], "hash_ids": []}).replace('"x": [], ', "") + "\n"),
-        (Mooncake(place, 1), '{"a": -1.5e3, "b": "c", "timestamp": 27482, "d": true, "hash_ids": [46, 47]}\n'),
     ]
     for workload, text in usual:
         monkeypatch.setattr(type(workload), "_parse", careful)
         workload.path.write_text(text)
         assert outcome(workload.batches)[1] == ""
+    monkeypatch.setattr(json_table.JsonTable, "_carefully", careful)
+    for text in (
+        json.dumps({"timestamp": 0, "hash_ids": []}) + "\n",
+        '{"a": -1.5e3, "b": "c", "timestamp": 27482, "d": true, "x": [], "hash_ids": [46, 47]}\n',
+    ):
+        place.write_text(text)
+        assert outcome(opened(place, "mooncake").batches)[1] == ""
 
 
 def test_a_piece_before_a_bad_line_can_be_had(place: Path) -> None:
@@ -201,12 +213,17 @@ def arrays_of(values: list[Any]) -> Iterator[Any]:
         yield pa.DictionaryArray.from_arrays(indices, pa.array(own, array.type))
 
 
+def text_id(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
 @given(values=COLUMN)
 def test_columns_are_what_python_makes_of_each_row(values: list[Any]) -> None:
     for array in arrays_of(values):
         rows = array.to_pylist()
-        assert columns.are_writes(array).tolist() == [str(v).lower() in columns._WRITE_WORDS for v in rows]
-        assert len(columns.hashes(array)) == len(rows)
+        found, of_rows = columns.distinct(array)
+        assert [str(found[row]) for row in of_rows.tolist()] == [str(value) for value in rows]
+        assert columns.hashes(array).tolist() == [text_id(str(value)) for value in rows]
 
 
 @given(ids=st.lists(st.sampled_from([0, 1, 2, 70, 2**53 + 1, 2**63, 2**64 - 1]), max_size=12), cut=st.integers(0, 12))
@@ -223,7 +240,7 @@ def test_ids_have_indices_by_first_appearance(ids: list[int], cut: int) -> None:
 def test_text_keys_keep_their_hashes(tmp_path: Path) -> None:
     """Of BLAKE2b: results with text keys can be compared across versions."""
     pq.write_table(pa.table({"k": ["user:1", "user:2", "user:1"]}), tmp_path / "t.parquet")
-    keys = concatenate(list(Tabular(tmp_path / "t.parquet", {"key": "k"}, 1).batches())).key
+    keys = concatenate(list(opened(tmp_path / "t.parquet", columns={"key": "k"}).batches())).key
     assert keys.tolist() == [1304368944307141588, 8263969629058208597, 1304368944307141588]
 
 
@@ -231,10 +248,10 @@ def test_what_is_known_without_decoding(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "t.bin").write_bytes(np.arange(30, dtype=">u4").tobytes())
     (tmp_path / "cut.bin").write_bytes(b"12345")
     pq.write_table(pa.table({"k": [1, 2, 3], "s": [4, 5, 4]}), tmp_path / "t.parquet")
-    by_streams = Tabular(tmp_path / "t.parquet", {"key": "k", "stream": "s"}, 1)
+    by_streams = opened(tmp_path / "t.parquet", columns={"key": "k", "stream": "s"})
     assert by_streams.n_streams == 2
     with pytest.raises(InputError, match="has no column 'x'"):
-        Tabular(tmp_path / "t.parquet", {"key": "x"}, 1).length()
+        opened(tmp_path / "t.parquet", columns={"key": "x"}).length()
     with pytest.raises(InputError, match="no such file"):
         BinaryIds(tmp_path / "gone.bin", 4, "big", 1).length()
     with pytest.raises(InputError, match="record 1 is truncated"):
@@ -246,8 +263,8 @@ def test_what_is_known_without_decoding(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(FileWorkload, "batches", unread)
     known: list[tuple[FileWorkload, int]] = [
         (BinaryIds(tmp_path / "t.bin", 4, "big", 1), 30),
-        (OracleGeneral(tmp_path / "t.bin", 1), 5),
-        (Tabular(tmp_path / "t.parquet", {"key": "k"}, 1), 3),
+        (opened(tmp_path / "t.bin", "oracle_general", size="1 B"), 5),
+        (opened(tmp_path / "t.parquet", columns={"key": "k"}), 3),
     ]
     for workload, n in known:
         assert (workload.length(), workload.n_streams) == (n, 1)

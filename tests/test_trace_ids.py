@@ -23,7 +23,8 @@ HEADER = "key,size,stream,request,op"
 COLUMNS = {"key": "key", "size_bytes": "size", "stream": "stream", "request": "request", "op": "op"}
 MOST = 2**64 - 1
 # Streams 70, 30, 70: by first appearance they would be 0, 1, 0, and the requests 0, 1, 2.
-GIVEN = "1,1000,70,500,0\n2,1000,30,501,0\n3,1000,70,502,0\n"
+# Words and no 0: whether 1 is a read or a write a trace has to be told of, by `ops`.
+GIVEN = "1,1000,70,500,r\n2,1000,30,501,r\n3,1000,70,502,r\n"
 
 
 def source(path: Path, rows: str | pd.DataFrame, columns: dict[str, str] = COLUMNS) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def test_the_trace_s_own_numbers(tmp_path: Path, engine: str, jobs: str) -> None
 def test_numbers_of_all_64_bits(tmp_path: Path, name: str) -> None:
     """Neighbours that floating point, or a signed number, would take for one."""
     ids = [MOST, MOST - 1, 2**63, 2**63 - 1, 2**53 + 1, 2**53, 0, MOST]
-    frame = pd.DataFrame({"key": range(8), "size": 1000, "stream": ids, "request": ids[::-1], "op": 0})
+    frame = pd.DataFrame({"key": range(8), "size": 1000, "stream": ids, "request": ids[::-1], "op": "r"})
     rows = frame if name == "t.parquet" else frame.to_csv(index=False, header=False)
     accesses = rows_of(run(tmp_path, content(source(tmp_path / name, rows))), "accesses")
     assert (accesses["stream"], accesses["request"]) == (ids, ids[::-1])
@@ -90,7 +91,7 @@ def test_results_do_not_depend_on_what_streams_are_called(tmp_path: Path) -> Non
     rows = [(i * 7 % 40, 1000, i % 3, i // 6, i % 5 == 0) for i in range(300)]
     found = []
     for number, ids in enumerate(([0, 1, 2], [MOST, 5, 2**63])):
-        text = "".join(f"{k},{size},{ids[s]},{r},{int(op)}\n" for k, size, s, r, op in rows)
+        text = "".join(f"{k},{size},{ids[s]},{r},{'rw'[op]}\n" for k, size, s, r, op in rows)
         (tmp_path / str(number)).mkdir()
         out = run(tmp_path / str(number), content(source(tmp_path / str(number) / "t.csv", text)))
         accesses = rows_of(out, "accesses")
@@ -102,7 +103,7 @@ def test_results_do_not_depend_on_what_streams_are_called(tmp_path: Path) -> Non
 # -- what hands a trace on ---------------------------------------------------------------------
 def test_a_compact_trace_keeps_them(tmp_path: Path) -> None:
     """So do one made of it, and a run of it: all tables are as those of the original."""
-    rows = "".join(f"{i * 5 % 23},1000,{[70, MOST][i % 2]},{MOST - i // 4},0\n" for i in range(200))
+    rows = "".join(f"{i * 5 % 23},1000,{[70, MOST][i % 2]},{MOST - i // 4},r\n" for i in range(200))
     of = source(tmp_path / "t.csv", rows)
     named = "key=key,size_bytes=size,stream=stream,request=request,op=op"
     convert = ["convert", str(tmp_path / "t.csv"), str(tmp_path / "a.parquet"), "--columns", named]
@@ -171,7 +172,7 @@ def test_a_slice_keeps_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["interleave", "phases"])
 def test_mixed_traces_are_numbered_from_0(tmp_path: Path, kind: str) -> None:
     """Their own numbers may stand for different things: both have a stream 70 and a request 2**64 - 1."""
-    rows = [f"1,1000,70,{MOST},0\n2,1000,30,5,0\n3,1000,70,{MOST},0\n", f"4,1000,9,{MOST},0\n5,1000,70,{2**63 - 1},0\n"]
+    rows = [f"1,1000,70,{MOST},r\n2,1000,30,5,r\n3,1000,70,{MOST},r\n", f"4,1000,9,{MOST},r\n5,1000,70,{2**63 - 1},r\n"]
     parts = [source(tmp_path / f"{i}.csv", text) for i, text in enumerate(rows)]
     of = {"kind": kind, "parts" if kind == "interleave" else "phases": parts}
     accesses = rows_of(run(tmp_path, content(of)), "accesses")
@@ -203,7 +204,7 @@ def test_calls_before_the_run_are_of_no_stream(tmp_path: Path) -> None:
 
 
 def test_a_recording_is_replayed(tmp_path: Path) -> None:
-    text = "".join(f"{i * 7 % 20},4096,{[70, MOST][i % 2]},{MOST - i},0\n" for i in range(400))
+    text = "".join(f"{i * 7 % 20},4096,{[70, MOST][i % 2]},{MOST - i},r\n" for i in range(400))
     of = source(tmp_path / "t.csv", text)
 
     def lstm(charge: dict[str, Any]) -> dict[str, Any]:

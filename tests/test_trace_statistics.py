@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from simulator.demand import misses_of
 from simulator.trace import Batch, concatenate, make_batch
 from tests.conftest import real_trace
+from tests.reading import opened
 from tests.strategies import ListWorkload, system
 from workloads import stack_distance
 from workloads.readers.binary_ids import BinaryIds
-from workloads.readers.oracle_general import OracleGeneral
 from workloads.sampling import PARTS, are_sampled, corrected_miss_ratio, parts_of, sample
 from workloads.stack_distance import StackDistances
 from workloads.statistics import Counts, statistics_of
@@ -74,7 +74,7 @@ def test_times_run_out_many_times() -> None:
 def test_distances_are_lru(capacity: int) -> None:
     """An LRU tier hits exactly where fewer other blocks than it holds came in between."""
     path = real_trace("cloudPhysicsIO.oracleGeneral.bin")
-    trace = ListWorkload(concatenate(list(OracleGeneral(path, block_bytes=1).batches())))
+    trace = ListWorkload(concatenate(list(opened(path, "oracle_general", size="1 B").batches())))
     distances = StackDistances().of(trace.batch.key)
     missed = misses_of(trace, system(capacity), 0, 0)[1]
     assert (missed == ((distances < 0) | (distances >= capacity))).all()

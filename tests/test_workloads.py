@@ -149,7 +149,7 @@ def test_a_slice_is_a_piece_of_the_whole() -> None:
 )  # fmt: skip
 def test_a_format_is_told_by_its_name(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    found = source_of(tmp_path / name, "auto", {"key": "key"})
+    found = source_of(tmp_path / name)
     assert found.kind == kind
     assert found.files() == [tmp_path / name]
     assert not found.depends_on_seed
@@ -161,7 +161,7 @@ def test_a_converted_trace_is_one_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.ids").write_text("1\n2\n")
     out = tmp_path / "a.oracleGeneral.parquet"
     assert CliRunner().invoke(trace.app, ["convert", str(tmp_path / "a.ids"), str(out)]).exit_code == 0
-    assert source_of(out, "auto", {"key": "key"}).kind == "compact"
+    assert source_of(out).kind == "compact"
 
 
 def test_every_format_can_be_told() -> None:

@@ -6,10 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-
-_UNLIKE = (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError)
-"""What Arrow raises for types that it cannot compare, such as lists."""
 
 
 def distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
@@ -17,6 +13,8 @@ def distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
 
     What Python takes for equal and Arrow does not may be there several times.
     """
+    import pyarrow as pa
+
     try:
         if pa.types.is_dictionary(column.type):
             # Its own values may be in any order, repeated or unused.
@@ -25,7 +23,8 @@ def distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.int64]]:
             # Not a number is to Python as many values as there are rows of it, to Arrow one.
             raise pa.ArrowNotImplementedError
         encoded = column.dictionary_encode(null_encoding="encode")
-    except _UNLIKE:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError):
+        # Types that it cannot compare, such as lists.
         return column.to_pylist(), np.arange(len(column))
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -56,6 +55,8 @@ class Indices:
 
     def of(self, ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
         """The index of each row's id."""
+        import pyarrow as pa
+
         known = self._indices
         found: npt.NDArray[np.uint32] = _mapped(pa.array(ids), lambda v: known.setdefault(v, len(known)), np.uint32)
         return found
