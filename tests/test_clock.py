@@ -29,17 +29,19 @@ def test_the_clock_is_that_of_a_loop(rows: list[tuple[int, int, int]], cuts: lis
     for batch in batches_of(whole, cuts):
         clock.add(batch)
     n_ticks = burst = largest = n_backwards = furthest = 0
-    latest, last, before = 0, None, None
+    latest, last = 0, None
+    of_stream: dict[int, int] = {}
     for time, request, stream in rows:
         if time != last:
             n_ticks, burst = n_ticks + 1, 0
-        # A request is where it begins, at whatever time its further accesses come.
-        burst += (stream, request) != before
+        # A request is where it begins, at whatever time its further accesses come, those of other streams between.
+        burst += of_stream.get(stream) != request
+        of_stream[stream] = request
         largest = max(largest, burst)
         n_backwards += last is not None and time < last
         latest = max(latest, time)
         furthest = max(furthest, latest - time)
-        last, before = time, (stream, request)
+        last = time
     assert (clock.n_ticks, clock.largest_burst) == (n_ticks, largest)
     assert (clock.n_backwards, clock.furthest_back_ns) == (n_backwards, furthest)
     assert clock.span_ns == latest - rows[0][0]

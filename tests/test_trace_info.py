@@ -47,7 +47,7 @@ def test_what_was_read_is_said(csv: Path, tmp_path: Path) -> None:
     for line in (
         "rows           5, skipped: 1 whose operation is to be skipped; 1 of size 0",
         "operations     read 3 (read), write 1 (write), trim 1 (skipped)",
-        "ids            hashed: key from the text of 'volume'",
+        "ids            hashed: part of a key from the text of 'volume'",
         "accesses       3 in 3 requests of 1 stream",
         "reads, writes  2 (66.7% of accesses), 1",
         "block sizes    1,024 to 8,192 bytes; 13,312 bytes asked for; of 1 key they change",
@@ -94,24 +94,26 @@ def test_a_table_without_a_key_column_gets_the_command_that_might_read_it(csv: P
     assert "--columns 'key=offset,time_ns=time,size_bytes=size,op=op,stream=volume' with --time-unit" in said
 
 
-def test_a_file_of_no_known_name_gets_the_format_that_reads_it(tmp_path: Path) -> None:
+ROW = "128166385295514663,hm,0,Write,9056014336,2048,2833\n"
+
+
+def test_a_file_that_nothing_tells_gets_the_format_that_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "requests.log"
-    path.write_text('{"timestamp": 5, "input_length": 3, "output_length": 4, "hash_ids": [7, 8]}\n')
+    path.write_text(ROW)
     said = refused("head", path)
-    assert "its format cannot be told from its name; its first rows read as" in said
-    command = said.split("read as ")[1].split(": ", 1)[1]
+    assert "its format cannot be told from its name; its first rows read as msr: " in said
+    command = said.split("read as msr: ")[1]
     found = called(*command.split("experiments.trace ")[1].split())
-    assert [line.split()[2] for line in found.splitlines()[2:4]] == ["7", "8"]
+    assert found.splitlines()[2].split()[2:] == ["9056014336", "2048", "0", "0", "write"]
 
 
 def test_the_nearest_format_says_what_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "requests.log"
-    good = '{"timestamp": 5, "input_length": 3, "output_length": 4, "hash_ids": [7, 8]}\n'
-    path.write_text(good * 2 + good.replace("[7, 8]", '"none"'))
+    path.write_text(ROW * 2 + ROW.replace("Write", "Erase"))
     said = refused("head", path)
-    assert "reads 4 rows and then" in said
-    assert "line 3" in said
-    assert "--damaged stop" in said
+    assert "nearest is msr, which reads 2 rows and then" in said
+    assert "'Erase' (1)" in said
+    assert "--format msr --damaged stop" in said
 
 
 # -- where files are ---------------------------------------------------------------------------------------------------

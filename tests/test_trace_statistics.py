@@ -118,7 +118,8 @@ def test_statistics_of_plain_loops(rows: list[tuple[int, int, int, int]], window
         "n_bytes": sum(sizes), "unique_bytes": sum(first.values()), "smallest_bytes": min(sizes),
         "largest_bytes": max(sizes), "n_streams": max(streams) + 1, "duration_ns": int(times[-1] - times[0]),
         "n_times": 1 + int(np.count_nonzero(np.diff(times))), "n_requests": n_requests, "delta_entropy_is_exact": True,
-        "sample_rate": 1.0,
+        "sample_rate": 1.0, "n_backwards": 0, "furthest_back_ns": 0,
+        "n_resized": sum(len({s for k, s in zip(keys, sizes, strict=True) if k == key}) > 1 for key in first),
     }  # fmt: skip
     assert {name: summary[name] for name in expected} == expected
     assert summary["delta_entropy_bits"] == pytest.approx(naive_entropy(deltas) if deltas else 0.0, abs=1e-12)
@@ -136,6 +137,7 @@ def test_statistics_of_plain_loops(rows: list[tuple[int, int, int, int]], window
             "n_writes": sum(ops[i * window : (i + 1) * window]), "n_keys": len(set(part_)),
             "working_set_bytes": sum(sizes_of.values()), "n_new_keys": len(set(part_) - before),
             "n_keys_so_far": len(before | set(part_)),
+            "first_time_ns": times[i * window], "last_time_ns": times[i * window + len(part_) - 1],
         }  # fmt: skip
     assert len(windows) == -(-len(rows) // window)
     distances = naive_distances(keys)

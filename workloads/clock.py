@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from simulator.trace import Batch, begins
+from simulator.trace import Batch
+from workloads.requests import Requests
 
 
 class Clock:
@@ -21,7 +22,12 @@ class Clock:
         self._latest_ns = 0
         self._time_ns: int | None = None
         self._burst = 0
-        self._before: tuple[int, int] | None = None
+        self._requests = Requests()
+
+    @property
+    def n_requests(self) -> int:
+        """How many there are."""
+        return self._requests.n
 
     @property
     def span_ns(self) -> int:
@@ -33,8 +39,10 @@ class Clock:
         times = batch.time_ns
         if not len(times):
             return
-        new = begins(batch, self._before)
-        self._before = int(batch.stream[-1]), int(batch.request[-1])
+        # Numbered as they begin: one that is larger than all before it is new.
+        n_before = self._requests.n
+        numbers = self._requests.of(batch).astype(np.int64)
+        new = np.diff(np.maximum(np.maximum.accumulate(numbers), n_before - 1), prepend=n_before - 1) > 0
         starts = np.ones(len(times), bool)
         starts[1:] = times[1:] != times[:-1]
         starts[0] = self._time_ns != int(times[0])

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from simulator.trace import MOST_BYTES, WRITE, Batch, concatenate, with_features
 from workloads.clock import Clock
-from workloads.requests import Requests
 from workloads.sampling import PARTS, sample
 from workloads.sizes import Ranges
 from workloads.stack_distance import StackDistances
@@ -139,7 +138,6 @@ class TraceStatistics:
         self._open: list[tuple[Batch, Ints]] = []
         self._times = 0, 0
         self._n_writes_before = 0
-        self._requests = Requests()
         self._clock = Clock()
         self._sizes = Ranges()
 
@@ -153,7 +151,6 @@ class TraceStatistics:
 
     def _add(self, batch: Batch) -> None:
         t = self._totals
-        self._requests.of(batch)
         t.n_accesses += len(batch)
         t.n_writes += int((batch.op == WRITE).sum())
         t.n_bytes += int(batch.size_bytes.sum(dtype=np.int64))
@@ -212,7 +209,7 @@ class TraceStatistics:
             "n_accesses": t.n_accesses,
             "n_reads": t.n_accesses - t.n_writes,
             "n_writes": t.n_writes,
-            "n_requests": self._requests.n,
+            "n_requests": clock.n_requests,
             "n_streams": t.n_streams,
             "n_keys": self._scaled(self._distances.n_keys),
             "n_bytes": t.n_bytes,
