@@ -55,7 +55,8 @@ def test_what_was_read_is_said(csv: Path, tmp_path: Path) -> None:
         "clock          2 different times in a row, at most 2 requests at one",
         f"{csv}: 2 of 5 rows skipped: 1 whose operation is to be skipped, 1 of size 0",
     ):
-        assert line in said.replace("\n", " ") or line in said, (line, said)
+        # A long path is folded.
+        assert line in said or "".join(line.split()) in "".join(said.split()), (line, said)
     assert len(said.splitlines()) <= 50
     summary = pd.read_parquet(tmp_path / "o" / "summary.parquet").iloc[0]
     assert summary[["n_resized", "largest_burst", "n_backwards", "furthest_back_ns"]].tolist() == [1, 2, 0, 0]
