@@ -1,4 +1,7 @@
-"""What a prefetch policy sees and says (rule R12): never the cache, the clock or SimPy."""
+"""What a prefetch policy sees and says (rule R12): accesses, outcomes, columns of the trace that it asked for, fates.
+
+Never the cache, the clock or SimPy.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
