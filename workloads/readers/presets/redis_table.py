@@ -12,7 +12,7 @@ from workloads.readers.lines import read_lines
 from workloads.readers.raw import Piece, Want
 
 _ARGUMENT = r'"(?:[^"\\]|\\.)*"'
-LINE = re.compile(rf"\+?(\d+\.\d+) \[(\d+) ([^"]*?)\] ({_ARGUMENT}(?: {_ARGUMENT})*)", re.ASCII)
+LINE = re.compile(rf"\+?(\d+\.\d+) \[(\d+) ([^\x22]*?)\] ({_ARGUMENT}(?: {_ARGUMENT})*)", re.ASCII)
 _ARGUMENTS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ROWS = 1 << 15
 _LONGEST_SHOWN = 80
