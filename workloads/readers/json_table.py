@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError
-from workloads.readers.fields import TEXT
+from workloads.readers.fields import NUMBER, TEXT
 from workloads.readers.json_fields import LIST, objects
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
@@ -24,6 +25,17 @@ _LIST = "a list of block numbers"
 
 def _several(made: Record | list[Record] | None) -> list[Record]:
     return made if isinstance(made, list) else [] if made is None else [made]
+
+
+def _as_wanted(column: list[Any], want: Want) -> Any:
+    """Cells that were parsed one by one: numbers of a list as such, all else as text."""
+    if want.is_list and want.kind == NUMBER and set(map(type, column)) == {int}:
+        # What does not fit is for whoever reads the text to refuse.
+        with suppress(OverflowError):
+            return np.array(column, np.uint64)
+    import pyarrow as pa
+
+    return pa.array([cell if cell is None else str(cell) for cell in column], pa.string())
 
 
 class JsonTable:
@@ -141,10 +153,8 @@ class JsonTable:
         except InputError as error:
             failed = error
         if numbers:
-            import pyarrow as pa
-
             yield Piece(
-                [pa.array(column, pa.string()) for column in columns],
+                [_as_wanted(column, want) for column, want in zip(columns, wants, strict=True)],
                 len(numbers),
                 lambda row: f"line {numbers[row]}",
                 np.array(counts, np.int64) if of_lists is not None else None,
@@ -157,6 +167,8 @@ class JsonTable:
         if is_list:
             if not isinstance(value, list):
                 raise self._bad(number, line, f"expected {want.column!r}, {_LIST}")
+            if set(map(type, value)) == {int}:
+                return value
             return [self._text(item, want, number, line) for item in value]
         return None if value is None else self._text(value, want, number, line)
 

@@ -115,10 +115,22 @@ class CachelibKvConfig(ByNames):
         return TextTable(self.file, Dialect(",", not self._names, names=self._names))
 
 
+class _CdnTable(TextTable):
+    """Rows whose key may be empty: such are invalid, as CacheBench takes them, and of size 0 here."""
+
+    def _fields(self, number: int, text: str, places: list[int], widths: tuple[int, int]) -> list[str | None]:
+        found = super()._fields(number, text, places, widths)
+        names = self.names()
+        if any(cell is None and names[place] == "cacheKey" for place, cell in zip(places, found, strict=True)):
+            invalid = {names.index("cacheKey"): "-", names.index("objectSize"): "0"}
+            return [invalid.get(place, cell) for place, cell in zip(places, found, strict=True)]
+        return found
+
+
 class CachelibCdnConfig(ByNames):
     """CacheLib's CDN traces: timestamp in ms, cacheKey, OpType, objectSize and more, by their header.
 
-    Whole objects are cached; keys are hashed. Objects of size 0 are skipped.
+    Whole objects are cached; keys are hashed. Objects of size 0, and rows without a key, are skipped.
     """
 
     kind: Literal["cachelib_cdn"]
@@ -134,6 +146,10 @@ class CachelibCdnConfig(ByNames):
         reading="a request for a range asks for the whole object; times are ms (--time-unit says another: CacheBench "
         "divides by a factor of its config); OpType 1 is a read, others are unknown",
     )  # fmt: skip
+
+    def table(self) -> RawTable:
+        """The rows."""
+        return _CdnTable(self.file, Dialect(","))
 
 
 _SCSI = words("08 28 a8 88", "0a 2a 2e aa 8a", "00 35 42 91 93 delete nop")

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from simulator.errors import InputError
 from workloads.readers.layout import SKIP, Layout
 from workloads.readers.presets.by_names import ByNames
@@ -70,7 +72,7 @@ class LrbConfig(PresetFormat):
     """
 
     kind: Literal["lrb"]
-    extra: tuple[str, ...] = ()
+    extra: list[str] = Field(default_factory=list)
     preset: ClassVar[Preset] = Preset(
         source="Song et al., NSDI 2020 (https://github.com/sunnyszy/lrb); Berger et al., NSDI 2017 "
         "(https://github.com/dasebe/webcachesim)",

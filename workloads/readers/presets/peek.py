@@ -6,8 +6,9 @@ from typing import Any
 
 from simulator.errors import InputError
 from workloads.readers.files import BROKEN, open_binary
+from workloads.readers.lines import LONGEST_LINE
 
-_MOST_BYTES = 1 << 18
+_AT_ONCE = 1 << 13
 
 
 def first_bytes(path: Path, n: int) -> bytes:
@@ -20,17 +21,21 @@ def first_bytes(path: Path, n: int) -> bytes:
         return b""
 
 
-def first_lines(path: Path, n: int = 1) -> list[str]:
-    """The first lines that are not blank, at most ``n``; none if they are no text, or very long."""
+def first_lines(path: Path, n: int = 1, longest: int = 1 << 16) -> list[str]:
+    """The first lines that are not blank, at most ``n``; none if they are no text, or longer than ``longest`` bytes."""
+    start, is_all = b"", False
     try:
         with open_binary(path) as file:
-            start = file.read(1 << 13)
-            while b"\n" not in start and len(start) < _MOST_BYTES and (more := file.read(1 << 16)):
-                start += more
+            # What is packed may come in small parts.
+            while not is_all and len(start) < longest and b"\0" not in start:
+                if len(start) >= _AT_ONCE and b"\n" in start:
+                    break
+                more = file.read(_AT_ONCE)
+                start, is_all = start + more, not more
     except (InputError, *BROKEN):
         return []
     lines = start.split(b"\n")
-    if len(start) >= 1 << 13:
+    if not is_all:
         # The last may go on.
         lines.pop()
     try:
@@ -49,7 +54,7 @@ def first_fields(path: Path, separator: str | None = ",") -> list[str]:
 
 def first_record(path: Path) -> dict[str, Any]:
     """The first line as a JSON object; empty if it is none."""
-    for line in first_lines(path):
+    for line in first_lines(path, longest=LONGEST_LINE):
         if line.startswith("{"):
             try:
                 record = json.loads(line)

@@ -11,8 +11,9 @@ from simulator.errors import InputError
 from workloads.readers.lines import read_lines
 from workloads.readers.raw import Piece, Want
 
-LINE = re.compile(r'\+?(\d+\.\d+) \[(\d+) (.*?)\] (".*")')
-_ARGUMENT = re.compile(r'"((?:[^"\\]|\\.)*)"( |$)')
+_ARGUMENT = r'"(?:[^"\\]|\\.)*"'
+LINE = re.compile(rf"\+?(\d+\.\d+) \[(\d+) ([^\x22]*?)\] ({_ARGUMENT}(?: {_ARGUMENT})*)", re.ASCII)
+_ARGUMENTS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ROWS = 1 << 15
 _LONGEST_SHOWN = 80
 
@@ -144,14 +145,13 @@ class MonitorTable:
     def _rows(self, number: int, line: bytes, n: int) -> list[tuple[str, str, int, str, list[str], int]]:
         text = line.decode("utf-8", "surrogateescape")
         found = LINE.fullmatch(text)
-        words = [argument.group(1) for argument in _ARGUMENT.finditer(found[4])] if found is not None else []
-        whole = found is not None and len(found[4]) == sum(len(word) + 3 for word in words) - 1
-        if found is None or not whole or not text.isascii():
+        if found is None or not text.isascii():
             shown = text[:_LONGEST_SHOWN].encode("utf-8", "surrogateescape").decode(errors="replace")
             raise InputError(
                 f'{self._path}: line {number}: expected \'SECONDS.MICROSECONDS [DB CLIENT] "COMMAND" "ARGUMENT" ...\', '
                 f"as MONITOR writes it; got {shown!r}"
             )
+        words = _ARGUMENTS.findall(found[4])
         made = accesses(words)
         if not any(keys for _, keys in made):
             raise InputError(f"{self._path}: line {number}: {words[0]!r} has no key; got {text[:_LONGEST_SHOWN]!r}")
