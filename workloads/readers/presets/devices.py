@@ -43,7 +43,7 @@ class FioConfig(PresetFormat):
     kind: Literal["fio"]
     preset: ClassVar[Preset] = Preset(
         source="fio's HOWTO, Trace file format v2 and v3 (https://fio.readthedocs.io), and iolog.c",
-        example="878 Nvme1n1 write 0 16384",
+        example="fio version 3 iolog\n878 Nvme1n1 write 0 16384",
         layout=Layout(
             key=("file", "offset"), time="time", time_unit="us", size=("length",), op="op",
             words=words("read", "write", "trim sync datasync", known=False),

@@ -86,7 +86,7 @@ class CachelibKvConfig(ByNames):
     optional = ("op_time", "usecase")
     preset: ClassVar[Preset] = Preset(
         source=f"Meta, CacheLib ({_CACHELIB}); columns by its CacheBench, KVReplayGenerator.h",
-        example="op_time,key,key_size,op,op_count,size,cache_hits,ttl / 604038471,82131353f9ddc8c6,48,GET,1,87,1,0",
+        example="op_time,key,key_size,op,op_count,size,cache_hits,ttl\n604038471,82131353f9ddc8c6,48,GET,1,87,1,0",
         layout=Layout(
             key=("key",), time="op_time", time_unit="s", size=("size",), op="op", repeat="op_count", keys="hash",
             words=words("get get_lease", "set set_lease", "delete", known=False), empty="skip",
@@ -138,7 +138,7 @@ class CachelibCdnConfig(ByNames):
     preset: ClassVar[Preset] = Preset(
         source=f"Meta, CacheLib ({_CACHELIB}); columns by its CacheBench, PieceWiseReplayGenerator.h",
         example="timestamp,cacheKey,OpType,objectSize,responseSize,responseHeaderSize,rangeStart,rangeEnd,TTL,"
-        "SamplingRate,cache_hit / 1679500800000,17813221,1,1024,1360,336,-1,-1,3600,1,1",
+        "SamplingRate,cache_hit\n1679500800000,17813221,1,1024,1360,336,-1,-1,3600,1,1",
         layout=Layout(
             key=("cacheKey",), time="timestamp", time_unit="ms", size=("objectSize",), op="OpType",
             words=words("1", "", known=False), keys="hash", empty="skip",
@@ -178,7 +178,7 @@ class LibcachesimCsvConfig(PresetFormat):
     delimiter: str = ""
     preset: ClassVar[Preset] = Preset(
         source="libCacheSim (https://github.com/1a1a11a/libCacheSim), doc/quickstart_cachesim.md, traceReader/csv.c",
-        example="version,time,op,size,lbn / 1,5633898,2a,512,42932745",
+        example="version,time,op,size,lbn\n1,5633898,2a,512,42932745",
         layout=Layout(key=("obj_id",), time="time", time_unit="s", size=("obj_size",), op="op", words=_SCSI),
         reading="times keep their fractions (libCacheSim cuts them off); ids are decimal, 0x and hexadecimal, or text "
         "throughout (libCacheSim takes a leading 0 for octal); without has_header a first line of more digits than "

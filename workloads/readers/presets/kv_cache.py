@@ -166,7 +166,8 @@ class AiperfConfig(PrefixFormat):
     default_bytes: ClassVar[int] = 512 * TOKEN_BYTES
     preset: ClassVar[Preset] = Preset(
         source="https://github.com/ai-dynamo/aiperf, docs/benchmark-modes/trace-replay.md, dataset/loader/models.py",
-        example='{"session_id": "a", "delay": 500, "input_length": 700, "output_length": 20, "hash_ids": [46, 47, 48]}',
+        example='{"session_id": "a", "timestamp": 1000.0, "input_length": 655, "output_length": 52, "hash_ids": [46]}\n'
+        '{"session_id": "a", "delay": 500, "input_length": 700, "output_length": 20, "hash_ids": [46, 47, 48]}',
         layout=Layout(
             key=("hash_ids",), time="timestamp", time_unit="ms", stream=("session_id",), streams="hash",
         ),

@@ -115,8 +115,8 @@ class WikiConfig(ByNames):
     marks = ("relative_unix", "response_size")
     preset: ClassVar[Preset] = Preset(
         source="Wikimedia (https://wikitech.wikimedia.org/wiki/Data_Platform/Data_Lake/Traffic/Caching)",
-        example="relative_unix  hashed_path_query  image_type  response_size  time_firstbyte / "
-        "0  833946053  jpeg  8415  1.12e-4",
+        example="relative_unix\thashed_path_query\timage_type\tresponse_size\ttime_firstbyte\n"
+        "0\t833946053\tjpeg\t8415\t1.12e-4",
         layout=Layout(
             key=("hashed_path_query",), time="relative_unix", time_unit="s", size=("response_size",), keys="hash",
             empty="skip",

@@ -64,7 +64,7 @@ class AzureLlmConfig(TokenFormat):
     generated = "GeneratedTokens"
     preset: ClassVar[Preset] = Preset(
         source="Patel et al., ISCA 2024; https://github.com/Azure/AzurePublicDataset",
-        example="TIMESTAMP,ContextTokens,GeneratedTokens / 2023-11-16 18:15:46.6805900,374,44",
+        example="TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44",
         layout=_layout("TIMESTAMP", "ns"),
         reading=_READING,
     )
@@ -82,7 +82,7 @@ class BurstGptConfig(TokenFormat):
     generated = "Response tokens"
     preset: ClassVar[Preset] = Preset(
         source="Wang et al., arXiv 2401.17644; https://github.com/HPMLL/BurstGPT",
-        example="Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type / "
+        example="Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
         "5,ChatGPT,472,18,490,Conversation log",
         layout=_layout("Timestamp", "s"),
         reading=_READING,
@@ -102,7 +102,7 @@ class VidurConfig(TokenFormat):
     generated = "num_decode_tokens"
     preset: ClassVar[Preset] = Preset(
         source="Agrawal et al., MLSys 2024; https://github.com/microsoft/vidur, data/processed_traces",
-        example="arrived_at,num_prefill_tokens,num_decode_tokens / 4.314579,396,109",
+        example="arrived_at,num_prefill_tokens,num_decode_tokens\n4.314579,396,109",
         layout=_layout("arrived_at", "s"),
         reading=_READING,
     )
