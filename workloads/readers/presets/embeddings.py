@@ -21,7 +21,7 @@ class DlrmConfig(PresetFormat):
     default_bytes: ClassVar[int] = 512
     preset: ClassVar[Preset] = Preset(
         source="https://github.com/facebookresearch/dlrm_datasets",
-        example="binary: torch.save of (indices, offsets, lengths): [sum of lengths], [tables * samples + 1], [tables, samples]",
+        example="binary: torch.save of (indices, offsets, lengths), of tables * samples bags",
         layout=Layout(key=("keys",), request=("request",), features={"table": "table"}),
         reading="the files go table by table; samples are served one by one, each over all tables, so that is the "
         "order here; a row is taken for 128 numbers of 32 bits",
