@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from simulator.errors import InputError
 MANIFEST = "manifest.json"
 RECEIPTS = ".runs"
 _PIECE = 1 << 20
+_FILE = re.compile(r"[a-z]+/([A-Za-z0-9][A-Za-z0-9._-]*)\.[a-z]+")
+"""A file of a run, below the folder: ``<table>/<arm>-<seed>.parquet``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,12 @@ def _read(path: Path) -> Any:
 def _finished(found: Any) -> Finished:
     files = {str(name): (int(size), str(sha256)) for name, (size, sha256) in found["files"].items()}
     row = dict(found["row"])
-    key_of(row)
+    stem = stem_of(*key_of(row))
+    for name in files:
+        # A run that is made again has its files removed, and a seal can be made by anybody: never anything else.
+        match = _FILE.fullmatch(name)
+        if match is None or match[1] != stem:
+            raise ValueError(f"{name!r} is no file of {stem}")
     return Finished(str(found["hash"]), row, files)
 
 
@@ -123,11 +131,13 @@ class Kept:
     def damage(self, found: Finished) -> str | None:
         """What is wrong with the files of a run, if anything is."""
         for name, expected in found.files.items():
+            path = self._folder / name
             try:
-                size, sha256 = digest_of(self._folder / name)
+                # One of another size is not read: there may be no end of it.
+                is_same = (not path.is_file() or path.stat().st_size == expected[0]) and digest_of(path) == expected
             except OSError as error:
                 return f"{name}: {'is missing' if isinstance(error, FileNotFoundError) else error.strerror}"
-            if (size, sha256) != expected:
+            if not is_same:
                 return f"{name}: is damaged or another run's (its checksum differs)"
         return None
 

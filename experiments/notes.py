@@ -20,9 +20,9 @@ Row = dict[str, Any]
 def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
     """Lines about what was measured, and what went oddly; ``sizes`` are those of the trace of the first seed."""
     return [
-        *_of_noise(experiment, rows), *_of_same_repeats(rows), *_of_uneven(rows), *_of_arrivals(experiment, rows),
-        *_of_cut(experiment, rows), *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
-        *_of_large(rows), *_of_write_backs(experiment, rows),
+        *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows), *_of_same_repeats(rows), *_of_uneven(rows),
+        *_of_arrivals(experiment, rows), *_of_cut(experiment, rows), *_of_room(experiment, rows, sizes),
+        *_of_sizes(sizes), *_of_prefetches(rows), *_of_large(rows), *_of_write_backs(experiment, rows),
     ]  # fmt: skip
 
 
@@ -32,6 +32,22 @@ def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
         yield (
             f"{', '.join(timed)}: measured once a seed, so the machine's own noise is not in the intervals; "
             "repeats: 3 would measure it."
+        )
+
+
+def _of_same_seeds(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    """A recorded trace is the same with each seed; where nothing is drawn either, seeds are no samples."""
+    n = len({row["seed"] for row in rows})
+    same = [
+        arm.name
+        for arm in experiment.arms
+        if len({tuple(row[metric] for metric in COMPARED) for row in rows if row["arm"] == arm.name}) == 1
+    ]
+    others = [name for name in same if name != experiment.baseline]
+    if n > 1 and others and experiment.baseline in same:
+        yield (
+            f"{', '.join(others)}: as {experiment.baseline}, the same with each of {n} seeds, so these are one sample, "
+            "not several: neither intervals nor verdicts over seeds say anything. One seed is compared by its requests."
         )
 
 

@@ -248,6 +248,19 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no point from which on none has settled (seed 1): half of its requests is cut" in of_cut[0]
 
 
+def test_a_note_on_seeds_that_are_all_the_same(tmp_path: Path) -> None:
+    """Of a recorded trace, with policies that draw nothing: an interval of no width would look like certainty."""
+    (tmp_path / "trace.csv").write_text("key\n" + "".join(f"{i * i % 97}\n" for i in range(400)))
+    source = {"kind": "table", "path": str(tmp_path / "trace.csv"), "block": "4 KiB", "columns": {"key": "key"}}
+    recorded = config(arms=PLAIN[:2], seeds=[0, 1]) | {"warm_up": "none"}
+    recorded["workload"] = {**recorded["workload"], "source": source}
+    path, said = write(tmp_path, recorded), "next_n: as none, the same with each of 2 seeds, so these are one sample"
+    assert said in " ".join(call(path, "--out", tmp_path / "out").output.split())
+    assert said not in " ".join(call(path, "--out", tmp_path / "one", "--seeds", "0").output.split())
+    drawn = write(tmp_path, config(arms=PLAIN[:2], seeds=[0, 1]), "drawn.yaml")
+    assert "the same with each" not in " ".join(call(drawn, "--out", tmp_path / "drawn").output.split())
+
+
 def test_a_note_on_repeats_that_are_all_the_same(tmp_path: Path) -> None:
     """A table's look-ups are charged 0 ns: an interval of no width would look like certainty."""
     from experiments.notes import notes

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from benchmarks.campaign.folders import OF_A_RUN, OF_THE_MACHINE, asides, present
 from experiments import runner
 from experiments.aside import aside_of, remove_dead, remove_of, written_aside
-from experiments.kept import Done, Kept
+from experiments.kept import Done, Kept, _sealed
+from experiments.plan import key_of, stem_of
 from simulator.errors import InputError
 from tests.test_experiment import ROOT, call, config, write
 from tests.test_parallel import ARMS
@@ -149,6 +150,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "deleted": Path.unlink,
 }
 DIFFERS = "is damaged or another run's (its checksum differs)"
+
+
+def test_a_file_that_has_no_end_is_not_read(whole: Path, copy: Path) -> None:
+    """A hole of a tebibyte takes no room and a quarter of an hour to read."""
+    os.truncate(copy / "accesses/none-0.parquet", 1 << 40)
+    assert made(again(whole, copy)) == {("none", 0)}
+    assert_equal(copy, whole, {("none", 0)})
 
 
 def line_of(out: Path, name: str, how: str, arm: str, seed: int) -> str:
@@ -321,6 +329,27 @@ def test_a_damaged_manifest_is_one_line_and_force_makes_all_again(whole: Path, c
     assert_equal(copy, whole, set(RUNS))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../mine.txt", "{mine}", "accesses/../../mine.txt", "accesses/mine.txt", "manifest.json", "", "a\0b", "a/\ud800"],
+)
+def test_a_manifest_removes_no_file_but_those_of_its_runs(whole: Path, copy: Path, name: str) -> None:
+    """Whoever sends a folder can seal it: what is called a file of a run, and is not as it says, would be removed."""
+    mine = [copy.parent / "mine.txt", copy / "accesses/mine.txt"]
+    for path in mine:
+        path.write_text("mine")
+    content = json.loads((copy / "manifest.json").read_text())
+    del content["sha256"]
+    content["runs"]["none-0"]["files"][name.format(mine=mine[0])] = [1, "0"]
+    (copy / "manifest.json").write_text(json.dumps({**content, "sha256": _sealed(content)}))
+    result = call(whole / "config.yaml", "--out", copy)
+    assert result.exit_code == 2, result.output
+    assert f"{copy / 'manifest.json'}: is damaged; expected it as written" in result.output
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    assert call(whole / "config.yaml", "--out", copy, "--force").exit_code == 0
+    assert mine[0].read_text() == "mine"
+
+
 def test_a_manifest_that_is_missing_is_one_line_too(whole: Path, copy: Path) -> None:
     (copy / "manifest.json").unlink()
     before = present(copy)
@@ -456,11 +485,13 @@ ROWS = st.dictionaries(st.sampled_from(["n_miss", "mean_ns", "device", "Ü", "a"
 @st.composite
 def kept_runs(draw: st.DrawFn) -> list[tuple[str, Done]]:
     keys = st.tuples(st.sampled_from(["a", "b-1", "b"]), st.integers(0, 2**63 - 1), st.integers(0, 2))
-    files = st.dictionaries(st.text(min_size=1, max_size=5), st.tuples(st.integers(0, 9), st.text(max_size=5)))
+    tables = st.dictionaries(
+        st.sampled_from(["accesses", "models", "t"]), st.tuples(st.integers(0, 9), st.text(max_size=5))
+    )
     return [
-        (draw(st.text(max_size=5)), Done(dict(zip(("arm", "seed", "repeat"), key, strict=True)) | draw(ROWS), files_))
+        (draw(st.text(max_size=5)), Done(dict(zip(("arm", "seed", "repeat"), key, strict=True)) | draw(ROWS), files))
         for key in draw(st.lists(keys, max_size=4, unique=True))
-        for files_ in [draw(files)]
+        for files in [{f"{table}/{stem_of(*key)}.parquet": found for table, found in draw(tables).items()}]
     ]
 
 
@@ -500,7 +531,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs with short rows, one in the manifest and one of its own."""
     folder = tmp_path_factory.mktemp("small")
     rows = [{"arm": "a", "seed": 3, "repeat": 0, "x": 1.5}, {"arm": "b", "seed": 4, "repeat": 1, "x": math.inf}]
-    one, two = ((f"hash{i}", Done(row, {f"t/{i}": (7, "ab")})) for i, row in enumerate(rows))
+    one, two = ((f"hash{i}", Done(row, {f"t/{stem_of(*key_of(row))}.x": (7, "ab")})) for i, row in enumerate(rows))
     kept = kept_with(folder, [one])
     kept.write({"name": "small", "config_hash": "0123"})
     kept_with(folder, [two])

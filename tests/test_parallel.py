@@ -246,3 +246,21 @@ def test_an_interrupt_that_python_drops_is_not_lost() -> None:
         interrupts.check()
     interrupts.close()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back here")
+def test_the_first_process_that_is_started_sees_no_interrupt_either() -> None:
+    """Python's tracker of resources is started with it, and lets interrupts in again."""
+    code = """
+import multiprocessing
+from experiments.interrupts import none_for_children
+of_child = "import signal, sys; sys.exit(int(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+process = multiprocessing.get_context("spawn").Process(target=exec, args=(of_child,))
+with none_for_children():
+    process.start()
+process.join()
+print(process.exitcode)
+"""
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("1\n", "")
