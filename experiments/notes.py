@@ -47,7 +47,7 @@ def _of_same_seeds(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
     if n > 1 and others and experiment.baseline in same:
         yield (
             f"{', '.join(others)}: as {experiment.baseline}, the same with each of {n} seeds, so these are one sample, "
-            "not several: neither intervals nor verdicts over seeds say anything. One seed is compared by its requests."
+            "too few for intervals and verdicts over seeds. One seed is compared by its requests."
         )
 
 

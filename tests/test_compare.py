@@ -503,3 +503,17 @@ def test_one_seed_is_judged_by_its_requests(tmp_path: Path) -> None:
     found = table(out, "comparisons.parquet").set_index(["arm", "metric"])
     assert found.loc[("lstm", "mean_latency_ns"), "verdict"] == TOO_FEW
     assert found.loc[("lstm", "request_latency_ns"), "verdict"] == BETTER
+
+
+def test_seeds_that_are_one_run_are_one_sample() -> None:
+    """Three seeds of a recorded trace, the same to the last figure; one of b that differs makes them three again."""
+    rows = [
+        {"arm": arm, "seed": seed, **dict.fromkeys(COMPARED, value)}
+        for arm, value in (("a", 2.0), ("b", 3.0))
+        for seed in range(3)
+    ]
+    for row in compare(rows, "a"):
+        assert (row["n_pairs"], row["verdict"]) == (1, TOO_FEW)
+        assert (row["difference"], row["low"], row["high"], row["p_value"]) == (1.0, None, None, None)
+    rows[-1]["hit_ratio"] = 4.0
+    assert {row["n_pairs"] for row in compare(rows, "a")} == {3}

@@ -1,6 +1,7 @@
 """The ``comparisons`` table: a row for each arm, metric and basis."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,17 @@ def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = Non
     """Compare each arm with the baseline, over the seeds that both have and, from ``folder``, within each seed's run.
 
     Seeds are pairs: the arms of one saw the same accesses; where both were repeated, so are repeats, and an arm that
-    was not is the same in each. Holm's correction is over the arms of a metric.
+    was not is the same in each. Where all seeds of both arms came out the same, as on a recorded trace where nothing is
+    drawn, they are one sample: too few to judge from. Holm's correction is over the arms of a metric.
     """
     by_arm: dict[str, Runs] = {}
     for row in rows:
         by_arm.setdefault(row["arm"], {}).setdefault(row["seed"], []).append(row)
     base = by_arm.pop(baseline, {})
     found: list[dict[str, Any]] = []
+    pairs = {arm: _samples(runs, base) for arm, runs in by_arm.items()}
     for metric in COMPARED:
-        found += _judged([_over_runs(arm, baseline, metric, runs, base) for arm, runs in by_arm.items()])
+        found += _judged([_over_runs(arm, baseline, metric, *of_both) for arm, of_both in pairs.items()])
     if folder is not None:
         for seed in base:
             before = request_latencies(folder, baseline, seed)
@@ -52,6 +55,18 @@ def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = Non
 Runs = dict[int, list[dict[str, Any]]]
 """Rows by seed, in the order of their repeats."""
 Compared = tuple[dict[str, Any], Difference, float, bool]
+
+
+def _samples(runs: Runs, base: Runs) -> tuple[Runs, Runs]:
+    """The seeds that both have; one of them where the others are the same once more."""
+    both = [seed for seed in runs if seed in base]
+    if len(both) > 1 and all(_is_one(arm[seed] for seed in both) for arm in (runs, base)):
+        both = both[:1]
+    return {seed: runs[seed] for seed in both}, {seed: base[seed] for seed in both}
+
+
+def _is_one(seeds: Iterable[list[dict[str, Any]]]) -> bool:
+    return len({tuple(row.get(metric) for metric in COMPARED) for rows in seeds for row in rows}) == 1
 
 
 def _over_runs(arm: str, baseline: str, metric: str, runs: Runs, base: Runs) -> Compared | None:
