@@ -97,7 +97,7 @@ def run_experiment(
 
     console = make_console()
     rows = run_all(experiment, folder, console, quiet=quiet, force=force, jobs=jobs)
-    from experiments.compare import compare
+    from experiments.compare import are_one_sample, compare
     from experiments.metrics import attribution
     from experiments.notes import notes
     from experiments.plan import key_of
@@ -108,8 +108,8 @@ def run_experiment(
 
     compared = compare(rows, experiment.baseline, folder)
     first = lowest(rows)
-    # From one seed it takes the requests to tell.
-    of_requests = folder if len(experiment.seeds) == 1 else None
+    # From one sample it takes the requests to tell.
+    of_requests = folder if are_one_sample(rows) else None
     against_first = compared if first == experiment.baseline else compare(rows, first, of_requests)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}

@@ -467,7 +467,8 @@ def test_a_row_of_a_run_by_hand(tmp_path: Path) -> None:
 
 def test_less_is_better_but_of_hits_and_coverage() -> None:
     more = {"a": 1.0, "b": 2.0}
-    rows = [{"arm": arm, "seed": s, **dict.fromkeys(COMPARED, more[arm])} for arm in more for s in (0, 1)]
+    # With something that differs between seeds: else they would be one sample.
+    rows = [{"arm": arm, "seed": s, **dict.fromkeys(COMPARED, more[arm] + s / 100)} for arm in more for s in (0, 1)]
     better = {row["metric"] for row in compare(rows, "a") if row["verdict"] == BETTER}
     assert better == {"hit_ratio", "coverage_ratio"}
     assert {row["verdict"] for row in compare(rows, "a")} == {BETTER, WORSE}

@@ -15,6 +15,7 @@ from experiments.loading import load
 from experiments.phases import phases_of
 from experiments.prepared import model_of
 from experiments.settling import Cut, cut_of
+from simulator.trace import MOST_BYTES
 from tests.strategies import workload
 from tests.test_bad_input import refuse
 from tests.test_experiment import call, config, lstm_arm, table, write
@@ -191,8 +192,10 @@ def test_the_best_arm_is_named_where_it_is_shown(tmp_path: Path) -> None:
     result = call(write(tmp_path, config(arms=arms, workload=workload)), "--out", tmp_path / "better")
     assert "Lowest mean latency: next_n" in result.output
     assert "not settled" not in result.output
-    verdict = table(tmp_path / "better", "comparisons.parquet").set_index(["metric", "basis"])["verdict"]
-    assert verdict["mean_latency_ns", "seeds"] == "better"
+    # The same with each seed: one sample, which its requests compare.
+    found = table(tmp_path / "better", "comparisons.parquet").set_index(["metric", "basis"])["verdict"]
+    assert found["mean_latency_ns", "seeds"] == "too few samples to tell"
+    assert set(found["request_latency_ns", "trace"]) == {"better"}
 
 
 def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +334,7 @@ def test_sizes_against_a_plain_loop(keys: list[int], data: Any, batch_size: int,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workloads.sizes._MERGE_EVERY", merge_every)
         found = sizes_of(workload(keys, batch_size, size_bytes=sizes))
-    assert found.smallest == min(sizes, default=2**32)
+    assert found.smallest == min(sizes, default=MOST_BYTES)
     assert found.n_resized == sum(len(set(of)) > 1 for of in of_key.values())
     widest = max((max(of) - min(of) for of in of_key.values()), default=0)
     if found.widest is None:

@@ -57,6 +57,15 @@ Runs = dict[int, list[dict[str, Any]]]
 Compared = tuple[dict[str, Any], Difference, float, bool]
 
 
+def are_one_sample(rows: list[dict[str, Any]]) -> bool:
+    """Whether there is one seed, or every arm came out the same with each."""
+    seeds = {row["seed"] for row in rows}
+    by_arm: dict[str, list[list[dict[str, Any]]]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], []).append([row])
+    return len(seeds) == 1 or all(_is_one(of_arm) for of_arm in by_arm.values())
+
+
 def _samples(runs: Runs, base: Runs) -> tuple[Runs, Runs]:
     """The seeds that both have; one of them where the others are the same once more."""
     both = [seed for seed in runs if seed in base]
