@@ -92,9 +92,18 @@ def why_not(eviction: "EvictionSettings", *, unit_size: bool) -> str | None:
 
 
 def write_oracle_general(accesses: "Batch", path: Path) -> None:
-    """Accesses as its oracleGeneral, with the next use of each key, which its Belady reads."""
+    """Accesses as its oracleGeneral, with the next use of each key, which its Belady reads.
+
+    Raises InputError where that cannot hold a size.
+    """
+    from simulator.errors import InputError
     from simulator.future import future_of
 
+    if len(accesses) and int(accesses.size_bytes.max()) >= 2**32:
+        raise InputError(
+            f"--beside libcachesim: a block of {int(accesses.size_bytes.max()):,} bytes; its format has sizes of 32 "
+            "bits: expected smaller ones, or --unit-size"
+        )
     records = np.zeros(len(accesses), _RECORD)
     records["key"], records["size"] = accesses.key, accesses.size_bytes
     next_use = future_of(iter([accesses])).next_use
