@@ -47,7 +47,9 @@ def sources() -> list[Path]:
     constants = [_HERE / name for name in _CONSTANTS]
     # Of policies what several share; each is its own file otherwise, which Numba looks after.
     of_policies = [_HERE.parent / "policies" / name for name in ("keys.py", "rows.py")]
-    return sorted({*shared, *constants, *of_policies})
+    # Of readers what reads the fields of text.
+    of_readers = [_HERE.parent / "workloads" / "readers" / "fields.py"]
+    return sorted({*shared, *constants, *of_policies, *of_readers})
 
 
 def _sources_hash() -> str:
