@@ -9,7 +9,7 @@ from simulator.config import System
 from simulator.errors import InputError
 from simulator.hops import hops_of
 from simulator.policy import Policy
-from simulator.trace import Batch
+from simulator.trace import MOST_BYTES, Batch
 from simulator.units import LATEST_NS, LONGEST_NS, MIB, NS_PER_S, ceil_div
 
 
@@ -32,9 +32,11 @@ def capacities_of(system: System, policy: Policy) -> list[int]:
 def check_sizes(batch: Batch, first: int) -> None:
     """Every block has a size; ``first`` is the number of the first access. Raises InputError if one has none."""
     sizes = batch.size_bytes
-    if len(sizes) and int(sizes.min()) == 0:
-        bad = int(np.flatnonzero(sizes == 0)[0])
-        raise InputError(f"trace: access {first + bad} has size 0; expected a positive number of bytes")
+    if len(sizes) and not 0 < int(sizes.min()) <= int(sizes.max()) < MOST_BYTES:
+        bad = int(np.flatnonzero((sizes <= 0) | (sizes >= MOST_BYTES))[0])
+        raise InputError(
+            f"trace: access {first + bad} has size {sizes[bad]}; expected a positive number of bytes below 2**40"
+        )
 
 
 def check_durations(system: System, n_bytes: int) -> None:

@@ -2,13 +2,14 @@
 
 from simulator.arrays import NONE, At
 from simulator.compiled import compiled, internal
+from simulator.durations import PPM
 from simulator.events import INFERENCE_ENDS, schedule
 from simulator.issuing import issue
 from simulator.questions import ANSWERED, STALE, finish
 from simulator.records.arena import Arena
 from simulator.records.moving import Question, access_at, question_at
 from simulator.records.run import Run, run_at
-from simulator.serving import PPM, look_up
+from simulator.serving import look_up
 
 
 @internal

@@ -3,7 +3,7 @@
 from simulator import attribution, backlog, fates, flight, keyset, tally
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
-from simulator.durations import over
+from simulator.durations import PPM, over, slowed
 from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below, push_out, use_source
 from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, compute, compute_again, demand, fetch, way_ns
@@ -28,7 +28,6 @@ from simulator.trace import WRITE
 
 # Plain integers: Numba takes many times as long to recognise the member of an enumeration.
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
-PPM = 1_000_000
 
 
 @internal
@@ -38,7 +37,7 @@ def service_ns(run: Run, size: int, op: int) -> int:
     bandwidth = settings.write_rate if op == WRITE else settings.read_rate
     ns = settings.service_latency_ns + over(size, bandwidth)
     if slow_ppm != PPM:
-        ns = -(-(ns * slow_ppm) // PPM)
+        ns = slowed(ns, slow_ppm)
     return ns
 
 

@@ -4,12 +4,12 @@ from simulator.accounting import Books, Keeps
 from simulator.arrays import NONE
 from simulator.backlog import NO_LIMIT
 from simulator.config import Arrivals, Closed, System, WriteBack
+from simulator.durations import PPM
 from simulator.hops import Hop
 from simulator.policy import Policy, Trigger
 from simulator.records.lists import clear_all
 from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
-from simulator.serving import PPM
 from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
 
 

@@ -16,6 +16,7 @@ from simulator.closing import all_links
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System, WriteBack
 from simulator.distribution import MOST
+from simulator.durations import PPM
 from simulator.events import FOREVER
 from simulator.hops import hops_of
 from simulator.landing import VICTIM_ROOM
@@ -39,7 +40,6 @@ from simulator.records.moving import (
 from simulator.records.record import Record
 from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRow, ToldRow, WindowRow
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
-from simulator.serving import PPM
 from simulator.settings import write_kept, write_link, write_settings
 from simulator.units import LATEST_NS
 

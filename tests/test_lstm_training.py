@@ -71,8 +71,8 @@ def test_split_is_in_time_order() -> None:
         Accesses(np.arange(first, first + 1000, dtype=np.uint64), np.arange(1000) % 2 == 0) for first in (0, 5000)
     ]
     fit, validation = split(sequences, config())
-    assert [(len(keys), len(writes)) for keys, writes in fit] == [(900, 900)] * 2
-    assert [(keys[0], keys[-1], writes.tolist()) for keys, writes in validation] == [
+    assert [(len(part.keys), len(part.writes)) for part in fit] == [(900, 900)] * 2
+    assert [(part.keys[0], part.keys[-1], part.writes.tolist()) for part in validation] == [
         (900, 999, [True, False] * 50),
         (5900, 5999, [True, False] * 50),
     ]

@@ -71,7 +71,9 @@ def recall(arena: Arena, level: int, slot: At[Block]) -> None:
     once, again, bits = max(state.ghosts_once.n_bytes, 1), max(state.ghosts_again.n_bytes, 1), state.bits
     if which == _GHOST_ONCE:
         step = max((again << bits) // once, 1 << bits) * size
-        state.target = min(state.target + step, bytes_of(tier_at(arena, level), state.whole, size) << bits)
+        most = bytes_of(tier_at(arena, level), state.whole, size) << bits
+        # In this order: the sum of both might not fit into 64 bits.
+        state.target = min(state.target + min(step, most), most)
     else:
         step = max((once << bits) // again, 1 << bits) * size
         state.target = max(state.target - step, 0)

@@ -171,7 +171,9 @@ class Compact(FileWorkload):
             ("stream", 0, n_streams),
         ):
             values = columns[name]
-            if len(values) and not low <= int(values.min()) <= int(values.max()) < high:
+            # What has no sign is not below 0.
+            is_low = len(values) > 0 and (low > 0 or values.dtype.kind == "i") and int(values.min()) < low
+            if is_low or int(values.max(initial=0)) >= high:
                 bad = int(np.flatnonzero((values < low) | (values.astype(np.int64) >= high))[0])
                 raise InputError(
                     f"{self.path}: access {first + bad}: {name} is {values[bad]}; expected {low} to {high - 1}"
