@@ -124,7 +124,7 @@ class BlkparseConfig(PresetFormat):
             },
             # What it counted, at the end, and the files that it reads.
             no_row=r"Input file .*|CPU\d+ \(.*\):|Total \(.*\):|(?:Throughput|Events) \(.*\):.*|Skips: .*"
-            r"|[ \t]+[A-Z][A-Za-z /]*:[ \t]*\d.*",
+            r"|[ \t]+[A-Z][A-Za-z /.]*:[ \t]*\d.*",
         )
         return PatternTable(self.file, grammar)
 
