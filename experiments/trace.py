@@ -158,6 +158,7 @@ def head(
     """
     with exit_codes("nothing was to be written"):
         import numpy as np
+        from rich.markup import escape
         from rich.table import Table
 
         from experiments.progress import make_console
@@ -172,7 +173,7 @@ def head(
         if (ids := given.workload.stream_ids) is not None:
             shown["stream"] = ids[batch.stream]
         shown["op"] = np.where(batch.op == WRITE, "write", "read")
-        table = Table("access", *shown, title=given.name, title_justify="left", box=None)
+        table = Table("access", *shown, title=escape(given.name), title_justify="left", box=None)
         for name, column in zip(("access", *shown), table.columns, strict=True):
             column.justify = "left" if name == "op" else "right"
         for i in range(len(batch)):

@@ -23,7 +23,7 @@ class RedisMonitorConfig(PresetFormat):
         source="https://redis.io/docs/latest/commands/monitor/; arguments are escaped by sdscatrepr (redis, sds.c)",
         example='1339518090.420270 [0 127.0.0.1:60866] "set" "x" "6"',
         layout=Layout(
-            key=("keys",), time="time", time_unit="s", stream=("client",), streams="hash", request=("line",), op="op",
+            key=("keys",), time="time", time_unit="s", stream=("client",), request=("line",), op="op",
             words=words(READS, WRITES, SKIPS, known=False), keys="hash",
         ),
         reading="EVAL and FCALL are skipped, as what they do follows line by line ([0 lua]); a command that stores "
