@@ -18,6 +18,8 @@ BLANKS = -1
 """The separator of fields between which there are blanks, however many."""
 MOST_DIGITS = 19
 """Of a decimal fraction times its power of ten: one more might not fit into 64 bits without a sign."""
+LONGEST_NUMBER = 400
+"""Longer ones, of zeros mostly, are left to others."""
 LENGTH_BITS = 32
 """Of a text's place: its length, below its start."""
 
@@ -109,6 +111,8 @@ def _decimal(text: Text, at: int, end: int, scale: int) -> tuple[bool, np.uint64
 def _parsed(text: Text, at: int, end: int, kind: int, scale: int) -> tuple[bool, np.uint64]:
     if kind == TEXT:
         return end > at, np.uint64(at) << np.uint64(LENGTH_BITS) | np.uint64(end - at)
+    if end - at > LONGEST_NUMBER:
+        return False, _FAILED
     if kind == DECIMAL:
         return _decimal(text, at, end, scale)
     if kind == HEX or (end - at > 2 and text[at] == _ZERO and text[at + 1] | _LOWER == _X):

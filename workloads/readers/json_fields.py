@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from simulator.arrays import Ints
 from simulator.compiled import internal, released
-from workloads.readers.fields import DECIMAL, LENGTH_BITS, MOST_DIGITS, TEXT
+from workloads.readers.fields import DECIMAL, LENGTH_BITS, MOST_DIGITS, NUMBER, TEXT
 
 Text = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
@@ -267,7 +267,7 @@ def _wanted(text: Text, at: int, kind: int, scale: int) -> tuple[int, np.uint64]
         return (end if end > at + 2 else -1), place
     if kind == DECIMAL:
         return _decimal(text, at, scale)
-    return _whole(text, at)
+    return _whole(text, at) if kind == NUMBER else (-1, _NOTHING)
 
 
 @released

@@ -183,6 +183,7 @@ class Times(Role):
     def of(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:
         """The times of some rows. Raises InputError on a cell that is none."""
         if isinstance(cells, np.ndarray):
+            self._is_date = False
             # Of a decimal times its power of ten; of a whole number not yet.
             unit_ns = 1 if self.want.kind == DECIMAL else 10**self._power
             return self._ns(cells, piece, unit_ns)
