@@ -1,10 +1,20 @@
 """Raw tables: what a file has in its columns, before anyone says what they mean."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from simulator.errors import InputError
 from workloads.readers.fields import NUMBER
+
+
+class RowError(InputError):
+    """A row of a piece is bad; those before it may be good."""
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__(message)
+        self.row = row
+        """Its number in the piece."""
 
 
 @dataclass
@@ -37,6 +47,15 @@ class Piece:
     """``line 7``, ``row 7``: of a row of this piece, for messages."""
     counts: Any = None
     """Of rows with a list: how many items each has."""
+
+    def until(self, row: int, wants: "Sequence[Want]") -> "Piece":
+        """The rows before one."""
+        if self.counts is None:
+            return replace(self, columns=[column[:row] for column in self.columns], n_rows=row)
+        n_items = int(self.counts[:row].sum())
+        ends = [n_items if want.is_list else row for want in wants]
+        columns = [column[:end] for column, end in zip(self.columns, ends, strict=True)]
+        return replace(self, columns=columns, n_rows=row, counts=self.counts[:row])
 
 
 class RawTable(Protocol):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.errors import InputError
 from workloads.readers.cells import EXACT, hexadecimal, quantity, scaled, whole
 from workloads.readers.fields import DECIMAL, HEX, NUMBER, TEXT
-from workloads.readers.raw import Piece, Want
+from workloads.readers.raw import Piece, RowError, Want
 
 # Arrow is imported where it is used: a config can be read without it.
 Keys = Literal["auto", "number", "hex", "hash"]
@@ -39,8 +39,9 @@ class Role:
         what = "is missing" if value is None else f"is {_shown(value)}"
         if self.want.is_list:
             row = int(np.searchsorted(np.cumsum(piece.counts), row, side="right"))
-        return InputError(
-            f"{self._path}: {piece.where(row)}: column {self.want.column!r} {what}; expected {expected} ({self._name})"
+        return RowError(
+            f"{self._path}: {piece.where(row)}: column {self.want.column!r} {what}; expected {expected} ({self._name})",
+            row,
         )
 
     def _each(self, cells: Any, piece: Piece, taken: Callable[[Any], int | None], expected: str) -> Numbered:
@@ -223,7 +224,8 @@ class Times(Role):
     def _expected(self) -> str:
         ticks = _TICK_NS if self._unit in ("100ns", "filetime") else 1
         end = (END_NS - 1) // (ticks * 10**self._power)
-        return f"a number of {self._unit} from 0 to {end + (FILETIME_EPOCH if self._unit == 'filetime' else 0)}"
+        epoch = self._epoch or 0
+        return f"a number of {self._unit} from {epoch} to {end + epoch}"
 
     def _ns(self, values: Numbered, piece: Piece, unit_ns: int) -> npt.NDArray[np.int64]:
         if self._unit in ("100ns", "filetime"):
@@ -232,13 +234,13 @@ class Times(Role):
                 self._epoch = FILETIME_EPOCH if int(values[0]) >= FILETIME_EPOCH else 0
             epoch = self._epoch or 0
             wrong = values < np.uint64(epoch)
-            values, unit_ns = values - np.uint64(epoch), _TICK_NS
+            given, values, unit_ns = values, values - np.uint64(epoch), _TICK_NS
         else:
-            wrong = np.zeros(len(values), bool)
+            given, wrong = values, np.zeros(len(values), bool)
         wrong |= values >= np.uint64(END_NS // unit_ns)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise self.bad(piece, row, int(values[row]), self._expected())
+            raise self.bad(piece, row, int(given[row]), self._expected())
         return (values * np.uint64(unit_ns)).astype(np.int64)
 
     def _temporal(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ from simulator.trace import MOST_BYTES, Batch, make_batch
 from workloads.readers.columns import Indices
 from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
 from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
-from workloads.readers.raw import Piece, RawTable
+from workloads.readers.raw import Piece, RawTable, RowError
 from workloads.readers.reading import Reading
 from workloads.readers.roles import Ids, Quantities, Role, Times, Words
 from workloads.readers.several import Several
@@ -73,14 +73,37 @@ class Rows:
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
         try:
             for piece in table.pieces([role.want for role in roles]):
-                cells = dict(zip(roles, piece.columns, strict=True))
-                yield from self._piece(piece, {role: role.of(cells[role], piece) for role in roles})
+                yield from self._piece(piece, roles)
         except _UnknownWordError:
             raise self._unknown(table) from None
         if self._sorter is not None:
             yield from self._made(self._sorter.rest())
 
-    def _piece(self, piece: Piece, values: dict[Role, Any]) -> Iterator[Batch]:
+    def _piece(self, piece: Piece, roles: list[Role]) -> Iterator[Batch]:
+        """Its accesses. Raises InputError where one is bad, those before it are had."""
+        words = self._words.counts.copy() if self._words is not None else {}
+        skipped = self.reading.skipped.copy()
+        failed: RowError | None = None
+        while True:
+            try:
+                columns = self._columns(piece, roles)
+                break
+            except RowError as error:
+                failed = error
+                if error.row == 0:
+                    raise
+                piece = piece.until(error.row, [role.want for role in roles])
+                self.reading.skipped = skipped.copy()
+                if self._words is not None:
+                    self._words.counts = words.copy()
+        yield from self._ordered(columns)
+        if failed is not None:
+            raise failed
+
+    def _columns(self, piece: Piece, roles: list[Role]) -> Columns:
+        """Its accesses as columns. Raises RowError on one that is bad."""
+        cells = dict(zip(roles, piece.columns, strict=True))
+        values = {role: role.of(cells[role], piece) for role in roles}
         columns: Columns = {"row": np.arange(piece.n_rows)}
         for name, several in self._ids.items():
             columns |= {f"{name} {i}": values[role] for i, role in enumerate(several.roles)}
@@ -101,6 +124,9 @@ class Rows:
             self.reading.hashed |= {role.want.column: name for role in several.roles if role.hashed}
         columns["row"] = columns["row"] + self.reading.n_rows
         self.reading.n_rows += piece.n_rows
+        return columns
+
+    def _ordered(self, columns: Columns) -> Iterator[Batch]:
         if self._sorter is None:
             yield from self._made(columns)
             return
@@ -117,9 +143,9 @@ class Rows:
         """A row that is a list of blocks as a row each: what is said of the list holds for each."""
         if piece.counts is None:
             return columns
-        last = self._ids["key"].roles[-1]
-        if not last.want.is_list:
-            raise InputError(f"{self._path}: has lists in another column than the key's ({last.want.column!r})")
+        last = self._ids["key"].roles[-1].want
+        if not last.is_list:
+            raise InputError(f"{self._path}: has lists in another column than the key's, {last.column!r}")
         if "request" not in self._ids:
             columns["request"] = self.reading.n_rows + columns["row"].astype(np.uint64)
         lists = f"key {len(self._ids['key'].roles) - 1}"
@@ -153,10 +179,11 @@ class Rows:
             wrong = keep & ((sizes == 0) | (sizes >= most))
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])
-                raise InputError(
+                raise RowError(
                     f"{self._path}: {piece.where(int(columns['row'][at]))}: column {'+'.join(self._layout.size)!r} is "
                     f"{sizes[at]}; expected a whole number from 1 to {most - 1} (size_bytes)"
-                    + ("; --empty skip leaves such rows out, --empty min takes 1 byte" if sizes[at] == 0 else "")
+                    + ("; --empty skip leaves such rows out, --empty min takes 1 byte" if sizes[at] == 0 else ""),
+                    int(columns["row"][at]),
                 )
         return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
 
@@ -173,9 +200,10 @@ class Rows:
         wrong |= last - first >= np.uint64(MOST_BLOCKS)
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
-            raise InputError(
+            raise RowError(
                 f"{self._path}: {piece.where(int(rows[at]))}: {sizes[at]} bytes from {int(offsets[at]) * int(unit)} "
-                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks"
+                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks",
+                int(rows[at]),
             )
         return first, last
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import InputError
 from workloads.readers.ranges import GROUP_BITS, Groups, Keys, mixed
-from workloads.readers.raw import Piece
+from workloads.readers.raw import Piece, RowError
 from workloads.readers.roles import Ids
 
 
@@ -41,9 +40,10 @@ class Several:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             names = "+".join(role.want.column for role in self.roles)
-            raise InputError(
+            raise RowError(
                 f"{self._path}: {piece.where(rows[row])}: {names} is number {last[row]} of group {groups[row]}; "
                 f"expected numbers below 2**{GROUP_BITS} in at most 2**{64 - GROUP_BITS} groups ({self._name}); "
-                "--keys hash takes any"
+                "--keys hash takes any",
+                int(rows[row]),
             )
         return groups << np.uint64(GROUP_BITS) | last
