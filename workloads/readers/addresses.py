@@ -13,6 +13,7 @@ from pydantic import Field
 from simulator.errors import InputError
 from workloads.base import BlockBytes
 from workloads.readers import parsing
+from workloads.readers.cells import hexadecimal
 from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
 
@@ -43,11 +44,9 @@ class Addresses(TextWorkload[tuple[int, int]]):
 
     def _parse(self, number: int, line: bytes) -> tuple[int, int]:
         words = line.split()
-        try:
-            op, address = _OPS[words[0]], int(words[1], 16)
-        except (KeyError, IndexError, ValueError):
-            op, address = 0, -1
-        if not 0 <= address < 2**64:
+        op = _OPS.get(words[0])
+        address = hexadecimal(words[1].decode("ascii", "replace")) if len(words) > 1 else None
+        if op is None or address is None:
             raise InputError(
                 f"{self.path}: line {number}: expected l or s and a hex address; "
                 f"got {line[:80].decode(errors='replace')!r}"
