@@ -47,8 +47,8 @@ def sources() -> list[Path]:
     constants = [_HERE / name for name in _CONSTANTS]
     # Of policies what several share; each is its own file otherwise, which Numba looks after.
     of_policies = [_HERE.parent / "policies" / name for name in ("keys.py", "rows.py")]
-    # What a field of a text may be is a constant in the parser of another kind of text.
-    of_readers = [_HERE.parent / "workloads" / "readers" / "fields.py"]
+    # Of readers the constants that their parsers share.
+    of_readers = [_HERE.parent / "workloads" / "readers" / "kinds.py"]
     return sorted({*shared, *constants, *of_policies, *of_readers})
 
 

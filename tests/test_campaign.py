@@ -1,11 +1,12 @@
 """The campaign of damaged inputs in small, and that it finds what it is there to find."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.campaign import configs, faults, kept
+from benchmarks.campaign import configs, faults, kept, traces
 from benchmarks.campaign.__main__ import campaign, planned
 from benchmarks.campaign.case import Case, DefectError
 from benchmarks.campaign.commands import Ended, call, expect
@@ -16,12 +17,13 @@ from experiments import exits, tables
 from experiments.kept import Kept
 from tests.test_experiment import config, write
 from tests.test_faults import PLAIN
+from workloads.readers import text_table
 
-N_OF = {"configs": 1000, "kept": 20, "faults": 20, "kills": 2}
+N_OF = {"configs": 1000, "traces": 90, "kept": 20, "faults": 20, "kills": 2}
 
 
 def test_nothing_is_found() -> None:
-    """Of 1,042 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
+    """Of 1,132 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
     cases = [Case(kind, 7, number) for kind, n in N_OF.items() for number in range(n)]
     tally = campaign(cases, 1)
     assert not tally.defects, "\n\n".join(
@@ -37,6 +39,8 @@ def test_nothing_is_found() -> None:
     assert met["configs", "done"] > 12
     assert met["configs", "done, as it was"] > 12
     assert met["configs", "too long to run here"] < 100
+    assert met["traces", "refused"] > 30
+    assert met["traces", "read"] > 25
     assert met["kept", "made good"] > 3
     assert met["kept", "refused, then forced"] > 1
     assert met["faults", "run: refused"] > 2
@@ -58,6 +62,19 @@ def found(kind: Any, numbers: range, shared: Path, tmp_path: Path) -> list[str]:
     name = kind.__name__.rpartition(".")[2]
     said = (one(kind, Case(name, 0, number), tmp_path / "case", shared)[1] for number in numbers)
     return [text for text in said if text]
+
+
+def test_a_row_that_is_lost_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shared").mkdir()
+    traces.prepare(tmp_path / "shared")
+    assert found(traces, range(45), tmp_path / "shared", tmp_path) == []
+    read_pieces = text_table.read_pieces
+
+    def whole_lines(path: Path) -> Iterator[bytes]:
+        return (piece[: piece.rfind(b"\n") + 1] for piece in read_pieces(path))
+
+    monkeypatch.setattr(text_table, "read_pieces", whole_lines)
+    assert any("accesses; expected" in text for text in found(traces, range(45), tmp_path / "shared", tmp_path))
 
 
 def test_a_traceback_is_found(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,10 +76,10 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["gone.txt"], "gone.txt: no such file, here or in the folder of traces"),
         (["gone"], "gone: no such file"),
         (["."], ".: a folder; expected a trace"),
-        (["circle.xyz", "--format", "ids", "--columns", "key=x"], "format ids has no columns to name"),
+        (["circle.xyz", "--format", "ids", "--columns", "key=x"], "format ids has no columns to choose"),
         (["circle.csv", "--columns", "key=block", "--capacity", ""], "--capacity : expected a size"),
         (["circle.csv", "--columns", "key=block", "--capacity", str(2**62)], "a capacity of 4,611,686,018,427,387,904"),
-        (["circle.xyz"], "its format cannot be told from its name; expected --format"),
+        (["circle.xyz"], "its format cannot be told from its name; its first rows are read by --format ids"),
         (["circle.xyz", "--format", "parket"], "--format parket: unknown; expected auto or one of"),
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (

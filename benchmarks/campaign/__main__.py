@@ -13,7 +13,7 @@ import typer
 from benchmarks.campaign.case import Case
 from benchmarks.campaign.workers import Tally, run_cases
 
-SHARES = {"configs": 0.7, "kept": 0.15, "faults": 0.15}
+SHARES = {"configs": 0.5, "traces": 0.3, "kept": 0.1, "faults": 0.1}
 """Of the cases, by kind; kills are counted for themselves."""
 KINDS = (*SHARES, "kills")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.campaign.case import Case, DefectError, Place
 
-LONGEST_S = {"configs": 20, "kept": 40, "faults": 150, "kills": 400}
+LONGEST_S = {"configs": 20, "traces": 20, "kept": 40, "faults": 150, "kills": 400}
 """Of a case, which is a call or two."""
 _LONGEST_START_S = 600
 _MEMORY = 3 << 30

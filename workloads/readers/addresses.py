@@ -44,11 +44,9 @@ class Addresses(TextWorkload[tuple[int, int]]):
 
     def _parse(self, number: int, line: bytes) -> tuple[int, int]:
         words = line.split()
-        try:
-            op, address = _OPS[words[0]], hexadecimal(words[1].decode("latin-1"))
-        except (KeyError, IndexError):
-            op, address = 0, None
-        if address is None:
+        op = _OPS.get(words[0])
+        address = hexadecimal(words[1].decode("ascii", "replace")) if len(words) > 1 else None
+        if op is None or address is None:
             raise InputError(
                 f"{self.path}: line {number}: expected l or s and a hex address; "
                 f"got {line[:80].decode(errors='replace')!r}"

@@ -8,20 +8,20 @@ import numpy.typing as npt
 
 from simulator.arrays import Ints
 from simulator.compiled import internal, released
+from workloads.readers.kinds import (
+    BLANKS,
+    DECIMAL,
+    HEX,
+    LENGTH_BITS,
+    LONGEST_NUMBER,
+    MOST_DIGITS,
+    NUMBER,
+    OPTIONAL,
+    TEXT,
+)
 
 Text = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
-
-NUMBER, HEX, DECIMAL, TEXT, OPTIONAL = range(5)
-"""What a field is parsed as: a whole number, a hexadecimal one, a decimal fraction times a power of ten, as it is.
-
-``OPTIONAL`` is a text that may be empty."""
-BLANKS = -1
-"""The separator of fields between which there are blanks, however many."""
-MOST_DIGITS = 19
-"""Of a decimal fraction times its power of ten: one more might not fit into 64 bits without a sign."""
-LENGTH_BITS = 32
-"""Of a text's place: its length, below its start."""
 
 _NEWLINE, _TAB, _RETURN, _SPACE, _QUOTE = 10, 9, 13, 32, 34
 _ZERO, _NINE, _DOT, _X = (ord(character) for character in "09.x")
@@ -111,6 +111,8 @@ def _decimal(text: Text, at: int, end: int, scale: int) -> tuple[bool, np.uint64
 def _parsed(text: Text, at: int, end: int, kind: int, scale: int) -> tuple[bool, np.uint64]:
     if kind in (TEXT, OPTIONAL):
         return end > at or kind == OPTIONAL, np.uint64(at) << np.uint64(LENGTH_BITS) | np.uint64(end - at)
+    if end - at > LONGEST_NUMBER:
+        return False, _FAILED
     if kind == DECIMAL:
         return _decimal(text, at, end, scale)
     if kind == HEX or (end - at > 2 and text[at] == _ZERO and text[at + 1] | _LOWER == _X):

@@ -8,13 +8,10 @@ import numpy.typing as npt
 
 from simulator.arrays import Ints
 from simulator.compiled import internal, released
-from workloads.readers.fields import DECIMAL, LENGTH_BITS, MOST_DIGITS, TEXT
+from workloads.readers.kinds import DECIMAL, LENGTH_BITS, LIST, MOST_DIGITS, NUMBER, TEXT
 
 Text = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
-
-LIST = 4
-"""Beside the kinds of ``fields``: a list of whole numbers."""
 
 _NEWLINE, _TAB, _RETURN, _SPACE, _DELETE = 10, 9, 13, 32, 127
 _QUOTE, _PLUS, _COMMA, _MINUS, _DOT, _ZERO, _NINE, _COLON, _E, _U = (ord(character) for character in '"+,-.09:eu')
@@ -267,7 +264,7 @@ def _wanted(text: Text, at: int, kind: int, scale: int) -> tuple[int, np.uint64]
         return (end if end > at + 2 else -1), place
     if kind == DECIMAL:
         return _decimal(text, at, scale)
-    return _whole(text, at)
+    return _whole(text, at) if kind == NUMBER else (-1, _NOTHING)
 
 
 @released

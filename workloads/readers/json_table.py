@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError
-from workloads.readers.fields import NUMBER, TEXT
-from workloads.readers.json_fields import LIST, objects
+from workloads.readers.json_fields import objects
+from workloads.readers.kinds import LIST, NUMBER, TEXT
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 from workloads.readers.text_table import gathered
@@ -36,6 +36,11 @@ def _as_wanted(column: list[Any], want: Want) -> Any:
     import pyarrow as pa
 
     return pa.array([cell if cell is None else str(cell) for cell in column], pa.string())
+
+
+def _is_whole_text(text: str) -> bool:
+    """Whether it has no half of a pair of UTF-16 by itself, which JSON can write and no text can hold."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class JsonTable:
@@ -112,7 +117,9 @@ class JsonTable:
         counts = np.empty(n_most, np.int64)
         keys = np.empty(len(text) // 2 + 1 if of_lists is not None else 0, np.uint64)
         n = -1
-        if derived is None and len(set(names)) == len(names):
+        # Other items than whole numbers are for Python.
+        is_usual = of_lists is None or wants[of_lists].kind == NUMBER
+        if derived is None and is_usual and len(set(names)) == len(names):
             ends = np.cumsum([len(name) for name in names]).astype(np.int64)
             n, n_keys = objects(text, np.frombuffer(b"".join(names), np.uint8), ends, slots, found, keys, counts)
         if n < 0:
@@ -176,7 +183,7 @@ class JsonTable:
         if isinstance(value, bool):
             if want.takes_truth:
                 return str(value).lower()
-        elif isinstance(value, str | int):
+        elif isinstance(value, int) or (isinstance(value, str) and _is_whole_text(value)):
             return str(value)
         raise self._bad(
             number, line, f"{want.column!r} is {json.dumps(value)[:_LONGEST_SHOWN]}; expected a number or text"

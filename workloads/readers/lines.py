@@ -12,6 +12,7 @@ from simulator.trace import Batch, make_batch
 from workloads.readers.files import BROKEN, RECORDS, FileWorkload, open_binary
 
 PIECE_BYTES = 1 << 20
+_BLANKS = b" \t\r\n"
 LONGEST_LINE = 1 << 24
 """A line that is longer is none of a trace: it would be held in memory whole."""
 Text = npt.NDArray[np.uint8]
@@ -42,7 +43,7 @@ def read_lines(path: Path, *, whole: bool = False) -> Iterator[tuple[int, bytes]
             number += 1
             if len(line) > LONGEST_LINE:
                 raise InputError(f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; expected a record")
-            if line.strip():
+            if line.strip(_BLANKS if whole else None):
                 n_lines += 1
                 yield number, line.rstrip(b"\r\n") if whole else line.strip()
     if n_lines == 0:
@@ -87,7 +88,7 @@ def read_pieces(path: Path) -> Iterator[bytes]:
 def lines_of(piece: bytes, first: int, *, whole: bool = False) -> Iterator[tuple[int, bytes]]:
     """As ``read_lines``, of a piece that begins with line ``first``."""
     for number, line in enumerate(piece.split(b"\n"), first):
-        if line.strip():
+        if line.strip(_BLANKS if whole else None):
             yield number, line.rstrip(b"\r") if whole else line.strip()
 
 

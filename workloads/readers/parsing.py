@@ -1,6 +1,6 @@
 """Compiled parsers of lines of numbers. What is bad or of an unusual form they do not judge: they return -1.
 
-They accept a part of what Python's ``int`` does, and give the same values for it.
+They accept a part of what ``cells`` does, and give the same values for it.
 """
 
 import numpy as np
@@ -85,7 +85,7 @@ def _hexadecimal(text: Text, at: int) -> tuple[int, np.uint64]:
             return -1, np.uint64(0)
         value = value * np.uint64(16) + np.uint64(digit)
         at += 1
-    if at == first:
+    if at == first or at - first > _MOST_DIGITS:
         return -1, np.uint64(0)
     return at, value
 

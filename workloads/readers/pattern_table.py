@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import InputError
-from workloads.readers.fields import TEXT, fields
+from workloads.readers.fields import fields
+from workloads.readers.kinds import TEXT
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 from workloads.readers.text_table import gathered

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from simulator.errors import InputError
-from workloads.readers.fields import NUMBER
+from workloads.readers.kinds import NUMBER
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from workloads.readers.cells import EXACT, hexadecimal, quantity, scaled, whole
-from workloads.readers.fields import DECIMAL, HEX, NUMBER, OPTIONAL, TEXT
+from workloads.readers.kinds import DECIMAL, HEX, NUMBER, OPTIONAL, TEXT
 from workloads.readers.raw import Piece, RowError, Want
 
 # Arrow is imported where it is used: a config can be read without it.
@@ -182,6 +182,7 @@ class Times(Role):
     def of(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:
         """The times of some rows. Raises InputError on a cell that is none."""
         if isinstance(cells, np.ndarray):
+            self._is_date = False
             # Of a decimal times its power of ten; of a whole number not yet.
             unit_ns = 1 if self.want.kind == DECIMAL else 10**self._power
             return self._ns(cells, piece, unit_ns)
@@ -221,7 +222,8 @@ class Times(Role):
     def _expected(self) -> str:
         ticks = _TICK_NS if self._unit in ("100ns", "filetime") else 1
         end = (END_NS - 1) // (ticks * 10**self._power)
-        return f"a number of {self._unit} from 0 to {end + (FILETIME_EPOCH if self._unit == 'filetime' else 0)}"
+        epoch = self._epoch or 0
+        return f"a number of {self._unit} from {epoch} to {end + epoch}"
 
     def _ns(self, values: Numbered, piece: Piece, unit_ns: int) -> npt.NDArray[np.int64]:
         if self._unit in ("100ns", "filetime"):
@@ -230,13 +232,13 @@ class Times(Role):
                 self._epoch = FILETIME_EPOCH if int(values[0]) >= FILETIME_EPOCH else 0
             epoch = self._epoch or 0
             wrong = values < np.uint64(epoch)
-            values, unit_ns = values - np.uint64(epoch), _TICK_NS
+            given, values, unit_ns = values, values - np.uint64(epoch), _TICK_NS
         else:
-            wrong = np.zeros(len(values), bool)
+            given, wrong = values, np.zeros(len(values), bool)
         wrong |= values >= np.uint64(END_NS // unit_ns)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise self.bad(piece, row, int(values[row]), self._expected())
+            raise self.bad(piece, row, int(given[row]), self._expected())
         return (values * np.uint64(unit_ns)).astype(np.int64)
 
     def _temporal(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:

@@ -154,9 +154,9 @@ class Rows:
         """A row that is a list of blocks as a row each: what is said of the list holds for each."""
         if piece.counts is None:
             return columns
-        last = self._ids["key"].roles[-1]
-        if not last.want.is_list:
-            raise InputError(f"{self._path}: has lists in another column than the key's ({last.want.column!r})")
+        last = self._ids["key"].roles[-1].want
+        if not last.is_list:
+            raise InputError(f"{self._path}: has lists in another column than the key's, {last.column!r}")
         if "request" not in self._ids:
             columns["request"] = self._n_rows + columns["row"].astype(np.uint64)
         lists = f"key {len(self._ids['key'].roles) - 1}"

@@ -70,7 +70,8 @@ class TableConfig(RowFormat):
                 raise InputError(f"{self.path}: is no text with separators; expected none of its settings")
             return ParquetTable(self.file) if suffix == ".parquet" else JsonTable(self.file)
         separator = SEPARATORS.get(self.separator, self.separator)
-        if len(separator) > 1 or (separator and not separator.isascii()) or separator in ("\n", "\r", '"'):
+        is_bad = len(separator) > 1 or separator in ("\n", "\r", '"', "\0") or separator.isalnum()
+        if is_bad or not separator.isascii():
             expected = ", ".join(SEPARATORS)
             raise InputError(f"{self.path}: separator {self.separator!r}; expected a character, or one of {expected}")
         separator = "blank" if self.separator == "blank" else separator

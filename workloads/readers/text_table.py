@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from simulator.errors import InputError
-from workloads.readers.fields import BLANKS, LENGTH_BITS, TEXT, fields, gather
+from workloads.readers.fields import fields, gather
+from workloads.readers.kinds import BLANKS, LENGTH_BITS, TEXT
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 
@@ -95,6 +97,15 @@ def gathered(text: Any, places: Any) -> Any:
     return made
 
 
+def _is_text(rows: bytes) -> bool:
+    if not rows.isascii():
+        try:
+            rows.decode()
+        except UnicodeDecodeError:
+            return False
+    return b"\0" not in rows
+
+
 class TextTable:
     """A text file as a table, plain or packed."""
 
@@ -107,7 +118,7 @@ class TextTable:
         """The first line that says anything, and its number."""
         for number, line in read_lines(self._path, whole=True):
             text = self._text(number, line)
-            if not self._is_comment(text):
+            if text.strip(_BLANKS) and not self._is_comment(text, _BLANKS):
                 return number, text
         raise InputError(f"{self._path}: has comments alone; expected rows")
 
@@ -148,8 +159,12 @@ class TextTable:
         """A text does not say."""
         return None
 
-    def _is_comment(self, text: str) -> bool:
-        return bool(self._dialect.comment) and text.lstrip(_BLANKS).startswith(self._dialect.comment)
+    def _is_comment(self, text: str, blanks: str) -> bool:
+        return bool(self._dialect.comment) and text.lstrip(blanks).startswith(self._dialect.comment)
+
+    @cached_property
+    def _blanks(self) -> str:
+        return _BLANKS.replace(self.separator, "")
 
     def _text(self, number: int, line: bytes) -> str:
         try:
@@ -212,7 +227,8 @@ class TextTable:
         found = np.empty((len(wants), count_lines(text)), np.uint64)
         separator = BLANKS if self.separator == "blank" else ord(self.separator)
         comment = np.frombuffer(self._dialect.comment.encode(), np.uint8)
-        n = fields(text, separator, comment, slots, *widths, found)
+        # Also what nobody wants has to be text: else it would depend on its neighbours whether a row is refused.
+        n = fields(text, separator, comment, slots, *widths, found) if _is_text(rows) else -1
         columns: list[Any] = [None] * len(wants)
         if n >= 0:
             for slot, i in enumerate(order):
@@ -224,9 +240,9 @@ class TextTable:
             yield Piece(columns, n, lambda row: f"line {self._line(rows, first, row)}")
 
     def _line(self, rows: bytes, first: int, row: int) -> int:
-        comment = self._dialect.comment.encode()
-        lines = (number for number, line in lines_of(rows, first) if not comment or not line.startswith(comment))
-        return next(number for at, number in enumerate(lines) if at == row)
+        lines = lines_of(rows, first, whole=True)
+        numbers = (number for number, line in lines if not self._is_comment(self._text(number, line), self._blanks))
+        return next(islice(numbers, row, None))
 
     def _carefully(
         self, lines: Iterator[tuple[int, bytes]], wants: Sequence[Want], places: list[int], widths: tuple[int, int]
@@ -238,7 +254,7 @@ class TextTable:
         try:
             for number, line in lines:
                 text = self._text(number, line)
-                if self._is_comment(text):
+                if self._is_comment(text, self._blanks):
                     continue
                 rows.append(self._fields(number, text, places, widths))
                 numbers.append(number)
