@@ -88,6 +88,8 @@ def _decimal(text: Text, at: int, end: int, scale: int) -> tuple[bool, np.uint64
             n_after = 0
         elif _ZERO <= byte <= _NINE:
             if n_after < scale:
+                if value > _TENTH - np.uint64(1):
+                    return False, _FAILED
                 value = value * np.uint64(10) + np.uint64(byte - _ZERO)
                 n_after += n_after >= 0
         else:
@@ -141,12 +143,15 @@ def _next_line(text: Text, at: int) -> int:
 def _digits(text: Text, at: int) -> tuple[int, np.uint64]:
     """(Where the digits end, their value if they are few enough): most fields are these and no more."""
     value = np.int64(0)
-    while True:
+    # One more might not fit.
+    last = at + MOST_DIGITS - 1
+    while at < last:
         digit = np.int64(text[at]) - _ZERO
         if digit < 0 or digit > 9:
             return at, np.uint64(value)
         value = value * 10 + digit
         at += 1
+    return at, np.uint64(value)
 
 
 @released

@@ -87,7 +87,7 @@ def _decimal(text: Text, at: int, scale: int) -> tuple[int, np.uint64]:
     """As ``_whole``, of a number with or without a fraction, times 10 ** scale; what is less than 1 is left out."""
     first = at
     value = _NOTHING
-    while _is_digit(text, at):
+    while _is_digit(text, at) and at - first < MOST_DIGITS:
         value = value * np.uint64(10) + np.uint64(text[at] - _ZERO)
         at += 1
     n_before = at - first
