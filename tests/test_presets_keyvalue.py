@@ -258,10 +258,12 @@ def lcs(version: int, of: list[tuple[int, int, int, int, int]], n: int | None = 
     return content
 
 
-@FEW
-@given(rows(SECONDS, IDS, st.integers(1, 2**32 - 1), st.sampled_from(list(LCS_OPS)), st.integers(0, 2**24 - 1)),
-       st.integers(1, 8))  # fmt: skip
-def test_lcs(of: list[tuple[int, int, int, int, int]], version: int) -> None:
+@pytest.mark.parametrize("version", range(1, 9))
+@settings(max_examples=6, deadline=None)
+@given(
+    of=rows(SECONDS, IDS, st.integers(1, 2**32 - 1), st.sampled_from(list(LCS_OPS)), st.integers(0, 2**24 - 1)),
+)
+def test_lcs(version: int, of: list[tuple[int, int, int, int, int]]) -> None:
     kept = [row for row in of if version == 1 or LCS_OPS[row[3]] is not None]
     with written("t.lcs", lcs(version, of)) as path:
         assert kind_of(path) == "lcs"

@@ -45,7 +45,8 @@ class BagTable:
 
     def _loaded(self) -> tuple[Any, Any, Any]:
         """The three arrays. Raises InputError if the file has anything else."""
-        if first_bytes(self._path, 2)[:2] != b"PK" and first_bytes(self._path, 1) != b"\x80":
+        start = first_bytes(self._path, 2)
+        if not start.startswith(_SAVED):
             raise self._bad("is no file of torch.save")
         try:
             import torch
@@ -54,8 +55,7 @@ class BagTable:
         try:
             if self._path.suffix == ".pt":
                 # Pages of the file as they are needed, of a zip.
-                is_zip = first_bytes(self._path, 2) == b"PK"
-                found = torch.load(self._path, map_location="cpu", weights_only=True, mmap=is_zip)
+                found = torch.load(self._path, map_location="cpu", weights_only=True, mmap=start == _SAVED[0])
             else:
                 with open_binary(self._path) as file:
                     found = torch.load(file, map_location="cpu", weights_only=True)
