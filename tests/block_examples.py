@@ -142,6 +142,8 @@ BAD = [
     ("fio", "fio version 1 iolog\nread, 0, 8\n", "line 1: is 'fio version 1 iolog'; expected 'fio version 3 iolog' or"),
     ("fio", "fio version 3 iolog\n2 a add\n878 a write\n", "line 3: is '878 a write'; expected TIME FILE"),
     ("fio", "fio version 3 iolog\n8 a read 1 1\na read 1 1\n", "line 3: is 'a read 1 1'"),
+    # fio appends to a log that is there, and its times begin anew.
+    ("fio", "fio version 3 iolog\n8 a read 1 1\nfio version 3 iolog\n", "line 3: is 'fio version 3 iolog'"),
     ("fio", "fio version 2 iolog\n\na read 1 1\n5 a read 1 1\n", "line 4: is '5 a read 1 1'"),
     (
         "blkparse",

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import time
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,21 @@ def test_a_packed_file_that_is_cut_says_after_which_line(tmp_path: Path) -> None
     assert refusal(path, "lackey").startswith("damaged after line 2")
 
 
-def test_a_long_line_is_no_row_and_takes_no_time(tmp_path: Path) -> None:
-    line = "0.1 " + "a 1 " * 500_000
-    assert refusal(saved(tmp_path, "t.txt", f"{line}\n"), "biosnoop").startswith("line 1: is '0.1 a 1 a 1")
+@pytest.mark.parametrize("kind", ["fio", "blkparse", "biosnoop", "lackey", "pinatrace", "memtrace", "ml_dpc"])
+@pytest.mark.parametrize("fill", [" ", "1", "a", "a 1 ", "1 R 1 ", "7, "])
+def test_a_long_line_takes_no_time(tmp_path: Path, kind: str, fill: str) -> None:
+    head = "fio version 3 iolog\n" if kind == "fio" else ""
+    started = time.perf_counter()
+    for start in ("0.1 ", " L 1", "8,0 1 1 0.1 1 Q W ", "0x1: "):
+        line = start + fill * (4000 // len(fill))
+        assert "; expected" in refusal(saved(tmp_path, "t.txt", f"{head}{line}x\n"), kind)
+    assert time.perf_counter() - started < 5
+
+
+def test_a_line_that_is_too_long_is_no_row(tmp_path: Path) -> None:
+    row = "8,0 3 1 0.0 697 Q W 64 + 8 [{}]\n"
+    path = saved(tmp_path, "t.txt", row.format("a") + row.format("a" * 5000))
+    assert refusal(path).startswith("line 2: is '8,0 3 1 0.0 697 Q W 64")
 
 
 def test_instructions_of_another_size_are_refused(tmp_path: Path) -> None:
@@ -196,6 +209,11 @@ def test_instructions_of_another_size_are_refused(tmp_path: Path) -> None:
     # With a byte more in each, as one version of ChampSim wrote: padded to 72.
     path.write_bytes(b"".join(whole[i : i + 64] + b"\2" + bytes(7) for i in range(0, len(whole), 64)))
     assert "expected 0 or 1 in ChampSim's records of 64 bytes" in refusal(path, "champsim")
+    whole = w.champsim([(2, [64, 0, 0, 0], [0, 0]), (4, [128, 0, 0, 0], [0, 0])]) + b"\2" * 64
+    path.write_bytes(whole)
+    workload = source_of(path, "champsim", damaged="stop").build(0)
+    assert concatenate(list(workload.batches())).key.tolist() == [1, 2]
+    assert "record 2: its flags are 2 and 2" in workload.reading.ended
 
 
 def test_rows_without_a_response_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class BiosnoopConfig(PresetFormat):
     def table(self) -> RawTable:
         """The lines; a command may have blanks in it."""
         row = (
-            rf"(?P<time>\d+\.\d+)[ \t]+[ -\xff]*?[ \t]+(?P<pid>\d+)[ \t]+(?P<disk>{_NAME})[ \t]+(?P<op>[RW])[ \t]+"
+            rf"(?P<time>\d+\.\d+)[ \t]+(?:{_NAME}[ \t]+)*?(?P<pid>\d+)[ \t]+(?P<disk>{_NAME})[ \t]+(?P<op>[RW])[ \t]+"
             r"(?P<sector>\d+)[ \t]+(?P<bytes>\d+)(?:[ \t]+\d+\.\d+){1,2}"
         )
         return PatternTable(
