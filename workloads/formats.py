@@ -11,8 +11,6 @@ from workloads.nearest import likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
 from workloads.registry import SOURCES
 
-_LONGEST_SHOWN = 120
-
 
 def formats() -> dict[str, type[FormatSettings]]:
     """The settings of every trace format by its ``kind``."""
@@ -62,8 +60,4 @@ def _check_key(path: Path, source: SourceSettings) -> None:
     names = source.table().names()
     if "key" not in names:
         helpful = [text for text in (likely_columns(path, names), nearest(source.file, formats())) if text]
-        shown = ", ".join(names)
-        raise InputError(
-            f"{path}: has no column 'key', but {shown[:_LONGEST_SHOWN]}; expected --columns, such as "
-            f"--columns key=NAME, or --no-header if that is a row, or --format; {'; '.join(helpful)}"
-        )
+        raise InputError(f"{source.no_such('key', 'key', names)}; {'; '.join(helpful)}")

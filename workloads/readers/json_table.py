@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from workloads.readers.json_fields import objects
-from workloads.readers.kinds import LIST, NUMBER, TEXT
+from workloads.readers.kinds import HEX, LIST, NUMBER, TEXT
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 from workloads.readers.text_table import gathered
@@ -183,6 +183,9 @@ class JsonTable:
         if isinstance(value, bool):
             if want.takes_truth:
                 return str(value).lower()
+        elif isinstance(value, int) and want.kind == HEX:
+            # Numbers are numbers: hexadecimal is what text is taken for.
+            return hex(value)
         elif isinstance(value, int) or (isinstance(value, str) and _is_whole_text(value)):
             return str(value)
         raise self._bad(

@@ -206,16 +206,18 @@ class Rows:
                 f"{self._path}: column {self._layout.key[-1]!r} is text; expected offsets, which --block splits (key)"
             )
         unit, block = np.uint64(self._layout.offset_unit), np.uint64(self._layout.block or 1)
-        wrong = offsets >= np.uint64(2**62) // unit
+        wrong = offsets > np.uint64(2**64 - 1) // unit
         starts = np.where(wrong, np.uint64(0), offsets) * unit
-        first, last = starts // block, (starts + sizes.astype(np.uint64) - np.uint64(1)) // block
+        ends = starts + sizes.astype(np.uint64) - np.uint64(1)
+        wrong |= ends < starts
+        first, last = starts // block, ends // block
         wrong |= last - first >= np.uint64(MOST_BLOCKS)
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
             raise RowError(
                 int(rows[at]),
                 f"{self._path}: {piece.where(int(rows[at]))}: {sizes[at]} bytes from {int(offsets[at]) * int(unit)} "
-                f"on; expected a range that begins below 2**62 and touches at most {MOST_BLOCKS:,} blocks",
+                f"on; expected a range that ends below 2**64 and touches at most {MOST_BLOCKS:,} blocks",
             )
         return first, last
 

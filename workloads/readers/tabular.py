@@ -106,13 +106,14 @@ class TableConfig(RowFormat):
                 raise InputError(f"{self.path}: column {part!r} is there {names.count(part)} times; expected one")
             if part in names or (self._has_numbers(names) and part.isdecimal() and int(part) > 0):
                 continue
-            raise InputError(self._no_such(name, part, names))
+            raise InputError(self.no_such(name, part, names))
         return parts
 
     def _has_numbers(self, names: Sequence[str]) -> bool:
         return not names or not self.header
 
-    def _no_such(self, name: str, column: str, names: Sequence[str]) -> str:
+    def no_such(self, name: str, column: str, names: Sequence[str]) -> str:
+        """What is said where a column is not there."""
         if not names or not self.header:
             return f"{self.path}: columns.{name}: {column!r}; expected a number from 1, as there is no line of names"
         if any(part.replace(".", "", 1).isdecimal() for part in names):

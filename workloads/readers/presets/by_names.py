@@ -51,7 +51,7 @@ class ByNames(PresetFormat):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """By the names in its first line."""
-        from workloads.readers.presets.peek import first_fields
+        from workloads.readers.peek import first_fields
 
         return set(cls.marks) <= set(first_fields(path, cls.separator))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from workloads.readers.files import open_binary
-from workloads.readers.presets.peek import first_bytes
+from workloads.readers.peek import first_bytes
 from workloads.readers.raw import Piece, Want
 
 INDEX_BITS = 44

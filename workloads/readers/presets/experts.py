@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from simulator.errors import InputError
 from workloads.readers.json_table import JsonTable, Record
 from workloads.readers.layout import Layout
-from workloads.readers.presets.peek import first_record
+from workloads.readers.peek import first_record
 from workloads.readers.raw import RawTable
 from workloads.readers.row_format import Preset, PresetFormat
 

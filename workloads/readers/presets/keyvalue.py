@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from simulator.errors import InputError
 from workloads.readers.layout import Layout
+from workloads.readers.peek import first_fields
 from workloads.readers.presets.by_names import ByNames
-from workloads.readers.presets.peek import first_fields
 from workloads.readers.raw import RawTable
 from workloads.readers.row_format import Preset, PresetFormat, words
 from workloads.readers.text_table import Dialect, TextTable, split

@@ -11,8 +11,8 @@ from simulator.errors import InputError
 from workloads.readers.json_table import JsonTable, Record
 from workloads.readers.layout import Layout
 from workloads.readers.lines import lines_of
+from workloads.readers.peek import first_record
 from workloads.readers.presets.by_names import fitted
-from workloads.readers.presets.peek import first_record
 from workloads.readers.raw import Piece, RawTable
 from workloads.readers.row_format import PrefixFormat, Preset, SortRows, suffix_of
 
@@ -70,7 +70,8 @@ class MooncakeConfig(PrefixFormat):
         if not record and suffix_of(path) == ".jsonl":
             # Its first line is damaged: reading it says how.
             return True
-        return {"timestamp", "input_length"} <= record.keys() and not _OTHERS.keys() & record.keys()
+        has_own = "timestamp" in record and bool({"input_length", "hash_ids"} & record.keys())
+        return has_own and not _OTHERS.keys() & record.keys()
 
     def table(self) -> RawTable:
         """The lines."""

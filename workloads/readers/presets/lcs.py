@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from workloads.readers.layout import Layout
-from workloads.readers.presets.peek import first_bytes
+from workloads.readers.peek import first_bytes
 from workloads.readers.raw import Piece, RawTable, Want
 from workloads.readers.record_table import RecordTable
 from workloads.readers.row_format import Preset, PresetFormat, words

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from simulator.errors import InputError
 from workloads.readers.layout import SKIP, Layout
+from workloads.readers.peek import first_fields, first_lines
 from workloads.readers.presets.by_names import ByNames
-from workloads.readers.presets.peek import first_fields, first_lines
 from workloads.readers.raw import RawTable
 from workloads.readers.row_format import Preset, PresetFormat, suffix_of, words
 from workloads.readers.text_table import Dialect, TextTable, split
@@ -59,7 +59,7 @@ class IbmObjectStoreConfig(PresetFormat):
 
     def table(self) -> RawTable:
         """The rows."""
-        line = "".join(first_lines(self.file))
+        line = next(iter(first_lines(self.file)), "").strip()
         separator = "," if "," in line else "blank"
         header = not line[:1].isdecimal()
         return _ObjectTable(self.file, Dialect(separator, header, n_fields=(_AT_SIZE + 1, len(_IBM)), names=_IBM))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from workloads.readers.layout import Layout
-from workloads.readers.presets.peek import first_lines
+from workloads.readers.peek import first_lines
 from workloads.readers.presets.redis_table import LINE, READS, SKIPS, WRITES, MonitorTable
 from workloads.readers.raw import RawTable
 from workloads.readers.row_format import Preset, PresetFormat, words
@@ -34,7 +34,7 @@ class RedisMonitorConfig(PresetFormat):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """By the form of a line."""
-        lines = [line for line in first_lines(path, 2) if line not in ("OK", "+OK")]
+        lines = [line for line in first_lines(path)[:2] if line not in ("OK", "+OK")]
         return bool(lines) and LINE.fullmatch(lines[0]) is not None
 
     def table(self) -> RawTable:
