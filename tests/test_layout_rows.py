@@ -200,10 +200,12 @@ def test_blocks_of_several_devices(tmp_path: Path) -> None:
 
 
 def test_ranges_that_cannot_be_split_are_refused(tmp_path: Path) -> None:
-    path = table(tmp_path, f"key,size_bytes\n0,1\n{2**62},1\n")
-    assert "line 3: 1 bytes from 4611686018427387904 on; expected a range that begins below 2**62" in refused(
+    path = table(tmp_path, f"key,size_bytes\n{2**64 - 4096},4096\n{2**64 - 1},2\n")
+    assert "line 3: 2 bytes from 18446744073709551615 on; expected a range that ends below 2**64" in refused(
         path, block="4 KiB"
     )
+    path = table(tmp_path, f"key,size_bytes\n{2**55},1\n")
+    assert "line 2: 1 bytes from 18446744073709551616 on" in refused(path, block="4 KiB", offset_unit="sectors")
     path = table(tmp_path, f"key,size_bytes\n0,{2**25}\n")
     assert "touches at most 16,777,216 blocks" in refused(path, block="1 B")
     path = table(tmp_path, "key,size_bytes\na,1\n")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.preset_files import CASES, has_cases, hashed, kind_of, notes, read, refusal, shown, written
+from workloads.formats import formats
 
 S, MS = 10**9, 10**6
 FEW = settings(max_examples=25, deadline=None)
@@ -514,7 +515,7 @@ def test_formats_leave_what_is_not_theirs(tmp_path: Path) -> None:
     for header in ("key", "time,key,size", "id,time", "obj,size", "timestamp,key,op,size", "op,size,lbn"):
         path = tmp_path / "t.csv"
         path.write_text(f"{header}\n" + ",".join("1" * (header.count(",") + 1)) + "\n")
-        assert [kind for kind, settings in formats().items() if settings.recognises(path)] == ["table"]
+        assert [kind for kind, its in formats().items() if its.recognises(path)] == ["table"]
     for name, text in (("a.txt", "5\n6\n"), ("a.trace", "1 2 3\n"), ("a.ids", "0x10\n")):
         path = tmp_path / name
         path.write_text(text)
