@@ -1,9 +1,11 @@
 """Compiled parsers of tables against Python's own way: the same accesses, or the same error at the same line."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from tests.reading import opened
 from tests.test_reading import never, outcome
 from workloads.readers import json_table, lines, text_table
+from workloads.readers.columns import hashes
 
 PIECES = st.sampled_from([1, 2, 3, 7, 20, 50, 1 << 20])
 MANY = settings(max_examples=300)
@@ -229,3 +232,19 @@ def test_the_usual_form_takes_the_fast_way(
     found, error = outcome(opened(place / name, columns=COLUMNS).batches)
     assert error == ""
     assert len(found[0]) >= 2
+
+
+# -- hashes of text ----------------------------------------------------------------------------------------------------
+@given(st.lists(st.text(max_size=20) | st.text(min_size=100, max_size=300), min_size=1, max_size=30), st.integers(0, 5))
+@example(["", "a" * 128, "a" * 129, "a" * 256, "é" * 64], 0)
+def test_hashes_are_those_of_hashlib(texts: list[str], first: int) -> None:
+    """Of part of an array, too, whose buffers begin before it."""
+    column = pa.array(["before"] * first + texts)[first:]
+    kept: dict[int, str] = {}
+    expected = [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
+    assert hashes(column, kept).tolist() == expected
+    assert kept == dict(zip(expected, texts, strict=True))
+    assert hashes(column.dictionary_encode()).tolist() == expected
+    assert hashes(pa.array([text.encode() for text in texts])).tolist() == [
+        int.from_bytes(hashlib.blake2b(str(text.encode()).encode(), digest_size=8).digest(), "little") for text in texts
+    ]

@@ -1,6 +1,5 @@
 """Columns of any type as numbers: Python sees each different value of a batch once, not each row."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -36,15 +35,25 @@ def _mapped(column: Any, function: Callable[[Any], int], dtype: Any) -> Any:
 
 def hashes(column: Any, texts: dict[int, str] | None = None) -> npt.NDArray[np.uint64]:
     """64 bits of BLAKE2b of each value's text; ``texts`` takes the text of each hash."""
+    import pyarrow as pa
 
-    def hashed(value: Any) -> int:
-        number = int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "little")
-        if texts is not None:
-            texts[number] = str(value)
-        return number
+    from workloads.readers.blake import digests
 
-    found: npt.NDArray[np.uint64] = _mapped(column, hashed, np.uint64)
-    return found
+    if pa.types.is_string(column.type) and not column.null_count:
+        encoded = column.dictionary_encode()
+        values, rows = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+    else:
+        found, rows = distinct(column)
+        values = pa.array([str(value) for value in found], pa.string())
+    # Buffers may begin before the values do, and be none where there is nothing in them.
+    _, offsets, data = values.buffers()
+    starts = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    numbers = np.empty(len(values), np.uint64)
+    digests(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), starts, numbers)
+    if texts is not None:
+        texts.update(zip(numbers.tolist(), values.to_pylist(), strict=True))
+    hashed: npt.NDArray[np.uint64] = numbers[rows]
+    return hashed
 
 
 class Indices:

@@ -43,7 +43,7 @@ class Rows:
             for name, columns, keys in (
                 ("key", layout.key, layout.keys),
                 ("stream", layout.stream, layout.streams),
-                ("request", layout.request, layout.streams),
+                ("request", layout.request, "auto"),
             )
             if columns
         }

@@ -1,7 +1,7 @@
 """Tables as text: fields between commas, semicolons, tabs or blanks, with or without a line of names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -221,23 +221,35 @@ class TextTable:
     ) -> Iterator[Piece]:
         if not rows.endswith(b"\n"):
             rows += b"\n"
+        found = None
+        # Also what nobody wants has to be text: else it would depend on its neighbours whether a row is refused.
+        if _is_text(rows):
+            # As what is wanted, or, where a cell is none of that, as they are: the roles know what to do then.
+            found = self._columns(rows, wants, places, widths)
+            found = found or self._columns(rows, [replace(w, kind=max(w.kind, TEXT)) for w in wants], places, widths)
+        if found is None:
+            yield from self._carefully(lines_of(rows, first, whole=True), wants, places, widths)
+        elif found[1]:
+            yield Piece(*found, lambda row: f"line {self._line(rows, first, row)}")
+
+    def _columns(
+        self, rows: bytes, wants: Sequence[Want], places: list[int], widths: tuple[int, int]
+    ) -> tuple[list[Any], int] | None:
+        """The columns, and how many rows there are; None where a line is not of the usual form."""
         text = np.frombuffer(rows, np.uint8)
         order = sorted(range(len(wants)), key=lambda i: places[i])
         slots = np.array([[places[i], wants[i].kind, wants[i].scale] for i in order], np.int64).reshape(-1, 3)
         found = np.empty((len(wants), count_lines(text)), np.uint64)
         separator = BLANKS if self.separator == "blank" else ord(self.separator)
         comment = np.frombuffer(self._dialect.comment.encode(), np.uint8)
-        # Also what nobody wants has to be text: else it would depend on its neighbours whether a row is refused.
-        n = fields(text, separator, comment, slots, *widths, found) if _is_text(rows) else -1
+        n = fields(text, separator, comment, slots, *widths, found)
+        if n < 0:
+            return None
         columns: list[Any] = [None] * len(wants)
-        if n >= 0:
-            for slot, i in enumerate(order):
-                values = found[slot, :n]
-                columns[i] = values.copy() if wants[i].kind < TEXT else gathered(text, values)
-        if n < 0 or any(column is None for column in columns):
-            yield from self._carefully(lines_of(rows, first, whole=True), wants, places, widths)
-        elif n:
-            yield Piece(columns, n, lambda row: f"line {self._line(rows, first, row)}")
+        for slot, i in enumerate(order):
+            values = found[slot, :n]
+            columns[i] = values.copy() if wants[i].kind < TEXT else gathered(text, values)
+        return (columns, n) if all(column is not None for column in columns) else None
 
     def _line(self, rows: bytes, first: int, row: int) -> int:
         lines = lines_of(rows, first, whole=True)
