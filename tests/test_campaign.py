@@ -162,7 +162,7 @@ def test_a_case_is_the_same_whenever_it_is_run() -> None:
     assert Case("kept", 3, 5).draws().random() == Case("kept", 3, 5).draws().random()
     assert Case("kept", 3, 5).draws().random() != Case("kept", 3, 6).draws().random()
     assert [str(case) for case in planned(["kills"], 0, 1, 4)] == ["--kinds kills --seed 4 --only 0"]
-    assert len(planned(["configs", "kept", "faults", "kills"], 2000, 200, 0)) == 2200
+    assert len(planned(["configs", "traces", "kept", "faults", "kills"], 2000, 200, 0)) == 2200
 
 
 def test_an_operation_fails_where_it_is_told_to(tmp_path: Path) -> None:

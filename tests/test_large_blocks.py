@@ -150,5 +150,5 @@ def test_statistics_add_up() -> None:
 
 
 def test_the_peer_s_format_does_not_hold_them(tmp_path: Any) -> None:
-    with pytest.raises(InputError, match="4,294,967,296 bytes; its format has sizes of 32 bits"):
+    with pytest.raises(InputError, match="sizes below 4 GiB, the trace has 4,294,967,296 bytes"):
         write_oracle_general(make_batch([1], size_bytes=[2**32]), tmp_path / "t")
