@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from simulator.errors import InputError
 from workloads.readers.files import open_binary
 from workloads.readers.format import FormatSettings
+from workloads.readers.ids import IdsConfig
 from workloads.readers.record_table import RecordTable
 from workloads.readers.row_format import RowFormat
 
@@ -30,7 +31,7 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
         is_text = b"\0" not in file.read(_HEAD_BYTES)
     best: tuple[int, bool, str, str] | None = None
     for kind, settings in known.items():
-        if not issubclass(settings, RowFormat) or "columns" in settings.model_fields:
+        if not issubclass(settings, (RowFormat, IdsConfig)) or "columns" in settings.model_fields:
             continue
         n, problem = _tried(settings, kind, path, is_text=is_text)
         found = n, not problem, kind, problem
@@ -46,12 +47,13 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
     return f"nearest is {kind}, which reads {n} row{'s' * (n > 1)} and then: {problem}: {command} --damaged stop"
 
 
-def _tried(settings: type[RowFormat], kind: str, path: Path, *, is_text: bool) -> tuple[int, str]:
+def _tried(settings: type[FormatSettings], kind: str, path: Path, *, is_text: bool) -> tuple[int, str]:
     """How many accesses a format reads of the first piece of a file, and what was wrong then."""
     n = 0
     try:
         source: Any = settings.model_validate({"kind": kind, "path": str(path)})
-        if is_text == isinstance(source.table(), RecordTable):
+        is_records = isinstance(source, RowFormat) and isinstance(source.table(), RecordTable)
+        if is_text == is_records:
             return 0, ""
         # What is wrong in the first piece comes after what is good in it.
         for batch in islice(source.build(0).batches(), 2):

@@ -1,0 +1,70 @@
+"""What a person is told who brings a file of his own: the option to try, where one helps."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.trace import app
+
+
+def said(path: Path, *options: str) -> str:
+    result = CliRunner().invoke(app, ["head", str(path), *options])
+    return f"{result.exit_code} {result.output}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "expected"),
+    [
+        ("t.csv", "When,Thing\n1,2\n", (), "expected one of When, Thing; --columns key=COLUMN says which it is"),
+        ("t.tsv", "# by x 1.2\nts\turl\n1\ta\n", (), "if it is a comment, --comment '#' leaves such lines out"),
+        ("t.tsv", "// by x\nts\turl\n1\ta\n", (), "--comment '//' leaves"),
+        ("t.txt", "time obj\n1 2\n", ("--columns", "key=obj"), "time obj; --separator blank divides it at blanks"),
+        (
+            "t.txt",
+            "  0.25 R   8\n",
+            ("--no-header", "--columns", "key=3"),
+            "columns.key: '3'; expected at most 1, as many fields as its first line has; --separator blank divides it",
+        ),
+        (
+            "t.csv",
+            "1,2,3\n1,2,3\n",
+            ("--no-header", "--columns", "key=1,stream=4"),
+            "columns.stream: '4'; expected at most 3, as many fields as its first line has\n",
+        ),
+        ("t.txt", "0.25 R 8\n", (), "got '0.25 R 8'; --columns key=COLUMN reads a table"),
+        ("t.out", "a,b\n1,2\n", (), "from its name; --columns key=COLUMN,... reads it as a table; no known format"),
+        ("t.jsonl", '{"ts": 1, "hashes": ["a"]}\n', (), "--columns key=COLUMN with COLUMN one of ts, hashes reads it"),
+        ("t.csv", "key,t\n1,01/02/2024 10:00\n", ("--columns", "key=key,time_ns=t"), "dates are 2024-01-31 10:00:00"),
+        ("t.csv", "key\n1\n", ("--block", "4096"), "such as '64 MiB'; got '4096'\n"),
+    ],
+)
+def test_a_refusal_says_what_may_help(
+    tmp_path: Path, name: str, text: str, options: tuple[str, ...], expected: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    answer = said(path, *options)
+    assert answer.startswith("2 error: ")
+    assert expected in answer
+
+
+def test_ragged_rows_may_be_longer_than_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("1,2\n1,2,3\n")
+    assert "line 1: has 2 fields; expected at least 3" in said(path, "--no-header", "--columns", "key=3", "--ragged")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.csv.zip", "a.tar", "a.csv.tar.gz"])
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    path, inner = tmp_path / name, tmp_path / "inner.csv"
+    inner.write_text("key\n1\n")
+    if name.endswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(inner, "inner.csv")
+    else:
+        with tarfile.open(path, "w:gz" if name.endswith("gz") else "w", format=tarfile.USTAR_FORMAT) as archive:
+            archive.add(inner, "inner.csv")
+    assert said(path) == f"2 error: {path}: is an archive; expected a file unpacked from it\n"
