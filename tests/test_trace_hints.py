@@ -68,3 +68,10 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
         with tarfile.open(path, "w:gz" if name.endswith("gz") else "w", format=tarfile.USTAR_FORMAT) as archive:
             archive.add(inner, "inner.csv")
     assert said(path) == f"2 error: {path}: is an archive; expected a file unpacked from it\n"
+
+
+def test_a_column_in_front_of_the_key_is_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("vm,offset\na,8\nb,8\n")
+    answer = " ".join(said(path, "--columns", "key=vm+offset").split())
+    assert "column 'vm' is text: part of a key, where each is numbered by first appearance" in answer
