@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.trace import app
+from simulator.checks import check_order
+from simulator.errors import InputError
 
 
 def said(path: Path, *options: str) -> str:
@@ -75,3 +77,8 @@ def test_a_column_in_front_of_the_key_is_numbered(tmp_path: Path) -> None:
     path.write_text("vm,offset\na,8\nb,8\n")
     answer = " ".join(said(path, "--columns", "key=vm+offset").split())
     assert "column 'vm' is text: part of a key, where each is numbered by first appearance" in answer
+
+
+def test_times_out_of_order_can_be_sorted() -> None:
+    with pytest.raises(InputError, match="sort: ROWS of a source puts rows in order"):
+        check_order(7, 1, 2)
