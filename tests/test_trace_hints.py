@@ -1,5 +1,6 @@
 """What a person is told who brings a file of his own: the option to try, where one helps."""
 
+import json
 import tarfile
 import zipfile
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
         with tarfile.open(path, "w:gz" if name.endswith("gz") else "w", format=tarfile.USTAR_FORMAT) as archive:
             archive.add(inner, "inner.csv")
     assert said(path) == f"2 error: {path}: is an archive; expected a file unpacked from it\n"
+
+
+@pytest.mark.parametrize("name", ["ts", "time", "arrival_time", "arrived_at"])
+def test_requests_with_times_of_another_name_are_none_without_times(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({name: 1.5, "hash_ids": [1, 2]}) + "\n")
+    answer = said(path)
+    assert answer.startswith("2 error: ")
+    assert f"--columns key=COLUMN with COLUMN one of {name}, hash_ids reads it as a table" in answer
+    assert said(path, "--format", "hash_ids").startswith("0 ")
 
 
 def test_a_column_in_front_of_the_key_is_numbered(tmp_path: Path) -> None:
