@@ -93,3 +93,17 @@ def test_a_column_in_front_of_the_key_is_numbered(tmp_path: Path) -> None:
 def test_times_out_of_order_can_be_sorted() -> None:
     with pytest.raises(InputError, match="sort: ROWS of a source puts rows in order"):
         check_order(7, 1, 2)
+
+
+def test_columns_that_seem_of_use_and_are_not_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("time,key,size,rw,n\n5,1,4096,r,1\n")
+    answer = " ".join(said(path).split())
+    assert "t.csv: column 'time' is not read; --columns time_ns=time with --time-unit reads it" in answer
+    assert "column 'size' is not read; --columns size_bytes=size reads it" in answer
+    assert "column 'rw' is not read; --columns op=rw reads it" in answer
+    assert "'n'" not in answer
+    columns = "key=key,time_ns=time,size_bytes=size,op=rw"
+    assert "is not read" not in said(path, "--columns", columns)
+    assert "is not read" not in said(path, "--columns", "key=key,time_ns=-,size_bytes=-,op=-")
+    assert "is not read" not in said(path, "--columns", "key=time+key,op=-", "--features", "a=rw", "--size", "4 KiB")
