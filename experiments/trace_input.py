@@ -10,6 +10,7 @@ from experiments.reading_options import ReadingOptions
 if TYPE_CHECKING:
     from workloads.base import Reuse
     from workloads.readers.reading import Reading
+    from workloads.readers.tabular import TableConfig
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class TraceInput:
     has_times: bool
     reuse: "Reuse"
     key_names: Path | None = None
+    table: "TableConfig | None" = None
+    """The settings of a table."""
 
     def known_length(self) -> int | None:
         """How many accesses there are, unless it takes reading the file to know."""
@@ -42,12 +45,16 @@ class TraceInput:
         Raises:
             InputError: they cannot be written.
         """
+        from workloads.nearest import unread_columns
         from workloads.readers.table_workload import TableWorkload
 
         if not isinstance(self.workload, TableWorkload):
             return
         for note in self.workload.notes():
             say(note)
+        if self.table is not None:
+            for note in unread_columns(self.table):
+                say(note)
         if self.key_names is not None:
             say(_write_names(self.key_names, self.workload.key_texts))
 
@@ -61,6 +68,7 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
     from simulator.errors import InputError
     from workloads.formats import source_of
     from workloads.readers.table_workload import TableWorkload
+    from workloads.readers.tabular import TableConfig
     from workloads.registry import SOURCES
 
     reading = reading or ReadingOptions()
@@ -82,7 +90,8 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
         if reading.key_names.suffix != ".parquet" or not reading.key_names.resolve().parent.is_dir():
             raise InputError(f"--key-names {reading.key_names}: expected a file NAME.parquet in a folder that is there")
         workload.keeps_texts = True
-    return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names)
+    table = source if isinstance(source, TableConfig) else None
+    return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names, table)
 
 
 def share_of(text: str, option: str, what: str = "a number") -> float:

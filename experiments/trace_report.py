@@ -70,9 +70,12 @@ def _of_reading(reading: "Reading") -> list[str]:
 
 
 def _of_times(s: Row) -> list[str]:
+    from experiments.report import time_text
+
     order = "in order"
     if s["n_backwards"]:
-        order = f"{s['n_backwards']:,} times backwards, by up to {s['furthest_back_ns'] / 1e9:,.6g} s"
+        times = counted(s["n_backwards"], "time")
+        order = f"{times} backwards, by up to {time_text(s['furthest_back_ns'])} (--sort puts rows in order)"
     lines = [
         f"  span           {s['duration_ns'] / 1e9:,.3f} s, {order}",
         f"  clock          {s['n_times']:,} different times in a row, at most {counted(s['largest_burst'], 'request')} "

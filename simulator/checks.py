@@ -87,5 +87,6 @@ def check_order(access: int, time_ns: int, before_ns: int) -> None:
     if time_ns < before_ns:
         raise InputError(
             f"trace: the arrival time goes backwards at access {access}; "
-            "open arrivals need times in order (use arrivals: {kind: closed})"
+            "open arrivals need times in order (sort: ROWS of a source puts rows in order that are up to so many too "
+            "late; arrivals: {kind: closed} needs no times)"
         )

@@ -9,7 +9,13 @@ from simulator.errors import InputError
 from workloads.base import SourceSettings
 from workloads.nearest import likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
+from workloads.readers.peek import first_bytes, first_record
 from workloads.registry import SOURCES
+
+_ZIP = b"PK\3\4"
+_TAR = b"ustar"
+_TAR_AT = 257
+"""Where a tar file says that it is one."""
 
 
 def formats() -> dict[str, type[FormatSettings]]:
@@ -31,7 +37,9 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
     if format_ == "auto":
         kind = "table" if "columns" in settings else next((k for k, s in known.items() if s.recognises(file)), "")
         if not kind:
-            raise InputError(f"{path}: its format cannot be told from its name; {nearest(file, known)}")
+            raise InputError(_untold(path, file, known))
+    if kind == "table":
+        _check_unpacked(path, file)
     if kind not in known:
         raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(known)}")
     given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
@@ -45,10 +53,31 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
         if problem["type"] == "extra_forbidden":
             raise InputError(f"{path}: a trace of format {kind} has no {name} to choose") from None
         message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {name}: {message}; got {problem['input']!r}") from None
+        got = "" if "; got " in message else f"; got {problem['input']!r}"
+        raise InputError(f"{path}: {name}: {message}{got}") from None
     if format_ == "auto" and "columns" not in settings:
         _check_key(path, source)
     return source
+
+
+def _untold(path: Path, file: Path, known: dict[str, type[FormatSettings]]) -> str:
+    """What is said of a file that is of no format by its name and its first line."""
+    _check_unpacked(path, file)
+    near, names = nearest(file, known), list(first_record(file))
+    table = ""
+    if names:
+        table = f"--columns key=COLUMN with COLUMN one of {', '.join(names)} reads it as a table; "
+    elif near.startswith("no known"):
+        table = "--columns key=COLUMN,... reads it as a table; "
+    # A command comes last, to be copied.
+    return f"{path}: its format cannot be told from its name; {table}{near}"
+
+
+def _check_unpacked(path: Path, file: Path) -> None:
+    """Raises InputError of an archive."""
+    start = first_bytes(file)
+    if start.startswith(_ZIP) or start[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        raise InputError(f"{path}: is an archive; expected a file unpacked from it")
 
 
 def _check_key(path: Path, source: SourceSettings) -> None:
@@ -59,5 +88,8 @@ def _check_key(path: Path, source: SourceSettings) -> None:
         return
     names = source.table().names()
     if "key" not in names:
-        helpful = [text for text in (likely_columns(path, names), nearest(source.file, formats())) if text]
-        raise InputError(f"{source.no_such('key', 'key', names)}; {'; '.join(helpful)}")
+        problem = source.no_such("key", "key", names)
+        likely = likely_columns(path, names) or (
+            "" if "--columns" in problem else "--columns key=COLUMN says which it is"
+        )
+        raise InputError("; ".join(text for text in (problem, likely, nearest(source.file, formats())) if text))

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from simulator.errors import InputError
 from workloads.readers.files import open_binary
 from workloads.readers.format import FormatSettings
+from workloads.readers.ids import IdsConfig
 from workloads.readers.record_table import RecordTable
 from workloads.readers.row_format import RowFormat
+from workloads.readers.tabular import TableConfig
 
 _HEAD_BYTES = 4096
 _COMMAND = "python -m experiments.trace head"
@@ -30,7 +32,7 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
         is_text = b"\0" not in file.read(_HEAD_BYTES)
     best: tuple[int, bool, str, str] | None = None
     for kind, settings in known.items():
-        if not issubclass(settings, RowFormat) or "columns" in settings.model_fields:
+        if not issubclass(settings, (RowFormat, IdsConfig)) or "columns" in settings.model_fields:
             continue
         n, problem = _tried(settings, kind, path, is_text=is_text)
         found = n, not problem, kind, problem
@@ -46,12 +48,13 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
     return f"nearest is {kind}, which reads {n} row{'s' * (n > 1)} and then: {problem}: {command} --damaged stop"
 
 
-def _tried(settings: type[RowFormat], kind: str, path: Path, *, is_text: bool) -> tuple[int, str]:
+def _tried(settings: type[FormatSettings], kind: str, path: Path, *, is_text: bool) -> tuple[int, str]:
     """How many accesses a format reads of the first piece of a file, and what was wrong then."""
     n = 0
     try:
         source: Any = settings.model_validate({"kind": kind, "path": str(path)})
-        if is_text == isinstance(source.table(), RecordTable):
+        is_records = isinstance(source, RowFormat) and isinstance(source.table(), RecordTable)
+        if is_text == is_records:
             return 0, ""
         # What is wrong in the first piece comes after what is good in it.
         for batch in islice(source.build(0).batches(), 2):
@@ -63,11 +66,30 @@ def _tried(settings: type[RowFormat], kind: str, path: Path, *, is_text: bool) -
 
 def likely_columns(path: Path, names: list[str]) -> str:
     """The command that might read a table, by what its columns are called; nothing if none looks like a key."""
-    low = {name.lower().replace(" ", "_"): name for name in reversed(names)}
-    found = {role: next((low[word] for word in words.split() if word in low), None) for role, words in _LIKELY.items()}
+    found = {role: _likely(role, names) for role in _LIKELY}
     if found["key"] is None:
         return ""
     columns = ",".join(f"{role}={name}" for role, name in found.items() if name is not None)
     # Nothing tells the unit of a time: a guess would be right of most files, and nobody would look at the others.
     unit = " with --time-unit" if found["time_ns"] is not None else ""
     return f"perhaps {_COMMAND} {path} --columns '{columns}'{unit}"
+
+
+def unread_columns(source: TableConfig) -> list[str]:
+    """A line for each column that by its name holds times, sizes or operations, where a table is read without these."""
+    names = source.table().names()
+    layout = source.columns_of(names)
+    taken = {layout.time, layout.op, layout.repeat, *layout.key, *layout.size, *layout.stream, *layout.request}
+    free = [name for name in names if name not in taken | set(layout.features.values())]
+    lines = []
+    for role, has in (("time_ns", layout.time), ("size_bytes", layout.size or source.size), ("op", layout.op)):
+        column = _likely(role, free)
+        if column is not None and not has and getattr(source.columns, role) is None:
+            unit = " with --time-unit" if role == "time_ns" else ""
+            lines.append(f"{source.path}: column {column!r} is not read; --columns {role}={column}{unit} reads it")
+    return lines
+
+
+def _likely(role: str, names: list[str]) -> str | None:
+    low = {name.lower().replace(" ", "_"): name for name in reversed(names)}
+    return next((low[word] for word in _LIKELY[role].split() if word in low), None)

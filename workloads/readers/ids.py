@@ -40,7 +40,7 @@ class Ids(TextWorkload[int]):
         if key is None:
             raise InputError(
                 f"{self.path}: line {number}: expected a block id (0 to 2**64 - 1); "
-                f"got {line[:80].decode(errors='replace')!r}"
+                f"got {line[:80].decode(errors='replace')!r}; --columns key=COLUMN reads a table"
             )
         return key
 

@@ -27,7 +27,11 @@ class Reading:
         lines = []
         for column, name in self.hashed.items():
             line = f"column {column!r} is text: each {name} is its 64-bit hash"
-            lines.append(line + (", in which no policy sees strides" if name == "key" else ""))
+            if name == "key":
+                line += ", in which no policy sees strides"
+            elif name.startswith("part of"):
+                line = f"column {column!r} is text: {name}, where each is numbered by first appearance"
+            lines.append(line)
         return lines
 
     def of_rows(self) -> list[str]:

@@ -200,7 +200,9 @@ class Times(Role):
             if self._is_date:
                 return self._dates(cells, piece)
             if not self._power:
-                expected = f"a whole number of {self._unit}; --time-unit says another"
+                expected = (
+                    f"a whole number of {self._unit}; --time-unit says another unit; dates are 2024-01-31 10:00:00"
+                )
             return self._ns(self._each(cells, piece, self._of_text, expected), piece, 1)
         if pa.types.is_floating(cells.type):
             values = cells.to_numpy(zero_copy_only=False).astype(np.float64) * 10**self._power

@@ -19,6 +19,7 @@ OWN_NAMES = ("time_ns", "size_bytes", "stream", "request", "op")
 NONE = "-"
 """What says that a column of such a name is none of the trace's."""
 _JSON = (".jsonl", ".json", ".ndjson")
+_COMMENTS = ("#", "%", "//")
 
 
 def _name(value: Any) -> Any:
@@ -104,10 +105,34 @@ class TableConfig(RowFormat):
         for part in parts:
             if names.count(part) > 1:
                 raise InputError(f"{self.path}: column {part!r} is there {names.count(part)} times; expected one")
-            if part in names or (self._has_numbers(names) and part.isdecimal() and int(part) > 0):
+            if part in names:
+                continue
+            if self._has_numbers(names) and part.isdecimal() and int(part) > 0:
+                self._check_number(name, int(part))
                 continue
             raise InputError(self.no_such(name, part, names))
         return parts
+
+    def _check_number(self, name: str, number: int) -> None:
+        """Raises InputError if the first line has fewer columns than that."""
+        table = self.table()
+        if self.ragged or not isinstance(table, TextTable):
+            return
+        fields = table.first_fields()
+        if number > len(fields):
+            raise InputError(
+                f"{self.path}: columns.{name}: {str(number)!r}; expected at most {len(fields)}, as many fields as its "
+                f"first line has{self._undivided(fields)}"
+            )
+
+    def _undivided(self, fields: Sequence[str]) -> str:
+        """What may help where the whole first line is one field."""
+        if len(fields) != 1 or self.separator:
+            return ""
+        mark = next((mark for mark in _COMMENTS if fields[0].startswith(mark)), "")
+        if mark and not self.comment:
+            return f"; if it is a comment, --comment '{mark}' leaves such lines out"
+        return "; --separator blank divides it at blanks" if len(fields[0].split()) > 1 else ""
 
     def _has_numbers(self, names: Sequence[str]) -> bool:
         return not names or not self.header
@@ -122,8 +147,12 @@ class TableConfig(RowFormat):
                 f"{self.path}: has no column {column!r} (columns.{name}): its first line, {shown[:80]!r}, seems to be "
                 "a row and no line of names; expected --no-header and columns by number, such as --columns key=5, or "
                 "--format FORMAT, if it is one that `python -m experiments.trace formats` lists"
+                f"{self._undivided(names)}"
             )
-        return f"{self.path}: has no column {column!r} (columns.{name}); expected one of {', '.join(names)}"
+        shown = ", ".join(names)
+        return (
+            f"{self.path}: has no column {column!r} (columns.{name}); expected one of {shown}{self._undivided(names)}"
+        )
 
     @property
     def has_times(self) -> bool:

@@ -25,6 +25,8 @@ _OTHERS = {
     "session_id": "aiperf",
 }
 """Names that Mooncake's rows do not have, and the formats that do."""
+_TIMES = ("timestamp", "ts", "time", "arrival", "arrival_time", "arrived_at", "request_time", "start_time")
+"""What the times of requests are mostly called."""
 _ROOT = 2**64 - 1
 _NO_PARENT = re.compile(rb'("parent_chat_id"\s*:\s*)-1(?=\s*[,}])')
 
@@ -203,7 +205,7 @@ class HashIdsConfig(PrefixFormat):
     def recognises(cls, path: Path) -> bool:
         """By the names in its first line."""
         record = first_record(path)
-        return isinstance(record.get("hash_ids"), list) and not {"timestamp", *_OTHERS} & record.keys()
+        return isinstance(record.get("hash_ids"), list) and not {*_TIMES, *_OTHERS} & record.keys()
 
     def table(self) -> RawTable:
         """The lines."""
