@@ -134,6 +134,23 @@ def test_text_that_is_numbers_is_numbers_whatever_its_type(tmp_path: Path, kind:
     assert read(tmp_path / "t.parquet").key.tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("column", [[b"1", b"2"], pa.array([b"1", b"2"], pa.binary(1))])
+def test_numbers_in_letters_are_numbers_also_as_bytes(tmp_path: Path, column: Any) -> None:
+    pq.write_table(pa.table({"key": column}), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").key.tolist() == [1, 2]
+    pq.write_table(pa.table({"key": [b"1", b"x", b"3"]}), tmp_path / "t.parquet")
+    assert "row 2: column 'key' is b'x'; expected a whole number" in refused(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("odd", [" 7", "7 ", "7\t", "1.5e+09", "1e+09"])
+def test_a_column_all_of_odd_numbers_is_not_taken_for_words(tmp_path: Path, odd: str) -> None:
+    pq.write_table(pa.table({"key": [odd, odd]}), tmp_path / "t.parquet")
+    assert f"row 1: column 'key' is {odd!r}; expected a whole number" in refused(tmp_path / "t.parquet")
+    # Hexadecimal ids may be of digits and one e.
+    pq.write_table(pa.table({"key": ["82e10", "ab"]}), tmp_path / "t.parquet")
+    assert len(set(read(tmp_path / "t.parquet").key.tolist())) == 2
+
+
 def test_numbers_that_python_reads_and_nobody_writes_are_no_ids(tmp_path: Path) -> None:
     for odd in ("1_0", "+5", "-0"):
         assert f"line 1: expected a block id (0 to 2**64 - 1); got '{odd}'" in refused(

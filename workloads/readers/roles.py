@@ -23,6 +23,8 @@ FILETIME_EPOCH = 116_444_736_000_000_000
 END_NS = 2**62
 END_BYTES = 2**62
 _WHOLE = "a whole number from 0 to 2**64 - 1"
+# A letter e among digits alone may also be one of a hexadecimal id.
+_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -125,8 +127,7 @@ class Ids(Role):
             if self._mode == "hash":
                 return self._hashes(cells)
             if pa.types.is_binary(cells.type) or pa.types.is_fixed_size_binary(cells.type):
-                self._mode = "hash"
-                return self._hashes(cells)
+                return self._of_bytes(cells, piece)
             found = self._numbers(cells, piece, _WHOLE)
             if found is None:
                 raise InputError(
@@ -149,6 +150,16 @@ class Ids(Role):
             self._check_text(cells, piece)
         return self._hashes(cells)
 
+    def _of_bytes(self, cells: Any, piece: Piece) -> Numbered:
+        """Of hashes as they were written: their own. Of numbers in letters, as older writers have text: numbers."""
+        if self._mode == "auto" and len(cells):
+            first = cells[0].as_py().decode("ascii", "replace")
+            self._mode = "number" if whole(first) is not None or _is_like_a_number(first) else "hash"
+        if self._mode == "hash":
+            return self._hashes(cells)
+        taken = hexadecimal if self._mode == "hex" else whole
+        return self._each(cells, piece, lambda cell: taken(cell.decode("ascii", "replace")), _WHOLE)
+
     def _check_text(self, cells: Any, piece: Piece) -> None:
         import pyarrow.compute as pc
 
@@ -165,8 +176,8 @@ class Ids(Role):
 
 
 def _is_like_a_number(text: Any) -> bool:
-    """Whether somebody meant a number: a word as good as that is an error, not text."""
-    return isinstance(text, str) and re.fullmatch(r"[+-]?[0-9][0-9_]*(\.[0-9]*)?", text, re.ASCII) is not None
+    """Whether somebody meant a number, be it between blanks or as 1.5e+09: a word as good as that is an error."""
+    return isinstance(text, str) and _LIKE_A_NUMBER.fullmatch(text.strip()) is not None
 
 
 class Times(Role):
