@@ -40,8 +40,12 @@ Size = Annotated[str | None, typer.Option(metavar="SIZE", help="Of every access,
 TimeUnit = Annotated[
     str | None, typer.Option(metavar="UNIT", help="Of times: ns, us, ms, s, 100ns or filetime.", show_default="ns")
 ]
-SizeUnit = Annotated[str | None, typer.Option(metavar="UNIT", help="Of sizes: bytes, sectors, pages, KiB.")]
-OffsetUnit = Annotated[str | None, typer.Option(metavar="UNIT", help="Of offsets, which --block splits.")]
+SizeUnit = Annotated[
+    str | None, typer.Option(metavar="UNIT", help="Of sizes: bytes, sectors, pages, KiB.", show_default="bytes")
+]
+OffsetUnit = Annotated[
+    str | None, typer.Option(metavar="UNIT", help="Of offsets, which --block splits.", show_default="bytes")
+]
 Ops = Annotated[
     str | None, typer.Option(metavar="'read=WORD,... write=WORD,... skip=WORD,...'", help="What operation words mean.")
 ]
@@ -56,7 +60,11 @@ KeyNames = Annotated[
 ]
 Separator = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="Tables of text: a character, or blank, comma, semicolon, tab, pipe."),
+    typer.Option(
+        metavar="CHAR",
+        help="Tables of text: a character, or blank, comma, semicolon, tab, pipe.",
+        show_default="by the first line, not blank",
+    ),
 ]
 NoHeader = Annotated[bool, typer.Option("--no-header", help="Tables of text: columns have numbers, from 1.")]
 Comment = Annotated[str | None, typer.Option(metavar="TEXT", help="Tables of text: leave lines out that start so.")]
