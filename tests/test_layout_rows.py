@@ -199,6 +199,14 @@ def test_blocks_of_several_devices(tmp_path: Path) -> None:
     assert keys == [1, 2, 2**44 + 1, 1, 2]
 
 
+def test_with_a_unit_of_sizes_that_of_offsets_has_to_be_said(tmp_path: Path) -> None:
+    """Sectors of 512 bytes from sector 8 on: bytes 4096 to 8191; as bytes 8 to 4103 they would be two other blocks."""
+    path = table(tmp_path, "key,size_bytes\n8,8\n")
+    assert "size_unit is said and offset_unit is not" in refused(path, block="4 KiB", size_unit="sectors")
+    read_ = read(path, block="4 KiB", size_unit="sectors", offset_unit="sectors")
+    assert read_.key.tolist() == [1]
+
+
 def test_ranges_that_cannot_be_split_are_refused(tmp_path: Path) -> None:
     path = table(tmp_path, f"key,size_bytes\n{2**64 - 4096},4096\n{2**64 - 1},2\n")
     assert "line 3: 2 bytes from 18446744073709551615 on; expected a range that ends below 2**64" in refused(

@@ -88,6 +88,11 @@ class RowFormat(FormatSettings):
         found = self.columns_of(names)
         if self.sort and found.time is None:
             raise InputError(f"{self.path}: has no times to sort by; expected columns.time_ns, or no --sort")
+        if self.block and found.size and self.size_unit is not None and self.offset_unit is None:
+            raise InputError(
+                f"{self.path}: size_unit is said and offset_unit is not; expected both where block splits ranges "
+                "(--offset-unit)"
+            )
         said: dict[str, Any] = {
             "block": self.block, "fixed": self.size, "time_unit": self.time_unit, "size_unit": self.size_unit,
             "offset_unit": self.offset_unit, "keys": self.keys, "empty": self.empty,
