@@ -79,7 +79,7 @@ def test_it_prints_the_published_counts(tmp_path: Path) -> None:
         (["circle.xyz", "--format", "ids", "--columns", "key=x"], "format ids has no columns to choose"),
         (["circle.csv", "--columns", "key=block", "--capacity", ""], "--capacity : expected a size"),
         (["circle.csv", "--columns", "key=block", "--capacity", str(2**62)], "a capacity of 4,611,686,018,427,387,904"),
-        (["circle.xyz"], "its format cannot be told from its name; its first rows are read by --format ids"),
+        (["circle.xyz"], "its format cannot be told from its name; its first rows read as ids: python -m"),
         (["circle.xyz", "--format", "parket"], "--format parket: unknown; expected auto or one of"),
         (["circle.csv"], "has no column 'key' (columns.key); expected one of block, bytes"),
         (

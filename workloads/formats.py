@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from simulator.errors import InputError
 from workloads.base import SourceSettings
-from workloads.nearest import likely_columns, nearest
+from workloads.nearest import by_number, likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
 from workloads.registry import SOURCES
 
@@ -31,7 +31,8 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
     if format_ == "auto":
         kind = "table" if "columns" in settings else next((k for k, s in known.items() if s.recognises(file)), "")
         if not kind:
-            raise InputError(f"{path}: its format cannot be told from its name; {nearest(file, known)}")
+            helpful = nearest(file, known, otherwise=by_number(file))
+            raise InputError(f"{path}: its format cannot be told from its name; {helpful}")
     if kind not in known:
         raise InputError(f"--format {format_}: unknown; expected auto or one of {', '.join(known)}")
     given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
