@@ -37,9 +37,9 @@ def said(path: Path, *options: str) -> str:
             ("--no-header", "--columns", "key=1,stream=4"),
             "columns.stream: '4'; expected at most 3, as many fields as its first line has\n",
         ),
-        ("t.txt", "0.25 R 8\n", (), "got '0.25 R 8'; --columns key=COLUMN reads a table"),
+        ("t.txt", "0.25 R x8\n", (), "as a table: python -m experiments.trace head"),
         ("t.out", "a,b\n1,2\n", (), "from its name; --columns key=COLUMN,... reads it as a table; no known format"),
-        ("t.jsonl", '{"ts": 1, "hashes": ["a"]}\n', (), "--columns key=COLUMN with COLUMN one of ts, hashes reads it"),
+        ("t.jsonl", '{"ts": 1, "hashes": ["a"]}\n', (), "expected one of ts, hashes; --columns key=COLUMN says which"),
         ("t.csv", "key,t\n1,01/02/2024 10:00\n", ("--columns", "key=key,time_ns=t"), "dates are 2024-01-31 10:00:00"),
         ("t.csv", "key\n1\n", ("--block", "4096"), "such as '64 MiB'; got '4096'\n"),
     ],
@@ -79,8 +79,11 @@ def test_requests_with_times_of_another_name_are_none_without_times(tmp_path: Pa
     path.write_text(json.dumps({name: 1.5, "hash_ids": [1, 2]}) + "\n")
     answer = said(path)
     assert answer.startswith("2 error: ")
-    assert f"--columns key=COLUMN with COLUMN one of {name}, hash_ids reads it as a table" in answer
-    assert said(path, "--format", "hash_ids").startswith("0 ")
+    assert f"--columns 'key=hash_ids,time_ns={name}' with --time-unit" in answer
+    assert "--format hash_ids" not in answer
+    refusal = said(path, "--format", "hash_ids")
+    assert f"line 1 has '{name}'; expected no times, or a table: --columns key=hash_ids,time_ns={name}" in refusal
+    assert said(path, "--columns", f"key=hash_ids,time_ns={name}", "--time-unit", "s").startswith("0 ")
 
 
 def test_a_column_in_front_of_the_key_is_numbered(tmp_path: Path) -> None:

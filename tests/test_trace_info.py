@@ -117,6 +117,34 @@ def test_the_nearest_format_says_what_does_not_fit(tmp_path: Path) -> None:
     assert "--format msr --damaged stop" in said
 
 
+@pytest.mark.parametrize("name", ["rows.trace", "rows.txt", "rows.dat"])
+def test_rows_of_several_fields_are_no_ids_whatever_the_ending(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("1 0 68\n2 1 7454\n")
+    assert f"its first rows read as lrb: python -m experiments.trace head {path} --format lrb" in refused("head", path)
+    path.write_text("a 7 b c\n")
+    said = refused("head", path)
+    assert f"as a table: python -m experiments.trace head {path} --no-header --separator blank --columns key=N" in said
+    assert " 7 " in called("head", str(path), "--no-header", "--separator", "blank", "--columns", "key=2")
+
+
+def test_json_lines_that_no_format_knows_are_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"key": 7, "time_ns": 5}\n')
+    assert called("head", str(path)).splitlines()[2].split()[1:3] == ["5", "7"]
+    path.write_text('{"ts": 1.5, "block_hashes": [1, 2]}\n')
+    assert "--columns 'key=block_hashes,time_ns=ts' with --time-unit" in refused("head", path)
+
+
+def test_hash_ids_beside_a_time_of_any_name_do_not_lose_it_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"arrival": 3, "hash_ids": [1, 2]}\n')
+    said = refused("head", path)
+    assert "--columns 'key=hash_ids,time_ns=arrival' with --time-unit" in said
+    assert "its first rows read as hash_ids: " in said
+    assert called("head", str(path), "--format", "hash_ids").splitlines()[2].split()[:3] == ["0", "0", "1"]
+
+
 # -- where files are ---------------------------------------------------------------------------------------------------
 CONFIG = """
 name: t

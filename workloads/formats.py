@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from simulator.errors import InputError
 from workloads.base import SourceSettings
-from workloads.nearest import likely_columns, nearest
+from workloads.nearest import by_number, likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
 from workloads.readers.peek import first_bytes, first_record
 from workloads.registry import SOURCES
@@ -63,7 +63,7 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
 def _untold(path: Path, file: Path, known: dict[str, type[FormatSettings]]) -> str:
     """What is said of a file that is of no format by its name and its first line."""
     _check_unpacked(path, file)
-    near, names = nearest(file, known), list(first_record(file))
+    near, names = nearest(file, known, otherwise=by_number(file)), list(first_record(file))
     table = ""
     if names:
         table = f"--columns key=COLUMN with COLUMN one of {', '.join(names)} reads it as a table; "

@@ -10,6 +10,7 @@ from simulator.errors import InputError
 from workloads.readers.files import open_binary
 from workloads.readers.format import FormatSettings
 from workloads.readers.ids import IdsConfig
+from workloads.readers.peek import first_lines
 from workloads.readers.record_table import RecordTable
 from workloads.readers.row_format import RowFormat
 from workloads.readers.tabular import TableConfig
@@ -17,8 +18,9 @@ from workloads.readers.tabular import TableConfig
 _HEAD_BYTES = 4096
 _COMMAND = "python -m experiments.trace head"
 _LIKELY = {
-    "key": "key obj_id object_id objid obj id cachekey block_id block lbn lba sector offset address addr item",
-    "time_ns": "time timestamp ts op_time arrived_at time_s start",
+    "key": "key obj_id object_id objid obj id cachekey block_id block lbn lba sector offset address addr item "
+    "hash_ids block_hashes",
+    "time_ns": "time timestamp ts op_time arrived_at time_s start arrival arrival_time start_time timestamp_ms time_ms",
     "size_bytes": "size obj_size length len bytes io_size objectsize object_size",
     "op": "op op_name operation opcode type iotype rw",
     "stream": "client client_id device device_id dev volume tenant thread tid",
@@ -26,13 +28,16 @@ _LIKELY = {
 """What columns are mostly called, in the order in which they are looked for."""
 
 
-def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
-    """Which format reads the first rows of a file, or comes nearest and what does not fit; and the command."""
+def nearest(path: Path, known: dict[str, type[FormatSettings]], otherwise: str = "") -> str:
+    """Which format reads the first rows of a file, or comes nearest and what does not fit; and the command.
+
+    ``otherwise`` is what else might help where none reads a row.
+    """
     with open_binary(path) as file:
         is_text = b"\0" not in file.read(_HEAD_BYTES)
     best: tuple[int, bool, str, str] | None = None
     for kind, settings in known.items():
-        if not issubclass(settings, (RowFormat, IdsConfig)) or "columns" in settings.model_fields:
+        if not issubclass(settings, RowFormat | IdsConfig) or "columns" in settings.model_fields:
             continue
         n, problem = _tried(settings, kind, path, is_text=is_text)
         found = n, not problem, kind, problem
@@ -40,7 +45,8 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]]) -> str:
         if n and (best is None or found[:2] > best[:2]):
             best = found
     if best is None:
-        return "no known format reads its first row (python -m experiments.trace formats lists them)"
+        none = "no known format reads its first row (python -m experiments.trace formats lists them)"
+        return f"{none}; {otherwise}" if otherwise else none
     n, is_whole, kind, problem = best
     command = f"{_COMMAND} {path} --format {kind}"
     if is_whole:
@@ -53,8 +59,7 @@ def _tried(settings: type[FormatSettings], kind: str, path: Path, *, is_text: bo
     n = 0
     try:
         source: Any = settings.model_validate({"kind": kind, "path": str(path)})
-        is_records = isinstance(source, RowFormat) and isinstance(source.table(), RecordTable)
-        if is_text == is_records:
+        if is_text == (isinstance(source, RowFormat) and isinstance(source.table(), RecordTable)):
             return 0, ""
         # What is wrong in the first piece comes after what is good in it.
         for batch in islice(source.build(0).batches(), 2):
@@ -62,6 +67,15 @@ def _tried(settings: type[FormatSettings], kind: str, path: Path, *, is_text: bo
     except (InputError, ValidationError) as error:
         return n, str(error).splitlines()[0]
     return n, ""
+
+
+def by_number(path: Path) -> str:
+    """The command that might read rows without names; nothing for what is no text of several fields a row."""
+    line = next((line for line in first_lines(path) if not line.startswith("#")), "")
+    between = "" if any(separator in line for separator in ",;|\t") else " --separator blank"
+    if between and len(line.split()) < 2:
+        return ""
+    return f"as a table: {_COMMAND} {path} --no-header{between} --columns key=N, the number of a column from 1"
 
 
 def likely_columns(path: Path, names: list[str]) -> str:

@@ -12,6 +12,7 @@ from workloads.readers import parsing
 from workloads.readers.cells import whole
 from workloads.readers.format import FormatSettings
 from workloads.readers.lines import Columns, Text, TextWorkload
+from workloads.readers.peek import first_lines
 
 
 class IdsConfig(FormatSettings):
@@ -20,6 +21,12 @@ class IdsConfig(FormatSettings):
     kind: Literal["ids"]
     block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
     name_parts: ClassVar[tuple[str, ...]] = (".trace", ".txt", ".ids")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """By its ending, unless its first row has several fields: then it is something else of text."""
+        rows = [line for line in first_lines(path) if not line.startswith(("#", "*"))]
+        return super().recognises(path) and not (rows and len(rows[0].replace(",", " ").split()) > 1)
 
     def build(self, seed: int, name: str = "source") -> "Ids":
         """The trace."""

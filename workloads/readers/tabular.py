@@ -1,6 +1,7 @@
 """Any table of text, Parquet or JSON lines, with a mapping of its columns."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +11,7 @@ from simulator.errors import InputError
 from workloads.readers.json_table import JsonTable
 from workloads.readers.layout import Layout
 from workloads.readers.parquet_table import ParquetTable
+from workloads.readers.peek import first_record
 from workloads.readers.raw import RawTable
 from workloads.readers.row_format import RowFormat, suffix_of
 from workloads.readers.text_table import SEPARATORS, Dialect, TextTable
@@ -62,6 +64,11 @@ class TableConfig(RowFormat):
     comment: str = ""
     ragged: bool = False
     name_parts: ClassVar[tuple[str, ...]] = (".csv", ".parquet", ".tsv")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """By its ending; JSON lines also by an object in the first line. Formats that are known come first."""
+        return super().recognises(path) or (suffix_of(path) in _JSON and bool(first_record(path)))
 
     def table(self) -> RawTable:
         """The file as a table, by its ending."""

@@ -205,7 +205,10 @@ class HashIdsConfig(PrefixFormat):
     def recognises(cls, path: Path) -> bool:
         """By the names in its first line."""
         record = first_record(path)
-        return isinstance(record.get("hash_ids"), list) and not {*_TIMES, *_OTHERS} & record.keys()
+        if not isinstance(record.get("hash_ids"), list) or _OTHERS.keys() & record.keys():
+            return False
+        # Times would be left out, and nobody would see it.
+        return not set(_TIMES) & {name.lower() for name in record}
 
     def table(self) -> RawTable:
         """The lines."""
@@ -216,5 +219,11 @@ class HashIdsConfig(PrefixFormat):
         if "timestamp" in names:
             raise InputError(
                 f"{self.path}: line 1 has 'timestamp'; expected none, or --format mooncake, bailian or aiperf"
+            )
+        time = next((name for name in names if name.lower() in _TIMES), None)
+        if time is not None:
+            raise InputError(
+                f"{self.path}: line 1 has {time!r}; expected no times, or a table: --columns "
+                f"key=hash_ids,time_ns={time} with --time-unit"
             )
         return fitted(self.file, self.preset.layout, names, ())
