@@ -6,6 +6,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_EXAMPLES = {
+    "compact": "python -m experiments.trace convert TRACE OUT.parquet",
+    "table": "key,time_ns,size_bytes,op\n17,1000,4096,read",
+    "binary_ids": "binary: u32 id, the most significant byte first",
+    "addresses": "l 0x1fffff78 1",
+    "ids": "17",
+}
+"""Of formats that nobody else has published."""
+
+
 def print_formats(console: "Console") -> None:
     """Each format with its line, a row of it as an example, and where it is described."""
     from workloads.formats import formats
@@ -15,9 +25,11 @@ def print_formats(console: "Console") -> None:
     for kind, settings in formats().items():
         said = (settings.__doc__ or "").strip().splitlines()
         console.print(f"{kind:18} {said[0] if said else ''}", highlight=False, markup=False, soft_wrap=True)
+        shown = [("such as", _EXAMPLES.get(kind, ""))]
         if issubclass(settings, PresetFormat):
             preset = settings.preset
-            for name, text in (("such as", preset.example), ("see", preset.source), ("taken for", preset.reading)):
-                for i, line in enumerate(text.splitlines() if text else []):
-                    shown = name if i == 0 else ""
-                    console.print(f"{'':18}   {shown:9} {line}", highlight=False, markup=False, soft_wrap=True)
+            shown = [("such as", preset.example), ("see", preset.source), ("taken for", preset.reading)]
+        for name, text in shown:
+            for i, line in enumerate(text.splitlines()):
+                head = name if i == 0 else ""
+                console.print(f"{'':18}   {head:9} {line}", highlight=False, markup=False, soft_wrap=True)

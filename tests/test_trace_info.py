@@ -87,6 +87,8 @@ def test_the_list_of_formats_has_all_with_an_example_each() -> None:
             assert " ".join(settings.preset.example.splitlines()[0].split()) in " ".join(said.split())
             assert settings.preset.source.splitlines()[0] in said
             assert settings.__doc__
+    # Each has an example.
+    assert said.count(" such as ") == len(formats())
 
 
 def test_a_table_without_a_key_column_gets_the_command_that_might_read_it(csv: Path) -> None:
