@@ -103,7 +103,7 @@ def run_experiment(
     from experiments.plan import key_of
     from experiments.report import lowest, print_report
     from experiments.tables import write_rows
-    from workloads.readers.table_workload import tables_in
+    from workloads.readers.files import files_in
     from workloads.sizes import sizes_of
 
     compared = compare(rows, experiment.baseline, folder)
@@ -129,7 +129,7 @@ def run_experiment(
     if not quiet:
         workload = experiment.workload.source.build(experiment.seeds[0])
         sizes = sizes_of(workload)
-        of_reading = [note for table in tables_in(workload) for note in table.reading.of_rows()]
+        of_reading = [note for file in files_in(workload) for note in file.reading.of_rows()]
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)

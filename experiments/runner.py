@@ -106,13 +106,13 @@ class _Making:
     def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
         from experiments.settling import cut_of
-        from workloads.readers.table_workload import tables_in
+        from workloads.readers.files import files_in
 
         runs = {run.key: run for run in planned(self.experiment)}
         if title:
             progress.say(f"{title}: {len(runs)} runs")
-        for table in tables_in(self.experiment.workload.source.build(self.experiment.seeds[0])):
-            for note in table.notes_of_ids():
+        for file in files_in(self.experiment.workload.source.build(self.experiment.seeds[0])):
+            for note in file.notes_of_ids():
                 progress.say(note)
         arms = {arm.name: arm for arm in self.experiment.arms}
         for seed in self.experiment.seeds:

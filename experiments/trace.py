@@ -63,7 +63,14 @@ def convert(
                 for batch in _shown(given, console, quiet=quiet):
                     writer.write(batch)
                 ids = given.workload.stream_ids
-                about = writer.finish(given.name, hashed, has_times=given.has_times, stream_ids=ids, reuse=given.reuse)
+                about = writer.finish(
+                    given.name,
+                    hashed,
+                    has_times=given.has_times,
+                    stream_ids=ids,
+                    reuse=given.reuse,
+                    hashed=given.hashed,
+                )
             finally:
                 writer.close()
         if not quiet:

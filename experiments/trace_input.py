@@ -39,6 +39,13 @@ class TraceInput:
         """What was read of the file so far, of a table."""
         return getattr(self.workload, "reading", None)
 
+    @property
+    def hashed(self) -> dict[str, str]:
+        """Of each column whose text was hashed so far: what it is for."""
+        from workloads.readers.files import files_in
+
+        return {column: name for file in files_in(self.workload) for column, name in file.reading.hashed.items()}
+
     def finish(self, say: Callable[[str], None]) -> None:
         """Once it was read: say what somebody should know of how, and write the texts of keys if that was asked for.
 
@@ -46,16 +53,16 @@ class TraceInput:
             InputError: they cannot be written.
         """
         from workloads.nearest import unread_columns
+        from workloads.readers.files import files_in
         from workloads.readers.table_workload import TableWorkload
 
-        if not isinstance(self.workload, TableWorkload):
-            return
-        for note in self.workload.notes():
-            say(note)
+        for file in files_in(self.workload):
+            for note in file.notes():
+                say(note)
         if self.table is not None:
             for note in unread_columns(self.table):
                 say(note)
-        if self.key_names is not None:
+        if self.key_names is not None and isinstance(self.workload, TableWorkload):
             say(_write_names(self.key_names, self.workload.key_texts))
 
 

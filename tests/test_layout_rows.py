@@ -336,7 +336,7 @@ def test_hashed_keys_are_said_and_mapped_back(tmp_path: Path) -> None:
     result = CliRunner().invoke(trace.app, ["head", str(path), "--key-names", str(tmp_path / "names.parquet")])
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "column 'key' is text: each key is its 64-bit hash, in which no policy sees strides" in said
+    assert "column 'key' is taken for text: each key is its 64-bit hash, in which no policy sees strides" in said
     names = pq.read_table(tmp_path / "names.parquet").to_pydict()
     assert names["text"] == ["user:1", "user:2"]
     hashes = [int.from_bytes(hashlib.blake2b(t.encode(), digest_size=8).digest(), "little") for t in names["text"]]

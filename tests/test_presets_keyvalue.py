@@ -516,7 +516,7 @@ def test_formats_leave_what_is_not_theirs(tmp_path: Path) -> None:
         path = tmp_path / "t.csv"
         path.write_text(f"{header}\n" + ",".join("1" * (header.count(",") + 1)) + "\n")
         assert [kind for kind, its in formats().items() if its.recognises(path)] == ["table"]
-    for name, text in (("a.txt", "5\n6\n"), ("a.trace", "1 2 3\n"), ("a.ids", "0x10\n")):
+    for name, text in (("a.txt", "5\n6\n"), ("a.trace", "12\n"), ("a.ids", "0x10\n")):
         path = tmp_path / name
         path.write_text(text)
         assert kind_of(path) == "ids"

@@ -199,6 +199,15 @@ def test_a_run_reads_what_lies_beside_its_config_and_says_what_was_hashed(
     result = CliRunner().invoke(run.app, arguments)
     assert result.exit_code == 0, result.output
     flat = " ".join(result.output.split())
-    assert "column 'key' is text: each key is its 64-bit hash, in which no policy sees strides" in flat
+    assert "column 'key' is taken for text: each key is its 64-bit hash, in which no policy sees strides" in flat
     assert "1 of 3 rows skipped: 1 whose operation is to be skipped" in flat
     assert pd.read_parquet(tmp_path / "o" / "runs.parquet")["n_accesses"].tolist() == [2, 2]
+
+
+def test_a_converted_trace_remembers_what_was_hashed(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("key\na\nb\n")
+    called("convert", tmp_path / "t.csv", tmp_path / "t.parquet")
+    assert "each key is its 64-bit hash" in " ".join(called("head", tmp_path / "t.parquet").split())
+    (tmp_path / "n.csv").write_text("key\n1\n2\n")
+    called("convert", tmp_path / "n.csv", tmp_path / "n.parquet")
+    assert "hash" not in called("head", tmp_path / "n.parquet")

@@ -44,6 +44,8 @@ class About:
     stream_ids: list[int] | None = None
     reuse: Reuse = "block"
     features: list[str] = field(default_factory=list)
+    hashed: dict[str, str] = field(default_factory=dict)
+    """Of each column of the original whose text was hashed: what it is for."""
 
 
 class CompactConfig(FormatSettings):
@@ -129,6 +131,8 @@ class Compact(FileWorkload):
             if not self.path.is_file():
                 raise InputError(f"{self.path}: no such file; expected a compact trace")
             self._about = about(self.path)
+            if self._about is not None:
+                self.reading.hashed = self._about.hashed
         if self._about is None:
             raise InputError(
                 f"{self.path}: is no compact trace; expected a file that `python -m experiments.trace convert` wrote"
@@ -178,6 +182,11 @@ class Compact(FileWorkload):
                 raise InputError(
                     f"{self.path}: access {first + bad}: {name} is {values[bad]}; expected {low} to {high - 1}"
                 )
+
+    def notes_of_ids(self) -> list[str]:
+        """What was hashed when it was converted. Raises InputError if it is no compact trace."""
+        self._described()
+        return super().notes_of_ids()
 
     @property
     def stream_ids(self) -> npt.NDArray[np.uint64] | None:

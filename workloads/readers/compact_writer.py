@@ -1,7 +1,7 @@
 """Writes the compact form of a trace, which ``readers.compact`` describes and reads."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,25 @@ class CompactWriter:
         has_times: bool,
         stream_ids: npt.NDArray[np.uint64] | None = None,
         reuse: Reuse = "block",
+        hashed: Mapping[str, str] | None = None,
     ) -> About:
-        """Write what is left, and the description. ``stream_ids`` are the trace's (``Workload.stream_ids``)."""
+        """Write what is left, and the description.
+
+        ``stream_ids`` are the trace's (``Workload.stream_ids``), ``hashed`` is as in ``Reading``.
+        """
         ids = None if stream_ids is None else stream_ids[: self.n_streams].tolist()
         if self._writer is None:
             self._open(())
         about = About(
-            source, source_sha256, self.n_accesses, self.n_streams, has_times, ids, reuse, list(self._features)
+            source,
+            source_sha256,
+            self.n_accesses,
+            self.n_streams,
+            has_times,
+            ids,
+            reuse,
+            list(self._features),
+            dict(hashed or {}),
         )
         self._write_group()
         self._writer.add_key_value_metadata({ABOUT: json.dumps({"version": VERSIONS[-1], **asdict(about)})})

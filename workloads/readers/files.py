@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simulator.errors import InputError
 from simulator.trace import Batch
 from workloads.readers.ahead import ahead
+from workloads.readers.reading import Reading
 
 RECORDS = 1 << 16
 
@@ -141,6 +142,16 @@ class FileWorkload:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._counted: tuple[int, int] | None = None
+        self.reading = Reading()
+        """What was read so far, and how."""
+
+    def notes_of_ids(self) -> list[str]:
+        """What was hashed, a line each. Raises InputError if that takes reading the file and it is bad."""
+        return [f"{self.path}: {line}" for line in self.reading.of_ids()]
+
+    def notes(self) -> list[str]:
+        """What somebody should know who did not ask, of the last time that it was read: a line each."""
+        return [f"{self.path}: {line}" for line in (*self.reading.of_ids(), *self.reading.of_rows())]
 
     def _count(self) -> tuple[int, int]:
         if self._counted is None:
@@ -192,3 +203,10 @@ class FileWorkload:
     def _known_streams(self) -> int | None:
         """The number of streams if it can be told without decoding."""
         return 1
+
+
+def files_in(workload: Any) -> list[FileWorkload]:
+    """The files that a workload reads: itself, or those of what it is made of."""
+    if isinstance(workload, FileWorkload):
+        return [workload]
+    return [file for part in getattr(workload, "made_of", ()) for file in files_in(part)]

@@ -26,7 +26,7 @@ class Reading:
         """What was hashed, a line each."""
         lines = []
         for column, name in self.hashed.items():
-            line = f"column {column!r} is text: each {name} is its 64-bit hash"
+            line = f"column {column!r} is taken for text: each {name} is its 64-bit hash"
             if name == "key":
                 line += ", in which no policy sees strides"
             elif name.startswith("part of"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from workloads.readers.columns import Indices
 from workloads.readers.files import FileWorkload
 from workloads.readers.layout import Layout
 from workloads.readers.raw import RawTable
-from workloads.readers.reading import Reading
 from workloads.readers.rows import Rows
 
 Damaged = Literal["error", "stop"]
@@ -34,7 +33,6 @@ class TableWorkload(FileWorkload):
         self._streams = Indices()
         self.keeps_texts = False
         """Whether the text of hashed keys is remembered: ``key_texts``."""
-        self.reading = Reading()
         self.key_texts: dict[int, str] = {}
 
     @property
@@ -42,15 +40,11 @@ class TableWorkload(FileWorkload):
         """The number of each stream that was read so far (a text's hash); None for a trace that names none."""
         return self._streams.ids if self._layout().stream else None
 
-    def notes(self) -> list[str]:
-        """What somebody should know who did not ask, of the last time that it was read: a line each."""
-        return [f"{self.path}: {line}" for line in (*self.reading.of_ids(), *self.reading.of_rows())]
-
     def notes_of_ids(self) -> list[str]:
-        """What of that is known from the first rows. Raises InputError if they are bad."""
+        """What was hashed, as the first rows show it. Raises InputError if they are bad."""
         if not self.reading.n_rows:
             next(self._read(), None)
-        return [f"{self.path}: {line}" for line in self.reading.of_ids()]
+        return super().notes_of_ids()
 
     def _read(self) -> Iterator[Batch]:
         rows = Rows(self.path, self._layout(), self._streams, self._default_bytes)
@@ -77,10 +71,3 @@ class TableWorkload(FileWorkload):
 
     def _known_streams(self) -> int | None:
         return None if self._layout().stream else 1
-
-
-def tables_in(workload: Any) -> list[TableWorkload]:
-    """The tables that a workload reads: itself, or those of what it is made of."""
-    if isinstance(workload, TableWorkload):
-        return [workload]
-    return [table for part in getattr(workload, "made_of", ()) for table in tables_in(part)]
