@@ -436,7 +436,7 @@ def test_redis_after_its_page(tmp_path: Path) -> None:
     }  # fmt: skip
     said = notes(path)
     assert "3 of 6 rows skipped: 3 whose operation is to be skipped" in said
-    assert "'keys' is text" in said
+    assert "'keys' is taken for text" in said
     assert "'line'" not in said
 
 

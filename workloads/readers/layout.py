@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.errors import InputError
-from workloads.readers.roles import Keys, TimeUnit
+from workloads.readers.roles import Keys
+from workloads.readers.times import TimeUnit
 
 READ, WRITE, SKIP, BOTH, UNKNOWN = 0, 1, 2, 3, -1
 MEANINGS = {"read": READ, "write": WRITE, "skip": SKIP, "both": BOTH}

@@ -13,8 +13,9 @@ from workloads.base import BlockBytes, Reuse
 from workloads.readers.format import FormatSettings
 from workloads.readers.layout import WORDS, Empty, Layout, parse_ops
 from workloads.readers.raw import RawTable
-from workloads.readers.roles import Keys, TimeUnit
+from workloads.readers.roles import Keys
 from workloads.readers.table_workload import Damaged, TableWorkload
+from workloads.readers.times import TimeUnit
 
 _UNITS = {"byte": 1, "sector": 512, "page": 4096}
 DEFAULT_BYTES = 64 << 10

@@ -14,9 +14,10 @@ from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
 from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
 from workloads.readers.raw import Piece, RawTable, RowError
 from workloads.readers.reading import Reading
-from workloads.readers.roles import Ids, Quantities, Role, Times, Words
+from workloads.readers.roles import Ids, Quantities, Role, Words
 from workloads.readers.several import Several
 from workloads.readers.sorting import Columns, LateRowError, Sorter
+from workloads.readers.times import Times
 
 _MOST_WORDS = 20
 _MOST_COUNTED = 1 << 26
