@@ -228,6 +228,8 @@ def test_lists_are_requests(tmp_path: Path) -> None:
         assert batch.request.tolist() == [0, 0, 2]
         assert batch.time_ns.tolist() == [1, 1, 3]
         assert batch.stream.tolist() == [0, 0, 1] or batch.stream.tolist() == [0, 0, 0]
+    assert opened(arrow, columns=KEY).length() == 3
+    assert opened(parquet(tmp_path, key=[[5, 6], [7]]), columns=KEY).length() == 3
 
 
 @pytest.mark.parametrize(
