@@ -293,6 +293,8 @@ def test_features(tmp_path: Path) -> None:
     batch = read(path, {**KEY, "features": {"pc": "pc", "layer": "l"}})
     assert batch.features["pc"].tolist() == [99, 98]
     assert len(set(batch.features["layer"].tolist())) == 2
+    expected = "columns.x: 'pc+l'; expected one column"
+    assert expected in refused(path, {**KEY, "features": {"x": "pc+l"}})
 
 
 def test_columns_by_number(tmp_path: Path) -> None:

@@ -85,11 +85,14 @@ class TableConfig(RowFormat):
             if name in names:
                 given.setdefault(name, name)
         given = {name: column for name, column in given.items() if column != NONE}
+        if "key" not in given:
+            raise InputError(f"{self.path}: columns.key: {NONE!r}; expected a column, as every access has a key")
         found = {name: self._parts(name, column, names) for name, column in given.items()}
-        for name in ("time_ns", "op", "repeat"):
-            if len(found.get(name, ())) > 1:
-                raise InputError(f"{self.path}: columns.{name}: {given[name]!r}; expected one column")
-        features = {name: self._parts(name, column, names)[0] for name, column in self.columns.features.items()}
+        of_features = {name: self._parts(name, column, names) for name, column in self.columns.features.items()}
+        for name, parts in (*of_features.items(), *((n, found.get(n, ())) for n in ("time_ns", "op", "repeat"))):
+            if len(parts) > 1:
+                raise InputError(f"{self.path}: columns.{name}: {'+'.join(parts)!r}; expected one column")
+        features = {name: parts[0] for name, parts in of_features.items()}
 
         def one(name: str) -> str | None:
             return found[name][0] if name in found else None
