@@ -304,6 +304,12 @@ def test_columns_by_number(tmp_path: Path) -> None:
     assert "has 3 fields; expected at least 9" in refused(path, {"key": 9}, header=False, ragged=True)
     assert "expected a number from 1, as there is no line of names" in refused(path, {"key": "x"}, header=False)
     assert "seems to be a row and no line of names; expected --no-header" in refused(path)
+    for number in ("0", str(2**64), "9" * 5000):
+        assert "expected a number from 1, as there is no line of names" in refused(path, {"key": number}, header=False)
+
+
+def test_a_table_without_a_key_is_refused(tmp_path: Path) -> None:
+    assert "columns.key: '-'; expected a column" in refused(table(tmp_path, "key\n1\n"), {"key": "-"})
 
 
 @pytest.mark.parametrize(("said", "character"), [

@@ -19,11 +19,17 @@ OWN_NAMES = ("time_ns", "size_bytes", "stream", "request", "op")
 NONE = "-"
 """What says that a column of such a name is none of the trace's."""
 _JSON = (".jsonl", ".json", ".ndjson")
+_MOST_DIGITS = 9
 
 
 def _name(value: Any) -> Any:
     # By number, where a file has no line of names.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_number(part: str) -> bool:
+    """Whether it may be that of a column: longer ones would not fit where they are counted."""
+    return part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS and int(part) > 0
 
 
 Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
@@ -107,7 +113,7 @@ class TableConfig(RowFormat):
         for part in parts:
             if names.count(part) > 1:
                 raise InputError(f"{self.path}: column {part!r} is there {names.count(part)} times; expected one")
-            if part in names or (self._has_numbers(names) and part.isdecimal() and int(part) > 0):
+            if part in names or (self._has_numbers(names) and _is_number(part)):
                 continue
             raise InputError(self.no_such(name, part, names))
         return parts
