@@ -167,6 +167,8 @@ def test_sizes(tmp_path: Path) -> None:
     assert read(path, {**KEY, "size_bytes": "b"}, size_unit="sectors").size_bytes.tolist() == [512, 9 * 512]
     assert read(path, {**KEY, "size_bytes": "b"}, size_unit="KiB").size_bytes.tolist() == [1024, 9 * 1024]
     assert "expected a whole number from 1 to" in refused(path, {**KEY, "size_bytes": "a"}, size_unit="MiB")
+    path = table(tmp_path, f"key,a,b,c\n1,{2**62 - 1},{2**62 - 1},{2**62 - 1}\n")
+    assert f"line 2: column 'a+b+c' is {2**62}; expected" in refused(path, {**KEY, "size_bytes": "a+b+c"})
 
 
 # -- blocks --------------------------------------------------------------------------------------------------------

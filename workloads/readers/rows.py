@@ -14,7 +14,7 @@ from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
 from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
 from workloads.readers.raw import Piece, RawTable, RowError
 from workloads.readers.reading import Reading
-from workloads.readers.roles import Ids, Quantities, Role, Times, Words
+from workloads.readers.roles import END_BYTES, Ids, Quantities, Role, Times, Words
 from workloads.readers.several import Several
 from workloads.readers.sorting import Columns, LateRowError, Sorter
 
@@ -114,7 +114,10 @@ class Rows:
             columns |= {f"{name} {i}": values[role] for i, role in enumerate(several.roles)}
         columns |= {f"feature {name}": values[role] for name, role in self._features.items()}
         if self._sizes:
-            columns["size_bytes"] = np.sum([values[role] for role in self._sizes], axis=0)
+            columns["size_bytes"] = total = values[self._sizes[0]]
+            for role in self._sizes[1:]:
+                # Each is less than that: two fit into 64 bits, and more would not.
+                columns["size_bytes"] = total = np.minimum(total + values[role], END_BYTES)
         elif self._layout.access_bytes:
             columns["size_bytes"] = np.full(piece.n_rows, self._layout.access_bytes, np.int64)
         for name, role in (("time_ns", self._time), ("repeat", self._repeat), ("op", self._words)):
@@ -187,7 +190,7 @@ class Rows:
                 skip(sizes == 0, "of size 0")
             elif self._layout.empty == "min":
                 columns["size_bytes"] = sizes = np.maximum(sizes, 1)
-            most = 2**62 if self._layout.splits else MOST_BYTES
+            most = END_BYTES if self._layout.splits else MOST_BYTES
             wrong = keep & ((sizes == 0) | (sizes >= most))
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])
