@@ -210,6 +210,10 @@ def test_ranges_that_cannot_be_split_are_refused(tmp_path: Path) -> None:
     assert "line 2: 1 bytes from 18446744073709551616 on" in refused(path, block="4 KiB", offset_unit="sectors")
     path = table(tmp_path, f"key,size_bytes\n0,{2**25}\n")
     assert "touches at most 16,777,216 blocks" in refused(path, block="1 B")
+    path = table(tmp_path, "key,size_bytes\n5000,0\n")
+    assert "line 2: column 'size_bytes' is 0" in refused(path, block="4 KiB", size="1 KiB")
+    path = table(tmp_path, f"d,key,size_bytes\n1,{2**44 - 1},2\n2,0,1\n")
+    assert "line 2: d+key is number 17592186044416 of group 0" in refused(path, {"key": "d+key"}, block="1 B")
     path = table(tmp_path, "key,size_bytes\na,1\n")
     assert "is text; expected offsets" in refused(path, block="4 KiB")
 

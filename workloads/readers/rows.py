@@ -129,9 +129,12 @@ class Rows:
             if name == "key" and self._layout.splits:
                 first, last = self._blocks(parts[-1], columns["size_bytes"], piece, columns["row"])
                 columns["n_blocks"] = last - first
-                parts[-1] = first
+                # The last is the one that might not fit.
+                parts[-1] = last
             if parts:
                 columns[name] = several.of(parts, piece, columns["row"])
+            if name == "key" and self._layout.splits:
+                columns["key"] = columns["key"] - columns["n_blocks"]
             # Steps are still to be seen in a key whose last column is a number.
             what = name if several.hashed or len(several.roles) == 1 else f"part of a {name}"
             self.reading.hashed |= {role.want.column: what for role in several.roles if role.hashed}
@@ -184,7 +187,7 @@ class Rows:
             skip(columns["op"] == SKIP, "whose operation is to be skipped")
         if "repeat" in columns:
             skip(columns["repeat"] == 0, "repeated 0 times")
-        if "size_bytes" in columns and self._layout.fixed is None:
+        if "size_bytes" in columns and (self._layout.fixed is None or self._layout.splits):
             sizes = columns["size_bytes"]
             if self._layout.empty == "skip":
                 skip(sizes == 0, "of size 0")
