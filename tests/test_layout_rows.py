@@ -362,6 +362,13 @@ def test_read_to_the_last_good_row(tmp_path: Path) -> None:
     assert workload.reading.n_rows == 2
 
 
+def test_rows_that_wait_to_be_sorted_are_good(tmp_path: Path) -> None:
+    path = table(tmp_path, "key,time_ns\n1,3\n2,1\n3,4\nx,5\n")
+    assert read(path, sort=3, damaged="stop").key.tolist() == [2, 1, 3]
+    path.write_text('key,time_ns\n1,3\n2,1\n"3,4\n')
+    assert read(path, sort=3, damaged="stop").key.tolist() == [2, 1]
+
+
 @pytest.mark.parametrize("stop", [2, 3, 5])
 def test_of_several_bad_cells_the_first_row_s_is_said(tmp_path: Path, stop: int) -> None:
     """Whatever the order of columns; rows before it are had, lists and skipped ones among them."""

@@ -27,6 +27,10 @@ class _UnknownWordError(RowError):
     """An operation word that nobody has said the meaning of."""
 
 
+class _TooLateError(InputError):
+    """A row that is further out of order than was said."""
+
+
 class Rows:
     """One pass over a raw table, by a layout.
 
@@ -74,6 +78,20 @@ class Rows:
         roles: list[Role] = [role for several in self._ids.values() for role in several.roles]
         roles += [*self._features.values(), *self._sizes]
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
+        try:
+            yield from self._pieces(table, roles)
+        except _TooLateError:
+            raise
+        except InputError:
+            # What waits for rows that might belong ahead of it is good.
+            if self._sorter is not None:
+                yield from self._made(self._sorted(None))
+            raise
+        if self._sorter is not None:
+            yield from self._made(self._sorted(None))
+
+    def _pieces(self, table: RawTable, roles: list[Role]) -> Iterator[Batch]:
+        """The rows that are in order by then."""
         for piece in table.pieces([role.want for role in roles]):
             for why, n in piece.left_out.items():
                 self.reading.skip(why, n)
@@ -86,8 +104,6 @@ class Rows:
                 raise self._unknown(table)
             if failed is not None:
                 raise failed
-        if self._sorter is not None:
-            yield from self._made(self._sorted(None))
 
     def _good(self, piece: Piece, roles: list[Role]) -> tuple[Columns, RowError | None]:
         """The columns of a piece, up to a row that is wrong; and what is wrong with that."""
@@ -151,7 +167,7 @@ class Rows:
                 return self._sorter.rest()
             return self._sorter.add(columns) if columns else {}
         except LateRowError as late:
-            raise InputError(
+            raise _TooLateError(
                 f"{self._path}: row {late.row + 1}: comes more than {self._layout.sort_rows:,} rows too late by its "
                 "time; expected rows at most that far out of order (--sort)"
             ) from None
