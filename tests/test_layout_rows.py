@@ -94,6 +94,13 @@ def test_a_last_column_too_large_for_a_group_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("keys", ["number", "hex"])
+def test_bytes_are_no_numbers(tmp_path: Path, keys: str) -> None:
+    path = parquet(tmp_path, key=[b"ab", b"5"])
+    assert "column 'key' holds binary; expected whole numbers or text" in refused(path, keys=keys)
+    assert len(set(read(path).key.tolist())) == 2
+
+
 def test_hashed_parts_are_mixed(tmp_path: Path) -> None:
     path = table(tmp_path, "d,key\n1,a\n2,a\n1,b\n1,a\n")
     keys = read(path, {"key": "d+key"}).key.tolist()
