@@ -339,6 +339,13 @@ def test_what_separates_nothing_is_refused(tmp_path: Path, separator: str) -> No
     assert "expected a character, or one of comma" in refused(table(tmp_path, "a,key\n1,5\n"), separator=separator)
 
 
+@pytest.mark.parametrize("text", ["1,2\r3,4\r", "1,2\r3,4\r\n"])
+def test_ends_of_lines_of_which_nothing_else_is_one_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    expected = r"line 1: has a \r within; expected lines that end in \n or \r\n"
+    assert expected in refused(tmp_path / "t.csv", {"key": "1"}, header=False)
+
+
 def test_ragged_rows(tmp_path: Path) -> None:
     path = table(tmp_path, "key,a\n1,2,3\n4\n")
     assert "line 2: has 3 fields; expected 2; got '1,2,3'" in refused(path)
@@ -389,7 +396,7 @@ def test_of_several_bad_cells_the_first_row_s_is_said(tmp_path: Path, stop: int)
     assert workload.reading.words == {"r": ("read", stop)}
 
 
-@pytest.mark.parametrize("text", ['"unclosed\n', "1,2\n", "\xff\n"])
+@pytest.mark.parametrize("text", ['"unclosed\n', "1,2\n", "\xff\n", "4\r5\n"])
 def test_read_to_the_last_good_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"key\n1\n2\n" + text.encode("latin-1") + b"4\n")
