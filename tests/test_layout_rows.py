@@ -94,6 +94,14 @@ def test_a_last_column_too_large_for_a_group_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_bytes_are_taken_as_is_said(tmp_path: Path) -> None:
+    """As numbers in letters where that is asked for, and never hashed in silence then."""
+    path = parquet(tmp_path, key=[b"ab", b"5"])
+    assert "row 1: column 'key' is b'ab'; expected a whole number" in refused(path, keys="number")
+    assert read(path, keys="hex").key.tolist() == [0xAB, 5]
+    assert len(set(read(path).key.tolist())) == 2
+
+
 def test_hashed_parts_are_mixed(tmp_path: Path) -> None:
     path = table(tmp_path, "d,key\n1,a\n2,a\n1,b\n1,a\n")
     keys = read(path, {"key": "d+key"}).key.tolist()
@@ -167,6 +175,8 @@ def test_sizes(tmp_path: Path) -> None:
     assert read(path, {**KEY, "size_bytes": "b"}, size_unit="sectors").size_bytes.tolist() == [512, 9 * 512]
     assert read(path, {**KEY, "size_bytes": "b"}, size_unit="KiB").size_bytes.tolist() == [1024, 9 * 1024]
     assert "expected a whole number from 1 to" in refused(path, {**KEY, "size_bytes": "a"}, size_unit="MiB")
+    path = table(tmp_path, f"key,a,b,c\n1,{2**62 - 1},{2**62 - 1},{2**62 - 1}\n")
+    assert f"line 2: column 'a+b+c' is {2**62}; expected" in refused(path, {**KEY, "size_bytes": "a+b+c"})
 
 
 # -- blocks --------------------------------------------------------------------------------------------------------
@@ -216,6 +226,10 @@ def test_ranges_that_cannot_be_split_are_refused(tmp_path: Path) -> None:
     assert "line 2: 1 bytes from 18446744073709551616 on" in refused(path, block="4 KiB", offset_unit="sectors")
     path = table(tmp_path, f"key,size_bytes\n0,{2**25}\n")
     assert "touches at most 16,777,216 blocks" in refused(path, block="1 B")
+    path = table(tmp_path, "key,size_bytes\n5000,0\n")
+    assert "line 2: column 'size_bytes' is 0" in refused(path, block="4 KiB", size="1 KiB")
+    path = table(tmp_path, f"d,key,size_bytes\n1,{2**44 - 1},2\n2,0,1\n")
+    assert "line 2: d+key is number 17592186044416 of group 0" in refused(path, {"key": "d+key"}, block="1 B")
     path = table(tmp_path, "key,size_bytes\na,1\n")
     assert "is text; expected offsets" in refused(path, block="4 KiB")
 
@@ -236,6 +250,8 @@ def test_lists_are_requests(tmp_path: Path) -> None:
         assert batch.request.tolist() == [0, 0, 2]
         assert batch.time_ns.tolist() == [1, 1, 3]
         assert batch.stream.tolist() == [0, 0, 1] or batch.stream.tolist() == [0, 0, 0]
+    assert opened(arrow, columns=KEY).length() == 3
+    assert opened(parquet(tmp_path, key=[[5, 6], [7]]), columns=KEY).length() == 3
 
 
 @pytest.mark.parametrize(
@@ -299,6 +315,8 @@ def test_features(tmp_path: Path) -> None:
     batch = read(path, {**KEY, "features": {"pc": "pc", "layer": "l"}})
     assert batch.features["pc"].tolist() == [99, 98]
     assert len(set(batch.features["layer"].tolist())) == 2
+    expected = "columns.x: 'pc+l'; expected one column"
+    assert expected in refused(path, {**KEY, "features": {"x": "pc+l"}})
 
 
 def test_columns_by_number(tmp_path: Path) -> None:
@@ -308,6 +326,12 @@ def test_columns_by_number(tmp_path: Path) -> None:
     assert "has 3 fields; expected at least 9" in refused(path, {"key": 9}, header=False, ragged=True)
     assert "expected a number from 1, as there is no line of names" in refused(path, {"key": "x"}, header=False)
     assert "seems to be a row and no line of names; expected --no-header" in refused(path)
+    for number in ("0", str(2**64), "9" * 5000):
+        assert "expected a number from 1, as there is no line of names" in refused(path, {"key": number}, header=False)
+
+
+def test_a_table_without_a_key_is_refused(tmp_path: Path) -> None:
+    assert "columns.key: '-'; expected a column" in refused(table(tmp_path, "key\n1\n"), {"key": "-"})
 
 
 @pytest.mark.parametrize(("said", "character"), [
@@ -322,6 +346,13 @@ def test_separators(tmp_path: Path, said: str, character: str) -> None:
 @pytest.mark.parametrize("separator", ["x", "5", "\n", '"', ",,", "é"])
 def test_what_separates_nothing_is_refused(tmp_path: Path, separator: str) -> None:
     assert "expected a character, or one of comma" in refused(table(tmp_path, "a,key\n1,5\n"), separator=separator)
+
+
+@pytest.mark.parametrize("text", ["1,2\r3,4\r", "1,2\r3,4\r\n"])
+def test_ends_of_lines_of_which_nothing_else_is_one_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    expected = r"line 1: has a \r within; expected lines that end in \n or \r\n"
+    assert expected in refused(tmp_path / "t.csv", {"key": "1"}, header=False)
 
 
 def test_ragged_rows(tmp_path: Path) -> None:
@@ -354,6 +385,13 @@ def test_read_to_the_last_good_row(tmp_path: Path) -> None:
     assert workload.reading.n_rows == 2
 
 
+def test_rows_that_wait_to_be_sorted_are_good(tmp_path: Path) -> None:
+    path = table(tmp_path, "key,time_ns\n1,3\n2,1\n3,4\nx,5\n")
+    assert read(path, sort=3, damaged="stop").key.tolist() == [2, 1, 3]
+    path.write_text('key,time_ns\n1,3\n2,1\n"3,4\n')
+    assert read(path, sort=3, damaged="stop").key.tolist() == [2, 1]
+
+
 @pytest.mark.parametrize("stop", [2, 3, 5])
 def test_of_several_bad_cells_the_first_row_s_is_said(tmp_path: Path, stop: int) -> None:
     """Whatever the order of columns; rows before it are had, lists and skipped ones among them."""
@@ -367,7 +405,7 @@ def test_of_several_bad_cells_the_first_row_s_is_said(tmp_path: Path, stop: int)
     assert workload.reading.words == {"r": ("read", stop)}
 
 
-@pytest.mark.parametrize("text", ['"unclosed\n', "1,2\n", "\xff\n"])
+@pytest.mark.parametrize("text", ['"unclosed\n', "1,2\n", "\xff\n", "4\r5\n"])
 def test_read_to_the_last_good_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"key\n1\n2\n" + text.encode("latin-1") + b"4\n")

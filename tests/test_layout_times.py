@@ -95,3 +95,13 @@ def test_numbers_and_dates_do_not_mix_across_pieces(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(lines, "PIECE_BYTES", 1)
     path = table(tmp_path, "key,t\n1,5\n1,2020-01-01 00:00:00\n")
     assert "line 3: column 't' is '2020-01-01 00:00:00'" in refused(path, {**KEY, "time_ns": "t"}, time_unit="s")
+
+
+def test_dates_with_and_without_a_zone_do_not_mix_across_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "PIECE_BYTES", 1)
+    for first, second in (("", "+02:00"), ("Z", "")):
+        path = table(tmp_path, f"key,t\n1,2020-01-01T00:00:00{first}\n1,2020-01-01T00:00:01{second}\n")
+        said = refused(path, {**KEY, "time_ns": "t"})
+        assert f"line 3: column 't' is '2020-01-01T00:00:01{second}'; expected dates with a zone throughout" in said

@@ -62,9 +62,13 @@ class ParquetTable:
         return columns, counts
 
     def n_rows(self) -> int | None:
-        """How many rows there are. Raises InputError if it cannot be read."""
+        """How many rows there are; None if one may be several accesses. Raises InputError if it cannot be read."""
+        import pyarrow as pa
+
         with self._open() as file:
-            return int(file.metadata.num_rows)
+            types = file.schema_arrow.types
+            has_lists = any(pa.types.is_list(of) or pa.types.is_large_list(of) for of in types)
+            return None if has_lists else int(file.metadata.num_rows)
 
     def pieces(self, wants: Sequence[Want]) -> Iterator[Piece]:
         """The rows. Raises InputError where it is damaged."""

@@ -14,7 +14,7 @@ from workloads.readers.layout import BOTH, READ, SKIP, UNKNOWN, WRITE, Layout
 from workloads.readers.ranges import MOST_BLOCKS, Keys, touched
 from workloads.readers.raw import Piece, RawTable, RowError
 from workloads.readers.reading import Reading
-from workloads.readers.roles import Ids, Quantities, Role, Words
+from workloads.readers.roles import END_BYTES, Ids, Quantities, Role, Words
 from workloads.readers.several import Several
 from workloads.readers.sorting import Columns, LateRowError, Sorter
 from workloads.readers.times import Times
@@ -26,6 +26,10 @@ _NAMES = {READ: "read", WRITE: "write", SKIP: "skipped", BOTH: "read and write",
 
 class _UnknownWordError(RowError):
     """An operation word that nobody has said the meaning of."""
+
+
+class _TooLateError(InputError):
+    """A row that is further out of order than was said."""
 
 
 class Rows:
@@ -75,6 +79,20 @@ class Rows:
         roles: list[Role] = [role for several in self._ids.values() for role in several.roles]
         roles += [*self._features.values(), *self._sizes]
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
+        try:
+            yield from self._pieces(table, roles)
+        except _TooLateError:
+            raise
+        except InputError:
+            # What waits for rows that might belong ahead of it is good.
+            if self._sorter is not None:
+                yield from self._made(self._sorted(None))
+            raise
+        if self._sorter is not None:
+            yield from self._made(self._sorted(None))
+
+    def _pieces(self, table: RawTable, roles: list[Role]) -> Iterator[Batch]:
+        """The rows that are in order by then."""
         for piece in table.pieces([role.want for role in roles]):
             for why, n in piece.left_out.items():
                 self.reading.skip(why, n)
@@ -87,8 +105,6 @@ class Rows:
                 raise self._unknown(table)
             if failed is not None:
                 raise failed
-        if self._sorter is not None:
-            yield from self._made(self._sorted(None))
 
     def _good(self, piece: Piece, roles: list[Role]) -> tuple[Columns, RowError | None]:
         """The columns of a piece, up to a row that is wrong; and what is wrong with that."""
@@ -115,7 +131,10 @@ class Rows:
             columns |= {f"{name} {i}": values[role] for i, role in enumerate(several.roles)}
         columns |= {f"feature {name}": values[role] for name, role in self._features.items()}
         if self._sizes:
-            columns["size_bytes"] = np.sum([values[role] for role in self._sizes], axis=0)
+            columns["size_bytes"] = total = values[self._sizes[0]]
+            for size in self._sizes[1:]:
+                # Each is less than that: two fit into 64 bits, and more would not.
+                columns["size_bytes"] = total = np.minimum(total + values[size], END_BYTES)
         elif self._layout.access_bytes:
             columns["size_bytes"] = np.full(piece.n_rows, self._layout.access_bytes, np.int64)
         for name, role in (("time_ns", self._time), ("repeat", self._repeat), ("op", self._words)):
@@ -127,9 +146,12 @@ class Rows:
             if name == "key" and self._layout.splits:
                 first, last = self._blocks(parts[-1], columns["size_bytes"], piece, columns["row"])
                 columns["n_blocks"] = last - first
-                parts[-1] = first
+                # The last is the one that might not fit.
+                parts[-1] = last
             if parts:
                 columns[name] = several.of(parts, piece, columns["row"])
+            if name == "key" and self._layout.splits:
+                columns["key"] = columns["key"] - columns["n_blocks"]
             # Steps are still to be seen in a key whose last column is a number.
             what = name if several.hashed or len(several.roles) == 1 else f"part of a {name}"
             self.reading.hashed |= {role.want.column: what for role in several.roles if role.hashed}
@@ -146,7 +168,7 @@ class Rows:
                 return self._sorter.rest()
             return self._sorter.add(columns) if columns else {}
         except LateRowError as late:
-            raise InputError(
+            raise _TooLateError(
                 f"{self._path}: row {late.row + 1}: comes more than {self._layout.sort_rows:,} rows too late by its "
                 "time; expected rows at most that far out of order (--sort)"
             ) from None
@@ -182,13 +204,13 @@ class Rows:
             skip(columns["op"] == SKIP, "whose operation is to be skipped")
         if "repeat" in columns:
             skip(columns["repeat"] == 0, "repeated 0 times")
-        if "size_bytes" in columns and self._layout.fixed is None:
+        if "size_bytes" in columns and (self._layout.fixed is None or self._layout.splits):
             sizes = columns["size_bytes"]
             if self._layout.empty == "skip":
                 skip(sizes == 0, "of size 0")
             elif self._layout.empty == "min":
                 columns["size_bytes"] = sizes = np.maximum(sizes, 1)
-            most = 2**62 if self._layout.splits else MOST_BYTES
+            most = END_BYTES if self._layout.splits else MOST_BYTES
             wrong = keep & ((sizes == 0) | (sizes >= most))
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])

@@ -22,11 +22,17 @@ NONE = "-"
 """What says that a column of such a name is none of the trace's."""
 _JSON = (".jsonl", ".json", ".ndjson")
 _COMMENTS = ("#", "%", "//")
+_MOST_DIGITS = 9
 
 
 def _name(value: Any) -> Any:
     # By number, where a file has no line of names.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_number(part: str) -> bool:
+    """Whether it may be that of a column: longer ones would not fit where they are counted."""
+    return part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS and int(part) > 0
 
 
 Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
@@ -93,11 +99,14 @@ class TableConfig(RowFormat):
             if name in names:
                 given.setdefault(name, name)
         given = {name: column for name, column in given.items() if column != NONE}
+        if "key" not in given:
+            raise InputError(f"{self.path}: columns.key: {NONE!r}; expected a column, as every access has a key")
         found = {name: self._parts(name, column, names) for name, column in given.items()}
-        for name in ("time_ns", "op", "repeat"):
-            if len(found.get(name, ())) > 1:
-                raise InputError(f"{self.path}: columns.{name}: {given[name]!r}; expected one column")
-        features = {name: self._parts(name, column, names)[0] for name, column in self.columns.features.items()}
+        of_features = {name: self._parts(name, column, names) for name, column in self.columns.features.items()}
+        for name, parts in (*of_features.items(), *((n, found.get(n, ())) for n in ("time_ns", "op", "repeat"))):
+            if len(parts) > 1:
+                raise InputError(f"{self.path}: columns.{name}: {'+'.join(parts)!r}; expected one column")
+        features = {name: parts[0] for name, parts in of_features.items()}
 
         def one(name: str) -> str | None:
             return found[name][0] if name in found else None
@@ -114,7 +123,7 @@ class TableConfig(RowFormat):
                 raise InputError(f"{self.path}: column {part!r} is there {names.count(part)} times; expected one")
             if part in names:
                 continue
-            if self._has_numbers(names) and part.isdecimal() and int(part) > 0:
+            if self._has_numbers(names) and _is_number(part):
                 self._check_number(name, int(part))
                 continue
             raise InputError(self.no_such(name, part, names))

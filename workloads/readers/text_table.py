@@ -98,12 +98,13 @@ def gathered(text: Any, places: Any) -> Any:
 
 
 def _is_text(rows: bytes) -> bool:
+    """Whether they are text, in which a carriage return is part of a line's end alone."""
     if not rows.isascii():
         try:
             rows.decode()
         except UnicodeDecodeError:
             return False
-    return b"\0" not in rows
+    return b"\0" not in rows and (b"\r" not in rows or rows.count(b"\r") == rows.count(b"\r\n"))
 
 
 class TextTable:
@@ -173,6 +174,9 @@ class TextTable:
             raise InputError(f"{self._path}: line {number}: is no text: {error}") from None
         if "\0" in text:
             raise InputError(f"{self._path}: line {number}: has a byte 0; expected text")
+        if "\r" in text:
+            # Rows of the old Macintosh would be one row, of which the first columns are there.
+            raise InputError(f"{self._path}: line {number}: has a \\r within; expected lines that end in \\n or \\r\\n")
         return text
 
     def _places(self, wants: Sequence[Want]) -> list[int]:

@@ -30,6 +30,7 @@ class Times(Role):
         super().__init__(path, "time_ns", column, DECIMAL if self._power else NUMBER, self._power)
         self._epoch: int | None = None if unit == "filetime" else 0
         self._is_date: bool | None = None
+        self._with_zone: bool | None = None
 
     def of(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:
         """The times of some rows. Raises InputError on a cell that is none."""
@@ -127,10 +128,11 @@ class Times(Role):
     def _dates(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:
         import pyarrow as pa
 
-        kinds = pa.timestamp("ns"), pa.timestamp("ns", "UTC")
-        for kind in kinds:
-            made = _cast(cells, kind)
+        kinds = [pa.timestamp("ns", "UTC" if zone else None) for zone in (False, True)]
+        for zone, kind in enumerate(kinds):
+            made = _cast(cells, kind) if self._with_zone in (None, bool(zone)) else None
             if made is not None:
+                self._with_zone = bool(zone) if len(cells) else self._with_zone
                 return self._in_range(made.cast(pa.int64()).to_numpy(zero_copy_only=False), cells, piece)
         for row, cell in enumerate(cells.to_pylist()):
             if all(_cast(pa.array([cell]), kind) is None for kind in kinds):
