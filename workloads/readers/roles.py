@@ -124,9 +124,7 @@ class Ids(Role):
         if not pa.types.is_string(cells.type):
             if self._mode == "hash":
                 return self._hashes(cells)
-            if self._said == "auto" and (
-                pa.types.is_binary(cells.type) or pa.types.is_fixed_size_binary(cells.type)
-            ):
+            if self._said == "auto" and (pa.types.is_binary(cells.type) or pa.types.is_fixed_size_binary(cells.type)):
                 self._mode = "hash"
                 return self._hashes(cells)
             found = self._numbers(cells, piece, _WHOLE)

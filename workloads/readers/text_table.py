@@ -98,7 +98,7 @@ def gathered(text: Any, places: Any) -> Any:
 
 
 def _is_text(rows: bytes) -> bool:
-    """Whether lines are, with ends that are ``\\n`` or ``\\r\\n``."""
+    """Whether lines are, of which the ends have a newline."""
     if not rows.isascii():
         try:
             rows.decode()
