@@ -384,6 +384,17 @@ def test_hashed_keys_are_said_and_mapped_back(tmp_path: Path) -> None:
     assert read(path).key.tolist() == [hashes[0], hashes[1], hashes[0]]
 
 
+def test_names_of_keys_replace_neither_the_trace_nor_what_is_written(tmp_path: Path) -> None:
+    path, out = parquet(tmp_path, key=["a", "b"]), tmp_path / "out.parquet"
+    for command, names in (("head", path), ("convert", path), ("convert", out)):
+        given = [command, str(path), *([str(out)] if command == "convert" else []), "--columns", "key=key"]
+        result = CliRunner().invoke(trace.app, [*given, "--key-names", str(names)])
+        assert result.exit_code == 2
+        assert "expected another name" in " ".join(result.output.split())
+    assert pq.read_table(path)["key"].to_pylist() == ["a", "b"]
+    assert not out.exists()
+
+
 def test_read_to_the_last_good_row(tmp_path: Path) -> None:
     path = table(tmp_path, "key\n1\n2\nx\n4\n")
     assert "line 4: column 'key' is 'x'" in refused(path)
