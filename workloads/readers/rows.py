@@ -133,9 +133,9 @@ class Rows:
         columns |= {f"feature {name}": values[role] for name, role in self._features.items()}
         if self._sizes:
             columns["size_bytes"] = total = values[self._sizes[0]]
-            for role in self._sizes[1:]:
+            for size in self._sizes[1:]:
                 # Each is less than that: two fit into 64 bits, and more would not.
-                columns["size_bytes"] = total = np.minimum(total + values[role], END_BYTES)
+                columns["size_bytes"] = total = np.minimum(total + values[size], END_BYTES)
         elif self._layout.access_bytes:
             columns["size_bytes"] = np.full(piece.n_rows, self._layout.access_bytes, np.int64)
         for name, role in (("time_ns", self._time), ("repeat", self._repeat), ("op", self._words)):
