@@ -52,6 +52,8 @@ def convert(
             raise InputError(f"{out}: expected a name that ends in .parquet")
         if any(out.resolve() == path.resolve() for path in given.files):
             raise InputError(f"{out}: is the trace itself; expected another name")
+        if given.key_names is not None and given.key_names.resolve() == out.resolve():
+            raise InputError(f"--key-names {given.key_names}: is the file to write; expected another name")
         if out.exists() and not force:
             raise InputError(f"{out}: is there already; expected another name, or --force")
         if not out.parent.is_dir():

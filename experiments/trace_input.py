@@ -96,6 +96,8 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
             raise InputError(f"--key-names: keys of {path.name} are numbers; expected a trace whose keys are text")
         if reading.key_names.suffix != ".parquet" or not reading.key_names.resolve().parent.is_dir():
             raise InputError(f"--key-names {reading.key_names}: expected a file NAME.parquet in a folder that is there")
+        if any(reading.key_names.resolve() == file.resolve() for file in source.files()):
+            raise InputError(f"--key-names {reading.key_names}: is the trace itself; expected another name")
         workload.keeps_texts = True
     table = source if isinstance(source, TableConfig) else None
     return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names, table)

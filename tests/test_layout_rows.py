@@ -1,6 +1,7 @@
 """What a layout makes of the columns of a table, by hand and against plain loops."""
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,23 @@ def test_repeated_rows(tmp_path: Path) -> None:
     assert batch.key.tolist() == [1, 1, 3, 4, 4, 4]
     assert batch.op.tolist() == [0, 0, 1, 1, 1, 1]
     assert workload.reading.skipped == {"repeated 0 times": 1}
+    batch = read(table(tmp_path, "key,n,op\n1,2,m\n2,0,m\n3,2,r\n"), {**KEY, "repeat": "n"}, ops="both=m")
+    assert list(zip(batch.key.tolist(), batch.op.tolist(), batch.request.tolist(), strict=True)) == [
+        (1, 0, 0), (1, 1, 1), (1, 0, 2), (1, 1, 3), (3, 0, 4), (3, 0, 5),
+    ]  # fmt: skip
+
+
+def test_many_repetitions_are_made_a_part_at_a_time(tmp_path: Path) -> None:
+    path = table(tmp_path, f"key,n\n1,{2**32 - 1}\n")
+    workload = opened(path, columns={**KEY, "repeat": "n"})
+    rows = itertools.islice(workload.batches(), 40)
+    assert sum(len(batch) for batch in rows) == 40 << 16
+    path = table(tmp_path, f"key,n\n1,1\n2,{2**32}\n")
+    assert "line 3: column 'n' is 4294967296; expected a whole number from 0 to 4294967295 (repeat)" in refused(
+        path, {**KEY, "repeat": "n"}
+    )
+    lists = parquet(tmp_path, key=[[5, 6]], n=[2])
+    assert "has lists of blocks; expected no repetition" in refused(lists, {**KEY, "repeat": "n"})
 
 
 def test_size_0(tmp_path: Path) -> None:
@@ -373,6 +391,17 @@ def test_hashed_keys_are_said_and_mapped_back(tmp_path: Path) -> None:
     hashes = [int.from_bytes(hashlib.blake2b(t.encode(), digest_size=8).digest(), "little") for t in names["text"]]
     assert names["key"] == hashes
     assert read(path).key.tolist() == [hashes[0], hashes[1], hashes[0]]
+
+
+def test_names_of_keys_replace_neither_the_trace_nor_what_is_written(tmp_path: Path) -> None:
+    path, out = parquet(tmp_path, key=["a", "b"]), tmp_path / "out.parquet"
+    for command, names in (("head", path), ("convert", path), ("convert", out)):
+        given = [command, str(path), *([str(out)] if command == "convert" else []), "--columns", "key=key"]
+        result = CliRunner().invoke(trace.app, [*given, "--key-names", str(names)])
+        assert result.exit_code == 2
+        assert "expected another name" in " ".join(result.output.split())
+    assert pq.read_table(path)["key"].to_pylist() == ["a", "b"]
+    assert not out.exists()
 
 
 def test_read_to_the_last_good_row(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from workloads.readers.sorting import Columns, LateRowError, Sorter
 from workloads.readers.times import Times
 
 _MOST_WORDS = 20
+_AT_ONCE = 1 << 20
+_MOST_REPEATS = 1 << 32
 _MOST_COUNTED = 1 << 26
 _NAMES = {READ: "read", WRITE: "write", SKIP: "skipped", BOTH: "read and write", UNKNOWN: "unknown"}
 
@@ -177,6 +179,8 @@ class Rows:
         """A row that is a list of blocks as a row each: what is said of the list holds for each."""
         if piece.counts is None:
             return columns
+        if "repeat" in columns:
+            raise InputError(f"{self._path}: has lists of blocks; expected no repetition of them (columns.repeat)")
         last = self._ids["key"].roles[-1].want
         if not last.is_list:
             raise InputError(f"{self._path}: has lists in another column than the key's, {last.column!r}")
@@ -203,7 +207,16 @@ class Rows:
                 raise _UnknownWordError(row, "an unknown word")
             skip(columns["op"] == SKIP, "whose operation is to be skipped")
         if "repeat" in columns:
-            skip(columns["repeat"] == 0, "repeated 0 times")
+            counts = columns["repeat"]
+            if (counts >= _MOST_REPEATS).any():
+                at = int(np.flatnonzero(counts >= _MOST_REPEATS)[0])
+                row = int(columns["row"][at])
+                raise RowError(
+                    row,
+                    f"{self._path}: {piece.where(row)}: column {self._layout.repeat!r} is {counts[at]}; expected a "
+                    f"whole number from 0 to {_MOST_REPEATS - 1} (repeat)",
+                )
+            skip(counts == 0, "repeated 0 times")
         if "size_bytes" in columns and (self._layout.fixed is None or self._layout.splits):
             sizes = columns["size_bytes"]
             if self._layout.empty == "skip":
@@ -248,7 +261,10 @@ class Rows:
         if not columns or not len(columns["row"]):
             return
         del columns["row"]
-        columns = self._repeated(columns)
+        for some in self._repeated(columns):
+            yield from self._split(some)
+
+    def _split(self, columns: Columns) -> Iterator[Batch]:
         n = len(columns["key"])
         if "request" not in columns:
             columns["request"] = self._n_requests + np.arange(n, dtype=np.uint64)
@@ -263,19 +279,25 @@ class Rows:
             of_rows = {name: np.repeat(values[rows], counts) for name, values in columns.items()}
             yield self._batch({"key": keys, **of_rows})
 
-    def _repeated(self, columns: Columns) -> Columns:
-        """Rows that stand for several accesses as so many rows."""
-        if "op" in columns and (columns["op"] == BOTH).any():
-            # A load and a store of one place.
-            both = columns["op"] == BOTH
-            columns = {name: np.repeat(values, np.where(both, 2, 1)) for name, values in columns.items()}
-            seconds = np.cumsum(np.where(both, 2, 1))[both] - 1
-            columns["op"][seconds] = WRITE
-            columns["op"][seconds - 1] = READ
+    def _repeated(self, columns: Columns) -> Iterator[Columns]:
+        """Rows that stand for several accesses as so many rows, some at once, so that memory is bounded."""
         counts = columns.pop("repeat", None)
-        if counts is not None and not (counts == 1).all():
-            columns = {name: np.repeat(values, counts) for name, values in columns.items()}
-        return columns
+        # A load and a store of one place.
+        both = columns["op"] == BOTH if "op" in columns else np.zeros(0, bool)
+        if not both.any() and (counts is None or (counts == 1).all()):
+            yield columns
+            return
+        n_each = np.where(both, 2, 1) if len(both) else 1
+        ends = np.cumsum(n_each if counts is None else n_each * counts)
+        n = int(ends[-1])
+        for first in range(0, n, _AT_ONCE):
+            places = np.arange(first, min(first + _AT_ONCE, n))
+            rows = np.searchsorted(ends, places, side="right")
+            some = {name: values[rows] for name, values in columns.items()}
+            if both.any():
+                is_second = (places - np.where(rows > 0, ends[rows - 1], 0)) % 2 == 1
+                some["op"] = np.where(both[rows], np.where(is_second, WRITE, READ), some["op"])
+            yield some
 
     def _batch(self, columns: Columns) -> Batch:
         if "stream" in columns:
