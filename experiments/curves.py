@@ -49,7 +49,7 @@ def _draw_ladder(axes: Any, rows: list[Row], metric: str) -> None:
             axes.plot(x, y, color=f"C{i}", marker="^", linestyle="none", label=f"{arm}, as measured x 0.1, 1, 10")
             continue
         axes.plot(x, y, color="C0", marker="o", markersize=3, label=f"{arm}, each inference charged the same")
-        if metric == "mean_latency_ns" and points and points[0]["ci_low_ns"] is not None:
+        if metric == "mean_latency_ns" and points and all(row["ci_low_ns"] is not None for row in points):
             low, high = ([row[name] / 1e3 for row in points] for name in ("ci_low_ns", "ci_high_ns"))
             axes.fill_between(x, low, high, color="C0", alpha=0.2, linewidth=0)
 

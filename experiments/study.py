@@ -179,7 +179,10 @@ def _crossing(
 
 
 def _differences(rows: list[Row], against: str, arms: list[str], folders: list[Path]) -> dict[str, Bounds]:
-    """Of the mean latency, with its interval: over seeds, or from one seed over requests."""
+    """Of the mean latency, with its interval: over seeds, or from one seed over requests.
+
+    Several seeds that are one sample have none: their ladder keeps no accesses.
+    """
     wanted = [row for row in rows if row["arm"] in {against, *arms}]
     brief = [{key: row[key] for key in ("arm", "seed", "mean_latency_ns")} for row in wanted]
     of_runs = [row for row in compare(brief, against) if row["metric"] == "mean_latency_ns"]

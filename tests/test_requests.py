@@ -27,7 +27,7 @@ from workloads.requests import Requests
 
 def test_a_request_goes_on_past_another_stream_s(tmp_path: Path) -> None:
     """Both accesses of stream 7's request 5 are issued at 0; the next request after them. Streams may number alike."""
-    rows = "1,1000,7,5,0\n2,1000,8,5,0\n3,1000,7,5,0\n4,1000,7,6,0\n5,1000,8,6,0\n"
+    rows = "1,1000,7,5,r\n2,1000,8,5,r\n3,1000,7,5,r\n4,1000,7,6,r\n5,1000,8,6,r\n"
     accesses = rows_of(run(tmp_path, content(source(tmp_path / "t.csv", rows))), "accesses")
     assert accesses["request"] == [5, 5, 5, 6, 6]
     assert accesses["issued_ns"][:3] == [0, 0, 0]
@@ -105,7 +105,7 @@ def test_an_empty_table_has_no_requests(tmp_path: Path) -> None:
 def test_a_trace_that_uses_its_numbers_again_is_compared_request_by_request(tmp_path: Path, rows: Any) -> None:
     """Numbers 0 to 9 over and over, two accesses each: not ten requests that last as long as the run."""
     n = 600
-    text = "".join(f"{i * 13 % 97},1000,7,{i // 2 % 10},0\n" for i in range(2 * n))
+    text = "".join(f"{i * 13 % 97},1000,7,{i // 2 % 10},r\n" for i in range(2 * n))
     given_config = content(source(tmp_path / "t.csv", text), output={"accesses": rows})
     out = run(tmp_path, given_config)
     accesses = pd.read_parquet(out / "accesses" / "next_n-0.parquet")
@@ -167,7 +167,7 @@ def test_the_draw_of_a_request_takes_all_its_64_bits() -> None:
 
 
 def test_info_counts_requests_as_a_closed_loop_issues_them(tmp_path: Path) -> None:
-    source(tmp_path / "t.csv", "1,1,7,5,0\n2,1,8,5,0\n3,1,7,5,0\n4,1,7,6,0\n5,1,7,5,0\n")
+    source(tmp_path / "t.csv", "1,1,7,5,r\n2,1,8,5,r\n3,1,7,5,r\n4,1,7,6,r\n5,1,7,5,r\n")
     named = "key=key,stream=stream,request=request"
     result = CliRunner().invoke(trace.app, ["info", str(tmp_path / "t.csv"), "--columns", named])
     assert "5 in 4 requests of 2 streams" in result.output
