@@ -302,6 +302,18 @@ def test_rows_are_sorted_or_refused(
     assert keys == sorted(range(len(times)), key=lambda i: times[i])
 
 
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_a_list_is_one_row_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(lines, "PIECE_BYTES", piece)
+    rows = [([1, 2, 3], 5), ([4, 5], 3), ([6], 7), ([7, 8], 6)]
+    text = "".join(json.dumps({"key": keys, "time_ns": t}) + "\n" for keys, t in rows)
+    batch = read(table(tmp_path, text, "t.jsonl"), sort=1)
+    assert batch.key.tolist() == [4, 5, 1, 2, 3, 7, 8, 6]
+    assert "row 5: comes more than 1 rows too late" in refused(
+        table(tmp_path, text + '{"key":[9],"time_ns":0}\n', "t.jsonl"), sort=1, damaged="stop"
+    )
+
+
 def test_what_has_no_times_cannot_be_sorted(tmp_path: Path) -> None:
     assert "has no times to sort by" in refused(table(tmp_path, "key\n1\n"), sort=3)
 

@@ -14,7 +14,7 @@ from workloads.readers.files import FileWorkload
 from workloads.readers.layout import Layout
 from workloads.readers.raw import RawTable
 from workloads.readers.reading import Reading
-from workloads.readers.rows import Rows
+from workloads.readers.rows import Rows, TooLateError
 
 Damaged = Literal["error", "stop"]
 
@@ -60,6 +60,9 @@ class TableWorkload(FileWorkload):
             self.key_texts = rows.key_texts
         try:
             yield from rows.batches(self._table)
+        except TooLateError:
+            # No damage: more rows may be allowed for.
+            raise
         except InputError as error:
             if self._damaged == "error" or rows.reading.n_rows == 0:
                 raise
