@@ -95,6 +95,13 @@ def test_a_last_column_too_large_for_a_group_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("type_", "bits"), [(pa.float32(), 24), (pa.float64(), 53)])
+def test_floating_point_beyond_which_ids_are_merged_is_refused(tmp_path: Path, type_: Any, bits: int) -> None:
+    path = parquet(tmp_path, key=pa.array([2**bits - 1, 2**bits], type_))
+    assert f"row 2: column 'key' is {2.0**bits!r}; expected" in (said := refused(path))
+    assert f"floating point is exact up to 2**{bits}" in said
+
+
 @pytest.mark.parametrize("keys", ["number", "hex"])
 def test_bytes_are_no_numbers(tmp_path: Path, keys: str) -> None:
     path = parquet(tmp_path, key=[b"ab", b"5"])

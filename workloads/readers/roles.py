@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from workloads.readers.cells import EXACT, hexadecimal, quantity, scaled, whole
+from workloads.readers.cells import hexadecimal, quantity, scaled, whole
 from workloads.readers.kinds import DECIMAL, HEX, NUMBER, OPTIONAL, TEXT
 from workloads.readers.raw import Piece, RowError, Want
 
@@ -23,6 +23,8 @@ FILETIME_EPOCH = 116_444_736_000_000_000
 END_NS = 2**62
 END_BYTES = 2**62
 _WHOLE = "a whole number from 0 to 2**64 - 1"
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}
+"""Of the whole numbers that floating point of so many bits holds, every one."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -80,10 +82,11 @@ class Role:
             return values.astype(np.uint64)
         if pa.types.is_floating(cells.type):
             values = cells.to_numpy(zero_copy_only=False).astype(np.float64)
-            good = (values >= 0) & (values < EXACT) & (values == np.floor(values))
+            bits = _EXACT_BITS[cells.type.bit_width]
+            good = (values >= 0) & (values < 2**bits) & (values == np.floor(values))
             if not good.all():
                 row = int(np.flatnonzero(~good)[0])
-                raise self.bad(piece, row, float(values[row]), f"{expected}; floating point is exact up to 2**53")
+                raise self.bad(piece, row, float(values[row]), f"{expected}; floating point is exact up to 2**{bits}")
             return values.astype(np.uint64)
         return None
 
