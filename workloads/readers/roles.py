@@ -25,6 +25,7 @@ END_BYTES = 2**62
 _WHOLE = "a whole number from 0 to 2**64 - 1"
 _EXACT_BITS = {16: 11, 32: 24, 64: 53}
 """Of the whole numbers that floating point of so many bits holds, every one."""
+_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -169,7 +170,7 @@ class Ids(Role):
 
 def _is_like_a_number(text: Any) -> bool:
     """Whether somebody meant a number: a word as good as that is an error, not text."""
-    return isinstance(text, str) and re.fullmatch(r"[+-]?[0-9][0-9_]*(\.[0-9]*)?", text, re.ASCII) is not None
+    return isinstance(text, str) and _LIKE_A_NUMBER.fullmatch(text) is not None
 
 
 class Times(Role):
