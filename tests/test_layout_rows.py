@@ -19,6 +19,7 @@ from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
 from tests.reading import opened
 from tests.test_reading import outcome
+from workloads.formats import source_of
 from workloads.readers import lines
 from workloads.readers.layout import parse_ops
 from workloads.readers.ranges import Groups
@@ -457,3 +458,11 @@ def test_read_to_the_last_good_line(tmp_path: Path, text: str) -> None:
     path.write_bytes(b"key\n1\n2\n" + text.encode("latin-1") + b"4\n")
     assert "line 4" in refused(path)
     assert read(path, damaged="stop").key.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("unit", ["0 B", 10**30])
+@pytest.mark.parametrize("name", ["size_unit", "offset_unit"])
+def test_units_that_are_none_are_refused(tmp_path: Path, name: str, unit: Any) -> None:
+    path = table(tmp_path, "key,size_bytes\n5,5\n")
+    with pytest.raises(InputError, match=name):
+        source_of(path, "table", block="4 KiB", **{name: unit})
