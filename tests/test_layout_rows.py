@@ -19,6 +19,7 @@ from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
 from tests.reading import opened
 from tests.test_reading import outcome
+from workloads.formats import source_of
 from workloads.readers import lines
 from workloads.readers.layout import parse_ops
 from workloads.readers.ranges import Groups
@@ -93,6 +94,20 @@ def test_a_last_column_too_large_for_a_group_is_refused(tmp_path: Path) -> None:
     assert "line 3: d+key is number 17592186044416 of group 0; expected numbers below 2**44" in refused(
         path, {"key": "d+key"}
     )
+
+
+@pytest.mark.parametrize(("type_", "bits"), [(pa.float32(), 24), (pa.float64(), 53)])
+def test_floating_point_beyond_which_ids_are_merged_is_refused(tmp_path: Path, type_: Any, bits: int) -> None:
+    path = parquet(tmp_path, key=pa.array([2**bits - 1, 2**bits], type_))
+    assert f"row 2: column 'key' is {2.0**bits!r}; expected" in (said := refused(path))
+    assert f"floating point is exact up to 2**{bits}" in said
+
+
+@pytest.mark.parametrize("cell", ["1.5e+18", "1e3", "2E-1"])
+def test_numbers_with_an_exponent_are_no_words(tmp_path: Path, cell: str) -> None:
+    """As pandas writes large ids that it had as floating point."""
+    for path in (table(tmp_path, f"key\n{cell}\n"), table(tmp_path, f'{{"key":{cell}}}\n', "t.jsonl")):
+        assert f"column 'key' is '{cell}'; expected a whole number" in refused(path)
 
 
 def test_bytes_are_taken_as_is_said(tmp_path: Path) -> None:
@@ -311,6 +326,18 @@ def test_rows_are_sorted_or_refused(
     assert keys == sorted(range(len(times)), key=lambda i: times[i])
 
 
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_a_list_is_one_row_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(lines, "PIECE_BYTES", piece)
+    rows = [([1, 2, 3], 5), ([4, 5], 3), ([6], 7), ([7, 8], 6)]
+    text = "".join(json.dumps({"key": keys, "time_ns": t}) + "\n" for keys, t in rows)
+    batch = read(table(tmp_path, text, "t.jsonl"), sort=1)
+    assert batch.key.tolist() == [4, 5, 1, 2, 3, 7, 8, 6]
+    assert "row 5: comes more than 1 rows too late" in refused(
+        table(tmp_path, text + '{"key":[9],"time_ns":0}\n', "t.jsonl"), sort=1, damaged="stop"
+    )
+
+
 def test_what_has_no_times_cannot_be_sorted(tmp_path: Path) -> None:
     assert "has no times to sort by" in refused(table(tmp_path, "key\n1\n"), sort=3)
 
@@ -440,3 +467,11 @@ def test_read_to_the_last_good_line(tmp_path: Path, text: str) -> None:
     path.write_bytes(b"key\n1\n2\n" + text.encode("latin-1") + b"4\n")
     assert "line 4" in refused(path)
     assert read(path, damaged="stop").key.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("unit", ["0 B", 10**30])
+@pytest.mark.parametrize("name", ["size_unit", "offset_unit"])
+def test_units_that_are_none_are_refused(tmp_path: Path, name: str, unit: Any) -> None:
+    path = table(tmp_path, "key,size_bytes\n5,5\n")
+    with pytest.raises(InputError, match=name):
+        source_of(path, "table", block="4 KiB", **{name: unit})

@@ -105,3 +105,14 @@ def test_dates_with_and_without_a_zone_do_not_mix_across_pieces(
         path = table(tmp_path, f"key,t\n1,2020-01-01T00:00:00{first}\n1,2020-01-01T00:00:01{second}\n")
         said = refused(path, {**KEY, "time_ns": "t"})
         assert f"line 3: column 't' is '2020-01-01T00:00:01{second}'; expected dates with a zone throughout" in said
+
+
+@pytest.mark.parametrize(("unit", "ns"), [("ns", 1), ("us", 1000), ("ms", 10**6), ("s", SECOND), ("100ns", 100)])
+def test_the_last_time_of_each_unit(tmp_path: Path, unit: str, ns: int) -> None:
+    last = (2**62 - 1) // ns
+    path = table(tmp_path, f"key,t\n1,{last}\n")
+    assert read(path, {**KEY, "time_ns": "t"}, time_unit=unit).time_ns.tolist() == [last * ns]
+    path = table(tmp_path, f"key,t\n1,{last + 1}\n")
+    said = refused(path, {**KEY, "time_ns": "t"}, time_unit=unit)
+    assert f"expected a number of {unit} from 0 to {last} (time_ns)" in said
+    assert f"column 't' is {last + 1};" in said.replace("'" + str(last + 1) + "'", str(last + 1))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from workloads.readers.cells import EXACT, hexadecimal, quantity, whole
+from workloads.readers.cells import hexadecimal, quantity, whole
 from workloads.readers.kinds import HEX, NUMBER, OPTIONAL, TEXT
 from workloads.readers.raw import Piece, RowError, Want
 
@@ -17,8 +17,9 @@ Keys = Literal["auto", "number", "hex", "hash"]
 Numbered = npt.NDArray[np.uint64]
 END_BYTES = 2**62
 _WHOLE = "a whole number from 0 to 2**64 - 1"
-# A letter e among digits alone may also be one of a hexadecimal id.
-_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?", re.ASCII)
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}
+"""Of the whole numbers that floating point of so many bits holds, every one."""
+_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class Role:
@@ -75,10 +76,11 @@ class Role:
             return values.astype(np.uint64)
         if pa.types.is_floating(cells.type):
             values = cells.to_numpy(zero_copy_only=False).astype(np.float64)
-            good = (values >= 0) & (values < EXACT) & (values == np.floor(values))
+            bits = _EXACT_BITS[cells.type.bit_width]
+            good = (values >= 0) & (values < 2**bits) & (values == np.floor(values))
             if not good.all():
                 row = int(np.flatnonzero(~good)[0])
-                raise self.bad(piece, row, float(values[row]), f"{expected}; floating point is exact up to 2**53")
+                raise self.bad(piece, row, float(values[row]), f"{expected}; floating point is exact up to 2**{bits}")
             return values.astype(np.uint64)
         return None
 
@@ -199,7 +201,7 @@ class Quantities(Role):
                         f"({self._name})"
                     )
                 values = found
-        wrong = values >= np.uint64(END_BYTES // self._unit)
+        wrong = values > np.uint64((END_BYTES - 1) // self._unit)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise self.bad(piece, row, int(values[row]), expected)

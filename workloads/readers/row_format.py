@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from simulator.errors import InputError
+from simulator.trace import MOST_BYTES
 from simulator.units import parse_bytes
 from workloads.base import BlockBytes, Reuse
 from workloads.readers.format import FormatSettings
@@ -50,7 +51,7 @@ def _parsed_ops(value: Any) -> str | None:
     raise ValueError(f"expected words by what they are, such as {{read: get, write: [put, set]}}, got {value!r}")
 
 
-Unit = Annotated[int, BeforeValidator(_parsed_unit), PlainSerializer(lambda n: f"{n} B")]
+Unit = Annotated[int, BeforeValidator(_parsed_unit), Field(ge=1, le=MOST_BYTES), PlainSerializer(lambda n: f"{n} B")]
 Ops = Annotated[str | None, BeforeValidator(_parsed_ops)]
 SortRows = Annotated[int, Field(ge=0, le=1 << 24)]
 

@@ -30,7 +30,7 @@ class _UnknownWordError(RowError):
     """An operation word that nobody has said the meaning of."""
 
 
-class _TooLateError(InputError):
+class TooLateError(InputError):
     """A row that is further out of order than was said."""
 
 
@@ -83,7 +83,7 @@ class Rows:
         roles += [role for role in (self._time, self._repeat, self._words) if role is not None]
         try:
             yield from self._pieces(table, roles)
-        except _TooLateError:
+        except TooLateError:
             raise
         except InputError:
             # What waits for rows that might belong ahead of it is good.
@@ -170,7 +170,7 @@ class Rows:
                 return self._sorter.rest()
             return self._sorter.add(columns) if columns else {}
         except LateRowError as late:
-            raise _TooLateError(
+            raise TooLateError(
                 f"{self._path}: row {late.row + 1}: comes more than {self._layout.sort_rows:,} rows too late by its "
                 "time; expected rows at most that far out of order (--sort)"
             ) from None

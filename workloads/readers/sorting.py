@@ -17,10 +17,17 @@ class LateRowError(Exception):
         """Its number among all rows."""
 
 
+def _ranks(rows: Any) -> Any:
+    """Of each item the number of its row, whose items are one after another, from 0."""
+    begins = np.zeros(len(rows), np.int64)
+    begins[1:] = rows[1:] != rows[:-1]
+    return np.cumsum(begins)
+
+
 class Sorter:
     """Sorts rows by ``time_ns``, those of the same time as they come; a row may be up to ``bound`` rows too late.
 
-    A row that comes i-th and belongs at place j < i is i - j rows too late.
+    A row that comes i-th and belongs at place j < i is i - j rows too late. One that is a list is all of its items.
     """
 
     def __init__(self, bound: int) -> None:
@@ -35,15 +42,17 @@ class Sorter:
         Raises:
             LateRowError: one of them is further out of order.
         """
-        n = len(columns["row"])
-        columns = {**columns, _PLACE: self._n_in + np.arange(n)}
-        self._n_in += n
+        places = _ranks(columns["row"])
+        columns = {**columns, _PLACE: self._n_in + places}
+        self._n_in += int(places[-1]) + 1 if len(places) else 0
         if self._kept:
             columns = {name: np.concatenate([self._kept[name], column]) for name, column in columns.items()}
         order = np.argsort(columns["time_ns"], kind="stable")
         if len(order) and columns["time_ns"][order[0]] < self._last_ns:
             raise LateRowError(int(columns["row"][order[0]]))
-        n_out = max(len(order) - self._bound, 0)
+        ranks = _ranks(columns[_PLACE][order])
+        n_rows = int(ranks[-1]) + 1 if len(ranks) else 0
+        n_out = int(np.searchsorted(ranks, max(n_rows - self._bound, 0)))
         rest = np.sort(order[n_out:])
         self._kept = {name: column[rest] for name, column in columns.items()}
         return self._out({name: column[order[:n_out]] for name, column in columns.items()})
@@ -57,10 +66,11 @@ class Sorter:
 
     def _out(self, columns: Columns) -> Columns:
         places = columns.pop(_PLACE)
-        late = np.flatnonzero(places - (self._n_out + np.arange(len(places))) > self._bound)
+        ranks = _ranks(places)
+        late = np.flatnonzero(places - (self._n_out + ranks) > self._bound)
         if len(late):
             raise LateRowError(int(columns["row"][late[0]]))
-        self._n_out += len(places)
         if len(places):
+            self._n_out += int(ranks[-1]) + 1
             self._last_ns = int(columns["time_ns"][-1])
         return columns

@@ -13,7 +13,7 @@ from workloads.readers.columns import Indices
 from workloads.readers.files import FileWorkload
 from workloads.readers.layout import Layout
 from workloads.readers.raw import RawTable
-from workloads.readers.rows import Rows
+from workloads.readers.rows import Rows, TooLateError
 
 Damaged = Literal["error", "stop"]
 
@@ -54,6 +54,9 @@ class TableWorkload(FileWorkload):
             self.key_texts = rows.key_texts
         try:
             yield from rows.batches(self._table)
+        except TooLateError:
+            # No damage: more rows may be allowed for.
+            raise
         except InputError as error:
             if self._damaged == "error" or rows.reading.n_rows == 0:
                 raise

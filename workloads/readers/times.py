@@ -1,6 +1,7 @@
 """Columns of times: whole numbers or fractions of a unit, dates with times of day, Arrow's own kinds of either."""
 
 import re
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -90,10 +91,14 @@ class Times(Role):
             given, values, unit_ns = values, values - np.uint64(epoch), _TICK_NS
         else:
             given, wrong = values, np.zeros(len(values), bool)
-        wrong |= values >= np.uint64(END_NS // unit_ns)
+        wrong |= values > np.uint64((END_NS - 1) // unit_ns)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise self.bad(piece, row, int(given[row]), self._expected())
+            said: int | str = int(given[row])
+            if self._power and unit_ns == 1:
+                # As it is in the file.
+                said = f"{Decimal(said).scaleb(-self._power).normalize():f}"
+            raise self.bad(piece, row, said, self._expected())
         return (values * np.uint64(unit_ns)).astype(np.int64)
 
     def _temporal(self, cells: Any, piece: Piece) -> npt.NDArray[np.int64]:
