@@ -19,7 +19,8 @@ END_BYTES = 2**62
 _WHOLE = "a whole number from 0 to 2**64 - 1"
 _EXACT_BITS = {16: 11, 32: 24, 64: 53}
 """Of the whole numbers that floating point of so many bits holds, every one."""
-_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
+# A letter e among digits alone may also be one of a hexadecimal id.
+_LIKE_A_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*(\.[0-9]*([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?", re.ASCII)
 
 
 class Role:
