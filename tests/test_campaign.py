@@ -19,11 +19,11 @@ from tests.test_experiment import config, write
 from tests.test_faults import PLAIN
 from workloads.readers import text_table
 
-N_OF = {"configs": 1000, "traces": 90, "kept": 20, "faults": 20, "kills": 2}
+N_OF = {"configs": 600, "traces": 90, "kept": 20, "faults": 20, "kills": 2}
 
 
 def test_nothing_is_found() -> None:
-    """Of 1,132 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
+    """Of 732 cases, in a process of their own; the seed is that of CI, others are tried by hand."""
     cases = [Case(kind, 7, number) for kind, n in N_OF.items() for number in range(n)]
     tally = campaign(cases, 1)
     assert not tally.defects, "\n\n".join(
@@ -35,9 +35,9 @@ def test_nothing_is_found() -> None:
     assert n_of == N_OF
     # What it means that nothing was found: all ways of ending were met often.
     met = tally.outcomes
-    assert met["configs", "refused"] > 650
-    assert met["configs", "done"] > 12
-    assert met["configs", "done, as it was"] > 12
+    assert met["configs", "refused"] > 390
+    assert met["configs", "done"] > 7
+    assert met["configs", "done, as it was"] > 7
     assert met["configs", "too long to run here"] < 100
     assert met["traces", "refused"] > 30
     assert met["traces", "read"] > 25

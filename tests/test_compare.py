@@ -483,7 +483,8 @@ def test_the_table_of_an_experiment(tmp_path: Path) -> None:
     assert set(found["arm"]) == {"next_n", "lstm"}
     over = found[found["basis"] == "seeds"]
     assert set(over["metric"]) <= set(COMPARED)
-    assert (over["n_pairs"] == 2).all()
+    # Two seeds, or one where both came out the same.
+    assert over["n_pairs"].isin([1, 2]).all()
     inside = found[found["basis"] == "trace"]
     assert set(inside["seed"]) == {0, 1}
     assert set(inside["metric"]) == {"request_latency_ns"}

@@ -37,7 +37,7 @@ def test_a_planted_difference_of_measured_arms_is_found_as_often_as_its_power_sa
     """Two per cent more latency, by a slower link; the power from how far turns of that machine lie apart."""
     call, power = planted(tmp_path, N_SEEDS, N_REPEATS)
     assert 0.3 < power < 0.95
-    n = 20
+    n = 14
     found = [experiment(tmp_path, i, QUIET, N_SEEDS, N_REPEATS, call)[1].loc[MEAN] for i in range(n)]
     assert np.mean([row["relative_difference_ratio"] for row in found]) == pytest.approx(0.02, abs=0.003)
     n_found = sum(row["verdict"] == WORSE for row in found)

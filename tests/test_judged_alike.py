@@ -83,7 +83,7 @@ def seeds_of(number: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("start", "warm_up"), FORMS)
 def test_the_same_policy_twice(tmp_path: Path, charge: dict[str, Any], start: str, warm_up: Any) -> None:
-    n = 12
+    n = 8
     p_values = [
         ran(tmp_path, content(seeds_of(i), charge, start=start, warm_up=warm_up))[1].loc[MEAN, "p_holm"]
         for i in range(n)
@@ -98,7 +98,7 @@ def test_a_planted_difference(tmp_path: Path, charge: dict[str, Any], start: str
     form = {"start": start, "warm_up": warm_up}
     call, power = planted(tmp_path, charge, form)
     assert 0.2 < power < 0.99
-    n = 16
+    n = 12
     found = [ran(tmp_path, content(seeds_of(i), charge, call, **form))[1].loc[MEAN] for i in range(n)]
     assert np.mean([row["relative_difference_ratio"] for row in found]) == pytest.approx(0.02, abs=0.006)
     n_found = sum(row["verdict"] == WORSE for row in found)
