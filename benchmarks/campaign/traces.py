@@ -45,7 +45,7 @@ _WHERE = re.compile(r"\b(line|row|record|access|after|records?) \d")
 _OF_ALL = re.compile(
     r"is empty|has no access|cannot be read|has no column|comments alone|is no compact trace|column '[^']*': |holds |"
     r"times; expected one|a compact trace|lists; expected|another column than the key's|has rows without a list|"
-    r"expected a number from 1|has no |as it says of itself|damaged"
+    r"expected a number from 1|has no |as it says of itself|damaged|as its first line has|its format cannot be told"
 )
 
 
