@@ -16,7 +16,6 @@ from workloads.readers.lines import DamagedError, count_lines, lines_of, read_li
 from workloads.readers.raw import Piece, Want
 from workloads.readers.text_table import gathered
 
-_SHORTEST = len('{"a":0}')
 _LONGEST_SHOWN = 80
 Record = dict[str, Any]
 Derived = Callable[[Record], Record | list[Record] | None]

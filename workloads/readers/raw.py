@@ -12,8 +12,8 @@ from workloads.readers.kinds import NUMBER
 class Want:
     """A column that is wanted: its name or number in the file, and what to take its cells for.
 
-    ``kind`` is one of ``fields`` (``scale`` is the power of ten of a decimal). Who wants it may change it between
-    pieces. A table that cannot parse a piece so hands its cells over as they are.
+    ``kind`` is one of ``kinds``; ``scale`` is the power of ten of a decimal. Who wants the column may change them
+    between pieces. A table that cannot parse a piece as that hands its cells over as they are.
     """
 
     column: str
