@@ -85,10 +85,9 @@ class TableConfig(RowFormat):
             return ParquetTable(self.file) if suffix == ".parquet" else JsonTable(self.file)
         separator = SEPARATORS.get(self.separator, self.separator)
         is_bad = len(separator) > 1 or separator in ("\n", "\r", '"', "\0") or separator.isalnum()
-        if is_bad or not separator.isascii():
+        if separator != "blank" and (is_bad or not separator.isascii()):
             expected = ", ".join(SEPARATORS)
             raise InputError(f"{self.path}: separator {self.separator!r}; expected a character, or one of {expected}")
-        separator = "blank" if self.separator == "blank" else separator
         ragged = (1, None) if self.ragged else None
         return TextTable(self.file, Dialect(separator, self.header, self.comment, ragged))
 

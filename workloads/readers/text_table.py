@@ -15,7 +15,7 @@ from workloads.readers.kinds import BLANKS, LENGTH_BITS, TEXT
 from workloads.readers.lines import DamagedError, count_lines, lines_of, read_lines, read_pieces
 from workloads.readers.raw import Piece, Want
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": " ", "space": " "}
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "blank": "blank", "space": " "}
 _GUESSED = ("\t", ";", "|", ",")
 _MANY = 1 << 30
 _BLANKS = " \t\r"

@@ -1,6 +1,7 @@
 """Look-ups in embedding tables, as PyTorch saves them: (indices, offsets, lengths)."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,10 @@ INDEX_BITS = 44
 _AT_ONCE = 1 << 20
 _SAVED = (b"PK", b"\x80")
 """What files of torch.save begin with: a zip, or before version 1.6 a pickle."""
+
+
+def _where(sample: int, n_tables: int, row: int) -> str:
+    return f"sample {sample + row // n_tables}, table {row % n_tables}"
 
 
 class BagTable:
@@ -60,7 +65,8 @@ class BagTable:
                 with open_binary(self._path) as file:
                     found = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # What a damaged file makes it raise is anything.
-            raise self._bad(f"cannot be loaded ({str(error).strip().splitlines()[:1]})") from None
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise self._bad(f"cannot be loaded ({said[0]})") from None
         if not isinstance(found, tuple | list) or len(found) != 3:
             raise self._bad(f"has {type(found).__name__}")
         for part in found:
@@ -110,6 +116,6 @@ class BagTable:
             yield Piece(
                 [columns[want.column] for want in wants],
                 n,
-                lambda row, sample=sample: f"sample {sample + row // n_tables}, table {row % n_tables}",  # type: ignore[misc]
+                partial(_where, sample, n_tables),
                 counts,
             )
