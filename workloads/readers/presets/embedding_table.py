@@ -10,10 +10,9 @@ import numpy as np
 from simulator.errors import InputError
 from workloads.readers.files import open_binary
 from workloads.readers.peek import first_bytes
+from workloads.readers.ranges import GROUP_BITS
 from workloads.readers.raw import Piece, Want
 
-INDEX_BITS = 44
-"""Of a key: below the number of its table."""
 _AT_ONCE = 1 << 20
 _SAVED = (b"PK", b"\x80")
 """What files of torch.save begin with: a zip, or before version 1.6 a pickle."""
@@ -98,18 +97,18 @@ class BagTable:
             within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
             found = indices[np.repeat(firsts, counts) + within].astype(np.int64)
             of_tables = np.tile(tables, end - sample)
-            wrong = (found < 0) | (found >= 1 << INDEX_BITS)
+            wrong = (found < 0) | (found >= 1 << GROUP_BITS)
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])
                 bag = int(np.searchsorted(np.cumsum(counts), at, side="right"))
                 raise InputError(
                     f"{self._path}: sample {sample + bag // n_tables}, table {bag % n_tables}: index {found[at]}; "
-                    f"expected 0 to 2**{INDEX_BITS} - 1"
+                    f"expected 0 to 2**{GROUP_BITS} - 1"
                 )
             n = len(counts)
             requests = np.arange(sample * n_tables, sample * n_tables + n, dtype=np.uint64)
             columns = {
-                "keys": np.repeat(of_tables << np.uint64(INDEX_BITS), counts) | found.astype(np.uint64),
+                "keys": np.repeat(of_tables << np.uint64(GROUP_BITS), counts) | found.astype(np.uint64),
                 "table": of_tables,
                 "request": requests if self._requests == "bag" else requests // np.uint64(n_tables),
             }
