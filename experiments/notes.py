@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.compare.table import COMPARED
+from experiments.compare.table import COMPARED, came_out_the_same
 from experiments.config import Experiment
 from experiments.plan import is_timed
 from experiments.report import bytes_text, time_text
@@ -38,11 +38,7 @@ def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
 def _of_same_seeds(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
     """A recorded trace is the same with each seed; where nothing is drawn either, seeds are no samples."""
     n = len({row["seed"] for row in rows})
-    same = [
-        arm.name
-        for arm in experiment.arms
-        if len({tuple(row[metric] for metric in COMPARED) for row in rows if row["arm"] == arm.name}) == 1
-    ]
+    same = [arm.name for arm in experiment.arms if came_out_the_same(row for row in rows if row["arm"] == arm.name)]
     others = [name for name in same if name != experiment.baseline]
     if n > 1 and others and experiment.baseline in same:
         yield (

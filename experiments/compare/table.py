@@ -59,23 +59,22 @@ Compared = tuple[dict[str, Any], Difference, float, bool]
 
 def are_one_sample(rows: list[dict[str, Any]]) -> bool:
     """Whether there is one seed, or every arm came out the same with each."""
-    seeds = {row["seed"] for row in rows}
-    by_arm: dict[str, list[list[dict[str, Any]]]] = {}
-    for row in rows:
-        by_arm.setdefault(row["arm"], []).append([row])
-    return len(seeds) == 1 or all(_is_one(of_arm) for of_arm in by_arm.values())
+    arms = {row["arm"] for row in rows}
+    is_one_seed = len({row["seed"] for row in rows}) == 1
+    return is_one_seed or all(came_out_the_same(row for row in rows if row["arm"] == arm) for arm in arms)
+
+
+def came_out_the_same(rows: Iterable[dict[str, Any]]) -> bool:
+    """Whether runs of one arm, at least one, do not differ in anything that is compared."""
+    return len({tuple(row.get(metric) for metric in COMPARED) for row in rows}) == 1
 
 
 def _samples(runs: Runs, base: Runs) -> tuple[Runs, Runs]:
     """The seeds that both have; one of them where the others are the same once more."""
     both = [seed for seed in runs if seed in base]
-    if len(both) > 1 and all(_is_one(arm[seed] for seed in both) for arm in (runs, base)):
+    if len(both) > 1 and all(came_out_the_same(row for seed in both for row in arm[seed]) for arm in (runs, base)):
         both = both[:1]
     return {seed: runs[seed] for seed in both}, {seed: base[seed] for seed in both}
-
-
-def _is_one(seeds: Iterable[list[dict[str, Any]]]) -> bool:
-    return len({tuple(row.get(metric) for metric in COMPARED) for rows in seeds for row in rows}) == 1
 
 
 def _over_runs(arm: str, baseline: str, metric: str, runs: Runs, base: Runs) -> Compared | None:
