@@ -20,7 +20,7 @@ from simulator.config import Open, System
 from simulator.demand import misses_of, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
-from simulator.features import check_features, features_of
+from simulator.needs import Columns, check_needs, needs_of
 from simulator.trace import WRITE, Batch, Workload, part
 from workloads.spread import Spread
 
@@ -31,27 +31,28 @@ TrainingProgress = Callable[[int, int, float, float], None]
 
 
 def sequences_of(
-    accesses: Iterator[Batch], *, per_stream: bool, features: Sequence[str] = (), who: str = "the policy"
+    accesses: Iterator[Batch], *, per_stream: bool, needs: Sequence[str] = (), who: str = "the policy"
 ) -> dict[int, Accesses]:
     """The accesses of each stream in order, or of all streams in the trace's order under 0.
 
     Raises InputError if the trace lacks a feature.
     """
     pieces: dict[int, list[Accesses]] = {}
+    shown = Columns(who, needs, 0)
     for batch in accesses:
-        check_features(who, features, batch)
+        columns = shown.of(batch)
         for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
             mine = batch.stream == stream if per_stream else slice(None)
-            columns = {name: batch.features[name][mine] for name in features}
-            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE, columns))
-    return {stream: _joined(pieces[stream], features) for stream in sorted(pieces)}
+            of_stream = {name: column[mine] for name, column in columns.items()}
+            pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE, of_stream))
+    return {stream: _joined(pieces[stream], needs) for stream in sorted(pieces)}
 
 
-def _joined(pieces: list[Accesses], features: Sequence[str]) -> Accesses:
+def _joined(pieces: list[Accesses], needs: Sequence[str]) -> Accesses:
     return Accesses(
         np.concatenate([piece.keys for piece in pieces]),
         np.concatenate([piece.writes for piece in pieces]),
-        {name: np.concatenate([piece.features[name] for piece in pieces]) for name in features},
+        {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in needs},
     )
 
 
@@ -64,10 +65,10 @@ class Learned:
         self._n_train, self._first = n_train, first
         self.n_accesses = 0
 
-    def sequences(self, per_stream: bool, features: Sequence[str] = ()) -> list[Accesses]:
+    def sequences(self, per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
         """The training part, sequence by sequence. Raises InputError if the trace lacks a feature."""
         train = part(self._workload.batches(), 0, self._n_train)
-        found = list(sequences_of(train, per_stream=per_stream, features=features, who=self._who).values())
+        found = list(sequences_of(train, per_stream=per_stream, needs=needs, who=self._who).values())
         self.n_accesses = sum(len(sequence.keys) for sequence in found)
         return found
 
@@ -189,8 +190,8 @@ def prepare(
             n_streams=workload.n_streams,
         ),
     )
-    if wanted := features_of(built.policy):
-        check_features(who, wanted, next(part(workload.batches(), parts.first)))
+    if wanted := needs_of(built.policy):
+        check_needs(who, wanted, next(part(workload.batches(), parts.first)))
     return Prepared(workload, parts, system, learned, built, charge, recording)
 
 

@@ -59,8 +59,8 @@ class TablePolicy(ABC):
 
     footprint_bytes = 0
     ahead = Ahead()
-    features: tuple[str, ...] = ()
-    """Columns of the trace that it asks for: ``decide`` finds them in its runs."""
+    needs: tuple[str, ...] = ()
+    """Columns that it asks for: ``decide`` finds them in its runs."""
 
     def __init__(self, trigger: TriggerName) -> None:
         self.trigger = Trigger[trigger.upper()]

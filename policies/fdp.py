@@ -18,7 +18,7 @@ from policies.base import PolicySettings
 from policies.given import Built, Given
 from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
-from simulator.features import features_of
+from simulator.needs import needs_of
 from simulator.policy import AccessRun, Answer, Decision, Fate, Policy, Told
 
 # (distance, degree), least aggressive first.
@@ -85,7 +85,7 @@ class FdpPolicy:
         self.trigger = policy.trigger
         self.footprint_bytes = policy.footprint_bytes
         self.ahead = policy.ahead
-        self.features = features_of(policy)
+        self.needs = needs_of(policy)
         self.level = config.level
         self._asked: OrderedDict[int, None] = OrderedDict()
         self._n_misses = 0

@@ -14,7 +14,7 @@ from policies.base import PolicySettings
 from policies.given import Built, Given
 from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
-from simulator.features import features_of
+from simulator.needs import needs_of
 from simulator.policy import AccessRun, Answer, Decision, Policy, Told
 
 
@@ -61,7 +61,7 @@ class GatePolicy:
         self.trigger = policy.trigger
         self.footprint_bytes = policy.footprint_bytes
         self.ahead = policy.ahead
-        self.features = features_of(policy)
+        self.needs = needs_of(policy)
         self.is_open = True
         # What is not known yet is believed: a policy may begin.
         self.accuracy = 1.0

@@ -16,18 +16,18 @@ Keys = npt.NDArray[np.uint64]
 
 
 class Accesses(NamedTuple):
-    """A sequence to learn from: keys (n,), which of them are written, and so need no fetch, and features asked for."""
+    """A sequence to learn from: keys (n,), which of them are written, and so need no fetch, and columns asked for."""
 
     keys: Keys
     writes: npt.NDArray[np.bool_]
-    features: Mapping[str, Keys] = MappingProxyType({})
+    columns: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})
 
 
 class Sequences(Protocol):
     """Gives the accesses of the training part."""
 
-    def __call__(self, per_stream: bool, features: Sequence[str] = (), /) -> list[Accesses]:
-        """A sequence a stream or one of all, with these features. Raises InputError if the trace lacks one."""
+    def __call__(self, per_stream: bool, needs: Sequence[str] = (), /) -> list[Accesses]:
+        """A sequence a stream or one of all, with these columns. Raises InputError if the trace lacks one."""
         ...
 
 
@@ -70,7 +70,7 @@ class Given:
     """What a learned policy may learn from, and the run that it is built for.
 
     ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False), with the
-    features that are named;
+    columns that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
     ``n_streams`` are those of the whole trace.

@@ -1,12 +1,12 @@
 """The judged part of a trace, one access after another, with arrival times: what the model reads (rule R30)."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from simulator.checks import check_durations, check_order, check_sizes, check_streams, too_late
 from simulator.config import Arrivals, Open, Poisson, System
-from simulator.features import check_features, features_of
 from simulator.model.accesses import Access
+from simulator.needs import check_needs, needs_of
 from simulator.policy import Policy
 from simulator.seeds import generator
 from simulator.trace import Batch, Workload, part
@@ -25,8 +25,8 @@ class Trace:
         seed: int,
         policy: Policy,
     ) -> None:
-        """Accesses carry the features that the policy asks for. Raises InputError if the first ones lack one."""
-        self._features, self._who = features_of(policy), f"policy {type(policy).__name__}"
+        """Accesses carry what the policy asks for. Raises InputError if the first ones lack a feature."""
+        self._needs, self._who = needs_of(policy), f"policy {type(policy).__name__}"
         self._system, self._arrivals = system, arrivals
         self.n_streams, self.n_read = workload.n_streams, 0
         self._draws, self._clock, self._request = generator(seed, "arrivals"), 0.0, (-1, -1)
@@ -36,31 +36,36 @@ class Trace:
         """The next access; None: all have been read."""
 
     def _read(self, batches: Iterator[Batch], first: int) -> Iterator[Access]:
-        start_ns, before_ns = None, 0
+        start_ns, before_ns, position, before_request = None, 0, 0, (-1, -1)
         for batch in batches:
             check_sizes(batch, first)
             check_streams(batch, self.n_streams, first)
             if len(batch):
                 check_durations(self._system, int(batch.size_bytes.max()))
-                check_features(self._who, self._features, batch)
+                check_needs(self._who, self._needs, batch)
             columns = (batch.stream, batch.request, batch.key, batch.size_bytes, batch.op, batch.time_ns)
-            rows = zip(*(column.tolist() for column in columns), self._features_of(batch), strict=True)
-            for i, row in enumerate(rows):
+            features = {name: batch.features[name].tolist() for name in self._needs if name in batch.features}
+            for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
                 access = Access(first + i, *row)
+                of_request = (*row[:2],)
+                position = position + 1 if of_request == before_request else 0
+                before_request, recorded_ns = of_request, access.arrival_ns
                 start_ns = access.arrival_ns if start_ns is None else start_ns
                 access.arrival_ns = self._arrival(access, start_ns)
                 if abs(access.arrival_ns) > LATEST_NS:
                     raise too_late(access.index)
                 check_order(access.index, access.arrival_ns, before_ns)
                 before_ns = access.arrival_ns
+                if self._needs:
+                    arrival_ns = recorded_ns if self._arrivals.kind == "closed" else access.arrival_ns
+                    known = {
+                        "access": access.index, "op": access.op, "size_bytes": access.size, "time_ns": arrival_ns,
+                        "request": access.request, "position": position,
+                    }  # fmt: skip
+                    known |= {name: values[i] for name, values in features.items() if name not in known}
+                    access.shown = tuple(known[name] for name in self._needs)
                 yield access
             first += len(batch)
-
-    def _features_of(self, batch: Batch) -> Sequence[tuple[int, ...]]:
-        """For each access the features that the policy asks for."""
-        if not self._features or not len(batch):
-            return [()] * len(batch)
-        return list(zip(*(batch.features[name].tolist() for name in self._features), strict=True))
 
     def _arrival(self, access: Access, start_ns: int) -> int:
         """When it arrives in an open loop; time starts with the part of the trace that is simulated (rule R30)."""

@@ -10,8 +10,10 @@ With ``NUMBA_DISABLE_JIT=1`` nothing is compiled: the same rules run as plain Py
 
 import hashlib
 import re
+import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,6 +28,7 @@ from numba.core import event
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
+from simulator.outside import IS_LOADING, SOURCES_OF
 from simulator.parts import OF_PART, OF_RULES, OF_WHOLE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -74,7 +77,9 @@ _PART: dict[str, Any] = {
 
 def compiled(function: Function) -> Function:
     """``numba.njit`` with the cache above; integer division and indexing as in C."""
-    return cast(Function, numba.njit(**_WHOLE)(function))
+    # What a file from outside calls may lie in others, which may change: without them, nothing is kept of it.
+    settings = {**_WHOLE, "cache": False} if IS_LOADING.get() else _WHOLE
+    return cast(Function, numba.njit(**settings)(function))
 
 
 def released(function: Function) -> Function:
@@ -108,8 +113,21 @@ _FUNCTIONS: list[Any] = [None]
 @cache
 def _c_function(signature: Any, function: Any) -> Any:
     # As Numba does for its other functions.
-    with event.trigger_event("numba:compile", data={"dispatcher": function}):
+    with event.trigger_event("numba:compile", data={"dispatcher": function}), _kept_with(function):
         return numba.cfunc(signature, **_RULES)(function)
+
+
+@contextmanager
+def _kept_with(function: Any) -> Iterator[None]:
+    """The machine code of a function from outside is kept with the hash of all its sources, as ours is with ours."""
+    sha256 = getattr(sys.modules.get(function.__module__), SOURCES_OF, "")
+    usual = numba.core.config.CACHE_DIR  # type: ignore[attr-defined]
+    if sha256:
+        numba.core.config.CACHE_DIR = str(Path(usual) / f"outside-{sha256[:16]}")  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        numba.core.config.CACHE_DIR = usual  # type: ignore[attr-defined]
 
 
 @cache

@@ -16,9 +16,9 @@ from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
 from simulator.events import ANSWER_IS_THERE
-from simulator.features import ToShow, features_of
 from simulator.feed import Feed
 from simulator.future import future_of
+from simulator.needs import ToShow, needs_of
 from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
 from simulator.records.moving import CHUNK_KEYS, Question
 from simulator.records.run import Run
@@ -75,9 +75,10 @@ class Engine:
         self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._to_show: ToShow | None = None
-        if wanted := features_of(policy):
+        if wanted := needs_of(policy):
             in_order = arrivals.kind != "closed" or workload.n_streams == 1
-            self._to_show = ToShow(f"policy {type(policy).__name__}", wanted, in_order=in_order)
+            who = f"policy {type(policy).__name__}"
+            self._to_show = ToShow(who, wanted, first_access=first_access, in_order=in_order)
         self._feed = Feed(
             part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"), first_access,
             next_use=future.next_use if future is not None else None, to_show=self._to_show,
@@ -91,7 +92,7 @@ class Engine:
         self._table(policy, charge)
 
     def _table(self, policy: Policy, charge: Charge) -> None:
-        """Ask a compiled policy without Python, if what that costs is known beforehand and it needs no features."""
+        """Ask a compiled policy without Python, if what that costs is known beforehand and it needs no columns."""
         table: Table | None = getattr(policy, "table", None)
         self._asked: tuple[int, ...] = (0,) * 5
         if table is not None and isinstance(charge, fixed) and self._to_show is None:
@@ -171,8 +172,8 @@ class Engine:
             end = q.shown_end - server.first_kept
             key, stream, outcome = (rows[name][shown:end].copy() for name in ("key", "stream", "outcome"))
             streams = stream.astype(np.uint32)
-            features = self._to_show.take(streams) if self._to_show is not None else {}
-            runs.append(AccessRun(key.view(np.uint64), streams, outcome.astype(np.uint8), features))
+            columns = self._to_show.take(streams) if self._to_show is not None else {}
+            runs.append(AccessRun(key.view(np.uint64), streams, outcome.astype(np.uint8), columns))
             asked.append(place)
             shown, place = end, q.queue.next
         decision = self._policy.decide(runs)

@@ -11,7 +11,7 @@ from simulator.arrays import NONE, Ints
 from simulator.checks import check_arrivals, check_order, check_streams
 from simulator.compiled import address_of
 from simulator.config import Arrivals, Open, Poisson
-from simulator.features import ToShow
+from simulator.needs import ToShow, features_among
 from simulator.records import checked
 from simulator.records.rows import TraceRow
 from simulator.state import Machine
@@ -34,12 +34,12 @@ class Feed:
         """``machine`` has the streams.
 
         ``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``.
-        ``to_show`` takes the features of what is loaded; without it they are left where they are.
+        ``to_show`` takes what is to be shown of what is loaded; without it features are left where they are.
 
         Raises:
             InputError: the trace lacks a feature that is to be shown.
         """
-        names = to_show.names if to_show is not None else ()
+        names = features_among(to_show.names) if to_show is not None else ()
         if to_show is not None and (first := next(batches, None)) is not None:
             # What is missing is found out now, not when the run has begun.
             to_show.check(first)
@@ -88,9 +88,9 @@ class Feed:
         new = concatenate(news)
         first = self.base + self.length
         check_streams(new, self._machine.run.n_streams, self._first + first)
+        self.new = new = self._timed(new)
         if self._to_show is not None:
             self._to_show.add(new)
-        self.new = new = self._timed(new)
         next_use = np.empty(0, np.int64) if self._next_use is None else self._next_use[first : first + len(new)]
         # A new array, so that the dropped part's memory is really given back.
         length, words = n_kept + len(new), TraceRow.words

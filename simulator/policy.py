@@ -6,7 +6,7 @@ Never the cache, the clock or SimPy.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -74,13 +74,20 @@ class Ahead:
 class AccessRun:
     """The accesses since the last question, in order; the last one is the access that asks.
 
-    ``features`` has the columns of the trace that the policy asked for, a value an access, and no others.
+    ``columns`` has what the policy ``needs`` beyond these, a value an access, and nothing else (``simulator.needs``).
     """
 
     key: npt.NDArray[np.uint64]
     stream: npt.NDArray[np.uint32]
     outcome: npt.NDArray[np.uint8]
-    features: Mapping[str, npt.NDArray[np.uint64]] = field(default_factory=dict)
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """A column by its name. Raises KeyError if the policy did not ask for it."""
+        return getattr(self, name) if name in ("key", "stream", "outcome") else self.columns[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ class Policy(Protocol):
     """A prefetch policy. It keeps no counters of hits: the engine keeps the books.
 
     Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
-    has ``features``, a tuple of names, it is shown these columns of the trace, too (``AccessRun.features``).
+    has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``).
     """
 
     trigger: Trigger

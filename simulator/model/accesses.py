@@ -24,7 +24,7 @@ class Access:
 
     ``shadow`` is -1, or whether a tier 0 without prefetching misses it. One that has to wait does so from ``joined_ns``
     on for a transfer; ``served`` happens when its block is there and its service begins. ``is_behind``: a block
-    before it in its request is missing (rule R41). ``features`` are those that the policy asks for, in its order.
+    before it in its request is missing (rule R41). ``shown`` has the columns that the policy asks for.
     """
 
     index: int
@@ -34,7 +34,7 @@ class Access:
     size: int
     op: int
     arrival_ns: int
-    features: tuple[int, ...] = ()
+    shown: tuple[int, ...] = ()
     issued_ns: int = 0
     outcome: Outcome = Outcome.MISS
     shadow: int = -1

@@ -8,9 +8,9 @@ import numpy as np
 from simpy import Store
 
 from simulator.charge import Charge, Cost
-from simulator.features import features_of
 from simulator.model.accesses import Access
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
+from simulator.needs import ALWAYS_THERE, needs_of
 from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ASKS = {
 """At which outcomes a policy is asked (rule R31)."""
 _NO_COST, _NO_ANSWER = Cost(0, 0, 0), Answer()
 Seen = tuple[int, ...]
-"""An access as a policy sees it: key, stream, outcome, and the features that it asks for."""
+"""An access as a policy sees it: key, stream, outcome, and the columns that it asks for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +60,7 @@ class InferenceServer:
         self.n_busy = 0
         """Servers at work."""
         self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
-        self.features = features_of(policy)
+        self.needs = needs_of(policy)
         self.told = Told()
         self._asks = _ASKS[policy.trigger]
         self._computes = model.memory.computes
@@ -76,7 +76,7 @@ class InferenceServer:
 
     def remember(self, access: Access) -> None:
         """The policy will be shown this access, with the outcome that it has now (rule R12)."""
-        self._unseen.append((access.key, access.stream, access.outcome, *access.features))
+        self._unseen.append((access.key, access.stream, access.outcome, *access.shown))
 
     def ask(self, access: Access) -> bool:
         """Put a question about the access just remembered; False if the queue is full: it is dropped (rule R14)."""
@@ -115,7 +115,7 @@ class InferenceServer:
         if self.told.keys or self.told.n_polluted:
             told, self.told = self.told, Told()
             self.policy.told(told)
-        decision = self.policy.decide([_columns(question.run, self.features) for question in batch])
+        decision = self.policy.decide([_columns(question.run, self.needs) for question in batch])
         cost = self.charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.answer, question.cost, question.batch = answer, cost, self._n_batches
@@ -177,5 +177,7 @@ class InferenceServer:
 
 def _columns(run: list[Seen], names: tuple[str, ...]) -> AccessRun:
     key, stream, outcome, *others = zip(*run, strict=True)
-    features = {name: np.array(values, np.uint64) for name, values in zip(names, others, strict=True)}
-    return AccessRun(np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8), features)
+    columns = {
+        name: np.array(values, ALWAYS_THERE.get(name, np.uint64)) for name, values in zip(names, others, strict=True)
+    }
+    return AccessRun(np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8), columns)

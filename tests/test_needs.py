@@ -21,7 +21,9 @@ from simulator.compiled import CHECKED
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.model.model import Model
+from simulator.needs import ALWAYS_THERE
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+from simulator.seeds import generator
 from simulator.trace import Batch, make_batch
 from tests.cases import ARRIVALS, Case, Wishes, cases
 from tests.differential import assert_same, everything_of
@@ -35,14 +37,14 @@ EXAMPLES = 15 if CHECKED else 60
 class Seeing(Wishes):
     """Wishes that depend on features, of which it keeps what it is shown."""
 
-    features: tuple[str, ...] = ("place", "layer")
+    needs: tuple[str, ...] = ("place", "layer", *ALWAYS_THERE)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         for run in runs:
-            columns = {**run.features, "key": run.key, "stream": run.stream}
+            columns = {**run.columns, "key": run["key"], "stream": run.stream}
             self.shown.append({name: column.tolist() for name, column in columns.items()})
-            assert all(column.dtype == np.uint64 for column in run.features.values())
-            self.heard += int(run.features["layer"][-1]) % 5
+            assert all(column.dtype == ALWAYS_THERE.get(name, np.uint64) for name, column in run.columns.items())
+            self.heard += int(run.columns["layer"][-1]) % 5
         return super().decide(runs)
 
 
@@ -86,20 +88,42 @@ def test_both_engines_show_the_same_features_with_the_same_accesses(drawn: tuple
     assert_same(everything_of(Engine, case), everything_of(Model, case))
     engine, model = (policy.shown for policy in seen)
     assert engine == model
-    places = []
+    columns, places = columns_by_hand(case), []
     for shown in engine:
         # What a policy has heard comes in between.
         if isinstance(shown, dict):
-            assert list(shown) == ["place", "layer", "key", "stream"]
+            assert list(shown) == ["place", "layer", *ALWAYS_THERE, "key", "stream"]
             at = np.array(shown["place"])
             places += at.tolist()
-            columns = {**case.batch.features, "key": case.batch.key, "stream": case.batch.stream}
             assert all(columns[name][at].tolist() == values for name, values in shown.items())
     assert len(set(places)) == len(places)
     for one in range(5):
         mine = np.flatnonzero(case.batch.stream == one).tolist()
         shown = [place for place in places if case.batch.stream[place] == one]
         assert shown == mine[: len(shown)]
+
+
+def columns_by_hand(case: Case) -> dict[str, Any]:
+    """What each access of a run could show, by its number; arrivals of a Poisson process only where they were drawn."""
+    batch = case.batch
+    requests = list(zip(batch.stream.tolist(), batch.request.tolist(), strict=True))
+    position = [0] * len(batch)
+    for i in range(1, len(batch)):
+        position[i] = position[i - 1] + 1 if requests[i] == requests[i - 1] else 0
+    time_ns = batch.time_ns
+    if case.arrivals.kind == "open":
+        time_ns = np.rint((time_ns - time_ns[0]) / case.arrivals.speedup).astype(np.int64)
+    elif case.arrivals.kind == "poisson":
+        gaps, drawn, clock = generator(3, "arrivals"), np.zeros(len(batch)), 0.0
+        for i in range(len(batch)):
+            clock += gaps.exponential(case.arrivals.mean_gap) if position[i] == 0 else 0.0
+            drawn[i] = clock
+        time_ns = np.rint(drawn).astype(np.int64)
+    of_batch = {name: getattr(batch, name) for name in ("key", "stream", "op", "size_bytes", "request")}
+    return {
+        **batch.features, **of_batch,
+        "access": np.arange(len(batch)), "position": np.array(position), "time_ns": time_ns,
+    }  # fmt: skip
 
 
 def run_of(
@@ -141,7 +165,7 @@ def test_who_asks_for_none_is_shown_none(make: Any) -> None:
 
     class Plain(Wishes):
         def decide(self, runs: Sequence[AccessRun]) -> Decision:
-            assert all(run.features == {} for run in runs)
+            assert all(run.columns == {} for run in runs)
             return super().decide(runs)
 
     engine = run_of(make, batch, policy := Plain([1], 20, Trigger.ACCESS, 0))
@@ -155,10 +179,10 @@ def test_who_asks_for_none_is_shown_none(make: Any) -> None:
 @pytest.mark.parametrize("make", ENGINES)
 def test_a_compiled_policy_with_features_is_asked_in_python(make: Any) -> None:
     class Compiled(NextNPolicy):
-        features = ("place",)
+        needs = ("place",)
 
         def decide(self, runs: Sequence[AccessRun]) -> Decision:
-            places.extend(place for run in runs for place in run.features["place"].tolist())
+            places.extend(place for run in runs for place in run.columns["place"].tolist())
             return super().decide(runs)
 
     places: list[int] = []
@@ -172,13 +196,13 @@ class Strides:
     trigger, footprint_bytes, ahead = Trigger.ACCESS, 0, Ahead(of_stream=False)
 
     def __init__(self, feature: str | None) -> None:
-        self.features = () if feature is None else (feature,)
+        self.needs = () if feature is None else (feature,)
         self.last: dict[int, int] = {}
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         answers = []
         for run in runs:
-            of = run.features[self.features[0]] if self.features else run.stream
+            of = run.columns[self.needs[0]] if self.needs else run.stream
             for key, sequence in zip(run.key.tolist(), of.tolist(), strict=True):
                 step = key - self.last.get(sequence, key)
                 self.last[sequence] = key
@@ -217,7 +241,7 @@ MISSING = "asks for the feature 'layer', which the trace does not have; expected
 def test_what_the_trace_lacks_is_said_before_the_run(make: Any) -> None:
     batch = make_batch([1, 2, 3], features={"token": np.arange(3), "pc": np.arange(3)})
     policy, closed = (
-        Seeing([1], 9, Trigger.MISS, 0, features=("pc", "layer")),
+        Seeing([1], 9, Trigger.MISS, 0, needs=("pc", "layer")),
         ARRIVALS.validate_python({"kind": "closed"}),
     )
     with pytest.raises(InputError, match=re.escape(f"policy Seeing {MISSING}")):
@@ -247,11 +271,12 @@ def test_the_trace_may_not_lose_one_on_the_way(make: Any) -> None:
 def test_learned_policies_are_given_those_of_the_training_part() -> None:
     batch = with_places(make_batch(np.arange(20) + 100, stream=np.arange(20) % 3, op=np.arange(20) % 2))
     learned = Learned(ListWorkload(batch, 4), 12, 12, "arm 'a': policy of_layers")
-    found = learned.sequences(True, ("place",))
-    assert [sequence.features["place"].tolist() for sequence in found] == [list(range(s, 12, 3)) for s in range(3)]
+    found = learned.sequences(True, ("place", "access"))
+    assert [sequence.columns["access"].tolist() for sequence in found] == [list(range(s, 12, 3)) for s in range(3)]
+    assert [sequence.columns["place"].tolist() for sequence in found] == [list(range(s, 12, 3)) for s in range(3)]
     assert [sequence.keys.tolist() for sequence in found] == [list(range(100 + s, 112, 3)) for s in range(3)]
     (whole,) = learned.sequences(False, ("layer", "place"))
-    assert whole.features["layer"].tolist() == batch.features["layer"][:12].tolist()
-    assert learned.sequences(False)[0].features == {}
+    assert whole.columns["layer"].tolist() == batch.features["layer"][:12].tolist()
+    assert learned.sequences(False)[0].columns == {}
     with pytest.raises(InputError, match="arm 'a': policy of_layers asks for the feature 'pc'"):
         learned.sequences(True, ("pc",))

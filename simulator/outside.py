@@ -1,0 +1,201 @@
+"""Classes and functions from outside: ``package.module:Name``, or ``./file.py:Name`` beside the config.
+
+What is found comes with a hash of its sources, so that results of what was edited since are never served again. Of a
+file these are it and what it imports from its own folder at its top; of an installed module all of its package's. What
+else it uses (other packages, data, a module imported inside a function) is in no hash.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from simulator.errors import PACKAGES, InputError, frames_of
+from simulator.places import place_of
+
+SOURCES_OF = "__tierfetch_sources_sha256__"
+"""The attribute of a module from outside that has the hash of its sources."""
+IS_LOADING: ContextVar[bool] = ContextVar("is_loading", default=False)
+"""Whether a module from outside is being imported: what it compiles then is not kept for the next process."""
+_MOST_SOURCES = 2000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a reference names, and the SHA-256 of its sources."""
+
+    object: Any
+    sha256: str
+    reference: str
+
+
+@dataclass
+class _Loaded:
+    module: ModuleType
+    sources: tuple[Path, ...]
+    stamps: tuple[tuple[int, int], ...]
+    sha256: str
+
+
+_LOADED: dict[Path, _Loaded] = {}
+
+
+def is_reference(text: str) -> bool:
+    """Whether it could be one: a name after a colon."""
+    source, colon, name = text.rpartition(":")
+    return bool(colon and source and name.replace(".", "").isidentifier())
+
+
+def find(reference: str, folder: Path | None = None) -> Found:
+    """What a reference names. A file that was edited since is loaded anew.
+
+    Args:
+        reference: ``package.module:Name``, or ``path/file.py:Name``; the name may have dots.
+        folder: Where a path that is not absolute begins, if it is there; else where the command runs.
+
+    Raises:
+        InputError: there is no such file, module or name, or it cannot be imported.
+    """
+    source, _, name = reference.rpartition(":")
+    if not is_reference(reference):
+        raise InputError(f"{reference}: expected package.module:Name or ./file.py:Name")
+    if source.endswith(".py") or "/" in source:
+        loaded = _of_file(reference, place_of(source, folder).resolve())
+        module, sha256 = loaded.module, loaded.sha256
+    else:
+        module = _imported(reference, source)
+        # As it was when it was imported: what is edited later is another process's.
+        if not hasattr(module, SOURCES_OF):
+            setattr(module, SOURCES_OF, _sha256_of_package(module))
+        sha256 = getattr(module, SOURCES_OF)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{reference}: there is no {name} in {source}; expected {_names_in(module)}")
+        found = getattr(found, part)
+    return Found(found, sha256, reference)
+
+
+def _names_in(module: ModuleType) -> str:
+    own = [n for n, one in vars(module).items() if getattr(one, "__module__", None) == module.__name__ and n[0] != "_"]
+    return f"one of {', '.join(own)}" if own else "a class or function that it defines"
+
+
+def _imported(reference: str, name: str) -> ModuleType:
+    try:
+        with _loading():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(missing + "."):
+            raise InputError(
+                f"{reference}: there is no module {missing!r} here; expected an installed package, or a file such as "
+                "./file.py"
+            ) from None
+        raise _not_imported(reference, error) from error
+    except Exception as error:
+        raise _not_imported(reference, error) from error
+
+
+def _not_imported(reference: str, error: Exception) -> InputError:
+    where = "".join(f"; {frame}" for frame in frames_of(error)[-1:])
+    return InputError(f"{reference}: cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}{where}")
+
+
+def _of_file(reference: str, path: Path) -> _Loaded:
+    kept = _LOADED.get(path)
+    if kept is not None and _stamps(kept.sources) == kept.stamps:
+        return kept
+    if not path.is_file():
+        raise InputError(
+            f"{reference}: there is no file {path}; expected one beside the config, or where the run starts"
+        )
+    _LOADED.pop(path, None)
+    loaded = _LOADED[path] = _load(reference, path)
+    return loaded
+
+
+def _load(reference: str, path: Path) -> _Loaded:
+    # A name of its own: files of one name in two folders are two modules.
+    name = f"tierfetch_outside_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{reference}: {path} is no Python file; expected one ending in .py")
+    module = importlib.util.module_from_spec(spec)
+    before, folder = set(sys.modules), str(path.parent)
+    sys.path.insert(0, folder)
+    sys.modules[name] = module
+    # Read from the source each time: by its time stamp alone, byte code of a file edited twice in a second is stale.
+    is_writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        with _loading():
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        _forget(before, path.parent)
+        raise _not_imported(reference, error if isinstance(error, Exception) else RuntimeError(repr(error))) from error
+    finally:
+        sys.dont_write_bytecode = is_writing
+        sys.path.remove(folder)
+    sources = (path, *_forget(before, path.parent))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    setattr(module, SOURCES_OF, digest.hexdigest())
+    return _Loaded(module, sources, _stamps(sources), digest.hexdigest())
+
+
+def _forget(before: set[str], folder: Path) -> list[Path]:
+    """Files beside it that were imported along: theirs are names that files beside another one may have, too."""
+    found = []
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and folder in Path(file).resolve().parents and "site-packages" not in file:
+            if not name.startswith("tierfetch_outside_"):
+                del sys.modules[name]
+            found.append(Path(file).resolve())
+    return sorted(set(found))
+
+
+def _stamps(sources: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((stat.st_mtime_ns, stat.st_size) for stat in (source.stat() for source in sources))
+    except OSError:
+        return ()
+
+
+def _sha256_of_package(module: ModuleType) -> str:
+    """Of all sources of the package that a module belongs to; of our own, nothing: that is in every run's hash."""
+    top = sys.modules[module.__name__.partition(".")[0]]
+    file = getattr(top, "__file__", None)
+    if file is None or top.__name__ in PACKAGES:
+        return ""
+    root = Path(file).parent
+    sources = sorted(root.rglob("*.py")) if Path(file).name == "__init__.py" else [Path(file)]
+    digest = hashlib.sha256(_version_of(top.__name__).encode())
+    # A package as large as that is no policy: its version has to do.
+    for source in sources if len(sources) <= _MOST_SOURCES else ():
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
+
+
+def _version_of(package: str) -> str:
+    from importlib.metadata import packages_distributions, version
+
+    return " ".join(f"{name} {version(name)}" for name in sorted(set(packages_distributions().get(package, []))))
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    token = IS_LOADING.set(True)
+    try:
+        yield
+    finally:
+        IS_LOADING.reset(token)
