@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from experiments.overrides import override
 from policies.lstm.config import LstmConfig
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
 from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
+from simulator.places import beside, config_folder
 from simulator.quantities import PathText
 from workloads.registry import Source
 
@@ -181,6 +183,11 @@ class Experiment(Strict):
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
     output: Output = Output()
     engine: EngineName = "auto"
+    _beside: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Where the config lies: what an arm sets may name files there."""
+        self._beside = config_folder()
 
     @model_validator(mode="after")
     def _arms(self) -> "Experiment":
@@ -223,7 +230,8 @@ class Experiment(Strict):
                 )
             override(raw, path, value)
         try:
-            return System.model_validate(raw["system"])
+            with beside(self._beside):
+                return System.model_validate(raw["system"])
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in ("system", *first["loc"]))

@@ -12,10 +12,10 @@ from experiments.overrides import override, parse_yaml
 from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
+from simulator.places import beside
 from simulator.plugins import Registry
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from workloads.readers.files import check_regular
-from workloads.readers.format import beside
 from workloads.registry import SOURCES
 
 _LONGEST = 1 << 22

@@ -11,7 +11,7 @@ from policies.given import Built, Given
 from simulator.answers import LEARN, WANT, answer, hear
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
-from simulator.config import Strict
+from simulator.plugins import PluginSettings
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
 
 N_KEYS = 2**64
@@ -23,11 +23,8 @@ _TAGGED, _MISS = int(Trigger.TAGGED), int(Trigger.MISS)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 
 
-class PolicySettings(Strict):
+class PolicySettings(PluginSettings):
     """The settings of a policy. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
-
-    kind: str
-    """A subclass's own: ``kind: Literal["next_n"]``."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -9,7 +9,7 @@ _BESIDE: ContextVar[Path | None] = ContextVar("beside", default=None)
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[None]:
+def beside(folder: Path | None) -> Iterator[None]:
     """Settings that are made meanwhile are those of a config in that folder, where their files may lie."""
     token = _BESIDE.set(folder)
     try:

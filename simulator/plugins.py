@@ -5,30 +5,77 @@ imported when it is first wanted, so that a registry may be a part of the settin
 policy), and what is not used costs nothing. A field says ``Annotated[Base, REGISTRY]``: it takes ``{kind: ..., ...}``,
 a kind alone where all its settings have defaults, ``stride(degree=8)``, or the settings themselves, and its errors have
 the places that those of pydantic's discriminated unions have.
+
+Installed packages add kinds by entry points: ``[project.entry-points."tierfetch.policies"]``, a name, and
+``package.module:Class``.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 from simulator.errors import InputError
 from simulator.one_line import call, split
+from simulator.outside import find
+from simulator.places import config_folder
+from simulator.quantities import Strict
 
 S = TypeVar("S", bound=BaseModel)
+
+
+class PluginSettings(Strict):
+    """The settings of one kind of a thing: a subclass says ``kind: Literal["its_name"]``."""
+
+    kind: str
+    _beside: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Where the config lies, which is no part of the settings: results do not depend on it."""
+        self._beside = config_folder()
+
+    def fingerprint(self) -> str:
+        """A hash of what these settings name outside of the config: files, a class's sources. Empty if nothing.
+
+        A trace is none of it: its content has a hash of its own.
+
+        Raises:
+            InputError: it is not there.
+        """
+        return ""
+
+
+def fingerprints(settings: BaseModel) -> list[str]:
+    """Those of settings and of all settings in them that have one. Raises InputError as ``fingerprint`` does."""
+    own = settings.fingerprint() if isinstance(settings, PluginSettings) else ""
+    found = [own] if own else []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, BaseModel):
+                found += fingerprints(part)
+    return found
 
 
 class Registry(Mapping[str, type[S]], Generic[S]):
     """The settings of every kind of one thing, in order."""
 
-    def __init__(self, what: str, base: type[S], known: Mapping[str, str | type[S]]) -> None:
-        """``what`` they are, in messages; ``base`` is what each class is a subclass of."""
+    def __init__(
+        self, what: str, base: type[S], known: Mapping[str, str | type[S]], *, group: str = "", adapt: str = ""
+    ) -> None:
+        """``what`` they are, in messages; ``base`` is what each class is a subclass of.
+
+        ``group`` is that of entry points. ``adapt``, ``module:function``, makes such a class of a kind and of what an
+        entry point names where that is none.
+        """
         self.what = what
         self._base = base
-        self._known: dict[str, str | type[S]] = {}
+        self._group, self._adapt = group, adapt
+        self._own: dict[str, str | type[S]] = {}
         self._loaded: dict[str, type[S]] = {}
         self._adapters: dict[str, TypeAdapter[S]] = {}
         self._is_described = False
@@ -37,22 +84,42 @@ class Registry(Mapping[str, type[S]], Generic[S]):
 
     def register(self, kind: str, settings: str | type[S]) -> None:
         """Add a kind: its class, or ``package.module:Class``. Raises ValueError if there is one of that name."""
-        if kind in self._known:
-            raise ValueError(f"{self.what} {kind!r} is registered twice: {self._known[kind]} and {settings}")
-        self._known[kind] = settings
+        if kind in self._own:
+            raise ValueError(f"{self.what} {kind!r} is registered twice: {self._own[kind]} and {settings}")
+        self._own[kind] = settings
+
+    @cached_property
+    def _installed(self) -> dict[str, str]:
+        """What entry points name, by kind. A name that we have ourselves is ours."""
+        from importlib.metadata import entry_points
+
+        points = sorted(entry_points(group=self._group), key=lambda point: point.name) if self._group else []
+        return {point.name: point.value for point in points if point.name not in self._own}
+
+    def _load(self, kind: str) -> Any:
+        if kind not in self._own:
+            reference = self._installed[kind]
+            found = find(reference).object
+            if self._adapt and not (isinstance(found, type) and issubclass(found, self._base)):
+                module, _, name = self._adapt.partition(":")
+                found = getattr(import_module(module), name)(kind, reference)
+            return found
+        known = self._own[kind]
+        if not isinstance(known, str):
+            return known
+        module, _, name = known.partition(":")
+        return getattr(import_module(module), name)
 
     def __getitem__(self, kind: str) -> type[S]:
         """The class of a kind, imported now if it was not yet.
 
         Raises:
             KeyError: there is no such kind.
+            InputError: it is an installed package's, and cannot be imported.
             TypeError: what is registered is no such class, or says that it is of another kind.
         """
         if kind not in self._loaded:
-            found: Any = self._known[kind]
-            if isinstance(found, str):
-                module, _, name = found.partition(":")
-                found = getattr(import_module(module), name)
+            found = self._load(kind)
             if not (isinstance(found, type) and issubclass(found, self._base)):
                 raise TypeError(f"{self.what} {kind!r}: {found} is no subclass of {self._base.__name__}")
             said = get_args(found.model_fields["kind"].annotation)
@@ -62,13 +129,14 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         return self._loaded[kind]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        yield from self._own
+        yield from self._installed
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._own) + len(self._installed)
 
     def __contains__(self, kind: object) -> bool:
-        return isinstance(kind, str) and kind in self._known
+        return isinstance(kind, str) and (kind in self._own or kind in self._installed)
 
     # A registry is one thing, however alike two of them are.
     __eq__ = object.__eq__

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.config import Bytes, Count, Ratio, Strict
+from simulator.config import Bytes, Count, Ratio
+from simulator.plugins import PluginSettings
 from simulator.seeds import generator
 from simulator.trace import MOST_BYTES, Batch, Workload, make_batch
 
@@ -24,11 +25,8 @@ Key = Annotated[int, Field(ge=0, lt=2**63)]
 DEFAULT_BLOCK = "64 KiB"
 
 
-class SourceSettings(Strict):
+class SourceSettings(PluginSettings):
     """The settings of a workload. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
-
-    kind: str
-    """A subclass's own: ``kind: Literal["zipf"]``."""
 
     def build(self, seed: int, name: str = "source") -> Workload:
         """The workload. ``name`` keys its random numbers, so that two alike parts of one workload differ.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from simulator.quantities import Strict
+from simulator.plugins import PluginSettings
 from simulator.residency.names import HOOKED
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class EvictionHooks(NamedTuple):
     overflow: Any = None
 
 
-class EvictionSettings(Strict):
+class EvictionSettings(PluginSettings):
     """The settings of an eviction policy, and what it is made of.
 
     Attributes:
@@ -75,7 +75,6 @@ class EvictionSettings(Strict):
         pushes_out: Blocks may have to go when another one is used.
     """
 
-    kind: str
     state: ClassVar[Any] = None
     fields: ClassVar[Any] = None
     hooks: ClassVar[EvictionHooks | None] = None
@@ -119,10 +118,9 @@ class AdmissionHooks(NamedTuple):
     count: Any = None
 
 
-class AdmissionSettings(Strict):
+class AdmissionSettings(PluginSettings):
     """The settings of an admission, and what it is made of: as those of an eviction policy."""
 
-    kind: str
     state: ClassVar[Any] = None
     hooks: ClassVar[AdmissionHooks] = AdmissionHooks()
     sketches: ClassVar[bool] = False

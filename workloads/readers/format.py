@@ -1,29 +1,13 @@
 """What the settings of all trace formats have in common: a file, and how its format is told from its name."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar
-
-from pydantic import PrivateAttr
+from typing import ClassVar
 
 from simulator.quantities import PathText
 from workloads.base import SourceSettings
 
 DEFAULT_TRACES = "../shared/traces"
-_BESIDE: ContextVar[Path | None] = ContextVar("beside", default=None)
-
-
-@contextmanager
-def beside(folder: Path) -> Iterator[None]:
-    """Settings that are made meanwhile are those of a config in that folder, where their files may lie."""
-    token = _BESIDE.set(folder)
-    try:
-        yield
-    finally:
-        _BESIDE.reset(token)
 
 
 def trace_path(path: str, folder: Path | None = None) -> Path:
@@ -47,11 +31,6 @@ class FormatSettings(SourceSettings):
     path: PathText
     name_parts: ClassVar[tuple[str, ...]] = ()
     """What a file's name contains, in small letters; packed files have a further ending."""
-    _beside: Path | None = PrivateAttr(default=None)
-
-    def model_post_init(self, context: Any) -> None:
-        """Where the config lies, which is no part of the settings: results do not depend on it."""
-        self._beside = _BESIDE.get()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
