@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from experiments.overrides import override
-from policies.lstm.config import LstmConfig
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
 from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
@@ -66,10 +65,13 @@ class Measured(Strict):
 
 
 class Replay(Strict):
-    """The latencies that an earlier run recorded: ``source`` is its folder, ``arm`` its arm (default: this one)."""
+    """The latencies that an earlier run recorded: ``source`` is its folder, ``arm`` its arm (default: this one).
+
+    Without a source those that the policy's answers come with (``kind: file``).
+    """
 
     kind: Literal["replay"]
-    source: PathText
+    source: PathText | None = None
     arm: str | None = None
 
 
@@ -209,12 +211,15 @@ class Experiment(Strict):
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
                 )
-            core = arm.policy.core
-            batched = isinstance(core, LstmConfig) and core.predictions == "batched"
-            if batched and arm.charged.kind == "measured":
+            core, charged = arm.policy.core, arm.charged
+            if core.untimed and charged.kind == "measured":
                 raise ValueError(
-                    f"arms.{arm.name}.charge: 'measured' goes with predictions: one_by_one, as no single call is made "
-                    "in batches; expected sampled, replay, fixed or free"
+                    f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
+                )
+            if charged.kind == "replay" and charged.source is None and not core.brings_latencies:
+                raise ValueError(
+                    f"arms.{arm.name}.charge.source: is missing; expected a folder of results whose latencies are "
+                    "charged (only kind: file has its own, in a column latency_ns)"
                 )
         return self
 

@@ -1,4 +1,7 @@
-"""How every command ends: 0 done, 2 bad input, 3 processes that died, 130 interrupted, 1 a bug."""
+"""How every command ends.
+
+0 done, 2 bad input, 3 processes that died, 4 code from outside failed, 130 interrupted, 1 a bug.
+"""
 
 import os
 import sys
@@ -9,12 +12,16 @@ import typer
 
 from experiments.interrupts import let_go
 
-BAD_INPUT, DIED, INTERRUPTED = 2, 3, 130
+BAD_INPUT, DIED, OUTSIDE, INTERRUPTED = 2, 3, 4, 130
 _MOST_LINES, _LONGEST = 10, 1000
 
 
 class RunsDiedError(RuntimeError):
     """Processes ended without a result, and so did those that tried again; all other runs are done and kept."""
+
+
+class RunsFailedError(RuntimeError):
+    """Code from outside failed in some runs; all others are done and kept. ``args`` are lines: what, and where."""
 
 
 @contextmanager
@@ -23,7 +30,7 @@ def exit_codes(interrupted: str) -> Iterator[None]:
 
     ``interrupted`` is what Ctrl-C leaves behind.
     """
-    from simulator.errors import InputError
+    from simulator.errors import InputError, OutsideError
 
     try:
         yield
@@ -41,6 +48,11 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         _leave([f"error: {where}: {text}" if where else f"error: {text}"], BAD_INPUT)
     except RunsDiedError as error:
         _leave([f"error: {error}"], DIED)
+    except RunsFailedError as error:
+        _leave(list(error.args), OUTSIDE)
+    except OutsideError as error:
+        first, *frames = error.lines
+        _leave([f"error: {first}", *(f"  {frame}" for frame in frames)], OUTSIDE)
     except MemoryError as error:
         _leave([f"error: not enough memory: {error}; expected a smaller workload or model"], BAD_INPUT)
     except RuntimeError as error:

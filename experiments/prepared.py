@@ -163,9 +163,11 @@ class Prepared:
 
 def prepare(
     experiment: Experiment, arm: Arm, seed: int, training_progress: TrainingProgress | None = None,
-    trace: SharedTrace | None = None, n_warm_up: int = 0,
+    trace: SharedTrace | None = None, n_warm_up: int = 0, say: Callable[[str], None] | None = None,
 ) -> Prepared:  # fmt: skip
     """Make the workload, train or load the policy, find the charge; ``n_warm_up`` accesses are run and not judged.
+
+    ``say`` tells the user of something that the policy does.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
@@ -188,6 +190,7 @@ def prepare(
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
             n_streams=workload.n_streams,
+            say=say or (lambda text: None),
         ),
     )
     if wanted := needs_of(built.policy):

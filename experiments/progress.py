@@ -90,6 +90,11 @@ class OneRun:
         self._leave()
         self._of_all.say(f"{self._label}: its process died ({how})" + ("; once more" if again else ""))
 
+    def failed(self) -> None:
+        """It ended with an error of code from outside, which is told at the end."""
+        self._leave()
+        self._of_all.say(f"{self._label}: failed")
+
     def finish(self, row: Mapping[str, Any] | None) -> None:
         """A run is over, or, without a row, the training ahead of one."""
         self._leave()

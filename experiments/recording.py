@@ -89,6 +89,7 @@ class Recording:
 
 
 def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
+    assert charge.source is not None
     source = Path(charge.source)
     if source.is_dir() or not source.suffix:
         return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed)}.parquet"
@@ -97,7 +98,7 @@ def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
 
 def seal_of(arm: Arm, seed: int) -> str:
     """What tells the recording that an arm names from another one in its place; empty if there is none."""
-    if arm.charged.kind not in ("replay", "sampled"):
+    if arm.charged.kind not in ("replay", "sampled") or arm.charged.source is None:
         return ""
     try:
         metadata = pq.read_metadata(_file(arm.charged, arm, seed)).metadata or {}
@@ -172,6 +173,9 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
             return measured, None
         case "free":
             return fixed(0), None
+        case "replay" if charge.source is None:
+            # The policy's own, which come with its answers.
+            return measured, None
         case "fixed":
             return fixed(charge.latency), None
         case "sampled":

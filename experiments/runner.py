@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import Experiment
+from experiments.exits import RunsFailedError
 from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, missing, remove_leftovers
 from experiments.interrupts import Interrupts
 from experiments.jobs import n_cores
 from experiments.kept import MANIFEST, Done, Kept
 from experiments.plan import Key, Run, in_turn, is_timed, key_of, planned
 from experiments.progress import OneRun, RunProgress
-from simulator.errors import InputError
+from simulator.errors import InputError, OutsideError
 
 if TYPE_CHECKING:
     from experiments.settling import Cut
@@ -46,6 +47,7 @@ def run_all(
     Raises:
         InputError: the trace, a recording or the folder is wrong.
         RunsDiedError: processes died; all other runs are done.
+        RunsFailedError: code from outside failed; all other runs are done.
     """
     from experiments.recording import make_charge
     from experiments.tables import make_folder
@@ -71,7 +73,7 @@ def run_all(
             with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
                 made.choose(progress, force=force, title=title)
                 made.run(progress)
-        except (InputError, MemoryError):
+        except (InputError, MemoryError, OutsideError, RunsFailedError):
             if is_new and not made.kept.runs:
                 # Nothing came of it: the folder is free for the corrected config.
                 remove_leftovers(folder)
@@ -94,6 +96,13 @@ def _in_order(experiment: Experiment, kept: Kept) -> list[Row]:
     return [kept.runs[key].row for key in sorted(kept.runs, key=lambda key: (arms.index(key[0]), *key[1:]))]
 
 
+def _told(run: Run, error: OutsideError) -> list[str]:
+    """What failed, and where in the code from outside."""
+    first, *frames = error.lines
+    where = f"{run}" + (f", access {error.access}" if error.access is not None else "")
+    return [f"error: {where}: {first}", *(f"  {frame}" for frame in frames)]
+
+
 class _Making:
     """The runs of an experiment, on their way into its folder."""
 
@@ -102,10 +111,13 @@ class _Making:
         self._todo: dict[Key, Run] = {}
         self._cuts: dict[int, Cut] = {}
         self._hashes: dict[Key, str] = {}
+        self._sources: dict[str, list[str]] = {}
+        self._failed: list[tuple[Run, OutsideError]] = []
 
     def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
         from experiments.settling import cut_of
+        from experiments.single import sources_of
         from workloads.readers.files import files_in
 
         runs = {run.key: run for run in planned(self.experiment)}
@@ -134,6 +146,10 @@ class _Making:
                 # Not one of its files is left, so that nobody reads what is damaged together with the others.
                 self.kept.remove(key)
         self._todo = {key: run for key, run in runs.items() if key not in self.kept.runs}
+        for key, run in self._todo.items():
+            # Before it is made: what is found afterwards may have been edited meanwhile.
+            self._hash(run)
+            self._sources[key[0]] = sources_of(self.experiment, run.arm)
         progress.expect(len(self._todo))
         n_kept = len(runs) - len(self._todo)
         if n_kept:
@@ -169,8 +185,18 @@ class _Making:
                 if digests.setdefault(seed, digest) != digest:
                     raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
                 row = {**done.row, "has_settled": self._cuts[seed].has_settled}
+                self._check_sources(self._todo[key_of(row)])
                 self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
                 interrupts.check()
+        if self._failed:
+            raise RunsFailedError(*(line for run, error in self._failed for line in _told(run, error)))
+
+    def _check_sources(self, run: Run) -> None:
+        """What was run is what its hash says: nobody edited it meanwhile."""
+        from experiments.single import sources_of
+
+        if sources_of(self.experiment, run.arm) != self._sources[run.arm.name]:
+            raise InputError(f"{run}: its policy's sources were edited while it ran; run the same command again")
 
     def _make(self, runs: list[Run], progress: RunProgress, interrupts: Interrupts) -> Iterator[Done]:
         """Each run as it is over."""
@@ -189,7 +215,14 @@ class _Making:
                 interrupts.check()
                 shown.accesses(n_done)
 
-            done = run_one(self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch)
+            try:
+                done = run_one(
+                    self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch, say=shown.said
+                )  # fmt: skip
+            except OutsideError as error:
+                self._failed.append((run, error))
+                shown.failed()
+                continue
             shown.finish(done.row)
             yield done
 
@@ -210,8 +243,11 @@ class _Making:
         alone = [Task(run, self._n_warm_up(run)) for run in runs if is_timed(run.arm)]
         # What runs beside a run whose own wall time is charged would be measured with it.
         for group, n_jobs in (([*training, *beside], n), (alone, 1)):
-            for _, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
-                if done is not None:
+            for task, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
+                if isinstance(done, OutsideError):
+                    # What fails in training fails in the run again, and is told once.
+                    self._failed += [(task.run, done)] * (not task.trains_only)
+                elif done is not None:
                     yield done
 
     def write(self) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from experiments.aside import keep_file
-from experiments.config import Experiment
+from experiments.config import Arm, Experiment
 from experiments.kept import Done, digests_of
 from experiments.metrics import run_metrics
 from experiments.plan import Run
@@ -21,8 +21,10 @@ from experiments.tables import RunTables
 from policies.given import Given
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
+from simulator.plugins import fingerprints
 
 Progress = Callable[[int], None]
+Say = Callable[[str], None]
 RECORDED = " (recorded)"
 
 
@@ -59,8 +61,15 @@ def run_hash(experiment: Experiment, run: Run, n_warm_up: int) -> str:
     arm, seed, repeat = run
     return experiment.hash_of(
         arm.model_dump(mode="json"), seed, repeat, experiment.start, n_warm_up,
-        experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed), system=experiment.system_of(arm),
+        experiment.output.model_dump(mode="json"), code_hash(), seal_of(arm, seed), sources_of(experiment, arm),
+        system=experiment.system_of(arm),
     )  # fmt: skip
+
+
+def sources_of(experiment: Experiment, arm: Arm) -> list[str]:
+    """Hashes of what the settings of a run name outside of the config, such as the sources of a policy's class."""
+    parts = (experiment.workload.source, arm.policy, experiment.system_of(arm))
+    return [found for part in parts for found in fingerprints(part)]
 
 
 def prepare_one(
@@ -80,18 +89,19 @@ def run_one(
     progress: Progress | None = None,
     training_progress: TrainingProgress | None = None,
     trace: SharedTrace | None = None,
+    say: Say | None = None,
 ) -> Done:
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
-    made anew.
+    made anew. ``say`` tells the user of something that a policy does.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
     started, load_before = time.perf_counter(), os.getloadavg()[0]
     arm, seed = run.arm, run.seed
-    prepared = prepare(experiment, arm, seed, training_progress, trace, n_warm_up)
+    prepared = prepare(experiment, arm, seed, training_progress, trace, n_warm_up, say)
     workload, parts, learned, built = prepared.workload, prepared.parts, prepared.learned, prepared.built
     charge, recording, system = prepared.charge, prepared.recording, prepared.system
     replayed = recording if arm.charged.kind == "replay" else None

@@ -21,6 +21,7 @@ from experiments.plan import Run
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
+from simulator.errors import OutsideError
 
 ATTEMPTS = 2
 _TELL_EVERY_S = 0.1
@@ -50,6 +51,8 @@ def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mappi
                 pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
             except BrokenPipeError:
                 raise
+            except OutsideError as error:
+                pipe.send(("done", error))
             except Exception as error:
                 error.add_note(traceback.format_exc())
                 pipe.send(("failed", error))
@@ -71,7 +74,10 @@ def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trac
     if task.trains_only:
         prepare_one(experiment, task.run, tell_epoch, trace)
         return None
-    return run_one(experiment, task.run, folder, task.n_warm_up, lambda n: tell("accesses", n), tell_epoch, trace)
+    return run_one(
+        experiment, task.run, folder, task.n_warm_up, lambda n: tell("accesses", n), tell_epoch, trace,
+        say=lambda text: pipe.send(("said", (text,))),
+    )  # fmt: skip
 
 
 @dataclass
@@ -101,7 +107,7 @@ def side_by_side(
     n_jobs: int,
     traces: Mapping[int, SharedTrace],
     show: Callable[[Task], OneRun],
-) -> Iterator[tuple[Task, Done | None]]:
+) -> Iterator[tuple[Task, Done | OutsideError | None]]:
     """Each task with what came of it as it is done, in any order.
 
     Raises:
@@ -154,7 +160,10 @@ def side_by_side(
                     raise what
                 else:
                     idle.append(busy.pop(pipe))
-                    worker.shown.finish(None if what is None else what.row)
+                    if isinstance(what, OutsideError):
+                        worker.shown.failed()
+                    else:
+                        worker.shown.finish(None if what is None else what.row)
                     yield worker.task, what
     finally:
         interrupts.close()

@@ -46,6 +46,16 @@ class PolicySettings(PluginSettings):
         """Whether it is trained on the first part of the trace before the run."""
         return False
 
+    @property
+    def untimed(self) -> str:
+        """Why no call of it can be charged as measured; empty if it can."""
+        return ""
+
+    @property
+    def brings_latencies(self) -> bool:
+        """Whether its answers come with recorded latencies of their own, which ``replay`` charges."""
+        return False
+
 
 class TablePolicy(ABC):
     """Learns from each access of its trigger, in order, and answers about the last.

@@ -57,6 +57,10 @@ def _no_sequences(per_stream: bool) -> dict[int, Keys]:
     raise NotImplementedError("predictions: batched needs the accesses that are run")
 
 
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
 def _no_future() -> "Demand":
     raise NotImplementedError("the oracle needs the accesses that are run")
 
@@ -73,7 +77,7 @@ class Given:
     columns that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
-    ``n_streams`` are those of the whole trace.
+    ``n_streams`` are those of the whole trace. ``say`` tells the user of something.
     """
 
     sequences: Sequences
@@ -85,6 +89,7 @@ class Given:
     recorded: Recorded | None = None
     is_measured: bool = False
     n_streams: int = 1
+    say: Callable[[str], None] = _silent
 
 
 @dataclass(frozen=True)

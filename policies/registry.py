@@ -30,7 +30,11 @@ POLICIES: Registry[PolicySettings] = Registry(
         "oracle": "policies.oracle:OracleConfig",
         "fdp": "policies.fdp:FdpConfig",
         "gate": "policies.gate:GateConfig",
+        "python": "policies.outside.config:PythonConfig",
+        "file": "policies.outside.answers:FileConfig",
     },
+    group="tierfetch.policies",
+    adapt="policies.outside.config:settings_of",
 )
 
 PolicyConfig = Annotated[PolicySettings, POLICIES]

@@ -15,6 +15,7 @@ from simulator.checks import capacities_of, check_durations, check_sizes, too_la
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
+from simulator.errors import OutsideError
 from simulator.events import ANSWER_IS_THERE
 from simulator.feed import Feed
 from simulator.future import future_of
@@ -176,7 +177,11 @@ class Engine:
             runs.append(AccessRun(key.view(np.uint64), streams, outcome.astype(np.uint8), columns))
             asked.append(place)
             shown, place = end, q.queue.next
-        decision = self._policy.decide(runs)
+        try:
+            decision = self._policy.decide(runs)
+        except OutsideError as error:
+            error.access = machine.question(asked[error.nth_question]).access
+            raise
         cost = self._charge(decision)
         for place, answer in zip(asked, decision.answers, strict=True):
             self._put(place, answer)

@@ -102,6 +102,12 @@ class LstmConfig(PolicySettings):
         return True
 
     @property
+    def untimed(self) -> str:
+        """Batches have no single call."""
+        is_batched = self.predictions == "batched"
+        return "goes with predictions: one_by_one, as no single call is made in batches" if is_batched else ""
+
+    @property
     def steps(self) -> int:
         """Accesses that a question runs through the network, of a policy that is asked at each."""
         return self.window if self.inference == "window" else 1

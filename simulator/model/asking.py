@@ -8,6 +8,7 @@ import numpy as np
 from simpy import Store
 
 from simulator.charge import Charge, Cost
+from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
 from simulator.needs import ALWAYS_THERE, needs_of
@@ -115,7 +116,11 @@ class InferenceServer:
         if self.told.keys or self.told.n_polluted:
             told, self.told = self.told, Told()
             self.policy.told(told)
-        decision = self.policy.decide([_columns(question.run, self.needs) for question in batch])
+        try:
+            decision = self.policy.decide([_columns(question.run, self.needs) for question in batch])
+        except OutsideError as error:
+            error.access = batch[error.nth_question].access.index
+            raise
         cost = self.charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.answer, question.cost, question.batch = answer, cost, self._n_batches

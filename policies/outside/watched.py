@@ -1,0 +1,79 @@
+"""Code from outside, called so that what it does wrong is its own error: timed, its output kept off the terminal."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from simulator.errors import OutsideError
+
+_FORKS = [0]
+os.register_at_fork(after_in_parent=lambda: _FORKS.__setitem__(0, _FORKS[0] + 1))
+_MOST_SHOWN = 200
+
+
+class _Printed:
+    """Stands in for the standard output: the first line is passed on, the others are left out."""
+
+    def __init__(self, who: str, say: Callable[[str], None]) -> None:
+        self._who, self._say = who, say
+        self._begun = ""
+        self._is_said = False
+
+    def write(self, text: str) -> int:
+        if not self._is_said:
+            self._begun += text
+            line, newline, _ = self._begun.lstrip().partition("\n")
+            if newline or len(line) > _MOST_SHOWN:
+                self._is_said = True
+                self._say(f"{self._who} prints: {line[:_MOST_SHOWN]!r}; what else it prints is left out")
+        return len(text)
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+class Watched:
+    """Calls of ``who``, of which none may take longer than ``limit_ns``."""
+
+    def __init__(self, who: str, limit_ns: int, say: Callable[[str], None]) -> None:
+        self.who = who
+        self._limit_ns = limit_ns
+        self._printed: Any = _Printed(who, say)
+        self._process = os.getpid()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+        """What it returns, and the wall time that it took in ns.
+
+        Raises:
+            OutsideError: it failed, took too long, or started processes that go on with the run.
+        """
+        stdout, sys.stdout = sys.stdout, self._printed
+        n_forks = _FORKS[0]
+        start = time.perf_counter_ns()
+        try:
+            found = function(*arguments)
+            taken_ns = time.perf_counter_ns() - start
+        except (Exception, SystemExit) as error:
+            if os.getpid() != self._process:
+                os._exit(1)
+            if isinstance(error, OutsideError):
+                raise
+            raise OutsideError.of(self.who, error) from error
+        finally:
+            sys.stdout = stdout
+        if os.getpid() != self._process:
+            # A second process would go on with the run, and write what the first one writes.
+            os._exit(0)
+        if n_forks != _FORKS[0]:
+            raise OutsideError(f"{self.who}: forked a process; expected none: the run would go on twice")
+        if taken_ns > self._limit_ns:
+            raise OutsideError(
+                f"{self.who}: took {taken_ns / 1e9:.1f} s for one call; expected at most {self._limit_ns / 1e9:g} s "
+                "(time_limit)"
+            )
+        return found, taken_ns
