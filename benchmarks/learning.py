@@ -8,10 +8,12 @@ import torch
 
 from benchmarks.results import Measurement
 from policies.given import Accesses
-from policies.lstm.backends.registry import available
+from policies.lstm.backends.registry import BACKENDS
 from policies.lstm.config import LstmConfig
-from policies.lstm.model import pick_device, weights_of
-from policies.lstm.train import train
+from policies.lstm.model import weights_of
+from policies.lstm.recipe import LstmRecipe
+from policies.models.device import pick_device
+from policies.models.train import train
 from workloads.registry import SOURCES
 
 N_ACCESSES, EPOCHS, N_QUESTIONS = 20_000, 3, 5_000
@@ -25,9 +27,9 @@ def measure() -> Iterator[Measurement]:
     for kind in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
         device = pick_device(kind)
         start = perf_counter()
-        trained = train([Accesses(keys, np.zeros(len(keys), bool))], config, 0, device, None)
+        trained = train([Accesses(keys, np.zeros(len(keys), bool))], LstmRecipe(config), 0, device, None)
         yield Measurement("learning", f"training, {kind}", N_ACCESSES * EPOCHS, perf_counter() - start)
-        for backend in available(device.type):
+        for backend in BACKENDS.available(device.type):
             made_backend = backend(weights_of(trained.model, 1))
             classes, state = np.full((1, 1, 1), 3, np.int64), made_backend.new_state()
             made_backend.advance(classes, [state])

@@ -67,7 +67,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each pattern and encoding; everything that can be wrong with the request is found before the first."""
     from experiments.patterns import PATTERNS, pattern_of
-    from policies.lstm.model import pick_device
+    from policies.models.device import pick_device
     from simulator.errors import InputError
 
     wanted = list(PATTERNS) if patterns is None else [pattern_of(name.strip()) for name in patterns.split(",")]

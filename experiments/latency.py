@@ -74,9 +74,10 @@ def measure(device: str, windows: list[int], n_calls: int, n_classes: int, conso
     import numpy as np
 
     from policies.lstm.backends.registry import BACKENDS
-    from policies.lstm.codecs.key import KeyCodec
     from policies.lstm.config import LstmConfig
-    from policies.lstm.model import LstmModel, device_name, pick_device, weights_of
+    from policies.lstm.model import LstmModel, weights_of
+    from policies.models.codecs.key import KeyCodec
+    from policies.models.device import device_name, pick_device
 
     pick_device(device)
     codec = KeyCodec({"key": np.arange(n_classes - 1, dtype=np.uint64)})

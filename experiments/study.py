@@ -36,12 +36,12 @@ def study(
     experiment: Experiment, name: str | None, per_decade: int, folder: Path, console: Any, *, quiet: bool, jobs: int = 1
 ) -> Study:
     """Measure each backend, climb the ladder, and compare. Raises InputError if no arm learns, or as a run does."""
-    from policies.lstm.backends.registry import available
-    from policies.lstm.model import pick_device
+    from policies.lstm.backends.registry import BACKENDS
+    from policies.models.device import pick_device
 
     arm = learned_arm(experiment, name)
     device = pick_device(getattr(arm.policy.core, "wanted_device", "auto")).type
-    backends = [kind.name for kind in available(device)]
+    backends = [kind.name for kind in BACKENDS.available(device)]
     measured = run_all(
         measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs,
         title=f"break-even of {arm.name}: each backend measured",

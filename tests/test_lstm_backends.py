@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.lstm.backends.base import Backend
-from policies.lstm.backends.registry import BACKENDS, available, named, pick, preferred
-from policies.lstm.codecs.registry import CODECS
+from policies.lstm.backends.registry import BACKENDS
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel, weights_of
+from policies.models.backend import Backend
+from policies.models.codecs.registry import CODECS
 from simulator.errors import InputError
 
 TOLERANCE = 1e-4
@@ -141,20 +141,20 @@ def test_a_batch_and_then_each_alone(kind: type[Backend]) -> None:
 def test_auto_takes_the_fastest_and_says_what_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = network(0, 2, 8, "key")
     weights = weights_of(model, 1)
-    backend, trial_ns = pick("auto", "cpu", weights, 1)
-    assert set(trial_ns) == {kind.name for kind in available("cpu")}
+    backend, trial_ns = BACKENDS.pick("auto", "cpu", weights, 1)
+    assert set(trial_ns) == {kind.name for kind in BACKENDS.available("cpu")}
     assert trial_ns[backend.name] == min(trial_ns.values())
-    assert pick("eager", "cpu", weights, 1)[0].name == "eager"
+    assert BACKENDS.pick("eager", "cpu", weights, 1)[0].name == "eager"
     slow = {"compiled": 3.0, "onnx": 2.0, "eager": 1.0}
-    monkeypatch.setattr("policies.lstm.backends.registry.trial", lambda backend, weights, n: slow[backend.name])
-    assert pick("auto", "cpu", weights, 1)[0].name == "eager"
+    monkeypatch.setattr("policies.models.choice.trial", lambda backend, weights, n: slow[backend.name])
+    assert BACKENDS.pick("auto", "cpu", weights, 1)[0].name == "eager"
 
 
 def test_what_cannot_be_used_is_refused() -> None:
     with pytest.raises(InputError, match="expected one of compiled, onnx, eager"):
-        named("cuda_graph", "cpu")
-    assert preferred("cuda_graph", "cpu").name == "compiled"
-    assert preferred("eager", "cpu").name == "eager"
+        BACKENDS.named("cuda_graph", "cpu")
+    assert BACKENDS.preferred("cuda_graph", "cpu").name == "compiled"
+    assert BACKENDS.preferred("eager", "cpu").name == "eager"
 
 
 @pytest.mark.parametrize("backend", ["compiled", "onnx"])
@@ -169,6 +169,6 @@ def test_a_backend_that_needs_the_cpu_gets_it(backend: str, monkeypatch: pytest.
 
 def test_onnx_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("policies.lstm.backends.onnx.find_spec", lambda name: None)
-    assert "onnx" not in [kind.name for kind in available("cpu")]
+    assert "onnx" not in [kind.name for kind in BACKENDS.available("cpu")]
     with pytest.raises(InputError, match=r"tierfetch\[onnx\]"):
-        named("onnx", "cpu")
+        BACKENDS.named("onnx", "cpu")

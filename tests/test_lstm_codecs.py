@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.lstm.codecs.base import IGNORE, UNKNOWN
-from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
+from policies.models.codecs.base import IGNORE, UNKNOWN
+from policies.models.codecs.registry import CODECS
 
 keys = st.lists(st.one_of(st.integers(0, 20), st.integers(2**64 - 3, 2**64 - 1)), min_size=2, max_size=40)
 ENCODINGS = sorted(CODECS)

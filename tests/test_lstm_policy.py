@@ -13,10 +13,10 @@ from policies.given import Given
 from policies.lstm.aim import pick_horizon
 from policies.lstm.build import build_lstm as build
 from policies.lstm.config import LstmConfig
-from policies.lstm.lanes import accesses_of
 from policies.lstm.policy import BatchedLstmPolicy
 from policies.lstm.predictor import LstmPredictor
-from policies.lstm.top import best, best_of_rows
+from policies.models.lanes import accesses_of
+from policies.models.top import best, best_of_rows
 from policies.timing import Timing
 from simulator.errors import InputError
 from simulator.policy import AccessRun
@@ -184,7 +184,7 @@ def test_horizons_that_lead_nowhere_are_not_picked() -> None:
 
 def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three calls of a roll-out on a device that takes 7 ns for each."""
-    monkeypatch.setattr("policies.lstm.backends.base.Backend.last_device_ns", lambda self: 7)
+    monkeypatch.setattr("policies.models.backend.Backend.last_device_ns", lambda self: 7)
     settings = config(expand="rollout", degree=3, backend="compiled", epochs=25)
     built = build(settings, Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
     for key in CYCLE[:20].tolist():
@@ -198,7 +198,7 @@ def test_both_modes_take_the_same_place() -> None:
     """The weights and a state for each stream of the trace, however the predictions are made."""
     given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, simulated=lambda p: {4: CYCLE[:9]}, n_streams=5)
     sizes = {build(config(predictions=mode), given_).policy.footprint_bytes for mode in ("one_by_one", "batched")}
-    weights = LstmPredictor.trained([CYCLE], config()).kept.trained.model.n_bytes()
+    weights = LstmPredictor.trained([CYCLE], config()).n_bytes
     assert sizes == {weights + 5 * 2 * 2 * 16 * 4}
 
 

@@ -174,10 +174,10 @@ def test_latencies_that_were_not_measured_are_not_drawn(tmp_path: Path) -> None:
 def test_a_recording_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a GPU: its model has a hash that training here would not give, its backend is not here."""
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("policies.lstm.store.model_hash", lambda *_: "a" * 24)
-        elsewhere.setattr("policies.lstm.predictor.device_name", lambda kind: "cuda: NVIDIA H100")
+        elsewhere.setattr("policies.models.store.model_hash", lambda *_: "a" * 24)
+        elsewhere.setattr("policies.models.predictor.device_name", lambda kind: "cuda: NVIDIA H100")
         elsewhere.setattr("policies.lstm.backends.compiled.Compiled.name", "cuda_graph")
-        elsewhere.setattr("policies.lstm.backends.registry.BACKENDS", (Compiled,))
+        elsewhere.setattr("policies.lstm.backends.registry.BACKENDS.kinds", (Compiled,))
         elsewhere.setenv("TIERFETCH_MODELS", str(tmp_path / "its-models"))
         theirs = run(tmp_path, "theirs", with_policy({"kind": "measured"}, backend="auto"))
     shutil.rmtree(tmp_path / "its-models")

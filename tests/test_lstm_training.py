@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from policies.given import Accesses
-from policies.lstm.calibration import calibrate
-from policies.lstm.codecs.base import IGNORE, UNKNOWN
-from policies.lstm.codecs.registry import CODECS
 from policies.lstm.config import LstmConfig
-from policies.lstm.lanes import accesses_of, chunks, encode
 from policies.lstm.model import LstmModel
 from policies.lstm.predictor import LstmPredictor
-from policies.lstm.store import models_folder
-from policies.lstm.train import scores_along, split, train, training_rows
+from policies.lstm.recipe import LstmRecipe
+from policies.models.calibration import calibrate
+from policies.models.codecs.base import IGNORE, UNKNOWN
+from policies.models.codecs.registry import CODECS
+from policies.models.lanes import accesses_of, chunks, encode
+from policies.models.store import models_folder
+from policies.models.train import scores_along, split, train, training_rows
 from simulator.errors import InputError
 
 CPU = torch.device("cpu")
@@ -98,7 +99,9 @@ def test_a_write_is_not_worth_a_prediction(encoding: str) -> None:
 
 
 def test_learns_a_cycle_and_says_so() -> None:
-    trained = train([np.tile(CYCLE, 3)], config(epochs=30, batch_size=4, learning_rate=0.02, patience=30), 0, CPU)
+    trained = train(
+        [np.tile(CYCLE, 3)], LstmRecipe(config(epochs=30, batch_size=4, learning_rate=0.02, patience=30)), 0, CPU
+    )
     kept = trained.epochs[trained.kept_epoch - 1]
     assert kept.validation_top1_ratio == 1
     assert kept.validation_loss == min(row.validation_loss for row in trained.epochs)
@@ -111,7 +114,9 @@ def test_learns_a_cycle_and_says_so() -> None:
 def test_stops_when_nothing_is_gained_and_keeps_the_best() -> None:
     """Noise: the validation loss soon rises, while the training loss falls on."""
     keys = np.random.default_rng(0).integers(0, 30, 2000).astype(np.uint64)
-    trained = train([keys], config(epochs=60, hidden=32, learning_rate=0.02, patience=3, dropout=0.0), 0, CPU)
+    trained = train(
+        [keys], LstmRecipe(config(epochs=60, hidden=32, learning_rate=0.02, patience=3, dropout=0.0)), 0, CPU
+    )
     losses = [row.validation_loss for row in trained.epochs]
     assert len(losses) < 60
     assert len(losses) == trained.kept_epoch + 3
@@ -131,7 +136,7 @@ def test_carried_state_reaches_further_than_the_pieces() -> None:
             inference=inference, window=6, hidden=16, embedding=16, epochs=25, patience=25, learning_rate=0.02,
             batch_size=8, dropout=0.0,
         )  # fmt: skip
-        trained = train([keys], settings, 0, CPU)
+        trained = train([keys], LstmRecipe(settings), 0, CPU)
         scores = torch.cat(list(scores_along(trained.model, trained.codec.encode(keys), settings, CPU)))
         right[inference] = (scores[far].argmax(-1).numpy() == trained.codec.encode(keys)[far + 1, 0]).mean()
     assert right["window"] < 0.7
@@ -195,7 +200,7 @@ def test_odd_but_legal(n_streams: int, length: int, changes: dict[str, Any]) -> 
     """Whatever there is to learn from is learned from: an epoch is kept, and it is not the untrained network."""
     sequences = [np.tile(CYCLE, 3)[i : i + length] for i in range(n_streams)]
     settings = config(epochs=4, patience=2, **changes)
-    trained = train(sequences, settings, 0, CPU)
+    trained = train(sequences, LstmRecipe(settings), 0, CPU)
     assert 1 <= trained.kept_epoch <= len(trained.epochs)
     assert sum(row["is_kept"] for row in training_rows(trained, settings.horizons[0])) == 1
     torch.manual_seed(0)
@@ -215,7 +220,7 @@ def test_many_streams_are_not_padded_to_one_length(inference: str) -> None:
 
 
 def test_training_is_seeded() -> None:
-    a, b, c = (train([CYCLE], config(), seed, CPU) for seed in (9, 9, 10))
+    a, b, c = (train([CYCLE], LstmRecipe(config()), seed, CPU) for seed in (9, 9, 10))
     weights = [torch.cat([w.detach().reshape(-1) for w in t.model.parameters()]) for t in (a, b, c)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -223,14 +228,14 @@ def test_training_is_seeded() -> None:
 
 def test_divergence_is_an_error() -> None:
     with pytest.raises(InputError, match="diverged"):
-        train([CYCLE], config(learning_rate=1e30, clip_norm=1e30, epochs=5), 0, CPU)
+        train([CYCLE], LstmRecipe(config(learning_rate=1e30, clip_norm=1e30, epochs=5)), 0, CPU)
 
 
 def test_nothing_to_learn_from() -> None:
     with pytest.raises(InputError, match="no access of the training part has another 500 ahead"):
-        train([CYCLE], config(horizons=[500]), 0, CPU)
+        train([CYCLE], LstmRecipe(config(horizons=[500])), 0, CPU)
     # One horizon that reaches too far does not spoil the other.
-    assert train([CYCLE], config(horizons=[1, 500], epochs=1), 0, CPU).kept_epoch == 1
+    assert train([CYCLE], LstmRecipe(config(horizons=[1, 500], epochs=1)), 0, CPU).kept_epoch == 1
     with pytest.raises(InputError, match="no stream of the training part has 3 accesses"):
         LstmPredictor.trained([np.array([1, 2], np.uint64)], config())
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.given import Demand, Given
-from policies.lstm.lanes import accesses_of
+from policies.models.lanes import accesses_of
 from policies.next_n import NextNPolicy
 from policies.registry import POLICIES
 from simulator.config import Closed

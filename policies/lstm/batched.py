@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from policies.lstm.codecs.base import UNKNOWN, Classes, Keys
-from policies.lstm.model import Floats, State
 from policies.lstm.predictor import LstmPredictor
-from policies.lstm.top import best_of_rows
-from policies.lstm.train import scores_along
+from policies.models.codecs.base import UNKNOWN, Classes, Floats, Keys
+from policies.models.nets.lstm import State
+from policies.models.top import best_of_rows
+from policies.models.train import scores_along
 
 _ROWS, _STEPS = 64, 256
 
@@ -40,12 +40,13 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
     config, codec = predictor.config, predictor.codec
     model = predictor.kept.trained.model.to(device)
     tables = {name: Table.empty(len(keys), config.degree, len(predictor.widths)) for name, keys in sequences.items()}
+    inverse_temperature = 1 / predictor.kept.trained.calibrations[predictor.horizon].temperature
     first, end = model.spans[predictor.horizon][0][0], model.spans[predictor.horizon][-1][1]
 
     def fill(name: int, at: int, scores: Floats) -> None:
         table, rows = tables[name], slice(at, at + len(scores))
         best_of_rows(
-            np.ascontiguousarray(scores[:, first:end]), predictor.widths, predictor.inverse_temperature,
+            np.ascontiguousarray(scores[:, first:end]), predictor.widths, inverse_temperature,
             table.classes[rows], table.confidences[rows], table.counts[rows],
         )  # fmt: skip
 

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from statistics import median
 
-import torch
-
 from policies.given import Accesses, Built, Given
 from policies.lstm.aim import pick_horizon
-from policies.lstm.backends.base import Backend
-from policies.lstm.backends.registry import pick, preferred
+from policies.lstm.backends.registry import BACKENDS
 from policies.lstm.batched import tables_of
 from policies.lstm.config import LstmConfig
-from policies.lstm.model import pick_device, weights_of
+from policies.lstm.model import weights_of
 from policies.lstm.policy import BatchedLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
-from policies.lstm.store import Kept, load, obtain, training_sha256
-from policies.lstm.train import split, training_rows
+from policies.lstm.recipe import LstmRecipe
+from policies.models.device import pick_device
+from policies.models.store import Kept, kept_for, obtain
+from policies.models.train import split, training_rows
 from simulator.errors import InputError
 
 
@@ -27,7 +26,7 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     """
     device = pick_device(config.wanted_device)
     sequences = given.sequences(config.per_stream)
-    kept = _kept(config, given, sequences, device)
+    kept = kept_for(LstmRecipe(config), given, sequences, device)
     predictor = _predictor(config, given, kept, sequences, device.type)
     threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
     n_lines = given.n_streams if config.per_stream else 1
@@ -42,21 +41,8 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
 
 def prepare_lstm(config: LstmConfig, given: Given) -> None:
     """Train, or find the model trained. Raises InputError as ``build_lstm`` does."""
-    obtain(given.sequences(config.per_stream), config, given.seed, pick_device(config.wanted_device), given.progress)
-
-
-def _kept(config: LstmConfig, given: Given, sequences: Sequence[Accesses], device: torch.device) -> Kept:
-    """The model of the recording that is replayed, else one that is trained on the spot or was before."""
-    recorded = given.recorded
-    if recorded is not None and recorded.model_file is not None:
-        return load(recorded.model_file, config, training_sha256(sequences), recorded.model_hash)
-    kept = obtain(sequences, config, given.seed, device, given.progress)
-    if recorded is not None and kept.hash != recorded.model_hash:
-        raise InputError(
-            f"{recorded.source}: was recorded with model {recorded.model_hash}, but this run's is {kept.hash}, and the "
-            "recorded one is not beside it in models/; expected the whole folder of results"
-        )
-    return kept
+    device = pick_device(config.wanted_device)
+    obtain(given.sequences(config.per_stream), LstmRecipe(config), given.seed, device, given.progress)
 
 
 def _predictor(
@@ -70,16 +56,7 @@ def _predictor(
     nearest = horizons[0] if config.horizon == "auto" else config.horizon
     horizon = given.recorded.horizon if given.recorded is not None else nearest
     weights = weights_of(kept.trained.model, horizon)
-    trial_ns: dict[str, float] = {}
-    backend: Backend
-    if given.recorded is not None:
-        # What predicted then if it is here: another one would round differently.
-        backend = preferred(given.recorded.backend, device)(weights)
-    elif config.backend == "auto" and not given.is_measured:
-        # No call's time is charged, so nothing speaks for a choice that could differ from run to run.
-        backend = preferred(None, device)(weights)
-    else:
-        backend, trial_ns = pick(config.backend, device, weights, config.steps)
+    backend, trial_ns = BACKENDS.chosen(config.backend, device, weights, config.steps, given)
     predictor = LstmPredictor(kept, config, backend, horizon, trial_ns)
     if config.horizon != "auto" or len(horizons) == 1 or given.recorded is not None:
         return predictor

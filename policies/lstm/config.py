@@ -84,12 +84,12 @@ class LstmConfig(PolicySettings):
     def check(self) -> None:
         """Find out before any run whether device and backend are there. Raises InputError if not."""
         if self.device == "cuda" or self.backend != "auto":
-            from policies.lstm.backends.registry import named
-            from policies.lstm.model import pick_device
+            from policies.lstm.backends.registry import BACKENDS
+            from policies.models.device import pick_device
 
             device = pick_device(self.wanted_device)
             if self.backend != "auto":
-                named(self.backend, device.type)
+                BACKENDS.named(self.backend, device.type)
 
     @property
     def wanted_device(self) -> Literal["auto", "cuda", "cpu"]:
@@ -106,6 +106,11 @@ class LstmConfig(PolicySettings):
         """Batches have no single call."""
         is_batched = self.predictions == "batched"
         return "goes with predictions: one_by_one, as no single call is made in batches" if is_batched else ""
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether a state is carried from access to access."""
+        return self.inference == "stateful"
 
     @property
     def steps(self) -> int:

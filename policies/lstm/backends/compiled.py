@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from policies.lstm.backends.base import Backend, Classes
-from policies.lstm.model import Floats, Weights
+from policies.lstm.model import Weights
+from policies.models.backend import Backend
+from policies.models.codecs.base import Classes, Floats
 from simulator.compiled import compiled
 
 _LOG2_E = np.float32(1.4426950408889634)

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.lstm.backends.base import Backend, Classes
 from policies.lstm.backends.eager import EagerCuda
-from policies.lstm.model import Floats, Weights
+from policies.lstm.model import Weights
+from policies.models.backend import Backend
+from policies.models.codecs.base import Classes, Floats
 
 _WARM_UPS = 3
 _LENGTHS = (64, 32, 16, 8, 4, 2, 1)

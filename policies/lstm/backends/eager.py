@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from policies.lstm.backends.base import Backend, Classes
-from policies.lstm.model import Floats, Weights
+from policies.lstm.model import Weights
+from policies.models.backend import Backend
+from policies.models.codecs.base import Classes, Floats
 
 _WAKE_S = 0.3
 

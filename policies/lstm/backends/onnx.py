@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from policies.lstm.backends.base import Backend, Classes
-from policies.lstm.model import Floats, Weights
+from policies.lstm.model import Weights
+from policies.models.backend import Backend
+from policies.models.codecs.base import Classes, Floats
 
 _OPSET, _IR_VERSION = 17, 8
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.given import Accesses
-from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
-from policies.lstm.config import LstmConfig
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
+from policies.models.schedule import Schedule
 
 _STEPS_AN_EPOCH = 32
 
@@ -25,27 +25,27 @@ def accesses_of(sequence: Keys | Accesses) -> Accesses:
     return sequence if isinstance(sequence, Accesses) else Accesses(sequence, np.zeros(len(sequence), bool))
 
 
-def encode(sequences: Sequence[Accesses], codec: Codec, config: LstmConfig) -> list[Encoded]:
+def encode(sequences: Sequence[Accesses], codec: Codec, config: Schedule) -> list[Encoded]:
     """Every stream that has something to predict, in classes.
 
     A written block needs no fetch, and one that is fetched all the same makes its writer wait. So with ``targets:
     reads`` what is to be predicted ahead of a write is the unknown: the confidence of a block is that of a read.
     """
     found = []
-    for keys, writes, _ in sequences:
-        if len(keys) < 2:
+    for sequence in sequences:
+        if len(sequence.keys) < 2:
             continue
-        targets = np.stack([codec.targets(keys, h) for h in config.horizons], axis=1)  # (n, horizons, fields)
+        targets = np.stack([codec.targets_of(sequence, h) for h in config.horizons], axis=1)  # (n, horizons, fields)
         if config.targets == "reads":
             for i, h in enumerate(config.horizons):
                 # The first field alone: fields are multiplied, and two would count the chance of a write twice.
-                targets[:-h, i, 0][writes[h:]] = UNKNOWN
-        found.append(Encoded(codec.encode(keys), targets))
+                targets[:-h, i, 0][sequence.writes[h:]] = UNKNOWN
+        found.append(Encoded(codec.encode_all(sequence), targets))
     return found
 
 
 def chunks(
-    streams: Sequence[Encoded], config: LstmConfig, rng: np.random.Generator
+    streams: Sequence[Encoded], config: Schedule, rng: np.random.Generator
 ) -> Iterator[tuple[Classes, Classes, bool]]:
     """An epoch of truncated back-propagation: inputs (B, T, fields), targets (B, T, horizons, fields), and whether the
     state of the chunk before goes on into this one.
@@ -58,7 +58,7 @@ def chunks(
     n_lanes = max(1, min(config.batch_size, total // (config.window * _STEPS_AN_EPOCH)))
     length = -(-total // n_lanes)
     length = -(-length // config.window) * config.window
-    if config.inference == "window":
+    if not config.is_carried:
         length = config.window
     lanes: list[Encoded] = []
     for stream in streams:
@@ -81,3 +81,30 @@ def chunks(
             part = y[:, at : at + config.window]
             if (part != IGNORE).any():
                 yield x[:, at : at + config.window], part, at > 0
+
+
+def windows_before(inputs: Classes, window: int) -> Classes:
+    """For each access (n, fields) the window (n, window, fields) that ends with it, unknown before the first."""
+    before = np.full((window - 1, inputs.shape[1]), UNKNOWN, np.int64)
+    padded = np.concatenate([before, inputs])
+    return np.lib.stride_tricks.sliding_window_view(padded, window, axis=0).swapaxes(1, 2)
+
+
+def last_chunks(
+    streams: Sequence[Encoded], config: Schedule, rng: np.random.Generator
+) -> Iterator[tuple[Classes, Classes, bool]]:
+    """An epoch for a network that scores what follows the last access alone: as ``chunks``, targets (B, 1, ...).
+
+    Windows come in any order, ``batch_size * window`` side by side: as many targets as there are in a chunk.
+    """
+    places = np.array(
+        [(i, at) for i, stream in enumerate(streams) for at in np.flatnonzero((stream.targets != IGNORE).any((1, 2)))],
+        np.int64,
+    ).reshape(-1, 2)
+    windows = [windows_before(stream.inputs, config.window) for stream in streams]
+    rows = config.batch_size * config.window
+    order = rng.permutation(len(places))
+    for at in range(0, len(order), rows):
+        chosen = [(int(i), int(j)) for i, j in places[order[at : at + rows]]]
+        inputs = np.stack([windows[i][j] for i, j in chosen])
+        yield inputs, np.stack([streams[i].targets[j] for i, j in chosen])[:, None], False

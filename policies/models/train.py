@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from policies.given import Accesses
-from policies.lstm.calibration import Calibration, calibrate
-from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
-from policies.lstm.codecs.registry import CODECS
-from policies.lstm.config import LstmConfig
-from policies.lstm.lanes import Encoded, accesses_of, chunks, encode
-from policies.lstm.model import LstmModel, State
+from policies.models.calibration import Calibration, calibrate
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys, Vocabularies
+from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks, windows_before
+from policies.models.network import Network, detached
+from policies.models.schedule import Schedule
 from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
@@ -45,11 +44,45 @@ class Epoch:
     train_s: float
 
 
+class Recipe(Protocol):
+    """What is trained: how accesses become classes, the network over them, and what its weights depend on."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the names of kept models."""
+        ...
+
+    @property
+    def schedule(self) -> Schedule:
+        """How it is trained."""
+        ...
+
+    def learn(self, sequences: Sequence[Accesses]) -> Codec:
+        """The codec for the part that is fitted. Raises InputError if it cannot be learned from that."""
+        ...
+
+    def restored(self, vocabularies: Vocabularies, sequences: Sequence[Accesses]) -> Codec:
+        """The codec of a kept model that was fitted to the same sequences."""
+        ...
+
+    def network(self, codec: Codec) -> Network:
+        """Untrained. Raises InputError if it does not fit the codec."""
+        ...
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that weights depend on."""
+        ...
+
+    def sources(self) -> Sequence[bytes]:
+        """The code that weights depend on, beside what all recipes share."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trained:
     """A model with the codec it speaks, how it was trained, and how far its confidences can be trusted."""
 
-    model: LstmModel
+    model: Network
     codec: Codec
     epochs: list[Epoch]
     kept_epoch: int
@@ -99,13 +132,13 @@ class _Tally:
         return self.loss / self.n, self.top1 / self.n, self.topk / self.n
 
 
-def split(sequences: Sequence[Accesses], config: LstmConfig) -> tuple[list[Accesses], list[Accesses]]:
+def split(sequences: Sequence[Accesses], config: Schedule) -> tuple[list[Accesses], list[Accesses]]:
     """The part to fit and the part to validate on: the end of each stream, in time order; none if it were too short."""
     fit, validation = [], []
-    for keys, writes, _ in sequences:
+    for keys, writes, columns in sequences:
         cut = len(keys) - round(len(keys) * config.validation_ratio)
-        fit.append(Accesses(keys[:cut], writes[:cut]))
-        validation.append(Accesses(keys[cut:], writes[cut:]))
+        fit.append(Accesses(keys[:cut], writes[:cut], {name: c[:cut] for name, c in columns.items()}))
+        validation.append(Accesses(keys[cut:], writes[cut:], {name: c[cut:] for name, c in columns.items()}))
     n_fit = sum(len(f.keys) for f in fit if len(f.keys) > 1)
     if sum(len(v.keys) for v in validation) < _LEAST_VALIDATION or n_fit < _LEAST_FIT:
         return list(sequences), []
@@ -114,7 +147,7 @@ def split(sequences: Sequence[Accesses], config: LstmConfig) -> tuple[list[Acces
 
 def train(
     sequences: Sequence[Keys | Accesses],
-    config: LstmConfig,
+    recipe: Recipe,
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
@@ -133,11 +166,13 @@ def train(
         # The same sums whatever ran before in this process; a second thread gains nothing at this size.
         torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
+    config = recipe.schedule
     fit_part, validation_part = split([accesses_of(sequence) for sequence in sequences], config)
-    codec = CODECS[config.encoding].learn([sequence.keys for sequence in fit_part], config)
-    model = LstmModel(codec, config).to(device)
+    codec = recipe.learn(fit_part)
+    model = recipe.network(codec).to(device)
+    pieces = chunks if model.scores_each else last_chunks
     fit, validation = encode(fit_part, codec, config), encode(validation_part, codec, config)
-    n_steps = sum(1 for _ in chunks(fit, config, np.random.default_rng(seed)))
+    n_steps = sum(1 for _ in pieces(fit, config, np.random.default_rng(seed)))
     if n_steps == 0:
         raise InputError(
             f"policy.horizons: no access of the training part has another {config.horizons[0]} ahead of it in its "
@@ -156,10 +191,11 @@ def train(
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
-        tally, state = _Tally(), None
-        for inputs, targets, goes_on in chunks(fit, config, rng):
+        tally = _Tally()
+        state: Any = None
+        for inputs, targets, goes_on in pieces(fit, config, rng):
             scores, after = model(_tensor(inputs, device), state if goes_on else None)
-            state = (after[0].detach(), after[1].detach())
+            state = detached(after)
             loss = _loss(model, scores, _tensor(targets, device), config, tally)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -173,7 +209,9 @@ def train(
             Epoch(epoch, *tally.means(), *checked, float(schedule.get_last_lr()[0]), time.perf_counter() - start)
         )  # fmt: skip
         if not math.isfinite(rows[-1].loss):
-            raise InputError(f"policy lstm: training diverged in epoch {epoch}; expected a smaller learning_rate")
+            raise InputError(
+                f"policy {recipe.name}: training diverged in epoch {epoch}; expected a smaller learning_rate"
+            )
         # Without a validation part, or with none that the nearest horizon reaches into, the last epoch is kept.
         if not math.isfinite(checked[0]) or checked[0] < best[0]:
             best = (checked[0], epoch, copy.deepcopy(model.state_dict()))
@@ -191,7 +229,7 @@ def _tensor(classes: Classes, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(classes)).to(device)
 
 
-def _loss(model: LstmModel, scores: Tensor, targets: Tensor, config: LstmConfig, tally: _Tally) -> Tensor:
+def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tally: _Tally) -> Tensor:
     """Mean cross-entropy over horizons and fields: scores (B, T, C), targets (B, T, horizons, fields)."""
     total = scores.new_zeros(())
     n_heads = 0
@@ -209,33 +247,35 @@ def _loss(model: LstmModel, scores: Tensor, targets: Tensor, config: LstmConfig,
 
 
 def scores_along(
-    model: LstmModel, inputs: Classes, config: LstmConfig, device: torch.device, chunk: int = _CHUNK
+    model: Network, inputs: Classes, config: Schedule, device: torch.device, chunk: int = _CHUNK
 ) -> Iterator[Tensor]:
     """Scores (T, C) after each access of one stream, in pieces: as inference would have it, carried or windowed."""
-    if config.inference == "stateful":
-        state: State | None = None
+    if config.is_carried:
+        state: Any = None
         for at in range(0, len(inputs), chunk):
             with torch.inference_mode():
                 scores, state = model(_tensor(inputs[None, at : at + chunk], device), state)
             yield scores[0]
         return
-    # The first accesses have shorter windows: each is a prefix of the first whole one.
-    if config.window > 1:
-        with torch.inference_mode():
-            scores, _ = model(_tensor(inputs[None, : config.window - 1], device))
-        yield scores[0]
-    if len(inputs) < config.window:
-        return
-    windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
+    if model.is_padded:
+        windows = windows_before(inputs, config.window)
+    else:
+        # The first accesses have shorter windows: each is a prefix of the first whole one.
+        if config.window > 1:
+            with torch.inference_mode():
+                scores, _ = model(_tensor(inputs[None, : config.window - 1], device))
+            yield scores[0]
+        if len(inputs) < config.window:
+            return
+        windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
     for at in range(0, len(windows), chunk):
         with torch.inference_mode():
-            hidden, _ = model.hidden(_tensor(windows[at : at + chunk].copy(), device))
-            scores = model.head(hidden[:, -1])
+            scores = model.last(_tensor(windows[at : at + chunk].copy(), device))
         yield scores
 
 
 def _validate(
-    model: LstmModel, streams: list[Encoded], config: LstmConfig, device: torch.device
+    model: Network, streams: list[Encoded], config: Schedule, device: torch.device
 ) -> tuple[float, float, float]:
     tally = _Tally()
     for stream in streams:
@@ -248,7 +288,7 @@ def _validate(
 
 
 def _calibrations(
-    model: LstmModel, streams: list[Encoded], config: LstmConfig, device: torch.device
+    model: Network, streams: list[Encoded], config: Schedule, device: torch.device
 ) -> dict[int, Calibration]:
     """A temperature for each horizon, from the first accesses of the validation part."""
     if not streams:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys, classes_of, most_frequent
-from policies.lstm.config import LstmConfig
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, CodecSettings, Keys, classes_of, most_frequent
 
 
 def _steps(keys: Keys, horizon: int) -> Keys:
@@ -22,7 +21,7 @@ class DeltaCodec(Codec):
     names = ("delta",)
 
     @classmethod
-    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "DeltaCodec":
+    def learn(cls, sequences: Sequence[Keys], config: CodecSettings) -> "DeltaCodec":
         """The most frequent distances at each horizon."""
         found = {}
         for horizon in {1, *config.horizons}:

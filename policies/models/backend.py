@@ -4,12 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from policies.lstm.model import Floats, Weights
-
-Classes = npt.NDArray[np.int64]
+from policies.models.codecs.base import Classes, Floats
 
 
 class Backend(ABC):
@@ -19,8 +14,11 @@ class Backend(ABC):
     device: ClassVar[str]
     """``cpu`` or ``cuda``."""
 
+    is_tried: ClassVar[bool] = True
+    """Whether ``auto`` tries it; one that takes long to make is taken by its name alone."""
+
     @abstractmethod
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, network: Any) -> None:
         """Bring the weights to where they are used."""
 
     @classmethod

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from policies.lstm.backends.base import Backend
-from policies.lstm.codecs.base import Classes
+from policies.models.backend import Backend
+from policies.models.codecs.base import Classes
 
 
 class Taken(NamedTuple):

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from policies.lstm.codecs.base import Classes
-from policies.lstm.model import Floats
+from policies.models.codecs.base import Classes, Floats
 from simulator.compiled import compiled
 
 

@@ -9,8 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policies.lstm.codecs.base import UNKNOWN, Classes, Codec, Keys, Vocabularies, ahead, classes_of, most_frequent
-from policies.lstm.config import LstmConfig
+from policies.models.codecs.base import (
+    UNKNOWN,
+    Classes,
+    Codec,
+    CodecSettings,
+    Keys,
+    Vocabularies,
+    ahead,
+    classes_of,
+    most_frequent,
+)
 
 
 class PageOffsetCodec(Codec):
@@ -23,7 +32,7 @@ class PageOffsetCodec(Codec):
         self._page_blocks = self.vocabularies["page_blocks"][0]
 
     @classmethod
-    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "PageOffsetCodec":
+    def learn(cls, sequences: Sequence[Keys], config: CodecSettings) -> "PageOffsetCodec":
         """The most frequent pages."""
         page_blocks = np.array([config.page_blocks], np.uint64)
         pages = np.concatenate(sequences) // page_blocks[0]

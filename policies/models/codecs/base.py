@@ -2,16 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from policies.lstm.config import LstmConfig
+from policies.given import Accesses
 from simulator.compiled import compiled
 
 Keys = npt.NDArray[np.uint64]
 Classes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 Vocabularies = Mapping[str, Keys]
 UNKNOWN = 0
 IGNORE = -100
@@ -36,6 +37,25 @@ def classes_of(vocabulary: Keys, values: Keys) -> Classes:
     return found
 
 
+class CodecSettings(Protocol):
+    """What a codec is learned with: how many classes, blocks a page, and how far ahead is predicted."""
+
+    @property
+    def vocabulary(self) -> int:
+        """The most classes that are known, of keys, steps or pages."""
+        ...
+
+    @property
+    def page_blocks(self) -> int:
+        """Blocks of a page."""
+        ...
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """How many accesses ahead."""
+        ...
+
+
 class Codec(ABC):
     """Classes for accesses, learned from the training part alone; one or two fields an access, each with its classes.
 
@@ -51,7 +71,7 @@ class Codec(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "Codec":
+    def learn(cls, sequences: Sequence[Keys], config: CodecSettings) -> "Codec":
         """The codec for the training part, given as one sequence of keys a stream."""
 
     @property
@@ -70,6 +90,14 @@ class Codec(ABC):
     @abstractmethod
     def targets(self, keys: Keys, horizon: int) -> Classes:
         """(n, fields): what would have been right to predict at each access; IGNORE where the sequence ends first."""
+
+    def encode_all(self, sequence: Accesses) -> Classes:
+        """(n, fields) classes of a sequence from its beginning."""
+        return self.encode(sequence.keys)
+
+    def targets_of(self, sequence: Accesses, horizon: int) -> Classes:
+        """As ``targets``."""
+        return self.targets(sequence.keys, horizon)
 
     @abstractmethod
     def decode(self, last_key: int, classes: Sequence[int], horizon: int) -> int | None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from policies.lstm.codecs.base import IGNORE, UNKNOWN, Classes
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes
 
 Scores = npt.NDArray[np.float32]
 _BINS = 15

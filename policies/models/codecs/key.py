@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policies.lstm.codecs.base import UNKNOWN, Classes, Codec, Keys, ahead, classes_of, most_frequent
-from policies.lstm.config import LstmConfig
+from policies.models.codecs.base import UNKNOWN, Classes, Codec, CodecSettings, Keys, ahead, classes_of, most_frequent
 
 
 class KeyCodec(Codec):
@@ -14,7 +13,7 @@ class KeyCodec(Codec):
     names = ("key",)
 
     @classmethod
-    def learn(cls, sequences: Sequence[Keys], config: LstmConfig) -> "KeyCodec":
+    def learn(cls, sequences: Sequence[Keys], config: CodecSettings) -> "KeyCodec":
         """The most frequent keys."""
         return cls({"key": most_frequent(np.concatenate(sequences), config.vocabulary)})
 

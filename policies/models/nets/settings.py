@@ -1,0 +1,56 @@
+"""The settings of the networks that come with it, without torch: each field is an argument of the network's class."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from simulator.config import Strict
+
+Size = Annotated[int, Field(ge=1, le=4096)]
+Layers = Annotated[int, Field(ge=1, le=16)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+class RecurrentSettings(Strict):
+    """Of ``gru`` and ``lstm``."""
+
+    embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    hidden: Size = 64
+    layers: Layers = 2
+    dropout: Dropout = 0.1
+
+
+class MlpSettings(Strict):
+    """Of ``mlp``."""
+
+    embedding: Annotated[int, Field(ge=2, le=4096)] = 32
+    hidden: Size = 128
+    layers: Layers = 2
+    dropout: Dropout = 0.1
+
+
+class TransformerSettings(Strict):
+    """Of ``transformer``."""
+
+    embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    heads: Annotated[int, Field(ge=1, le=256)] = 4
+    hidden: Size = 128
+    layers: Layers = 2
+    dropout: Dropout = 0.1
+
+    @model_validator(mode="after")
+    def _heads(self) -> "TransformerSettings":
+        if self.embedding % self.heads:
+            raise ValueError(f"embedding: {self.embedding} is no multiple of heads: {self.heads}; expected one")
+        return self
+
+
+NETS: dict[str, tuple[str, type[Strict]]] = {
+    "lstm": ("policies.models.nets.lstm:Lstm", RecurrentSettings),
+    "gru": ("policies.models.nets.gru:Gru", RecurrentSettings),
+    "mlp": ("policies.models.nets.mlp:Mlp", MlpSettings),
+    "transformer": ("policies.models.nets.transformer:Transformer", TransformerSettings),
+}
+"""Where each is, and its settings."""
+CARRIES = ("lstm", "gru")
+"""Those that can carry a state; all can be run over a window."""
