@@ -27,6 +27,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "linux_readahead": "policies.linux_readahead:LinuxReadaheadConfig",
         "leap": "policies.leap:LeapConfig",
         "lstm": "policies.lstm.config:LstmConfig",
+        "model": "policies.models.config:ModelConfig",
         "oracle": "policies.oracle:OracleConfig",
         "fdp": "policies.fdp:FdpConfig",
         "gate": "policies.gate:GateConfig",

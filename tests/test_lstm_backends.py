@@ -168,7 +168,7 @@ def test_a_backend_that_needs_the_cpu_gets_it(backend: str, monkeypatch: pytest.
 
 
 def test_onnx_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("policies.lstm.backends.onnx.find_spec", lambda name: None)
+    monkeypatch.setattr("policies.models.onnx_runtime.find_spec", lambda name: None)
     assert "onnx" not in [kind.name for kind in BACKENDS.available("cpu")]
     with pytest.raises(InputError, match=r"tierfetch\[onnx\]"):
         BACKENDS.named("onnx", "cpu")

@@ -84,3 +84,8 @@ def state_bytes(state: Any) -> int:
     """What a state occupies."""
     parts = torch.utils._pytree.tree_leaves(state)
     return int(sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor)))
+
+
+def moved(state: Any, device: torch.device) -> Any:
+    """A state on a device."""
+    return tree_map(lambda part: part.to(device) if isinstance(part, Tensor) else part, state)

@@ -1,8 +1,6 @@
 """PyTorch as it comes, on any device: LSTM cells for one step, the fused LSTM for longer runs."""
 
-import time
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -12,8 +10,7 @@ from torch.nn.functional import linear
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
-
-_WAKE_S = 0.3
+from policies.models.cuda import DeviceClock, missing_cuda, wake
 
 
 class Eager(Backend):
@@ -91,16 +88,6 @@ class Eager(Backend):
         return x, torch.stack(hs), torch.stack(cs)
 
 
-@cache
-def wake() -> None:
-    """Work for a moment, once a process: an idle GPU lowers its clocks."""
-    square = torch.ones((2048, 2048), device="cuda")
-    end = time.monotonic() + _WAKE_S
-    while time.monotonic() < end:
-        torch.mm(square, square)
-        torch.cuda.synchronize()
-
-
 class EagerCuda(Eager):
     """On a CUDA device, timed there as well."""
 
@@ -109,25 +96,17 @@ class EagerCuda(Eager):
     def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
         wake()
-        self._begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self._ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._clock = DeviceClock()
 
     @classmethod
     def missing(cls) -> str | None:
         """CUDA."""
-        return None if torch.cuda.is_available() else "torch finds no CUDA device here"
+        return missing_cuda()
 
     def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
         """See the base."""
-        with torch.inference_mode():
-            self._begun.record()
-            inputs = torch.from_numpy(np.ascontiguousarray(classes)).to(self._device, non_blocking=True)
-            scores = self.scores(inputs, states)
-            self._ended.record()
-            found: Floats = scores.cpu().numpy()
-            torch.cuda.synchronize(self._device)
-        return found
+        return self._clock.timed(classes, self._device, lambda inputs: self.scores(inputs, states))
 
     def last_device_ns(self) -> int:
         """Between two CUDA events around the work."""
-        return round(float(self._begun.elapsed_time(self._ended)) * 1e6)
+        return self._clock.elapsed_ns()

@@ -1,7 +1,6 @@
 """ONNX Runtime on one CPU core; needs the extra ``tierfetch[onnx]``."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
+from policies.models.onnx_runtime import missing_onnx, session_of
 
 _OPSET, _IR_VERSION = 17, 8
 
@@ -99,21 +99,13 @@ class Onnx(Backend):
     device = "cpu"
 
     def __init__(self, weights: Weights) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            _graph(weights), options, providers=["CPUExecutionProvider"]
-        )  # fmt: skip
+        self._session = session_of(_graph(weights))
         self._shape = (weights.n_layers, 1, weights.n_hidden)
 
     @classmethod
     def missing(cls) -> str | None:
         """The extra."""
-        absent = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
-        return f"{' and '.join(absent)} not installed; install tierfetch[onnx]" if absent else None
+        return missing_onnx()
 
     def new_state(self) -> list[Floats]:
         """Zero."""

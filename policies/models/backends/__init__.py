@@ -1,0 +1,1 @@
+"""Ways to run anybody's network, one file each."""

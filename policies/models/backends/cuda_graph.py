@@ -1,0 +1,41 @@
+"""Captured CUDA graphs with static buffers, of anybody's network."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from policies.models.call import Runnable, call, with_zero_state
+from policies.models.cuda import LENGTHS, GraphBackend, wake
+from policies.models.network import moved
+from simulator.errors import InputError
+
+
+class CudaGraph(GraphBackend):
+    """One launch a question where a window is run; where a state is carried, one for each power of two of accesses."""
+
+    def __init__(self, network: Runnable) -> None:
+        network = with_zero_state(network, self.name)
+        assert network.module is not None
+        wake()
+        device = torch.device("cuda")
+        self._module = network.module.to(device)
+        self._is_carried = network.is_carried
+        first, self._spec = tree_flatten(moved(network.first_state, device) if network.is_carried else ())
+        lengths = LENGTHS if network.window is None else (network.window,)
+        try:
+            self._capture(first, self._work, lengths, network.n_fields)
+        except RuntimeError as error:
+            text = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"policy.backend: 'cuda_graph' cannot capture {network.name}: {text}; expected eager"
+            ) from None
+
+    def _work(self, inputs: Tensor, state: Sequence[Tensor]) -> Tensor:
+        given = tree_unflatten(list(state), self._spec) if self._is_carried else None
+        scores, after = call(self._module, inputs, given, is_carried=self._is_carried)
+        if self._is_carried:
+            for part, new in zip(state, tree_flatten(after)[0], strict=True):
+                part.copy_(new)
+        return scores

@@ -1,0 +1,260 @@
+"""From config and training part to a network that is ready to predict."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from policies.given import Accesses, Built, Given
+from policies.models.backend import Backend
+from policies.models.backends.onnx import Onnx
+from policies.models.backends.registry import backends_of
+from policies.models.call import Runnable, checked, module_run
+from policies.models.config import EXPORTED, ONNX, ModelConfig
+from policies.models.context import Carried, Context, Window
+from policies.models.device import pick_device
+from policies.models.encoder import CodecEncoder, Encoder, Seen, Sizes, inputs_of
+from policies.models.loading import arguments, class_of, exported, new_module, one_line, put, scripted, weights_in
+from policies.models.model_policy import ModelPolicy, ModelPredictor
+from policies.models.network import n_bytes, state_bytes
+from policies.models.predictor import WARM_UP_CALLS
+from policies.models.recipe import ModelRecipe
+from policies.models.store import Kept, kept_details, kept_for, obtain, read, training_sha256, vocabularies_in
+from policies.models.train import known, training_rows
+from simulator.errors import InputError, frames_of
+from simulator.outside import find
+
+
+@dataclass(frozen=True)
+class Made:
+    """A network with its encoder, before it is put on a backend; ``kept`` if it was trained here."""
+
+    encoder: Encoder
+    network: Runnable
+    n_scores: int
+    left_state: Any
+    kept: Kept | None
+
+
+def build_model(config: ModelConfig, given: Given) -> Built:
+    """Train or load, check against the encoder, choose a backend, warm up.
+
+    Raises:
+        InputError: what the config names is not there, damaged, or does not fit.
+    """
+    device = pick_device(config.wanted_device)
+    needs = tuple(getattr(fresh_encoder(config), "needs", ()))
+    sequences = given.sequences(config.per_stream, needs) if config.learns else []
+    made = _made(config, given, sequences)
+    backend, trial_ns = backends_of(config).chosen(config.backend, device.type, made.network, config.steps, given)
+    predictor = ModelPredictor(config, made.encoder, backend, _context(config, backend, made.network), trial_ns)
+    hash_ = _hash(config, sequences) if made.kept is None else made.kept.hash
+    recorded = given.recorded
+    if recorded is not None and recorded.model_hash != hash_:
+        raise InputError(
+            f"{recorded.source}: was recorded with model {recorded.model_hash}, but this run's is {hash_}; expected "
+            "the same model, weights, encoder and training part"
+        )
+    threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
+    details = known(
+        {
+            "model_hash": hash_,
+            **predictor.details(),
+            "n_classes": made.n_scores,
+            **(kept_details(made.kept, config.horizon) if made.kept is not None else {}),
+            "threshold": threshold,
+        }
+    )
+    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made), needs)
+    training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
+    path = made.kept.path if made.kept is not None else None
+    return Built(policy, details, training, predictor.warmed(*_first_calls(config, sequences, needs)), path)
+
+
+def prepare_model(config: ModelConfig, given: Given) -> None:
+    """Train it, or find it trained. Raises InputError as ``build_model`` does."""
+    recipe = ModelRecipe(config, lambda: fresh_encoder(config))
+    needs = tuple(getattr(fresh_encoder(config), "needs", ()))
+    device = pick_device(config.wanted_device)
+    obtain(given.sequences(config.per_stream, needs), recipe, given.seed, device, given.progress)
+
+
+def check_model(config: ModelConfig) -> None:
+    """What can be found out before there is a trace: see ``ModelConfig.check``."""
+    device = pick_device(config.wanted_device)
+    if config.backend != "auto":
+        backends_of(config).named(config.backend, device.type)
+    elif not backends_of(config).available(device.type):
+        missing = backends_of(config).kinds[0].missing() if device.type == "cpu" else "its backends run on the CPU"
+        raise InputError(f"policy.model: {config.model} cannot be run on {device.type!r}: {missing}")
+    fresh_encoder(config)
+    config.fingerprint()
+    if config.is_file:
+        _from_file(config, 1, (1,))
+    else:
+        sizes: dict[str, Any] = {"n_inputs": (2,), "n_scores": 2}
+        arguments(config, class_of(config), sizes | ({"window": config.window} if config.window else {}))
+    if config.weights is not None:
+        weights_in(config.place(config.weights))
+    if config.vocabularies is not None:
+        read(config.place(config.vocabularies))
+
+
+def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
+    """The encoder that a config names, not fitted yet. Raises InputError if it is none."""
+    if config.is_ours:
+        sizes = Sizes(config.vocabulary, config.page_blocks, (config.horizon,))
+        return CodecEncoder(
+            config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature
+        )  # fmt: skip
+    kind = find(config.encoder, config._beside).object
+    absent = [name for name in ("fit", "inputs", "answers") if not callable(getattr(kind, name, None))]
+    if absent:
+        raise InputError(
+            f"policy.encoder: {config.encoder}: has no {', '.join(absent)}; expected a class with fit(training), "
+            "inputs(run) and answers(last_key, scores)"
+        )
+    try:
+        return kind(**config.encoder_settings)
+    except Exception as error:
+        raise InputError(
+            f"policy.encoder_settings: {config.encoder}: cannot be made: {type(error).__name__}: {one_line(error)}"
+        ) from None
+
+
+def _made(config: ModelConfig, given: Given, sequences: Sequence[Accesses]) -> Made:
+    weights, found, kept = None, None, None
+    if config.weights is not None:
+        weights, found = weights_in(config.place(config.weights))
+    encoder = fresh_encoder(config, config.temperature or found or 1.0)
+    if config.train is not None:
+        recipe = ModelRecipe(config, lambda: fresh_encoder(config))
+        kept = kept_for(recipe, given, sequences, pick_device(config.wanted_device))
+        encoder = _trained_encoder(config, kept)
+    elif config.vocabularies is not None:
+        source = config.place(config.vocabularies)
+        encoder.restore(vocabularies_in(read(source)[0]), str(source))
+    else:
+        _fit(config, encoder, sequences)
+    n_scores = getattr(encoder, "n_scores", None)
+    widest = tuple(getattr(encoder, "n_inputs", ()))
+    n_fields = _n_fields(config, encoder, sequences)
+    if config.is_file:
+        network = _from_file(config, n_fields, widest or (0,) * n_fields)
+    else:
+        if kept is not None:
+            module = kept.trained.model.bare
+        else:
+            module = new_module(config, widest, n_scores)
+            assert weights is not None
+            assert config.weights is not None
+            put(weights, module, config.place(config.weights))
+        network = Runnable(
+            config.model, module.to("cpu").eval(), None, config.window, n_fields, widest or (0,) * n_fields
+        )
+    run = Onnx(network).raw if network.module is None else module_run(network)
+    if network.module is None:
+        network = replace(network, first_state=Onnx(network).new_state())
+    _, n_given, left = checked(network, run, n_scores, config.encoder)
+    return Made(encoder, network, n_given, left, kept)
+
+
+def _trained_encoder(config: ModelConfig, kept: Kept) -> Any:
+    codec = kept.trained.codec
+    if not config.is_ours:
+        return codec.encoder  # type: ignore[attr-defined]
+    return CodecEncoder(
+        config.encoder, codec=codec, horizon=config.horizon, degree=config.degree,
+        temperature=kept.trained.calibrations[config.horizon].temperature,
+    )  # fmt: skip
+
+
+def _fit(config: ModelConfig, encoder: Any, sequences: Sequence[Accesses]) -> None:
+    if not any(len(sequence.keys) for sequence in sequences):
+        raise InputError("policy.encoder: the training part has no access to fit it to; expected a larger part")
+    try:
+        encoder.fit(sequences)
+    except InputError:
+        raise
+    except Exception as error:
+        at = "".join(f"; {frame}" for frame in frames_of(error)[-1:])
+        raise InputError(
+            f"policy.encoder: {config.encoder}: fit fails: {type(error).__name__}: {one_line(error)}{at}"
+        ) from None
+
+
+def _from_file(config: ModelConfig, n_fields: int, widest: tuple[int, ...]) -> Runnable:
+    path = config.place(config.model)
+    if config.model.endswith(ONNX):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"policy.model: {path}: {error.strerror}; expected an ONNX file") from None
+        network = Runnable(config.model, None, content, config.window, n_fields, widest)
+        Onnx(network)
+        return network
+    if not path.is_file():
+        raise InputError(f"policy.model: {path}: no such file; expected one beside the config, or where the run starts")
+    if config.model.endswith(EXPORTED):
+        module, first = exported(path, is_carried=config.is_carried)
+        return Runnable(config.model, module, None, config.window, n_fields, widest, first)
+    return Runnable(config.model, scripted(path), None, config.window, n_fields, widest)
+
+
+def _n_fields(config: ModelConfig, encoder: Any, sequences: Sequence[Accesses]) -> int:
+    """Fields of an access, and that the encoder gives a row each."""
+    first, _ = _first_calls(config, sequences, tuple(getattr(encoder, "needs", ())))
+    try:
+        return int(inputs_of(encoder, first).shape[1])
+    except InputError:
+        raise
+    except Exception as error:
+        at = "".join(f"; {frame}" for frame in frames_of(error)[-1:])
+        raise InputError(
+            f"policy.encoder: {config.encoder}: inputs fails: {type(error).__name__}: {one_line(error)}{at}"
+        ) from None
+
+
+def _first_calls(config: ModelConfig, sequences: Sequence[Accesses], needs: tuple[str, ...]) -> tuple[Seen, list[Seen]]:
+    """Accesses that fill a window, and some to ask about one by one: of the training part, again and again."""
+    longest = max(sequences, key=lambda sequence: len(sequence.keys), default=None)
+    n = config.steps + WARM_UP_CALLS
+    if longest is None or not len(longest.keys):
+        keys, columns = np.arange(n, dtype=np.uint64), {}
+    else:
+        keys = np.resize(longest.keys, n)
+        columns = {name: np.resize(longest.columns[name], n) for name in needs}
+
+    def part(first: int, end: int) -> Seen:
+        return Seen(keys[first:end], None, {name: column[first:end] for name, column in columns.items()})
+
+    return part(0, config.steps), [part(i, i + 1) for i in range(config.steps, n)]
+
+
+def _context(config: ModelConfig, backend: Backend, network: Runnable) -> Any:
+    window = config.window
+
+    def fresh() -> Context:
+        if window is None:
+            return Carried(backend)
+        return Window(backend, window, np.zeros((window, network.n_fields), np.int64))
+
+    return fresh
+
+
+def _footprint(config: ModelConfig, given: Given, made: Made) -> int:
+    """Weights, and a state for each line; of an ONNX file its size."""
+    if not config.in_gpu_memory:
+        return 0
+    network = made.network
+    weights = n_bytes(network.module) if network.module is not None else len(network.onnx or b"")
+    return weights + (given.n_streams if config.per_stream else 1) * state_bytes(made.left_state)
+
+
+def _hash(config: ModelConfig, sequences: Sequence[Accesses]) -> str:
+    """What tells a model that was not trained here from others: files, classes, and what its encoder was fitted to."""
+    said = [config.shaping(), config.fingerprint(), config.temperature, training_sha256(sequences)]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]

@@ -1,0 +1,63 @@
+"""Anybody's network and encoder as a policy: what they give is checked, and what they raise is said to be theirs."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from policies.models.backend import Backend
+from policies.models.codecs.base import Floats
+from policies.models.config import ModelConfig
+from policies.models.context import Context, Taken
+from policies.models.encoder import Encoder, Found
+from policies.models.policy import NetworkPolicy
+from policies.models.predictor import Predictor
+from simulator.errors import InputError, OutsideError
+from simulator.policy import AccessRun, Decision
+
+
+class ModelPredictor(Predictor):
+    """Up to ``degree`` of the encoder's answers."""
+
+    def __init__(
+        self, config: ModelConfig, encoder: Encoder, backend: Backend, context: Callable[[], Context],
+        trial_ns: dict[str, float],
+    ) -> None:  # fmt: skip
+        super().__init__(encoder, backend, context, config.horizon, trial_ns)
+        self._degree = config.degree
+        self._is_ours = config.is_ours
+        self._who = f"policy model {config.model}: encoder {config.encoder}"
+
+    def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+        if self._is_ours:
+            return super()._found(taken, last_key, scores)
+        found = []
+        for answer in list(self.encoder.answers(last_key, scores))[: self._degree]:
+            key, confidence = answer
+            if key != int(key) or not 0 <= key < 2**64:
+                raise OutsideError(f"{self._who}: answers with key {key!r}; expected whole numbers from 0 below 2**64")
+            if not (math.isfinite(confidence) and 0 <= confidence <= 1):
+                raise OutsideError(f"{self._who}: answers with confidence {confidence!r}; expected 0 to 1")
+            found.append((int(key), float(confidence)))
+        return found
+
+
+class ModelPolicy(NetworkPolicy):
+    """As its predictor says."""
+
+    def __init__(
+        self, predictor: ModelPredictor, config: ModelConfig, threshold: float, footprint_bytes: int,
+        needs: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        super().__init__(
+            predictor, config.trigger, threshold, per_stream=config.per_stream, is_carried=config.is_carried,
+            footprint_bytes=footprint_bytes, needs=needs,
+        )  # fmt: skip
+        self._name = config.model
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """See the base. Raises OutsideError if network or encoder fails."""
+        try:
+            return super().decide(runs)
+        except (InputError, OutsideError):
+            raise
+        except Exception as error:
+            raise OutsideError.of(f"policy model {self._name}", error) from error
