@@ -112,10 +112,10 @@ class Arm(Strict):
 
     @property
     def charged(self) -> Measured | Replay | Sampled | Fixed | Free:
-        """The charge, by default measured for a learned policy and nothing for a table."""
+        """The charge, by default measured for a network and nothing for a table."""
         if self.charge is not None:
             return self.charge
-        return Measured(kind="measured") if self.policy.learns else Free(kind="free")
+        return Measured(kind="measured") if self.policy.core.is_measured else Free(kind="free")
 
 
 class SampledRows(Strict):

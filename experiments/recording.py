@@ -14,7 +14,6 @@ from experiments.config import Arm, Experiment, Replay, Sampled
 from experiments.plan import stem_of
 from experiments.seal import SEALED_COLUMNS, Seal
 from policies.given import Recorded
-from policies.lstm.config import LstmConfig
 from simulator.charge import Charge, Cost, Guess, fixed, measured, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
@@ -23,6 +22,7 @@ from simulator.seeds import generator
 
 _TIMED = {"measured", "replay", "sampled"}
 WARM_UP = "warm_up"
+_NO_WORK = "none"
 
 
 def replay_key(experiment: Experiment, arm: Arm, seed: int) -> str:
@@ -46,11 +46,11 @@ def _without_place(settings: dict[str, Any]) -> dict[str, Any]:
 
 def working(experiment: Experiment, arm: Arm) -> str:
     """What the work of an inference depends on, as text; recorded latencies are drawn only for the same."""
-    core = arm.policy.core
-    if not isinstance(core, LstmConfig):
-        return "none"
+    work = arm.policy.core.working()
+    if not work:
+        return _NO_WORK
     batch_size = experiment.system_of(arm).inference.batch_size
-    return json.dumps({**core.working(), "inference.batch_size": batch_size}, sort_keys=True)
+    return json.dumps({**work, "inference.batch_size": batch_size}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -186,10 +186,11 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
                     "a run that made its predictions one by one"
                 )
             theirs = recording.metadata["working"]
-            if arm.policy.learns and theirs != working(experiment, arm):
+            ours = working(experiment, arm)
+            if ours not in (_NO_WORK, theirs):
                 raise InputError(
                     f"arms.{arm.name}.charge.source: {recording.file} has latencies of other work: {theirs}; "
-                    f"expected {working(experiment, arm)}"
+                    f"expected {ours}"
                 )
             scaled = np.rint(recording.latencies_ns * charge.scale).astype(np.int64)
             return sampled(scaled, generator(seed, "charge", arm.name)), recording

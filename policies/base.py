@@ -47,6 +47,18 @@ class PolicySettings(PluginSettings):
         return False
 
     @property
+    def is_measured(self) -> bool:
+        """Whether each call's own time is charged where a config does not say what is."""
+        return self.learns
+
+    def working(self) -> dict[str, Any]:
+        """What the work of one inference depends on; empty for a policy that makes none.
+
+        Recorded latencies are drawn only where this is the same.
+        """
+        return {}
+
+    @property
     def untimed(self) -> str:
         """Why no call of it can be charged as measured; empty if it can."""
         return ""

@@ -1,6 +1,6 @@
 """The settings of the LSTM; everything here shapes the model or its use. No torch in sight."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -117,12 +117,12 @@ class LstmConfig(PolicySettings):
         """Accesses that a question runs through the network, of a policy that is asked at each."""
         return self.window if self.inference == "window" else 1
 
-    def shaping(self) -> dict[str, object]:
+    def shaping(self) -> dict[str, Any]:
         """What the trained weights depend on."""
         names = set(LstmConfig.model_fields) - _USE
         return self.model_dump(mode="json", include=names)
 
-    def working(self) -> dict[str, object]:
+    def working(self) -> dict[str, Any]:
         """What the work of one inference depends on: recorded latencies fit where this is the same."""
         names = {
             "encoding",

@@ -24,8 +24,11 @@ from policies.models.predictor import WARM_UP_CALLS
 from policies.models.recipe import ModelRecipe
 from policies.models.store import Kept, kept_details, kept_for, obtain, read, training_sha256, vocabularies_in
 from policies.models.train import known, training_rows
+from simulator.classes import class_of as outside_class
+from simulator.classes import make, validated
 from simulator.errors import InputError, frames_of
-from simulator.outside import find
+
+_WHAT = "a class with fit(training), inputs(run) and answers(last_key, scores)"
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,14 @@ def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
         return CodecEncoder(
             config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature
         )  # fmt: skip
-    kind = find(config.encoder, config._beside).object
+    kind = outside_class(config.encoder, config._beside, _WHAT).object
     absent = [name for name in ("fit", "inputs", "answers") if not callable(getattr(kind, name, None))]
     if absent:
-        raise InputError(
-            f"policy.encoder: {config.encoder}: has no {', '.join(absent)}; expected a class with fit(training), "
-            "inputs(run) and answers(last_key, scores)"
-        )
+        raise InputError(f"policy.encoder: {config.encoder}: has no {', '.join(absent)}; expected {_WHAT}")
     try:
-        return kind(**config.encoder_settings)
+        return make(kind, validated(kind, config.encoder_settings), 0)
+    except InputError as error:
+        raise InputError(*(f"policy.encoder_{line}" for line in error.args)) from None
     except Exception as error:
         raise InputError(
             f"policy.encoder_settings: {config.encoder}: cannot be made: {type(error).__name__}: {one_line(error)}"

@@ -130,7 +130,8 @@ def with_zero_state(runnable: Runnable, what: str) -> Runnable:
     if not runnable.is_carried or runnable.first_state is not None:
         return runnable
     assert runnable.module is not None
-    with torch.inference_mode():
+    # Not in inference mode: what comes out of it cannot be traced, and these zeros are.
+    with torch.no_grad():
         inputs = torch.from_numpy(runnable.samples(1)[2])
         scores, after = call(runnable.module, inputs, None, is_carried=True)
         zeros = tree_map(lambda part: torch.zeros_like(part) if isinstance(part, Tensor) else part, after)

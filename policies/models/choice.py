@@ -53,7 +53,15 @@ class Backends:
         """
         if wanted != "auto":
             return self.named(wanted, device)(network), {}
-        made = {kind.name: kind(network) for kind in self.available(device) if kind.is_tried}
+        made: dict[str, Backend] = {}
+        for kind in self.available(device):
+            if kind.is_tried:
+                try:
+                    made[kind.name] = kind(network)
+                except InputError:
+                    # Not every network can be exported or captured; the first of the kinds can run them all.
+                    if not made:
+                        raise
         times = {name: trial(backend, network, n_steps) for name, backend in made.items()}
         return made[min(times, key=times.__getitem__)], times
 

@@ -166,8 +166,8 @@ class ModelConfig(PolicySettings):
         return self.vocabularies is None
 
     @property
-    def is_timed(self) -> bool:
-        """Its calls are."""
+    def is_measured(self) -> bool:
+        """Its calls are, whether it learns or not."""
         return True
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,9 @@ from torch.utils._pytree import tree_map
 from policies.models.config import ModelConfig
 from policies.models.nets.settings import NETS
 from policies.models.store import check_finite, is_ours, read, vocabularies_in
+from simulator.classes import class_of as outside_class
+from simulator.classes import validated
 from simulator.errors import InputError, frames_of
-from simulator.outside import find
 
 _NO_PICKLE = "is a pickle, which could run any code when it is read"
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -36,43 +37,40 @@ def class_of(config: ModelConfig) -> type[nn.Module]:
     """The class of a network. Raises InputError if it is not there, or is no module."""
     if config.is_net:
         module, _, name = NETS[config.model][0].partition(":")
-        found: Any = getattr(import_module(module), name)
-    else:
-        found = find(config.model, config._beside).object
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise InputError(f"policy.model: {config.model}: is {found!r}; expected a class, a torch.nn.Module")
-    return found
+        net: type[nn.Module] = getattr(import_module(module), name)
+        return net
+    found: Any = outside_class(config.model, config._beside, "a torch.nn.Module").object
+    if not issubclass(found, nn.Module):
+        raise InputError(f"policy.model: {config.model}: is {found!r}; expected a torch.nn.Module")
+    return cast("type[nn.Module]", found)
 
 
-def arguments(config: ModelConfig, kind: type, sizes: dict[str, Any]) -> dict[str, Any]:
+def arguments(config: ModelConfig, kind: type, sizes: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """What a class is made with: its settings, and of the sizes those that its constructor names.
 
     Raises:
-        InputError: a setting is none of its arguments, or one is missing.
+        InputError: a setting is none of its arguments, is of another type, or one is missing.
     """
-    signature = inspect.signature(kind)
-    named = [name for name in sizes if name in signature.parameters]
-    settings = config.settings
-    if config.is_net:
-        settings = NETS[config.model][1].model_validate(settings).model_dump()
-    given = {**{name: sizes[name] for name in named}, **settings}
+    settings = NETS[config.model][1].model_validate(config.settings) if config.is_net else None
+    named = {name: size for name, size in sizes.items() if name in inspect.signature(kind).parameters}
+    if settings is not None:
+        return [], {**named, **settings.model_dump()}
     try:
-        signature.bind(**given)
-    except TypeError as error:
-        raise InputError(
-            f"policy.settings: {config.model}: {error}; expected those of {kind.__name__}{signature}, where "
-            "n_inputs, n_scores and window are given by us"
-        ) from None
-    return given
+        if isinstance(getattr(kind, "Settings", None), type):
+            return [validated(kind, config.settings)], named
+        checked = validated(kind, {**named, **config.settings})
+    except InputError as error:
+        raise InputError(*(f"policy.{line}" for line in error.args)) from None
+    return [], {name: getattr(checked, name) for name in checked.model_fields_set}
 
 
 def new_module(config: ModelConfig, n_inputs: Sequence[int], n_scores: int | None) -> nn.Module:
     """A network of a class, untrained. Raises InputError if its class cannot be made with these settings."""
     kind = class_of(config)
     sizes = {"n_inputs": tuple(n_inputs), "n_scores": n_scores, "window": config.window}
-    given = arguments(config, kind, {name: size for name, size in sizes.items() if size})
+    given, named = arguments(config, kind, {name: size for name, size in sizes.items() if size})
     try:
-        return kind(**given)
+        return kind(*given, **named)
     except Exception as error:
         at = "".join(f"; {frame}" for frame in frames_of(error)[-1:] if "site-packages" not in frame)
         raise InputError(
