@@ -83,6 +83,7 @@ class TablePolicy(ABC):
 
     def __init__(self, trigger: TriggerName) -> None:
         self.trigger = Trigger[trigger.upper()]
+        self.hears = type(self).told is not TablePolicy.told
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
 
@@ -149,6 +150,7 @@ class CompiledPolicy:
         """
         self.trigger = Trigger[trigger.upper()]
         self.ahead = ahead or Ahead()
+        self.hears = hears
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
         self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears)

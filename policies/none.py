@@ -22,6 +22,7 @@ class NonePolicy:
     """Demand fetches only."""
 
     trigger = Trigger.NEVER
+    hears = False
     footprint_bytes = 0
     ahead = Ahead()
 

@@ -31,6 +31,7 @@ class OraclePolicy:
     """Counts the accesses of each stream that it is shown, and so knows how far the trace has come."""
 
     trigger = Trigger.ACCESS
+    hears = False
     footprint_bytes = 0
     ahead = Ahead(of_stream=False)
 

@@ -7,25 +7,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator import closing, fates, inference, kernel, questions
+from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
-from simulator.arrays import At, Ints, signed
+from simulator.arrays import Ints
 from simulator.charge import Charge, fixed
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
-from simulator.errors import OutsideError
-from simulator.events import ANSWER_IS_THERE
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.needs import ToShow, needs_of
-from simulator.policy import AccessRun, Answer, Fate, Policy, Table, Told, Trigger
-from simulator.records.moving import CHUNK_KEYS, Question
+from simulator.policy import Policy, Table, Trigger
 from simulator.records.run import Run
 from simulator.residency.names import MOST_PUSHED_OUT
 from simulator.seeds import generator
 from simulator.state import Machine
+from simulator.talking import Talk
 from simulator.tiers import make_residency
 from simulator.trace import Workload, part
 
@@ -114,12 +112,14 @@ class Engine:
             InputError: the trace is bad, or a recording does not fit the run.
         """
         run, places = kernel.compile_run(), self._places()
+        talk = Talk(self._machine, self._policy, self._charge, self._to_show)
         while True:
             why = run(*places)
-            if why == kernel.ROOM:
+            if why == kernel.ASK:
+                if not talk.ask():
+                    continue
+            elif why == kernel.ROOM:
                 self._make_room()
-            elif why == kernel.ASK:
-                self._ask()
             elif why == kernel.NEED_DATA:
                 self._load()
             elif why == kernel.TOO_LATE:
@@ -154,50 +154,6 @@ class Engine:
             machine.drop(buffer, n)
         if self._progress is not None:
             self._progress(self._run.books.n_closed + self._run.unjudged.n_closed)
-
-    def _ask(self) -> None:
-        """Put the next batch of questions to the policy, and what the answers cost to the machine."""
-        machine, run = self._machine, self._run
-        told = machine.rows("told")
-        if len(told) or run.n_polluted_told:
-            fates_told = list(map(Fate, told["fate"].tolist()))
-            news = Told(told["key"].view(np.uint64).tolist(), fates_told, run.n_polluted_told)
-            machine.drop("told", len(told))
-            run.n_polluted_told = 0
-            self._policy.told(news)
-        server, rows = run.server, machine.rows("shown")
-        shown, place = server.shown - server.first_kept, server.queue.list.first
-        runs, asked = [], []
-        for _ in range(min(run.settings.batch_size, server.queue.n)):
-            q = machine.question(place)
-            end = q.shown_end - server.first_kept
-            key, stream, outcome = (rows[name][shown:end].copy() for name in ("key", "stream", "outcome"))
-            streams = stream.astype(np.uint32)
-            columns = self._to_show.take(streams) if self._to_show is not None else {}
-            runs.append(AccessRun(key.view(np.uint64), streams, outcome.astype(np.uint8), columns))
-            asked.append(place)
-            shown, place = end, q.queue.next
-        try:
-            decision = self._policy.decide(runs)
-        except OutsideError as error:
-            error.access = machine.question(asked[error.nth_question]).access
-            raise
-        cost = self._charge(decision)
-        for place, answer in zip(asked, decision.answers, strict=True):
-            self._put(place, answer)
-        first = inference.begin_batch(machine.address, *cost)
-        self._run.fired_kind, self._run.fired = ANSWER_IS_THERE, first
-
-    def _put(self, question: At[Question], answer: Answer) -> None:
-        n = len(answer.keys)
-        self._machine.reserve("chunks", -(-n // CHUNK_KEYS))
-        keys = np.array(answer.keys, np.uint64).view(np.int64)
-        bits = np.array([*answer.confidences, answer.confidence], np.float64).view(np.int64)
-        guess = answer.predicted_key
-        questions.take_answer(
-            self._machine.address, question, guess is not None, 0 if guess is None else signed(guess), int(bits[n]),
-            address_of(keys), address_of(bits), n,
-        )  # fmt: skip
 
     def _place(self) -> None:
         run = self._run

@@ -1,14 +1,14 @@
 """The inference server: what a prediction costs, who waits for it, what is dropped (R13, R14, R16)."""
 
 from simulator.arrays import NONE, At
-from simulator.compiled import compiled, internal
+from simulator.compiled import internal
 from simulator.durations import PPM
 from simulator.events import INFERENCE_ENDS, schedule
 from simulator.issuing import issue
 from simulator.questions import ANSWERED, STALE, finish
 from simulator.records.arena import Arena
 from simulator.records.moving import Question, access_at, question_at
-from simulator.records.run import Run, run_at
+from simulator.records.run import Run
 from simulator.serving import look_up
 
 
@@ -57,12 +57,6 @@ def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int) -> At[Questio
     server.slow_ppm = run.settings.busy_ppm
     schedule(run, charged_ns, INFERENCE_ENDS, first)
     return NONE
-
-
-@compiled
-def begin_batch(machine: int, charged_ns: int, host_ns: int, device_ns: int) -> At[Question]:
-    """``begin`` from Python; ``machine`` is the address of the run's memory."""
-    return begin(run_at(machine), charged_ns, host_ns, device_ns)
 
 
 @internal

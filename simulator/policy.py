@@ -137,7 +137,8 @@ class Policy(Protocol):
     """A prefetch policy. It keeps no counters of hits: the engine keeps the books.
 
     Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
-    has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``).
+    has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``). Where its
+    ``hears`` is False it is told nothing.
     """
 
     trigger: Trigger
@@ -151,3 +152,8 @@ class Policy(Protocol):
     def told(self, told: Told) -> None:
         """Hear what became of earlier proposals; called before ``decide`` when there is news."""
         ...
+
+
+def hears(policy: Policy) -> bool:
+    """Whether it is to be told of fates: unless it says that it does not hear."""
+    return bool(getattr(policy, "hears", True))

@@ -1,7 +1,7 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
 from simulator.arrays import NONE, At, Ints
-from simulator.compiled import compiled, internal, ints_at
+from simulator.compiled import compiled, internal
 from simulator.distribution import count
 from simulator.policy import Outcome, Status, Trigger
 from simulator.records import lists
@@ -172,13 +172,3 @@ def put_answer(
             last = place
         chunk = chunk_at(run, last)
         chunk.keys[i % CHUNK_KEYS], chunk.confidences[i % CHUNK_KEYS] = keys[i], confidences[i]
-
-
-@compiled
-def take_answer(
-    machine: int, question: At[Question], has_guess: bool, guess: int, confidence: int, keys: int, confidences: int,
-    n: int,
-) -> None:  # fmt: skip
-    """``put_answer`` from Python: the run's memory, the keys and the confidences by their addresses."""
-    run = run_at(machine)
-    put_answer(run, question_at(run, question), has_guess, guess, confidence, ints_at(keys), ints_at(confidences), n)

@@ -6,7 +6,7 @@ from simulator.backlog import NO_LIMIT
 from simulator.config import Arrivals, Closed, System, WriteBack
 from simulator.durations import PPM
 from simulator.hops import Hop
-from simulator.policy import Policy, Trigger
+from simulator.policy import Policy, Trigger, hears
 from simulator.records.lists import clear_all
 from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
@@ -40,7 +40,8 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
     to.stale_after_ns = NONE if server.stale_after is None else server.stale_after
     to.ahead, to.is_ahead_of_stream = policy.ahead.accesses, policy.ahead.of_stream
-    to.asks_python = to.hears_fates = has_policy
+    to.asks_python = has_policy
+    to.hears_fates = has_policy and hears(policy)
     to.most_wanted = table.most_wanted if table is not None else 0
 
 

@@ -66,6 +66,8 @@ class Machine:
 
     def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
         self._m: Ints = np.zeros(Run.words, np.int64)
+        self.address = address_of(self._m)
+        """Where the array lies: what compiled code is given."""
         self.run = run = Run(self._m, 0)
         self._n_of = dict.fromkeys(_POOLS, 0)
         write_settings(run.settings, system, arrivals, policy)
@@ -117,11 +119,6 @@ class Machine:
             counts.table, counts.mask, counts.n_left = table, _FIRST_COUNTS - 1, _FIRST_COUNTS // 2
         self._enlarge_windows(_FIRST_RECORDS)
 
-    @property
-    def address(self) -> int:
-        """Where the array lies: what compiled code is given."""
-        return address_of(self._m)
-
     def _pool(self, name: str) -> Pool:
         pool: Pool = getattr(self.run.pools, name)
         return pool
@@ -146,7 +143,7 @@ class Machine:
         checked.carry(self._m, larger)
         if of is not None:
             checked.declare(larger, of, place, n, is_pool=is_pool)
-        self._m = larger
+        self._m, self.address = larger, address_of(larger)
         self.run = Run(larger, 0)
         return place
 

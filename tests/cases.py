@@ -21,7 +21,8 @@ from tests.strategies import PUSH_OUT, ListWorkload
 
 ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
-TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate"})
+FROM_OUTSIDE = {"python", "file", "model"}
+TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate", *FROM_OUTSIDE})
 ADMISSIONS: list[dict[str, Any]] = [
     {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},
     {"kind": "size", "largest": "2 B"},

@@ -170,6 +170,7 @@ class FilePolicy:
     """Answers with what the file has for the access that asks."""
 
     needs = ("access",)
+    hears = False
     footprint_bytes = 0
     ahead = Ahead()
 

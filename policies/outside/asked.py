@@ -56,6 +56,7 @@ class AskedPolicy:
         if isinstance(policy, CompiledPolicy):
             self.table = policy.table
         self._told: Callable[[Told], Any] | None = getattr(policy, "told", None)
+        self.hears = self._told is not None
         # What hearing of fates took is part of the next decision.
         self._owed_ns = 0
 

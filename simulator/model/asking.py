@@ -12,7 +12,7 @@ from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
 from simulator.needs import ALWAYS_THERE, needs_of
-from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger
+from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger, hears
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -60,6 +60,7 @@ class InferenceServer:
         """Questions that no server has taken up."""
         self.n_busy = 0
         """Servers at work."""
+        self._hears = hears(policy)
         self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
         self.needs = needs_of(policy)
         self.told = Told()
@@ -113,7 +114,7 @@ class InferenceServer:
 
     def _decide(self, batch: list[Question]) -> int:
         """The answers, which are known at once; what they cost is charged on the clock (rule R15)."""
-        if self.told.keys or self.told.n_polluted:
+        if self._hears and (self.told.keys or self.told.n_polluted):
             told, self.told = self.told, Told()
             self.policy.told(told)
         try:
@@ -175,7 +176,7 @@ class InferenceServer:
 
     def tell(self, key: int, fate: Fate) -> None:
         """The policy hears of it before it is asked again (rule R12)."""
-        if self.is_asked:
+        if self.is_asked and self._hears:
             self.told.keys.append(key)
             self.told.fates.append(fate)
 

@@ -1,0 +1,80 @@
+"""What is handed over between a run and a policy in Python: accesses to see, and answers, through arrays."""
+
+from simulator.arrays import At
+from simulator.compiled import compiled, ints_at
+from simulator.events import ANSWER_IS_THERE
+from simulator.inference import batch_size, begin
+from simulator.questions import put_answer
+from simulator.records.moving import CHUNK_KEYS, Question, question_at
+from simulator.records.record import Record, from_place, nth
+from simulator.records.rows import START, nth_shown_row
+from simulator.records.run import run_at
+
+
+class Asked(Record):
+    """A question that is put: its place, the end of its accesses among those handed over, the access that asks.
+
+    The answer comes back with how many blocks it wants and whether it has a best guess.
+    """
+
+    place: At[Question]
+    end: int
+    access: int
+    n_wanted: int
+    has_guess: int
+
+
+_nth_asked = nth(Asked)
+
+
+@compiled
+def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, room: int) -> int:
+    """Write the questions of the next batch (Asked) and the accesses that they show, each in order; how many questions.
+
+    All but ``room`` are addresses, ``machine`` that of the run's memory. If there are more accesses than ``room``, none
+    is written, and what is returned is less than 0: how many there are.
+    """
+    run = run_at(machine)
+    server, shown = run.server, run.rows.shown
+    of_question, to_keys, to_streams, to_outcomes = ints_at(asked), ints_at(keys), ints_at(streams), ints_at(outcomes)
+    n_questions, place, end = batch_size(run), server.queue.list.first, server.shown
+    for i in range(n_questions):
+        q, row = question_at(run, place), _nth_asked(of_question, START, i)
+        end = q.shown_end
+        row.place, row.end, row.access = place, end - server.shown, q.access
+        place = q.queue.next
+    n, first = end - server.shown, server.shown - server.first_kept
+    if n > room:
+        return -n
+    for i in range(n):
+        access = nth_shown_row(run, shown.rows, first + i)
+        to_keys[i], to_streams[i], to_outcomes[i] = access.key, access.stream, access.outcome
+    return n_questions
+
+
+@compiled
+def hand_back(
+    machine: int, n: int, asked: int, keys: int, confidences: int, charged_ns: int, host_ns: int, device_ns: int
+) -> int:
+    """Take the answers to ``n`` questions, and begin what they are charged; 0, or how many chunks must be free first.
+
+    ``keys`` and ``confidences`` have for each question the blocks wanted, and behind them the best guess.
+    """
+    run = run_at(machine)
+    of_question, wanted, bits = ints_at(asked), ints_at(keys), ints_at(confidences)
+    n_chunks = 0
+    for i in range(n):
+        n_chunks += (_nth_asked(of_question, START, i).n_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS
+    if n_chunks > run.pools.chunks.n_free:
+        return n_chunks
+    at = 0
+    for i in range(n):
+        row = _nth_asked(of_question, START, i)
+        behind = at + row.n_wanted
+        put_answer(
+            run, question_at(run, row.place), row.has_guess != 0, wanted[behind], bits[behind],
+            from_place(wanted, at), from_place(bits, at), row.n_wanted,
+        )  # fmt: skip
+        at = behind + 1
+    run.fired_kind, run.fired = ANSWER_IS_THERE, begin(run, charged_ns, host_ns, device_ns)
+    return 0

@@ -1,0 +1,1 @@
+"""What people bring: policies, evictions, workloads and formats from outside of the project."""
