@@ -17,7 +17,7 @@ from workloads.registry import Source
 
 EngineName = Literal["auto", "compiled", "simpy"]
 """What keeps the events: compiled code, or SimPy, with the same results. ``auto``: compiled, if it can all that is
-asked for; today it can all there is."""
+asked for; which is all but evictions in plain Python from outside."""
 Start = Literal["cold", "warm"]
 """Tiers, and what policies have seen: nothing, or as the training part leaves them, which runs first, not judged."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -206,7 +206,11 @@ class Experiment(Strict):
                 "start: warm runs the training part first, but workload.train_ratio is 0; expected a share"
             )
         for arm in self.arms:
-            self.system_of(arm)
+            plain = [tier.eviction.label for tier in self.system_of(arm).tiers if tier.eviction.is_plain]
+            if plain and self.engine == "compiled":
+                raise ValueError(
+                    f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
+                )
             if arm.policy.learns and self.workload.train_ratio == 0:
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
@@ -240,7 +244,9 @@ class Experiment(Strict):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in ("system", *first["loc"]))
-            raise ValueError(f"arms.{arm.name}.set: {key}: {first['msg']}; got {first['input']!r}") from None
+            message = first["msg"].removeprefix("Value error, ")
+            got = "" if isinstance(first["input"], dict) else f"; got {first['input']!r}"
+            raise ValueError(f"arms.{arm.name}.set: {key}: {message}{got}") from None
 
     def hash_of(self, *parts: Any, system: System | None = None) -> str:
         """A hash of workload and system, and of whatever else is given."""

@@ -101,7 +101,7 @@ def main(
             )  # fmt: skip
         # Beforehand: the first row's rate would have the compiling in it.
         with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
-            compile_core([made.kind for made in evictions])
+            compile_core(evictions)
         rows: list[dict[str, Any]] = []
         n_rows = len(samples) * len(evictions) * len(capacities)
         for sampled in samples:
@@ -141,10 +141,18 @@ def _evictions(text: str) -> "list[EvictionSettings]":
 
     try:
         names = split(text)
-        found = [one for name in names for one in (EVICTIONS if name == "all" else [name])]
-        return list(dict.fromkeys(EVICTIONS.parse(name) for name in found))
+        found = [one for name in names for one in (_with_defaults() if name == "all" else [name])]
+        return list({made.label: made for made in map(EVICTIONS.parse, found)}.values())
     except ValueError as error:
         raise InputError(*(f"--eviction: {problem}" for problem in error.args)) from None
+
+
+def _with_defaults() -> list[str]:
+    """The evictions that a name alone says."""
+    from simulator.plugins import needs_nothing
+    from simulator.residency.registry import EVICTIONS
+
+    return [kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
 
 
 def _rates(text: str) -> list[int]:
@@ -188,7 +196,12 @@ def _row(
     )
     books = Books(None, max(trace.length(), 1))
     started = time.perf_counter()
-    Engine(system, Closed.model_validate({"kind": "closed"}), trace, NonePolicy(), fixed(0), books, seed=seed).run()
+    engine: Any = Engine
+    if eviction.is_plain:
+        from simulator.model.model import Model
+
+        engine = Model
+    engine(system, Closed.model_validate({"kind": "closed"}), trace, NonePolicy(), fixed(0), books, seed=seed).run()
     seconds = time.perf_counter() - started
     miss_ratio = corrected_miss_ratio(books.n_outcomes[Outcome.MISS], trace.n_of_trace, trace.parts)
     row = {

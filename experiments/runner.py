@@ -175,11 +175,12 @@ class _Making:
         from experiments.prepared import chosen_engine
         from experiments.warm import compile_core
 
-        experiment, chosen = self.experiment, chosen_engine(self.experiment)
-        progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+        experiment = self.experiment
+        for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
+            progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         with Announced(progress.say), closing(Interrupts()) as interrupts:
-            compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
+            compile_core(tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers)
             for done in self._make(in_turn(list(self._todo.values())), progress, interrupts):
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
                 if digests.setdefault(seed, digest) != digest:

@@ -65,16 +65,16 @@ class Registry(Mapping[str, type[S]], Generic[S]):
     """The settings of every kind of one thing, in order."""
 
     def __init__(
-        self, what: str, base: type[S], known: Mapping[str, str | type[S]], *, group: str = "", adapt: str = ""
+        self, what: str, base: type[S], known: Mapping[str, str | type[S]], groups: Mapping[str, str] | None = None
     ) -> None:
         """``what`` they are, in messages; ``base`` is what each class is a subclass of.
 
-        ``group`` is that of entry points. ``adapt``, ``module:function``, makes such a class of a kind and of what an
+        ``groups`` are those of entry points; of each, ``module:function`` makes such a class of a kind and of what an
         entry point names where that is none.
         """
         self.what = what
         self._base = base
-        self._group, self._adapt = group, adapt
+        self._groups = dict(groups or {})
         self._own: dict[str, str | type[S]] = {}
         self._loaded: dict[str, type[S]] = {}
         self._adapters: dict[str, TypeAdapter[S]] = {}
@@ -89,19 +89,21 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         self._own[kind] = settings
 
     @cached_property
-    def _installed(self) -> dict[str, str]:
-        """What entry points name, by kind. A name that we have ourselves is ours."""
+    def _installed(self) -> dict[str, tuple[str, str]]:
+        """What entry points name, by kind, and what adapts it. A name that we have ourselves is ours."""
         from importlib.metadata import entry_points
 
-        points = sorted(entry_points(group=self._group), key=lambda point: point.name) if self._group else []
-        return {point.name: point.value for point in points if point.name not in self._own}
+        found = [
+            (point.name, point.value, adapt) for g, adapt in self._groups.items() for point in entry_points(group=g)
+        ]
+        return {name: (value, adapt) for name, value, adapt in sorted(found) if name not in self._own}
 
     def _load(self, kind: str) -> Any:
         if kind not in self._own:
-            reference = self._installed[kind]
+            reference, adapt = self._installed[kind]
             found = find(reference).object
-            if self._adapt and not (isinstance(found, type) and issubclass(found, self._base)):
-                module, _, name = self._adapt.partition(":")
+            if not (isinstance(found, type) and issubclass(found, self._base)):
+                module, _, name = adapt.partition(":")
                 found = getattr(import_module(module), name)(kind, reference)
             return found
         known = self._own[kind]
@@ -212,7 +214,7 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             return {"properties": {"kind": {"enum": list(self)}}}
         self._is_described = True
         try:
-            by_name = [kind for kind, class_ in self.items() if _needs_nothing(class_)]
+            by_name = [kind for kind, class_ in self.items() if needs_nothing(class_)]
             return {
                 "oneOf": [{"enum": by_name}, *(handler(class_.__pydantic_core_schema__) for class_ in self.values())]
             }
@@ -264,5 +266,6 @@ class _Tagged:
         return core_schema.tagged_union_schema({self._kind: handler(source)}, "kind")
 
 
-def _needs_nothing(class_: type[BaseModel]) -> bool:
+def needs_nothing(class_: type[BaseModel]) -> bool:
+    """Whether its kind alone says all."""
     return not any(field.is_required() for name, field in class_.model_fields.items() if name != "kind")

@@ -118,7 +118,7 @@ def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
     if absent:
         raise InputError(f"policy.encoder: {config.encoder}: has no {', '.join(absent)}; expected {_WHAT}")
     try:
-        return make(kind, validated(kind, config.encoder_settings), 0)
+        return make(kind, validated(kind, config.encoder_settings), {"seed": 0})
     except InputError as error:
         raise InputError(*(f"policy.encoder_{line}" for line in error.args)) from None
     except Exception as error:

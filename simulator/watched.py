@@ -11,6 +11,8 @@ from simulator.errors import OutsideError
 _FORKS = [0]
 os.register_at_fork(after_in_parent=lambda: _FORKS.__setitem__(0, _FORKS[0] + 1))
 _MOST_SHOWN = 200
+TIME_LIMIT = "10 s"
+"""How long one call may take, where nobody says otherwise."""
 
 
 class _Printed:
