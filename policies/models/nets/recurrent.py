@@ -24,8 +24,8 @@ class Recurrent(nn.Module):
     """``kind`` is torch's, ``name`` the one that its weights are kept under."""
 
     def __init__(
-        self, kind: Callable[..., nn.RNNBase], name: str, n_inputs: Sequence[int], n_scores: int, embedding: int, hidden: int, layers: int,
-        dropout: float,
+        self, kind: Callable[..., nn.RNNBase], name: str, n_inputs: Sequence[int], n_scores: int, embedding: int,
+        hidden: int, layers: int, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self._name = name
@@ -52,6 +52,11 @@ class Recurrent(nn.Module):
         parts = [torch.embedding(table, classes[:, 0, i]) for i, table in enumerate(tables)]
         top, after = self.step(parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1), state, layers)
         return linear(top, head, head_bias)[:, None], after
+
+    def _apply(self, *arguments: Any, **named: Any) -> Any:
+        """Moved to another device, its weights may be other tensors."""
+        self._at_hand = None
+        return super()._apply(*arguments, **named)  # type: ignore[no-untyped-call]
 
     @abstractmethod
     def step(self, x: Tensor, state: Any, layers: list[list[Tensor]]) -> tuple[Tensor, Any]:

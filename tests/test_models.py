@@ -1,0 +1,340 @@
+"""Anybody's network as a policy: what it predicts, on which backends, from which files, and what is refused."""
+
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from policies.given import Accesses, Built, Given
+from policies.lstm.build import build_lstm
+from policies.lstm.config import LstmConfig
+from policies.models.backend import Backend
+from policies.models.backends.onnx import exported as exported_to_onnx
+from policies.models.backends.registry import OF_CLASSES
+from policies.models.call import Runnable
+from policies.models.config import ModelConfig
+from policies.models.nets.gru import Gru
+from policies.models.nets.settings import NETS
+from simulator.plugins import fingerprints
+from simulator.policy import AccessRun
+
+CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 100)
+AFTER = dict(pairwise(CYCLE[:8].tolist()))
+TRAIN = {"epochs": 12, "batch_size": 4, "learning_rate": 0.02, "window": 6}
+SMALL = {"embedding": 16, "hidden": 16}
+N_CLASSES = 8  # seven keys, and the unknown
+
+
+def given(keys: Any = CYCLE) -> Given:
+    return Given(lambda per_stream, needs=(): [Accesses(keys, np.zeros(len(keys), bool))], seed=0)
+
+
+def config(**changes: Any) -> ModelConfig:
+    usual = {"kind": "model", "device": "cpu", "vocabulary": 32, "threshold": 0.2}
+    return ModelConfig.model_validate({**usual, **changes})
+
+
+def built(**changes: Any) -> Built:
+    settings = config(**changes)
+    settings.check()
+    return settings.build(given())
+
+
+def answers(made: Built, keys: Any = CYCLE[:40], at_once: int = 1) -> list[Any]:
+    """Keys and confidences of each answer, ``at_once`` accesses a question."""
+    found = []
+    for at in range(0, len(keys), at_once):
+        part = keys[at : at + at_once]
+        run = AccessRun(part, np.zeros(len(part), np.uint32), np.full(len(part), 4, np.uint8))
+        answer = made.policy.decide([run]).answers[0]
+        found.append((list(answer.keys), list(answer.confidences)))
+    return found
+
+
+def same(a: list[Any], b: list[Any]) -> None:
+    assert any(keys for keys, _ in a)
+    assert [keys for keys, _ in a] == [keys for keys, _ in b]
+    for (_, ours), (_, theirs) in zip(a, b, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["eager", "onnx"])
+@pytest.mark.parametrize("encoding", ["key", "page_offset"])
+def test_the_lstms_weights_predict_the_same_as_a_model(backend: str, encoding: str) -> None:
+    """Weights, vocabulary and temperature of the kept file; one access a question, several, and two blocks each."""
+    described = {"vocabulary": 32, "page_blocks": 4, "degree": 2, "threshold": 0.05, "device": "cpu"}
+    lstm = build_lstm(
+        LstmConfig.model_validate(
+            {"kind": "lstm", "encoding": encoding, "backend": backend, **described, **SMALL, **TRAIN, "layers": 2}
+        ),
+        given(),
+    )
+    assert lstm.details["temperature"] != 1
+    path = str(lstm.model_file)
+    model = built(
+        model="lstm", settings=SMALL, weights=path, vocabularies=path, encoder=encoding, backend=backend, **described
+    )
+    assert model.details["device"] == lstm.details["device"] == "cpu"
+    assert model.details["backend"] == backend
+    assert model.policy.footprint_bytes == lstm.policy.footprint_bytes
+    same(answers(lstm), answers(model))
+    same(answers(lstm, CYCLE[40:], 3), answers(model, CYCLE[40:], 3))
+
+
+def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Path) -> None:
+    """Without the kept file: the vocabulary is fitted anew, and is the same; confidences need the temperature."""
+    settings = LstmConfig.model_validate({"kind": "lstm", "backend": "eager", "device": "cpu", **SMALL, **TRAIN})
+    lstm = build_lstm(settings, given())
+    torch.save(lstm.policy.predictor.kept.trained.model.state_dict(), tmp_path / "state.pt")  # type: ignore[attr-defined]
+    model = built(
+        model="lstm", settings=SMALL, weights=str(tmp_path / "state.pt"), backend="eager", threshold=0.5,
+        temperature=lstm.details["temperature"],
+    )  # fmt: skip
+    same(answers(lstm), answers(model))
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "encoder"),
+    [
+        ("gru", "carried", "key"),
+        ("lstm", {"window": 4}, "page_offset"),
+        ("mlp", {"window": 3}, "delta"),
+        ("transformer", {"window": 4}, "page_offset"),
+    ],
+)
+def test_each_network_learns_a_cycle(model: str, context: Any, encoder: str) -> None:
+    """Trained here, it names the access so far ahead; all backends say the same; a second time it is found trained."""
+    said = {
+        "model": model, "context": context, "encoder": encoder, "train": {**TRAIN, "epochs": 20}, "horizon": 2,
+        "page_blocks": 4, "settings": {"dropout": 0.0},
+    }  # fmt: skip
+    eager, onnx = built(**said, backend="eager"), built(**said, backend="onnx")
+    assert (eager.details["model_was_cached"], onnx.details["model_was_cached"]) == (False, True)
+    assert eager.details["horizon"] == 2
+    assert eager.training[eager.details.get("kept", 0)]["loss"] > 0
+    assert len(eager.warm_up) == 50
+    found = answers(eager)
+    same(found, answers(onnx))
+    for key, (keys, _) in list(zip(CYCLE.tolist(), found, strict=False))[12:]:
+        assert keys == [AFTER[AFTER[key]]]
+
+
+def test_settings_are_the_arguments_of_their_networks() -> None:
+    for name, (place, settings) in NETS.items():
+        module, _, kind = place.partition(":")
+        arguments = __import__(module, fromlist=[kind]).__dict__[kind].__init__.__code__.co_varnames
+        assert set(settings.model_fields) <= set(arguments), name
+
+
+def usable() -> list[Any]:
+    """All backends; those that cannot run here are skipped with the reason."""
+    marks = []
+    for kind in OF_CLASSES:
+        reason = kind.missing()
+        skip = [pytest.mark.skip(reason=reason)] if reason else []
+        cuda = [pytest.mark.cuda] if kind.device == "cuda" else []
+        marks.append(pytest.param(kind, id=f"{kind.name}-{kind.device}", marks=[*skip, *cuda]))
+    return marks
+
+
+@pytest.mark.parametrize("kind", usable())
+def test_backends_compute_what_the_network_does(kind: type[Backend]) -> None:
+    """In pieces, with states that go their own ways, and two streams together."""
+    torch.manual_seed(0)
+    module = Gru((9, 5), 7, embedding=6, hidden=6).eval()
+    rng = np.random.default_rng(0)
+    classes = np.stack([rng.integers(0, n, (2, 12)) for n in (9, 5)], axis=-1)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(classes))[0].numpy()
+    backend = kind(Runnable("gru", module, None, None, 2, (9, 5)))
+    states = [backend.new_state(), backend.new_state()]
+    np.testing.assert_allclose(backend.advance(classes[:, :4], states), expected[:, 3], atol=1e-4)
+    branch = backend.copy(states[0])
+    np.testing.assert_allclose(backend.advance(classes[:1, 4:5], [states[0]]), expected[:1, 4], atol=1e-4)
+    np.testing.assert_allclose(backend.advance(classes[:1, 4:5], [branch]), expected[:1, 4], atol=1e-4)
+    np.testing.assert_allclose(backend.advance(classes[1:, 4:5], [states[1]]), expected[1:, 4], atol=1e-4)
+    np.testing.assert_allclose(backend.advance(classes[:, 5:], states), expected[:, -1], atol=1e-4)
+
+
+NETS_PY = '''
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Knows the cycle by heart: the score of a class is the weight that its last access gives it."""
+
+    def __init__(self, n_inputs, n_scores, times: float = 1.0):
+        super().__init__()
+        self.table = nn.Embedding(n_inputs[0], n_scores)
+        self.times = times
+
+    def forward(self, classes, state=None):
+        scores = self.table(classes[..., 0]) * self.times
+        n = torch.zeros(1) if state is None else state
+        return scores, n + classes.shape[1]
+
+
+class Window(Net):
+    def forward(self, classes):
+        return super().forward(classes)[0][:, -1]
+
+
+class Double(Window):
+    def forward(self, classes):
+        return super().forward(classes).double()
+
+
+class Stateless(Net):
+    def forward(self, classes, state=None):
+        return self.table(classes[..., 0])
+
+
+class Few(nn.Module):
+    def __init__(self, n_inputs, n_scores):
+        super().__init__()
+        self.table = nn.Embedding(3, n_scores)
+
+    def forward(self, classes):
+        return self.table(classes[..., 0])
+
+
+class Begins(Net):
+    """What was never asked is something else to it than zeros."""
+
+    def forward(self, classes, state=None):
+        scores, after = super().forward(classes, state)
+        return (scores - 1 if state is None else scores), after
+
+
+class Fails(Window):
+    def forward(self, classes):
+        if int(classes[0, -1, 0]) == 0 and int(classes.sum()) > 0:
+            raise ValueError("no access is unknown to me")
+        return super().forward(classes)
+
+
+class Encoder:
+    """Keys are classes as they are."""
+
+    n_inputs, n_scores, needs = (16,), 16, ()
+
+    def __init__(self, sure: float = 0.0):
+        self.sure = sure
+
+    def fit(self, training):
+        self.n_seen = sum(len(part.keys) for part in training)
+
+    def inputs(self, run):
+        return run.key.astype("int64")[:, None]
+
+    def answers(self, last_key, scores):
+        best = int(scores.argmax())
+        return [(best, max(self.sure, 0.9)), (best + 1, 0.3)]
+
+
+class Negative(Encoder):
+    def answers(self, last_key, scores):
+        return [(-1, 0.5)]
+
+
+class Sure(Encoder):
+    def answers(self, last_key, scores):
+        return [(1, float("nan"))]
+
+
+class Half:
+    def fit(self, training): ...
+    def inputs(self, run): ...
+
+
+class Flat(Encoder):
+    def inputs(self, run):
+        return run.key.astype("int32")
+'''
+
+
+def heart(n: int = N_CLASSES) -> torch.Tensor:
+    """Scores of each class after each class: of seven keys in the order of their values, and the unknown."""
+    classes = {key: i + 1 for i, key in enumerate(sorted(AFTER))} if n == N_CLASSES else {key: key for key in AFTER}
+    table = torch.zeros(n, n)
+    for key, after in AFTER.items():
+        table[classes[key], classes[after]] = 6
+    return table
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class, its weights in both forms, and the same network exported in every way."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "nets.py").write_text(NETS_PY)
+    space: dict[str, Any] = {}
+    exec(NETS_PY, space)
+    save_file({"table.weight": heart()}, folder / "w.safetensors")
+    save_file({"table.weight": heart(16)}, folder / "w16.safetensors")
+    torch.save({"table.weight": heart()}, folder / "w.pt")
+    net, window = space["Net"]((N_CLASSES,), N_CLASSES), space["Window"]((N_CLASSES,), N_CLASSES)
+    for module in (net, window):
+        module.load_state_dict({"table.weight": heart()})
+    classes = torch.ones(1, 1, 1, dtype=torch.int64)
+    four = torch.ones(1, 4, 1, dtype=torch.int64)
+    torch.export.save(torch.export.export(net, (classes, torch.zeros(1))), folder / "carried.pt2")
+    torch.export.save(torch.export.export(window, (four,)), folder / "window.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(window, four).save(folder / "window.pt")
+    (folder / "window.onnx").write_bytes(exported_to_onnx(Runnable("w", window, None, 4, 1, (N_CLASSES,))))
+    (folder / "carried.onnx").write_bytes(exported_to_onnx(Runnable("c", net, None, None, 1, (N_CLASSES,))))
+    return folder
+
+
+def at(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Settings whose files lie in the folder."""
+    for name in ("weights", "vocabularies"):
+        if name in changes:
+            changes[name] = str(folder / changes[name])
+    for name in ("model", "encoder"):
+        if "." in str(changes.get(name, "")):
+            changes[name] = str(folder / changes[name])
+    return changes
+
+
+FORMS: list[dict[str, Any]] = [
+    {"model": "nets.py:Net", "weights": "w.safetensors"},
+    {"model": "nets.py:Net", "weights": "w.pt", "backend": "onnx"},
+    {"model": "nets.py:Window", "weights": "w.pt", "context": {"window": 4}},
+    {"model": "carried.pt2"},
+    {"model": "window.pt2", "context": {"window": 4}},
+    {"model": "window.pt", "context": {"window": 4}},
+    {"model": "window.onnx", "context": {"window": 4}},
+    {"model": "carried.onnx"},
+    {"model": "nets.py:Net", "weights": "w16.safetensors", "encoder": "nets.py:Encoder"},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form.values())).replace("/", ""))
+def test_a_network_is_the_same_in_every_form(files: Path, form: dict[str, Any]) -> None:
+    """It was told the cycle, and names what follows; an edited file is another one."""
+    said = at(files, **form)
+    for (keys, _), key in zip(answers(built(**said)), CYCLE.tolist(), strict=False):
+        assert keys == [AFTER[key]]
+    print_before = fingerprints(config(**said))
+    assert print_before
+    touched = Path(said["model"].partition(":")[0])
+    whole = touched.read_bytes()
+    try:
+        touched.write_bytes(whole + b"\n")
+        assert fingerprints(config(**said)) != print_before
+    finally:
+        touched.write_bytes(whole)
+
+
+def test_a_person_s_encoder_is_asked_for_no_more_than_its_degree(files: Path) -> None:
+    said = at(files, model="nets.py:Net", weights="w16.safetensors", encoder="nets.py:Encoder")
+    assert answers(built(**said, degree=2))[0] == ([1, 2], [0.9, 0.3])
+    assert answers(built(**said, degree=2, encoder_settings={"sure": 0.95}))[0][1] == [0.95, 0.3]
