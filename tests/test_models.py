@@ -1,6 +1,8 @@
 """Anybody's network as a policy: what it predicts, on which backends, from which files, and what is refused."""
 
+import re
 import warnings
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from policies.given import Accesses, Built, Given
 from policies.lstm.build import build_lstm
@@ -20,10 +23,11 @@ from policies.models.call import Runnable
 from policies.models.config import ModelConfig
 from policies.models.nets.gru import Gru
 from policies.models.nets.settings import NETS
+from simulator.errors import InputError, OutsideError
 from simulator.plugins import fingerprints
 from simulator.policy import AccessRun
 
-CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 100)
+CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 95)
 AFTER = dict(pairwise(CYCLE[:8].tolist()))
 TRAIN = {"epochs": 12, "batch_size": 4, "learning_rate": 0.02, "window": 6}
 SMALL = {"embedding": 16, "hidden": 16}
@@ -102,7 +106,7 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
     ("model", "context", "encoder"),
     [
         ("gru", "carried", "key"),
-        ("lstm", {"window": 4}, "page_offset"),
+        ("gru", {"window": 3}, "page_offset"),
         ("mlp", {"window": 3}, "delta"),
         ("transformer", {"window": 4}, "page_offset"),
     ],
@@ -110,13 +114,13 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
 def test_each_network_learns_a_cycle(model: str, context: Any, encoder: str) -> None:
     """Trained here, it names the access so far ahead; all backends say the same; a second time it is found trained."""
     said = {
-        "model": model, "context": context, "encoder": encoder, "train": {**TRAIN, "epochs": 20}, "horizon": 2,
+        "model": model, "context": context, "encoder": encoder, "train": TRAIN, "horizon": 2,
         "page_blocks": 4, "settings": {"dropout": 0.0},
     }  # fmt: skip
     eager, onnx = built(**said, backend="eager"), built(**said, backend="onnx")
     assert (eager.details["model_was_cached"], onnx.details["model_was_cached"]) == (False, True)
     assert eager.details["horizon"] == 2
-    assert eager.training[eager.details.get("kept", 0)]["loss"] > 0
+    assert eager.training[0]["loss"] > eager.training[-1]["loss"]
     assert len(eager.warm_up) == 50
     found = answers(eager)
     same(found, answers(onnx))
@@ -142,7 +146,7 @@ def usable() -> list[Any]:
     return marks
 
 
-@pytest.mark.parametrize("kind", usable())
+@pytest.mark.parametrize("kind", [kind for kind in usable() if "compile" not in kind.id])
 def test_backends_compute_what_the_network_does(kind: type[Backend]) -> None:
     """In pieces, with states that go their own ways, and two streams together."""
     torch.manual_seed(0)
@@ -159,6 +163,19 @@ def test_backends_compute_what_the_network_does(kind: type[Backend]) -> None:
     np.testing.assert_allclose(backend.advance(classes[:1, 4:5], [branch]), expected[:1, 4], atol=1e-4)
     np.testing.assert_allclose(backend.advance(classes[1:, 4:5], [states[1]]), expected[1:, 4], atol=1e-4)
     np.testing.assert_allclose(backend.advance(classes[:, 5:], states), expected[:, -1], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in usable() if "compile" in kind.id])
+def test_compiled_it_is_the_same(kind: type[Backend]) -> None:
+    """Over a window, as every new length is compiled anew."""
+    module = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(1), nn.Linear(8, 3)).eval()
+    classes = np.array([[[1], [4]], [[0], [2]]])
+    with torch.no_grad():
+        expected = module(torch.from_numpy(classes)).numpy()
+    backend = kind(Runnable("net", module, None, 2, 1, (5,)))
+    for row in (0, 1):
+        found = backend.advance(classes[row : row + 1], [backend.new_state()])
+        np.testing.assert_allclose(found, expected[row : row + 1], atol=1e-5)
 
 
 NETS_PY = '''
@@ -214,8 +231,8 @@ class Begins(Net):
 
 class Fails(Window):
     def forward(self, classes):
-        if int(classes[0, -1, 0]) == 0 and int(classes.sum()) > 0:
-            raise ValueError("no access is unknown to me")
+        if int(classes.max()) == 7:
+            raise ValueError("seven is too many")
         return super().forward(classes)
 
 
@@ -338,3 +355,133 @@ def test_a_person_s_encoder_is_asked_for_no_more_than_its_degree(files: Path) ->
     said = at(files, model="nets.py:Net", weights="w16.safetensors", encoder="nets.py:Encoder")
     assert answers(built(**said, degree=2))[0] == ([1, 2], [0.9, 0.3])
     assert answers(built(**said, degree=2, encoder_settings={"sure": 0.95}))[0][1] == [0.95, 0.3]
+
+
+def refused(*expected: str, **changes: Any) -> None:
+    """In one line, before anything runs or when it is built."""
+    with pytest.raises(InputError) as caught:
+        built(**changes)
+    (line,) = str(caught.value).splitlines()
+    for text in expected:
+        assert text in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model": "nets.py:None_"}, "there is no None_"),
+        ({"model": "nowhere.py:Net"}, "there is no file"),
+        ({"model": "nets.py:Encoder"}, "expected a torch.nn.Module"),
+        ({"weights": "nowhere.pt"}, "No such file"),
+        ({"weights": "w16.safetensors"}, "table.weight is (16, 16), not (8, 8)"),
+        ({"weights": "cut.safetensors"}, "is damaged"),
+        ({"weights": "cut.pt"}, "is damaged"),
+        ({"weights": "nan.safetensors"}, "table.weight has values that are no numbers"),
+        ({"weights": "pickled.pt"}, "is a pickle"),
+        ({"weights": "list.pt"}, "holds a list"),
+        ({"settings": {"tims": 2}}, "no such setting; expected one of n_inputs, n_scores, times"),
+        ({"settings": {"times": "x"}}, "policy.settings.times: "),
+        ({"settings": {"times": float("nan")}}, "scores that are no numbers"),
+        ({"context": {"window": 4}, "model": "nets.py:Double"}, "scores of type float64; expected float32"),
+        ({"model": "nets.py:Stateless"}, "expected (scores, state)"),
+        ({"model": "nets.py:Window"}, "takes 2 positional arguments but 3 were given"),
+        ({"context": {"window": 4}, "model": "nets.py:Fails"}, "ValueError: seven is too many; "),
+        ({"model": "nets.py:Begins", "backend": "onnx"}, "begins with a state of zeros"),
+        ({"encoder": "nets.py:Half"}, "has no answers"),
+        ({"encoder": "nets.py:Flat"}, "gave int32 of shape"),
+        ({"encoder": "nets.py:Encoder", "encoder_settings": {"certain": 1}}, "policy.encoder_settings.certain"),
+        ({"vocabularies": "w.safetensors"}, "has no vocabularies of encoder 'key'"),
+    ],
+    ids=str,
+)
+def test_a_class_that_does_not_fit_is_refused(files: Path, changes: dict[str, Any], expected: str) -> None:
+    whole = (files / "w.safetensors").read_bytes()
+    (files / "cut.safetensors").write_bytes(whole[:-50])
+    (files / "cut.pt").write_bytes((files / "w.pt").read_bytes()[:-200])
+    save_file({"table.weight": heart() * float("nan")}, files / "nan.safetensors")
+    torch.save(nn.Linear(2, 2), files / "pickled.pt")
+    torch.save([torch.zeros(2)], files / "list.pt")
+    refused(expected, **at(files, **{"model": "nets.py:Net", "weights": "w.safetensors", **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model": "pickled.pt"}, "is a pickle, which could run any code"),
+        ({"model": "cut.pt2"}, "is damaged or was not written by torch.export.save"),
+        ({"model": "cut.onnx", "context": {"window": 4}}, "is damaged or no ONNX model"),
+        ({"model": "window.pt2"}, "was exported with 1 inputs; expected classes and a state"),
+        ({"model": "window.onnx"}, "expected classes and state in"),
+        ({"model": "carried.onnx", "context": {"window": 4}}, "expected one input and one output"),
+        (
+            {"model": "window.pt2", "context": {"window": 9}},
+            "what encoder 'key' gives, inputs int64 (1, 9, 1)",
+        ),
+        ({"model": "window.pt", "context": {"window": 4}, "vocabulary": 3}, "8 scores, but encoder 'key' has 4"),
+        ({"model": "nowhere.pt2"}, "No such file"),
+        ({"model": "nowhere.onnx"}, "No such file"),
+    ],
+    ids=str,
+)
+def test_a_file_that_does_not_fit_is_refused(files: Path, changes: dict[str, Any], expected: str) -> None:
+    torch.save(nn.Linear(2, 2), files / "pickled.pt")
+    for name in ("window.pt2", "window.onnx"):
+        (files / f"cut{Path(name).suffix}").write_bytes((files / name).read_bytes()[:-300])
+    refused(expected, **at(files, **changes))
+
+
+class _Evil:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("record", ["data/sample_inputs/model.pt", "data/weights/weight_0", "data/weights/model.pt"])
+def test_nothing_is_unpickled(files: Path, tmp_path: Path, record: str) -> None:
+    """Pickles that leave a mark, wherever torch.export.load would read one, and in place of weights and networks."""
+    mark, pickled = tmp_path / "mark", tmp_path / "evil.pt"
+    torch.save(_Evil(mark), pickled)
+    refused("pickle", **at(files, model="nets.py:Net"), weights=str(pickled))
+    refused("pickle", model=str(pickled))
+    path = tmp_path / "evil.pt2"
+    with zipfile.ZipFile(files / "window.pt2") as source, zipfile.ZipFile(path, "w") as target:
+        for item in source.infolist():
+            content = source.read(item)
+            name = item.filename.partition("/")[2]
+            if name == record:
+                content = pickled.read_bytes()
+            if name.endswith("weights_config.json") and record.startswith("data/weights"):
+                content = content.replace(b'"use_pickle": false', b'"use_pickle": true')
+            target.writestr(item.filename, content)
+        if record == "data/weights/model.pt":
+            target.writestr(f"{source.infolist()[0].filename.partition('/')[0]}/{record}", pickled.read_bytes())
+    refused("evil.pt2", model=str(path), context={"window": 4})
+    assert not mark.exists()
+
+
+def test_what_an_encoder_answers_is_checked(files: Path) -> None:
+    for encoder, expected in (("Negative", "key -1"), ("Sure", "confidence nan")):
+        said = at(files, model="nets.py:Net", weights="w16.safetensors", encoder=f"nets.py:{encoder}")
+        with pytest.raises(OutsideError, match=expected):
+            built(**said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "weights: is missing, and so is train"),
+        ({"model": "gru.net"}, "expected one of lstm, gru, mlp, transformer, a file ending in"),
+        ({"model": "mlp", "train": {}}, "carries no state"),
+        ({"train": {}, "settings": {"hiden": 3}}, "settings.hiden"),
+        ({"train": {}, "weights": "w.pt"}, "expected one of the two"),
+        ({"model": "a.onnx", "backend": "eager"}, "cannot run an ONNX file"),
+        ({"model": "a.pt2", "weights": "w.pt"}, "model is a file, which has its own"),
+        ({"encoder": "keys", "train": {}}, "expected one of key, delta, page_offset"),
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_each_other_are_refused(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        config(**{"model": "gru", **changes})
