@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from experiments.shorthand import in_full, with_names
 from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -45,7 +46,26 @@ def load(
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
-    raw = _read(path)
+    return experiments_of(read(path), path, sets, seeds, wanted)
+
+
+def experiments_of(
+    raw: dict[str, Any],
+    path: Path,
+    sets: list[str] | None = None,
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+) -> dict[str, Experiment]:
+    """The experiments of a config's keys and values, as ``load`` reads them.
+
+    ``path`` is what names the config, in messages and where it has no name, and beside what its files may lie; it need
+    not be there.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    raw = copy.deepcopy(raw)
+    with_names(raw, path)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
@@ -68,7 +88,8 @@ def only(experiments: dict[str, Experiment]) -> Experiment:
     return next(iter(experiments.values()))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A config's keys, as the file has them. Raises InputError if it has none."""
     check_regular(path, "a config")
     try:
         with path.open() as file:
@@ -94,7 +115,7 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
                 override(raw, key, copy.deepcopy(value))
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
-        raw["name"] = f"{raw.get('name')}-{variant.name}"
+        raw["name"] = f"{raw['name']}-{variant.name}"
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
@@ -106,6 +127,10 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
             raise InputError(f"--set {text}: {error}") from None
     if seeds is not None:
         raw["seeds"] = seeds
+    try:
+        raw = in_full(raw, path)
+    except InputError as error:
+        raise InputError(*(f"{where}: {problem}" for problem in error.args)) from None
     try:
         with beside(path.parent):
             return Experiment.model_validate(raw)
