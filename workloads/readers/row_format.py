@@ -65,15 +65,25 @@ class RowFormat(FormatSettings):
     """
 
     block: BlockBytes | None = None
+    """Splits ranges of bytes into the blocks of this size that they touch; without sizes, the size of each key."""
     size: BlockBytes | None = None
+    """The size of every access, whatever the trace says."""
     time_unit: TimeUnit | None = None
+    """Of times, where the trace's own is another."""
     size_unit: Unit | None = None
+    """Of sizes: bytes, sectors, pages, or a size such as 8 KiB."""
     offset_unit: Unit | None = None
+    """Of offsets, which `block` splits."""
     ops: Ops = None
+    """What operation words mean: {read: get, write: [put, set], skip: stat}."""
     keys: Keys | None = None
+    """What keys are: numbers, hexadecimal, or text that is hashed to 64 bits."""
     empty: Empty | None = None
+    """Rows of size 0: left out (`skip`) or taken for 1 byte (`min`); an error unless said."""
     sort: SortRows = 0
+    """Puts rows in order of time that are up to so many rows too late."""
     damaged: Damaged = "error"
+    """A bad row: an `error`, or the end (`stop`)."""
     default_bytes: ClassVar[int] = DEFAULT_BYTES
     """The size of each key where neither the trace nor the settings say one."""
 

@@ -46,13 +46,21 @@ class Columns(Strict):
     """
 
     key: Name
+    """The column of keys; several between + make one."""
     time_ns: Name | None = None
+    """The column of arrival times, in `time_unit`."""
     size_bytes: Name | None = None
+    """The column of sizes, in `size_unit`; several add up."""
     stream: Name | None = None
+    """The column of who accesses: a client, thread or GPU stream."""
     request: Name | None = None
+    """The column of requests: accesses that share one are issued together."""
     op: Name | None = None
+    """The column of operations: reads and writes."""
     repeat: Name | None = None
+    """The column that says how often a row counts."""
     features: dict[str, Name] = Field(default_factory=dict)
+    """Further columns by the names that policies ask for."""
 
 
 class TableConfig(RowFormat):
@@ -65,10 +73,15 @@ class TableConfig(RowFormat):
 
     kind: Literal["table"]
     columns: Columns
+    """Which column is what, by name, or by number from 1."""
     separator: str = ""
+    """What is between fields: a character, or blank, comma, semicolon, tab, pipe; empty: told by the first line."""
     header: bool = True
+    """Whether the first line has the columns' names."""
     comment: str = ""
+    """Lines that start so are left out."""
     ragged: bool = False
+    """Whether rows may have more or fewer fields than the first."""
     name_parts: ClassVar[tuple[str, ...]] = (".csv", ".parquet", ".tsv")
 
     @classmethod
