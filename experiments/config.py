@@ -105,7 +105,7 @@ class Fixed(Strict):
 
 
 class Free(Strict):
-    """Nothing."""
+    """Nothing is charged."""
 
     kind: Literal["free"]
 

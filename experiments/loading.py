@@ -26,7 +26,9 @@ class Variant(Strict):
     """The same experiment with other keys: ``set`` overrides them as ``--set`` does."""
 
     name: FileName
+    """Ends the name of its experiment, and of its folder."""
     set: dict[str, Any]
+    """Keys by their paths, such as system.tiers.hbm.capacity, and what they are here."""
 
 
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])

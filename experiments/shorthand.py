@@ -109,7 +109,7 @@ def _settings(registry: Any, said: Any, path: Path) -> Any:
     """What is said, as settings; None if it is none, of which the checks that follow have more to say."""
     from pydantic import ValidationError
 
-    from workloads.readers.format import beside
+    from simulator.places import beside
 
     try:
         with beside(path.parent):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from simulator.errors import InputError
 from simulator.trace import MOST_BYTES
@@ -51,8 +51,15 @@ def _parsed_ops(value: Any) -> str | None:
     raise ValueError(f"expected words by what they are, such as {{read: get, write: [put, set]}}, got {value!r}")
 
 
-Unit = Annotated[int, BeforeValidator(_parsed_unit), Field(ge=1, le=MOST_BYTES), PlainSerializer(lambda n: f"{n} B")]
-Ops = Annotated[str | None, BeforeValidator(_parsed_ops)]
+Unit = Annotated[
+    int,
+    BeforeValidator(_parsed_unit),
+    Field(ge=1, le=MOST_BYTES),
+    PlainSerializer(lambda n: f"{n} B"),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["sectors", "8 KiB"]}),
+]
+_AS_OPS: dict[str, Any] = {"type": ["object", "string", "null"], "examples": ["read=get write=put,set"]}
+Ops = Annotated[str | None, BeforeValidator(_parsed_ops), WithJsonSchema(_AS_OPS)]
 SortRows = Annotated[int, Field(ge=0, le=1 << 24)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -35,7 +35,8 @@ def _is_number(part: str) -> bool:
     return part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS and int(part) > 0
 
 
-Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
+_AS_NAME: dict[str, Any] = {"type": ["string", "integer"], "minLength": 1}
+Name = Annotated[str, BeforeValidator(_name), Field(min_length=1), WithJsonSchema(_AS_NAME)]
 
 
 class Columns(Strict):
