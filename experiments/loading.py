@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from experiments.shipped import config_named
 from experiments.shorthand import in_full, with_names
 from policies.registry import POLICIES
 from simulator.config import Strict
@@ -42,12 +43,14 @@ def load(
 ) -> dict[str, Experiment]:
     """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
 
+    The file may be a shipped one's name without its ending: ``mixed``.
     ``wanted`` names the variants to load, by default all. The name of an experiment ends in that of its variant. What
     an anchor repeats stays one value: an override of one place is one of all.
 
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
+    path = config_named(path)
     return experiments_of(read(path), path, sets, seeds, wanted)
 
 

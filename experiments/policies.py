@@ -1,4 +1,4 @@
-"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each."""
+"""``tierfetch policies [KIND]``: what there is to choose from, and the settings of each."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -71,7 +71,7 @@ def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
             table.add_row(kind, one if isinstance(one, str) else one_line(one))
         console.print(table)
         console.print()
-    console.print("The settings of one: python -m experiments.policies KIND", highlight=False)
+    console.print("The settings of one: tierfetch policies KIND", highlight=False)
 
 
 def _print_one(console: Any, kind: str, config: Any) -> None:

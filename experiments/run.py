@@ -1,4 +1,4 @@
-"""``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
+"""``tierfetch run CONFIG``: every arm with every seed, the tables, the comparison."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -9,7 +9,9 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 from typer.testing import CliRunner
 
-from experiments import policies, schema
+from experiments import policies
+from experiments import schema as command
+from experiments.config_schema import _name, as_text, schema
 from experiments.descriptions import descriptions
 from experiments.overrides import parse_yaml
 from experiments.settings_text import range_text
@@ -25,7 +27,7 @@ MACHINE = {"preset": "gh200", "tiers": {"hbm": {"capacity": "8 GiB"}}, "links": 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return schema.schema()
+    return schema()
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def checked(made: dict[str, Any]) -> Draft202012Validator:
 
 def test_the_shipped_schema_is_up_to_date(made: dict[str, Any]) -> None:
     text = (CONFIGS / "schema.json").read_text()
-    assert text == schema.as_text(made) + "\n", "run: tierfetch schema > configs/schema.json"
-    assert json.loads(CliRunner().invoke(schema.app, []).output) == made
+    assert text == as_text(made) + "\n", "run: tierfetch schema > configs/schema.json"
+    assert json.loads(CliRunner().invoke(command.app, []).output) == made
 
 
 def test_every_key_says_what_it_means(made: dict[str, Any]) -> None:
@@ -56,7 +58,7 @@ def test_every_key_says_what_it_means(made: dict[str, Any]) -> None:
             assert fields <= descriptions(class_).keys(), kind
             properties = described[class_.__name__]["properties"]
             assert {class_.model_fields[name].alias or name for name in fields} <= properties.keys()
-            assert {"$ref": f"#/$defs/{class_.__name__}"} in described[schema._name(registry.what)]["anyOf"]
+            assert {"$ref": f"#/$defs/{class_.__name__}"} in described[_name(registry.what)]["anyOf"]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

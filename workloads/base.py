@@ -26,7 +26,7 @@ DEFAULT_BLOCK = "64 KiB"
 
 
 class SourceSettings(PluginSettings):
-    """The settings of a workload. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
+    """The settings of a workload. The first line of a subclass's docstring is what ``tierfetch policies`` lists."""
 
     def build(self, seed: int, name: str = "source") -> Workload:
         """The workload. ``name`` keys its random numbers, so that two alike parts of one workload differ.

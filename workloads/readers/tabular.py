@@ -175,7 +175,7 @@ class TableConfig(RowFormat):
             return (
                 f"{self.path}: has no column {column!r} (columns.{name}): its first line, {shown[:80]!r}, seems to be "
                 "a row and no line of names; expected --no-header and columns by number, such as --columns key=5, or "
-                "--format FORMAT, if it is one that `python -m experiments.trace formats` lists"
+                "--format FORMAT, if it is one that `tierfetch trace formats` lists"
                 f"{self._undivided(names)}"
             )
         shown = ", ".join(names)
