@@ -63,7 +63,7 @@ def _read(trace: Path, reading: ReadingOptions) -> "tuple[TraceInput, bool]":
     from simulator.errors import InputError
     from workloads.nearest import guessed_columns
     from workloads.readers.format import trace_path
-    from workloads.readers.peek import first_record
+    from workloads.readers.tabular import Columns, TableConfig
 
     if trace.suffix in (".yaml", ".yml"):
         raise InputError(f"--trace {trace}: is a config; expected a trace")
@@ -73,7 +73,10 @@ def _read(trace: Path, reading: ReadingOptions) -> "tuple[TraceInput, bool]":
         file = trace_path(str(trace))
         if reading.format_ != "auto" or reading.columns is not None or not file.is_file():
             raise
-        found = guessed_columns(list(first_record(file)))
+        table = TableConfig(
+            kind="table", path=str(trace), columns=Columns(key="key"), separator=reading.separator or ""
+        )
+        found = guessed_columns(list(table.table().names()))
         # The unit of a time is not told by its name.
         columns = ",".join(f"{role}={name}" for role, name in found.items() if role != "time_ns")
         if "key" not in found:
