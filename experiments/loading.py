@@ -9,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from experiments.shipped import config_named
+from experiments.shorthand import in_full, with_names
 from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -25,7 +27,9 @@ class Variant(Strict):
     """The same experiment with other keys: ``set`` overrides them as ``--set`` does."""
 
     name: FileName
+    """Ends the name of its experiment, and of its folder."""
     set: dict[str, Any]
+    """Keys by their paths, such as system.tiers.hbm.capacity, and what they are here."""
 
 
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
@@ -39,13 +43,34 @@ def load(
 ) -> dict[str, Experiment]:
     """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
 
+    The file may be a shipped one's name without its ending: ``mixed``.
     ``wanted`` names the variants to load, by default all. The name of an experiment ends in that of its variant. What
     an anchor repeats stays one value: an override of one place is one of all.
 
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
-    raw = _read(path)
+    path = config_named(path)
+    return experiments_of(read(path), path, sets, seeds, wanted)
+
+
+def experiments_of(
+    raw: dict[str, Any],
+    path: Path,
+    sets: list[str] | None = None,
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+) -> dict[str, Experiment]:
+    """The experiments of a config's keys and values, as ``load`` reads them.
+
+    ``path`` is what names the config, in messages and where it has no name, and beside what its files may lie; it need
+    not be there.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    raw = copy.deepcopy(raw)
+    with_names(raw, path)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
@@ -68,7 +93,8 @@ def only(experiments: dict[str, Experiment]) -> Experiment:
     return next(iter(experiments.values()))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A config's keys, as the file has them. Raises InputError if it has none."""
     check_regular(path, "a config")
     try:
         with path.open() as file:
@@ -94,7 +120,7 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
                 override(raw, key, copy.deepcopy(value))
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
-        raw["name"] = f"{raw.get('name')}-{variant.name}"
+        raw["name"] = f"{raw['name']}-{variant.name}"
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
@@ -106,6 +132,10 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
             raise InputError(f"--set {text}: {error}") from None
     if seeds is not None:
         raw["seeds"] = seeds
+    try:
+        raw = in_full(raw, path)
+    except InputError as error:
+        raise InputError(*(f"{where}: {problem}" for problem in error.args)) from None
     try:
         with beside(path.parent):
             return Experiment.model_validate(raw)

@@ -1,4 +1,4 @@
-"""``python -m experiments.misses TRACE``: misses of eviction policies by capacity, demand alone."""
+"""``tierfetch misses TRACE``: misses of eviction policies by capacity, demand alone."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -33,7 +33,7 @@ def main(
         str,
         typer.Option(
             metavar="NAME,...|all",
-            help="Eviction policies, such as 's3fifo(small_ratio=0.2)': see experiments.policies.",
+            help="Eviction policies, such as 's3fifo(small_ratio=0.2)': see tierfetch policies.",
         ),
     ] = "lru,fifo,sieve,s3fifo,arc",
     capacity: Annotated[

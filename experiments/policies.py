@@ -1,6 +1,6 @@
-"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each."""
+"""``tierfetch policies [KIND]``: what there is to choose from, and the settings of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +71,7 @@ def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
             table.add_row(kind, one if isinstance(one, str) else one_line(one))
         console.print(table)
         console.print()
-    console.print("The settings of one: python -m experiments.policies KIND", highlight=False)
+    console.print("The settings of one: tierfetch policies KIND", highlight=False)
 
 
 def _print_one(console: Any, kind: str, config: Any) -> None:
@@ -82,6 +82,9 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from experiments.descriptions import descriptions
+    from experiments.settings_text import range_text, type_text
+
     # The class says what it does, the module what is modelled, what is left out, and where it is from.
     paragraphs = [
         *inspect.cleandoc(config.__doc__).split("\n\n"),
@@ -91,45 +94,18 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
     if names := ", ".join(getattr(config, "name_parts", ())):
         console.print(f"Files of this format have one of these in their names: {names}", highlight=False, markup=False)
+    meanings = descriptions(config)
     table = Table(title=f"Settings of {kind}", title_justify="left")
-    for name in ("setting", "type", "default"):
+    for name in ("setting", "type", "range", "default", "meaning"):
         table.add_column(name)
     for name, field in config.model_fields.items():
         if name == "kind":
             continue
         default = "(required)" if field.is_required() else repr(field.get_default(call_default_factory=True))
-        table.add_row(name, Text(_type_text(field.annotation, field.metadata)), Text(default))
+        said = (field.annotation, field.metadata)
+        texts = (type_text(*said), range_text(*said), default, meanings.get(name, ""))
+        table.add_row(field.alias or name, *map(Text, texts))
     console.print(table)
-
-
-def _type_text(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    """A type as a user would write its values."""
-    from types import UnionType
-    from typing import Literal, Union, get_args, get_origin
-
-    from pydantic import BaseModel
-
-    from simulator.plugins import Registry
-    from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
-
-    for said in metadata:
-        if isinstance(said, Registry):
-            return f"a {said.what}"
-        quantities = {parse_bytes: "size", parse_ns: "duration", parse_bytes_per_s: "bandwidth"}
-        if getattr(said, "func", None) in quantities:
-            return quantities[said.func]
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return " | ".join(map(str, get_args(annotation)))
-    if origin is Annotated:
-        return _type_text(annotation.__origin__, annotation.__metadata__)
-    if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(_type_text(part) for part in get_args(annotation)))
-    if origin is tuple:
-        return f"[{_type_text(get_args(annotation)[0])}, ...]"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"{{{', '.join(annotation.model_fields)}}}"
-    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 if __name__ == "__main__":

@@ -209,6 +209,11 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         return core_schema.no_info_plain_validator_function(self._chosen, serialization=as_it_is)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        generator: Any = getattr(handler, "generate_json_schema", None)
+        if hasattr(generator, "of_registry"):
+            # It describes each registry once, and refers to that.
+            found: dict[str, Any] = generator.of_registry(self)
+            return found
         if self._is_described:
             # One that holds another of its like: that is described where it stands by itself.
             return {"properties": {"kind": {"enum": list(self)}}}
