@@ -172,7 +172,9 @@ def test_the_pages_config_for_ones_own_table_is_short_and_runs(tmp_path: Path, m
     Path("accesses.csv").write_text("block\n" + "\n".join(str(i * i % 97) for i in range(600)) + "\n")
     experiment = load(Path("config.yaml"))[""]
     assert experiment.system.tiers[0].capacity == 80 * 10**9
-    found = call("run", "config.yaml", "--out", "out")
+    # As it is, but for what is tried and trained for long.
+    quick = ("--set", "arms.lstm.policy.backend=eager", "--set", "arms.lstm.policy.epochs=1")
+    found = call("run", "config.yaml", "--out", "out", *quick)
     assert found.exit_code == 0, found.output
     assert all(f"{arm}-0.parquet" in {path.name for path in Path("out/accesses").iterdir()} for arm in ("none", "lstm"))
 
