@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @app.command()
 def main(
-    config: Annotated[Path, typer.Argument(help="The experiment that was run.")] = Path("configs/shootout.yaml"),
+    config: Annotated[Path, typer.Argument(help="The experiment that was run.")] = Path("shootout"),
     out: Annotated[
         Path | None, typer.Option(help="The folder that it was run into.", show_default="as tierfetch run chose it")
     ] = None,

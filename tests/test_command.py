@@ -164,6 +164,21 @@ def test_init_refuses(accesses: Path) -> None:
     assert not Path("config.yaml").exists()
 
 
+def test_the_pages_config_for_ones_own_table_is_short_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configs.md").read_text(), re.S)[0]
+    assert len(text.splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(text)
+    Path("accesses.csv").write_text("block\n" + "\n".join(str(i * i % 97) for i in range(600)) + "\n")
+    experiment = load(Path("config.yaml"))[""]
+    assert experiment.system.tiers[0].capacity == 80 * 10**9
+    # As it is, but for what is tried and trained for long.
+    quick = ("--set", "arms.lstm.policy.backend=eager", "--set", "arms.lstm.policy.epochs=1")
+    found = call("run", "config.yaml", "--out", "out", *quick)
+    assert found.exit_code == 0, found.output
+    assert all(f"{arm}-0.parquet" in {path.name for path in Path("out/accesses").iterdir()} for arm in ("none", "lstm"))
+
+
 # -- dry runs ----------------------------------------------------------------------------------------------------------
 def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
