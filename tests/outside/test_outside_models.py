@@ -133,7 +133,7 @@ def test_a_replay_gives_the_same_tables(recorded: Path, folder: Path) -> None:
     assert "latencies of other work" in result.stderr
 
 
-def test_an_edited_class_and_other_weights_run_again(recorded: Path, folder: Path, tmp_path: Path) -> None:
+def test_an_edited_class_runs_again(recorded: Path, folder: Path, tmp_path: Path) -> None:
     for name in ("nets.py", "w.pt", "net.pt2", "net.onnx", "config.yaml"):
         shutil.copy(folder / name, tmp_path / name)
     shutil.copytree(recorded, tmp_path / "out")
@@ -142,10 +142,6 @@ def test_an_edited_class_and_other_weights_run_again(recorded: Path, folder: Pat
     (tmp_path / "nets.py").write_text(NETS_PY.replace("A GRU over keys", "A GRU over all keys"))
     # Two processes make those two; what is timed goes alone.
     assert "4 of 6 runs are finished already" in call(*command, "--jobs", 2).output
-    weights = torch.load(tmp_path / "w.pt", weights_only=True)
-    weights["head.bias"] += 1
-    torch.save(weights, tmp_path / "w.pt")
-    assert "5 of 6 runs are finished already" in call(*command).output
 
 
 def test_one_that_does_not_fit_ends_with_one_line_and_nothing_run(folder: Path) -> None:
