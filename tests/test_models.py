@@ -342,13 +342,13 @@ def test_a_network_is_the_same_in_every_form(files: Path, form: dict[str, Any]) 
         assert keys == [AFTER[key]]
     print_before = fingerprints(config(**said))
     assert print_before
-    touched = Path(said["model"].partition(":")[0])
-    whole = touched.read_bytes()
-    try:
-        touched.write_bytes(whole + b"\n")
-        assert fingerprints(config(**said)) != print_before
-    finally:
-        touched.write_bytes(whole)
+    for touched in {Path(said[name].partition(":")[0]) for name in ("model", "weights", "encoder") if name in said}:
+        whole = touched.read_bytes()
+        try:
+            touched.write_bytes(whole + b"\n")
+            assert fingerprints(config(**said)) != print_before
+        finally:
+            touched.write_bytes(whole)
 
 
 def test_a_person_s_encoder_is_asked_for_no_more_than_its_degree(files: Path) -> None:

@@ -136,6 +136,22 @@ class LstmConfig(PolicySettings):
         is_batched = self.predictions == "batched"
         return "goes with predictions: one_by_one, as no single call is made in batches" if is_batched else ""
 
+    def backends(self) -> list[str]:
+        """Those of the device that it would run on."""
+        from policies.lstm.backends.registry import BACKENDS
+        from policies.models.device import pick_device
+
+        return [kind.name for kind in BACKENDS.available(pick_device(self.wanted_device).type)]
+
+    def run_by(self, backend: str) -> "LstmConfig":
+        """See the base."""
+        return self.model_copy(update={"backend": backend, "predictions": "one_by_one"})
+
+    def beforehand(self) -> "LstmConfig":
+        """A roll-out goes on from each state; the order of several streams only the simulation tells."""
+        can = self.expand == "top_k" and self.per_stream
+        return self.model_copy(update={"predictions": "batched" if can else "one_by_one"})
+
     @property
     def is_carried(self) -> bool:
         """Whether a state is carried from access to access."""

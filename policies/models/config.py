@@ -234,6 +234,14 @@ class ModelConfig(PolicySettings):
 
         check_model(self)
 
+    def backends(self) -> list[str]:
+        """Those of the device that it would run on, but the one that takes long to make."""
+        from policies.models.backends.registry import backends_of
+        from policies.models.device import pick_device
+
+        available = backends_of(self).available(pick_device(self.wanted_device).type)
+        return [kind.name for kind in available if kind.is_tried]
+
     def fingerprint(self) -> str:
         """Of the model's file, weights, vocabularies, and the sources of classes."""
         parts = []
