@@ -1,5 +1,6 @@
 """One's own network in a whole experiment: from a state_dict, torch.export and ONNX; recorded, replayed, edited."""
 
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 from policies.models.backends.onnx import exported
 from policies.models.call import Runnable
@@ -161,3 +163,24 @@ def test_one_that_fails_in_the_run_ends_it_alone(folder: Path) -> None:
     assert "ArithmeticError: too many questions" in result.stderr
     assert "nets.py:28 in forward" in result.stderr
     assert len(list((folder / "sickens" / "accesses").iterdir())) == 2
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
+    """Its files as they stand there, and its encoder, trained with; both networks find the cycle."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    for name, content in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(content)
+    content = yaml.safe_load((tmp_path / "models.yaml").read_text())
+    mine = next(arm for arm in content["arms"] if arm["name"] == "mine")
+    content["arms"].append({"name": "by_page", "policy": {**mine["policy"], "encoder": "./enc.py:ByPage"}})
+    for arm in content["arms"]:
+        if arm["policy"]["kind"] == "model":
+            # The first is the usual one where nothing is timed, and the machine of a test is busy.
+            arm |= {"charge": {"kind": "fixed", "latency": "50 us"}}
+    result = call(write(tmp_path, content), "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    runs = runs_of(tmp_path / "out")
+    assert runs.loc["mine", "hit_ratio"] > 0.9
+    assert runs.loc["mlp", "hit_ratio"] > 0.9
+    assert runs.loc["by_page", "n_issued"] > 0
+    assert runs.loc["none", "hit_ratio"] < 0.1
