@@ -2,8 +2,9 @@
 
 import copy
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,6 +32,14 @@ class Variant(Strict):
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
 
 
+class Override(NamedTuple):
+    """A value in place of what a config says under a key; ``said`` is where it comes from, for messages."""
+
+    said: str
+    key: str
+    value: Any
+
+
 def load(
     path: Path,
     sets: list[str] | None = None,
@@ -45,20 +54,36 @@ def load(
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
-    raw = _read(path)
+    overrides = [_parsed(text) for text in sets or []]
+    return load_values(_read(path), str(path), path.parent, overrides, seeds, wanted)
+
+
+def load_values(
+    values: dict[str, Any],
+    where: str,
+    folder: Path,
+    overrides: Sequence[Override] = (),
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+) -> dict[str, Experiment]:
+    """As ``load``, of what a config holds: ``where`` it is said, for messages; ``folder``: where its files lie."""
+    raw = dict(values)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
-        raise InputError(*_explain(f"{path}: variants", error)) from None
+        raise InputError(*_explain(f"{where}: variants", error)) from None
     names = [variant.name for variant in variants]
     for name in [*names, *(wanted or [])]:
         if names.count(name) != 1:
-            problem = f"{path} has no variant {name!r}" if name not in names else f"{path}: variants: {name!r} is twice"
+            problem = (
+                f"{where} has no variant {name!r}" if name not in names else f"{where}: variants: {name!r} is twice"
+            )
             raise InputError(f"{problem}; expected {'one of ' + ', '.join(names) if names else 'none'}")
-    chosen = [variant for variant in variants if wanted is None or variant.name in wanted]
-    if not names:
-        return {"": _one(path, raw, None, sets or [], seeds)}
-    return {variant.name: _one(path, raw, variant, sets or [], seeds) for variant in chosen}
+    chosen: list[Variant | None] = [variant for variant in variants if wanted is None or variant.name in wanted]
+    return {
+        variant.name if variant else "": _one(where, folder, raw, variant, overrides, seeds)
+        for variant in (chosen if names else [None])
+    }
 
 
 def only(experiments: dict[str, Experiment]) -> Experiment:
@@ -85,8 +110,18 @@ def _read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: list[int] | None) -> Experiment:
-    where = f"{path}: variant {variant.name}" if variant else str(path)
+def _parsed(text: str) -> Override:
+    """What ``--set`` says."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {text}: expected key.path=value")
+    return Override(f"--set {text}", key.strip(), parse_yaml(value, f"--set {text}"))
+
+
+def _one(
+    where: str, folder: Path, raw: Any, variant: Variant | None, overrides: Sequence[Override], seeds: list[int] | None
+) -> Experiment:
+    where = f"{where}: variant {variant.name}" if variant else where
     raw = copy.deepcopy(raw)
     if variant is not None:
         for key, value in variant.set.items():
@@ -95,19 +130,15 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
         raw["name"] = f"{raw.get('name')}-{variant.name}"
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {text}: expected key.path=value")
-        parsed = parse_yaml(value, f"--set {text}")
+    for said, key, value in overrides:
         try:
-            override(raw, key.strip(), parsed)
+            override(raw, key, copy.deepcopy(value))
         except ValueError as error:
-            raise InputError(f"--set {text}: {error}") from None
+            raise InputError(f"{said}: {error}") from None
     if seeds is not None:
         raw["seeds"] = seeds
     try:
-        with beside(path.parent):
+        with beside(folder):
             return Experiment.model_validate(raw)
     except ValidationError as error:
         raise InputError(*_explain(where, error)) from None

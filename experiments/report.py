@@ -121,25 +121,36 @@ def ranked_text(ranked: Ranking) -> str:
     return f"Lowest mean latency: not settled between {', '.join(text[arm] for arm in [first, *ranked.level])}."
 
 
-def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
-    """A row for each arm; ``comparisons.parquet`` and ``runs.parquet`` have the rest."""
-    table = Table()
-    table.add_column("arm")
+def brief(
+    of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str
+) -> tuple[list[str], list[list[str]]]:
+    """Titles of columns, and a row for each arm of its name and what matters most."""
     kinds = {metric: (label, kind) for label, metric, kind in ROWS}
+    titles, rows = ["arm"], []
     for metric in _BRIEF:
-        table.add_column(kinds[metric][0].replace("prefetches ", ""), justify="right")
+        titles.append(kinds[metric][0].replace("prefetches ", ""))
         if metric == "mean_latency_ns":
-            table.add_column("vs baseline", justify="right")
-            table.add_column("verdict")
-    for arm, rows in of_arm.items():
-        cells = []
+            titles += ["vs baseline", "verdict"]
+    for arm, runs in of_arm.items():
+        cells = [arm + (" (baseline)" if arm == baseline else "")]
         for metric in _BRIEF:
-            cells.append(_text(mean(rows, metric), kinds[metric][1]))
+            cells.append(_text(mean(runs, metric), kinds[metric][1]))
             if metric == "mean_latency_ns":
                 found = difference_of(compared, arm, metric)
                 relative = found and found["relative_difference_ratio"]
                 cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
-        table.add_row(arm + (" (baseline)" if arm == baseline else ""), *cells)
+        rows.append(cells)
+    return titles, rows
+
+
+def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
+    """A row for each arm; ``comparisons.parquet`` and ``runs.parquet`` have the rest."""
+    titles, rows = brief(of_arm, compared, baseline)
+    table = Table()
+    for title in titles:
+        table.add_column(title, justify="left" if title in ("arm", "verdict") else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
