@@ -55,7 +55,7 @@ def load(
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
     overrides = [_parsed(text) for text in sets or []]
-    return load_values(_read(path), str(path), path.parent, overrides, seeds, wanted)
+    return load_values(read_values(path), str(path), path.parent, overrides, seeds, wanted)
 
 
 def load_values(
@@ -71,7 +71,7 @@ def load_values(
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
-        raise InputError(*_explain(f"{where}: variants", error)) from None
+        raise InputError(*explain(f"{where}: variants", error)) from None
     names = [variant.name for variant in variants]
     for name in [*names, *(wanted or [])]:
         if names.count(name) != 1:
@@ -93,7 +93,8 @@ def only(experiments: dict[str, Experiment]) -> Experiment:
     return next(iter(experiments.values()))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """What a YAML file says, not checked yet. Raises InputError if it is none, or has no keys."""
     check_regular(path, "a config")
     try:
         with path.open() as file:
@@ -141,7 +142,7 @@ def _one(
         with beside(folder):
             return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise InputError(*_explain(where, error)) from None
+        raise InputError(*explain(where, error)) from None
 
 
 _REGISTRIES: dict[str, Registry[Any]] = {
@@ -150,7 +151,7 @@ _REGISTRIES: dict[str, Registry[Any]] = {
 """By a part of a key's place: what says which settings could be there."""
 
 
-def _explain(where: str, error: ValidationError) -> list[str]:
+def explain(where: str, error: ValidationError) -> list[str]:
     """A line for each problem."""
     lines = []
     problems = error.errors(include_url=False)
