@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from importlib.metadata import version
 
     from experiments.exits import RunsDiedError as RunsDiedError
+    from experiments.exits import RunsFailedError as RunsFailedError
     from policies.base import CompiledPolicy as CompiledPolicy
     from policies.base import PolicySettings as PolicySettings
     from policies.base import TablePolicy as TablePolicy
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     __version__ = version("tierfetch")
 
 _WHERE = {
-    "experiments.exits": ("RunsDiedError",),
+    "experiments.exits": ("RunsDiedError", "RunsFailedError"),
     "policies.base": ("CompiledPolicy", "PolicySettings", "TablePolicy"),
     "policies.given": ("Built", "Given"),
     "simulator.accounting": ("BooksError",),

@@ -1,5 +1,7 @@
 """One run in memory: a system, a trace, a policy, and what came of it; nothing is written."""
 
+import inspect
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +12,17 @@ import numpy.typing as npt
 from pydantic import PrivateAttr
 
 from experiments.loading import load_values
-from policies.base import PolicySettings
+from policies.base import CompiledPolicy, PolicySettings, TablePolicy
 from policies.given import Built, Given
+from policies.outside.asked import AskedPolicy
+from policies.outside.config import built_of, learns
+from policies.outside.watched import Watched
 from simulator import accounting
 from simulator.charge import Replay
 from simulator.config import System
 from simulator.errors import InputError
 from simulator.one_line import call
+from simulator.units import NS_PER_S
 from tierfetch.columns import HeldConfig
 from tierfetch.plain import frame_of, plain
 from tierfetch.traces import Trace
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 
 TABLES = ("accesses", "prefetches", "inferences", "windows")
 _ARM = "policy"
-_MEMBERS = ("trigger", "footprint_bytes", "ahead", "decide", "told")
+_TIME_LIMIT_NS = 10 * NS_PER_S
 
 
 @dataclass
@@ -106,15 +112,10 @@ class _Held(PolicySettings):
 
     @classmethod
     def of(cls, policy: Any) -> "_Held":
-        """The settings that stand for it. Raises InputError if it has not the members of a policy."""
-        missing = [
-            name for name in ("trigger", "footprint_bytes", "ahead", "decide", "told") if not hasattr(policy, name)
-        ]
-        if missing:
-            raise InputError(
-                f"policy: is of {type(policy).__name__}, which lacks {', '.join(missing)}; expected a kind, settings, "
-                "or an object with the members of tierfetch.Policy"
-            )
+        """The settings that stand for it. Raises InputError if it cannot be asked."""
+        if isinstance(policy, type) or not callable(getattr(policy, "decide", None)):
+            got = f"the class {policy.__name__}" if isinstance(policy, type) else f"of {type(policy).__name__}"
+            raise InputError(f"policy: is {got}; expected a kind, settings, or an object with decide(self, run)")
         made = cls()
         made._policy = policy
         return made
@@ -123,9 +124,24 @@ class _Held(PolicySettings):
         # It is this very object that is asked.
         return self
 
+    @property
+    def learns(self) -> bool:
+        """Whether it has ``train``."""
+        return learns(self._policy)
+
     def build(self, given: Given) -> Built:
-        """The policy itself."""
-        return Built(self._policy)
+        """The policy itself, trained if it learns."""
+        policy = self._policy
+        if not isinstance(policy, TablePolicy | CompiledPolicy) and _takes_batches(policy):
+            return Built(policy)
+        output = sys.stdout
+        watched = Watched(f"policy {type(policy).__name__}", _TIME_LIMIT_NS, lambda text: print(text, file=output))
+        return built_of(policy, AskedPolicy(policy, watched), watched, given, {})
+
+
+def _takes_batches(policy: Any) -> bool:
+    """Whether it is asked as the engine does, ``decide(self, runs)``: a protocol fixes its parameters' names."""
+    return "runs" in inspect.signature(policy.decide).parameters
 
 
 def simulate(
@@ -147,8 +163,9 @@ def simulate(
         system: As ``system`` of a config.
         trace: What ``Trace.of`` takes.
         policy: A kind, ``"next_n"``, with settings where wanted, ``"stride(degree=8)"``; settings, as a dict or an
-            object; or a policy: an object with the members of ``tierfetch.Policy``. An object is asked as it is: one
-            that was run before knows what it has seen.
+            object; or a policy: an object with ``decide(self, run)`` that returns ``(key, confidence)`` pairs, or with
+            the members of ``tierfetch.Policy``. It is this very object that is asked: one that was run before knows
+            what it has seen.
         arrivals: ``"closed"``, ``"open(speedup=2)"``, or a dict as in a config.
         charge: What deciding costs on the clock: ``"free"``, ``"measured"``, ``"fixed(latency=7 us)"``, or a dict; by
             default as an arm's.
@@ -163,6 +180,7 @@ def simulate(
 
     Raises:
         InputError: the system, the trace, the policy or an option is wrong.
+        OutsideError: the policy failed, or its answer is none.
         BooksError: they do not close: a bug.
     """
     from experiments.metrics import run_metrics

@@ -91,6 +91,7 @@ class Experiment:
         Raises:
             InputError: the trace, a recording or the folder is wrong.
             RunsDiedError: processes died and died again; all other runs are kept.
+            RunsFailedError: a class of your own failed; all other runs are kept.
         """
         from experiments.making import make
         from tierfetch.results import Results
