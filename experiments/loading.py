@@ -54,36 +54,37 @@ def load(
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
-    overrides = [_parsed(text) for text in sets or []]
-    return load_values(read_values(path), str(path), path.parent, overrides, seeds, wanted)
+    return experiments_of(read(path), path, sets, seeds, wanted)
 
 
-def load_values(
-    values: dict[str, Any],
-    where: str,
-    folder: Path,
-    overrides: Sequence[Override] = (),
+def experiments_of(
+    raw: dict[str, Any],
+    path: Path,
+    sets: Sequence[str | Override] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
 ) -> dict[str, Experiment]:
-    """As ``load``, of what a config holds: ``where`` it is said, for messages; ``folder``: where its files lie."""
-    raw = dict(values)
+    """The experiments of a config's keys and values, as ``load`` reads them.
+
+    ``path`` is what names the config, in messages, and beside what its files may lie; it need not be there.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    raw = copy.deepcopy(raw)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
-        raise InputError(*explain(f"{where}: variants", error)) from None
+        raise InputError(*explain(f"{path}: variants", error)) from None
     names = [variant.name for variant in variants]
     for name in [*names, *(wanted or [])]:
         if names.count(name) != 1:
-            problem = (
-                f"{where} has no variant {name!r}" if name not in names else f"{where}: variants: {name!r} is twice"
-            )
+            problem = f"{path} has no variant {name!r}" if name not in names else f"{path}: variants: {name!r} is twice"
             raise InputError(f"{problem}; expected {'one of ' + ', '.join(names) if names else 'none'}")
-    chosen: list[Variant | None] = [variant for variant in variants if wanted is None or variant.name in wanted]
-    return {
-        variant.name if variant else "": _one(where, folder, raw, variant, overrides, seeds)
-        for variant in (chosen if names else [None])
-    }
+    chosen = [variant for variant in variants if wanted is None or variant.name in wanted]
+    if not names:
+        return {"": _one(path, raw, None, sets or [], seeds)}
+    return {variant.name: _one(path, raw, variant, sets or [], seeds) for variant in chosen}
 
 
 def only(experiments: dict[str, Experiment]) -> Experiment:
@@ -93,8 +94,8 @@ def only(experiments: dict[str, Experiment]) -> Experiment:
     return next(iter(experiments.values()))
 
 
-def read_values(path: Path) -> dict[str, Any]:
-    """What a YAML file says, not checked yet. Raises InputError if it is none, or has no keys."""
+def read(path: Path) -> dict[str, Any]:
+    """A config's keys, as the file has them. Raises InputError if it has none."""
     check_regular(path, "a config")
     try:
         with path.open() as file:
@@ -120,9 +121,9 @@ def _parsed(text: str) -> Override:
 
 
 def _one(
-    where: str, folder: Path, raw: Any, variant: Variant | None, overrides: Sequence[Override], seeds: list[int] | None
+    path: Path, raw: Any, variant: Variant | None, sets: Sequence[str | Override], seeds: list[int] | None
 ) -> Experiment:
-    where = f"{where}: variant {variant.name}" if variant else where
+    where = f"{path}: variant {variant.name}" if variant else str(path)
     raw = copy.deepcopy(raw)
     if variant is not None:
         for key, value in variant.set.items():
@@ -131,7 +132,8 @@ def _one(
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
         raw["name"] = f"{raw.get('name')}-{variant.name}"
-    for said, key, value in overrides:
+    for one in sets:
+        said, key, value = one if isinstance(one, Override) else _parsed(one)
         try:
             override(raw, key, copy.deepcopy(value))
         except ValueError as error:
@@ -139,7 +141,7 @@ def _one(
     if seeds is not None:
         raw["seeds"] = seeds
     try:
-        with beside(folder):
+        with beside(path.parent):
             return Experiment.model_validate(raw)
     except ValidationError as error:
         raise InputError(*explain(where, error)) from None

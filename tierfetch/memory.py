@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PrivateAttr
 
-from experiments.loading import load_values
+from experiments.loading import experiments_of
 from policies.base import CompiledPolicy, PolicySettings, TablePolicy
 from policies.given import Built, Given
 from policies.outside.asked import AskedPolicy
@@ -191,7 +191,7 @@ def simulate(
             raise InputError(f"keep: {name!r} is no table; expected one of {', '.join(TABLES)}")
     found = Trace.of(trace, seed=seed)
     arm = {"name": _ARM, "policy": _settings(policy)} | ({} if charge is None else {"charge": _said(charge)})
-    experiment = load_values(
+    experiment = experiments_of(
         {
             "name": "simulate",
             "seeds": [plain(seed)],
@@ -206,8 +206,7 @@ def simulate(
             "baseline": _ARM,
             "engine": engine,
         },
-        "simulate",
-        folder=Path(),
+        Path("simulate"),
     )[""]
     made = prepare(experiment, experiment.arms[0], experiment.seeds[0])
     rows = _Rows(keep, experiment.seeds[0], made.workload.stream_ids) if keep else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import Experiment as Config
-from experiments.loading import Override, load_values, only, read_values
+from experiments.loading import Override, experiments_of, only, read
 from simulator.errors import InputError
 from tierfetch.plain import plain
 
@@ -21,13 +21,12 @@ class Experiment:
     """
 
     def __init__(
-        self, values: dict[str, Any], where: str, folder: Path, variant: str | None, changes: tuple[Override, ...] = ()
+        self, values: dict[str, Any], path: Path, variant: str | None, changes: tuple[Override, ...] = ()
     ) -> None:
         """``load`` makes them."""
-        self._values, self._where, self._folder, self._variant = values, where, folder, variant
-        self._changes = changes
+        self._values, self._path, self._variant, self._changes = values, path, variant, changes
         wanted = None if variant is None else [variant]
-        self.config: Config = only(load_values(values, where, folder, changes, wanted=wanted))
+        self.config: Config = only(experiments_of(values, path, changes, wanted=wanted))
 
     @classmethod
     def load(cls, config: "str | PathLike[str] | Mapping[str, Any]", *, variant: str | None = None) -> "Experiment":
@@ -42,9 +41,9 @@ class Experiment:
             InputError: a value is wrong; every key that is has a line.
         """
         if isinstance(config, Mapping):
-            return cls(plain(config), "config", Path(), variant)
+            return cls(plain(config), Path("config"), variant)
         path = Path(config)
-        return cls(read_values(path), str(path), path.parent, variant)
+        return cls(read(path), path, variant)
 
     def with_(self, **values: Any) -> "Experiment":
         """The same experiment with other values, by their keys: ``with_(**{"arms.lstm.policy.degree": 4})``.
@@ -54,8 +53,8 @@ class Experiment:
         Raises:
             InputError: a key leads nowhere, or a value is wrong.
         """
-        changes = [Override(f"with_ {key}", key, plain(value)) for key, value in values.items()]
-        return Experiment(self._values, self._where, self._folder, self._variant, (*self._changes, *changes))
+        changes = [Override("with_", key, plain(value)) for key, value in values.items()]
+        return Experiment(self._values, self._path, self._variant, (*self._changes, *changes))
 
     @property
     def name(self) -> str:
