@@ -29,7 +29,10 @@ class _Terminal(Console):
 
 def make_console() -> Console:
     """The terminal; without one there is no width to ask for, and tables need some. A notebook gets plain text."""
-    return _Terminal() if sys.stdout.isatty() else _Terminal(width=110, force_jupyter=False)
+    if in_notebook():
+        # Its output says that it is a terminal, and it has no cursor to move.
+        return _Terminal(width=110, force_jupyter=False, force_terminal=False)
+    return _Terminal() if sys.stdout.isatty() else _Terminal(width=110)
 
 
 class OneRun:
