@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(("page", "least"), [("docs/python.md", 14), ("README.md", 1)])
 def test_examples_run(page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
     parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
     document = Document.parse(str(ROOT / page), parser)
