@@ -12,7 +12,7 @@ BENCH_PEERS := $(PEER) cachetools
 .PHONY: run test check bench clean
 
 run: $(VENV)/.ready
-	$(BIN)/python -m experiments.run configs/mixed.yaml
+	$(BIN)/tierfetch run configs/mixed.yaml
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -1,4 +1,4 @@
-"""``python -m experiments.accuracy``: the LSTM's accuracy by pattern and encoding, beside what is possible."""
+"""``tierfetch accuracy``: the LSTM's accuracy by pattern and encoding, beside what is possible."""
 
 from collections.abc import Iterator
 from pathlib import Path

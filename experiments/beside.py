@@ -1,4 +1,4 @@
-"""Our miss counts beside libCacheSim's; ``python -m experiments.beside FOLDER ...`` sums up what that found."""
+"""Our miss counts beside libCacheSim's; ``tierfetch beside FOLDER ...`` sums up what that found."""
 
 from collections import Counter
 from pathlib import Path
@@ -51,7 +51,7 @@ def _read(folder: Path) -> list[Row]:
     except (OSError, pa.ArrowInvalid):
         rows = []
     if not rows or tuple(rows[0]) != COLUMNS:
-        raise InputError(f"{path}: no such table; expected one that experiments.misses --beside libcachesim has made")
+        raise InputError(f"{path}: no such table; expected one that tierfetch misses --beside libcachesim has made")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""``python -m experiments.bounds CONFIG``: how much of what could be gained does each policy capture?"""
+"""``tierfetch bounds CONFIG``: how much of what could be gained does each policy capture?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""``python -m experiments.break_even CONFIG``: until which inference latency does the learned policy pay?"""
+"""``tierfetch break-even CONFIG``: until which inference latency does the learned policy pay?"""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -17,7 +17,7 @@ from workloads.registry import Source
 
 EngineName = Literal["auto", "compiled", "simpy"]
 """What keeps the events: compiled code, or SimPy, with the same results. ``auto``: compiled, if it can all that is
-asked for; today it can all there is."""
+asked for; which is all but evictions in plain Python from outside."""
 Start = Literal["cold", "warm"]
 """Tiers, and what policies have seen: nothing, or as the training part leaves them, which runs first, not judged."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -27,8 +27,11 @@ class WorkloadConfig(Strict):
     """Where accesses come from, how they arrive, and the share that policies learn from and no arm is judged on."""
 
     source: Source
+    """What makes accesses: a generator, a recorded trace, or what is made of others."""
     arrivals: Arrivals = Field(default_factory=lambda: Closed.model_validate({"kind": "closed"}))
+    """When requests come: in a closed loop, at the trace's own times, or at random."""
     train_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """First share of the trace, which policies learn from and no arm is judged on."""
     reuse: Literal["auto", "block", "prefix"] = "auto"
     """Whether a block behind a missing one of its request is of use (rule R41); ``auto``: as the source says."""
 
@@ -72,7 +75,9 @@ class Replay(Strict):
 
     kind: Literal["replay"]
     source: PathText | None = None
+    """The folder of the run that recorded them."""
     arm: str | None = None
+    """Its arm; null: the one of this arm's name."""
 
 
 class Sampled(Strict):
@@ -80,9 +85,13 @@ class Sampled(Strict):
 
     kind: Literal["sampled"]
     source: PathText
+    """The folder of the run that recorded them."""
     arm: str | None = None
+    """Its arm; null: the one of this arm's name."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """Factor on each latency."""
     assumed: Nanoseconds | None = None
+    """What the policy assumes that a question takes, where it weighs cost; null: what is charged."""
 
 
 class Fixed(Strict):
@@ -90,11 +99,13 @@ class Fixed(Strict):
 
     kind: Literal["fixed"]
     latency: Nanoseconds
+    """Of each inference."""
     assumed: Nanoseconds | None = None
+    """What the policy assumes that a question takes, where it weighs cost; null: `latency`."""
 
 
 class Free(Strict):
-    """Nothing."""
+    """Nothing is charged."""
 
     kind: Literal["free"]
 
@@ -106,9 +117,13 @@ class Arm(Strict):
     """A policy, what its deciding is charged, and what else differs: ``set`` overrides keys below ``system``."""
 
     name: FileName
+    """Names it in tables and folders."""
     policy: PolicyConfig
+    """What to prefetch, and when it is asked: a name, a line such as next_n(n=4), or settings of a kind."""
     charge: ChargeConfig | None = None
+    """What deciding costs on the simulated clock; null: measured for what learns, nothing for a table."""
     set: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of keys below system, for this arm alone: {system.placement: exclusive}."""
 
     @property
     def charged(self) -> Measured | Replay | Sampled | Fixed | Free:
@@ -123,6 +138,7 @@ class SampledRows(Strict):
 
     kind: Literal["sampled"]
     rate: Annotated[float, Field(gt=0, le=1)]
+    """The share."""
 
 
 class WindowedRows(Strict):
@@ -130,7 +146,9 @@ class WindowedRows(Strict):
 
     kind: Literal["windowed"]
     length: Count
+    """Accesses of a stretch."""
     every: Count
+    """Accesses from the start of one to the start of the next."""
 
     @model_validator(mode="after")
     def _fits(self) -> "WindowedRows":
@@ -153,9 +171,13 @@ class Output(Strict):
     """Which tables to write, and how many accesses a row of ``windows`` sums up. Of accesses, some may be left out."""
 
     accesses: AccessRows = True
+    """Rows for accesses: true for all, false for none, or some of them."""
     prefetches: bool = True
+    """A row for each issued prefetch."""
     inferences: bool = True
+    """A row for each question."""
     window: Count = 1000
+    """Accesses that a row of `windows` sums up."""
 
     @property
     def keeps(self) -> Keeps:
@@ -172,19 +194,30 @@ class Experiment(Strict):
     """The whole config."""
 
     name: FileName
+    """Names the folder of results."""
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
         BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
     ]
+    """Each makes its own trace, trains its own models, and is compared arm by arm."""
     workload: WorkloadConfig
+    """Where accesses come from, and when."""
     system: System
+    """The simulated machine."""
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, strict=False)]
+    """What is compared: a policy each, and what else differs."""
     baseline: str
+    """The arm that the others are compared with."""
     start: Start = "cold"
+    """Tiers and tables begin empty (`cold`), or as the training part leaves them (`warm`)."""
     warm_up: WarmUp = "none"
+    """What is run and not judged, in every arm alike: none, accesses, a share, or mser5: until the baseline settles."""
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """How often measured latencies are measured with each seed; from 2 on intervals cover the machine's noise."""
     output: Output = Output()
+    """Which tables are written, and how much of them."""
     engine: EngineName = "auto"
+    """What keeps the events; the results are the same. `simpy` is the readable model."""
     _beside: Path | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any) -> None:
@@ -206,7 +239,11 @@ class Experiment(Strict):
                 "start: warm runs the training part first, but workload.train_ratio is 0; expected a share"
             )
         for arm in self.arms:
-            self.system_of(arm)
+            plain = [tier.eviction.label for tier in self.system_of(arm).tiers if tier.eviction.is_plain]
+            if plain and self.engine == "compiled":
+                raise ValueError(
+                    f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
+                )
             if arm.policy.learns and self.workload.train_ratio == 0:
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
@@ -240,7 +277,9 @@ class Experiment(Strict):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in ("system", *first["loc"]))
-            raise ValueError(f"arms.{arm.name}.set: {key}: {first['msg']}; got {first['input']!r}") from None
+            message = first["msg"].removeprefix("Value error, ")
+            got = "" if isinstance(first["input"], dict) else f"; got {first['input']!r}"
+            raise ValueError(f"arms.{arm.name}.set: {key}: {message}{got}") from None
 
     def hash_of(self, *parts: Any, system: System | None = None) -> str:
         """A hash of workload and system, and of whatever else is given."""

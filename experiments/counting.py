@@ -12,6 +12,7 @@ from simulator.config import Closed, System
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.one_line import split
+from simulator.plugins import needs_nothing
 from simulator.policy import Outcome
 from simulator.residency.registry import EVICTIONS
 from simulator.residency.settings import EvictionSettings
@@ -27,10 +28,15 @@ def evictions_of(text: str) -> list[EvictionSettings]:
     """The eviction policies that ``--eviction`` names. Raises InputError if there is none of a name."""
     try:
         names = split(text)
-        found = [one for name in names for one in (EVICTIONS if name == "all" else [name])]
-        return list(dict.fromkeys(EVICTIONS.parse(name) for name in found))
+        found = [one for name in names for one in (_with_defaults() if name == "all" else [name])]
+        return list({made.label: made for made in map(EVICTIONS.parse, found)}.values())
     except ValueError as error:
         raise InputError(*(f"--eviction: {problem}" for problem in error.args)) from None
+
+
+def _with_defaults() -> list[str]:
+    """The evictions that a name alone says."""
+    return [kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
 
 
 def rates_of(text: str) -> list[int]:
@@ -70,7 +76,12 @@ def row_of(
     )
     books = Books(None, max(trace.length(), 1))
     started = time.perf_counter()
-    Engine(system, Closed.model_validate({"kind": "closed"}), trace, NonePolicy(), fixed(0), books, seed=seed).run()
+    engine: Any = Engine
+    if eviction.is_plain:
+        from simulator.model.model import Model
+
+        engine = Model
+    engine(system, Closed.model_validate({"kind": "closed"}), trace, NonePolicy(), fixed(0), books, seed=seed).run()
     seconds = time.perf_counter() - started
     miss_ratio = corrected_miss_ratio(books.n_outcomes[Outcome.MISS], trace.n_of_trace, trace.parts)
     row = {

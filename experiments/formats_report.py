@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 _EXAMPLES = {
-    "compact": "python -m experiments.trace convert TRACE OUT.parquet",
+    "compact": "tierfetch trace convert TRACE OUT.parquet",
     "table": "key,time_ns,size_bytes,op\n17,1000,4096,read",
     "binary_ids": "binary: u32 id, the most significant byte first",
     "addresses": "l 0x1fffff78 1",

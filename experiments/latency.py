@@ -1,4 +1,4 @@
-"""``python -m experiments.latency``: how long one prediction takes, by backend, device and window."""
+"""``tierfetch latency``: how long one prediction takes, by backend, device and window."""
 
 import time
 from pathlib import Path

@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
+from experiments.shipped import config_named
+from experiments.shorthand import in_full, with_names
 from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -26,7 +28,9 @@ class Variant(Strict):
     """The same experiment with other keys: ``set`` overrides them as ``--set`` does."""
 
     name: FileName
+    """Ends the name of its experiment, and of its folder."""
     set: dict[str, Any]
+    """Keys by their paths, such as system.tiers.hbm.capacity, and what they are here."""
 
 
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
@@ -48,12 +52,14 @@ def load(
 ) -> dict[str, Experiment]:
     """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
 
+    The file may be a shipped one's name without its ending: ``mixed``.
     ``wanted`` names the variants to load, by default all. The name of an experiment ends in that of its variant. What
     an anchor repeats stays one value: an override of one place is one of all.
 
     Raises:
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
+    path = config_named(path)
     return experiments_of(read(path), path, sets, seeds, wanted)
 
 
@@ -66,12 +72,14 @@ def experiments_of(
 ) -> dict[str, Experiment]:
     """The experiments of a config's keys and values, as ``load`` reads them.
 
-    ``path`` is what names the config, in messages, and beside what its files may lie; it need not be there.
+    ``path`` is what names the config, in messages and where it has no name, and beside what its files may lie; it need
+    not be there.
 
     Raises:
         InputError: as ``load``.
     """
     raw = copy.deepcopy(raw)
+    with_names(raw, path)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
@@ -131,7 +139,7 @@ def _one(
                 override(raw, key, copy.deepcopy(value))
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
-        raw["name"] = f"{raw.get('name')}-{variant.name}"
+        raw["name"] = f"{raw['name']}-{variant.name}"
     for one in sets:
         said, key, value = one if isinstance(one, Override) else _parsed(one)
         try:
@@ -140,6 +148,10 @@ def _one(
             raise InputError(f"{said}: {error}") from None
     if seeds is not None:
         raw["seeds"] = seeds
+    try:
+        raw = in_full(raw, path)
+    except InputError as error:
+        raise InputError(*(f"{where}: {problem}" for problem in error.args)) from None
     try:
         with beside(path.parent):
             return Experiment.model_validate(raw)

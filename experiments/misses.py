@@ -1,4 +1,4 @@
-"""``python -m experiments.misses TRACE``: misses of eviction policies by capacity, demand alone."""
+"""``tierfetch misses TRACE``: misses of eviction policies by capacity, demand alone."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,7 +26,7 @@ def main(
         str,
         typer.Option(
             metavar="NAME,...|all",
-            help="Eviction policies, such as 's3fifo(small_ratio=0.2)': see experiments.policies.",
+            help="Eviction policies, such as 's3fifo(small_ratio=0.2)': see tierfetch policies.",
         ),
     ] = "lru,fifo,sieve,s3fifo,arc",
     capacity: Annotated[
@@ -92,7 +92,7 @@ def main(
             )  # fmt: skip
         # Beforehand: the first row's rate would have the compiling in it.
         with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
-            compile_core([made.kind for made in evictions])
+            compile_core(evictions)
         rows: list[dict[str, Any]] = []
         n_rows = len(samples) * len(evictions) * len(capacities)
         for one in samples:

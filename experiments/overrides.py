@@ -5,7 +5,12 @@ from typing import Any
 import yaml
 
 from simulator.errors import InputError
+from simulator.one_line import call
 
+BANDWIDTHS = ("read_bandwidth", "write_bandwidth")
+"""What ``bandwidth`` stands for, of a tier or a link."""
+_IN_ONE_LINE = ("policy", "eviction", "admission", "source")
+"""Keys whose settings may be said as text, such as ``stride(degree=8)``."""
 _DEEPEST, _MOST_VALUES = 64, 100_000
 
 
@@ -83,12 +88,32 @@ def override(raw: Any, path: str, value: Any) -> None:
         elif isinstance(at, list) and any(isinstance(item, dict) and item.get("name") == name for item in at):
             at = next(item for item in at if isinstance(item, dict) and item.get("name") == name)
         elif isinstance(at, dict):
+            if name in _IN_ONE_LINE and isinstance(at.get(name), str):
+                at[name] = _settings(at[name])
             at = at.setdefault(name, {})
         else:
             raise ValueError(f"{path}: there is no {here!r} in the config")
     if isinstance(at, list) and last.isdecimal() and int(last) < len(at):
         at[int(last)] = value
     elif isinstance(at, dict):
+        _make_way(at, last)
         at[last] = value
     else:
         raise ValueError(f"{path}: there is no such key in the config")
+
+
+def _settings(text: str) -> Any:
+    """What is said in one line, so that one of its settings can be overridden."""
+    try:
+        return call(text)
+    except ValueError:
+        return text
+
+
+def _make_way(at: dict[Any, Any], name: str) -> None:
+    """A bandwidth that is overridden goes, whichever way it was said: that of one direction, or of both."""
+    if name == "bandwidth":
+        for direction in BANDWIDTHS:
+            at.pop(direction, None)
+    elif name in BANDWIDTHS and "bandwidth" in at:
+        at.update(dict.fromkeys(BANDWIDTHS, at.pop("bandwidth")))

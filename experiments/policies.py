@@ -1,6 +1,6 @@
-"""``python -m experiments.policies [KIND]``: what there is to choose from, and the settings of each."""
+"""``tierfetch policies [KIND]``: what there is to choose from, and the settings of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -32,10 +32,8 @@ def main(
             raise InputError(f"{kind}: there is none of that name; expected one of {', '.join(kinds)}")
         for one in found:
             if isinstance(one, str):
-                text = f"{one}\n(No settings of its own: docs/evictions.md.)"
-                console.print(text, highlight=False, markup=False)
-            else:
-                _print_one(console, kind, one)
+                raise InputError(one)
+            _print_one(console, kind, one)
 
 
 def one_line(documented: Any) -> str:
@@ -44,7 +42,7 @@ def one_line(documented: Any) -> str:
 
 
 def _sections() -> dict[str, Mapping[str, Any]]:
-    """By title: what there is, by its kind, as a class of settings; or a line on what has none."""
+    """By title: what there is, by its kind, as a class of settings, or why a package's cannot be imported."""
     from policies.registry import POLICIES
     from simulator.residency.registry import ADMISSIONS, EVICTIONS
     from workloads.formats import formats
@@ -52,12 +50,24 @@ def _sections() -> dict[str, Mapping[str, Any]]:
 
     of_files = formats()
     return {
-        "Prefetch policies (arms[].policy.kind)": POLICIES,
-        "Eviction policies (system.tiers[].eviction)": EVICTIONS,
-        "Admissions (system.tiers[].admission.kind)": ADMISSIONS,
-        "Workloads (workload.source.kind)": {kind: SOURCES[kind] for kind in SOURCES if kind not in of_files},
+        "Prefetch policies (arms[].policy.kind)": _all_of(POLICIES),
+        "Eviction policies (system.tiers[].eviction)": _all_of(EVICTIONS),
+        "Admissions (system.tiers[].admission.kind)": _all_of(ADMISSIONS),
+        "Workloads (workload.source.kind)": {k: one for k, one in _all_of(SOURCES).items() if k not in of_files},
         "Trace formats (workload.source.kind, and --format)": of_files,
     }
+
+
+def _all_of(registry: Mapping[str, Any]) -> dict[str, Any]:
+    from simulator.errors import InputError
+
+    found: dict[str, Any] = {}
+    for kind in registry:
+        try:
+            found[kind] = registry[kind]
+        except InputError as error:
+            found[kind] = str(error)
+    return found
 
 
 def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
@@ -71,7 +81,7 @@ def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
             table.add_row(kind, one if isinstance(one, str) else one_line(one))
         console.print(table)
         console.print()
-    console.print("The settings of one: python -m experiments.policies KIND", highlight=False)
+    console.print("The settings of one: tierfetch policies KIND", highlight=False)
 
 
 def _print_one(console: Any, kind: str, config: Any) -> None:
@@ -82,6 +92,9 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from experiments.descriptions import descriptions
+    from experiments.settings_text import range_text, type_text
+
     # The class says what it does, the module what is modelled, what is left out, and where it is from.
     paragraphs = [
         *inspect.cleandoc(config.__doc__).split("\n\n"),
@@ -91,45 +104,18 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
     if names := ", ".join(getattr(config, "name_parts", ())):
         console.print(f"Files of this format have one of these in their names: {names}", highlight=False, markup=False)
+    meanings = descriptions(config)
     table = Table(title=f"Settings of {kind}", title_justify="left")
-    for name in ("setting", "type", "default"):
+    for name in ("setting", "type", "range", "default", "meaning"):
         table.add_column(name)
     for name, field in config.model_fields.items():
         if name == "kind":
             continue
         default = "(required)" if field.is_required() else repr(field.get_default(call_default_factory=True))
-        table.add_row(name, Text(_type_text(field.annotation, field.metadata)), Text(default))
+        said = (field.annotation, field.metadata)
+        texts = (type_text(*said), range_text(*said), default, meanings.get(name, ""))
+        table.add_row(field.alias or name, *map(Text, texts))
     console.print(table)
-
-
-def _type_text(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    """A type as a user would write its values."""
-    from types import UnionType
-    from typing import Literal, Union, get_args, get_origin
-
-    from pydantic import BaseModel
-
-    from simulator.plugins import Registry
-    from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
-
-    for said in metadata:
-        if isinstance(said, Registry):
-            return f"a {said.what}"
-        quantities = {parse_bytes: "size", parse_ns: "duration", parse_bytes_per_s: "bandwidth"}
-        if getattr(said, "func", None) in quantities:
-            return quantities[said.func]
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return " | ".join(map(str, get_args(annotation)))
-    if origin is Annotated:
-        return _type_text(annotation.__origin__, annotation.__metadata__)
-    if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(_type_text(part) for part in get_args(annotation)))
-    if origin is tuple:
-        return f"[{_type_text(get_args(annotation)[0])}, ...]"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"{{{', '.join(annotation.model_fields)}}}"
-    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
 if __name__ == "__main__":

@@ -103,18 +103,20 @@ def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, 
     )  # fmt: skip
 
 
-def engine_of(experiment: Experiment) -> "type[Engine] | type[Model]":
+def engine_of(experiment: Experiment, arm: Arm) -> "type[Engine] | type[Model]":
     """The engine that is asked for. SimPy is imported where it is used: a run without it starts sooner."""
-    if chosen_engine(experiment) == "simpy":
+    if chosen_engine(experiment, arm) == "simpy":
         from simulator.model.model import Model
 
         return Model
     return Engine
 
 
-def chosen_engine(experiment: Experiment) -> str:
-    """``compiled`` or ``simpy``: what ``auto`` comes to."""
-    return "compiled" if experiment.engine == "auto" else experiment.engine
+def chosen_engine(experiment: Experiment, arm: Arm) -> str:
+    """``compiled`` or ``simpy``: what ``auto`` comes to. Compiled code cannot ask an eviction in plain Python."""
+    if experiment.engine != "auto":
+        return experiment.engine
+    return "simpy" if any(tier.eviction.is_plain for tier in experiment.system_of(arm).tiers) else "compiled"
 
 
 class Parts(NamedTuple):

@@ -1,4 +1,4 @@
-"""A trace as ``experiments.misses`` replays it: in memory once for all runs, whole or a spatial sample of it."""
+"""A trace as ``tierfetch misses`` replays it: in memory once for all runs, whole or a spatial sample of it."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``python -m experiments.run CONFIG``: every arm with every seed, the tables, the comparison."""
+"""``tierfetch run CONFIG``: every arm with every seed, the tables, the comparison."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    config: Annotated[Path, typer.Argument(help="The experiment, a YAML file such as configs/mixed.yaml.")],
+    config: Annotated[Path, typer.Argument(help="The experiment, a YAML file; or the name of a shipped one: mixed.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables.", show_default="results/<name>-<hash>")
     ] = None,
@@ -45,6 +45,12 @@ def main(
         Breakdown | None, typer.Option(help="Also a table of each arm by phase, of a workload of phases.")
     ] = None,
     jobs: Jobs = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say what would run, what is finished or missing, and about how long it takes."
+        ),
+    ] = False,
 ) -> None:
     """Run an experiment: all arms over all seeds, with the LSTM's own inference time on the simulated clock.
 
@@ -55,11 +61,26 @@ def main(
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load
         from experiments.making import folder_of
+        from simulator.errors import InputError
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
+        problems: list[str] = []
         for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
             folder = folder_of(experiment, name, out)
+            if dry_run:
+                problems += _say_what(experiment, folder, force=force, jobs=jobs)
+                continue
             run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by)
+        if problems:
+            raise InputError(*problems)
+
+
+def _say_what(experiment: "Experiment", folder: Path, *, force: bool, jobs: int) -> list[str]:
+    """What a dry run says of one experiment; what it lacks to run."""
+    from experiments.dry_run import dry_run
+    from experiments.progress import make_console
+
+    return dry_run(experiment, folder, make_console(), force=force, jobs=jobs)
 
 
 def parse_seeds(text: str | None) -> list[int] | None:

@@ -1,6 +1,6 @@
 """Makes the runs of an experiment that its folder does not keep yet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,13 @@ def _told(run: Run, error: OutsideError) -> list[str]:
     return [f"error: {where}: {first}", *(f"  {frame}" for frame in frames)]
 
 
+def hash_of(experiment: Experiment, run: Run, n_warm_up: int, traces: Mapping[str, str]) -> str:
+    """What makes a run the one that it is; ``traces`` has the SHA-256 of each trace file."""
+    from experiments.single import run_hash
+
+    return run_hash(experiment, run, n_warm_up) + str(sorted(traces.values()))
+
+
 class _Making:
     """The runs of an experiment, on their way into its folder."""
 
@@ -157,11 +164,9 @@ class _Making:
 
     def _hash(self, run: Run) -> str:
         """What makes it this run: of the inputs as they were found before it is made."""
-        from experiments.single import run_hash
-
         if run.key not in self._hashes:
-            hash_ = run_hash(self.experiment, run, self._cuts[run.seed].n_accesses)
-            self._hashes[run.key] = hash_ + str(sorted(self.traces.values()))
+            n_warm_up = self._cuts[run.seed].n_accesses
+            self._hashes[run.key] = hash_of(self.experiment, run, n_warm_up, self.traces)
         return self._hashes[run.key]
 
     def _n_warm_up(self, run: Run) -> int:
@@ -175,11 +180,12 @@ class _Making:
         from experiments.prepared import chosen_engine
         from experiments.warm import compile_core
 
-        experiment, chosen = self.experiment, chosen_engine(self.experiment)
-        progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+        experiment = self.experiment
+        for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
+            progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         with Announced(progress.say), closing(Interrupts()) as interrupts:
-            compile_core([t.eviction.kind for arm in experiment.arms for t in experiment.system_of(arm).tiers])
+            compile_core(tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers)
             for done in self._make(in_turn(list(self._todo.values())), progress, interrupts):
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
                 if digests.setdefault(seed, digest) != digest:

@@ -60,7 +60,7 @@ def cut_of(experiment: Experiment, seed: int, trace: SharedTrace | None = None) 
 def _until_settled(experiment: Experiment, seed: int, trace: SharedTrace | None) -> Cut:
     baseline = next(arm for arm in experiment.arms if arm.name == experiment.baseline)
     made, rows = prepare(experiment, baseline, seed, trace=trace), _Latencies()
-    engine_of(experiment)(
+    engine_of(experiment, baseline)(
         made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge,
         Books(rows, experiment.output.window, first_access=made.parts.judged), seed=seed, first_access=made.parts.first,
     ).run()  # fmt: skip

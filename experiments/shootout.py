@@ -1,4 +1,4 @@
-"""``python -m experiments.shootout CONFIG``: the results of a config's variants as Markdown tables."""
+"""``tierfetch shootout CONFIG``: the results of a config's variants as Markdown tables."""
 
 from collections import Counter
 from pathlib import Path
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 def main(
     config: Annotated[Path, typer.Argument(help="The experiment that was run.")] = Path("configs/shootout.yaml"),
     out: Annotated[
-        Path | None, typer.Option(help="The folder that it was run into.", show_default="as experiments.run chose it")
+        Path | None, typer.Option(help="The folder that it was run into.", show_default="as tierfetch run chose it")
     ] = None,
     into: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Put the tables there, between {BEGIN} and {END}.")
@@ -67,7 +67,7 @@ def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) ->
         more = f" --variant {variant}" if variant else ""
         raise InputError(
             f"{folder}: has no results of {len(missing)} of {len(found)} arms ({names}); "
-            f"run python -m experiments.run {config}{more} first"
+            f"run tierfetch run {config}{more} first"
         )
     return found
 

@@ -112,7 +112,7 @@ def run_one(
     sink = RunTables(folder, run.key, tables, workload.stream_ids)
     books = Books(sink, output.window, first_access=parts.judged, keeps=output.keeps)
     try:
-        engine = engine_of(experiment)(
+        engine = engine_of(experiment, arm)(
             system, experiment.workload.arrivals, workload, built.policy, charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes, progress=progress,
         )  # fmt: skip
@@ -174,7 +174,7 @@ def run_one(
         **run_metrics(books, result, system),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
-        "engine": chosen_engine(experiment),
+        "engine": chosen_engine(experiment, arm),
         "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,

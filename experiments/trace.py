@@ -1,4 +1,4 @@
-"""``python -m experiments.trace convert|info|head|formats``: what a trace is, and how to read it."""
+"""``tierfetch trace convert|info|head|formats``: what a trace is, and how to read it."""
 
 import time
 from collections.abc import Iterator

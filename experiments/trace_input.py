@@ -23,8 +23,15 @@ class TraceInput:
     has_times: bool
     reuse: "Reuse"
     key_names: Path | None = None
-    table: "TableConfig | None" = None
-    """The settings of a table."""
+    source: Any = None
+    """The settings of what reads it."""
+
+    @property
+    def table(self) -> "TableConfig | None":
+        """The settings of a table."""
+        from workloads.readers.tabular import TableConfig
+
+        return self.source if isinstance(self.source, TableConfig) else None
 
     def known_length(self) -> int | None:
         """How many accesses there are, unless it takes reading the file to know."""
@@ -74,7 +81,6 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
     """
     from simulator.errors import InputError
     from workloads.readers.table_workload import TableWorkload
-    from workloads.readers.tabular import TableConfig
 
     reading = reading or ReadingOptions()
     source, seed = source_for(path, reading.format_, **_settings(reading))
@@ -87,8 +93,7 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
         if any(reading.key_names.resolve() == file.resolve() for file in source.files()):
             raise InputError(f"--key-names {reading.key_names}: is the trace itself; expected another name")
         workload.keeps_texts = True
-    table = source if isinstance(source, TableConfig) else None
-    return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names, table)
+    return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names, source)
 
 
 def source_for(path: Path, format_: str = "auto", **settings: Any) -> "tuple[SourceSettings, int]":

@@ -1,4 +1,4 @@
-"""What ``experiments.trace info`` found, for people."""
+"""What ``tierfetch trace info`` found, for people."""
 
 from typing import TYPE_CHECKING, Any
 

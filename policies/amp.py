@@ -29,11 +29,17 @@ class AmpConfig(PolicySettings):
 
     kind: Literal["amp"]
     streams: Count = 64
+    """Sequential streams followed at once."""
     run: Annotated[int, Field(ge=1, le=64)] = 2
+    """Blocks in order that begin a stream."""
     degree: Degree = 1
+    """Blocks of a new stream's first batch (p)."""
     asynchronous_above: Count = 4
+    """Up to this degree the next batch is asked for when the last is used up, above it earlier."""
     max_degree: Degree = 256
+    """The largest batch."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -24,7 +24,7 @@ _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 
 
 class PolicySettings(PluginSettings):
-    """The settings of a policy. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
+    """The settings of a policy. The first line of a subclass's docstring is what ``tierfetch policies`` lists."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

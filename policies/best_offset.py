@@ -26,13 +26,21 @@ class BestOffsetConfig(PolicySettings):
 
     kind: Literal["best_offset"]
     score_max: Count = 31
+    """The score that ends a learning phase (SCORE_MAX)."""
     round_max: Count = 100
+    """Rounds after which a learning phase ends anyway (ROUND_MAX)."""
     bad_score: Whole = 10
+    """At this score or below nothing is prefetched (BAD_SCORE)."""
     max_offset: Degree = 256
+    """The largest offset tried; of those below, the ones whose factors are 2, 3 and 5 alone."""
     recent: Count = 128
+    """Recent requests in which an offset is looked up."""
     delay: Annotated[int, Field(ge=0, le=2**16)] = 2
+    """Accesses until one enters the recent requests, which stands for the time of a fill."""
     degree: Degree = 1
+    """Multiples of the best offset to ask for."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -25,10 +25,15 @@ class DcptConfig(PolicySettings):
 
     kind: Literal["dcpt"]
     entries: Count = 128
+    """Lines of the table, one a stream."""
     deltas: Annotated[int, Field(ge=3, le=2**16)] = 20
+    """Steps remembered of each stream."""
     delta_bits: Annotated[int, Field(ge=2, le=62)] = 12
+    """Bits of a step; a larger one is stored as 0, which matches nothing."""
     in_flight: Count = 32
+    """Blocks wanted last, which are not wanted again."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -31,12 +31,19 @@ class FdpConfig(PolicySettings):
 
     kind: Literal["fdp"]
     policy: PolicyConfig
+    """The policy that is throttled; it should want many blocks."""
     accuracy_high: Ratio = 0.75
+    """Above it the accuracy is high (A_high)."""
     accuracy_low: Ratio = 0.40
+    """Below it the accuracy is low (A_low)."""
     lateness: Ratio = 0.01
+    """Above it prefetches are late (T_lateness)."""
     pollution: Ratio = 0.005
+    """Above it they pollute (T_pollution)."""
     interval: Count = 256
+    """Settled prefetches after which the level may change."""
     level: Annotated[int, Field(ge=1, le=len(LEVELS))] = 3
+    """The first level of aggressiveness, from 1 to 5."""
 
     @model_validator(mode="after")
     def _accuracies(self) -> "FdpConfig":

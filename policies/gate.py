@@ -23,11 +23,17 @@ class GateConfig(PolicySettings):
 
     kind: Literal["gate"]
     policy: PolicyConfig
+    """The policy behind the gate."""
     window: Count = 256
+    """Blocks that are remembered until they are accessed: a guess that was not is wrong."""
     weight: Ratio = 0.02
+    """Weight of the newest guess in the moving average of those that came true."""
     rule: Literal["threshold", "cost"] = "cost"
+    """Where the gate closes: below `threshold`, or below the accuracy at which a prefetch pays (`cost`)."""
     threshold: Ratio = 0.3
+    """The accuracy below which it closes, with `rule: threshold`."""
     hysteresis: Ratio = 0.05
+    """How far above that the accuracy must come to open it again."""
 
     def build(self, given: Given) -> Built:
         """The wrapped policy behind a gate; with ``rule: cost`` it closes below the accuracy at which it pays."""

@@ -24,10 +24,15 @@ class GhbConfig(PolicySettings):
 
     kind: Literal["ghb"]
     index: Literal["global", "stream"] = "stream"
+    """What is correlated: steps of all accesses (G/DC) or within each stream (PC/DC)."""
     entries: Count = 256
+    """Accesses in the global history buffer, first in, first out."""
     index_entries: Count = 256
+    """Lines of the index table."""
     degree: Degree = 4
+    """Steps replayed from where the last two were seen before."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -24,11 +24,17 @@ class IsbConfig(PolicySettings):
 
     kind: Literal["isb"]
     chunk: Annotated[int, Field(ge=2, le=2**20)] = 256
+    """Structural addresses that a new stream is given at once."""
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 2
+    """Bits of the counter that says how far a block's structural address is believed."""
     degree: Degree = 4
+    """Blocks ahead, in structural order."""
     entries: Count = 65536
+    """Blocks that have a structural address."""
     streams: Count = 1024
+    """Streams whose last block is remembered."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

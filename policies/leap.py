@@ -23,9 +23,13 @@ class LeapConfig(PolicySettings):
 
     kind: Literal["leap"]
     history: Annotated[int, Field(ge=2, le=2**16)] = 32
+    """Steps remembered, of all streams together."""
     split: Annotated[int, Field(ge=1, le=2**16)] = 4
+    """The first window in which a majority is looked for: history / split (N_split)."""
     max_window: Degree = 8
+    """Blocks to ask for, at most."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

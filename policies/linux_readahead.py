@@ -26,8 +26,11 @@ class LinuxReadaheadConfig(PolicySettings):
 
     kind: Literal["linux_readahead"]
     max_blocks: Annotated[int, Field(ge=2, le=2**20)] = 32
+    """The largest window, in blocks."""
     files: Count = 1024
+    """Streams, which stand for files, remembered."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

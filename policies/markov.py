@@ -22,9 +22,13 @@ class MarkovConfig(PolicySettings):
 
     kind: Literal["markov"]
     entries: Count = 16384
+    """Blocks whose successors are remembered."""
     successors: Degree = 4
+    """Successors of each."""
     order: Literal["recency", "frequency"] = "recency"
+    """Which successors come first and stay: the latest (the paper's) or the most frequent."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -28,14 +28,23 @@ class MithrilConfig(PolicySettings):
 
     kind: Literal["mithril"]
     lookahead: Count = 20
+    """Accesses within which two blocks count as used together."""
     min_support: Annotated[int, Field(ge=1, le=64)] = 2
+    """Uses from which on a block is mined."""
     max_support: Annotated[int, Field(ge=1, le=64)] = 8
+    """Uses from which on a block is too frequent to be mined."""
     confidence: Annotated[int, Field(ge=0, le=64)] = 1
+    """Of the uses of two associated blocks, how many may lie further apart."""
     successors: Degree = 2
+    """Associations remembered of a block, and asked for."""
     recording_entries: Count = 8192
+    """Blocks whose uses are recorded before they are mined."""
     mining_entries: Annotated[int, Field(ge=2, le=2**16)] = 512
+    """Blocks in the mining table; when it is full, it is mined."""
     entries: Count = 16384
+    """Blocks whose associations are remembered."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     @model_validator(mode="after")
     def _supports(self) -> "MithrilConfig":

@@ -22,8 +22,11 @@ class NextNConfig(PolicySettings):
 
     kind: Literal["next_n"]
     n: Degree = 1
+    """Blocks ahead."""
     stride: Annotated[int, Field(ge=-(2**62), le=2**62)] = 1
+    """Between them, in keys."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

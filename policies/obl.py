@@ -23,8 +23,11 @@ class OblConfig(PolicySettings):
 
     kind: Literal["obl"]
     run: Degree = 4
+    """Accesses in order that must have led up to a block."""
     streams: Count = 1024
+    """Streams remembered, those used last."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

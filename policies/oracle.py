@@ -21,6 +21,7 @@ class OracleConfig(PolicySettings):
 
     kind: Literal["oracle"]
     k: Degree = 8
+    """Coming demand misses that it knows."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -26,11 +26,17 @@ class ProbabilityGraphConfig(PolicySettings):
 
     kind: Literal["probability_graph"]
     lookahead: Count = 20
+    """Accesses within which a block counts as following another."""
     min_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Share of a block's uses that another must have followed to be asked for (the minimum chance)."""
     degree: Degree = 4
+    """Blocks to ask for, at most."""
     entries: Count = 16384
+    """Blocks of the graph."""
     successors: Count = 32
+    """Successors counted of each."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -34,8 +34,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "python": "policies.outside.config:PythonConfig",
         "file": "policies.outside.answers:FileConfig",
     },
-    group="tierfetch.policies",
-    adapt="policies.outside.config:settings_of",
+    {"tierfetch.policies": "policies.outside.config:settings_of"},
 )
 
 PolicyConfig = Annotated[PolicySettings, POLICIES]

@@ -26,10 +26,15 @@ class SmsConfig(PolicySettings):
 
     kind: Literal["sms"]
     region_blocks: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Blocks of a spatial region."""
     filter_entries: Count = 64
+    """Regions with one access so far."""
     accumulation_entries: Count = 64
+    """Regions whose footprint is being recorded."""
     history_entries: Count = 16384
+    """Footprints remembered, by stream and offset."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -26,13 +26,21 @@ class SppConfig(PolicySettings):
 
     kind: Literal["spp"]
     page_blocks: Annotated[int, Field(ge=2, le=2**16)] = 64
+    """Blocks of a page, in which paths are learned."""
     signature_entries: Count = 256
+    """Pages in the signature table."""
     pattern_entries: Count = 512
+    """Signatures in the pattern table."""
     deltas: Degree = 4
+    """Steps remembered of each signature."""
     threshold: Ratio = 0.25
+    """Path confidence below which looking ahead stops."""
     max_depth: Degree = 16
+    """Steps looked ahead, at most."""
     crossings: Count = 8
+    """Paths remembered that went on into another page (the global history register)."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

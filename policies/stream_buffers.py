@@ -23,8 +23,11 @@ class StreamBuffersConfig(PolicySettings):
 
     kind: Literal["stream_buffers"]
     buffers: Count = 64
+    """Streams followed at once."""
     depth: Degree = 5
+    """Blocks that each is kept ahead."""
     trigger: TriggerName = "tagged"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

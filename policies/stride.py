@@ -24,11 +24,17 @@ class StrideConfig(PolicySettings):
 
     kind: Literal["stride"]
     entries: Count = 64
+    """Lines of the reference prediction table, one a stream; the one used longest ago makes room."""
     degree: Degree = 4
+    """Blocks ahead, at the stride."""
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 3
+    """Bits of the counter that says how far a stride is believed."""
     start: Whole = 4
+    """The counter of a new line."""
     threshold: Ratio = 0.5
+    """Share of the highest count from which on a stride is believed."""
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

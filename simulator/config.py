@@ -25,7 +25,9 @@ class WriteBack(Strict):
     """How much a tier may have to write down before nothing more comes into it (rule R40); None: any amount."""
 
     bytes: Bytes | None = None
+    """Bytes that may wait; null: any."""
     blocks: Count | None = None
+    """Blocks that may wait; null: any."""
 
 
 class Tier(Strict):
@@ -36,13 +38,21 @@ class Tier(Strict):
     """
 
     name: str
+    """Names it in tables and folders; links are named by the tiers that they join."""
     capacity: Bytes
+    """Bytes of blocks that fit; what a policy keeps in GPU memory is taken off tier 0's."""
     latency: Nanoseconds = Field("0 ns", validate_default=True)
+    """Of one read, before its first byte: paid by service in tier 0, and by the hop from a lower tier."""
     read_bandwidth: BytesPerSecond
+    """Bytes per second that are read from it; a hop is as fast as the slowest of its link and both ends."""
     write_bandwidth: BytesPerSecond
+    """Bytes per second that are written to it."""
     eviction: Eviction = Field("lru", validate_default=True)
+    """Who goes when room is needed: a name, or settings of a kind."""
     admission: Admission = Field("all", validate_default=True)
+    """Which fetched blocks are kept at all: a name, or settings of a kind."""
     write_back: WriteBack = WriteBack()
+    """How much may wait to be written down before nothing more comes in."""
 
     @field_serializer("eviction")
     def _by_name(self, eviction: EvictionSettings) -> Any:
@@ -58,10 +68,15 @@ class Link(Strict):
     """The link from a level to the next one below. Bandwidths are of one channel."""
 
     call: Nanoseconds = Field("0 ns", validate_default=True)
+    """Of each transfer, beside its bytes: what starting it costs."""
     read_bandwidth: BytesPerSecond
+    """Bytes per second towards tier 0, of one channel."""
     write_bandwidth: BytesPerSecond
+    """Bytes per second away from tier 0, of one channel."""
     channels: Count = 1
+    """Transfers at once; they do not share bandwidth."""
     blocks_per_call: Count = 1
+    """Queued blocks that may share one call, and its cost."""
 
 
 class StoreOrigin(Strict):
@@ -69,6 +84,7 @@ class StoreOrigin(Strict):
 
     kind: Literal["store"]
     latency: Nanoseconds = Field("0 ns", validate_default=True)
+    """Of each read from it, before the first byte."""
 
 
 class ComputeOrigin(Strict):
@@ -80,9 +96,13 @@ class ComputeOrigin(Strict):
 
     kind: Literal["compute"]
     per_mib: Nanoseconds
+    """How long it takes to make 1 MiB of a block."""
     call: Nanoseconds = Field("0 ns", validate_default=True)
+    """Beside that, for each block."""
     channels: Count = 1
+    """Blocks that are made at once."""
     enters: Literal["first", "last"] = "last"
+    """Where a new block appears: `last`, the lowest tier, or `first`, tier 0, where a GPU computes it."""
 
 
 class Prefetching(Strict):
@@ -94,34 +114,53 @@ class Prefetching(Strict):
     """
 
     in_flight: Count = 64
+    """Prefetches issued, not landed and not met by a demand; further proposals are rejected."""
     queued: Count = 64
+    """Of those, blocks that wait for a channel."""
     bytes: Bytes = Field("1 GiB", validate_default=True)
+    """Bytes of the prefetches that `in_flight` counts."""
     max_wait: Nanoseconds | None = None
+    """A prefetch that queued for longer is cancelled; null: never."""
     enters: EntersName = "front"
+    """Where a prefetched block enters tier 0's order of eviction until its first use."""
     region_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of tier 0 that the region of prefetched blocks has, with `enters: region`."""
 
 
 class InferenceServer(Strict):
     """Where predictions are made, and what becomes of late ones."""
 
     mode: Literal["async", "sync"] = "async"
+    """`async`: the access goes on, prefetches follow when the answer is there; `sync`: it waits."""
     servers: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Predictions that are made at once."""
     queue_limit: Whole = 16
+    """Questions that may wait; past it they are dropped and counted."""
     batch_size: Count = 1
+    """Questions of several streams that one call answers."""
     stale_after: Nanoseconds | None = None
+    """An answer that is older is dropped and counted; null: never."""
     gpu_slowdown: Factor = 1.0
+    """Factor on tier 0's service while an inference runs, of a predictor that shares the GPU."""
 
 
 class System(Strict):
     """The simulated machine. ``links[i]`` joins ``tiers[i]`` to the level below; the last one leads to the origin."""
 
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=8, strict=False)]
+    """Memory tiers, fastest first; accesses are served from the first."""
     links: Annotated[tuple[Link, ...], Field(min_length=1, max_length=8, strict=False)]
+    """A link for each tier, to the level below it; the last one leads to the origin."""
     origin: Annotated[StoreOrigin | ComputeOrigin, Field(discriminator="kind")]
+    """What lies below all tiers: a store that holds every block, or what makes blocks at their first access."""
     placement: Literal["inclusive", "exclusive"] = "inclusive"
+    """`inclusive`: copies stay in the tiers below; `exclusive`: a block is in one tier at a time."""
     clean_evictions: Literal["drop", "demote"] = "drop"
+    """What becomes of a clean victim: `drop`, or with exclusive placement `demote`, down a tier."""
     prefetch: Prefetching = Field(default_factory=lambda: Prefetching.model_validate({}))
+    """What may be outstanding of prefetches."""
     inference: InferenceServer = InferenceServer()
+    """Where predictions are made, and what becomes of late ones."""
 
     def link_names(self) -> list[str]:
         """A link by the levels that it joins; where blocks are computed in tier 0, the computing is one too."""
@@ -149,6 +188,7 @@ class Closed(Strict):
 
     kind: Literal["closed"]
     think: Nanoseconds = Field("0 ns", validate_default=True)
+    """Time between the end of a stream's request and the start of its next."""
 
 
 class Open(Strict):
@@ -160,7 +200,9 @@ class Open(Strict):
 
     kind: Literal["open"]
     speedup: Annotated[float, Field(gt=0)] = 1.0
+    """The trace's times are divided by it."""
     spread: bool | Literal["jitter"] = False
+    """Requests that share a time come evenly within its tick (true), or at drawn times (`jitter`)."""
 
 
 class Poisson(Strict):
@@ -168,6 +210,7 @@ class Poisson(Strict):
 
     kind: Literal["poisson"]
     mean_gap: Annotated[Nanoseconds, Field(gt=0)]
+    """Mean time between requests."""
 
 
 Arrivals = Annotated[Closed | Open | Poisson, Field(discriminator="kind")]

@@ -83,10 +83,26 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
         return (with_features(batch, ()) for batch in part(workload.batches(), first_access))
 
     accesses = concatenate(list(judged()))
+    if system.tiers[0].eviction.is_plain:
+        return accesses, _plain_misses(accesses, workload, system, seed)
     future = future_of(judged()) if system.tiers[0].eviction.foresees else None
     tier = DemandTier(system, workload, seed, future)
     next_use = future.next_use if future is not None else np.empty(0, np.int64)
     return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)
+
+
+def _plain_misses(accesses: Batch, workload: Workload, system: System, seed: int) -> npt.NDArray[np.bool_]:
+    """The same where tier 0's eviction is in plain Python."""
+    from simulator.evictions.of_system import make_all
+    from simulator.evictions.registry import make
+
+    tier = make_all(system, [tier.capacity for tier in system.tiers], workload, seed, make)[0]
+    missed = np.zeros(len(accesses), bool)
+    for i, (key, size) in enumerate(zip(accesses.key.tolist(), accesses.size_bytes.tolist(), strict=True)):
+        missed[i] = tier.request(key, size) is not None
+        if not missed[i]:
+            tier.push_out()
+    return missed
 
 
 def savable(accesses: Batch, missed: npt.NDArray[np.bool_], system: System) -> npt.NDArray[np.bool_]:

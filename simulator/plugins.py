@@ -11,6 +11,7 @@ Installed packages add kinds by entry points: ``[project.entry-points."tierfetch
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -65,16 +66,16 @@ class Registry(Mapping[str, type[S]], Generic[S]):
     """The settings of every kind of one thing, in order."""
 
     def __init__(
-        self, what: str, base: type[S], known: Mapping[str, str | type[S]], *, group: str = "", adapt: str = ""
+        self, what: str, base: type[S], known: Mapping[str, str | type[S]], groups: Mapping[str, str] | None = None
     ) -> None:
         """``what`` they are, in messages; ``base`` is what each class is a subclass of.
 
-        ``group`` is that of entry points. ``adapt``, ``module:function``, makes such a class of a kind and of what an
+        ``groups`` are those of entry points; of each, ``module:function`` makes such a class of a kind and of what an
         entry point names where that is none.
         """
         self.what = what
         self._base = base
-        self._group, self._adapt = group, adapt
+        self._groups = dict(groups or {})
         self._own: dict[str, str | type[S]] = {}
         self._loaded: dict[str, type[S]] = {}
         self._adapters: dict[str, TypeAdapter[S]] = {}
@@ -89,19 +90,21 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         self._own[kind] = settings
 
     @cached_property
-    def _installed(self) -> dict[str, str]:
-        """What entry points name, by kind. A name that we have ourselves is ours."""
+    def _installed(self) -> dict[str, tuple[str, str]]:
+        """What entry points name, by kind, and what adapts it. A name that we have ourselves is ours."""
         from importlib.metadata import entry_points
 
-        points = sorted(entry_points(group=self._group), key=lambda point: point.name) if self._group else []
-        return {point.name: point.value for point in points if point.name not in self._own}
+        found = [
+            (point.name, point.value, adapt) for g, adapt in self._groups.items() for point in entry_points(group=g)
+        ]
+        return {name: (value, adapt) for name, value, adapt in sorted(found) if name not in self._own}
 
     def _load(self, kind: str) -> Any:
         if kind not in self._own:
-            reference = self._installed[kind]
+            reference, adapt = self._installed[kind]
             found = find(reference).object
-            if self._adapt and not (isinstance(found, type) and issubclass(found, self._base)):
-                module, _, name = self._adapt.partition(":")
+            if not (isinstance(found, type) and issubclass(found, self._base)):
+                module, _, name = adapt.partition(":")
                 found = getattr(import_module(module), name)(kind, reference)
             return found
         known = self._own[kind]
@@ -137,6 +140,14 @@ class Registry(Mapping[str, type[S]], Generic[S]):
 
     def __contains__(self, kind: object) -> bool:
         return isinstance(kind, str) and (kind in self._own or kind in self._installed)
+
+    def usable(self) -> dict[str, type[S]]:
+        """The class of each kind, without those of installed packages that cannot be imported."""
+        found = {}
+        for kind in self:
+            with suppress(InputError):
+                found[kind] = self[kind]
+        return found
 
     # A registry is one thing, however alike two of them are.
     __eq__ = object.__eq__
@@ -207,14 +218,22 @@ class Registry(Mapping[str, type[S]], Generic[S]):
         return core_schema.no_info_plain_validator_function(self._chosen, serialization=as_it_is)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        generator: Any = getattr(handler, "generate_json_schema", None)
+        if hasattr(generator, "of_registry"):
+            # It describes each registry once, and refers to that.
+            found: dict[str, Any] = generator.of_registry(self)
+            return found
         if self._is_described:
             # One that holds another of its like: that is described where it stands by itself.
             return {"properties": {"kind": {"enum": list(self)}}}
         self._is_described = True
         try:
-            by_name = [kind for kind, class_ in self.items() if _needs_nothing(class_)]
+            by_name = [kind for kind, class_ in self.usable().items() if needs_nothing(class_)]
             return {
-                "oneOf": [{"enum": by_name}, *(handler(class_.__pydantic_core_schema__) for class_ in self.values())]
+                "oneOf": [
+                    {"enum": by_name},
+                    *(handler(class_.__pydantic_core_schema__) for class_ in self.usable().values()),
+                ]
             }
         finally:
             self._is_described = False
@@ -264,5 +283,6 @@ class _Tagged:
         return core_schema.tagged_union_schema({self._kind: handler(source)}, "kind")
 
 
-def _needs_nothing(class_: type[BaseModel]) -> bool:
+def needs_nothing(class_: type[BaseModel]) -> bool:
+    """Whether its kind alone says all."""
     return not any(field.is_required() for name, field in class_.model_fields.items() if name != "kind")

@@ -13,7 +13,7 @@ LATEST_NS = 2**61
 """How far the simulated clock goes, some 73 years: from there no duration leads beyond 64 bits."""
 
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]+(?:/s)?)\s*")
-_BYTES = {
+BYTES = {
     "B": 1,
     "kB": 10**3,
     "KB": 10**3,
@@ -25,8 +25,8 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
-_BYTES_PER_S = {f"{unit}/s": factor for unit, factor in _BYTES.items()}
+NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
+BYTES_PER_S = {f"{unit}/s": factor for unit, factor in BYTES.items()}
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
@@ -49,12 +49,12 @@ def _parse(text: object, units: dict[str, int], what: str, example: str) -> int:
 
 def parse_bytes(text: object) -> int:
     """Bytes from a string such as "64 MiB". Raises ValueError on anything else."""
-    return _parse(text, _BYTES, "a size", "64 MiB")
+    return _parse(text, BYTES, "a size", "64 MiB")
 
 
 def parse_ns(text: object) -> int:
     """Nanoseconds from a string such as "7 us". Raises ValueError on anything else."""
-    ns = _parse(text, _NS, "a duration", "7 us")
+    ns = _parse(text, NS, "a duration", "7 us")
     if ns > LONGEST_NS:
         raise ValueError(f"{text!r} is too long; expected at most {LONGEST_NS // NS_PER_S} s")
     return ns
@@ -62,7 +62,7 @@ def parse_ns(text: object) -> int:
 
 def parse_bytes_per_s(text: object) -> int:
     """Bytes per second from a string such as "25 GB/s". Raises ValueError on anything else."""
-    return _parse(text, _BYTES_PER_S, "a bandwidth", "25 GB/s")
+    return _parse(text, BYTES_PER_S, "a bandwidth", "25 GB/s")
 
 
 def transfer_ns(n_bytes: int, bytes_per_s: int) -> int:

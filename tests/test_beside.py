@@ -185,7 +185,7 @@ def test_the_summary_over_traces() -> None:
 def test_a_summary_of_nothing(tmp_path: Path) -> None:
     result = CliRunner().invoke(beside.app, [str(tmp_path)])
     assert result.exit_code == 2
-    assert f"{tmp_path / 'beside.parquet'}: no such table; expected one that experiments.misses" in result.stderr
+    assert f"{tmp_path / 'beside.parquet'}: no such table; expected one that tierfetch misses" in result.stderr
     pd.DataFrame({"eviction": ["lru"]}).to_parquet(tmp_path / "beside.parquet")
     with pytest.raises(InputError, match="no such table"):
         beside._read(tmp_path)

@@ -1,4 +1,4 @@
-"""``experiments.misses`` as a user runs it."""
+"""``tierfetch misses`` as a user runs it."""
 
 import json
 from pathlib import Path

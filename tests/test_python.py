@@ -253,6 +253,9 @@ def test_bad_arguments() -> None:
     ]:
         with pytest.raises(InputError, match=expected):
             simulate(system, keys, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"simulate: system.*'h101'.*expected.* h100-sxm-pcie5"):
+        simulate("h101", keys)
+    assert simulate("h100-sxm-pcie5", keys).n_accesses == 3
     with pytest.raises(InputError, match=r"simulate: system\.tiers: is missing"):
         simulate({"origin": {"kind": "store"}, "links": []}, keys)
 
@@ -268,8 +271,8 @@ def test_errors_are_those_of_the_command(tmp_path: Path) -> None:
         assert str(raised.value).splitlines() == expected
     with pytest.raises(InputError, match="no such file; expected a config"):
         Experiment.load(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match="config: name: is missing"):
-        Experiment.load({key: value for key, value in small().items() if key != "name"})
+    with pytest.raises(InputError, match="config: workload: is missing"):
+        Experiment.load({key: value for key, value in small().items() if key != "workload"})
     with pytest.raises(InputError, match="jobs: -1; expected a number of processes, or 0 for one a core"):
         Experiment.load(path).run(jobs=-1)
 
@@ -291,6 +294,13 @@ def test_an_experiment_is_changed_by_making_another(tmp_path: Path) -> None:
     loaded = Experiment.load(write(tmp_path, values))
     assert loaded.config.model_dump() == one.config.model_dump()
     assert loaded.folder == one.folder
+
+
+def test_a_shipped_config_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        Experiment.load("mixed").config.model_dump() == Experiment.load(ROOT / "configs/mixed.yaml").config.model_dump()
+    )
 
 
 def test_variants_are_chosen_by_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``experiments.trace`` as a user runs it, and the compact form of a trace."""
+"""``tierfetch trace`` as a user runs it, and the compact form of a trace."""
 
 import json
 from pathlib import Path

@@ -37,7 +37,7 @@ def said(path: Path, *options: str) -> str:
             ("--no-header", "--columns", "key=1,stream=4"),
             "columns.stream: '4'; expected at most 3, as many fields as its first line has\n",
         ),
-        ("t.txt", "0.25 R x8\n", (), "as a table: python -m experiments.trace head"),
+        ("t.txt", "0.25 R x8\n", (), "as a table: tierfetch trace head"),
         ("t.out", "a,b\n1,2\n", (), "from its name; --columns key=COLUMN,... reads it as a table; no known format"),
         ("t.jsonl", '{"ts": 1, "hashes": ["a"]}\n', (), "expected one of ts, hashes; --columns key=COLUMN says which"),
         ("t.csv", "key,t\n1,01/02/2024 10:00\n", ("--columns", "key=key,time_ns=t"), "dates are 2024-01-31 10:00:00"),

@@ -1,4 +1,4 @@
-"""``experiments.trace info`` and ``formats``, what helps where a format is not known, where files are looked for."""
+"""``tierfetch trace info`` and ``formats``, what helps where a format is not known, where files are looked for."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_a_file_that_nothing_tells_gets_the_format_that_reads_it(tmp_path: Path)
     said = refused("head", path)
     assert "its format cannot be told from its name; its first rows read as msr: " in said
     command = said.split("read as msr: ")[1]
-    found = called(*command.split("experiments.trace ")[1].split())
+    found = called(*command.split("tierfetch trace ")[1].split())
     assert found.splitlines()[2].split()[2:] == ["9056014336", "2048", "0", "0", "write"]
 
 
@@ -123,10 +123,10 @@ def test_the_nearest_format_says_what_does_not_fit(tmp_path: Path) -> None:
 def test_rows_of_several_fields_are_no_ids_whatever_the_ending(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("1 0 68\n2 1 7454\n")
-    assert f"its first rows read as lrb: python -m experiments.trace head {path} --format lrb" in refused("head", path)
+    assert f"its first rows read as lrb: tierfetch trace head {path} --format lrb" in refused("head", path)
     path.write_text("a 7 b c\n")
     said = refused("head", path)
-    assert f"as a table: python -m experiments.trace head {path} --no-header --separator blank --columns key=N" in said
+    assert f"as a table: tierfetch trace head {path} --no-header --separator blank --columns key=N" in said
     assert " 7 " in called("head", str(path), "--no-header", "--separator", "blank", "--columns", "key=2")
 
 

@@ -16,7 +16,7 @@ COMMANDS = sorted(
     {
         line.strip().split("#")[0].strip() if " # " in line or "   #" in line else line.strip()
         for line in _JOINED.splitlines()
-        if line.strip().startswith("python -m experiments.")
+        if line.strip().startswith("tierfetch ")
     }
 )
 
@@ -30,8 +30,8 @@ def test_a_command_is_taken(command: str, tmp_path: Path, monkeypatch: pytest.Mo
     """Its files are not there: that is what it says, and not that it does not know an option."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIERFETCH_TRACES", str(tmp_path))
-    words = shlex.split(command)[2:]
-    app = {"experiments.trace": trace.app, "experiments.misses": misses.app}[words[0]]
+    words = shlex.split(command)[1:]
+    app = {"trace": trace.app, "misses": misses.app}[words[0]]
     result = CliRunner().invoke(app, words[1:])
     if words[1] == "formats":
         assert result.exit_code == 0

@@ -50,7 +50,7 @@ def misses(
 
     from experiments.warm import compile_core
 
-    made = list(dict.fromkeys(one for said in _listed(eviction) for one in _of_eviction(said)))
+    made = list({one.label: one for said in _listed(eviction) for one in _of_eviction(said)}.values())
     rates = rates_of(",".join(map(str, _listed(plain(sample)))))
     found = Trace.of(trace, seed=seed)
     given = TraceInput(found.name, found.workload, [], found.has_times, found.reuse)
@@ -59,7 +59,7 @@ def misses(
     capacities = capacities_of(whole, sizes, shares, unit_size=unit_size)
     samples = sampled(whole, rates, capacities, unit_size=unit_size)
     # Beforehand: the first row's rate would have the compiling in it.
-    compile_core([settings.kind for settings in made])
+    compile_core(made)
     rows: list[dict[str, Any]] = []
     for one, settings, size in product(samples, made, capacities):
         row = row_of(found.name, one, settings, size, unit_size=unit_size, seed=seed)

@@ -16,13 +16,13 @@ from policies.base import CompiledPolicy, PolicySettings, TablePolicy
 from policies.given import Built, Given
 from policies.outside.asked import AskedPolicy
 from policies.outside.config import built_of, learns
-from policies.outside.watched import Watched
 from simulator import accounting
 from simulator.charge import Replay
 from simulator.config import System
 from simulator.errors import InputError
 from simulator.one_line import call
 from simulator.units import NS_PER_S
+from simulator.watched import Watched
 from tierfetch.columns import HeldConfig
 from tierfetch.plain import frame_of, plain
 from tierfetch.traces import Trace
@@ -145,7 +145,7 @@ def _takes_batches(policy: Any) -> bool:
 
 
 def simulate(
-    system: System | Mapping[str, Any],
+    system: System | Mapping[str, Any] | str,
     trace: Any,
     policy: Any = "none",
     *,
@@ -160,7 +160,7 @@ def simulate(
     """Run one trace through one system under one policy.
 
     Args:
-        system: As ``system`` of a config.
+        system: As ``system`` of a config, or the name of a hardware preset.
         trace: What ``Trace.of`` takes.
         policy: A kind, ``"next_n"``, with settings where wanted, ``"stride(degree=8)"``; settings, as a dict or an
             object; or a policy: an object with ``decide(self, run)`` that returns ``(key, confidence)`` pairs, or with
@@ -201,7 +201,7 @@ def simulate(
                 "train_ratio": plain(train_ratio),
                 "reuse": reuse,
             },
-            "system": plain(system),
+            "system": {"preset": system} if isinstance(system, str) else plain(system),
             "arms": [arm],
             "baseline": _ARM,
             "engine": engine,
@@ -211,7 +211,7 @@ def simulate(
     made = prepare(experiment, experiment.arms[0], experiment.seeds[0])
     rows = _Rows(keep, experiment.seeds[0], made.workload.stream_ids) if keep else None
     books = Books(rows, experiment.output.window, first_access=made.parts.judged)
-    result = engine_of(experiment)(
+    result = engine_of(experiment, experiment.arms[0])(
         made.system, experiment.workload.arrivals, made.workload, made.built.policy, made.charge, books,
         seed=experiment.seeds[0], first_access=made.parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
     ).run()  # fmt: skip

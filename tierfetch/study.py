@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import Experiment as Config
 from experiments.loading import Override, experiments_of, only, read
+from experiments.shipped import config_named
 from simulator.errors import InputError
 from tierfetch.plain import plain
 
@@ -33,8 +34,8 @@ class Experiment:
         """The experiment of a YAML file, or of the same as a dict.
 
         Args:
-            config: A path, or what such a file holds. Files that it names lie beside it; those of a dict are looked
-                for from the working folder.
+            config: A path, the name of a shipped one, ``"mixed"``, or what such a file holds. Files that it names lie
+                beside it; those of a dict are looked for from the working folder.
             variant: Which one, of a config that has ``variants``.
 
         Raises:
@@ -42,7 +43,7 @@ class Experiment:
         """
         if isinstance(config, Mapping):
             return cls(plain(config), Path("config"), variant)
-        path = Path(config)
+        path = config_named(Path(config))
         return cls(read(path), path, variant)
 
     def with_(self, **values: Any) -> "Experiment":

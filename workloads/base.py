@@ -26,7 +26,7 @@ DEFAULT_BLOCK = "64 KiB"
 
 
 class SourceSettings(PluginSettings):
-    """The settings of a workload. The first line of a subclass's docstring is what ``experiments.policies`` lists."""
+    """The settings of a workload. The first line of a subclass's docstring is what ``tierfetch policies`` lists."""
 
     def build(self, seed: int, name: str = "source") -> Workload:
         """The workload. ``name`` keys its random numbers, so that two alike parts of one workload differ.
@@ -60,9 +60,13 @@ class GeneratorSettings(SourceSettings):
     """What all generators of one stream have."""
 
     accesses: Count
+    """How many there are."""
     block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    """The size of every block."""
     write_ratio: Ratio = 0.0
+    """Share of the accesses that are writes, drawn."""
     first_key: Key = 0
+    """Where its keys start, so that parts of a workload may share none."""
 
 
 G = TypeVar("G", bound=GeneratorSettings)

@@ -52,7 +52,9 @@ class PhasesConfig(_OfOthers):
 
     kind: Literal["phases"]
     phases: Sources
+    """Workloads, in order."""
     rounds: Count = 1
+    """How often they all come; the accesses of each are spread over the rounds."""
 
     def build(self, seed: int, name: str = "source") -> "Phases":
         """The workload of a seed."""
@@ -71,6 +73,7 @@ class InterleaveConfig(_OfOthers):
 
     kind: Literal["interleave"]
     parts: Sources
+    """Workloads, a stream each."""
 
     def build(self, seed: int, name: str = "source") -> "Interleave":
         """The workload of a seed."""
@@ -87,8 +90,11 @@ class SliceConfig(_OfOthers):
 
     kind: Literal["slice"]
     source: Source
+    """The workload of which it is a piece."""
     first: Whole = 0
+    """The first access of the piece, from 0."""
     accesses: Count
+    """How many accesses it has, at most."""
 
     def build(self, seed: int, name: str = "source") -> "Slice":
         """The workload of a seed."""

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from simulator.errors import InputError
+from simulator.outside import is_reference
 from workloads.base import SourceSettings
 from workloads.nearest import by_number, likely_columns, nearest
 from workloads.readers.format import FormatSettings, trace_path
@@ -19,8 +20,8 @@ _TAR_AT = 257
 
 
 def formats() -> dict[str, type[FormatSettings]]:
-    """The settings of every trace format by its ``kind``."""
-    return {kind: settings for kind, settings in SOURCES.items() if issubclass(settings, FormatSettings)}
+    """The settings of every trace format by its ``kind``; without those of packages that cannot be imported."""
+    return {kind: settings for kind, settings in SOURCES.usable().items() if issubclass(settings, FormatSettings)}
 
 
 def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSettings:
@@ -33,6 +34,9 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
     if not file.is_file():
         where = "a folder" if file.is_dir() else "no such file, here or in the folder of traces"
         raise InputError(f"{path}: {where}; expected a trace (TIERFETCH_TRACES names the folder to look in)")
+    if is_reference(format_):
+        # A class of one's own, which reads what it wants to.
+        return _validated(path, {"kind": "python", "class": format_, "path": str(path), "settings": settings})
     kind = format_
     if format_ == "auto":
         kind = "table" if "columns" in settings else next((k for k, s in known.items() if s.recognises(file)), "")
@@ -45,19 +49,24 @@ def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSetti
     given: dict[str, Any] = {"kind": kind, "path": str(path), **settings}
     if kind == "table":
         given.setdefault("columns", {"key": "key"})
+    source = _validated(path, given)
+    if format_ == "auto" and "columns" not in settings:
+        _check_key(path, source)
+    return source
+
+
+def _validated(path: Path, given: dict[str, Any]) -> SourceSettings:
+    """The settings that are said of a file. Raises InputError if one of them is wrong."""
     try:
-        source = SOURCES.validate(given)
+        return SOURCES.validate(given)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         name = str(problem["loc"][-1])
         if problem["type"] == "extra_forbidden":
-            raise InputError(f"{path}: a trace of format {kind} has no {name} to choose") from None
+            raise InputError(f"{path}: a trace of format {given['kind']} has no {name} to choose") from None
         message = problem["msg"].removeprefix("Value error, ")
-        got = "" if "; got " in message else f"; got {problem['input']!r}"
+        got = "" if "; got " in message or isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
         raise InputError(f"{path}: {name}: {message}{got}") from None
-    if format_ == "auto" and "columns" not in settings:
-        _check_key(path, source)
-    return source
 
 
 def _untold(path: Path, file: Path, known: dict[str, type[FormatSettings]]) -> str:

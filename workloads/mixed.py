@@ -14,7 +14,9 @@ class MixedConfig(GeneratorSettings):
 
     kind: Literal["mixed"]
     n_keys: Count
+    """Different keys."""
     next_ratio: Ratio = 0.7
+    """How often the next key follows."""
 
     def build(self, seed: int, name: str = "source") -> "Mixed":
         """The workload of a seed."""

@@ -16,7 +16,7 @@ from workloads.readers.row_format import RowFormat
 from workloads.readers.tabular import TableConfig
 
 _HEAD_BYTES = 4096
-_COMMAND = "python -m experiments.trace head"
+_COMMAND = "tierfetch trace head"
 _LIKELY = {
     "key": "key obj_id object_id objid obj id cachekey block_id block lbn lba sector offset address addr item "
     "hash_ids block_hashes",
@@ -45,7 +45,7 @@ def nearest(path: Path, known: dict[str, type[FormatSettings]], otherwise: str =
         if n and (best is None or found[:2] > best[:2]):
             best = found
     if best is None:
-        none = "no known format reads its first row (python -m experiments.trace formats lists them)"
+        none = "no known format reads its first row (tierfetch trace formats lists them)"
         return f"{none}; {otherwise}" if otherwise else none
     n, is_whole, kind, problem = best
     command = f"{_COMMAND} {path} --format {kind}"
@@ -78,14 +78,20 @@ def by_number(path: Path) -> str:
     return f"as a table: {_COMMAND} {path} --no-header{between} --columns key=N, the number of a column from 1"
 
 
+def guessed_columns(names: list[str]) -> dict[str, str]:
+    """What columns may be, by what they are called: names by the roles that there is one for."""
+    found = {role: _likely(role, names) for role in _LIKELY}
+    return {role: name for role, name in found.items() if name is not None}
+
+
 def likely_columns(path: Path, names: list[str]) -> str:
     """The command that might read a table, by what its columns are called; nothing if none looks like a key."""
-    found = {role: _likely(role, names) for role in _LIKELY}
-    if found["key"] is None:
+    found = guessed_columns(names)
+    if "key" not in found:
         return ""
-    columns = ",".join(f"{role}={name}" for role, name in found.items() if name is not None)
+    columns = ",".join(f"{role}={name}" for role, name in found.items())
     # Nothing tells the unit of a time: a guess would be right of most files, and nobody would look at the others.
-    unit = " with --time-unit" if found["time_ns"] is not None else ""
+    unit = " with --time-unit" if "time_ns" in found else ""
     return f"perhaps {_COMMAND} {path} --columns '{columns}'{unit}"
 
 

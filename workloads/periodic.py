@@ -14,7 +14,9 @@ class PeriodicConfig(GeneratorSettings):
 
     kind: Literal["periodic"]
     period: Count
+    """Accesses after which it repeats."""
     n_keys: Count
+    """Keys that they are drawn from."""
 
     def build(self, seed: int, name: str = "source") -> "Periodic":
         """The workload of a seed."""

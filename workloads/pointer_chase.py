@@ -14,7 +14,9 @@ class PointerChaseConfig(GeneratorSettings):
 
     kind: Literal["pointer_chase"]
     n_keys: Count
+    """Keys of the cycle."""
     spacing: Count = 1
+    """Between keys: their neighbours are none of the cycle's where it is above 1."""
 
     def build(self, seed: int, name: str = "source") -> "PointerChase":
         """The workload of a seed."""

@@ -15,6 +15,7 @@ class RandomConfig(GeneratorSettings):
 
     kind: Literal["random"]
     n_keys: Count
+    """Different keys, all equally likely."""
 
     def build(self, seed: int, name: str = "source") -> "Uniform":
         """The workload of a seed."""
@@ -36,7 +37,9 @@ class ZipfConfig(GeneratorSettings):
 
     kind: Literal["zipf"]
     n_keys: Count
+    """Different keys."""
     exponent: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """How uneven: the key of rank r is accessed in proportion to 1 / r**exponent; 0: all alike."""
 
     def build(self, seed: int, name: str = "source") -> "Zipf":
         """The workload of a seed."""

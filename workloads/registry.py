@@ -62,6 +62,11 @@ SOURCES: Registry[SourceSettings] = Registry(
         "binary_ids": "workloads.readers.binary_ids:BinaryIdsConfig",
         "addresses": "workloads.readers.addresses:AddressesConfig",
         "ids": "workloads.readers.ids:IdsConfig",
+        "python": "workloads.outside.config:PythonSource",
+    },
+    {
+        "tierfetch.workloads": "workloads.outside.config:workload_of",
+        "tierfetch.formats": "workloads.outside.config:format_of",
     },
 )
 

@@ -14,6 +14,7 @@ class SequentialConfig(GeneratorSettings):
 
     kind: Literal["sequential"]
     n_keys: Count | None = None
+    """Keys after which it starts again; null: never."""
     stride: ClassVar[int] = 1
 
     def build(self, seed: int, name: str = "source") -> "Strided":
@@ -26,7 +27,9 @@ class StridedConfig(GeneratorSettings):
 
     kind: Literal["strided"]
     stride: Count
+    """Between keys."""
     n_keys: Count | None = None
+    """Keys after which it starts again; null: never."""
 
     def build(self, seed: int, name: str = "source") -> "Strided":
         """The workload of a seed."""

@@ -18,38 +18,67 @@ class LstmConfig(PolicySettings):
 
     kind: Literal["lstm"]
     encoding: Literal["key", "delta", "page_offset"] = "key"
+    """What its classes are: keys, steps between keys (`delta`), or pages and offsets with two heads."""
     vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
+    """Most frequent classes of the training part; all others are one unknown class, which asks for nothing."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
+    """Blocks of a page, with `encoding: page_offset`."""
     per_stream: bool = True
+    """Whether each stream has a history of its own."""
 
     embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Numbers that stand for a class."""
     hidden: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Units of a layer."""
     layers: Annotated[int, Field(ge=1, le=16)] = 2
+    """LSTM layers."""
     dropout: Share = 0.1
+    """Share of activations dropped, in training alone."""
     targets: Literal["reads", "all"] = "reads"
+    """What it learns to predict: blocks that are read (a write needs no fetch), or all."""
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
+    """How many accesses ahead it is trained to predict, in rising order: a head for each."""
 
     inference: Literal["stateful", "window"] = "stateful"
+    """`stateful` carries its state from question to question; `window` runs the last accesses again."""
     window: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Accesses of a window, and of a piece of back-propagation."""
     epochs: Count = 20
+    """Passes over the training part, at most."""
     batch_size: Annotated[int, Field(ge=1, le=2**16)] = 16
+    """Pieces in a training step."""
     learning_rate: PositiveFloat = 1e-2
+    """The peak of a one-cycle schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Of AdamW."""
     clip_norm: PositiveFloat = 1.0
+    """Gradients are cut to this norm."""
     validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """End of the training part that is kept for early stopping and for calibrating confidences."""
     patience: Count = 6
+    """Stops after so many epochs without a lower validation loss."""
 
     horizon: Literal["auto"] | Count = "auto"
+    """Of `horizons`, the one that is used; `auto`: the nearest that leaves time for inference and transfer."""
     expand: Literal["top_k", "rollout"] = "top_k"
+    """Several blocks are the best guesses for one access (`top_k`), or steps into the future (`rollout`)."""
     degree: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Blocks to ask for at once: best guesses, or steps."""
     rule: Literal["threshold", "cost"] = "threshold"
+    """Which guesses are asked for: above `threshold`, or from the confidence on at which a prefetch pays (`cost`)."""
     threshold: Ratio = 0.5
+    """The calibrated confidence from which on it prefetches, with `rule: threshold`."""
 
     trigger: Literal["miss", "tagged", "access"] = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
     predictions: Literal["one_by_one", "batched"] = "one_by_one"
+    """`one_by_one`: a real call for each question; `batched`: beforehand, for charges that measure nothing."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where it runs: `auto` is CUDA where there is a device, else the CPU."""
     backend: Literal["auto", "eager", "compiled", "onnx", "cuda_graph"] = "auto"
+    """What runs it; `auto`: the fastest in a short trial."""
     in_gpu_memory: bool = True
+    """Whether its weights and states are taken off tier 0's capacity."""
 
     @model_validator(mode="after")
     def _fits(self) -> "LstmConfig":

@@ -39,5 +39,5 @@ class LstmRecipe:
     def sources(self) -> list[bytes]:
         """Network and encoding."""
         there = Path(str(shared.__file__)).parent
-        files = ["nets/fields.py", "nets/lstm.py", f"codecs/{self.schedule.encoding}.py"]
+        files = ["nets/fields.py", "nets/recurrent.py", "nets/lstm.py", f"codecs/{self.schedule.encoding}.py"]
         return [Path(__file__).with_name("model.py").read_bytes(), *[(there / name).read_bytes() for name in files]]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from policies.given import Accesses, Built, Given
 from policies.models.backend import Backend
 from policies.models.backends.onnx import Onnx
 from policies.models.backends.registry import backends_of
-from policies.models.call import Runnable, checked, module_run
+from policies.models.call import OneByOne, Runnable, checked, module_run, takes_one
 from policies.models.config import EXPORTED, ONNX, ModelConfig
 from policies.models.context import Carried, Context, Window
 from policies.models.device import pick_device
@@ -118,7 +119,7 @@ def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
     if absent:
         raise InputError(f"policy.encoder: {config.encoder}: has no {', '.join(absent)}; expected {_WHAT}")
     try:
-        return make(kind, validated(kind, config.encoder_settings), 0)
+        return make(kind, validated(kind, config.encoder_settings), {"seed": 0})
     except InputError as error:
         raise InputError(*(f"policy.encoder_{line}" for line in error.args)) from None
     except Exception as error:
@@ -161,6 +162,10 @@ def _made(config: ModelConfig, given: Given, sequences: Sequence[Accesses]) -> M
     if network.module is None:
         network = replace(network, first_state=Onnx(network).new_state())
     _, n_given, left = checked(network, run, n_scores, config.encoder)
+    with torch.inference_mode():
+        if network.is_carried and takes_one(network, run):
+            alone = OneByOne(network.module) if network.module is not None else None
+            network = replace(network, module=alone, takes_one=True)
     return Made(encoder, network, n_given, left, kept)
 
 

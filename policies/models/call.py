@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from policies.models.codecs.base import Classes
 from simulator.errors import InputError, frames_of
 
+_LONGER = 3
 Run = Callable[[Classes, Any], Any]
 """Inputs (B, T, fields) and a state, as it comes out of the network."""
 
@@ -31,6 +32,8 @@ class Runnable:
     n_fields: int
     widest: tuple[int, ...]
     first_state: Any = None
+    takes_one: bool = False
+    """Whether it must be given access by access: exported for one alone, it takes no more at once."""
 
     @property
     def is_carried(self) -> bool:
@@ -47,8 +50,27 @@ class Runnable:
 
 def call(module: nn.Module, inputs: Tensor, state: Any, *, is_carried: bool) -> tuple[Tensor, Any]:
     """Scores (B, C) of what follows the last access, and the state after it."""
-    scores, after = module(inputs, state) if is_carried else (module(inputs), None)
-    return (scores[:, -1] if scores.dim() == 3 else scores), after
+    scores, after = parts(module(inputs, state) if is_carried else module(inputs))
+    return (scores[:, -1] if scores.dim() == 3 else scores), after if is_carried else None
+
+
+def parts(given: Any) -> Any:
+    """Scores and the state after them: None where there is none. Over a window a state is of no use."""
+    return given if isinstance(given, tuple | list) else (given, None)
+
+
+class OneByOne(nn.Module):
+    """A network that is given each access alone."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, classes: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The scores after the last access, and the state."""
+        for at in range(classes.shape[1]):
+            scores, state = self.module(classes[:, at : at + 1], state)
+        return scores, state
 
 
 def module_run(runnable: Runnable) -> Run:
@@ -91,7 +113,7 @@ def checked(runnable: Runnable, run: Run, n_scores: int | None, encoder: str) ->
                 )
             scores, after = given
         else:
-            scores = given
+            scores = given[0] if isinstance(given, tuple | list) and given else given
         if isinstance(scores, Tensor):
             scores = scores.detach().cpu()
             kind, values = str(scores.dtype).removeprefix("torch."), scores.float().numpy()
@@ -113,6 +135,20 @@ def checked(runnable: Runnable, run: Run, n_scores: int | None, encoder: str) ->
         if not np.isfinite(values).all():
             raise InputError(f"{where}: gives scores that are no numbers for {said}; expected finite ones")
     return values.ndim == 3, values.shape[-1], after
+
+
+def takes_one(runnable: Runnable, run: Run) -> bool:
+    """Whether a network that carries a state must be given access by access: it cannot take more, or is wrong then."""
+    inputs, state = runnable.samples(_LONGER)[2], runnable.first_state
+    for at in range(_LONGER):
+        scores, state = run(inputs[:, at : at + 1], state)
+    try:
+        together, _ = run(inputs, runnable.first_state)
+    except Exception:
+        return True
+    expected, found = (np.asarray(part if isinstance(part, np.ndarray) else part.cpu()) for part in (scores, together))
+    expected, found = (part[:, -1] if part.ndim == 3 else part for part in (expected, found))
+    return not np.allclose(expected, found, atol=1e-3, rtol=1e-3)
 
 
 def _kind(value: Any) -> str:

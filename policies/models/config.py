@@ -25,20 +25,30 @@ class WindowConfig(Strict):
     """The last accesses, run from the beginning at every question; unknown ones stand before the first."""
 
     window: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Accesses of a window."""
 
 
 class TrainConfig(Strict):
     """Training on the first part of the trace, as the LSTM is trained; ``window`` is the length of its pieces."""
 
     epochs: Count = 20
+    """Passes over the training part, at most."""
     window: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Accesses of a piece of back-propagation, where a state is carried."""
     batch_size: Annotated[int, Field(ge=1, le=2**16)] = 16
+    """Pieces in a training step."""
     learning_rate: PositiveFloat = 1e-2
+    """The peak of a one-cycle schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Of AdamW."""
     clip_norm: PositiveFloat = 1.0
+    """Gradients are cut to this norm."""
     validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """End of the training part that is kept for early stopping and for calibrating confidences."""
     patience: Count = 6
+    """Stops after so many epochs without a lower validation loss."""
     targets: Literal["reads", "all"] = "reads"
+    """What it learns to predict: blocks that are read (a write needs no fetch), or all."""
 
 
 class ModelSchedule(TrainConfig):
@@ -53,28 +63,48 @@ class ModelConfig(PolicySettings):
 
     kind: Literal["model"]
     model: Annotated[str, Field(min_length=1)]
+    """A network that comes with it, a class (my.nets:Net, ./nets.py:Net), or a file: .pt2, TorchScript .pt, .onnx."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Handed to the network's class."""
     weights: PathText | None = None
+    """Weights of a class: safetensors, or a state_dict as .pt; a file has its own."""
 
     encoder: Annotated[str, Field(min_length=1)] = "key"
+    """Turns accesses into inputs and scores into keys: key, delta, page_offset, or a class such as ./enc.py:Enc."""
     encoder_settings: dict[str, Any] = Field(default_factory=dict)
+    """Handed to the encoder's class."""
     vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
+    """Most frequent classes of the training part; all others are one unknown class."""
     vocabularies: PathText | None = None
+    """A file of classes, in place of those of the training part: which class is which key, step or page."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
+    """Blocks of a page, with `encoder: page_offset`."""
     per_stream: bool = True
+    """Whether each stream has a history of its own."""
     context: Literal["carried"] | WindowConfig = "carried"
+    """What a question runs: the newest access, with a state that is carried, or a window of the last ones."""
     horizon: Annotated[int, Field(ge=1, le=2**16)] = 1
+    """How many accesses ahead its answer is about."""
     train: TrainConfig | None = None
+    """How it is trained on the training part; null: not at all, it comes with weights."""
 
     degree: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Blocks to ask for at once: its best guesses."""
     rule: Literal["threshold", "cost"] = "threshold"
+    """Which guesses are asked for: above `threshold`, or from where a prefetch pays (`cost`)."""
     threshold: Ratio = 0.5
+    """The confidence from which on it prefetches, with `rule: threshold`."""
     temperature: PositiveFloat | None = None
+    """Divides scores before they are confidences; null: found as it is trained, else 1."""
 
     trigger: TriggerName = "access"
+    """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where it runs: `auto` is CUDA where there is a device, else the CPU."""
     backend: Literal["auto", "eager", "cuda_graph", "compile", "onnx"] = "auto"
+    """What runs it; `auto`: the fastest in a short trial."""
     in_gpu_memory: bool = True
+    """Whether its weights and states are taken off tier 0's capacity."""
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":

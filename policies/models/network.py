@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 import policies.models.device  # noqa: F401 - sets torch up
+from policies.models.call import parts
 
 Spans = Mapping[int, Sequence[tuple[int, int]]]
 """For each horizon the (first, end) columns of each field's scores."""
@@ -51,7 +52,7 @@ class Wrapped(Network):
 
     def forward(self, classes: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """See the base."""
-        scores, after = self.module(classes, state) if self._is_carried else (self.module(classes), None)
+        scores, after = parts(self.module(classes, state) if self._is_carried else self.module(classes))
         return (scores if scores.dim() == 3 else scores[:, None]), after
 
     def last(self, classes: Tensor) -> Tensor:

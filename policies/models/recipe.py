@@ -60,7 +60,7 @@ class ModelRecipe:
         found = [self.config.fingerprint().encode()]
         if self.config.is_net:
             module = NETS[self.config.model][0].partition(":")[0].rpartition(".")[2]
-            found += [(here / "nets" / f"{name}.py").read_bytes() for name in ("fields", module)]
+            found += [(here / "nets" / f"{name}.py").read_bytes() for name in ("fields", "recurrent", module)]
         if self.config.is_ours:
             found.append((here / "codecs" / f"{self.config.encoder}.py").read_bytes())
         return found

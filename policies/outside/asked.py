@@ -6,9 +6,9 @@ from operator import index
 from typing import Any
 
 from policies.base import N_KEYS, CompiledPolicy, TablePolicy
-from policies.outside.watched import Watched
 from simulator.errors import InputError, OutsideError
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+from simulator.watched import Watched
 
 MOST_WANTED = 2**16
 """How many blocks one answer may have."""

@@ -6,68 +6,52 @@ trace: it gets a list of Accesses, one a stream (``per_stream = False``: one of 
 """
 
 import inspect
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from policies.base import CompiledPolicy, PolicySettings, TablePolicy
 from policies.given import Built, Given
 from policies.outside.asked import AskedPolicy, needs_of_class
-from policies.outside.watched import Watched
-from simulator.classes import class_of, make, settings_model, validated
+from simulator.classes import check_class, found_of, installed_kind, made_of, python_kind, reference_of
 from simulator.errors import InputError
-from simulator.outside import Found, find
-from simulator.places import beside
+from simulator.outside import Found
+from simulator.plugins import Registry
 from simulator.quantities import Nanoseconds
+from simulator.watched import TIME_LIMIT, Watched
 
 _WHAT = "a policy with decide(self, run)"
-_TIME_LIMIT = "10 s"
 
 
 class _OfClass(PolicySettings):
     """A policy of a class from outside."""
 
-    time_limit: Nanoseconds = Field(_TIME_LIMIT, validate_default=True)
+    names: ClassVar[str] = ""
+    """The class, where an entry point names it."""
+    time_limit: Nanoseconds = Field(TIME_LIMIT, validate_default=True)
     """How long one call may take before the run ends with an error."""
-
-    @property
-    def reference(self) -> str:
-        """The class, as ``simulator.outside`` has it."""
-        raise NotImplementedError
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """Its settings, as they are said."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _exists(self) -> "_OfClass":
-        found = class_of(self.reference, self._beside, _WHAT)
-        _check_decide(found)
-        validated(found.object, self.said)
+        check_class(self, _WHAT, _check_decide)
         return self
-
-    def _found(self) -> Found:
-        return find(self.reference, self._beside)
 
     def fingerprint(self) -> str:
         """The hash of the class's sources."""
-        return self._found().sha256
+        return found_of(self).sha256
 
     @property
     def learns(self) -> bool:
         """Whether the class has ``train``."""
-        return learns(self._found().object)
+        return learns(found_of(self).object)
 
     def check(self) -> None:
-        """One can be made. Raises InputError if not."""
+        """One can be made. Raises OutsideError if not."""
         self._made(0, lambda text: None)
 
     def _made(self, seed: int, say: Any) -> tuple[Any, AskedPolicy, Watched]:
-        class_ = self._found().object
-        watched = Watched(f"policy {self.reference}", self.time_limit, say)
-        policy, _ = watched.call(make, class_, validated(class_, self.said), seed)
+        watched = Watched(f"policy {reference_of(self)}", self.time_limit, say)
+        policy, _ = watched.call(lambda: made_of(self, seed=seed))
         return policy, AskedPolicy(policy, watched), watched
 
     def build(self, given: Given) -> Built:
@@ -122,71 +106,18 @@ def _check_decide(found: Found) -> None:
         return
 
 
-class _Python(_OfClass):
-    @property
-    def reference(self) -> str:
-        """The class."""
-        return str(getattr(self, "class"))
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """Its settings."""
-        return dict(self.settings)  # type: ignore[attr-defined]
-
-
-# Fields of these names cannot all be written in a class.
-_FIELDS: dict[str, Any] = {
-    "kind": (Literal["python"], ...),
-    "class": (str, Field(description="./my_policy.py:MyPolicy, or my_package.module:MyPolicy.")),
-    "settings": (dict[str, Any], Field({}, description="What its constructor takes, or its Settings model.")),
-}
-PythonConfig = create_model(
-    "PythonConfig",
-    __base__=_Python,
-    __module__=__name__,
-    __doc__="A class of your own, in a file beside the config or in a package: it has decide(run).",
-    **_FIELDS,
-)
-
-
-def _remade(kind: str, said: dict[str, Any], folder: Path | None) -> PolicySettings:
-    from policies.registry import POLICIES
-
-    with beside(folder):
-        return POLICIES.validate({**said, "kind": kind})
+PythonConfig = python_kind(
+    _OfClass, "PythonConfig", "A class of your own, in a file beside the config or in a package: it has decide(run).",
+    __name__, "MyPolicy",
+)  # fmt: skip
 
 
 def settings_of(kind: str, reference: str) -> type[PolicySettings]:
-    """The settings of a kind that an entry point names, for a class that has none of our shape.
+    """The settings of a kind that an entry point names, for a class that has none of our shape."""
+    return installed_kind(_OfClass, _registry, _WHAT, kind, reference)
 
-    Raises InputError if the class is no policy.
-    """
-    found = find(reference)
-    if not isinstance(found.object, type):
-        raise InputError(f"policy {kind!r}: {reference} is {found.object!r}; expected a class, {_WHAT}")
-    _check_decide(found)
-    model: type[BaseModel] = settings_model(found.object)
-    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
-    own: Any = Literal[kind]
 
-    class Installed(_OfClass):
-        @property
-        def reference(self) -> str:
-            return reference
+def _registry() -> Registry[Any]:
+    from policies.registry import POLICIES
 
-        @property
-        def said(self) -> dict[str, Any]:
-            return {name: getattr(self, name) for name in fields if name in self.model_fields_set}
-
-        def __reduce__(self) -> Any:
-            # No module has this class by its name: in another process it is made anew.
-            return _remade, (kind, self.model_dump(exclude_unset=True), self._beside)
-
-    return create_model(
-        f"{found.object.__name__}Config",
-        __base__=Installed,
-        __module__=found.object.__module__,
-        __doc__=found.object.__doc__ or f"{found.object.__name__} of an installed package.",
-        kind=(own, ...),
-        **fields,
-    )
+    return POLICIES

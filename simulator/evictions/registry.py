@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from simulator.errors import InputError
+from simulator.evictions import compiled
 from simulator.evictions.base import Eviction, Settings
 from simulator.evictions.belady import Belady
 from simulator.evictions.frequency import Gdsf, Lfu, Lfuda
 from simulator.evictions.ghosts import Arc, S3Fifo, TwoQ
 from simulator.evictions.lirs import Lirs
+from simulator.evictions.outside import make_plain
 from simulator.evictions.recency import Clock, Fifo, Lru, Sieve
 from simulator.evictions.sampling import Hyperbolic, Random
 from simulator.evictions.segments import Slru, WTinyLfu
@@ -35,11 +36,13 @@ def make(
     The other arguments are those of ``base.Settings``.
     """
     of_eviction, of_admission = registry.EVICTIONS.validate(eviction), registry.ADMISSIONS.validate(admission)
+    settings = Settings(of_eviction, of_admission, capacity, seed, n_blocks, enters, region_ratio)
+    if of_eviction.is_plain:
+        return make_plain(settings)
     if of_eviction.kind not in EVICTIONS:
-        raise InputError(
-            f"eviction {of_eviction.kind}: is not written in plain Python; expected engine: compiled, or one of "
-            f"{', '.join(EVICTIONS)}"
-        )
-    return EVICTIONS[of_eviction.kind](
-        Settings(of_eviction, of_admission, capacity, seed, n_blocks, enters, region_ratio)
-    )
+        # One from outside that is compiled has no readable twin.
+        return compiled.make(
+            of_eviction, capacity, seed=seed, n_blocks=n_blocks, admission=of_admission, enters=enters,
+            region_ratio=region_ratio,
+        )  # fmt: skip
+    return EVICTIONS[of_eviction.kind](settings)

@@ -34,6 +34,7 @@ class AdmitProbabilistic(AdmissionSettings):
 
     kind: Literal["probabilistic"]
     probability: Ratio
+    """The chance of each block to be kept."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[AdmissionHooks] = AdmissionHooks(admits)

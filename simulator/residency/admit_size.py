@@ -30,6 +30,7 @@ class AdmitSize(AdmissionSettings):
 
     kind: Literal["size"]
     largest: Bytes
+    """The largest block that is kept."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[AdmissionHooks] = AdmissionHooks(admits)

@@ -67,7 +67,9 @@ class Clock(EvictionSettings):
 
     kind: Literal["clock"]
     n_bit_counter: Annotated[int, Field(ge=1, le=8)] = 1
+    """Bits of each block's count of uses: a block has as many further rounds as its count says."""
     init_freq: Annotated[int, Field(ge=0, le=255)] = 0
+    """The count that a block comes in with."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit)

@@ -81,6 +81,7 @@ class Hyperbolic(EvictionSettings):
 
     kind: Literal["hyperbolic"]
     n_sample: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Blocks drawn at each eviction, of which the one used least per time goes: more is nearer to the true least."""
 
     state: ClassVar[Any] = State
     fields: ClassVar[Any] = Fields

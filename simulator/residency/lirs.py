@@ -211,7 +211,9 @@ class Lirs(EvictionSettings):
 
     kind: Literal["lirs"]
     hir_ratio: Share = 0.01
+    """Share of the capacity that the queue of HIR blocks has, which are the victims."""
     stack_ratio: Annotated[float, Field(ge=1, le=10), Exact] = 2.0
+    """How much the stack may remember, ghosts included, as a multiple of the capacity."""
 
     state: ClassVar[Any] = State
     fields: ClassVar[Any] = Fields

@@ -24,7 +24,9 @@ EVICTIONS = Registry(
         "gdsf": f"{_HERE}.gdsf:Gdsf",
         "hyperbolic": f"{_HERE}.hyperbolic:Hyperbolic",
         "belady": f"{_HERE}.belady:Belady",
+        "python": "simulator.evictions.outside:PythonEviction",
     },
+    {"tierfetch.evictions": "simulator.evictions.outside:settings_of"},
 )
 ADMISSIONS = Registry(
     "admission",

@@ -136,8 +136,11 @@ class S3Fifo(EvictionSettings):
 
     kind: Literal["s3fifo"]
     small_ratio: Share = 0.1
+    """Share of the capacity that the small queue has."""
     ghost_ratio: Annotated[float, Field(ge=0, le=10), Exact] = 0.9
+    """How much is remembered of what the small queue let go, as a share of the capacity."""
     move_to_main_threshold: Annotated[int, Field(ge=1, le=_MOST)] = 2
+    """Uses in the small queue from which on a block goes on to the main queue."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)

@@ -88,6 +88,11 @@ class EvictionSettings(PluginSettings):
         return False
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is in plain Python, from outside: only the model in SimPy can ask it."""
+        return False
+
+    @property
     def label(self) -> str:
         """Its kind and what differs from the defaults, as a command line says it."""
         fields = type(self).model_fields

@@ -80,7 +80,9 @@ class Slru(EvictionSettings):
         Field(min_length=1, max_length=MOST, strict=False),
         BeforeValidator(_is_list),
     ] = (1, 1, 1, 1)
+    """A weight for each segment, the lowest first: what share of the capacity it has."""
     variant: Variant = "paper"
+    """Who has what is left when shares are rounded down, and where a demoted block goes: `paper` or `libcachesim`."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, overflow=overflow)

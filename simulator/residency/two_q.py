@@ -105,7 +105,9 @@ class TwoQ(EvictionSettings):
 
     kind: Literal["2q"]
     ain_ratio: Share = 0.25
+    """Share of the capacity that A1in has, the queue of blocks that were used once."""
     aout_ratio: Annotated[float, Field(ge=0, le=10), Exact] = 0.5
+    """How much A1out remembers of what left that queue, as a share of the capacity."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, recall)

@@ -183,8 +183,11 @@ class WTinyLfu(EvictionSettings):
 
     kind: Literal["wtinylfu"]
     window_ratio: Share = 0.01
+    """Share of the capacity that the window has, an LRU list that new blocks enter."""
     protected_ratio: Share = 0.8
+    """Share of the main cache that its upper, protected list has."""
     variant: Variant = "paper"
+    """Whose reading: `paper`, or `libcachesim` where that decides otherwise."""
 
     state: ClassVar[Any] = State
     hooks: ClassVar[EvictionHooks | None] = EvictionHooks(on_insert, victim, on_remove, on_hit, overflow=overflow)

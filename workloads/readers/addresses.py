@@ -25,6 +25,7 @@ class AddressesConfig(FormatSettings):
 
     kind: Literal["addresses"]
     block: BlockBytes = Field("64 B", validate_default=True)
+    """The size of a block: the key is the number of the one that the address lies in."""
     name_parts: ClassVar[tuple[str, ...]] = ("address",)
 
     def build(self, seed: int, name: str = "source") -> "Addresses":

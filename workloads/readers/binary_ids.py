@@ -17,8 +17,11 @@ class BinaryIdsConfig(FormatSettings):
 
     kind: Literal["binary_ids"]
     width: Literal[4, 8] = 4
+    """Bytes of a number."""
     order: Literal["big", "little"] = "big"
+    """Its byte order."""
     block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    """The size of every block."""
     name_parts: ClassVar[tuple[str, ...]] = ("cache2k",)
 
     def build(self, seed: int, name: str = "source") -> "BinaryIds":

@@ -49,7 +49,7 @@ class About:
 
 
 class CompactConfig(FormatSettings):
-    """What ``python -m experiments.trace convert`` wrote, with everything that the original's reader found."""
+    """What ``tierfetch trace convert`` wrote, with everything that the original's reader found."""
 
     kind: Literal["compact"]
     name_parts: ClassVar[tuple[str, ...]] = (".parquet",)
@@ -134,9 +134,7 @@ class Compact(FileWorkload):
             if self._about is not None:
                 self.reading.hashed = self._about.hashed
         if self._about is None:
-            raise InputError(
-                f"{self.path}: is no compact trace; expected a file that `python -m experiments.trace convert` wrote"
-            )
+            raise InputError(f"{self.path}: is no compact trace; expected a file that `tierfetch trace convert` wrote")
         return self._about
 
     def _read(self) -> Iterator[Batch]:

@@ -29,6 +29,7 @@ class FormatSettings(SourceSettings):
     """The settings of a trace format; ``build`` reads ``file``."""
 
     path: PathText
+    """The trace file: beside the config, where the command runs, or in the folder that TIERFETCH_TRACES names."""
     name_parts: ClassVar[tuple[str, ...]] = ()
     """What a file's name contains, in small letters; packed files have a further ending."""
 

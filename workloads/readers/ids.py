@@ -20,6 +20,7 @@ class IdsConfig(FormatSettings):
 
     kind: Literal["ids"]
     block: BlockBytes = Field(DEFAULT_BLOCK, validate_default=True)
+    """The size of every block."""
     name_parts: ClassVar[tuple[str, ...]] = (".trace", ".txt", ".ids")
 
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from simulator.errors import InputError
 from simulator.trace import MOST_BYTES
@@ -51,8 +51,15 @@ def _parsed_ops(value: Any) -> str | None:
     raise ValueError(f"expected words by what they are, such as {{read: get, write: [put, set]}}, got {value!r}")
 
 
-Unit = Annotated[int, BeforeValidator(_parsed_unit), Field(ge=1, le=MOST_BYTES), PlainSerializer(lambda n: f"{n} B")]
-Ops = Annotated[str | None, BeforeValidator(_parsed_ops)]
+Unit = Annotated[
+    int,
+    BeforeValidator(_parsed_unit),
+    Field(ge=1, le=MOST_BYTES),
+    PlainSerializer(lambda n: f"{n} B"),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["sectors", "8 KiB"]}),
+]
+_AS_OPS: dict[str, Any] = {"type": ["object", "string", "null"], "examples": ["read=get write=put,set"]}
+Ops = Annotated[str | None, BeforeValidator(_parsed_ops), WithJsonSchema(_AS_OPS)]
 SortRows = Annotated[int, Field(ge=0, le=1 << 24)]
 
 
@@ -65,15 +72,25 @@ class RowFormat(FormatSettings):
     """
 
     block: BlockBytes | None = None
+    """Splits ranges of bytes into the blocks of this size that they touch; without sizes, the size of each key."""
     size: BlockBytes | None = None
+    """The size of every access, whatever the trace says."""
     time_unit: TimeUnit | None = None
+    """Of times, where the trace's own is another."""
     size_unit: Unit | None = None
+    """Of sizes: bytes, sectors, pages, or a size such as 8 KiB."""
     offset_unit: Unit | None = None
+    """Of offsets, which `block` splits."""
     ops: Ops = None
+    """What operation words mean: {read: get, write: [put, set], skip: stat}."""
     keys: Keys | None = None
+    """What keys are: numbers, hexadecimal, or text that is hashed to 64 bits."""
     empty: Empty | None = None
+    """Rows of size 0: left out (`skip`) or taken for 1 byte (`min`); an error unless said."""
     sort: SortRows = 0
+    """Puts rows in order of time that are up to so many rows too late."""
     damaged: Damaged = "error"
+    """A bad row: an `error`, or the end (`stop`)."""
     default_bytes: ClassVar[int] = DEFAULT_BYTES
     """The size of each key where neither the trace nor the settings say one."""
 

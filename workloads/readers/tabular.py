@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -35,7 +35,8 @@ def _is_number(part: str) -> bool:
     return part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS and int(part) > 0
 
 
-Name = Annotated[str, BeforeValidator(_name), Field(min_length=1)]
+_AS_NAME: dict[str, Any] = {"type": ["string", "integer"], "minLength": 1}
+Name = Annotated[str, BeforeValidator(_name), Field(min_length=1), WithJsonSchema(_AS_NAME)]
 
 
 class Columns(Strict):
@@ -46,13 +47,21 @@ class Columns(Strict):
     """
 
     key: Name
+    """The column of keys; several between + make one."""
     time_ns: Name | None = None
+    """The column of arrival times, in `time_unit`."""
     size_bytes: Name | None = None
+    """The column of sizes, in `size_unit`; several add up."""
     stream: Name | None = None
+    """The column of who accesses: a client, thread or GPU stream."""
     request: Name | None = None
+    """The column of requests: accesses that share one are issued together."""
     op: Name | None = None
+    """The column of operations: reads and writes."""
     repeat: Name | None = None
+    """The column that says how often a row counts."""
     features: dict[str, Name] = Field(default_factory=dict)
+    """Further columns by the names that policies ask for."""
 
 
 class TableConfig(RowFormat):
@@ -65,10 +74,15 @@ class TableConfig(RowFormat):
 
     kind: Literal["table"]
     columns: Columns
+    """Which column is what, by name, or by number from 1."""
     separator: str = ""
+    """What is between fields: a character, or blank, comma, semicolon, tab, pipe; empty: told by the first line."""
     header: bool = True
+    """Whether the first line has the columns' names."""
     comment: str = ""
+    """Lines that start so are left out."""
     ragged: bool = False
+    """Whether rows may have more or fewer fields than the first."""
     name_parts: ClassVar[tuple[str, ...]] = (".csv", ".parquet", ".tsv")
 
     @classmethod
@@ -161,7 +175,7 @@ class TableConfig(RowFormat):
             return (
                 f"{self.path}: has no column {column!r} (columns.{name}): its first line, {shown[:80]!r}, seems to be "
                 "a row and no line of names; expected --no-header and columns by number, such as --columns key=5, or "
-                "--format FORMAT, if it is one that `python -m experiments.trace formats` lists"
+                "--format FORMAT, if it is one that `tierfetch trace formats` lists"
                 f"{self._undivided(names)}"
             )
         shown = ", ".join(names)

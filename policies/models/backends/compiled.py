@@ -1,6 +1,7 @@
 """torch.compile: takes tens of seconds to make, so it is taken by its name alone."""
 
 import shutil
+import warnings
 from typing import Any
 
 import torch
@@ -15,11 +16,14 @@ _COMPILERS = ("c++", "g++", "clang++")
 def _compiled(network: Runnable, backend: Eager) -> Any:
     """The network's module, compiled, and run once. Raises InputError if it cannot be."""
     assert network.module is not None
-    module = torch.compile(network.module)
-    backend._module = module
     try:
-        for inputs in network.samples(network.window or 1):
-            backend.advance(inputs, [backend.new_state()])
+        with warnings.catch_warnings():
+            # Torch's own, about its own code.
+            warnings.simplefilter("ignore")
+            module = torch.compile(network.module)
+            backend._module = module
+            for inputs in network.samples(network.window or 1):
+                backend.advance(inputs, [backend.new_state()])
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise InputError(

@@ -23,7 +23,7 @@ class CudaGraph(GraphBackend):
         self._module = network.module.to(device)
         self._is_carried = network.is_carried
         first, self._spec = tree_flatten(moved(network.first_state, device) if network.is_carried else ())
-        lengths = LENGTHS if network.window is None else (network.window,)
+        lengths = (network.window,) if network.window is not None else (1,) if network.takes_one else LENGTHS
         try:
             self._capture(first, self._work, lengths, network.n_fields)
         except RuntimeError as error:

@@ -102,7 +102,7 @@ class Onnx(Backend):
             text = " ".join(str(error).split())[:300]
             raise InputError(f"policy.model: {network.name}: is damaged or no ONNX model: {text}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        self._is_carried = network.is_carried
+        self._is_carried, self._takes_one = network.is_carried, network.takes_one
         if len(inputs) != len(outputs) or (len(inputs) > 1) != self._is_carried:
             expected = "one input and one output" if network.window else "classes and state in, scores and state out"
             raise InputError(
@@ -143,8 +143,10 @@ class Onnx(Backend):
             return scores if scores.ndim == 2 else scores[:, -1]
         found = []
         for i, state in enumerate(states):
-            feeds = dict(zip(self._names, (np.ascontiguousarray(classes[i : i + 1]), *state), strict=True))
-            scores, *state[:] = self._session.run(self._outputs, feeds)
+            row = np.ascontiguousarray(classes[i : i + 1])
+            for part in np.split(row, row.shape[1], axis=1) if self._takes_one else (row,):
+                feeds = dict(zip(self._names, (part, *state), strict=True))
+                scores, *state[:] = self._session.run(self._outputs, feeds)
             found.append(scores if scores.ndim == 2 else scores[:, -1])
         return found[0] if len(found) == 1 else np.concatenate(found)
 

@@ -52,6 +52,7 @@ class VscsiConfig(PresetFormat):
 
     kind: Literal["vscsi"]
     reads_only: bool = False
+    """Takes writes for reads."""
     name_parts: ClassVar[tuple[str, ...]] = (".vscsi",)
     preset: ClassVar[Preset] = Preset(
         source=f"CloudPhysics, Waldspurger et al., FAST 2015; {_LIBCACHESIM}",

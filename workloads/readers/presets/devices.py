@@ -89,6 +89,7 @@ class BlkparseConfig(PresetFormat):
 
     kind: Literal["blkparse"]
     action: Literal["Q", "G", "I", "D", "C"] = "Q"
+    """Which event of a request counts: Q queued, G got, I inserted, D issued, C completed."""
     preset: ClassVar[Preset] = Preset(
         source="blkparse(1) (https://man7.org/linux/man-pages/man1/blkparse.1.html)",
         example="259,0   10     3414     0.020814875 34084  Q  WS 2414127984 + 8 [fio]",

@@ -17,6 +17,7 @@ class DlrmConfig(PresetFormat):
 
     kind: Literal["dlrm"]
     request: Literal["sample", "bag"] = "sample"
+    """What is looked up at once: a `sample` over all tables, or each `bag`, a sample in one table."""
     name_parts: ClassVar[tuple[str, ...]] = ("fbgemm_t",)
     default_bytes: ClassVar[int] = 512
     preset: ClassVar[Preset] = Preset(

@@ -171,11 +171,17 @@ class LibcachesimCsvConfig(PresetFormat):
 
     kind: Literal["libcachesim_csv"]
     time_col: int | None = None
+    """The column of times in s, from 1; null: by its name."""
     obj_id_col: int | None = None
+    """The column of objects, from 1; null: by its name."""
     obj_size_col: int | None = None
+    """The column of sizes in bytes, from 1; null: by its name."""
     op_col: int | None = None
+    """The column of operations, from 1; null: by its name."""
     has_header: bool | None = None
+    """Whether the first line has names; null: told by its letters and digits."""
     delimiter: str = ""
+    """What is between fields; empty: told by the first line."""
     preset: ClassVar[Preset] = Preset(
         source="libCacheSim (https://github.com/1a1a11a/libCacheSim), doc/quickstart_cachesim.md, traceReader/csv.c",
         example="version,time,op,size,lbn\n1,5633898,2a,512,42932745",

@@ -166,6 +166,7 @@ class AiperfConfig(PrefixFormat):
 
     kind: Literal["aiperf"]
     sort: SortRows = 1 << 24
+    """Puts rows in order of time that are up to so many rows too late."""
     default_bytes: ClassVar[int] = 512 * TOKEN_BYTES
     preset: ClassVar[Preset] = Preset(
         source="https://github.com/ai-dynamo/aiperf, docs/benchmark-modes/trace-replay.md, dataset/loader/models.py",

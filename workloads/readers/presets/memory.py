@@ -50,6 +50,7 @@ class LackeyConfig(MemoryFormat):
 
     kind: Literal["lackey"]
     instructions: bool = False
+    """Whether instruction fetches are read, as loads; else they are skipped."""
     preset: ClassVar[Preset] = Preset(
         source="Valgrind's manual, Lackey (https://valgrind.org/docs/manual/lk-manual.html), and lk_main.c",
         example=" L 1ffefffbf0,8",

@@ -73,6 +73,7 @@ class LrbConfig(PresetFormat):
 
     kind: Literal["lrb"]
     extra: list[str] = Field(default_factory=list)
+    """Names for the fields behind the size, in order, which are carried as features."""
     preset: ClassVar[Preset] = Preset(
         source="Song et al., NSDI 2020 (https://github.com/sunnyszy/lrb); Berger et al., NSDI 2017 "
         "(https://github.com/dasebe/webcachesim)",

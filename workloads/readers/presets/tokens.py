@@ -29,6 +29,7 @@ class TokenFormat(ByNames):
     """
 
     block_tokens: BlockTokens = 16
+    """Tokens of a KV-cache block."""
     prompt: ClassVar[str]
     generated: ClassVar[str]
 

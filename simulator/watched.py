@@ -11,23 +11,23 @@ from simulator.errors import OutsideError
 _FORKS = [0]
 os.register_at_fork(after_in_parent=lambda: _FORKS.__setitem__(0, _FORKS[0] + 1))
 _MOST_SHOWN = 200
+TIME_LIMIT = "10 s"
+"""How long one call may take, where nobody says otherwise."""
 
 
 class _Printed:
-    """Stands in for the standard output: the first line is passed on, the others are left out."""
+    """Stands in for the standard output, of which the first line is kept: ``first``, None until there is one."""
 
-    def __init__(self, who: str, say: Callable[[str], None]) -> None:
-        self._who, self._say = who, say
+    def __init__(self) -> None:
+        self.first: str | None = None
         self._begun = ""
-        self._is_said = False
 
     def write(self, text: str) -> int:
-        if not self._is_said:
+        if self.first is None:
             self._begun += text
             line, newline, _ = self._begun.lstrip().partition("\n")
             if newline or len(line) > _MOST_SHOWN:
-                self._is_said = True
-                self._say(f"{self._who} prints: {line[:_MOST_SHOWN]!r}; what else it prints is left out")
+                self.first = line[:_MOST_SHOWN]
         return len(text)
 
     def flush(self) -> None:
@@ -43,7 +43,8 @@ class Watched:
     def __init__(self, who: str, limit_ns: int, say: Callable[[str], None]) -> None:
         self.who = who
         self._limit_ns = limit_ns
-        self._printed: Any = _Printed(who, say)
+        self._printed: Any = _Printed()
+        self._say, self._has_said = say, False
         self._process = os.getpid()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
@@ -69,6 +70,9 @@ class Watched:
         if os.getpid() != self._process:
             # A second process would go on with the run, and write what the first one writes.
             os._exit(0)
+        if self._printed.first is not None and not self._has_said:
+            self._has_said = True
+            self._say(f"{self.who} prints: {self._printed.first!r}; what else it prints is left out")
         if n_forks != _FORKS[0]:
             raise OutsideError(f"{self.who}: forked a process; expected none: the run would go on twice")
         if taken_ns > self._limit_ns:

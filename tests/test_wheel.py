@@ -1,0 +1,106 @@
+"""The wheel: what it has in it, and that it runs in a folder far from the sources, with configs and presets inside."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.shipped import CONFIGS
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("simulator", "policies", "workloads", "experiments", "tierfetch")
+SMALL = ["arms=[none, next_n]", "workload.source={kind: zipf, n_keys: 300, accesses: 1000}"]
+
+
+def pip(*arguments: Any) -> None:
+    call = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments), "--no-deps", "--no-index"]
+    subprocess.run(call, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built without a network, from a copy: what an earlier build left beside the sources would be in it."""
+    place = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, place / name)
+    for name in (*PACKAGES, "configs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, place / name, symlinks=True, ignore=ignored)
+    pip("wheel", "--no-build-isolation", "--wheel-dir", place / "dist", place)
+    (found,) = (place / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """A folder with what the wheel installs, and nothing else."""
+    target = wheel.parent / "installed"
+    pip("install", "--target", target, wheel)
+    return target
+
+
+def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The console script, with the packages of this environment and ours from the wheel."""
+    # Compiling for a place that was never there takes half a minute; what is compiled is tested elsewhere.
+    environment = {**os.environ, "PYTHONPATH": str(installed), "NUMBA_DISABLE_JIT": "1"}
+    return subprocess.run(
+        [str(installed / "bin" / "tierfetch"), *arguments],
+        capture_output=True, text=True, check=False, cwd=folder, env=environment,
+    )  # fmt: skip
+
+
+def test_all_of_our_files_are_in_it(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if "configs" not in path.parts
+    }
+    configs = {f"tierfetch/configs/{path.relative_to(CONFIGS).as_posix()}" for path in CONFIGS.rglob("*.*")}
+    assert len(configs) > 9
+    assert ours | configs <= names
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
+
+
+def test_it_runs_elsewhere(installed: Path, tmp_path: Path) -> None:
+    sets = [part for text in SMALL for part in ("--set", text)]
+    preset = ["--set", "system={preset: cpu, tiers: {dram: {capacity: 8 MiB}}}"]
+    found = call(installed, tmp_path, "run", "mixed", "--seeds", "0", *sets, *preset)
+    assert found.returncode == 0, found.stderr
+    assert "Lowest mean latency" in found.stdout
+    (folder,) = (tmp_path / "results").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert [tier["name"] for tier in manifest["config"]["system"]["tiers"]] == ["dram"]
+    assert len(list((folder / "accesses").iterdir())) == 2
+
+
+def test_what_it_knows_is_the_wheels(installed: Path, tmp_path: Path) -> None:
+    """In one process: each one takes seconds."""
+    code = (
+        "import sys, experiments, policies, simulator, tierfetch, workloads\n"
+        "from experiments import command\n"
+        "from experiments.shipped import CONFIGS\n"
+        "print([m.__file__ for m in (experiments, policies, simulator, tierfetch, workloads)], CONFIGS, sep='|')\n"
+        "for arguments in (['--version'], ['policies'], ['schema']):\n"
+        "    try: command.app(arguments, prog_name='tierfetch')\n"
+        "    except SystemExit as end: assert not end.code\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    ).stdout
+    places, said, listing = found.partition("\n")[0], *found.partition("\n")[2].split("\n", 1)
+    modules, configs = places.split("|")
+    assert modules.count(str(installed)) == len(PACKAGES)
+    assert Path(configs) == installed / "tierfetch" / "configs"
+    assert said.startswith("tierfetch ")
+    assert "Prefetch policies" in listing
+    assert json.loads(listing[listing.index("\n{") :]) == json.loads((CONFIGS / "schema.json").read_text())
+    assert list(tmp_path.iterdir()) == []

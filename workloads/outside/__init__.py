@@ -1,0 +1,1 @@
+"""Workloads and trace formats from outside: a class in Python."""
