@@ -115,7 +115,7 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
 def test_each_network_learns_a_cycle(model: str, context: Any, encoder: str) -> None:
     """Trained here, it names the access so far ahead; all backends say the same; a second time it is found trained."""
     said = {
-        "model": model, "context": context, "encoder": encoder, "train": TRAIN, "horizon": 2,
+        "model": model, "context": context, "encoder": encoder, "train": {**TRAIN, "batch_size": 8}, "horizon": 2,
         "page_blocks": 4, "settings": {"dropout": 0.0},
     }  # fmt: skip
     eager, onnx = built(**said, backend="eager"), built(**said, backend="onnx")
