@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.results import Measurement
 from policies.given import Accesses, Demand, Given
 from policies.registry import POLICIES
+from simulator.plugins import needs_nothing
 from simulator.policy import AccessRun, Outcome
 from simulator.trace import Batch, concatenate, part
 from workloads.combine import Phases
@@ -64,6 +65,6 @@ def measure() -> Iterator[Measurement]:
     trace = accesses()
     # Once for nothing: what all policies share is loaded with the first.
     times_of("next_n", trace)
-    for kind in POLICIES:
+    for kind in (kind for kind, class_ in POLICIES.items() if kind in SETTINGS or needs_nothing(class_)):
         times, _ = times_of(kind, trace)
         yield Measurement("prefetchers", kind, N_QUESTIONS, times.sum() / 1e9)

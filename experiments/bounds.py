@@ -43,8 +43,9 @@ def main(
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load, only
+        from experiments.making import folder_of
         from experiments.progress import make_console
-        from experiments.run import folder_of, parse_seeds
+        from experiments.run import parse_seeds
         from experiments.runner import run_all
         from experiments.tables import write_rows
 

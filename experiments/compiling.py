@@ -11,7 +11,8 @@ from numba.core import event
 _TELL_AFTER_S = 1.0
 _WHAT = (
     ("simulator.kernel", "the simulator's core"), ("simulator.residency", "the tiers, {name}"),
-    ("simulator", "parts of the simulator"), ("policies.lstm", "the LSTM's kernels"), ("policies", "the policy {name}"),
+    ("simulator", "parts of the simulator"), ("policies.lstm", "the LSTM's kernels"),
+    ("policies.models", "what goes into a network and comes out of it"), ("policies", "the policy {name}"),
     ("workloads", "the reading of traces"),
 )  # fmt: skip
 

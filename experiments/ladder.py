@@ -30,8 +30,8 @@ def rungs(per_decade: int) -> list[int]:
 def learned_arm(experiment: Experiment, name: str | None) -> Arm:
     """The arm of that name, or the first that learns. Raises InputError if there is none."""
     for arm in experiment.arms:
-        if arm.name == name or (name is None and arm.policy.learns):
-            if not arm.policy.learns:
+        if arm.name == name or (name is None and arm.policy.core.is_measured):
+            if not arm.policy.core.is_measured:
                 raise InputError(f"--arm {name}: does not learn, so its questions take no time; expected one that does")
             return arm
     names = ", ".join(arm.name for arm in experiment.arms)
@@ -45,19 +45,16 @@ def references(experiment: Experiment) -> list[Arm]:
     return [
         arm
         for arm in experiment.arms
-        if arm.name == experiment.baseline or not (arm.policy.learns or isinstance(arm.policy.core, OracleConfig))
+        if arm.name == experiment.baseline
+        or not (arm.policy.core.is_measured or isinstance(arm.policy.core, OracleConfig))
     ]
 
 
 def measuring(experiment: Experiment, arm: Arm, backends: Sequence[str]) -> Experiment:
     """The arm with each backend, measured, on the first seed: the latency distributions to be scaled."""
-    from policies.lstm.config import LstmConfig
-
-    if not isinstance(arm.policy, LstmConfig):
-        raise InputError(f"arm {arm.name}: is wrapped; expected the LSTM by itself")
     arms = []
     for backend in backends:
-        policy = arm.policy.model_copy(update={"backend": backend, "predictions": "one_by_one"})
+        policy = arm.policy.run_by(backend)
         arms.append(
             Arm.model_validate({"name": backend, "policy": policy, "charge": {"kind": "measured"}, "set": arm.set})
         )
@@ -76,7 +73,7 @@ def climbing(
 
     At every rung the policy believes that a question takes ``assumed_ns``, so that it wants the same blocks at all.
     """
-    policy = arm.policy.model_copy(update={"predictions": _batched(arm)})
+    policy = arm.policy.beforehand()
     arms = list(references(experiment))
     charge: dict[str, Any]
     for mode, rungs_of_mode in latencies.items():
@@ -94,12 +91,6 @@ def rung_of(arm: str) -> Rung | None:
     """What the name of an arm of ``climbing`` says: None for a reference."""
     backend, mode, value = [*arm.rsplit("-", 2), "", ""][:3]
     return Rung(backend, mode, float(value)) if mode in MODES else None
-
-
-def _batched(arm: Arm) -> str:
-    """All predictions beforehand, where that can be: they are the same, and need no call each."""
-    core: Any = arm.policy.core
-    return "batched" if core.expand == "top_k" and core.per_stream else "one_by_one"
 
 
 def _rung(arm: Arm, policy: Any, name: str, mode: str, charge: dict[str, Any]) -> Arm:

@@ -2,8 +2,9 @@
 
 import copy
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,6 +36,14 @@ class Variant(Strict):
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
 
 
+class Override(NamedTuple):
+    """A value in place of what a config says under a key; ``said`` is where it comes from, for messages."""
+
+    said: str
+    key: str
+    value: Any
+
+
 def load(
     path: Path,
     sets: list[str] | None = None,
@@ -57,7 +66,7 @@ def load(
 def experiments_of(
     raw: dict[str, Any],
     path: Path,
-    sets: list[str] | None = None,
+    sets: Sequence[str | Override] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
 ) -> dict[str, Experiment]:
@@ -74,7 +83,7 @@ def experiments_of(
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
-        raise InputError(*_explain(f"{path}: variants", error)) from None
+        raise InputError(*explain(f"{path}: variants", error)) from None
     names = [variant.name for variant in variants]
     for name in [*names, *(wanted or [])]:
         if names.count(name) != 1:
@@ -111,7 +120,17 @@ def read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: list[int] | None) -> Experiment:
+def _parsed(text: str) -> Override:
+    """What ``--set`` says."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {text}: expected key.path=value")
+    return Override(f"--set {text}", key.strip(), parse_yaml(value, f"--set {text}"))
+
+
+def _one(
+    path: Path, raw: Any, variant: Variant | None, sets: Sequence[str | Override], seeds: list[int] | None
+) -> Experiment:
     where = f"{path}: variant {variant.name}" if variant else str(path)
     raw = copy.deepcopy(raw)
     if variant is not None:
@@ -121,15 +140,12 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
             except ValueError as error:
                 raise InputError(f"{where}: set: {error}") from None
         raw["name"] = f"{raw['name']}-{variant.name}"
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {text}: expected key.path=value")
-        parsed = parse_yaml(value, f"--set {text}")
+    for one in sets:
+        said, key, value = one if isinstance(one, Override) else _parsed(one)
         try:
-            override(raw, key.strip(), parsed)
+            override(raw, key, copy.deepcopy(value))
         except ValueError as error:
-            raise InputError(f"--set {text}: {error}") from None
+            raise InputError(f"{said}: {error}") from None
     if seeds is not None:
         raw["seeds"] = seeds
     try:
@@ -140,7 +156,7 @@ def _one(path: Path, raw: Any, variant: Variant | None, sets: list[str], seeds: 
         with beside(path.parent):
             return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise InputError(*_explain(where, error)) from None
+        raise InputError(*explain(where, error)) from None
 
 
 _REGISTRIES: dict[str, Registry[Any]] = {
@@ -149,7 +165,7 @@ _REGISTRIES: dict[str, Registry[Any]] = {
 """By a part of a key's place: what says which settings could be there."""
 
 
-def _explain(where: str, error: ValidationError) -> list[str]:
+def explain(where: str, error: ValidationError) -> list[str]:
     """A line for each problem."""
     lines = []
     problems = error.errors(include_url=False)

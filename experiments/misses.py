@@ -8,20 +8,13 @@ import typer
 
 from experiments.exits import exit_codes
 from experiments.reading_options import ReadingOptions, TracePath, reads_a_trace
-from experiments.trace_input import share_of, trace_input
+from experiments.trace_input import trace_input
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.replayed import Replayed
-    from simulator.residency.settings import EvictionSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-COLUMNS = (
-    "trace", "eviction", "capacity", "capacity_unit", "sample_rate", "n_accesses", "n_simulated", "n_misses",
-    "miss_ratio", "miss_ratio_error", "accesses_per_s",
-)  # fmt: skip
 
 
 @app.command()
@@ -67,16 +60,17 @@ def main(
     """
     with exit_codes("nothing was written"):
         from experiments.compiling import Announced
+        from experiments.counting import error_of, evictions_of, rates_of, row_of, sampled
         from experiments.progress import make_console
-        from experiments.replayed import capacities_of, of_sample, replayed
+        from experiments.replayed import capacities_of, replayed
         from experiments.single import versions
         from experiments.tables import make_folder, write_rows
         from experiments.warm import compile_core
         from workloads.sampling import PARTS
 
         console = make_console()
-        evictions = _evictions(eviction)
-        rates = _rates(sample)
+        evictions = evictions_of(eviction)
+        rates = rates_of(sample)
         if beside is not None:
             from experiments.beside import check
 
@@ -85,10 +79,7 @@ def main(
         whole = replayed(given, rates[0], unit_size=unit_size)
         given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
         capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size)
-        samples = [whole.sampled(parts) for parts in rates]
-        for sampled in samples:
-            for size in capacities:
-                of_sample(sampled, size, unit_size=unit_size)
+        samples = sampled(whole, rates, capacities, unit_size=unit_size)
         folder = out or Path("results") / f"misses-{trace.name.replace('.', '-')}"
         make_folder(folder)
         if not quiet:
@@ -104,12 +95,12 @@ def main(
             compile_core(evictions)
         rows: list[dict[str, Any]] = []
         n_rows = len(samples) * len(evictions) * len(capacities)
-        for sampled in samples:
+        for one in samples:
             for made in evictions:
                 for size in capacities:
                     with nullcontext() if quiet else console.status(f"{made.label}, capacity {size:,}"):
-                        row = _row(trace.name, sampled, made, size, unit_size=unit_size, seed=seed)
-                    row["miss_ratio_error"] = _error(row, rows)
+                        row = row_of(trace.name, one, made, size, unit_size=unit_size, seed=seed)
+                    row["miss_ratio_error"] = error_of(row, rows)
                     rows.append(row)
                     if not quiet:
                         of = f", sample of {row['sample_rate']:.3g}" if row["sample_rate"] < 1 else ""
@@ -132,93 +123,6 @@ def main(
             pictures = draw_misses(rows, folder)
             if not quiet:
                 console.print(f"Pictures: {', '.join(map(str, pictures))}", highlight=False)
-
-
-def _evictions(text: str) -> "list[EvictionSettings]":
-    from simulator.errors import InputError
-    from simulator.one_line import split
-    from simulator.residency.registry import EVICTIONS
-
-    try:
-        names = split(text)
-        found = [one for name in names for one in (_with_defaults() if name == "all" else [name])]
-        return list({made.label: made for made in map(EVICTIONS.parse, found)}.values())
-    except ValueError as error:
-        raise InputError(*(f"--eviction: {problem}" for problem in error.args)) from None
-
-
-def _with_defaults() -> list[str]:
-    """The evictions that a name alone says."""
-    from simulator.plugins import needs_nothing
-    from simulator.residency.registry import EVICTIONS
-
-    return [kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
-
-
-def _rates(text: str) -> list[int]:
-    """Sampling rates as parts, from the largest."""
-    from workloads.sampling import parts_of
-
-    return sorted({parts_of(share_of(item, "--sample", "a rate")) for item in text.split(",")}, reverse=True)
-
-
-def _error(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:
-    """A sample's miss ratio less that of the whole trace, if that was simulated before."""
-    for exact in rows:
-        if exact["sample_rate"] == 1 and (exact["eviction"], exact["capacity"]) == (row["eviction"], row["capacity"]):
-            return float(row["miss_ratio"] - exact["miss_ratio"])
-    return None
-
-
-def _row(
-    name: str, trace: "Replayed", eviction: "EvictionSettings", capacity: int, *, unit_size: bool, seed: int
-) -> dict[str, Any]:
-    """One run through the engine."""
-    import time
-
-    from experiments.replayed import of_sample
-    from policies.none import NonePolicy
-    from simulator.accounting import Books
-    from simulator.charge import fixed
-    from simulator.config import Closed, System
-    from simulator.engine import Engine
-    from simulator.policy import Outcome
-    from workloads.sampling import PARTS, corrected_miss_ratio
-
-    fast = {"read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
-    scaled = of_sample(trace, capacity, unit_size=unit_size)
-    system = System.model_validate(
-        {
-            "tiers": [{"name": "tier", "capacity": f"{scaled} B", "eviction": eviction, **fast}],
-            "links": [fast],
-            "origin": {"kind": "store"},
-        }
-    )
-    books = Books(None, max(trace.length(), 1))
-    started = time.perf_counter()
-    engine: Any = Engine
-    if eviction.is_plain:
-        from simulator.model.model import Model
-
-        engine = Model
-    engine(system, Closed.model_validate({"kind": "closed"}), trace, NonePolicy(), fixed(0), books, seed=seed).run()
-    seconds = time.perf_counter() - started
-    miss_ratio = corrected_miss_ratio(books.n_outcomes[Outcome.MISS], trace.n_of_trace, trace.parts)
-    row = {
-        "trace": name,
-        "eviction": eviction.label,
-        "capacity": capacity,
-        "capacity_unit": "blocks" if unit_size else "bytes",
-        "sample_rate": trace.parts / PARTS,
-        "n_accesses": trace.n_of_trace,
-        "n_simulated": trace.length(),
-        "n_misses": round(miss_ratio * trace.n_of_trace),
-        "miss_ratio": miss_ratio,
-        "miss_ratio_error": None,
-        "accesses_per_s": trace.n_of_trace / seconds,
-    }
-    assert tuple(row) == COLUMNS
-    return row
 
 
 def _print(console: "Console", rows: list[dict[str, Any]]) -> None:

@@ -32,10 +32,8 @@ def main(
             raise InputError(f"{kind}: there is none of that name; expected one of {', '.join(kinds)}")
         for one in found:
             if isinstance(one, str):
-                text = f"{one}\n(No settings of its own: docs/evictions.md.)"
-                console.print(text, highlight=False, markup=False)
-            else:
-                _print_one(console, kind, one)
+                raise InputError(one)
+            _print_one(console, kind, one)
 
 
 def one_line(documented: Any) -> str:
@@ -44,7 +42,7 @@ def one_line(documented: Any) -> str:
 
 
 def _sections() -> dict[str, Mapping[str, Any]]:
-    """By title: what there is, by its kind, as a class of settings; or a line on what has none."""
+    """By title: what there is, by its kind, as a class of settings, or why a package's cannot be imported."""
     from policies.registry import POLICIES
     from simulator.residency.registry import ADMISSIONS, EVICTIONS
     from workloads.formats import formats
@@ -52,12 +50,24 @@ def _sections() -> dict[str, Mapping[str, Any]]:
 
     of_files = formats()
     return {
-        "Prefetch policies (arms[].policy.kind)": POLICIES,
-        "Eviction policies (system.tiers[].eviction)": EVICTIONS,
-        "Admissions (system.tiers[].admission.kind)": ADMISSIONS,
-        "Workloads (workload.source.kind)": {kind: SOURCES[kind] for kind in SOURCES if kind not in of_files},
+        "Prefetch policies (arms[].policy.kind)": _all_of(POLICIES),
+        "Eviction policies (system.tiers[].eviction)": _all_of(EVICTIONS),
+        "Admissions (system.tiers[].admission.kind)": _all_of(ADMISSIONS),
+        "Workloads (workload.source.kind)": {k: one for k, one in _all_of(SOURCES).items() if k not in of_files},
         "Trace formats (workload.source.kind, and --format)": of_files,
     }
+
+
+def _all_of(registry: Mapping[str, Any]) -> dict[str, Any]:
+    from simulator.errors import InputError
+
+    found: dict[str, Any] = {}
+    for kind in registry:
+        try:
+            found[kind] = registry[kind]
+        except InputError as error:
+            found[kind] = str(error)
+    return found
 
 
 def _print_all(console: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:

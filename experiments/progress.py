@@ -1,4 +1,4 @@
-"""Progress of an experiment: a Rich bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of an experiment: a Rich bar on a terminal and in a notebook, plain lines elsewhere, nothing when quiet."""
 
 import errno
 import os
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from experiments.notebook import NotebookProgress, in_notebook
+
 _LINE_EVERY_S = 10.0
 _LATELY_S, _LEAST_S = 30.0, 1.0
 
@@ -26,7 +28,10 @@ class _Terminal(Console):
 
 
 def make_console() -> Console:
-    """The terminal; without one there is no width to ask for, and tables need some."""
+    """The terminal; without one there is no width to ask for, and tables need some. A notebook gets plain text."""
+    if in_notebook():
+        # Its output says that it is a terminal, and it has no cursor to move.
+        return _Terminal(width=110, force_jupyter=False, force_terminal=False)
     return _Terminal() if sys.stdout.isatty() else _Terminal(width=110)
 
 
@@ -119,16 +124,19 @@ class RunProgress:
         self._n_started = 0
         self.n_at_once = n_at_once
         self.bar: Progress | None = None
-        if console.is_terminal and not quiet:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
+        if quiet:
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        if console.is_terminal:
+            self.bar = Progress(*columns, console=console, transient=True)
+        elif in_notebook():
+            self.bar = NotebookProgress(*columns)
 
     def __enter__(self) -> "RunProgress":
         if self.bar is not None:

@@ -6,10 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.compare.table import REQUEST_LATENCY, SEEDS
-from experiments.compare.verdict import BETTER, TOO_FEW, WORSE
+from experiments.compare.verdict import TOO_FEW
 from experiments.config import Experiment
 from experiments.means import mean
+from experiments.ranking import Ranking, difference_of
 
 _RATIO, _TIME, _COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
@@ -75,40 +75,22 @@ def _difference(found: dict[str, Any], kind: str) -> str:
     return f"{text}\n[{low}, {high}]\n{found['verdict']}{more}"
 
 
-def _compared(compared: list[dict[str, Any]], arm: str, metric: str) -> dict[str, Any] | None:
-    """What is known of it: over seeds, but from one seed alone what its requests say of the mean latency."""
-    rows = [row for row in compared if row["arm"] == arm]
-    found = next((row for row in rows if row["metric"] == metric and row["basis"] == SEEDS), None)
-    if metric == "mean_latency_ns" and found is not None and found["n_pairs"] == found["n_repeats"] == 1:
-        return next((row for row in rows if row["metric"] == REQUEST_LATENCY), found)
-    return found
-
-
-def lowest(rows: list[dict[str, Any]]) -> str:
-    """The arm whose mean latency is the least."""
-    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
-    return min(arms, key=lambda arm: mean([r for r in rows if r["arm"] == arm], "mean_latency_ns") or math.inf)
-
-
 def print_report(
     console: Console,
     experiment: Experiment,
     rows: list[dict[str, Any]],
     compared: list[dict[str, Any]],
-    against_first: list[dict[str, Any]],
+    ranked: Ranking,
 ) -> None:
-    """Print means over seeds, the differences to the baseline, and which arm is best.
-
-    ``against_first`` are comparisons with the arm whose mean latency is the least.
-    """
+    """Print means over seeds, the differences to the baseline, and which arm is best."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
     console.print(_title(experiment, rows), highlight=False, markup=False)
     console.print((_full if len(arms) <= _MAX_ARM_COLUMNS else _brief)(of_arm, compared, experiment.baseline))
     if len(arms) > 1:
-        console.print(_ranked(of_arm, compared, against_first, experiment.baseline), highlight=False, markup=False)
+        console.print(ranked_text(ranked), highlight=False, markup=False)
         methods = dict.fromkeys(
-            found["method"] for arm in arms if (found := _compared(compared, arm, "mean_latency_ns")) is not None
+            found["method"] for arm in arms if (found := difference_of(compared, arm, "mean_latency_ns")) is not None
         )
         console.print(
             f"Brackets: 95 % interval of the paired difference ({'; '.join(methods)}); verdicts at 5 %, corrected for "
@@ -130,50 +112,45 @@ def _title(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
     return text + (", started warm" if experiment.start == "warm" else "")
 
 
-def _ranked(
-    of_arm: dict[str, list[dict[str, Any]]],
-    compared: list[dict[str, Any]],
-    against_first: list[dict[str, Any]],
-    baseline: str,
-) -> str:
+def ranked_text(ranked: Ranking) -> str:
     """Which arm is best, if that is shown; else which ones may be."""
-    means = {arm: mean(rows, "mean_latency_ns") or math.inf for arm, rows in of_arm.items()}
-    ranked = sorted(means, key=lambda arm: means[arm])
+    text = {arm: f"{arm} ({time_text(ns)})" for arm, ns in ranked.means.items()}
+    first, *others = text
+    if not ranked.level:
+        return f"Lowest mean latency: {text[first]}" + (f", then {text[others[0]]}." if others else ".")
+    return f"Lowest mean latency: not settled between {', '.join(text[arm] for arm in [first, *ranked.level])}."
 
-    def is_shown_behind(arm: str) -> bool:
-        # With the baseline it is compared in the table, and the verdict there is the one that holds.
-        if arm == baseline:
-            found = _compared(compared, ranked[0], "mean_latency_ns")
-            return found is not None and found["verdict"] == BETTER
-        found = _compared(against_first, arm, "mean_latency_ns")
-        return found is not None and found["verdict"] == WORSE
 
-    level = [arm for arm in ranked[1:] if not is_shown_behind(arm)]
-    text = {arm: f"{arm} ({time_text(means[arm])})" for arm in ranked}
-    if not level:
-        return f"Lowest mean latency: {text[ranked[0]]}, then {text[ranked[1]]}."
-    return f"Lowest mean latency: not settled between {', '.join(text[arm] for arm in [ranked[0], *level])}."
+def brief(
+    of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str
+) -> tuple[list[str], list[list[str]]]:
+    """Titles of columns, and a row for each arm of its name and what matters most."""
+    kinds = {metric: (label, kind) for label, metric, kind in ROWS}
+    titles, rows = ["arm"], []
+    for metric in _BRIEF:
+        titles.append(kinds[metric][0].replace("prefetches ", ""))
+        if metric == "mean_latency_ns":
+            titles += ["vs baseline", "verdict"]
+    for arm, runs in of_arm.items():
+        cells = [arm + (" (baseline)" if arm == baseline else "")]
+        for metric in _BRIEF:
+            cells.append(_text(mean(runs, metric), kinds[metric][1]))
+            if metric == "mean_latency_ns":
+                found = difference_of(compared, arm, metric)
+                relative = found and found["relative_difference_ratio"]
+                cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
+        rows.append(cells)
+    return titles, rows
 
 
 def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
     """A row for each arm; ``comparisons.parquet`` and ``runs.parquet`` have the rest."""
+    titles, rows = brief(of_arm, compared, baseline)
     table = Table()
-    table.add_column("arm")
-    kinds = {metric: (label, kind) for label, metric, kind in ROWS}
-    for metric in _BRIEF:
-        table.add_column(kinds[metric][0].replace("prefetches ", ""), justify="right")
-        if metric == "mean_latency_ns":
-            table.add_column("vs baseline", justify="right")
-            table.add_column("verdict")
-    for arm, rows in of_arm.items():
-        cells = []
-        for metric in _BRIEF:
-            cells.append(_text(mean(rows, metric), kinds[metric][1]))
-            if metric == "mean_latency_ns":
-                found = _compared(compared, arm, metric)
-                relative = found and found["relative_difference_ratio"]
-                cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
-        table.add_row(arm + (" (baseline)" if arm == baseline else ""), *cells)
+    for title in titles:
+        table.add_column(title, justify="left" if title in ("arm", "verdict") else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -199,7 +176,7 @@ def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]
     ):
         cells = []
         for arm in arms:
-            found = _compared(compared, arm, metric)
+            found = difference_of(compared, arm, metric)
             cells.append(_difference(found, kind) if found else "")
         table.add_row(label, *cells)
     return table

@@ -60,6 +60,7 @@ def main(
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load
+        from experiments.making import folder_of
         from simulator.errors import InputError
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
@@ -94,60 +95,38 @@ def parse_seeds(text: str | None) -> list[int] | None:
         raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
 
 
-def folder_of(experiment: "Experiment", variant: str, out: Path | None) -> Path:
-    """Where an experiment's tables go: with ``--out``, a variant's into a folder of its own there."""
-    if out is None:
-        return Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
-    return out / variant
-
-
 def run_experiment(
     experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None
 ) -> None:
-    """Do what the command does, for one experiment.
+    """Do what the command does, for one experiment: make it, and print what came of it.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong, or there are no phases to tell apart.
     """
-    from experiments.phases import by_phase, check_phases, print_by_phase
+    from experiments.phases import check_phases, print_by_phase
 
     if by is not None:
         check_phases(experiment)
+    from experiments.making import make
+    from experiments.plan import key_of
     from experiments.progress import make_console
-    from experiments.runner import kept_rows, metadata, run_all
 
     console = make_console()
-    rows = run_all(experiment, folder, console, quiet=quiet, force=force, jobs=jobs)
-    from experiments.compare import are_one_sample, compare
-    from experiments.metrics import attribution
-    from experiments.notes import notes
-    from experiments.plan import key_of
-    from experiments.report import lowest, print_report
-    from experiments.tables import write_rows
-    from workloads.readers.files import files_in
-    from workloads.sizes import sizes_of
-
-    compared = compare(rows, experiment.baseline, folder)
-    first = lowest(rows)
-    # From one sample it takes the requests to tell.
-    of_requests = folder if are_one_sample(rows) else None
-    against_first = compared if first == experiment.baseline else compare(rows, first, of_requests)
-    write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
-    arms = {arm.name: arm for arm in experiment.arms}
-    # What is said of each run is said of all that `runs` has; what compares them, of those that were asked for.
-    kept = kept_rows(experiment, folder)
-    parts = [part for row in kept for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
-    write_rows(folder / "attribution.parquet", parts, metadata(experiment, kept))
-    phases = by_phase(experiment, kept, folder)
-    if phases:
-        write_rows(folder / "by_phase.parquet", phases, metadata(experiment, kept))
+    rows, compared, phases = make(experiment, folder, console=console, quiet=quiet, force=force, jobs=jobs)
     if not quiet:
-        print_report(console, experiment, rows, compared, against_first)
+        from experiments.ranking import ranking
+        from experiments.report import print_report
+
+        print_report(console, experiment, rows, compared, ranking(rows, compared, experiment.baseline, folder))
     if by is not None:
         # Asked for by name: that nothing else is to be said does not take it back.
         asked_for = {key_of(row) for row in rows}
         print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
     if not quiet:
+        from experiments.notes import notes
+        from workloads.readers.files import files_in
+        from workloads.sizes import sizes_of
+
         workload = experiment.workload.source.build(experiment.seeds[0])
         sizes = sizes_of(workload)
         of_reading = [note for file in files_in(workload) for note in file.reading.of_rows()]

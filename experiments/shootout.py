@@ -38,7 +38,7 @@ def main(
     """
     with exit_codes("nothing was written"):
         from experiments.loading import load
-        from experiments.run import folder_of
+        from experiments.making import folder_of
 
         experiments = load(config)
         results = {name: _rows(e, folder_of(e, name, out), config, name) for name, e in experiments.items()}

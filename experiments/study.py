@@ -36,12 +36,10 @@ def study(
     experiment: Experiment, name: str | None, per_decade: int, folder: Path, console: Any, *, quiet: bool, jobs: int = 1
 ) -> Study:
     """Measure each backend, climb the ladder, and compare. Raises InputError if no arm learns, or as a run does."""
-    from policies.lstm.backends.registry import BACKENDS
-    from policies.models.device import pick_device
-
     arm = learned_arm(experiment, name)
-    device = pick_device(getattr(arm.policy.core, "wanted_device", "auto")).type
-    backends = [kind.name for kind in BACKENDS.available(device)]
+    backends = arm.policy.backends()
+    if not backends:
+        raise InputError(f"arm {arm.name}: is wrapped, or has no backends; expected an LSTM or a model by itself")
     measured = run_all(
         measuring(experiment, arm, backends), folder / "measured", console, quiet=quiet, jobs=jobs,
         title=f"break-even of {arm.name}: each backend measured",

@@ -122,6 +122,29 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror}; expected a folder for results") from None
 
 
+def rows_of(table: str, columns: dict[str, Any], run: Key, stream_ids: npt.NDArray[np.uint64] | None = None) -> Any:
+    """Rows of a run's table as Arrow, with its schema; streams get the trace's own numbers, ``stream_ids``."""
+    schema = SCHEMAS[table]
+    if table == "prefetches":
+        # Issued at once when proposed: what would have to wait is rejected by the budget.
+        columns = {**columns, "issued_ns": columns["proposed_ns"]}
+    # Calls before the run are of no stream; all other rows have theirs.
+    if stream_ids is not None and isinstance(columns.get("stream"), np.ndarray):
+        columns = {**columns, "stream": stream_ids[columns["stream"]]}
+    n = len(next(iter(columns.values())))
+    arm, seed, repeat = run
+    of_run = {
+        "arm": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), [arm]),
+        "seed": pa.array(np.full(n, seed, np.int64)),
+        "repeat": pa.array(np.full(n, repeat, np.int32)),
+    }
+    arrays = [
+        of_run[field.name] if field.name in of_run else _array(field.name, field.type, columns[field.name])
+        for field in schema
+    ]
+    return pa.table(arrays, schema=schema)
+
+
 class RunTables:
     """The tables of one run: a file each, ``<folder>/<table>/<arm>-<seed>.parquet``, of a repeat ``...-r<repeat>``.
 
@@ -148,26 +171,10 @@ class RunTables:
         """Append rows to a table; those that the config leaves out are ignored."""
         if table not in self._wanted:
             return
-        schema = SCHEMAS[table]
-        if table == "prefetches":
-            # Issued at once when proposed: what would have to wait is rejected by the budget.
-            columns = {**columns, "issued_ns": columns["proposed_ns"]}
-        # Calls before the run are of no stream; all other rows have theirs.
-        if self._stream_ids is not None and isinstance(columns.get("stream"), np.ndarray):
-            columns = {**columns, "stream": self._stream_ids[columns["stream"]]}
-        n = len(next(iter(columns.values())))
-        run = {
-            "arm": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), [self._arm]),
-            "seed": pa.array(np.full(n, self._seed, np.int64)),
-            "repeat": pa.array(np.full(n, self._repeat, np.int32)),
-        }
-        arrays = [
-            run[field.name] if field.name in run else _array(field.name, field.type, columns[field.name])
-            for field in schema
-        ]
+        rows = rows_of(table, columns, (self._arm, self._seed, self._repeat), self._stream_ids)
         if table == "inferences":
-            self._seal.add(dict(zip(schema.names, arrays, strict=True)))
-        self._pending[table].append(pa.table(arrays, schema=schema))
+            self._seal.add(dict(zip(rows.schema.names, (column.chunk(0) for column in rows.columns), strict=True)))
+        self._pending[table].append(rows)
         if sum(len(piece) for piece in self._pending[table]) >= ROW_GROUP:
             self._write_group(table)
 

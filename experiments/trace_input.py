@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
-    from workloads.base import Reuse
+    from workloads.base import Reuse, SourceSettings
     from workloads.readers.reading import Reading
     from workloads.readers.tabular import TableConfig
 
@@ -80,22 +80,10 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
         InputError: it is missing, or its format cannot be told; what is bad in it shows when it is read.
     """
     from simulator.errors import InputError
-    from workloads.formats import source_of
     from workloads.readers.table_workload import TableWorkload
-    from workloads.registry import SOURCES
 
     reading = reading or ReadingOptions()
-    seed = 0
-    if path.suffix in (".yaml", ".yml"):
-        from experiments.loading import load, only
-
-        experiment = only(load(path))
-        source, seed = experiment.workload.source, experiment.seeds[0]
-    elif "(" in path.name and not path.exists():
-        # Such as 'zipf(n_keys=1000, exponent=0.9, accesses=20000, block=4 KiB)'.
-        source = SOURCES.parse(str(path))
-    else:
-        source = source_of(path, reading.format_, **_settings(reading))
+    source, seed = source_for(path, reading.format_, **_settings(reading))
     workload = source.build(seed)
     if reading.key_names is not None:
         if not isinstance(workload, TableWorkload):
@@ -106,6 +94,28 @@ def trace_input(path: Path, reading: ReadingOptions | None = None) -> TraceInput
             raise InputError(f"--key-names {reading.key_names}: is the trace itself; expected another name")
         workload.keeps_texts = True
     return TraceInput(path.name, workload, source.files(), source.has_times, source.reuse, reading.key_names, source)
+
+
+def source_for(path: Path, format_: str = "auto", **settings: Any) -> "tuple[SourceSettings, int]":
+    """The workload that a path names, a file, a config or a workload in a line; and the seed that it has.
+
+    ``settings`` are what is said of a file's format, as in a config.
+
+    Raises:
+        InputError: as ``trace_input`` does.
+    """
+    from workloads.formats import source_of
+    from workloads.registry import SOURCES
+
+    if path.suffix in (".yaml", ".yml"):
+        from experiments.loading import load, only
+
+        experiment = only(load(path))
+        return experiment.workload.source, experiment.seeds[0]
+    if "(" in path.name and not path.exists():
+        # Such as 'zipf(n_keys=1000, exponent=0.9, accesses=20000, block=4 KiB)'.
+        return SOURCES.parse(str(path)), 0
+    return source_of(path, format_, **settings), 0
 
 
 def share_of(text: str, option: str, what: str = "a number") -> float:

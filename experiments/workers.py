@@ -1,15 +1,18 @@
 """Runs in processes side by side: one that dies is started again, and no other run is lost with it."""
 
 import multiprocessing
+import pickle
 import signal
+import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from experiments.aside import remove_of
@@ -21,7 +24,7 @@ from experiments.plan import Run
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
-from simulator.errors import OutsideError
+from simulator.errors import InputError, OutsideError
 
 ATTEMPTS = 2
 _TELL_EVERY_S = 0.1
@@ -80,6 +83,33 @@ def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trac
     )  # fmt: skip
 
 
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that is started meanwhile does not run the script again that started it.
+
+    multiprocessing imports the main module anew in each process: a script without ``if __name__ == "__main__"`` would
+    start its own experiment there. Nothing of it is needed: settings are of modules that can be imported.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _check_sendable(experiment: Experiment) -> None:
+    """Raises InputError of settings whose class is the script's or the notebook's own."""
+    try:
+        with _without_main():
+            pickle.dumps(experiment)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"jobs: this experiment cannot be handed to other processes: {error}; expected classes of a file that can "
+            "be imported, or one job"
+        ) from None
+
+
 @dataclass
 class _Worker:
     process: Any
@@ -111,9 +141,11 @@ def side_by_side(
     """Each task with what came of it as it is done, in any order.
 
     Raises:
+        InputError: a class of settings is the calling script's own.
         RunsDiedError: the processes of a task died each time; all others are done.
         Exception: whatever a run raises, as it would here.
     """
+    _check_sendable(experiment)
     # Started afresh, not forked: what this process holds in threads would be lost half-way.
     context = multiprocessing.get_context("spawn")
     waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
@@ -126,7 +158,7 @@ def side_by_side(
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, experiment, folder, dict(traces)), daemon=True)
         # The one that waits for the others ends them.
-        with none_for_children():
+        with none_for_children(), _without_main():
             process.start()
         there.close()
         return _Worker(process, here, task, shown)

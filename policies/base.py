@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -57,6 +57,18 @@ class PolicySettings(PluginSettings):
         Recorded latencies are drawn only where this is the same.
         """
         return {}
+
+    def backends(self) -> list[str]:
+        """What can run it here, by name; empty for a policy that has no such choice."""
+        return []
+
+    def run_by(self, backend: str) -> Self:
+        """The same, run by a backend, a call for each question."""
+        return self.model_copy(update={"backend": backend})
+
+    def beforehand(self) -> Self:
+        """The same answers, made before the run where that can be and no call's time is charged."""
+        return self
 
     @property
     def untimed(self) -> str:

@@ -20,7 +20,7 @@ from simulator.plugins import PluginSettings, Registry
 
 S = TypeVar("S", bound=PluginSettings)
 OF_RUN = ("seed", "capacity", "path")
-"""Arguments of constructors that no config sets."""
+"""Arguments of constructors that no config sets, beside those that a class's ``of_run`` names."""
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -44,7 +44,7 @@ def settings_model(class_: type) -> type[BaseModel]:
             ... if p.default is inspect.Parameter.empty else p.default,
         )
         for name, p in parameters.items()
-        if p.kind not in _OPEN and name not in OF_RUN
+        if p.kind not in _OPEN and name not in (*OF_RUN, *getattr(class_, "of_run", ()))
     }
     config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True)
     return create_model(f"{class_.__name__}Settings", __config__=config, **fields)

@@ -11,6 +11,7 @@ Installed packages add kinds by entry points: ``[project.entry-points."tierfetch
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -140,6 +141,14 @@ class Registry(Mapping[str, type[S]], Generic[S]):
     def __contains__(self, kind: object) -> bool:
         return isinstance(kind, str) and (kind in self._own or kind in self._installed)
 
+    def usable(self) -> dict[str, type[S]]:
+        """The class of each kind, without those of installed packages that cannot be imported."""
+        found = {}
+        for kind in self:
+            with suppress(InputError):
+                found[kind] = self[kind]
+        return found
+
     # A registry is one thing, however alike two of them are.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -219,9 +228,12 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             return {"properties": {"kind": {"enum": list(self)}}}
         self._is_described = True
         try:
-            by_name = [kind for kind, class_ in self.items() if needs_nothing(class_)]
+            by_name = [kind for kind, class_ in self.usable().items() if needs_nothing(class_)]
             return {
-                "oneOf": [{"enum": by_name}, *(handler(class_.__pydantic_core_schema__) for class_ in self.values())]
+                "oneOf": [
+                    {"enum": by_name},
+                    *(handler(class_.__pydantic_core_schema__) for class_ in self.usable().values()),
+                ]
             }
         finally:
             self._is_described = False

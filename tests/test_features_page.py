@@ -25,7 +25,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(folder)
-        for kept in ("_known", "_loaded", "_adapters"):
+        for kept in ("_own", "_loaded", "_adapters"):
             patch.setattr(POLICIES, kept, getattr(POLICIES, kept).copy())
         POLICIES.register("pc_stride", "documented_pc_stride:PcStrideConfig")
         yield folder
@@ -48,7 +48,7 @@ def test_the_page_holds(documented: Path, tmp_path: Path, arguments: tuple[str, 
 
 def test_the_page_s_commands_and_what_they_write(documented: Path, tmp_path: Path) -> None:
     for line in BLOCKS["bash"].splitlines():
-        result = CliRunner().invoke(trace.app, shlex.split(line)[3:])
+        result = CliRunner().invoke(trace.app, shlex.split(line)[2:])
         assert result.exit_code == 0, result.output
     source = "workload.source={kind: compact, path: loads.parquet}"
     result = call(documented / "config.yaml", "--out", tmp_path / "out", "--set", source)

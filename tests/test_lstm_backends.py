@@ -1,5 +1,6 @@
 """Every backend computes what PyTorch's LSTM does, from any state, in any pieces."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from simulator.errors import InputError
 TOLERANCE = 1e-4
 
 
-def usable() -> list[Any]:
+def usable(kinds: Iterable[type[Backend]] = BACKENDS) -> list[Any]:
     """All backends; those that cannot run here are skipped with the reason."""
     marks = []
-    for kind in BACKENDS:
+    for kind in kinds:
         reason = kind.missing()
         skip = [pytest.mark.skip(reason=reason)] if reason else []
         cuda = [pytest.mark.cuda] if kind.device == "cuda" else []

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from experiments import misses
+from experiments import counting, misses
 from simulator.residency.registry import EVICTIONS
 from tests.conftest import real_trace
 
@@ -33,7 +33,7 @@ def test_counts_of_a_circle(tmp_path: Path) -> None:
     result = call(circle(tmp_path), *columns, "--eviction", "lru,belady", "--capacity", "150,200 B", "--out", out)
     assert result.exit_code == 0, result.output
     found = pd.read_parquet(out / "misses.parquet")
-    assert tuple(found.columns) == misses.COLUMNS
+    assert tuple(found.columns) == counting.COLUMNS
     assert (found["accesses_per_s"] > 0).all()
     assert (found["miss_ratio"] == found["n_misses"] / 30).all()
     assert found[["trace", "capacity_unit", "n_accesses"]].drop_duplicates().values.tolist() == [

@@ -26,6 +26,7 @@ from policies.models.nets.settings import NETS
 from simulator.errors import InputError, OutsideError
 from simulator.plugins import fingerprints
 from simulator.policy import AccessRun
+from tests.test_lstm_backends import usable
 
 CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 95)
 AFTER = dict(pairwise(CYCLE[:8].tolist()))
@@ -114,7 +115,7 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
 def test_each_network_learns_a_cycle(model: str, context: Any, encoder: str) -> None:
     """Trained here, it names the access so far ahead; all backends say the same; a second time it is found trained."""
     said = {
-        "model": model, "context": context, "encoder": encoder, "train": TRAIN, "horizon": 2,
+        "model": model, "context": context, "encoder": encoder, "train": {**TRAIN, "batch_size": 8}, "horizon": 2,
         "page_blocks": 4, "settings": {"dropout": 0.0},
     }  # fmt: skip
     eager, onnx = built(**said, backend="eager"), built(**said, backend="onnx")
@@ -135,18 +136,7 @@ def test_settings_are_the_arguments_of_their_networks() -> None:
         assert set(settings.model_fields) <= set(arguments), name
 
 
-def usable() -> list[Any]:
-    """All backends; those that cannot run here are skipped with the reason."""
-    marks = []
-    for kind in OF_CLASSES:
-        reason = kind.missing()
-        skip = [pytest.mark.skip(reason=reason)] if reason else []
-        cuda = [pytest.mark.cuda] if kind.device == "cuda" else []
-        marks.append(pytest.param(kind, id=f"{kind.name}-{kind.device}", marks=[*skip, *cuda]))
-    return marks
-
-
-@pytest.mark.parametrize("kind", [kind for kind in usable() if "compile" not in kind.id])
+@pytest.mark.parametrize("kind", [kind for kind in usable(OF_CLASSES) if "compile" not in kind.id])
 def test_backends_compute_what_the_network_does(kind: type[Backend]) -> None:
     """In pieces, with states that go their own ways, and two streams together."""
     torch.manual_seed(0)
@@ -165,7 +155,7 @@ def test_backends_compute_what_the_network_does(kind: type[Backend]) -> None:
     np.testing.assert_allclose(backend.advance(classes[:, 5:], states), expected[:, -1], atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in usable() if "compile" in kind.id])
+@pytest.mark.parametrize("kind", [kind for kind in usable(OF_CLASSES) if "compile" in kind.id])
 def test_compiled_it_is_the_same(kind: type[Backend]) -> None:
     """Over a window, as every new length is compiled anew."""
     module = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(1), nn.Linear(8, 3)).eval()
@@ -342,13 +332,13 @@ def test_a_network_is_the_same_in_every_form(files: Path, form: dict[str, Any]) 
         assert keys == [AFTER[key]]
     print_before = fingerprints(config(**said))
     assert print_before
-    touched = Path(said["model"].partition(":")[0])
-    whole = touched.read_bytes()
-    try:
-        touched.write_bytes(whole + b"\n")
-        assert fingerprints(config(**said)) != print_before
-    finally:
-        touched.write_bytes(whole)
+    for touched in {Path(said[name].partition(":")[0]) for name in ("model", "weights", "encoder") if name in said}:
+        whole = touched.read_bytes()
+        try:
+            touched.write_bytes(whole + b"\n")
+            assert fingerprints(config(**said)) != print_before
+        finally:
+            touched.write_bytes(whole)
 
 
 def test_a_person_s_encoder_is_asked_for_no_more_than_its_degree(files: Path) -> None:

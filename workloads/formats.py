@@ -1,6 +1,5 @@
 """The format of a trace file by its name, and by what is in it."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,7 @@ _TAR_AT = 257
 
 def formats() -> dict[str, type[FormatSettings]]:
     """The settings of every trace format by its ``kind``; without those of packages that cannot be imported."""
-    found = {}
-    for kind in SOURCES:
-        with suppress(InputError):
-            settings = SOURCES[kind]
-            if issubclass(settings, FormatSettings):
-                found[kind] = settings
-    return found
+    return {kind: settings for kind, settings in SOURCES.usable().items() if issubclass(settings, FormatSettings)}
 
 
 def source_of(path: Path, format_: str = "auto", **settings: Any) -> SourceSettings:

@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 
 from policies.base import PolicySettings
 from policies.given import Built, Given
+from policies.models.training import TrainConfig
 from simulator.config import Count, Ratio
 
-PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 _ON_CPU_ALONE = ("compiled", "onnx")
 
 
-class LstmConfig(PolicySettings):
+class LstmConfig(TrainConfig, PolicySettings):
     """An LSTM trained on the first part of the trace; its own inference time is charged."""
 
     kind: Literal["lstm"]
@@ -34,29 +34,11 @@ class LstmConfig(PolicySettings):
     """LSTM layers."""
     dropout: Share = 0.1
     """Share of activations dropped, in training alone."""
-    targets: Literal["reads", "all"] = "reads"
-    """What it learns to predict: blocks that are read (a write needs no fetch), or all."""
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
     """How many accesses ahead it is trained to predict, in rising order: a head for each."""
 
     inference: Literal["stateful", "window"] = "stateful"
     """`stateful` carries its state from question to question; `window` runs the last accesses again."""
-    window: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Accesses of a window, and of a piece of back-propagation."""
-    epochs: Count = 20
-    """Passes over the training part, at most."""
-    batch_size: Annotated[int, Field(ge=1, le=2**16)] = 16
-    """Pieces in a training step."""
-    learning_rate: PositiveFloat = 1e-2
-    """The peak of a one-cycle schedule."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Of AdamW."""
-    clip_norm: PositiveFloat = 1.0
-    """Gradients are cut to this norm."""
-    validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """End of the training part that is kept for early stopping and for calibrating confidences."""
-    patience: Count = 6
-    """Stops after so many epochs without a lower validation loss."""
 
     horizon: Literal["auto"] | Count = "auto"
     """Of `horizons`, the one that is used; `auto`: the nearest that leaves time for inference and transfer."""
@@ -135,6 +117,22 @@ class LstmConfig(PolicySettings):
         """Batches have no single call."""
         is_batched = self.predictions == "batched"
         return "goes with predictions: one_by_one, as no single call is made in batches" if is_batched else ""
+
+    def backends(self) -> list[str]:
+        """Those of the device that it would run on."""
+        from policies.lstm.backends.registry import BACKENDS
+        from policies.models.device import pick_device
+
+        return [kind.name for kind in BACKENDS.available(pick_device(self.wanted_device).type)]
+
+    def run_by(self, backend: str) -> "LstmConfig":
+        """See the base."""
+        return self.model_copy(update={"backend": backend, "predictions": "one_by_one"})
+
+    def beforehand(self) -> "LstmConfig":
+        """A roll-out goes on from each state; the order of several streams only the simulation tells."""
+        can = self.expand == "top_k" and self.per_stream
+        return self.model_copy(update={"predictions": "batched" if can else "one_by_one"})
 
     @property
     def is_carried(self) -> bool:

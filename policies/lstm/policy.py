@@ -17,8 +17,6 @@ class LstmPolicy(NetworkPolicy):
 
     predictor: LstmPredictor
 
-    hears = False
-
     def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int = 1) -> None:
         config = predictor.config
         footprint = predictor.n_bytes + n_lines * predictor.state_bytes if config.in_gpu_memory else 0

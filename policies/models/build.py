@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -182,14 +183,21 @@ def _trained_encoder(config: ModelConfig, kept: Kept) -> Any:
 def _fit(config: ModelConfig, encoder: Any, sequences: Sequence[Accesses]) -> None:
     if not any(len(sequence.keys) for sequence in sequences):
         raise InputError("policy.encoder: the training part has no access to fit it to; expected a larger part")
-    try:
+    with _said_of(config, "fit"):
         encoder.fit(sequences)
+
+
+@contextmanager
+def _said_of(config: ModelConfig, method: str) -> Iterator[None]:
+    """What an encoder raises before the run is bad input, in a line. Raises InputError."""
+    try:
+        yield
     except InputError:
         raise
     except Exception as error:
         at = "".join(f"; {frame}" for frame in frames_of(error)[-1:])
         raise InputError(
-            f"policy.encoder: {config.encoder}: fit fails: {type(error).__name__}: {one_line(error)}{at}"
+            f"policy.encoder: {config.encoder}: {method} fails: {type(error).__name__}: {one_line(error)}{at}"
         ) from None
 
 
@@ -214,15 +222,8 @@ def _from_file(config: ModelConfig, n_fields: int, widest: tuple[int, ...]) -> R
 def _n_fields(config: ModelConfig, encoder: Any, sequences: Sequence[Accesses]) -> int:
     """Fields of an access, and that the encoder gives a row each."""
     first, _ = _first_calls(config, sequences, tuple(getattr(encoder, "needs", ())))
-    try:
+    with _said_of(config, "inputs"):
         return int(inputs_of(encoder, first).shape[1])
-    except InputError:
-        raise
-    except Exception as error:
-        at = "".join(f"; {frame}" for frame in frames_of(error)[-1:])
-        raise InputError(
-            f"policy.encoder: {config.encoder}: inputs fails: {type(error).__name__}: {one_line(error)}{at}"
-        ) from None
 
 
 def _first_calls(config: ModelConfig, sequences: Sequence[Accesses], needs: tuple[str, ...]) -> tuple[Seen, list[Seen]]:

@@ -10,7 +10,8 @@ from policies.base import PolicySettings, TriggerName
 from policies.given import Built, Given
 from policies.models.codecs.names import ENCODINGS
 from policies.models.nets.settings import CARRIES, NETS
-from simulator.config import Count, Ratio, Strict
+from policies.models.training import PositiveFloat, TrainConfig
+from simulator.config import Ratio, Strict
 from simulator.errors import InputError
 from simulator.outside import find, is_reference
 from simulator.places import place_of
@@ -18,7 +19,6 @@ from simulator.quantities import PathText
 
 EXPORTED, SCRIPTED, ONNX = ".pt2", ".pt", ".onnx"
 _FILES = (EXPORTED, SCRIPTED, ONNX)
-PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class WindowConfig(Strict):
@@ -26,29 +26,6 @@ class WindowConfig(Strict):
 
     window: Annotated[int, Field(ge=1, le=4096)] = 16
     """Accesses of a window."""
-
-
-class TrainConfig(Strict):
-    """Training on the first part of the trace, as the LSTM is trained; ``window`` is the length of its pieces."""
-
-    epochs: Count = 20
-    """Passes over the training part, at most."""
-    window: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Accesses of a piece of back-propagation, where a state is carried."""
-    batch_size: Annotated[int, Field(ge=1, le=2**16)] = 16
-    """Pieces in a training step."""
-    learning_rate: PositiveFloat = 1e-2
-    """The peak of a one-cycle schedule."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Of AdamW."""
-    clip_norm: PositiveFloat = 1.0
-    """Gradients are cut to this norm."""
-    validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """End of the training part that is kept for early stopping and for calibrating confidences."""
-    patience: Count = 6
-    """Stops after so many epochs without a lower validation loss."""
-    targets: Literal["reads", "all"] = "reads"
-    """What it learns to predict: blocks that are read (a write needs no fetch), or all."""
 
 
 class ModelSchedule(TrainConfig):
@@ -233,6 +210,14 @@ class ModelConfig(PolicySettings):
         from policies.models.build import check_model
 
         check_model(self)
+
+    def backends(self) -> list[str]:
+        """Those of the device that it would run on, but the one that takes long to make."""
+        from policies.models.backends.registry import backends_of
+        from policies.models.device import pick_device
+
+        available = backends_of(self).available(pick_device(self.wanted_device).type)
+        return [kind.name for kind in available if kind.is_tried]
 
     def fingerprint(self) -> str:
         """Of the model's file, weights, vocabularies, and the sources of classes."""

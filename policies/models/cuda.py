@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +53,26 @@ class DeviceClock:
     def elapsed_ns(self) -> int:
         """Between them; both must have happened."""
         return round(float(self.begun.elapsed_time(self.ended)) * 1e6)
+
+
+class OnCuda:
+    """What makes a backend for the CPU one for a CUDA device, timed there as well; goes before it among the bases."""
+
+    device: ClassVar[str] = "cuda"
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(network)  # type: ignore[call-arg]
+        wake()
+        self._clock = DeviceClock()
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """CUDA."""
+        return missing_cuda()
+
+    def last_device_ns(self) -> int:
+        """Between two CUDA events around the work."""
+        return self._clock.elapsed_ns()
 
 
 class Captured:

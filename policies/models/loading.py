@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -136,11 +137,15 @@ def _no_pickles() -> Iterator[None]:
     """Whatever torch reads meanwhile, it reads tensors alone."""
     before = os.environ.get(_FORCE)
     os.environ[_FORCE] = "1"
+    # It would print tracebacks before it raises.
+    logger = logging.getLogger("torch.export")
+    is_disabled, logger.disabled = logger.disabled, True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        logger.disabled = is_disabled
         if before is None:
             del os.environ[_FORCE]
         else:

@@ -39,6 +39,8 @@ class NetworkPolicy:
     it is asked again.
     """
 
+    hears = False
+
     def __init__(
         self, predictor: Predictor, trigger: str, threshold: float, *, per_stream: bool, is_carried: bool,
         footprint_bytes: int = 0, needs: tuple[str, ...] = (),

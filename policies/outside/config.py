@@ -43,7 +43,7 @@ class _OfClass(PolicySettings):
     @property
     def learns(self) -> bool:
         """Whether the class has ``train``."""
-        return callable(getattr(found_of(self).object, "train", None))
+        return learns(found_of(self).object)
 
     def check(self) -> None:
         """One can be made. Raises OutsideError if not."""
@@ -62,13 +62,28 @@ class _OfClass(PolicySettings):
             InputError: the trace lacks what it needs.
         """
         policy, asked, watched = self._made(given.seed, given.say)
-        details: dict[str, Any] = {"source_sha256": self.fingerprint(), "device": "cpu", "backend": "python"}
-        if self.learns:
-            needs = needs_of_class(policy, watched.who)
-            sequences = given.sequences(bool(getattr(policy, "per_stream", True)), needs)
-            _, taken_ns = Watched(watched.who, 2**62, given.say).call(policy.train, sequences)
-            details["train_s"] = taken_ns / 1e9
-        return Built(asked, details)
+        return built_of(policy, asked, watched, given, {"source_sha256": self.fingerprint()})
+
+
+def learns(policy: Any) -> bool:
+    """Whether a policy or its class has ``train``."""
+    return callable(getattr(policy, "train", None))
+
+
+def built_of(policy: Any, asked: AskedPolicy, watched: Watched, given: Given, said: dict[str, Any]) -> Built:
+    """A policy that was made, trained if it learns; ``said``: what else the table ``runs`` has of it.
+
+    Raises:
+        OutsideError: its training fails.
+        InputError: the trace lacks what it needs.
+    """
+    details: dict[str, Any] = {**said, "device": "cpu", "backend": "python"}
+    if learns(policy):
+        needs = needs_of_class(policy, watched.who)
+        sequences = given.sequences(bool(getattr(policy, "per_stream", True)), needs)
+        _, taken_ns = Watched(watched.who, 2**62, given.say).call(policy.train, sequences)
+        details["train_s"] = taken_ns / 1e9
+    return Built(asked, details)
 
 
 def _check_decide(found: Found) -> None:

@@ -52,6 +52,7 @@ class Eviction:
     on it is told of each use (``_hit``), until the block is a victim itself, or is removed. A policy is these five.
     """
 
+    of_run = ("settings",)  # no config says what the constructor takes
     most_pushed_out = 8  # by one use
     foresees = False  # whether it must be told the future by ``foresee`` and ``passed``
 

@@ -1,5 +1,6 @@
 """One's own network in a whole experiment: from a state_dict, torch.export and ONNX; recorded, replayed, edited."""
 
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 from policies.models.backends.onnx import exported
 from policies.models.call import Runnable
@@ -85,8 +87,8 @@ ARMS = [
 
 @pytest.fixture(scope="module")
 def recorded(folder: Path) -> Path:
-    """Two processes run them; what is timed goes alone."""
-    result = call(write(folder, experiment(*ARMS)), "--out", folder / "out", "--jobs", 2)
+    """All of them, each measured."""
+    result = call(write(folder, experiment(*ARMS)), "--out", folder / "out")
     assert result.exit_code == 0, result.output
     return folder / "out"
 
@@ -107,8 +109,12 @@ def test_every_form_is_measured_and_guesses_the_same(recorded: Path) -> None:
     for name in names:
         rows = pd.read_parquet(recorded / "inferences" / f"{name}-0.parquet")
         assert (rows["status"] == "warm_up").sum() == 50
-        guesses[name] = rows[rows["status"] != "warm_up"]["predicted_key"].tolist()
-    assert guesses["state"] == guesses["exported"] == guesses["onnx"] != guesses["trained"]
+        guesses[name] = rows[rows["status"] == "answered"].set_index("access")["predicted_key"]
+    table = pd.DataFrame(guesses).dropna()
+    assert len(table) > 50
+    assert (table["state"] == table["exported"]).all()
+    assert (table["state"] == table["onnx"]).all()
+    assert (table["state"] != table["trained"]).any()
     assert (recorded / "models" / "trained-0.safetensors").exists()
     assert pq.read_table(recorded / "training" / "trained-0.parquet").num_rows == 2
 
@@ -129,18 +135,15 @@ def test_a_replay_gives_the_same_tables(recorded: Path, folder: Path) -> None:
     assert "latencies of other work" in result.stderr
 
 
-def test_an_edited_class_and_other_weights_run_again(recorded: Path, folder: Path, tmp_path: Path) -> None:
+def test_an_edited_class_runs_again(recorded: Path, folder: Path, tmp_path: Path) -> None:
     for name in ("nets.py", "w.pt", "net.pt2", "net.onnx", "config.yaml"):
         shutil.copy(folder / name, tmp_path / name)
     shutil.copytree(recorded, tmp_path / "out")
     command = (tmp_path / "config.yaml", "--out", tmp_path / "out")
     assert "6 of 6 runs are finished already" in call(*command).output
     (tmp_path / "nets.py").write_text(NETS_PY.replace("A GRU over keys", "A GRU over all keys"))
-    assert "4 of 6 runs are finished already" in call(*command).output
-    weights = torch.load(tmp_path / "w.pt", weights_only=True)
-    weights["head.bias"] += 1
-    torch.save(weights, tmp_path / "w.pt")
-    assert "5 of 6 runs are finished already" in call(*command).output
+    # Two processes make those two; what is timed goes alone.
+    assert "4 of 6 runs are finished already" in call(*command, "--jobs", 2).output
 
 
 def test_one_that_does_not_fit_ends_with_one_line_and_nothing_run(folder: Path) -> None:
@@ -160,3 +163,24 @@ def test_one_that_fails_in_the_run_ends_it_alone(folder: Path) -> None:
     assert "ArithmeticError: too many questions" in result.stderr
     assert "nets.py:28 in forward" in result.stderr
     assert len(list((folder / "sickens" / "accesses").iterdir())) == 2
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
+    """Its files as they stand there, and its encoder, trained with; both networks find the cycle."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    for name, content in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(content)
+    content = yaml.safe_load((tmp_path / "models.yaml").read_text())
+    mine = next(arm for arm in content["arms"] if arm["name"] == "mine")
+    content["arms"].append({"name": "by_page", "policy": {**mine["policy"], "encoder": "./enc.py:ByPage"}})
+    for arm in content["arms"]:
+        if arm["policy"]["kind"] == "model":
+            # The first is the usual one where nothing is timed, and the machine of a test is busy.
+            arm |= {"charge": {"kind": "fixed", "latency": "50 us"}}
+    result = call(write(tmp_path, content), "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    runs = runs_of(tmp_path / "out")
+    assert runs.loc["mine", "hit_ratio"] > 0.9
+    assert runs.loc["mlp", "hit_ratio"] > 0.9
+    assert runs.loc["by_page", "n_issued"] > 0
+    assert runs.loc["none", "hit_ratio"] < 0.1

@@ -25,7 +25,7 @@ MY_LRU = """
 
     class MyLru:
         def __init__(self, capacity, skip: int = 0):
-            assert capacity == 2097152
+            assert capacity > 20
             self.order, self.skip = OrderedDict(), skip
 
         def insert(self, key, size):
@@ -82,6 +82,9 @@ BASE_36 = """
     """
 
 
+REST = "hit = remove = lambda self, key: None\n    def victim(self): return 7"
+
+
 def with_eviction(class_: str, **settings: Any) -> dict[str, Any]:
     said = {"kind": "python", "class": class_, **({"settings": settings} if settings else {})}
     return {"name": class_.split(":")[1], "policy": "next_n(n=2)", "set": {"system.tiers.0.eviction": said}}
@@ -94,7 +97,7 @@ def test_evictions_in_python_and_compiled(tmp_path: Path) -> None:
     sieve = {"name": "sieve", "policy": "next_n(n=2)", "set": {"system.tiers.0.eviction": "sieve"}}
     fifo = {"name": "fifo", "policy": "next_n(n=2)", "set": {"system.tiers.0.eviction": "fifo"}}
     described = config(
-        with_eviction("./evict.py:MyLru"), with_eviction("./again.py:Again"), with_eviction("./older.py:Older"), sieve, fifo
+        *map(with_eviction, ("./evict.py:MyLru", "./again.py:Again", "./older.py:Older")), sieve, fifo,
     )  # fmt: skip
     described["workload"]["source"] |= {"accesses": 1500, "block": "300 KiB"}
     result = ran(tmp_path, described)
@@ -126,7 +129,7 @@ def test_an_oracle_and_miss_counts_with_an_eviction_in_python(tmp_path: Path) ->
     assert found.loc["MyLru", "n_issued"] == found.loc["oracle", "n_issued"] > 50
     keys = write(tmp_path, "t.ids", "\n".join(map(str, np.random.default_rng(1).integers(0, 60, 800))))
     evictions = f"lru,python(class={tmp_path}/evict.py:MyLru)"
-    said = [str(keys), "--eviction", evictions, "--capacity", "2 MiB", "--size", "64 KiB", "--out", str(tmp_path / "m")]
+    said = [str(keys), "--eviction", evictions, "--capacity", "30", "--unit-size", "--out", str(tmp_path / "m")]
     result = CliRunner().invoke(misses.app, said)
     assert result.exit_code == 0, result.output
     counted = pd.read_parquet(tmp_path / "m" / "misses.parquet")["n_misses"]
@@ -140,11 +143,11 @@ def test_an_oracle_and_miss_counts_with_an_eviction_in_python(tmp_path: Path) ->
         ("def insert(self, key, size): pass", 2, "has no hit; expected an eviction with insert"),
         ("def insert(self, key): pass", 2, r"insert takes \(self, key\); expected an eviction with insert"),
         (
-            "def insert(self, key, size): pass\n    hit = remove = lambda self, key: None\n    def victim(self): return 7",
+            f"def insert(self, key, size): pass\n    {REST}",
             4, "eviction ./evict.py:Bad: victim returned 7; expected the key of one of the [0-9]+ blocks that it holds",
         ),
         (
-            "def insert(self, key, size): 1 / 0\n    hit = remove = lambda self, key: None\n    def victim(self): return 7",
+            f"def insert(self, key, size): 1 / 0\n    {REST}",
             4, "eviction ./evict.py:Bad: ZeroDivisionError",
         ),
     ],
@@ -179,7 +182,7 @@ def test_a_generator_and_a_format_of_ones_own(tmp_path: Path) -> None:
     result = ran(tmp_path, described, "--force")
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert [Path(file).name for file in manifest["traces"]] == ["t.b36"]
+    assert [Path(file).name for file in manifest["traces_sha256"]] == ["t.b36"]
     head = CliRunner().invoke(trace.app, ["head", str(tmp_path / "t.b36"), "--format", f"{tmp_path}/base.py:Base36"])
     assert re.search(r"1\s+5\s+361\s+4096", head.output), head.output
 

@@ -134,9 +134,7 @@ class Compact(FileWorkload):
             if self._about is not None:
                 self.reading.hashed = self._about.hashed
         if self._about is None:
-            raise InputError(
-                f"{self.path}: is no compact trace; expected a file that `tierfetch trace convert` wrote"
-            )
+            raise InputError(f"{self.path}: is no compact trace; expected a file that `tierfetch trace convert` wrote")
         return self._about
 
     def _read(self) -> Iterator[Batch]:

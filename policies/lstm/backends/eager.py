@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
-from policies.models.cuda import DeviceClock, missing_cuda, wake
+from policies.models.cuda import OnCuda
 
 
 class Eager(Backend):
@@ -88,25 +88,9 @@ class Eager(Backend):
         return x, torch.stack(hs), torch.stack(cs)
 
 
-class EagerCuda(Eager):
-    """On a CUDA device, timed there as well."""
-
-    device = "cuda"
-
-    def __init__(self, weights: Weights) -> None:
-        super().__init__(weights)
-        wake()
-        self._clock = DeviceClock()
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """CUDA."""
-        return missing_cuda()
+class EagerCuda(OnCuda, Eager):
+    """On a CUDA device."""
 
     def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
         """See the base."""
         return self._clock.timed(classes, self._device, lambda inputs: self.scores(inputs, states))
-
-    def last_device_ns(self) -> int:
-        """Between two CUDA events around the work."""
-        return self._clock.elapsed_ns()

@@ -10,7 +10,7 @@ from torch import Tensor
 from policies.models.backend import Backend
 from policies.models.call import Runnable, call
 from policies.models.codecs.base import Classes, Floats
-from policies.models.cuda import DeviceClock, missing_cuda, wake
+from policies.models.cuda import OnCuda
 from policies.models.network import cloned, moved
 
 
@@ -59,25 +59,9 @@ class Eager(Backend):
         return found[0] if len(found) == 1 else torch.cat(found)
 
 
-class EagerCuda(Eager):
-    """On a CUDA device, timed there as well."""
-
-    device = "cuda"
-
-    def __init__(self, network: Runnable) -> None:
-        super().__init__(network)
-        wake()
-        self._clock = DeviceClock()
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """CUDA."""
-        return missing_cuda()
+class EagerCuda(OnCuda, Eager):
+    """On a CUDA device."""
 
     def advance(self, classes: Classes, states: Sequence[list[Any]]) -> Floats:
         """See the base."""
         return self._clock.timed(classes, self._device, lambda inputs: self._scores(inputs, states))
-
-    def last_device_ns(self) -> int:
-        """Between two CUDA events around the work."""
-        return self._clock.elapsed_ns()

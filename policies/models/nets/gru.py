@@ -1,7 +1,5 @@
 """A GRU (Cho et al. 2014): one state a layer, a quarter fewer weights than an LSTM of its size."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -13,11 +11,7 @@ class Gru(Recurrent):
 
     gru: nn.GRU
 
-    def __init__(
-        self, n_inputs: Sequence[int], n_scores: int, embedding: int = 64, hidden: int = 64, layers: int = 2,
-        dropout: float = 0.1,
-    ) -> None:  # fmt: skip
-        super().__init__(nn.GRU, "gru", n_inputs, n_scores, embedding, hidden, layers, dropout)
+    kind, name = nn.GRU, "gru"
 
     def step(self, x: Tensor, state: Tensor, layers: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
         """See the base."""

@@ -1,7 +1,5 @@
 """An LSTM, as ``kind: lstm`` trains it: the same weights by the same names."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +14,7 @@ class Lstm(Recurrent):
 
     lstm: nn.LSTM
 
-    def __init__(
-        self, n_inputs: Sequence[int], n_scores: int, embedding: int = 64, hidden: int = 64, layers: int = 2,
-        dropout: float = 0.1,
-    ) -> None:  # fmt: skip
-        super().__init__(nn.LSTM, "lstm", n_inputs, n_scores, embedding, hidden, layers, dropout)
+    kind, name = nn.LSTM, "lstm"
 
     def step(self, x: Tensor, state: State, layers: list[list[Tensor]]) -> tuple[Tensor, State]:
         """See the base."""

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +23,17 @@ class AtHand(NamedTuple):
 class Recurrent(nn.Module):
     """``kind`` is torch's, ``name`` the one that its weights are kept under."""
 
+    kind: ClassVar[Callable[..., nn.RNNBase]]
+    name: ClassVar[str]
+
     def __init__(
-        self, kind: Callable[..., nn.RNNBase], name: str, n_inputs: Sequence[int], n_scores: int, embedding: int,
-        hidden: int, layers: int, dropout: float,
+        self, n_inputs: Sequence[int], n_scores: int, embedding: int = 64, hidden: int = 64, layers: int = 2,
+        dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._name = name
         self.embeddings = Fields(n_inputs, embedding)
         between = dropout if layers > 1 else 0.0
-        self.add_module(self._name, kind(embedding, hidden, layers, batch_first=True, dropout=between))
+        self.add_module(self.name, self.kind(embedding, hidden, layers, batch_first=True, dropout=between))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, n_scores)
         self._at_hand: AtHand | None = None
@@ -39,10 +41,10 @@ class Recurrent(nn.Module):
     def forward(self, classes: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Scores of what follows each access: (B, T, fields) int64 -> (B, T, C), and the state after the last."""
         if state is None or classes.shape[1] > 1 or self.training or _is_traced():
-            output, after = getattr(self, self._name)(self.embeddings(classes), state)
+            output, after = getattr(self, self.name)(self.embeddings(classes), state)
             return self.head(self.dropout(output)), after
         if self._at_hand is None:
-            recurrent: Any = getattr(self, self._name)
+            recurrent: Any = getattr(self, self.name)
             fields: Any = self.embeddings
             self._at_hand = AtHand(
                 [table.weight for table in fields], [list(weights) for weights in recurrent.all_weights],

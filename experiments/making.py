@@ -1,0 +1,57 @@
+"""An experiment from its config to all of its tables; what is said of them afterwards is ``experiments.report``'s."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.config import Experiment
+
+Row = dict[str, Any]
+
+
+class Made(NamedTuple):
+    """What came of an experiment: rows of ``runs`` and ``comparisons`` that were asked for, all of ``by_phase``."""
+
+    rows: list[Row]
+    compared: list[Row]
+    phases: list[Row]
+
+
+def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
+    """Where an experiment's tables go: with ``--out``, a variant's into a folder of its own there."""
+    if out is None:
+        return Path("results") / f"{experiment.name}-{experiment.folder_hash()}"
+    return out / variant
+
+
+def make(
+    experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
+    jobs: int = 1,
+) -> Made:  # fmt: skip
+    """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
+
+    ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
+    ``make_console`` finds.
+
+    Raises:
+        InputError: the trace, a recording or the folder is wrong.
+        RunsDiedError: processes died; all other runs are kept.
+    """
+    from experiments.compare import compare
+    from experiments.metrics import attribution
+    from experiments.phases import by_phase
+    from experiments.progress import make_console
+    from experiments.runner import kept_rows, metadata, run_all
+    from experiments.tables import write_rows
+
+    rows = run_all(experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs)
+    compared = compare(rows, experiment.baseline, folder)
+    write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
+    arms = {arm.name: arm for arm in experiment.arms}
+    # What is said of each run is said of all that `runs` has; what compares them, of those that were asked for.
+    kept = kept_rows(experiment, folder)
+    parts = [part for row in kept for part in attribution(row, experiment.system_of(arms[row["arm"]]))]
+    write_rows(folder / "attribution.parquet", parts, metadata(experiment, kept))
+    phases = by_phase(experiment, kept, folder)
+    if phases:
+        write_rows(folder / "by_phase.parquet", phases, metadata(experiment, kept))
+    return Made(rows, compared, phases)

@@ -1,0 +1,116 @@
+"""The tables of results as Arrow: what is large is a dataset, of which is read what is asked for."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.kept import Kept
+from experiments.plan import Key
+from simulator.errors import InputError
+from tierfetch.plain import plain
+
+OF_RUNS = ("accesses", "prefetches", "inferences", "windows", "training")
+"""The tables with a file for each run."""
+Names = str | Sequence[str] | None
+Numbers = int | Sequence[int] | None
+
+
+class ArrowTables:
+    """The tables of an experiment's folder; those that grow with the trace are ``pyarrow.dataset.Dataset``."""
+
+    def __init__(self, folder: Path, kept: Kept) -> None:
+        self._folder, self._kept = folder, kept
+
+    @property
+    def runs(self) -> Any:
+        """A row for each arm, seed and repeat, as a ``pyarrow.Table``."""
+        return self.whole("runs")
+
+    @property
+    def comparisons(self) -> Any:
+        """Each arm against the baseline, as a ``pyarrow.Table``."""
+        return self.whole("comparisons")
+
+    @property
+    def attribution(self) -> Any:
+        """Where the latency of each run went, as a ``pyarrow.Table``."""
+        return self.whole("attribution")
+
+    @property
+    def by_phase(self) -> Any:
+        """Each run by the phases of its workload, as a ``pyarrow.Table``."""
+        return self.whole("by_phase")
+
+    def accesses(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every access of the runs that are named, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("accesses", arm, seed, repeat)
+
+    def prefetches(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every prefetch that they issued, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("prefetches", arm, seed, repeat)
+
+    def inferences(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every question to their policies, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("inferences", arm, seed, repeat)
+
+    def windows(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Their time series, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("windows", arm, seed, repeat)
+
+    def training(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every epoch of their training, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("training", arm, seed, repeat)
+
+    def whole(self, table: str) -> Any:
+        """A table over all runs. Raises InputError if it is not there, or damaged."""
+        import pyarrow.parquet as pq
+
+        path = self._folder / f"{table}.parquet"
+        if not path.exists():
+            why = "the workload has no phases" if table == "by_phase" else "the experiment was not run to its end"
+            raise InputError(f"{path}: no such table: {why}")
+        return _read(path, lambda: pq.read_table(path, page_checksum_verification=True))
+
+    def of_runs(self, table: str, arm: Names, seed: Numbers, repeat: Numbers) -> Any:
+        """The files of the runs that are named, as one dataset. Raises InputError if there are none, or of a name."""
+        import pyarrow.dataset as ds
+
+        runs = self._runs(arm, seed, repeat)
+        files = [
+            self._folder / name
+            for key in runs
+            for name in sorted(self._kept.runs[key].files)
+            if name.startswith(f"{table}/")
+        ]
+        if not files:
+            why = "none of these policies was trained" if table == "training" else f"output.{table}: false"
+            raise InputError(f"{self._folder}: keeps no {table} of these runs ({why})")
+        for file in files:
+            if not file.exists():
+                raise InputError(f"{file}: is missing; run the experiment again to have it made")
+        return _read(files[0], lambda: ds.dataset([str(file) for file in files], format="parquet"))
+
+    def _runs(self, arm: Names, seed: Numbers, repeat: Numbers) -> list[Key]:
+        keys = list(self._kept.runs)
+        for place, (what, wanted) in enumerate((("arm", arm), ("seed", seed), ("repeat", repeat))):
+            if wanted is None:
+                continue
+            there = list(dict.fromkeys(key[place] for key in self._kept.runs))
+            said = plain(wanted)
+            names = said if isinstance(said, list) else [said]
+            for name in names:
+                if name not in there:
+                    expected = ", ".join(map(str, there)) or "none"
+                    raise InputError(f"{self._folder}: has no {what} {name!r}; expected one of {expected}")
+            keys = [key for key in keys if key[place] in names]
+        return keys
+
+
+def _read(path: Path, read: Callable[[], Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return read()
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read: {text}; run the experiment again to have it made") from None

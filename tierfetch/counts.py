@@ -1,0 +1,81 @@
+"""Misses by eviction policy and capacity, without prefetching: the miss-ratio curves."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from experiments.counting import error_of, evictions_of, rates_of, row_of, sampled
+from experiments.replayed import capacities_of, replayed
+from experiments.trace_input import TraceInput
+from simulator.errors import InputError
+from simulator.residency.settings import EvictionSettings
+from tierfetch.plain import plain
+from tierfetch.traces import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Sizes = str | int | Sequence[str | int] | None
+Shares = float | Sequence[float]
+
+
+def misses(
+    trace: Any,
+    eviction: str | EvictionSettings | Sequence[str | EvictionSettings] = "lru",
+    capacity: Sizes = None,
+    fraction: Shares | None = None,
+    *,
+    unit_size: bool = False,
+    sample: Shares = 1.0,
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """Replay a trace through the engine and count misses, a row for each sample, eviction and capacity.
+
+    Args:
+        trace: What ``Trace.of`` takes.
+        eviction: Names, with settings where wanted, ``"s3fifo(small_ratio=0.2)"``; ``"all"`` for all.
+        capacity: Bytes, or text with a unit, ``"64 MiB"``; with ``unit_size`` blocks.
+        fraction: Capacities as shares of all bytes (blocks) of the trace. Without both: 0.001, 0.01, 0.05, 0.1, 0.25.
+        unit_size: Count blocks, not bytes.
+        sample: Rates of spatial samples (SHARDS) to simulate; with 1 among them their error is in the table.
+        seed: Of policies and workloads that draw at random.
+
+    Returns:
+        Columns as ``misses.parquet`` has them: docs/metrics.md.
+
+    Raises:
+        InputError: the trace, an eviction, a capacity or a rate is wrong.
+    """
+    import pandas as pd
+
+    from experiments.warm import compile_core
+
+    made = list({one.label: one for said in _listed(eviction) for one in _of_eviction(said)}.values())
+    rates = rates_of(",".join(map(str, _listed(plain(sample)))))
+    found = Trace.of(trace, seed=seed)
+    given = TraceInput(found.name, found.workload, [], found.has_times, found.reuse)
+    whole = replayed(given, rates[0], unit_size=unit_size)
+    sizes, shares = (None if said is None else ",".join(map(str, _listed(said))) for said in (capacity, fraction))
+    capacities = capacities_of(whole, sizes, shares, unit_size=unit_size)
+    samples = sampled(whole, rates, capacities, unit_size=unit_size)
+    # Beforehand: the first row's rate would have the compiling in it.
+    compile_core(made)
+    rows: list[dict[str, Any]] = []
+    for one, settings, size in product(samples, made, capacities):
+        row = row_of(found.name, one, settings, size, unit_size=unit_size, seed=seed)
+        row["miss_ratio_error"] = error_of(row, rows)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _listed(said: Any) -> list[Any]:
+    found = plain(said)
+    if isinstance(found, list):
+        if not found:
+            raise InputError("misses: got an empty list; expected at least one eviction, capacity, fraction or sample")
+        return found
+    return [found]
+
+
+def _of_eviction(said: str | EvictionSettings) -> list[EvictionSettings]:
+    return [said] if isinstance(said, EvictionSettings) else evictions_of(said)

@@ -1,0 +1,198 @@
+"""The results of an experiment, as pandas and as Arrow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.kept import MANIFEST, Kept
+from simulator.errors import InputError
+from tierfetch.arrow import ArrowTables, Names, Numbers
+from tierfetch.plain import frame_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The arm with the lowest mean latency; ``level`` are those that are not shown to be slower."""
+
+    arm: str
+    mean_latency_ns: float
+    level: tuple[str, ...]
+    text: str
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all others are shown to be slower."""
+        return not self.level
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Results:
+    """What an experiment's folder keeps; ``docs/metrics.md`` defines every column.
+
+    Tables are read when they are asked for. ``arrow`` has the same tables as Arrow.
+    """
+
+    def __init__(self, folder: Path, kept: Kept) -> None:
+        """``open`` makes them."""
+        self.folder = folder
+        self._kept = kept
+        self.arrow = ArrowTables(folder, kept)
+
+    @classmethod
+    def open(cls, folder: "str | PathLike[str]") -> "Results":
+        """The results in a folder, of an experiment that was run to its end or not.
+
+        Raises:
+            InputError: there are none, or what says which is damaged.
+        """
+        path = Path(folder)
+        if not (path / MANIFEST).is_file():
+            raise InputError(f"{path}: holds no results (no {MANIFEST}); expected the folder of an experiment")
+        kept = Kept.load(path)
+        arms = [arm["name"] for arm in kept.about["config"]["arms"]]
+        kept.runs = dict(sorted(kept.runs.items(), key=lambda item: (arms.index(item[0][0]), *item[0][1:])))
+        return cls(path, kept)
+
+    @property
+    def name(self) -> str:
+        """What the experiment is called."""
+        return str(self._kept.about["name"])
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms with a finished run, as the experiment has them in order."""
+        return list(dict.fromkeys(key[0] for key in self._kept.runs))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds with a finished run."""
+        return sorted({key[1] for key in self._kept.runs})
+
+    @property
+    def baseline(self) -> str:
+        """The arm that the others are compared with."""
+        return str(self._config["baseline"])
+
+    @property
+    def runs(self) -> "pd.DataFrame":
+        """A row for each arm, seed and repeat: every metric."""
+        return frame_of(self.arrow.runs)
+
+    @property
+    def comparisons(self) -> "pd.DataFrame":
+        """Each arm against the baseline: difference, interval, verdict."""
+        return frame_of(self.arrow.comparisons)
+
+    @property
+    def attribution(self) -> "pd.DataFrame":
+        """Where the latency of each run went, link by link."""
+        return frame_of(self.arrow.attribution)
+
+    @property
+    def by_phase(self) -> "pd.DataFrame":
+        """Each run by the phases of its workload. Raises InputError if that has none."""
+        return frame_of(self.arrow.by_phase)
+
+    def accesses(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every access of the runs that are named, by default of all, in order of arms, seeds and repeats.
+
+        Args:
+            arm: The name of one arm, or of several.
+            seed: One seed, or several.
+            repeat: One repeat, or several, where latencies were measured several times.
+            columns: Only these.
+
+        Raises:
+            InputError: there is no such run, or the config keeps no such table.
+        """
+        return self._of_runs("accesses", arm, seed, repeat, columns)
+
+    def prefetches(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every prefetch that was issued, as ``accesses``."""
+        return self._of_runs("prefetches", arm, seed, repeat, columns)
+
+    def inferences(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every question to a policy, as ``accesses``."""
+        return self._of_runs("inferences", arm, seed, repeat, columns)
+
+    def windows(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """The time series, a row for each window of accesses, as ``accesses``."""
+        return self._of_runs("windows", arm, seed, repeat, columns)
+
+    def training(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every epoch of what was trained, as ``accesses``."""
+        return self._of_runs("training", arm, seed, repeat, columns)
+
+    def best(self) -> Best:
+        """The arm with the lowest mean latency, and whether that is shown; as the closing table has it.
+
+        Raises:
+            InputError: the experiment was not run to its end.
+        """
+        from experiments.ranking import ranking
+        from experiments.report import ranked_text
+
+        compared = self.arrow.comparisons.to_pylist()
+        ranked = ranking(self._asked_for, compared, self.baseline, self.folder)
+        return Best(ranked.first, ranked.means[ranked.first], tuple(ranked.level), ranked_text(ranked))
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(map(str, self.seeds))
+        return f"<Results {self.name}: arms {', '.join(self.arms)}; seeds {seeds}; in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        from experiments.report import brief
+
+        of_arm: dict[str, list[Row]] = {}
+        for row in self._asked_for:
+            of_arm.setdefault(row["arm"], []).append(row)
+        try:
+            compared = self.arrow.comparisons.to_pylist()
+        except InputError:
+            # Not run to its end: means are all that there is.
+            compared = []
+        titles, rows = brief(of_arm, compared, self.baseline)
+        head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        of = f"{escape(self.name)}: mean of seeds {', '.join(map(str, self.seeds))}; {escape(str(self.folder))}"
+        return f"<table><caption>{of}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    @property
+    def _config(self) -> Row:
+        config: Row = self._kept.about["config"]
+        return config
+
+    @property
+    def _asked_for(self) -> list[Row]:
+        """The rows of ``runs`` that were compared last: a folder may keep others, of other seeds."""
+        seeds, repeats = self._config["seeds"], self._config["repeats"]
+        return [run.row for key, run in self._kept.runs.items() if key[1] in seeds and key[2] < repeats]
+
+    def _of_runs(
+        self, table: str, arm: Names, seed: Numbers, repeat: Numbers, columns: Sequence[str] | None
+    ) -> "pd.DataFrame":
+        dataset = self.arrow.of_runs(table, arm, seed, repeat)
+        for name in columns or ():
+            if name not in dataset.schema.names:
+                raise InputError(f"columns: {table} has no {name!r}; expected one of {', '.join(dataset.schema.names)}")
+        return frame_of(dataset.to_table(columns=None if columns is None else list(columns)))
