@@ -156,8 +156,11 @@ def test_a_tier_as_the_origin() -> None:
 def test_a_preset_beside_the_config(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "tiers: [{name: a, capacity: 1 MiB, bandwidth: 2 GB/s}]\nlinks: [{bandwidth: 1 GB/s}]\norigin: {kind: store}\n"
+        "prefetch: {in_flight: 5, queued: 6}\n"
     )
-    found = read({"system": {"preset": "./mine.yaml"}}, path=str(tmp_path / "c.yaml")).system
+    said = {"preset": "./mine.yaml", "prefetch": {"queued": 7}}
+    found = read({"system": said}, path=str(tmp_path / "c.yaml")).system
+    assert (found.prefetch.in_flight, found.prefetch.queued) == (5, 7)
     assert (found.tiers[0].name, found.links[0].read_bandwidth) == ("a", 10**9)
 
 
