@@ -1,0 +1,117 @@
+"""What a person names on the command line or in a test, as rules and what to try them on."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from experiments.contract.rules import Rule
+from simulator.errors import InputError
+from simulator.outside import find, is_reference
+from simulator.trace import Batch, concatenate, part
+
+_HEAD = 5000
+_METHODS = {"decide": "policy"}
+"""What each kind of class has, by which it is told."""
+
+
+def contract_of(
+    reference: str, settings: Mapping[str, Any], trace: Path | None = None, time_limit: str | None = None
+) -> tuple[Sequence[Rule[Any]], Any]:
+    """The rules for what is named, and that to try them on.
+
+    Args:
+        reference: ``file.py:Class``, ``file.py`` where there is one such class in it, ``package.module:Class``, or a
+            kind, perhaps of an installed package.
+        settings: What a config would say of it.
+        trace: Accesses to try it on, too: any that ``experiments.trace`` reads.
+        time_limit: How long one call may take.
+
+    Raises:
+        InputError: there is nothing of that name, or its settings are wrong.
+    """
+    head = None if trace is None else _head_of(trace)
+    limits = {} if time_limit is None else {"time_limit": time_limit}
+    if reference.endswith(".py"):
+        reference = f"{reference}:{_only_class_in(reference)}"
+    if is_reference(reference):
+        return _of_policy_class(reference, settings, head, limits)
+    return _of_kind(reference, settings, head)
+
+
+def _only_class_in(file: str) -> str:
+    # What a file defines is only known once it has run: a name that every module has.
+    module = find(f"{file}:__dict__").object
+    own: list[str] = [
+        name
+        for name, one in module.items()
+        if inspect.isclass(one)
+        and one.__module__ == module["__name__"]
+        and any(callable(getattr(one, method, None)) for method in _METHODS)
+        and not name.startswith("_")
+    ]
+    if len(own) != 1:
+        has = f"has {', '.join(own)}" if own else f"has no class with {' or '.join(_METHODS)}"
+        raise InputError(f"{file}: {has}; expected {file}:NAME, of one of its classes")
+    return own[0]
+
+
+def _of_policy_class(
+    reference: str, settings: Mapping[str, Any], head: Batch | None, limits: Mapping[str, str]
+) -> tuple[Sequence[Rule[Any]], Any]:
+    from experiments.contract.policies import POLICY_RULES
+    from experiments.contract.subject import PolicySubject
+    from policies.registry import POLICIES
+    from simulator.classes import class_of, validated
+
+    class_ = class_of(reference, None, "a policy with decide(self, run)").object
+    if not callable(getattr(class_, "decide", None)):
+        raise InputError(f"{reference}: has no decide; expected decide(self, run) -> [(key, confidence), ...]")
+    validated(class_, settings)
+    try:
+        made = POLICIES.validate({"kind": "python", "class": reference, "settings": dict(settings), **limits})
+    except ValidationError as error:
+        raise InputError(*_lines(error)) from None
+    return POLICY_RULES, PolicySubject(made, f"policy {reference}", class_, head)
+
+
+def _of_kind(name: str, settings: Mapping[str, Any], head: Batch | None) -> tuple[Sequence[Rule[Any]], Any]:
+    from experiments.contract.policies import POLICY_RULES
+    from experiments.contract.subject import PolicySubject
+    from policies.registry import POLICIES
+    from simulator.one_line import call
+
+    try:
+        said = {**call(name), **settings}
+    except ValueError as error:
+        raise InputError(f"{name}: {error}; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS or a kind of policy") from None
+    if said["kind"] not in POLICIES:
+        raise InputError(
+            f"{name}: there is no such policy; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS, or one of "
+            f"{', '.join(POLICIES)}"
+        )
+    try:
+        made = POLICIES.validate(said)
+    except ValidationError as error:
+        raise InputError(*(f"{name}: {line}" for line in _lines(error))) from None
+    made.check()
+    return POLICY_RULES, PolicySubject(made, f"policy {said['kind']}", getattr(made, "own_class", None), head)
+
+
+def _lines(error: ValidationError) -> list[str]:
+    found = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(map(str, problem["loc"][1:]))
+        found.append(f"{where}: {problem['msg']}" if where else problem["msg"].removeprefix("Value error, "))
+    return found
+
+
+def _head_of(path: Path) -> Batch:
+    from experiments.trace_input import trace_input
+
+    found = concatenate(list(part(trace_input(path).workload.batches(), 0, _HEAD)))
+    if not len(found):
+        raise InputError(f"--trace {path}: has no accesses; expected some")
+    return found
