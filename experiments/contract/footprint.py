@@ -13,7 +13,7 @@ from experiments.contract.stories import Step
 from experiments.contract.subject import PolicySubject, own_of
 from simulator.policy import AccessRun, Fate, Outcome, Policy, Told
 
-_FIRST, _MOST = 1500, 96_000
+_FIRST, _MOST_DOUBLINGS = 1500, 5
 _BUDGET_S = 4.0
 _MORE, _SOME_BYTES = 1.15, 2000
 """What it may grow by over four times the accesses."""
@@ -31,7 +31,7 @@ def memory_is_bounded(it: PolicySubject) -> str:
     n = 0
     rng = np.random.default_rng(0)
     try:
-        for goal in (_FIRST << i for i in range(7)):
+        for goal in (_FIRST << i for i in range(_MOST_DOUBLINGS + 1)):
             n = _go_on(policy, n, goal, rng, until)
             if n < goal:
                 break

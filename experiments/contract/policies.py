@@ -87,8 +87,9 @@ def needs_what_it_reads(it: PolicySubject) -> None:
         answers_of(policy, steps_of(range(it.n_of(30)), it.trigger, lengths=(1, 3)), show)
     except OutsideError as error:
         frames = error.lines[1:]
-        attribute = error.lines[0].rpartition("'AccessRun' object has no attribute ")[2].strip("'")
-        if attribute != error.lines[0]:
+        _, is_there, attribute = error.lines[0].partition("'AccessRun' object has no attribute ")
+        if is_there:
+            attribute = attribute.strip("'")
             raise Broken(
                 f"{it.who}: asks for run.{attribute}; expected run.columns[{attribute!r}], with "
                 f"needs = ({attribute!r},)",

@@ -3,11 +3,21 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from simulator.errors import InputError, OutsideError, frames_of
 
-S = TypeVar("S")
+
+class Subject(Protocol):
+    """What rules are tried on."""
+
+    who: str
+
+    def put_back(self) -> None:
+        """What a rule may have changed, as it was."""
+
+
+S = TypeVar("S", bound=Subject)
 
 
 class Broken(Exception):  # noqa: N818 - it is how a rule says so, and no error of the program
@@ -81,7 +91,9 @@ def judge(rule: Rule[S], it: S) -> Verdict:
         # ours, and is to be seen as it is.
         if not frames_of(error):
             raise
-        return Verdict(rule, "broken", OutsideError.of("it", error).lines)
+        return Verdict(rule, "broken", OutsideError.of(it.who, error).lines)
+    finally:
+        it.put_back()
     return Verdict(rule, "kept", (said,) if said else ())
 
 

@@ -103,23 +103,26 @@ def in_words(steps: Sequence[Step]) -> str:
     return f"shown {what} {before}{' | '.join(texts)}{asked}"
 
 
-def smallest(steps: list[Step], fails: Callable[[list[Step]], Any]) -> tuple[list[Step], Any]:
+def smallest(steps: list[Step], why: Any, fails: Callable[[list[Step]], Any]) -> tuple[list[Step], Any]:
     """Fewer of these questions that fail too, and how: found by leaving some out, for a second at most.
 
-    ``fails`` returns what is wrong, or None. It fails with all of them.
+    ``fails`` returns what is wrong, or None; ``why`` is what it returned of all of them.
     """
     until = time.monotonic() + _SHRINK_S
-    why = fails(steps)
+    for step in steps if len(steps) > 1 else ():
+        if time.monotonic() < until and (alone := fails([step])) is not None:
+            return [step], alone
     n = max(len(steps) // 2, 1)
     while len(steps) > 1:
-        at, is_smaller = 0, False
-        while at < len(steps) and time.monotonic() < until:
-            fewer = steps[:at] + steps[at + n :]
+        # From the end: what is left is near the start, where less has happened.
+        end, is_smaller = len(steps), False
+        while end > 0 and time.monotonic() < until:
+            first = max(end - n, 0)
+            fewer = steps[:first] + steps[end:]
             found = fails(fewer) if fewer else None
-            if found is None:
-                at += n
-            else:
+            if found is not None:
                 steps, why, is_smaller = fewer, found, True
+            end = first
         if time.monotonic() >= until or (n == 1 and not is_smaller):
             break
         n = max(n // 2, 1)

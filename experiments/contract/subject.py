@@ -5,11 +5,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from experiments.contract.process import Process
 from experiments.contract.rules import Broken
 from experiments.contract.stories import Step, in_words, smallest, steps_of
 from policies.base import PolicySettings
@@ -62,6 +64,12 @@ class PolicySubject:
         self.said: list[str] = []
         """What it printed."""
         self.shared = Shared(class_)
+        self.process = Process()
+
+    def put_back(self) -> None:
+        """The process and what instances share, as they were before anything was tried."""
+        self.process.put_back()
+        self.shared.restore()
 
     def build(self, seed: int = 0) -> Policy:
         """A fresh one, trained if it learns.
@@ -125,7 +133,9 @@ class PolicySubject:
         for step in steps:
             run = step.run(0, getattr(policy, "needs", ()))
             started = time.perf_counter_ns()
-            policy.decide([run])
+            # Whether it fails is for rules to find out.
+            with suppress(OutsideError):
+                policy.decide([run])
             times.append(time.perf_counter_ns() - started)
         return float(np.median(times))
 
@@ -153,7 +163,7 @@ class PolicySubject:
         """Raise Broken, with the fewest questions that are found to fail, if ``fails`` says how these do."""
         found = fails(steps)
         if found is not None:
-            fewest, lines = smallest(steps, fails)
+            fewest, lines = smallest(steps, found, fails)
             raise Broken(lines[0], in_words(fewest), *lines[1:])
 
 
