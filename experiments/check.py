@@ -49,7 +49,7 @@ def main(
         with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
             for verdict in judge_all(rules, it):
                 states[verdict.state] += 1
-                if verdict.state == "broken" or not quiet:
+                if verdict.state == "broken" or not (quiet or verdict.state == "not tried"):
                     _print(console, verdict)
         console.print(f"{it.who}: {', '.join(f'{n} {state}' for state, n in states.items())}", markup=False)
         if states["broken"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.contract.rules import Broken, NotApplicable
+from experiments.contract.rules import Broken, NotApplicable, Unsafe
 from experiments.contract.stories import Step, in_words, steps_of
 from experiments.contract.subject import PolicySubject
 from simulator.accounting import Books, BooksError
@@ -42,7 +42,7 @@ def compiled_as_decide(it: PolicySubject) -> str:
         n = _asked(table, step, wanted, sure, it.trigger)
         behind = int(np.max(np.flatnonzero((wanted != _MARK) | (sure != _MARK)), initial=-1)) + 1
         if max(n, behind) > n_most or n < 0:
-            raise Broken(
+            raise Unsafe(
                 f"{it.who}: want writes {max(n, behind)} blocks; expected 0 to {n_most}, its most_wanted: what it "
                 "writes behind them is the engine's memory", in_words(steps[: i + 1]),
             )  # fmt: skip

@@ -48,7 +48,7 @@ def _set_torch(state: Any) -> None:
 TORCH = "the random state of torch"
 _PARTS = {
     "the random state of random": _Part(_OWN, random.getstate, random.setstate),
-    "the random state of numpy.random": _Part(_OWN, _numpy_state, np.random.set_state),  # noqa: NPY002
+    "the random state of numpy.random": _Part(_OWN, _numpy_state, np.random.set_state),
     TORCH: _Part("a torch.Generator of its own", _of_torch, _set_torch),
     "the working folder": _Part("paths that are whole", os.getcwd, os.chdir),
     "the environment": _Part("settings in its constructor", lambda: dict(os.environ), _set_environment),

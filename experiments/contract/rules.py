@@ -28,6 +28,10 @@ class Broken(Exception):  # noqa: N818 - it is how a rule says so, and no error 
         self.lines = [line for text in lines for line in text.splitlines()]
 
 
+class Unsafe(Broken):
+    """Broken, and what it does may end the process: nothing else is tried."""
+
+
 class NotApplicable(Exception):  # noqa: N818
     """There is nothing to be checked here, and why."""
 
@@ -68,6 +72,8 @@ class Verdict:
     rule: Rule[Any]
     state: State
     lines: Sequence[str] = ()
+    is_last: bool = False
+    """Whether other rules are not to be tried: they would fail, too, or worse."""
 
 
 def judge(rule: Rule[S], it: S) -> Verdict:
@@ -77,7 +83,7 @@ def judge(rule: Rule[S], it: S) -> Verdict:
             warnings.simplefilter("ignore")
             said = rule.check(it)
     except Broken as broken:
-        return Verdict(rule, "broken", broken.lines)
+        return Verdict(rule, "broken", broken.lines, isinstance(broken, Unsafe))
     except OutsideError as error:
         return Verdict(rule, "broken", error.lines)
     except InputError as error:
@@ -103,14 +109,15 @@ def judge_all(rules: Sequence[Rule[S]], it: S) -> Iterator[Verdict]:
     What breaks several rules alike is told once.
     """
     told: set[tuple[str, ...]] = set()
-    for rule in rules:
+    for i, rule in enumerate(rules):
         verdict = judge(rule, it)
+        is_last = verdict.is_last or (verdict.state == "broken" and i == 0)
         if verdict.state == "broken":
             what = tuple(verdict.lines[:1])
             if what in told:
-                verdict = Verdict(rule, "broken", (f"as said above: {what[0]}",) if what else ())
+                verdict = Verdict(rule, "broken", (f"as said above: {what[0]}",))
             told.add(what)
         yield verdict
-        if verdict.state == "broken" and rule is rules[0]:
-            yield from (Verdict(other, "not tried") for other in rules[1:])
+        if is_last:
+            yield from (Verdict(other, "not tried") for other in rules[i + 1 :])
             return

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from experiments import check
 from experiments.contract.naming import contract_of
-from experiments.contract.rules import Verdict, judge
+from experiments.contract.rules import Verdict, judge, judge_all
 from tierfetch.testing import PolicyContract
 
 GOOD = """
@@ -237,13 +237,18 @@ def test_what_keeps_the_contract_is_said_to(tmp_path: Path, monkeypatch: pytest.
         (["good.py", "--set", "m=3"], "settings.m: NextKey has no such setting; expected one of n"),
         (["good.py", "--set", "n"], "--set n: expected NAME=VALUE"),
         (["no_such"], "no_such: there is no such policy; expected FILE.py:CLASS"),
-        (["oracle"], "policy oracle: knows the future of its run"),
         (["next_n", "--set", "n=0"], "next_n: n: Input should be greater than or equal to 1"),
     ):
         refused = run(check.app, said_)
         assert refused.exit_code == 2, refused.output
         assert expected in refused.stderr, refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+    oracle = run(check.app, ["oracle"])
+    assert oracle.exit_code == 4
+    first, why, last = oracle.output.splitlines()
+    assert first.startswith("broken         It can be made")
+    assert why.strip().startswith("policy oracle: knows the future of its run")
+    assert last == "policy oracle: 1 broken, 19 not tried"
 
 
 def test_a_trace_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +263,55 @@ def test_a_trace_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rules, it = contract_of("bad.py", {}, Path("t.csv"))
     (wrong,) = (judge(rule, it) for rule in rules if rule.name == "any order of accesses")
     assert re.search(r"decide returned None; .* shown keys? .*77777", said(wrong))
+
+
+COMPILED = """
+    import numpy as np
+    from policies.base import CompiledPolicy
+    from simulator.policy import Answer, Decision
+
+    def learn(state, key, stream, outcome):
+        pass
+
+    def want(state, key, stream, keys, confidences):
+        for i in range(3 + (key == 15)):
+            keys[i], confidences[i] = key + 1 + i, 1.0
+        return 3
+
+    class Overruns(CompiledPolicy):
+        def __init__(self, most_wanted: int = 3):
+            super().__init__("access", np.zeros(1, np.int64), learn, want, most_wanted=most_wanted)
+
+    class OtherThanDecide(Overruns):
+        def __init__(self):
+            super().__init__(4)
+
+        def decide(self, runs):
+            return Decision([Answer([5], [1.0], 5, 1.0) for _ in runs])
+    """
+
+
+def test_compiled_functions_that_break_their_bounds_or_differ(tmp_path: Path) -> None:
+    """Behind most_wanted lies the engine's memory; a run asks the functions, and decide is for who wraps it."""
+    write(tmp_path, "compiled.py", COMPILED)
+    rules, it = contract_of(f"{tmp_path}/compiled.py:Overruns", {})
+    of = {rule.name: rule for rule in rules}
+    wrong = judge(of["compiled as decide"], it)
+    assert re.search(
+        r"want writes 4 blocks; expected 0 to 3, its most_wanted: .* shown keys .*2:15, asked 24 times", said(wrong)
+    )
+    first, second, *others = judge_all(rules, it)
+    assert [first.state, second.state] == ["kept", "broken"]
+    assert {verdict.state for verdict in others} == {"not tried"}
+    rules, it = contract_of(f"{tmp_path}/compiled.py:Overruns", {"most_wanted": 4})
+    assert judge(of["compiled as decide"], it).lines == ("at most 4 blocks an answer",)
+    rules, it = contract_of(f"{tmp_path}/compiled.py:OtherThanDecide", {})
+    wrong = judge(of["compiled as decide"], it)
+    assert re.search(r"answer \[\(1, 1.0\), .*expected \[\(5, 1.0\)\], as decide does shown key 0$", said(wrong))
+    wrong = judge(of[ENGINES], it)
+    assert re.search(
+        r"over 800 accesses, .* is .* with the compiled engine and .* with simpy; expected the same", said(wrong)
+    )
 
 
 class FromATest:
