@@ -26,14 +26,14 @@ def main(
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Try it on the first 5,000 accesses of a trace or a config, too."),
+        typer.Option(metavar="FILE", help="A policy is tried on its first 5,000 accesses, too; a format reads it."),
     ] = None,
     time_limit: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long one call may take.", show_default="10 s")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only what is broken.")] = False,
 ) -> None:
-    """Try the rules that policies keep on one, and say in words which it breaks, with the smallest example found.
+    """Try the rules that policies, workloads and formats keep on one, and say in words which it breaks.
 
     Exit codes: 0 all are kept, 2 there is no such class or its settings are wrong, 4 a rule is broken.
     """

@@ -1,4 +1,4 @@
-"""The contract of policies, workloads and evictions for tests of one's own: a class for pytest or unittest.
+"""The contract of policies, workloads and trace formats for tests of one's own: a class for pytest or unittest.
 
 ::
 
@@ -13,14 +13,16 @@ expected, and the fewest accesses that show it. ``python -m experiments.check`` 
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 from unittest import SkipTest
 
 from experiments.contract.naming import contract_of
 from experiments.contract.policies import POLICY_RULES
 from experiments.contract.rules import Rule, Rules, judge
+from experiments.contract.workloads import WORKLOAD_RULES
 
-__all__ = ["PolicyContract"]
+__all__ = ["PolicyContract", "WorkloadContract"]
 
 
 class _Contract:
@@ -43,7 +45,8 @@ class _Contract:
         if named is None:
             raise SkipTest(f"a subclass says {cls.names} = ...")
         reference = named if isinstance(named, str) else f"{named.__module__}:{named.__qualname__}"
-        _, subject = contract_of(reference, cls.settings)
+        path = getattr(cls, "path", None)
+        _, subject = contract_of(reference, cls.settings, None if path is None else Path(path))
         return subject
 
 
@@ -65,3 +68,12 @@ class PolicyContract(_Contract):
     rules = POLICY_RULES
     names = "policy"
     policy: ClassVar[type | str | None] = None
+
+
+class WorkloadContract(_Contract):
+    """Of a workload or a trace format: ``workload`` is its class, ``path`` the file that a format reads."""
+
+    rules = WORKLOAD_RULES
+    names = "workload"
+    workload: ClassVar[type | str | None] = None
+    path: ClassVar[Path | str | None] = None

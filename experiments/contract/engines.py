@@ -115,7 +115,7 @@ def both_engines_agree(it: PolicySubject) -> str:
     for _, engine, wrap in runs:
         it.shared.restore()
         one: Any = it.build()
-        books.append(_books(it, engine, batch, one if wrap is None else wrap(one)))
+        books.append(books_of(it.who, engine, batch, one if wrap is None else wrap(one)))
     for (name, _, _), found in zip(runs[1:], books[1:], strict=True):
         for what, value in books[0].items():
             if found[what] != value:
@@ -144,7 +144,8 @@ def _batch(it: PolicySubject) -> Batch:
     )  # fmt: skip
 
 
-def _books(it: PolicySubject, engine: Any, batch: Batch, policy: Any) -> dict[str, Any]:
+def books_of(who: str, engine: Any, batch: Batch, policy: Any) -> dict[str, Any]:
+    """What a run over a batch comes to. Raises Broken if the policy fails, or the books do not close."""
     books = Books(None, max(len(batch), 1))
     machine, closed = _system(batch, policy), Closed.model_validate({"kind": "closed", "think": "50 ns"})
     try:
@@ -153,7 +154,7 @@ def _books(it: PolicySubject, engine: Any, batch: Batch, policy: Any) -> dict[st
         at = "" if error.access is None else f", at access {error.access} of a run"
         raise Broken(f"{error.lines[0]}{at}", *error.lines[1:]) from None
     except BooksError as error:
-        raise Broken(f"{it.who}: the books of a run do not close: {error}") from None
+        raise Broken(f"{who}: the books of a run do not close: {error}") from None
     return {
         "accesses by outcome": {one.name.lower(): books.n_outcomes[one] for one in Outcome},
         "prefetches proposed": books.n_proposed,

@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments.contract.rules import Rule
+from simulator.classes import class_of, validated
 from simulator.errors import InputError
 from simulator.outside import find, is_reference
 from simulator.trace import Batch, concatenate, part
 
 _HEAD = 5000
-_METHODS = {"decide": "policy"}
-"""What each kind of class has, by which it is told."""
+_METHODS = ("decide", "batches")
+"""What a policy and a workload have, by which they are told."""
 
 
 def contract_of(
@@ -26,18 +27,22 @@ def contract_of(
         reference: ``file.py:Class``, ``file.py`` where there is one such class in it, ``package.module:Class``, or a
             kind, perhaps of an installed package.
         settings: What a config would say of it.
-        trace: Accesses to try it on, too: any that ``experiments.trace`` reads.
+        trace: Of a policy, accesses to try it on, too: any that ``experiments.trace`` reads. Of a format, the file.
         time_limit: How long one call may take.
 
     Raises:
         InputError: there is nothing of that name, or its settings are wrong.
     """
-    head = None if trace is None else _head_of(trace)
-    limits = {} if time_limit is None else {"time_limit": time_limit}
     if reference.endswith(".py"):
         reference = f"{reference}:{_only_class_in(reference)}"
+    is_workload = is_reference(reference) and callable(getattr(find(reference).object, "batches", None))
+    head = None if trace is None or is_workload else _head_of(trace)
+    limits = {} if time_limit is None else {"time_limit": time_limit}
     if is_reference(reference):
-        return _of_policy_class(reference, settings, head, limits)
+        class_ = class_of(reference, None, f"with {' or '.join(_METHODS)}").object
+        if callable(getattr(class_, "batches", None)):
+            return _of_workload_class(reference, class_, settings, trace)
+        return _of_policy_class(reference, class_, settings, head, limits)
     return _of_kind(reference, settings, head)
 
 
@@ -59,22 +64,38 @@ def _only_class_in(file: str) -> str:
 
 
 def _of_policy_class(
-    reference: str, settings: Mapping[str, Any], head: Batch | None, limits: Mapping[str, str]
+    reference: str, class_: type, settings: Mapping[str, Any], head: Batch | None, limits: Mapping[str, str]
 ) -> tuple[Sequence[Rule[Any]], Any]:
     from experiments.contract.policies import POLICY_RULES
     from experiments.contract.subject import PolicySubject
     from policies.registry import POLICIES
-    from simulator.classes import class_of, validated
 
-    class_ = class_of(reference, None, "a policy with decide(self, run)").object
     if not callable(getattr(class_, "decide", None)):
-        raise InputError(f"{reference}: has no decide; expected decide(self, run) -> [(key, confidence), ...]")
+        raise InputError(
+            f"{reference}: has no decide; expected a policy, with decide(self, run) -> [(key, confidence), ...], or a "
+            "workload, with batches(self)"
+        )
     validated(class_, settings)
     try:
         made = POLICIES.validate({"kind": "python", "class": reference, "settings": dict(settings), **limits})
     except ValidationError as error:
         raise InputError(*_lines(error)) from None
     return POLICY_RULES, PolicySubject(made, f"policy {reference}", class_, head)
+
+
+def _of_workload_class(
+    reference: str, class_: type, settings: Mapping[str, Any], path: Path | None
+) -> tuple[Sequence[Rule[Any]], Any]:
+    from experiments.contract.workloads import WORKLOAD_RULES, WorkloadSubject
+    from workloads.registry import SOURCES
+
+    validated(class_, settings)
+    file = {} if path is None else {"path": str(path)}
+    try:
+        made = SOURCES.validate({"kind": "python", "class": reference, "settings": dict(settings), **file})
+    except ValidationError as error:
+        raise InputError(*_lines(error)) from None
+    return WORKLOAD_RULES, WorkloadSubject(made, f"workload {reference}", class_)
 
 
 def _of_kind(name: str, settings: Mapping[str, Any], head: Batch | None) -> tuple[Sequence[Rule[Any]], Any]:

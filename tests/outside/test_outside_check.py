@@ -1,18 +1,20 @@
 """The contract of policies, workloads and evictions of one's own: each rule is broken once, and told in words."""
 
 import re
+import tempfile
 import textwrap
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from experiments import check
 from experiments.contract.naming import contract_of
 from experiments.contract.rules import Verdict, judge, judge_all
-from tierfetch.testing import PolicyContract
+from tierfetch.testing import PolicyContract, WorkloadContract
 
 GOOD = """
     class NextKey:
@@ -263,6 +265,80 @@ def test_a_trace_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rules, it = contract_of("bad.py", {}, Path("t.csv"))
     (wrong,) = (judge(rule, it) for rule in rules if rule.name == "any order of accesses")
     assert re.search(r"decide returned None; .* shown keys? .*77777", said(wrong))
+
+
+BAD_WORKLOADS: dict[str, tuple[str, str, str]] = {
+    "fails when made": ("def __init__(self): 1 / 0", "can be made", "ZeroDivisionError"),
+    "a key below 0": ("def batches(self): yield [1, -5]", "yields accesses", "access 1: key is -5; expected 0 to"),
+    "nothing": ("def batches(self): yield []", "yields accesses", "yields no accesses; expected some"),
+    "other features": (
+        "def batches(self):\n        yield {'key': [1], 'pc': 1}\n        yield [2]",
+        "yields accesses", r"has the features \[\] behind 1 accesses; expected \['pc'\]",
+    ),
+    "goes on where it was": (
+        "def __init__(self): self.rng = np.random.default_rng(0)\n"
+        "    def batches(self): yield self.rng.integers(0, 1000, 50)",
+        "yields the same again", "asked again: access 0 has key [0-9]+; expected 850, as before",
+    ),
+    "fewer the second time": (
+        "def __init__(self): self.keys = iter(range(9))\n    def batches(self): yield list(self.keys) or [1]",
+        "yields the same again", "asked again: 1 accesses; expected 9, as before",
+    ),
+    "no seed": (
+        "def batches(self): yield np.random.default_rng().integers(0, 2**40, 50)",
+        "goes by its seed", "made again with the same seed: access 0 has key",
+    ),
+    "a seed of no use": (
+        "def __init__(self, seed): pass\n    def batches(self): yield [1, 2]",
+        "goes by its seed", "takes a seed, and seeds 1 and 2 give the same accesses",
+    ),
+    "one place for two walks": (
+        "def batches(self):\n        self.at = 0\n        while self.at < 5:\n"
+        "            yield [self.at]\n            self.at += 1",
+        "two walks at once", "beside another walk through it: ",
+    ),
+    "times": (
+        "has_times = True\n    def batches(self): yield {'key': [1, 2], 'time_ns': [7, 5]}",
+        "times rise", "access 1 arrives at 5 ns; expected 7 or later",
+    ),
+    "the global state": (
+        "def batches(self):\n        np.random.seed(3)\n        yield np.random.randint(0, 9, 9)",
+        "leaves the process alone", "changes the random state of numpy.random",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_WORKLOADS)
+def test_what_a_workload_breaks_is_told_in_words(name: str, tmp_path: Path) -> None:
+    body, expected, words = BAD_WORKLOADS[name]
+    write(tmp_path, "bad.py", f"import numpy as np\nclass Bad:\n    def batches(self): yield [1]\n    {body}\n")
+    found = verdicts(f"{tmp_path}/bad.py", without=(ENGINES,))
+    assert found[expected].state == "broken"
+    assert re.search(words, said(found[expected])), said(found[expected])
+
+
+class Walk:
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self.path, self.seed = path, seed
+
+    def batches(self) -> Any:
+        rng = np.random.default_rng(self.seed)
+        for line in self.path.read_text().splitlines():
+            yield {"key": int(line) + np.cumsum(rng.integers(0, 3, 200)), "layer": 3}
+
+
+class TestMyFormat(WorkloadContract):
+    workload = Walk
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = Path(cls.folder.name) / "t.walk"
+        cls.path.write_text("100\n7000\n")
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls.folder.cleanup()
 
 
 COMPILED = """
