@@ -19,7 +19,7 @@ _MOST_LINES = 8
 def main(
     reference: Annotated[
         str,
-        typer.Argument(help="FILE.py:CLASS (or FILE.py, if it has one), PACKAGE.MODULE:CLASS, or a kind of policy."),
+        typer.Argument(help="FILE.py:CLASS (or FILE.py, if it has one), PACKAGE.MODULE:CLASS, or a kind."),
     ],
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One of its settings; may be repeated.")
@@ -33,7 +33,7 @@ def main(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only what is broken.")] = False,
 ) -> None:
-    """Try the rules that policies, workloads and formats keep on one, and say in words which it breaks.
+    """Try the rules that policies, workloads, formats and evictions keep on one, and say in words which it breaks.
 
     Exit codes: 0 all are kept, 2 there is no such class or its settings are wrong, 4 a rule is broken.
     """

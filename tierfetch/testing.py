@@ -1,4 +1,4 @@
-"""The contract of policies, workloads and trace formats for tests of one's own: a class for pytest or unittest.
+"""The contracts of policies, workloads, trace formats and evictions, for tests of one's own: classes for pytest.
 
 ::
 
@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import SkipTest
 
+from experiments.contract.evictions import EVICTION_RULES
 from experiments.contract.naming import contract_of
 from experiments.contract.policies import POLICY_RULES
 from experiments.contract.rules import Rule, Rules, judge
 from experiments.contract.workloads import WORKLOAD_RULES
 
-__all__ = ["PolicyContract", "WorkloadContract"]
+__all__ = ["EvictionContract", "PolicyContract", "WorkloadContract"]
 
 
 class _Contract:
@@ -77,3 +78,11 @@ class WorkloadContract(_Contract):
     names = "workload"
     workload: ClassVar[type | str | None] = None
     path: ClassVar[Path | str | None] = None
+
+
+class EvictionContract(_Contract):
+    """Of an eviction: ``eviction`` is its class."""
+
+    rules = EVICTION_RULES
+    names = "eviction"
+    eviction: ClassVar[type | str | None] = None

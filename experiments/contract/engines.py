@@ -144,10 +144,10 @@ def _batch(it: PolicySubject) -> Batch:
     )  # fmt: skip
 
 
-def books_of(who: str, engine: Any, batch: Batch, policy: Any) -> dict[str, Any]:
+def books_of(who: str, engine: Any, batch: Batch, policy: Any, eviction: Any = "lru") -> dict[str, Any]:
     """What a run over a batch comes to. Raises Broken if the policy fails, or the books do not close."""
     books = Books(None, max(len(batch), 1))
-    machine, closed = _system(batch, policy), Closed.model_validate({"kind": "closed", "think": "50 ns"})
+    machine, closed = _system(batch, policy, eviction), Closed.model_validate({"kind": "closed", "think": "50 ns"})
     try:
         result = engine(machine, closed, _InMemory(batch), policy, fixed(0), books).run()
     except OutsideError as error:
@@ -167,11 +167,11 @@ def books_of(who: str, engine: Any, batch: Batch, policy: Any) -> dict[str, Any]
     }
 
 
-def _system(batch: Batch, policy: Policy) -> System:
+def _system(batch: Batch, policy: Policy, eviction: Any) -> System:
     block = int(batch.size_bytes.max())
     fast = {"latency": "1 ns", "read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s"}
     tiers = [
-        {"name": "hbm", "capacity": f"{_SMALL * block + policy.footprint_bytes} B", **fast},
+        {"name": "hbm", "capacity": f"{_SMALL * block + policy.footprint_bytes} B", "eviction": eviction, **fast},
         {"name": "dram", "capacity": f"{8 * _SMALL * block} B", **fast},
     ]
     link = {"call": "100 ns", "read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s", "channels": 2}

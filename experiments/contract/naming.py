@@ -14,8 +14,8 @@ from simulator.outside import find, is_reference
 from simulator.trace import Batch, concatenate, part
 
 _HEAD = 5000
-_METHODS = ("decide", "batches")
-"""What a policy and a workload have, by which they are told."""
+_METHODS = ("decide", "batches", "victim")
+"""What a policy, a workload and an eviction have, by which they are told."""
 
 
 def contract_of(
@@ -42,6 +42,8 @@ def contract_of(
         class_ = class_of(reference, None, f"with {' or '.join(_METHODS)}").object
         if callable(getattr(class_, "batches", None)):
             return _of_workload_class(reference, class_, settings, trace)
+        if _is_eviction(class_):
+            return _of_eviction_class(reference, class_, settings)
         return _of_policy_class(reference, class_, settings, head, limits)
     return _of_kind(reference, settings, head)
 
@@ -72,8 +74,8 @@ def _of_policy_class(
 
     if not callable(getattr(class_, "decide", None)):
         raise InputError(
-            f"{reference}: has no decide; expected a policy, with decide(self, run) -> [(key, confidence), ...], or a "
-            "workload, with batches(self)"
+            f"{reference}: has no decide; expected a policy, with decide(self, run) -> [(key, confidence), ...], a "
+            "workload, with batches(self), or an eviction, with victim(self)"
         )
     validated(class_, settings)
     try:
@@ -98,27 +100,61 @@ def _of_workload_class(
     return WORKLOAD_RULES, WorkloadSubject(made, f"workload {reference}", class_)
 
 
+def _is_eviction(class_: type) -> bool:
+    from simulator.evictions.base import Eviction
+    from simulator.residency.settings import EvictionSettings
+
+    return callable(getattr(class_, "victim", None)) or issubclass(class_, Eviction | EvictionSettings)
+
+
+def _of_eviction_class(reference: str, class_: type, settings: Mapping[str, Any]) -> tuple[Sequence[Rule[Any]], Any]:
+    from experiments.contract.evictions import EVICTION_RULES, EvictionSubject
+    from simulator.residency.registry import EVICTIONS
+
+    try:
+        made = EVICTIONS.validate({"kind": "python", "class": reference, "settings": dict(settings)})
+    except ValidationError as error:
+        raise InputError(*_lines(error)) from None
+    return EVICTION_RULES, EvictionSubject(made, f"eviction {reference}", class_)
+
+
 def _of_kind(name: str, settings: Mapping[str, Any], head: Batch | None) -> tuple[Sequence[Rule[Any]], Any]:
-    from experiments.contract.policies import POLICY_RULES
-    from experiments.contract.subject import PolicySubject
     from policies.registry import POLICIES
     from simulator.one_line import call
+    from simulator.residency.registry import EVICTIONS
+    from workloads.registry import SOURCES
 
     try:
         said = {**call(name), **settings}
     except ValueError as error:
-        raise InputError(f"{name}: {error}; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS or a kind of policy") from None
-    if said["kind"] not in POLICIES:
+        raise InputError(f"{name}: {error}; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS or a kind") from None
+    registry: Any = next((known for known in (POLICIES, SOURCES, EVICTIONS) if said["kind"] in known), None)
+    if registry is None:
         raise InputError(
-            f"{name}: there is no such policy; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS, or one of "
-            f"{', '.join(POLICIES)}"
+            f"{name}: there is no such kind; expected FILE.py:CLASS, PACKAGE.MODULE:CLASS, or one that tierfetch "
+            "policies lists"
         )
     try:
-        made = POLICIES.validate(said)
+        made = registry.validate(said)
     except ValidationError as error:
         raise InputError(*(f"{name}: {line}" for line in _lines(error))) from None
-    made.check()
-    return POLICY_RULES, PolicySubject(made, f"policy {said['kind']}", getattr(made, "own_class", None), head)
+    # Of an installed package: its class.
+    named = getattr(type(made), "names", "")
+    class_ = find(named).object if named else None
+    who = f"{registry.what} {said['kind']}"
+    if registry is POLICIES:
+        from experiments.contract.policies import POLICY_RULES
+        from experiments.contract.subject import PolicySubject
+
+        made.check()
+        return POLICY_RULES, PolicySubject(made, who, class_, head)
+    if registry is SOURCES:
+        from experiments.contract.workloads import WORKLOAD_RULES, WorkloadSubject
+
+        return WORKLOAD_RULES, WorkloadSubject(made, who, class_)
+    from experiments.contract.evictions import EVICTION_RULES, EvictionSubject
+
+    return EVICTION_RULES, EvictionSubject(made, who, class_)
 
 
 def _lines(error: ValidationError) -> list[str]:

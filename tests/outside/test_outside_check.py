@@ -238,7 +238,7 @@ def test_what_keeps_the_contract_is_said_to(tmp_path: Path, monkeypatch: pytest.
         (["good.py:Gone"], "good.py:Gone: there is no Gone in good.py; expected one of NextKey"),
         (["good.py", "--set", "m=3"], "settings.m: NextKey has no such setting; expected one of n"),
         (["good.py", "--set", "n"], "--set n: expected NAME=VALUE"),
-        (["no_such"], "no_such: there is no such policy; expected FILE.py:CLASS"),
+        (["no_such"], "no_such: there is no such kind; expected FILE.py:CLASS"),
         (["next_n", "--set", "n=0"], "next_n: n: Input should be greater than or equal to 1"),
     ):
         refused = run(check.app, said_)
@@ -315,6 +315,67 @@ def test_what_a_workload_breaks_is_told_in_words(name: str, tmp_path: Path) -> N
     found = verdicts(f"{tmp_path}/bad.py", without=(ENGINES,))
     assert found[expected].state == "broken"
     assert re.search(words, said(found[expected])), said(found[expected])
+
+
+BAD_EVICTIONS: dict[str, tuple[str, str, str]] = {
+    "fails when made": ("def __init__(self): 1 / 0", "can be made", "ZeroDivisionError"),
+    "a stranger": (
+        "def victim(self): return -1",
+        "names blocks that it holds", "victim returned -1; expected the key of one of the 64 blocks .* used: .* [0-9]+",
+    ),
+    "what was taken out": (
+        "def remove(self, key): pass\n    def victim(self): return self.order.pop(0)",
+        "forgets what was taken out", "victim returned [0-9]+; expected .* after [0-9]+ uses, and a block taken out",
+    ),
+    "the global state": (
+        "def victim(self): return random.choice(self.order)",
+        "deterministic", "made again, block [0-9]+ goes behind [0-9]+ others; expected [0-9]+, as before",
+    ),
+    "and changes it": (
+        "def victim(self): return random.choice(self.order)",
+        "leaves the process alone", "changes the random state of random",
+    ),
+    "shared": (
+        "def __init__(self): self.order = ORDER",
+        "shares nothing", "beside another instance, with other blocks, others go; they share ORDER",
+    ),
+    "grows": (
+        "def hit(self, key): self.hits = (*getattr(self, 'hits', ()), key)",
+        "memory is bounded", "holds [0-9,]+ bytes, and held [0-9,]+ a quarter of the uses ago; expected a bound",
+    ),
+}  # fmt: skip
+EVICTION = """
+    import random
+    ORDER = []
+    class Bad:
+        def __init__(self): self.order = []
+        def insert(self, key, size): self.order.append(key)
+        def hit(self, key): pass
+        def victim(self): return self.order[0]
+        def remove(self, key): self.order.remove(key)
+    """
+
+
+@pytest.mark.parametrize("name", [*BAD_EVICTIONS, None])
+def test_what_an_eviction_breaks_is_told_in_words(name: str | None, tmp_path: Path) -> None:
+    body, expected, words = BAD_EVICTIONS[name] if name else ("", "", "")
+    write(tmp_path, "bad.py", textwrap.dedent(EVICTION) + f"    {body}\n")
+    without = ("runs", "memory is bounded") if name else ()
+    found = verdicts(f"{tmp_path}/bad.py", without=tuple(rule for rule in without if rule != expected))
+    if name is None:
+        assert {verdict.state for verdict in found.values()} == {"kept"}
+        return
+    assert found[expected].state == "broken", {rule: verdict.lines for rule, verdict in found.items()}
+    assert re.search(words, said(found[expected])), said(found[expected])
+
+
+def test_kinds_are_tried_by_their_names() -> None:
+    """As those of installed packages are: a workload, and an eviction that is compiled."""
+    for name, settings in (("zipf", {"n_keys": 50, "accesses": 500}), ("sieve", {})):
+        rules, it = contract_of(name, settings)
+        states = [judge(rule, it).state for rule in rules if rule.name not in (ENGINES, "runs")]
+        assert set(states) <= {"kept", "not applicable"}
+        assert states.count("kept") >= 6
 
 
 class Walk:
