@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "links": [{"call": "5 us", **FAST}],
             "origin": {"kind": "store"},
             # On a slow machine, too, all are answered.
-            "inference": {"queue_limit": 1000},
+            "inference": {"mode": "sync"},
         },
         "arms": [{"name": name, "policy": policy} for name, policy in ARMS.items()],
     }
