@@ -13,7 +13,7 @@ from policies.models.codecs.registry import CODECS
 
 
 class LstmRecipe:
-    """See ``policies.models.train.Recipe``."""
+    """See ``policies.models.schedule.Recipe``."""
 
     name = "lstm"
 

@@ -1,10 +1,10 @@
 """From accesses to what a network reads, and from its scores to blocks: anybody's own, or one of ours."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ class Seen(NamedTuple):
     columns: Columns = NO_COLUMNS
 
 
-@runtime_checkable
 class Encoder(Protocol):
     """What stands between accesses and a network. These three methods are enough.
 
@@ -193,6 +192,3 @@ def inputs_of(encoder: Encoder, run: Seen) -> Classes:
             f"{len(run.key)} accesses; expected int64 of shape ({len(run.key)}, fields)"
         )
     return found
-
-
-Made = Callable[[], Encoder]

@@ -19,7 +19,7 @@ from policies.models.network import Wrapped
 
 
 class ModelRecipe:
-    """See ``policies.models.train.Recipe``. ``fresh`` makes an encoder that is not fitted yet."""
+    """See ``policies.models.schedule.Recipe``. ``fresh`` makes an encoder that is not fitted yet."""
 
     name = "model"
 

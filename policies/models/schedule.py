@@ -1,6 +1,13 @@
-"""What training goes by. The settings of the LSTM have it, and those of any model that is trained in the run."""
+"""What training goes by: settings of the LSTM, or of any model that is trained in the run, and what is made of them."""
 
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from policies.given import Accesses
+from policies.models.codecs.base import Codec, Vocabularies
+
+if TYPE_CHECKING:
+    from policies.models.network import Network
 
 
 class Schedule(Protocol):
@@ -59,4 +66,38 @@ class Schedule(Protocol):
     @property
     def patience(self) -> int:
         """Epochs without a lower validation loss that end it."""
+        ...
+
+
+class Recipe(Protocol):
+    """What is trained: how accesses become classes, the network over them, and what its weights depend on."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the names of kept models."""
+        ...
+
+    @property
+    def schedule(self) -> Schedule:
+        """How it is trained."""
+        ...
+
+    def learn(self, sequences: Sequence[Accesses]) -> Codec:
+        """The codec for the part that is fitted. Raises InputError if it cannot be learned from that."""
+        ...
+
+    def restored(self, vocabularies: Vocabularies, sequences: Sequence[Accesses]) -> Codec:
+        """The codec of a kept model that was fitted to the same sequences."""
+        ...
+
+    def network(self, codec: Codec) -> "Network":
+        """Untrained. Raises InputError if it does not fit the codec."""
+        ...
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that weights depend on."""
+        ...
+
+    def sources(self) -> Sequence[bytes]:
+        """The code that weights depend on, beside what all recipes share."""
         ...

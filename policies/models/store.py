@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from policies.given import Accesses, Given
 from policies.models.calibration import Calibration
 from policies.models.codecs.base import Keys
-from policies.models.train import Epoch, Progress, Recipe, Trained, split, train
+from policies.models.schedule import Recipe
+from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
 
 _CODEC = "codec."

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from policies.given import Accesses
 from policies.models.calibration import Calibration, calibrate
-from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys, Vocabularies
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
 from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks, windows_before
 from policies.models.network import Network, detached
-from policies.models.schedule import Schedule
+from policies.models.schedule import Recipe, Schedule
 from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
@@ -42,40 +42,6 @@ class Epoch:
     validation_topk_ratio: float
     learning_rate: float
     train_s: float
-
-
-class Recipe(Protocol):
-    """What is trained: how accesses become classes, the network over them, and what its weights depend on."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages and in the names of kept models."""
-        ...
-
-    @property
-    def schedule(self) -> Schedule:
-        """How it is trained."""
-        ...
-
-    def learn(self, sequences: Sequence[Accesses]) -> Codec:
-        """The codec for the part that is fitted. Raises InputError if it cannot be learned from that."""
-        ...
-
-    def restored(self, vocabularies: Vocabularies, sequences: Sequence[Accesses]) -> Codec:
-        """The codec of a kept model that was fitted to the same sequences."""
-        ...
-
-    def network(self, codec: Codec) -> Network:
-        """Untrained. Raises InputError if it does not fit the codec."""
-        ...
-
-    def shaping(self) -> dict[str, Any]:
-        """The settings that weights depend on."""
-        ...
-
-    def sources(self) -> Sequence[bytes]:
-        """The code that weights depend on, beside what all recipes share."""
-        ...
 
 
 @dataclass(frozen=True)
