@@ -23,6 +23,7 @@ COMMANDS = {
     "latency": "experiments.latency",
     "shootout": "experiments.shootout",
     "beside": "experiments.beside",
+    "check": "experiments.check",
     "schema": "experiments.schema",
 }
 """By its name: the module of a command."""

@@ -55,11 +55,12 @@ def frames_of(error: BaseException) -> list[str]:
     if isinstance(error, SyntaxError) and error.filename:
         return [f"{error.filename}:{error.lineno}"]
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _is_ours(frame.filename)]
+    own = [frame for frame in frames if not is_ours(frame.filename)]
     return [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in own]
 
 
-def _is_ours(file: str) -> bool:
+def is_ours(file: str) -> bool:
+    """Whether a source file is tierfetch's own, or none at all."""
     if file.startswith("<"):
         return True
     place = Path(file).resolve()

@@ -17,7 +17,7 @@ class Asked(Record):
     The answer comes back with how many blocks it wants and whether it has a best guess.
     """
 
-    place: At[Question]
+    question: At[Question]
     end: int
     access: int
     n_wanted: int
@@ -41,7 +41,7 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
     for i in range(n_questions):
         q, row = question_at(run, place), _nth_asked(of_question, START, i)
         end = q.shown_end
-        row.place, row.end, row.access = place, end - server.shown, q.access
+        row.question, row.end, row.access = place, end - server.shown, q.access
         place = q.queue.next
     n, first = end - server.shown, server.shown - server.first_kept
     if n > room:
@@ -72,7 +72,7 @@ def hand_back(
         row = _nth_asked(of_question, START, i)
         behind = at + row.n_wanted
         put_answer(
-            run, question_at(run, row.place), row.has_guess != 0, wanted[behind], bits[behind],
+            run, question_at(run, row.question), row.has_guess != 0, wanted[behind], bits[behind],
             from_place(wanted, at), from_place(bits, at), row.n_wanted,
         )  # fmt: skip
         at = behind + 1

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from tests.wheels import installed as installed
+from tests.wheels import wheel as wheel
+
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 # For the lists of mutants, which ask for one failure and no smaller one.

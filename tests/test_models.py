@@ -1,5 +1,7 @@
 """Anybody's network as a policy: what it predicts, on which backends, from which files, and what is refused."""
 
+import json
+import pickle
 import re
 import warnings
 import zipfile
@@ -428,7 +430,12 @@ class _Evil:
         return Path.touch, (self.mark,)
 
 
-@pytest.mark.parametrize("record", ["data/sample_inputs/model.pt", "data/weights/weight_0", "data/weights/model.pt"])
+OPAQUE = "data/constants/opaque_obj_0"
+
+
+@pytest.mark.parametrize(
+    "record", ["data/sample_inputs/model.pt", "data/weights/weight_0", "data/weights/model.pt", OPAQUE]
+)
 def test_nothing_is_unpickled(files: Path, tmp_path: Path, record: str) -> None:
     """Pickles that leave a mark, wherever torch.export.load would read one, and in place of weights and networks."""
     mark, pickled = tmp_path / "mark", tmp_path / "evil.pt"
@@ -444,9 +451,15 @@ def test_nothing_is_unpickled(files: Path, tmp_path: Path, record: str) -> None:
                 content = pickled.read_bytes()
             if name.endswith("weights_config.json") and record.startswith("data/weights"):
                 content = content.replace(b'"use_pickle": false', b'"use_pickle": true')
+            if name.endswith("constants_config.json") and record == OPAQUE:
+                entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}
+                content = json.dumps({"config": {"it": entry}}).encode()
             target.writestr(item.filename, content)
+        top = source.infolist()[0].filename.partition("/")[0]
         if record == "data/weights/model.pt":
-            target.writestr(f"{source.infolist()[0].filename.partition('/')[0]}/{record}", pickled.read_bytes())
+            target.writestr(f"{top}/{record}", pickled.read_bytes())
+        if record == OPAQUE:
+            target.writestr(f"{top}/{record}", pickle.dumps(_Evil(mark)))
     refused("evil.pt2", model=str(path), context={"window": 4})
     assert not mark.exists()
 

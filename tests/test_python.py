@@ -202,6 +202,30 @@ def test_any_form_of_a_policy_and_of_a_trace(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == "policy Plain prints: 'decides'; what else it prints is left out\n"
 
 
+class Trained(Plain):
+    """Knows what followed a key in the training part."""
+
+    needs = ()
+
+    def train(self, sequences: list[Any]) -> None:
+        self.after = {a: b for one in sequences for a, b in zip(one.keys.tolist(), one.keys.tolist()[1:], strict=False)}
+
+    def decide(self, run: Any) -> list[tuple[int, float]]:
+        last = int(run.key[-1])
+        return [(self.after[last], 1.0)] if last in self.after else []
+
+
+def test_an_object_that_learns_is_judged_on_the_rest() -> None:
+    keys = np.tile(np.random.default_rng(0).permutation(100), 4)
+    trained = Trained()
+    system = small()["system"]
+    books = simulate(system, Trace.of(keys, block="4 KiB"), trained, arrivals="closed(think=1 ms)", train_ratio=0.5)
+    assert len(trained.after) == 100
+    assert books.n_accesses == books.metrics["n_accesses"] == 200
+    # All but the first access, of which nobody could tell.
+    assert books.metrics["n_hit_prefetched"] == 199
+
+
 def test_streams_and_features_come_back_as_they_were() -> None:
     table = pd.DataFrame({"key": [5, 6, 5, 2**64 - 1], "stream": [70, 3, 3, 70], "layer": [1, 2, 3, 4]})
     table["time_ns"] = [0, 10, 10, 30]
@@ -339,6 +363,12 @@ def test_what_was_finished_before_an_interrupt_is_kept(
     assert "[1/1] arm next_n, seed 0: done in" in said
     # The closing table is the command's; here it is the result.
     assert "Lowest mean latency" not in said
+    # Runs of other seeds stay in the table; what is compared are those that were asked for last.
+    other = experiment.with_(seeds=[1]).run(out=out, progress=False)
+    assert other.seeds == [0, 1]
+    assert other.best().mean_latency_ns == other.runs.query("seed == 1")["mean_latency_ns"].min()
+    assert other.best().mean_latency_ns != other.runs["mean_latency_ns"].min()
+    assert "mean of seeds 1;" in other._repr_html_()
 
 
 def test_settings_of_the_script_itself_cannot_go_to_processes(tmp_path: Path) -> None:

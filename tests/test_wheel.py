@@ -2,47 +2,15 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from experiments.shipped import CONFIGS
+from tests.wheels import PACKAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("simulator", "policies", "workloads", "experiments", "tierfetch")
 SMALL = ["arms=[none, next_n]", "workload.source={kind: zipf, n_keys: 300, accesses: 1000}"]
-
-
-def pip(*arguments: Any) -> None:
-    call = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments), "--no-deps", "--no-index"]
-    subprocess.run(call, check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built without a network, from a copy: what an earlier build left beside the sources would be in it."""
-    place = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, place / name)
-    for name in (*PACKAGES, "configs"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, place / name, symlinks=True, ignore=ignored)
-    pip("wheel", "--no-build-isolation", "--wheel-dir", place / "dist", place)
-    (found,) = (place / "dist").glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path) -> Path:
-    """A folder with what the wheel installs, and nothing else."""
-    target = wheel.parent / "installed"
-    pip("install", "--target", target, wheel)
-    return target
 
 
 def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

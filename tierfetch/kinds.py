@@ -1,4 +1,4 @@
-"""What there is to choose from: each kind with a line that says what it is, as ``experiments.policies`` lists them."""
+"""What there is to choose from: each kind with a line that says what it is, as ``tierfetch policies`` lists them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -163,8 +163,9 @@ class Results:
     def _repr_html_(self) -> str:
         from experiments.report import brief
 
+        asked_for = self._asked_for
         of_arm: dict[str, list[Row]] = {}
-        for row in self._asked_for:
+        for row in asked_for:
             of_arm.setdefault(row["arm"], []).append(row)
         try:
             compared = self.arrow.comparisons.to_pylist()
@@ -174,7 +175,8 @@ class Results:
         titles, rows = brief(of_arm, compared, self.baseline)
         head = "".join(f"<th>{escape(title)}</th>" for title in titles)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        of = f"{escape(self.name)}: mean of seeds {', '.join(map(str, self.seeds))}; {escape(str(self.folder))}"
+        seeds = ", ".join(map(str, sorted({row["seed"] for row in asked_for})))
+        of = f"{escape(self.name)}: mean of seeds {seeds}; {escape(str(self.folder))}"
         return f"<table><caption>{of}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     @property

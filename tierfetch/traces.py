@@ -156,7 +156,7 @@ class Trace:
         return self.to_pandas(0, n)
 
     def info(self, window: int | None = None, sample: float = 1.0) -> TraceInfo:
-        """What is in it, as ``experiments.trace info`` has it: docs/traces.md.
+        """What is in it, as ``tierfetch trace info`` has it: docs/traces.md.
 
         Args:
             window: Accesses of a window of the working set, by default a hundredth of the trace.

@@ -60,6 +60,15 @@ class AskedPolicy:
         # What hearing of fates took is part of the next decision.
         self._owed_ns = 0
 
+    @property
+    def own(self) -> Any:
+        """The person's object."""
+        return self._policy
+
+    def with_own(self, policy: Any) -> "AskedPolicy":
+        """Another one, asked just as this one is."""
+        return AskedPolicy(policy, self._watched)
+
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Answer a batch of questions, oldest first.
 

@@ -139,6 +139,11 @@ class Plain(Eviction):
             lambda: made_of(settings.eviction, capacity=settings.capacity, seed=settings.seed)
         )  # fmt: skip
 
+    @property
+    def own(self) -> Any:
+        """The person's object."""
+        return self._policy
+
     def _call(self, function: Any, *arguments: Any) -> Any:
         return self._watched.call(function, *arguments)[0]
 

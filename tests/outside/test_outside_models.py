@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+import tierfetch
 from policies.models.backends.onnx import exported
 from policies.models.call import Runnable
 from tests.test_experiment import call, config, write
@@ -144,6 +145,18 @@ def test_an_edited_class_runs_again(recorded: Path, folder: Path, tmp_path: Path
     (tmp_path / "nets.py").write_text(NETS_PY.replace("A GRU over keys", "A GRU over all keys"))
     # Two processes make those two; what is timed goes alone.
     assert "4 of 6 runs are finished already" in call(*command, "--jobs", 2).output
+
+
+def test_from_python(recorded: Path, folder: Path) -> None:
+    """The same config finds the finished runs; with other settings a model is run."""
+    experiment_ = tierfetch.Experiment.load(folder / "config.yaml")
+    assert len(experiment_.run(out=recorded, progress=False).runs) == 6
+    changed = experiment_.with_(
+        **{"arms.state.policy.degree": 2, "arms.exported.policy": "none", "arms.trained.policy": "none"}
+    )
+    runs = changed.run(out=folder / "from-python", progress=False).runs.set_index("arm")
+    assert runs.loc["state", "latencies"] == "measured"
+    assert runs.loc["state", "n_proposed"] > 1.5 * runs.loc["onnx", "n_proposed"]
 
 
 def test_one_that_does_not_fit_ends_with_one_line_and_nothing_run(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from experiments import misses, run
+from experiments import command, misses, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "outside.md"
 
@@ -38,3 +38,13 @@ def test_its_format_is_read_and_its_eviction_counted(written: Path) -> None:
     result = CliRunner().invoke(misses.app, [*said, "--eviction", evictions, "--out", str(written / "m")])
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(written / "m" / "misses.parquet")["n_misses"].tolist() == [300, 300]
+
+
+def test_all_three_keep_the_rules_as_it_says(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(written)
+    (written / "t.b36").write_text("zz a1 b zz a1 q " * 50)
+    commands = re.findall(r"`tierfetch (check [^`]*)`", PAGE.read_text())
+    assert len(commands) == 3
+    for said in commands:
+        result = CliRunner().invoke(command.app, said.split())
+        assert result.exit_code == 0, result.output
