@@ -33,7 +33,8 @@ def test_all_of_our_files_are_in_it(wheel: Path) -> None:
     }
     configs = {f"tierfetch/configs/{path.relative_to(CONFIGS).as_posix()}" for path in CONFIGS.rglob("*.*")}
     assert len(configs) > 9
-    assert ours | configs <= names
+    typed = {f"{package}/py.typed" for package in PACKAGES}
+    assert ours | configs | typed <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
 
 
