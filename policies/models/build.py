@@ -73,10 +73,11 @@ def build_model(config: ModelConfig, given: Given) -> Built:
             "threshold": threshold,
         }
     )
-    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made), needs)
+    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made), needs, given.say)
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
-    return Built(policy, details, training, predictor.warmed(*_first_calls(config, sequences, needs)), path)
+    warm_up, _ = policy.watched.call(predictor.warmed, *_first_calls(config, sequences, needs))
+    return Built(policy, details, training, warm_up, path)
 
 
 def prepare_model(config: ModelConfig, given: Given) -> None:

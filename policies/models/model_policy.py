@@ -10,8 +10,11 @@ from policies.models.context import Context, Taken
 from policies.models.encoder import Encoder, Found
 from policies.models.policy import NetworkPolicy
 from policies.models.predictor import Predictor
-from simulator.errors import InputError, OutsideError
+from simulator.errors import OutsideError
 from simulator.policy import AccessRun, Decision
+from simulator.watched import Watched
+
+_NO_LIMIT = 2**62
 
 
 class ModelPredictor(Predictor):
@@ -28,16 +31,20 @@ class ModelPredictor(Predictor):
 
     def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
         if self._is_ours:
-            return super()._found(taken, last_key, scores)
-        found = []
+            # Of one score that is no number all confidences are none.
+            found = super()._found(taken, last_key, scores)
+            if found and math.isnan(found[0][1]):
+                raise OutsideError(f"{self._who}: scores after key {last_key} are no numbers; expected finite ones")
+            return found
+        checked: Found = []
         for answer in list(self.encoder.answers(last_key, scores))[: self._degree]:
             key, confidence = answer
             if key != int(key) or not 0 <= key < 2**64:
                 raise OutsideError(f"{self._who}: answers with key {key!r}; expected whole numbers from 0 below 2**64")
             if not (math.isfinite(confidence) and 0 <= confidence <= 1):
                 raise OutsideError(f"{self._who}: answers with confidence {confidence!r}; expected 0 to 1")
-            found.append((int(key), float(confidence)))
-        return found
+            checked.append((int(key), float(confidence)))
+        return checked
 
 
 class ModelPolicy(NetworkPolicy):
@@ -45,19 +52,15 @@ class ModelPolicy(NetworkPolicy):
 
     def __init__(
         self, predictor: ModelPredictor, config: ModelConfig, threshold: float, footprint_bytes: int,
-        needs: tuple[str, ...],
+        needs: tuple[str, ...], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         super().__init__(
             predictor, config.trigger, threshold, per_stream=config.per_stream, is_carried=config.is_carried,
             footprint_bytes=footprint_bytes, needs=needs,
         )  # fmt: skip
-        self._name = config.model
+        self.watched = Watched(f"policy model {config.model}", _NO_LIMIT, say)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """See the base. Raises OutsideError if network or encoder fails."""
-        try:
-            return super().decide(runs)
-        except (InputError, OutsideError):
-            raise
-        except Exception as error:
-            raise OutsideError.of(f"policy model {self._name}", error) from error
+        decision: Decision = self.watched.call(super().decide, runs)[0]
+        return decision

@@ -1,6 +1,5 @@
 """A network between an encoder's two ends: accesses in, keys and confidences out, each call timed by who asks."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +11,6 @@ from policies.models.codecs.base import Classes, Floats, Keys
 from policies.models.context import Context, Taken
 from policies.models.device import device_name
 from policies.models.encoder import NO_COLUMNS, Columns, Encoder, Found, Seen
-from simulator.errors import InputError
 
 Question = tuple[Taken, int]
 """What is to be run, and the key that it ends with."""
@@ -97,12 +95,7 @@ class Predictor:
         return [self._found(taken, last_key, scores[i]) for i, (taken, last_key) in enumerate(questions)]
 
     def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
-        found = list(self.encoder.answers(last_key, scores))
-        if found and math.isnan(found[0][1]):
-            raise InputError(
-                f"policy.model: its scores have values that are no numbers after key {last_key}; expected finite scores"
-            )
-        return found
+        return list(self.encoder.answers(last_key, scores))
 
     def details(self) -> dict[str, Any]:
         """What the tables say about where it runs."""

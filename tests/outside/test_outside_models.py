@@ -43,6 +43,7 @@ class Sickens(Net):
 
     def forward(self, classes, state=None):
         self.n += 1
+        print("how I feel:", self.n)
         if self.n > 150:
             raise ArithmeticError("too many questions")
         return super().forward(classes, state)
@@ -174,7 +175,9 @@ def test_one_that_fails_in_the_run_ends_it_alone(folder: Path) -> None:
     assert result.exit_code == 4
     assert "arm sickens, seed 0, access " in result.stderr
     assert "ArithmeticError: too many questions" in result.stderr
-    assert "nets.py:28 in forward" in result.stderr
+    assert "nets.py:29 in forward" in result.stderr
+    # What it prints meanwhile is passed on once.
+    assert result.stdout.count("prints: 'how I feel:") == 1
     assert len(list((folder / "sickens" / "accesses").iterdir())) == 2
 
 
