@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PEER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim
 BENCH_PEERS := $(PEER) cachetools
 
-.PHONY: run test check bench clean
+.PHONY: run test check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -22,6 +22,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What many tests would compile, each process for itself.
+ahead: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.ahead
 
 bench: $(VENV)/.ready-dev
 	$(BENCH_PEERS) || echo "without libCacheSim and cachetools"

@@ -1,0 +1,52 @@
+"""``python -m tests.ahead``: compiles what many tests share into the disk cache, before they run side by side.
+
+On an empty cache each process of the tests would compile all of it by itself.
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from experiments.warm import compile_core
+from simulator.config import Closed
+from simulator.engine import Engine
+from simulator.plugins import needs_nothing
+from simulator.residency.registry import EVICTIONS
+from tests.strategies import FREE, books, system, workload
+from tests.test_policies import EXAMPLES, made
+from tests.test_presets import PRESETS, is_text
+from tests.test_presets import made as reader
+
+
+def policies() -> None:
+    """Each policy, asked without Python."""
+    closed = Closed.model_validate({"kind": "closed", "think": "1 us"})
+    trace = workload(np.random.default_rng(0).integers(0, 60, 300))
+    for kind in EXAMPLES:
+        Engine(system(20_000), closed, trace, made(kind), FREE, books()).run()
+
+
+def readers() -> None:
+    """The example of each trace format."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "example.txt"
+        for kind, settings in PRESETS.items():
+            path.write_text(settings.preset.example + "\n")
+            if is_text(settings, kind, path):
+                list(reader(kind, path).build(0).batches())
+
+
+def main() -> None:
+    """All of it, and how long each part took."""
+    evictions = [EVICTIONS.validate(kind) for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
+    parts = {"core and evictions": lambda: compile_core(evictions), "policies": policies, "readers": readers}
+    for name, part in parts.items():
+        start = time.monotonic()
+        part()
+        print(f"compiled {name} in {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
