@@ -26,7 +26,7 @@ def with_names(raw: dict[str, Any], path: Path) -> None:
         return
     policies = [arm if isinstance(arm, str) else None for arm in arms]
     kinds = [_kind(policy) for policy in policies]
-    taken = {arm.get("name") for arm in arms if isinstance(arm, dict)}
+    taken = [arm.get("name") for arm in arms if isinstance(arm, dict)]
     for i, policy in enumerate(policies):
         if policy is None:
             continue

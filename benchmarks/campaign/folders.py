@@ -1,11 +1,13 @@
 """Folders of results: whether their books close, and in what two of them differ."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from safetensors import safe_open
 
 from benchmarks.campaign.case import DefectError
 from experiments.aside import is_aside
@@ -45,7 +47,20 @@ def differences(found: Path, expected: Path, bystanders: frozenset[str] = frozen
             said.append(f"{name}: columns {sorted(one)}; expected {sorted(two)}")
             continue
         said += [f"{name}: column {column} differs" for column in two if not _same(one[column], two[column])]
-    return said + [f"{name}: differs" for name in others & ours.keys() if name.endswith(".safetensors")]
+    models = sorted(name for name in others & ours.keys() if name.endswith(".safetensors"))
+    return said + [f"{name}: differs" for name in models if _model(found / name) != _model(expected / name)]
+
+
+def _model(path: Path) -> Any:
+    """Weights, and what is said of them but for how long training took."""
+    with safe_open(str(path), framework="np") as file:
+        said = dict(file.metadata())
+        weights = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
+    extra = json.loads(said["extra"])
+    for row in extra["epochs"]:
+        del row["train_s"]
+    # By its text, for which a NaN is one. The checksum is of the time, too.
+    return weights, repr(extra), {name: said[name] for name in ("hash", "training_sha256", "config")}
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:
