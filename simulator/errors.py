@@ -6,7 +6,7 @@ from typing import Any
 
 _ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "policies", "workloads", "experiments", "tierfetch")
-_MOST_FRAMES = 8
+MOST_FRAMES = 8
 
 
 class InputError(ValueError):
@@ -43,7 +43,7 @@ class OutsideError(RuntimeError):
     def of(cls, who: str, error: BaseException) -> "OutsideError":
         """From an exception in ``who``, with its own frames."""
         text = " ".join(str(error).split())
-        return cls(f"{who}: {type(error).__name__}{f': {text}' if text else ''}", *frames_of(error)[-_MOST_FRAMES:])
+        return cls(f"{who}: {type(error).__name__}{f': {text}' if text else ''}", *frames_of(error)[-MOST_FRAMES:])
 
 
 def _remade(lines: tuple[str, ...], access: int | None) -> OutsideError:

@@ -1,10 +1,11 @@
 """Classes and functions from outside: ``package.module:Name``, or ``./file.py:Name`` beside the config.
 
 What is found comes with a hash of its sources, so that results of what was edited since are never served again. Of a
-file these are it and what it imports from its own folder at its top; of an installed module all of its package's. What
-else it uses (other packages, data, a module imported inside a function) is in no hash.
+file these are it and what it imports from its own folder; of an installed module all of its package's. What else it
+uses (other packages, data) is in no hash.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -124,6 +125,10 @@ def _of_file(reference: str, path: Path) -> _Loaded:
 
 def _load(reference: str, path: Path) -> _Loaded:
     # A name of its own: files of one name in two folders are two modules.
+    beside = _beside(path)
+    for stale in [name for name, one in sys.modules.items() if _file_of(one) in beside]:
+        # It was imported by a function, and may have been edited since.
+        del sys.modules[stale]
     name = f"tierfetch_outside_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -144,7 +149,10 @@ def _load(reference: str, path: Path) -> _Loaded:
     finally:
         sys.dont_write_bytecode = is_writing
         sys.path.remove(folder)
-    sources = (path, *_forget(before, path.parent))
+    sources = tuple(sorted({path, *_forget(before, path.parent), *beside}))
+    if folder not in sys.path:
+        # For what a function imports from there later. Behind all else: it stands in nobody's way.
+        sys.path.append(folder)
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
@@ -152,10 +160,38 @@ def _load(reference: str, path: Path) -> _Loaded:
     return _Loaded(module, sources, _stamps(sources), digest.hexdigest())
 
 
+def _beside(path: Path) -> set[Path]:
+    """The files of its own folder that a file imports, at its top or in a function, and those that these import."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        try:
+            tree = ast.parse(waiting.pop().read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            for name in names:
+                if name.partition(".")[0] in PACKAGES:
+                    continue
+                place = path.parent.joinpath(*name.split("."))
+                for file in (place.with_suffix(".py"), place / "__init__.py"):
+                    if file.is_file() and file.resolve() not in {path, *found}:
+                        found.add(file.resolve())
+                        waiting.append(file)
+    return found
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return None if file is None else Path(file).resolve()
+
+
 def _forget(before: set[str], folder: Path) -> list[Path]:
     """Files beside it that were imported along: theirs are names that files beside another one may have, too."""
     found = []
-    for name in set(sys.modules) - before:
+    for name in {name for name in set(sys.modules) - before if name.partition(".")[0] not in PACKAGES}:
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and folder in Path(file).resolve().parents and "site-packages" not in file:
             if not name.startswith("tierfetch_outside_"):
@@ -174,15 +210,18 @@ def _stamps(sources: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
 def _sha256_of_package(module: ModuleType) -> str:
     """Of all sources of the package that a module belongs to; of our own, nothing: that is in every run's hash."""
     top = sys.modules[module.__name__.partition(".")[0]]
-    file = getattr(top, "__file__", None)
-    if file is None or top.__name__ in PACKAGES:
+    if top.__name__ in PACKAGES:
         return ""
-    root = Path(file).parent
-    sources = sorted(root.rglob("*.py")) if Path(file).name == "__init__.py" else [Path(file)]
+    # Those of a package without __init__.py may be several.
+    roots = [Path(folder) for folder in getattr(top, "__path__", ())]
+    sources = sorted(source for root in roots for source in root.rglob("*.py"))
+    if not roots and (file := _file_of(top)) is not None:
+        sources = [file]
     digest = hashlib.sha256(_version_of(top.__name__).encode())
     # A package as large as that is no policy: its version has to do.
     for source in sources if len(sources) <= _MOST_SOURCES else ():
-        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
+        place = next((source.relative_to(root) for root in roots if root in source.parents), source.name)
+        digest.update(str(place).encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
 
 

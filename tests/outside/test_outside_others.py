@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from experiments import misses, policies, trace
 from policies.registry import POLICIES
 from simulator.errors import InputError, OutsideError
+from simulator.outside import find
 from simulator.places import beside
 from simulator.plugins import fingerprints
 from simulator.residency.registry import EVICTIONS
@@ -321,6 +322,20 @@ def test_a_package_that_was_edited_is_another_one(package: Path) -> None:
     helper = package / "bring" / "walk.py"
     helper.write_text(helper.read_text() + "\n# edited\n")
     assert fingerprints(settings) != [before]
+
+
+def test_a_package_without_an_init_has_sources_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spaced").mkdir()
+    mine = write(tmp_path / "spaced", "mine.py", "class Mine:\n    def decide(self, run):\n        return []\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for text in ("", "# edited"):
+        mine.write_text(mine.read_text() + text)
+        found.append(find("spaced.mine:Mine").sha256)
+        for name in ("spaced", "spaced.mine"):
+            monkeypatch.delitem(sys.modules, name)
+    assert all(found)
+    assert found[0] != found[1]
 
 
 def test_what_two_files_of_one_name_import_is_their_own(tmp_path: Path) -> None:
