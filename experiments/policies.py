@@ -1,6 +1,6 @@
 """``tierfetch policies [KIND]``: what there is to choose from, and the settings of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -92,9 +92,6 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from experiments.descriptions import descriptions
-    from experiments.settings_text import range_text, type_text
-
     # The class says what it does, the module what is modelled, what is left out, and where it is from.
     paragraphs = [
         *inspect.cleandoc(config.__doc__).split("\n\n"),
@@ -104,18 +101,42 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
     if names := ", ".join(getattr(config, "name_parts", ())):
         console.print(f"Files of this format have one of these in their names: {names}", highlight=False, markup=False)
-    meanings = descriptions(config)
     table = Table(title=f"Settings of {kind}", title_justify="left")
     for name in ("setting", "type", "range", "default", "meaning"):
         table.add_column(name)
+    for row in _rows_of(config, ""):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _rows_of(config: Any, above: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """Each setting, its type, range, default and meaning; those of settings within a setting stand below it."""
+    from experiments.descriptions import descriptions
+    from experiments.settings_text import range_text, type_text
+
+    meanings = descriptions(config)
     for name, field in config.model_fields.items():
         if name == "kind":
             continue
         default = "(required)" if field.is_required() else repr(field.get_default(call_default_factory=True))
         said = (field.annotation, field.metadata)
-        texts = (type_text(*said), range_text(*said), default, meanings.get(name, ""))
-        table.add_row(field.alias or name, *map(Text, texts))
-    console.print(table)
+        place = above + (field.alias or name)
+        yield place, type_text(*said), range_text(*said), default, meanings.get(name, "")
+        for part in _within(field.annotation):
+            yield from _rows_of(part, f"{place}.")
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    """The classes of settings that a type takes, where no registry tells them apart."""
+    from typing import get_args
+
+    from pydantic import BaseModel
+
+    from simulator.plugins import PluginSettings
+
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel) and not issubclass(part, PluginSettings):
+            yield part
 
 
 if __name__ == "__main__":

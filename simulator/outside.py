@@ -184,19 +184,20 @@ def _beside(path: Path) -> set[Path]:
 
 
 def _file_of(module: ModuleType) -> Path | None:
+    """Where a module's source is. What only calls itself a file (torch._classes) is none."""
     file = getattr(module, "__file__", None)
-    return None if file is None else Path(file).resolve()
+    return Path(file).resolve() if isinstance(file, str) and Path(file).is_absolute() else None
 
 
 def _forget(before: set[str], folder: Path) -> list[Path]:
     """Files beside it that were imported along: theirs are names that files beside another one may have, too."""
     found = []
     for name in {name for name in set(sys.modules) - before if name.partition(".")[0] not in PACKAGES}:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file is not None and folder in Path(file).resolve().parents and "site-packages" not in file:
+        file = _file_of(sys.modules[name])
+        if file is not None and folder in file.parents and "site-packages" not in file.parts:
             if not name.startswith("tierfetch_outside_"):
                 del sys.modules[name]
-            found.append(Path(file).resolve())
+            found.append(file)
     return sorted(set(found))
 
 

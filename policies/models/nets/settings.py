@@ -15,28 +15,41 @@ class RecurrentSettings(Strict):
     """Of ``gru`` and ``lstm``."""
 
     embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Width of what a class is embedded in; the fields of an access share it."""
     hidden: Size = 64
+    """Units of each layer."""
     layers: Layers = 2
+    """Layers, one above the other."""
     dropout: Dropout = 0.1
+    """Share of units that are left out in each step of training."""
 
 
 class MlpSettings(Strict):
     """Of ``mlp``."""
 
     embedding: Annotated[int, Field(ge=2, le=4096)] = 32
+    """Width of what a class is embedded in; the fields of an access share it."""
     hidden: Size = 128
+    """Units of each hidden layer."""
     layers: Layers = 2
+    """Layers, one above the other."""
     dropout: Dropout = 0.1
+    """Share of units that are left out in each step of training."""
 
 
 class TransformerSettings(Strict):
     """Of ``transformer``."""
 
     embedding: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Width of what a class is embedded in; the fields of an access share it."""
     heads: Annotated[int, Field(ge=1, le=256)] = 4
+    """Attention heads; `embedding` is a multiple of them."""
     hidden: Size = 128
+    """Units of each hidden layer."""
     layers: Layers = 2
+    """Layers, one above the other."""
     dropout: Dropout = 0.1
+    """Share of units that are left out in each step of training."""
 
     @model_validator(mode="after")
     def _heads(self) -> "TransformerSettings":
