@@ -59,7 +59,9 @@ class Watched:
         try:
             found = function(*arguments)
             taken_ns = time.perf_counter_ns() - start
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if os.getpid() != self._process:
                 os._exit(1)
             if isinstance(error, OutsideError):

@@ -144,6 +144,13 @@ BAD = {
     "large": ("return [(2**64, 1.0)]", "decide returned key 18446744073709551616; expected 0 or more"),
     "fraction": ("return [(1.5, 1.0)]", r"decide returned \(1.5, 1.0\); expected a pair: a key \(a whole number\)"),
     "no_pair": ("return [3]", "decide returned 3; expected a pair"),
+    "vast": ("return [(1, 10**400)]", r"decide returned \(1, 1000.*expected a pair"),
+    "nameless": (
+        "return [type('X', (), {'__repr__': lambda self: 1 // 0})()]",
+        "decide returned a X whose repr raises ZeroDivisionError; expected a pair",
+    ),
+    "mute": ("raise type('X', (Exception,), {'__str__': lambda self: 1 // 0})", "a X whose str raises ZeroDivision"),
+    "gives_up": ("raise GeneratorExit", "gives_up: GeneratorExit$"),
     "nothing": ("pass", r"decide returned None; expected a list of \(key, confidence\), \[\] if it wants none"),
     "million": ("return [(i, 1.0) for i in range(10**6)]", "decide returned 1000000 blocks; expected at most 65536"),
     "endless": (
@@ -185,7 +192,7 @@ def test_what_it_does_wrong_ends_its_run_alone_with_one_message(
     frames = [line for line in lines if line not in errors]
     assert re.search(r"^  .*/bad\.py:5 in decide: return \[\(1 // ", frames[0])
     # Of an exception of theirs, where; of an answer that is none, nothing more is to be said.
-    assert len(frames) == 3
+    assert len(frames) == 5
     # The others are there, and stay.
     assert list(rows(tmp_path).index) == ["none", "next_n"]
 
