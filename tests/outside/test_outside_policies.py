@@ -389,3 +389,31 @@ def test_asked_outside_of_an_experiment_it_is_the_same_object(tmp_path: Path) ->
     assert decision.host_ns > 0
     with pytest.raises(InputError, match="there is no file"):
         POLICIES.parse("python(class='./mine.py:Next')").check()
+
+
+def test_beside_one_whose_process_dies_all_others_are_run_and_told(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "mine.py",
+        """
+        class Dies:
+            def decide(self, run):
+                __import__("os")._exit(7)
+
+        class Fails:
+            def decide(self, run):
+                raise ValueError("no idea")
+
+        class Good:
+            def decide(self, run):
+                return []
+        """,
+    )
+    arms = [arm(f"./mine.py:{name}", name.lower()) for name in ("Dies", "Fails")]
+    measured = arm("./mine.py:Good", "measured", charge={"kind": "measured"})
+    result = ran(tmp_path, config(*arms, measured), "--quiet", "--jobs", "2")
+    assert result.exit_code == 3, result.output
+    assert "error: arm dies, seed 0 (exit code 7): the process died 2 times" in result.stderr
+    assert "error: arm fails, seed 0, access 0: policy ./mine.py:Fails: ValueError: no idea" in result.stderr
+    # What is measured comes after all others, and comes all the same.
+    assert list(rows(tmp_path).index) == ["none", "next_n", "measured"]
