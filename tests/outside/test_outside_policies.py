@@ -417,3 +417,31 @@ def test_beside_one_whose_process_dies_all_others_are_run_and_told(tmp_path: Pat
     assert "error: arm fails, seed 0, access 0: policy ./mine.py:Fails: ValueError: no idea" in result.stderr
     # What is measured comes after all others, and comes all the same.
     assert list(rows(tmp_path).index) == ["none", "next_n", "measured"]
+
+
+def test_what_a_table_in_python_wants_is_checked(tmp_path: Path) -> None:
+    wanted = {
+        "nan": "(1, float('nan'))",
+        "half": "(1.5, 1.0)",
+        "text": "(1, 'x')",
+        "many": "*((i, 1.0) for i in range(10**5))",
+    }
+    write(tmp_path, "mine.py", "from policies.base import TablePolicy\n")
+    with (tmp_path / "mine.py").open("a") as file:
+        for name, pairs in wanted.items():
+            file.write(
+                f"class {name}(TablePolicy):\n    def __init__(self):\n        super().__init__('access')\n"
+                f"    def learn(self, key, stream, outcome):\n        pass\n"
+                f"    def want(self, key, stream):\n        return [{pairs}]\n"
+            )
+    result = ran(tmp_path, config(*(arm(f"./mine.py:{name}", name) for name in wanted)), "--quiet")
+    assert result.exit_code == 4, result.output
+    got = (
+        "confidence nan for key 1",
+        "(1.5, 1.0); expected a pair",
+        "(1, 'x'); expected a pair",
+        "99999 blocks; expected at",
+    )
+    for line, expected in zip(result.stderr.splitlines(), got, strict=True):
+        assert "access 0: policy ./mine.py:" in line
+        assert expected in line
