@@ -445,3 +445,13 @@ def test_what_a_table_in_python_wants_is_checked(tmp_path: Path) -> None:
     for line, expected in zip(result.stderr.splitlines(), got, strict=True):
         assert "access 0: policy ./mine.py:" in line
         assert expected in line
+
+
+def test_a_gate_by_cost_wants_a_training_part(tmp_path: Path) -> None:
+    write(tmp_path, "mine.py", TEN_LINES)
+    gate = {"kind": "gate", "policy": {"kind": "python", "class": "./mine.py:Next"}}
+    result = ran(tmp_path, config({"name": "gate", "policy": gate}), "--quiet")
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: workload.train_ratio: is 0, but an arm weighs what a prefetch costs")
+    result = ran(tmp_path, config({"name": "gate", "policy": gate | {"rule": "threshold"}}), "--quiet", "--force")
+    assert result.exit_code == 0, result.output
