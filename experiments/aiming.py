@@ -8,6 +8,7 @@ import numpy as np
 
 from policies.timing import Timing
 from simulator.config import Arrivals, System
+from simulator.errors import InputError
 from simulator.hops import hops_of, way_ns
 from simulator.trace import WRITE, Batch, Workload, concatenate, part
 from simulator.units import transfer_ns
@@ -46,6 +47,11 @@ def estimate(
     inference_ns: float | None,
 ) -> Timing:
     """The times of a run, from the last accesses of its training part."""
+    if n_train == 0:
+        raise InputError(
+            "workload.train_ratio: is 0, but an arm weighs what a prefetch costs (rule: cost), which is estimated from "
+            "the training part; expected more, or rule: threshold"
+        )
     first = max(0, n_train - _MAX_ACCESSES)
     accesses = concatenate(list(part(workload.batches(), first, n_train)))
     keys, sizes = accesses.key.tolist(), accesses.size_bytes.tolist()

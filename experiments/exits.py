@@ -17,7 +17,13 @@ _MOST_LINES, _LONGEST = 10, 1000
 
 
 class RunsDiedError(RuntimeError):
-    """Processes ended without a result, and so did those that tried again; all other runs are done and kept."""
+    """Processes ended without a result, and so did those that tried again; all other runs are done and kept.
+
+    ``args`` are lines: which, and then of code from outside that failed beside them, as of RunsFailedError.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class RunsFailedError(RuntimeError):
@@ -47,7 +53,8 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         text = os.strerror(error.errno) if error.errno else str(error)
         _leave([f"error: {where}: {text}" if where else f"error: {text}"], BAD_INPUT)
     except RunsDiedError as error:
-        _leave([f"error: {error}"], DIED)
+        first, *others = error.args
+        _leave([f"error: {first}", *others], DIED)
     except RunsFailedError as error:
         _leave(list(error.args), OUTSIDE)
     except OutsideError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config import Experiment
-from experiments.exits import RunsFailedError
+from experiments.exits import RunsDiedError, RunsFailedError
 from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, missing, remove_leftovers
 from experiments.interrupts import Interrupts
 from experiments.jobs import n_cores
@@ -120,6 +120,7 @@ class _Making:
         self._hashes: dict[Key, str] = {}
         self._sources: dict[str, list[str]] = {}
         self._failed: list[tuple[Run, OutsideError]] = []
+        self._died: list[str] = []
 
     def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
@@ -194,8 +195,11 @@ class _Making:
                 self._check_sources(self._todo[key_of(row)])
                 self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
                 interrupts.check()
-        if self._failed:
-            raise RunsFailedError(*(line for run, error in self._failed for line in _told(run, error)))
+        failed = [line for run, error in self._failed for line in _told(run, error)]
+        if self._died:
+            raise RunsDiedError(*self._died, *failed)
+        if failed:
+            raise RunsFailedError(*failed)
 
     def _check_sources(self, run: Run) -> None:
         """What was run is what its hash says: nobody edited it meanwhile."""
@@ -249,12 +253,16 @@ class _Making:
         alone = [Task(run, self._n_warm_up(run)) for run in runs if is_timed(run.arm)]
         # What runs beside a run whose own wall time is charged would be measured with it.
         for group, n_jobs in (([*training, *beside], n), (alone, 1)):
-            for task, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
-                if isinstance(done, OutsideError):
-                    # What fails in training fails in the run again, and is told once.
-                    self._failed += [(task.run, done)] * (not task.trains_only)
-                elif done is not None:
-                    yield done
+            try:
+                for task, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
+                    if isinstance(done, OutsideError):
+                        # What fails in training fails in the run again, and is told once.
+                        self._failed += [(task.run, done)] * (not task.trains_only)
+                    elif done is not None:
+                        yield done
+            except RunsDiedError as error:
+                # The others are made before it is told.
+                self._died += error.args
 
     def write(self) -> None:
         """The manifest and the table ``runs``, of all that is kept, in order of arms, seeds and repeats."""

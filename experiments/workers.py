@@ -39,6 +39,7 @@ class Task:
     n_warm_up: int = 0
     trains_only: bool = False
     n_tries: int = 0
+    death: str = ""
 
 
 def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace]) -> None:
@@ -178,6 +179,7 @@ def side_by_side(
                     del busy[pipe]
                     how = worker.death()
                     remove_of(folder, worker.process.pid)
+                    worker.task.death = how
                     again = worker.task.n_tries < ATTEMPTS
                     worker.shown.died(how, again=again)
                     (waiting if again else dead).append(worker.task)
@@ -205,6 +207,6 @@ def side_by_side(
             remove_of(folder, worker.process.pid)
     if dead:
         raise RunsDiedError(
-            f"{'; '.join(str(task.run) for task in dead)}: the process died {ATTEMPTS} times without a result, perhaps "
-            "for lack of memory; all other runs are kept: run the same command to try again"
+            f"{'; '.join(f'{task.run} ({task.death})' for task in dead)}: the process died {ATTEMPTS} times without a "
+            "result, perhaps for lack of memory; all other runs are kept: run the same command to try again"
         )

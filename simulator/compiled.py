@@ -10,7 +10,6 @@ With ``NUMBA_DISABLE_JIT=1`` nothing is compiled: the same rules run as plain Py
 
 import hashlib
 import re
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from numba.core import event
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
-from simulator.outside import IS_LOADING, SOURCES_OF
+from simulator.outside import IS_LOADING, kept_under
 from simulator.parts import OF_PART, OF_RULES, OF_WHOLE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -113,19 +112,22 @@ _FUNCTIONS: list[Any] = [None]
 @cache
 def _c_function(signature: Any, function: Any) -> Any:
     # As Numba does for its other functions.
-    with event.trigger_event("numba:compile", data={"dispatcher": function}), _kept_with(function):
-        return numba.cfunc(signature, **_RULES)(function)
+    with event.trigger_event("numba:compile", data={"dispatcher": function}), _kept_with(function) as rules:
+        return numba.cfunc(signature, **rules)(function)
 
 
 @contextmanager
-def _kept_with(function: Any) -> Iterator[None]:
-    """The machine code of a function from outside is kept with the hash of all its sources, as ours is with ours."""
-    sha256 = getattr(sys.modules.get(function.__module__), SOURCES_OF, "")
+def _kept_with(function: Any) -> Iterator[dict[str, Any]]:
+    """The machine code of a function from outside is kept with the hash of all its sources, as ours is with ours.
+
+    Where there is no such hash it is not kept.
+    """
+    sha256 = kept_under(function)
     usual = numba.core.config.CACHE_DIR  # type: ignore[attr-defined]
     if sha256:
         numba.core.config.CACHE_DIR = str(Path(usual) / f"outside-{sha256[:16]}")  # type: ignore[attr-defined]
     try:
-        yield
+        yield _RULES if sha256 is not None else {**_RULES, "cache": False}
     finally:
         numba.core.config.CACHE_DIR = usual  # type: ignore[attr-defined]
 

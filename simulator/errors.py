@@ -1,6 +1,7 @@
 """Exceptions that mean that something else is wrong than the program: the user's input, or the user's code."""
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,16 @@ class OutsideError(RuntimeError):
     @classmethod
     def of(cls, who: str, error: BaseException) -> "OutsideError":
         """From an exception in ``who``, with its own frames."""
-        text = " ".join(str(error).split())
+        text = " ".join(text_of(error).split())
         return cls(f"{who}: {type(error).__name__}{f': {text}' if text else ''}", *frames_of(error)[-MOST_FRAMES:])
+
+
+def text_of(thing: Any, form: Callable[[Any], str] = str) -> str:
+    """How something from outside names itself, or that it cannot."""
+    try:
+        return form(thing)
+    except Exception as error:
+        return f"a {type(thing).__name__} whose {form.__name__} raises {type(error).__name__}"
 
 
 def _remade(lines: tuple[str, ...], access: int | None) -> OutsideError:

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,14 +19,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simulator.errors import PACKAGES, InputError, frames_of
+from simulator.errors import PACKAGES, InputError, frames_of, is_ours
 from simulator.places import place_of
 
 SOURCES_OF = "__tierfetch_sources_sha256__"
 """The attribute of a module from outside that has the hash of its sources."""
+_KEPT_UNDER = "__tierfetch_kept_under__"
 IS_LOADING: ContextVar[bool] = ContextVar("is_loading", default=False)
 """Whether a module from outside is being imported: what it compiles then is not kept for the next process."""
 _MOST_SOURCES = 2000
+_LOADED_AS = "tierfetch_outside_"
+_INSTALLED = frozenset({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""Where Python and packages are: nothing there is a file beside anything, wherever the folder is."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +76,33 @@ def find(reference: str, folder: Path | None = None) -> Found:
         loaded = _of_file(reference, place_of(source, folder).resolve())
         module, sha256 = loaded.module, loaded.sha256
     else:
+        package = source.partition(".")[0]
+        is_new = package not in sys.modules
         module = _imported(reference, source)
         # As it was when it was imported: what is edited later is another process's.
         if not hasattr(module, SOURCES_OF):
             setattr(module, SOURCES_OF, _sha256_of_package(module))
         sha256 = getattr(module, SOURCES_OF)
+        if is_new:
+            setattr(sys.modules[package], _KEPT_UNDER, sha256)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
             raise InputError(f"{reference}: there is no {name} in {source}; expected {_names_in(module)}")
         found = getattr(found, part)
     return Found(found, sha256, reference)
+
+
+def kept_under(function: Any) -> str | None:
+    """The hash of all that the machine code of a function may be made from, under which it is kept for other processes.
+
+    Empty for functions of our own, whose sources have a hash anyway. None: it may call what lies in files that are in
+    no hash, and is not kept.
+    """
+    package = str(function.__module__).partition(".")[0]
+    if package in PACKAGES:
+        return ""
+    return getattr(sys.modules.get(package), _KEPT_UNDER, None) or None
 
 
 def _names_in(module: ModuleType) -> str:
@@ -125,43 +146,53 @@ def _of_file(reference: str, path: Path) -> _Loaded:
 
 def _load(reference: str, path: Path) -> _Loaded:
     # A name of its own: files of one name in two folders are two modules.
-    beside = _beside(path)
-    for stale in [name for name, one in sys.modules.items() if _file_of(one) in beside]:
-        # It was imported by a function, and may have been edited since.
-        del sys.modules[stale]
-    name = f"tierfetch_outside_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{_LOADED_AS}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{reference}: {path} is no Python file; expected one ending in .py")
     module = importlib.util.module_from_spec(spec)
+    # What was imported from there before, by whomever, is read anew: it may have been edited since, and is a source.
+    aside = {other: one for other, one in list(sys.modules.items()) if _files_beside(one, path.parent) is not None}
+    for other in aside:
+        del sys.modules[other]
     before, folder = set(sys.modules), str(path.parent)
     sys.path.insert(0, folder)
     sys.modules[name] = module
     # Read from the source each time: by its time stamp alone, byte code of a file edited twice in a second is stale.
     is_writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    helpers: list[Path] = []
     try:
+        # Before it runs, which may take long: what is saved meanwhile is another source.
+        stamp, own = _stamps((path,)), path.read_bytes()
         with _loading():
-            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+            exec(compile(own, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        _forget(before, path.parent)
         raise _not_imported(reference, error if isinstance(error, Exception) else RuntimeError(repr(error))) from error
     finally:
+        named = _named_in(path)
+        helpers = sorted({*_forget(before, path.parent), *named})
+        # What a function imports is read anew when it does; what only others imported is theirs.
+        sys.modules.update(
+            {k: one for k, one in aside.items() if named.isdisjoint(_files_beside(one, path.parent) or ())}
+        )
         sys.dont_write_bytecode = is_writing
-        sys.path.remove(folder)
-    sources = tuple(sorted({path, *_forget(before, path.parent), *beside}))
-    if folder not in sys.path:
-        # For what a function imports from there later. Behind all else: it stands in nobody's way.
+        if folder in sys.path:
+            sys.path.remove(folder)
+        # For what functions import later. Behind all else, where it stands in nobody's way.
         sys.path.append(folder)
     digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source, content in ((path, own), *((helper, helper.read_bytes()) for helper in helpers)):
+        digest.update(source.name.encode() + b"\0" + content)
     setattr(module, SOURCES_OF, digest.hexdigest())
-    return _Loaded(module, sources, _stamps(sources), digest.hexdigest())
+    if not helpers:
+        # Numba could not load what calls into modules that are forgotten.
+        setattr(module, _KEPT_UNDER, digest.hexdigest())
+    return _Loaded(module, (path, *helpers), (*stamp, *_stamps(tuple(helpers))), digest.hexdigest())
 
 
-def _beside(path: Path) -> set[Path]:
-    """The files of its own folder that a file imports, at its top or in a function, and those that these import."""
+def _named_in(path: Path) -> set[Path]:
+    """The files of its own folder that a file's imports name, also those in functions, and so on from there."""
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -173,32 +204,53 @@ def _beside(path: Path) -> set[Path]:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
             for name in names:
-                if name.partition(".")[0] in PACKAGES:
-                    continue
                 place = path.parent.joinpath(*name.split("."))
                 for file in (place.with_suffix(".py"), place / "__init__.py"):
-                    if file.is_file() and file.resolve() not in {path, *found}:
-                        found.add(file.resolve())
-                        waiting.append(file)
+                    source = file.resolve()
+                    if source not in {path, *found} and source.is_file() and not is_ours(str(source)):
+                        found.add(source)
+                        waiting.append(source)
     return found
-
-
-def _file_of(module: ModuleType) -> Path | None:
-    """Where a module's source is. What only calls itself a file (torch._classes) is none."""
-    file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and Path(file).is_absolute() else None
 
 
 def _forget(before: set[str], folder: Path) -> list[Path]:
     """Files beside it that were imported along: theirs are names that files beside another one may have, too."""
-    found = []
-    for name in {name for name in set(sys.modules) - before if name.partition(".")[0] not in PACKAGES}:
-        file = _file_of(sys.modules[name])
-        if file is not None and folder in file.parents and "site-packages" not in file.parts:
-            if not name.startswith("tierfetch_outside_"):
-                del sys.modules[name]
-            found.append(file)
-    return sorted(set(found))
+    found: set[Path] = set()
+    for name in set(sys.modules) - before:
+        files = _files_beside(sys.modules[name], folder)
+        if files is not None:
+            del sys.modules[name]
+            found.update(files)
+    return sorted(found)
+
+
+def _files_beside(module: Any, folder: Path) -> list[Path] | None:
+    """The sources of a module that lies in a folder, itself or a link to it; None: it is not one of a person's there.
+
+    A package without ``__init__.py`` has none.
+    """
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    if not isinstance(name, str) or name == "__main__" or name.startswith(_LOADED_AS):
+        return None
+    try:
+        places = [Path(file)] if isinstance(file, str) else [Path(place) for place in getattr(module, "__path__", ())]
+        # What only calls itself a file, such as torch._classes, is none.
+        places = [place for place in places if place.is_absolute()]
+    except Exception:
+        # Some modules make up whatever they are asked for.
+        return None
+    for place in places:
+        # A link counts where it lies and where it leads to.
+        if "site-packages" in place.parts or not _INSTALLED.isdisjoint(place.parents):
+            continue
+        ways = {*place.absolute().parents, *place.resolve().parents}
+        if (
+            folder in ways
+            and _INSTALLED.isdisjoint(ways)
+            and not is_ours(str(place / "module.py" if file is None else place))
+        ):
+            return [place.resolve()] if isinstance(file, str) else []
+    return None
 
 
 def _stamps(sources: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
@@ -211,18 +263,20 @@ def _stamps(sources: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
 def _sha256_of_package(module: ModuleType) -> str:
     """Of all sources of the package that a module belongs to; of our own, nothing: that is in every run's hash."""
     top = sys.modules[module.__name__.partition(".")[0]]
+    file = getattr(top, "__file__", None)
     if top.__name__ in PACKAGES:
         return ""
-    # Those of a package without __init__.py may be several.
-    roots = [Path(folder) for folder in getattr(top, "__path__", ())]
-    sources = sorted(source for root in roots for source in root.rglob("*.py"))
-    if not roots and (file := _file_of(top)) is not None:
-        sources = [file]
+    if file is not None and Path(file).name != "__init__.py":
+        roots, sources = [Path(file).parent], [Path(file)]
+    else:
+        # Without __init__.py it has no file, and perhaps several folders.
+        roots = [Path(place) for place in getattr(top, "__path__", ())]
+        sources = sorted(source for root in roots for source in root.rglob("*.py"))
     digest = hashlib.sha256(_version_of(top.__name__).encode())
     # A package as large as that is no policy: its version has to do.
     for source in sources if len(sources) <= _MOST_SOURCES else ():
-        place = next((source.relative_to(root) for root in roots if root in source.parents), source.name)
-        digest.update(str(place).encode() + b"\0" + source.read_bytes())
+        place = next(source.relative_to(root) for root in roots if root in source.parents)
+        digest.update(place.as_posix().encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
 
 

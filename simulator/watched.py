@@ -85,7 +85,9 @@ class Watched:
         except _TooLong as error:
             where = frames_of(error)[-MOST_FRAMES:]
             raise OutsideError(f"{self.who}: {self._late(time.perf_counter_ns() - start)}", *where) from None
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if os.getpid() != self._process:
                 os._exit(1)
             if isinstance(error, OutsideError):

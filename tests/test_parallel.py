@@ -151,7 +151,7 @@ def test_a_process_that_dies_is_started_again(
                 (task.run.arm.name, task.run.seed) for task, _ in side_by_side(experiment, tmp_path, tasks, 2, {}, show)
             )
 
-        with pytest.raises(RunsDiedError, match="arm next_n, seed 0: the process died 2 times"):
+        with pytest.raises(RunsDiedError, match=r"arm next_n, seed 0 \(killed by signal 9\): the process died 2 times"):
             run_all()
     assert sorted(done) == [("lstm", 0), ("lstm", 1), ("next_n", 1), ("none", 0), ("none", 1)]
     printed = capsys.readouterr().out

@@ -28,7 +28,7 @@ from policies.models.store import Kept, kept_details, kept_for, obtain, read, tr
 from policies.models.train import known, training_rows
 from simulator.classes import class_of as outside_class
 from simulator.classes import make, validated
-from simulator.errors import InputError, frames_of
+from simulator.errors import InputError, OutsideError, frames_of
 
 _WHAT = "a class with fit(training), inputs(run) and answers(last_key, scores)"
 
@@ -85,7 +85,22 @@ def prepare_model(config: ModelConfig, given: Given) -> None:
     recipe = ModelRecipe(config, lambda: fresh_encoder(config))
     needs = tuple(getattr(fresh_encoder(config), "needs", ()))
     device = pick_device(config.wanted_device)
-    obtain(given.sequences(config.per_stream, needs), recipe, given.seed, device, given.progress)
+    with _own_errors(config):
+        obtain(given.sequences(config.per_stream, needs), recipe, given.seed, device, given.progress)
+
+
+@contextmanager
+def _own_errors(config: ModelConfig) -> Iterator[None]:
+    """What a person's network or encoder raises in training is its own error."""
+    try:
+        yield
+    except (InputError, OutsideError, MemoryError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        # Torch's way to say that there is no memory.
+        if (config.is_net and config.is_ours) or "allocate memory" in str(error):
+            raise
+        raise OutsideError.of(f"policy model {config.model}: in training", error) from error
 
 
 def check_model(config: ModelConfig) -> None:
@@ -137,7 +152,8 @@ def _made(config: ModelConfig, given: Given, sequences: Sequence[Accesses]) -> M
     encoder = fresh_encoder(config, config.temperature or found or 1.0)
     if config.train is not None:
         recipe = ModelRecipe(config, lambda: fresh_encoder(config))
-        kept = kept_for(recipe, given, sequences, pick_device(config.wanted_device))
+        with _own_errors(config):
+            kept = kept_for(recipe, given, sequences, pick_device(config.wanted_device))
         encoder = _trained_encoder(config, kept)
     elif config.vocabularies is not None:
         source = config.place(config.vocabularies)

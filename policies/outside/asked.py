@@ -6,7 +6,7 @@ from operator import index
 from typing import Any
 
 from policies.base import N_KEYS, CompiledPolicy, TablePolicy
-from simulator.errors import InputError, OutsideError
+from simulator.errors import InputError, OutsideError, text_of
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 from simulator.watched import Watched
 
@@ -78,6 +78,8 @@ class AskedPolicy:
         total_ns, self._owed_ns = self._owed_ns, 0
         if self._is_ours:
             found, taken_ns = self._watched.call(self._policy.decide, runs)
+            if isinstance(self._policy, TablePolicy):
+                return Decision(self._all_checked(runs, found.answers), total_ns + taken_ns)
             return Decision(found.answers, total_ns + taken_ns)
         answers = []
         for run in runs:
@@ -90,10 +92,22 @@ class AskedPolicy:
             total_ns += taken_ns
         return Decision(answers, total_ns)
 
+    def _all_checked(self, runs: Sequence[AccessRun], found: Sequence[Answer]) -> list[Answer]:
+        """The answers of a table in Python, whose ``want`` is a person's own."""
+        answers: list[Answer] = []
+        for run, answer in zip(runs, found, strict=True):
+            try:
+                pairs = list(zip(answer.keys, answer.confidences, strict=True))
+                answers.append(self._checked(pairs, int(run.key[-1])))
+            except OutsideError as error:
+                error.nth_question = len(answers)
+                raise
+        return answers
+
     def _list(self, run: AccessRun) -> Any:
         """Its answer, drawn out of a generator while the clock runs."""
         found = self._policy.decide(run)
-        return found if isinstance(found, list | tuple) or found is None else list(islice(found, MOST_WANTED + 1))
+        return found if type(found) in (list, tuple, type(None)) else list(islice(found, MOST_WANTED + 1))
 
     def _checked(self, found: Any, last_key: int) -> Answer:
         if not found:
@@ -109,8 +123,9 @@ class AskedPolicy:
             try:
                 key, confidence = one
                 key, confidence = key if type(key) is int else index(key), float(confidence)
-            except (TypeError, ValueError):
-                raise self._wrong(repr(one), "a pair: a key (a whole number) and a confidence (0 to 1)") from None
+            except Exception:
+                expected = "a pair: a key (a whole number) and a confidence (0 to 1)"
+                raise self._wrong(text_of(one, repr), expected) from None
             if not 0 <= key < N_KEYS:
                 raise self._wrong(f"key {key}", "0 or more, and less than 2**64")
             if not 0 <= confidence <= 1:

@@ -200,3 +200,16 @@ def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
     assert runs.loc["mlp", "hit_ratio"] > 0.9
     assert runs.loc["by_page", "n_issued"] > 0
     assert runs.loc["none", "hit_ratio"] < 0.1
+
+
+def test_what_a_network_raises_in_training_is_its_own_error(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        NETS_PY + "\n\nclass Untrained(Net):\n    def forward(self, *_):\n        exit(3)\n"
+    )
+    policy = {"kind": "model", "model": "./nets.py:Untrained", "train": {"epochs": 1}, "in_gpu_memory": False}
+    described = experiment({"name": "mine", "policy": policy})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(described))
+    result = call(tmp_path / "config.yaml", "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 4, result.output
+    assert "arm mine, seed 0: policy model ./nets.py:Untrained: in training: SystemExit: 3" in result.stderr
+    assert "nets.py:" in result.stderr

@@ -138,6 +138,15 @@ def test_edited_it_runs_again_and_nothing_else_does(tmp_path: Path) -> None:
         assert "2 of 3 runs are finished already" in ran(tmp_path, described).output
 
 
+def test_where_a_policy_lies_torch_may_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has modules that call themselves files of the folder in which one works."""
+    write(tmp_path, "mine.py", "    import torch\n    import torch._classes\n" + TEN_LINES)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert find("./mine.py:Next").sha256
+        (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "# edited\n")
+
+
 BAD = {
     "crashes": ("return [(1 // (300 - int(run['access'][-1])), 1.0)]", "access 300: .*ZeroDivisionError: .* by zero"),
     "nan": ("return [(1, float('nan'))]", "access 0: .*decide returned confidence nan for key 1; expected 0 to 1"),
@@ -149,6 +158,13 @@ BAD = {
     "large": ("return [(2**64, 1.0)]", "decide returned key 18446744073709551616; expected 0 or more"),
     "fraction": ("return [(1.5, 1.0)]", r"decide returned \(1.5, 1.0\); expected a pair: a key \(a whole number\)"),
     "no_pair": ("return [3]", "decide returned 3; expected a pair"),
+    "vast": ("return [(1, 10**400)]", r"decide returned \(1, 1000.*expected a pair"),
+    "nameless": (
+        "return [type('X', (), {'__repr__': lambda self: 1 // 0})()]",
+        "decide returned a X whose repr raises ZeroDivisionError; expected a pair",
+    ),
+    "mute": ("raise type('X', (Exception,), {'__str__': lambda self: 1 // 0})", "a X whose str raises ZeroDivision"),
+    "gives_up": ("raise GeneratorExit", "gives_up: GeneratorExit$"),
     "nothing": ("pass", r"decide returned None; expected a list of \(key, confidence\), \[\] if it wants none"),
     "million": ("return [(i, 1.0) for i in range(10**6)]", "decide returned 1000000 blocks; expected at most 65536"),
     "endless": (
@@ -190,7 +206,7 @@ def test_what_it_does_wrong_ends_its_run_alone_with_one_message(
     frames = [line for line in lines if line not in errors]
     assert re.search(r"^  .*/bad\.py:5 in decide: return \[\(1 // ", frames[0])
     # Of an exception of theirs, where; of an answer that is none, nothing more is to be said.
-    assert len(frames) == 4
+    assert len(frames) == 6
     # The others are there, and stay.
     assert list(rows(tmp_path).index) == ["none", "next_n"]
 
@@ -387,3 +403,69 @@ def test_asked_outside_of_an_experiment_it_is_the_same_object(tmp_path: Path) ->
     assert decision.host_ns > 0
     with pytest.raises(InputError, match="there is no file"):
         POLICIES.parse("python(class='./mine.py:Next')").check()
+
+
+def test_beside_one_whose_process_dies_all_others_are_run_and_told(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "mine.py",
+        """
+        class Dies:
+            def decide(self, run):
+                __import__("os")._exit(7)
+
+        class Fails:
+            def decide(self, run):
+                raise ValueError("no idea")
+
+        class Good:
+            def decide(self, run):
+                return []
+        """,
+    )
+    arms = [arm(f"./mine.py:{name}", name.lower()) for name in ("Dies", "Fails")]
+    measured = arm("./mine.py:Good", "measured", charge={"kind": "measured"})
+    result = ran(tmp_path, config(*arms, measured), "--quiet", "--jobs", "2")
+    assert result.exit_code == 3, result.output
+    assert "error: arm dies, seed 0 (exit code 7): the process died 2 times" in result.stderr
+    assert "error: arm fails, seed 0, access 0: policy ./mine.py:Fails: ValueError: no idea" in result.stderr
+    # What is measured comes after all others, and comes all the same.
+    assert list(rows(tmp_path).index) == ["none", "next_n", "measured"]
+
+
+def test_what_a_table_in_python_wants_is_checked(tmp_path: Path) -> None:
+    wanted = {
+        "nan": "(1, float('nan'))",
+        "half": "(1.5, 1.0)",
+        "text": "(1, 'x')",
+        "many": "*((i, 1.0) for i in range(10**5))",
+    }
+    write(tmp_path, "mine.py", "from policies.base import TablePolicy\n")
+    with (tmp_path / "mine.py").open("a") as file:
+        for name, pairs in wanted.items():
+            file.write(
+                f"class {name}(TablePolicy):\n    def __init__(self):\n        super().__init__('access')\n"
+                f"    def learn(self, key, stream, outcome):\n        pass\n"
+                f"    def want(self, key, stream):\n        return [{pairs}]\n"
+            )
+    result = ran(tmp_path, config(*(arm(f"./mine.py:{name}", name) for name in wanted)), "--quiet")
+    assert result.exit_code == 4, result.output
+    got = (
+        "confidence nan for key 1",
+        "(1.5, 1.0); expected a pair",
+        "(1, 'x'); expected a pair",
+        "99999 blocks; expected at",
+    )
+    for line, expected in zip(result.stderr.splitlines(), got, strict=True):
+        assert "access 0: policy ./mine.py:" in line
+        assert expected in line
+
+
+def test_a_gate_by_cost_wants_a_training_part(tmp_path: Path) -> None:
+    write(tmp_path, "mine.py", TEN_LINES)
+    gate = {"kind": "gate", "policy": {"kind": "python", "class": "./mine.py:Next"}}
+    result = ran(tmp_path, config({"name": "gate", "policy": gate}), "--quiet")
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: workload.train_ratio: is 0, but an arm weighs what a prefetch costs")
+    result = ran(tmp_path, config({"name": "gate", "policy": gate | {"rule": "threshold"}}), "--quiet", "--force")
+    assert result.exit_code == 0, result.output
