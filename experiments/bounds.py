@@ -39,7 +39,7 @@ def main(
     The bounds: `oracle` knows the coming misses and pays for its transfers; a learned policy uncharged, as if it
     thought in no time; `demand_belady` fetches on demand alone, but evicts what is used last (tier 0). Exit codes:
     0 done, 2 bad input, 3 a process of
-    --jobs died and died again, 130 interrupted, 1 a bug.
+    --jobs died and died again, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load, only

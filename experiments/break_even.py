@@ -40,7 +40,7 @@ def main(
     From 0 over 1 us to 100 ms, asynchronous and synchronous, and with the measured latencies of each backend times 0.1,
     1 and 10; against the baseline and the best policy that does not learn. Finished runs are kept in the folder and not
     repeated. Exit codes: 0 done, 2 bad input, 3 a process of
-    --jobs died and died again, 130 interrupted, 1 a bug.
+    --jobs died and died again, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.backends import print_backends

@@ -11,6 +11,7 @@ from experiments.overrides import override
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
 from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
+from simulator.one_line import in_line
 from simulator.places import beside, config_folder
 from simulator.quantities import PathText
 from workloads.registry import Source
@@ -110,7 +111,9 @@ class Free(Strict):
     kind: Literal["free"]
 
 
-ChargeConfig = Annotated[Measured | Replay | Sampled | Fixed | Free, Field(discriminator="kind")]
+_Charge = Annotated[Measured | Replay | Sampled | Fixed | Free, Field(discriminator="kind")]
+ChargeConfig = Annotated[_Charge, BeforeValidator(in_line, json_schema_input_type=str | _Charge)]
+"""What the clock is charged; also in a line, ``fixed(latency=20 us)``."""
 
 
 class Arm(Strict):

@@ -10,6 +10,7 @@ from experiments.reading_options import ReadingOptions, reads_a_trace
 
 if TYPE_CHECKING:
     from experiments.trace_input import TraceInput
+    from workloads.readers.tabular import TableConfig
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,7 +31,7 @@ def main(
     """Write a small commented config that runs at once, for a trace and a machine of your own.
 
     The format of the trace is told by its name or its first lines; --format and --columns say it where nothing tells.
-    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.first_config import first_config
@@ -61,14 +62,18 @@ def _read(trace: Path, reading: ReadingOptions) -> "tuple[TraceInput, bool]":
 
     from experiments.trace_input import trace_input
     from simulator.errors import InputError
-    from workloads.nearest import guessed_columns
+    from workloads.nearest import unread_columns
     from workloads.readers.format import trace_path
     from workloads.readers.tabular import Columns, TableConfig
 
     if trace.suffix in (".yaml", ".yml"):
         raise InputError(f"--trace {trace}: is a config; expected a trace")
     try:
-        return trace_input(trace, reading), False
+        found = trace_input(trace, reading)
+        if found.table is None or reading.columns is not None or not unread_columns(found.table):
+            return found, False
+        # It has a key, and further columns that are called sizes or operations.
+        return trace_input(trace, replace(reading, columns=_guessed(found.table))), True
     except InputError:
         file = trace_path(str(trace))
         if reading.format_ != "auto" or reading.columns is not None or not file.is_file():
@@ -76,12 +81,19 @@ def _read(trace: Path, reading: ReadingOptions) -> "tuple[TraceInput, bool]":
         table = TableConfig(
             kind="table", path=str(trace), columns=Columns(key="key"), separator=reading.separator or ""
         )
-        found = guessed_columns(list(table.table().names()))
-        # The unit of a time is not told by its name.
-        columns = ",".join(f"{role}={name}" for role, name in found.items() if role != "time_ns")
-        if "key" not in found:
+        columns = _guessed(table)
+        if "key=" not in columns:
             raise
         return trace_input(trace, replace(reading, columns=columns)), True
+
+
+def _guessed(table: "TableConfig") -> str:
+    """What a table's columns may be, by their names, as ``--columns`` says it."""
+    from workloads.nearest import guessed_columns
+
+    found = guessed_columns(list(table.table().names()))
+    # The unit of a time is not told by its name.
+    return ",".join(f"{role}={name}" for role, name in found.items() if role != "time_ns")
 
 
 if __name__ == "__main__":

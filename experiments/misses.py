@@ -56,7 +56,7 @@ def main(
     """Replay a trace without prefetching through the engine and count misses by eviction policy and capacity.
 
     Without --capacity and --fraction: 0.001, 0.01, 0.05, 0.1 and 0.25 of the trace, where the largest block fits in.
-    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.compiling import Announced

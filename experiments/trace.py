@@ -36,7 +36,7 @@ def convert(
 ) -> None:
     """Write a trace as compact Parquet: smaller, and faster to read; in a config, kind: compact.
 
-    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.aside import written_aside
@@ -111,7 +111,7 @@ def info(
     """Rows and what was made of them, unique keys, working set, reuse distances, deltas, reads and writes, the clock.
 
     Memory grows with the distinct keys, some 100 bytes each: of very many, take a sample.
-    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.progress import make_console
@@ -163,7 +163,7 @@ def head(
 ) -> None:
     """Show accesses as the simulator would see them, with the trace's own streams and requests.
 
-    Exit codes: 0 done, 2 bad input, 130 interrupted, 1 a bug.
+    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was to be written"):
         import numpy as np

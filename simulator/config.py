@@ -3,8 +3,9 @@
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
+from simulator.one_line import in_line
 from simulator.quantities import Bytes as Bytes
 from simulator.quantities import BytesPerSecond as BytesPerSecond
 from simulator.quantities import Count as Count
@@ -213,4 +214,6 @@ class Poisson(Strict):
     """Mean time between requests."""
 
 
-Arrivals = Annotated[Closed | Open | Poisson, Field(discriminator="kind")]
+_Arrivals = Annotated[Closed | Open | Poisson, Field(discriminator="kind")]
+Arrivals = Annotated[_Arrivals, BeforeValidator(in_line, json_schema_input_type=str | _Arrivals)]
+"""How requests come; also in a line, ``closed(think=5 us)``."""

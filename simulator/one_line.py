@@ -26,6 +26,16 @@ def call(text: str) -> dict[str, Any]:
     return said
 
 
+def in_line(value: Any) -> Any:
+    """What a config says, as it is, or what it says in a line. Raises ValueError if a text is no such line."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return call(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected NAME, NAME(setting=value, ...) or {{kind: NAME, ...}}") from None
+
+
 def _value(text: str) -> Any:
     if not text:
         raise ValueError("a value is missing")

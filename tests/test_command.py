@@ -138,6 +138,14 @@ def test_what_is_said_of_the_trace_is_kept(accesses: Path) -> None:
     assert load(Path("below/c.yml"))[""].workload.arrivals.kind == "open"
 
 
+def test_sizes_are_read_where_the_key_is_told(accesses: Path) -> None:
+    Path("told.csv").write_text("timestamp,key,size\n1,5,4096\n2,7,8192\n")
+    assert CliRunner().invoke(init.app, ["--trace", "told.csv", "--out", "told.yaml"]).exit_code == 0
+    source: Any = load(Path("told.yaml"))[""].workload.source
+    assert (source.columns.key, source.columns.size_bytes, source.columns.time_ns) == ("key", "size", None)
+    assert "guessed" in Path("told.yaml").read_text()
+
+
 @pytest.mark.parametrize("preset", preset_names())
 def test_a_synthetic_one_for_each_machine(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

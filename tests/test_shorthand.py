@@ -53,6 +53,22 @@ def test_a_minimal_config() -> None:
     assert read(full).folder_hash() == short.folder_hash()
 
 
+def test_arrivals_and_charges_in_a_line() -> None:
+    """As in full, wherever a config or the command line says them."""
+    lstm = {"name": "a", "policy": "lstm", "charge": "fixed(latency=20 us)"}
+    short = read({"arms": ["none", lstm]}, "workload.arrivals=closed(think=5 us)")
+    lstm = {**lstm, "charge": {"kind": "fixed", "latency": "20 us"}}
+    full = read({"arms": ["none", lstm]}, "workload.arrivals={kind: closed, think: 5 us}")
+    assert short.folder_hash() == full.folder_hash()
+    assert read({"arms": ["none", "lstm"]}, "arms.lstm.charge=measured").arms[1].charge.kind == "measured"
+    for said, message in (
+        ("fixd", "unknown kind 'fixd'"),
+        ("fixed(", "is no name, and no name with settings in brackets; expected NAME"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read({"arms": ["none", "lstm"]}, f"arms.lstm.charge={said}")
+
+
 def test_arms_in_a_line() -> None:
     arms = [
         "next_n(n=4)",
