@@ -54,6 +54,8 @@ class AskedPolicy:
         self._policy, self._watched = policy, watched
         self._is_ours = isinstance(policy, TablePolicy | CompiledPolicy)
         if isinstance(policy, CompiledPolicy):
+            if policy.table.most_wanted < 1:
+                raise InputError(f"{who}: most_wanted is {policy.table.most_wanted}; expected 1 or more")
             self.table = policy.table
         self._told: Callable[[Told], Any] | None = getattr(policy, "told", None)
         self.hears = self._told is not None

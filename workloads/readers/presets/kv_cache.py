@@ -196,7 +196,7 @@ class HashIdsConfig(PrefixFormat):
     kind: Literal["hash_ids"]
     default_bytes: ClassVar[int] = 16 * TOKEN_BYTES
     preset: ClassVar[Preset] = Preset(
-        source="https://pypi.org/project/kvcache-simulator/",
+        source="the Python package kvcache-simulator",
         example='{"block_size": 64, "hash_ids": [1, 2, 3], "input_length": 128}',
         layout=Layout(key=("hash_ids",)),
         reading="the order of lines is that of requests; block_size, in tokens, is left out: block says the bytes",
