@@ -58,7 +58,7 @@ class AskedPolicy:
                 raise InputError(f"{who}: most_wanted is {policy.table.most_wanted}; expected 1 or more")
             self.table = policy.table
         self._told: Callable[[Told], Any] | None = getattr(policy, "told", None)
-        self.hears = self._told is not None
+        self.hears = self._told is not None and bool(getattr(policy, "hears", True))
         # What hearing of fates took is part of the next decision.
         self._owed_ns = 0
 
