@@ -17,6 +17,7 @@ from simulator.charge import fixed
 from simulator.config import Closed
 from simulator.demand import misses_of
 from simulator.engine import Engine
+from simulator.plugins import needs_nothing
 from simulator.residency.registry import EVICTIONS
 from workloads.registry import SOURCES
 
@@ -56,7 +57,7 @@ def measure() -> Iterator[Measurement]:
         trace = Path(folder) / "zipf.npy"
         made = SOURCES.parse(f"zipf(n_keys=100000, accesses={N_ACCESSES}, block=1 B)").build(seed=0)
         np.save(trace, np.concatenate([batch.key for batch in made.batches()]))
-        for eviction in EVICTIONS:
+        for eviction in (kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)):
             for name, timed in (
                 ("untimed", alone(untimed, trace, eviction)),
                 ("engine", alone(engine, trace, eviction)),

@@ -252,8 +252,8 @@ R32 model/model: an access is shown before it is looked up
 +         self.accesses.look_up(access)
 +         if asking.is_asked:
 R12 model/asking: pollution alone is no news
-- if self.told.keys or self.told.n_polluted:
-+ if self.told.keys:
+- if self._hears and (self.told.keys or self.told.n_polluted):
++ if self._hears and self.told.keys:
 R12 ledger/ledger: late is told when it lands
 - self.model.asking.tell(prefetch.key, Fate.LATE)
 + transfer.process.callbacks.append(lambda _: self.model.asking.tell(prefetch.key, Fate.LATE))

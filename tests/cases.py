@@ -15,9 +15,8 @@ from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger
-from simulator.residency.registry import EVICTIONS
 from simulator.trace import Batch, make_batch
-from tests.strategies import PUSH_OUT, ListWorkload
+from tests.strategies import OUR_EVICTIONS, PUSH_OUT, ListWorkload
 
 ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
@@ -116,7 +115,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
     n_tiers = draw(st.sampled_from([1, 2, 3, 4, 4]))
     times = st.sampled_from([0, unit, 2 * unit]) if ties else st.integers(0, 3 * unit)
     rates = st.just("1000 TB/s") if ties else st.sampled_from(["1 GB/s", "100 MB/s", "30 MB/s"])
-    evictions: list[Any] = [*EVICTIONS, "lru", "lru", *PUSH_OUT]
+    evictions: list[Any] = [*OUR_EVICTIONS, "lru", "lru", *PUSH_OUT]
     # Where lower tiers are no larger, they evict blocks that are on their way up.
     grows = draw(st.sampled_from([0, 1, 4]))
     tiers = [

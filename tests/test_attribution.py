@@ -14,8 +14,7 @@ from policies.none import NonePolicy
 from simulator.config import Closed, System
 from simulator.engine import Engine
 from simulator.policy import Outcome
-from simulator.residency.registry import EVICTIONS
-from tests.strategies import FREE, ListSink, ScriptedPolicy, batches, books, policies, systems, workload
+from tests.strategies import FREE, OUR_EVICTIONS, ListSink, ScriptedPolicy, batches, books, policies, systems, workload
 from tests.test_experiment import call, config, lstm_arm, table, write
 
 CLOSED = Closed.model_validate({"kind": "closed", "think": "1 us"})
@@ -36,7 +35,7 @@ def run(machine: System, keys: list[int], ops: list[int], policy: Any) -> Any:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    eviction=st.sampled_from(list(EVICTIONS)),
+    eviction=st.sampled_from(OUR_EVICTIONS),
     admission=st.sampled_from(ADMISSIONS),
     placement=st.sampled_from(["inclusive", "exclusive"]),
     enters=st.sampled_from(["front", "middle", "back", "region"]),

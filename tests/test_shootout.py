@@ -43,7 +43,7 @@ def test_each_variant_is_run_into_its_folder_and_tabulated(tmp_path: Path) -> No
     assert {folder.name for folder in out.iterdir()} == {"noise"}
     early = tables(path, "--out", out)
     assert early.exit_code == 2
-    assert "scan: has no results of 4 of 4 arms (none, oracle, next_n, ...); run python -m" in early.stderr
+    assert "scan: has no results of 4 of 4 arms (none, oracle, next_n, ...); run tierfetch run" in early.stderr
     assert "--variant scan first" in early.stderr
     assert call(path, "--out", out).exit_code == 0
 
