@@ -40,7 +40,7 @@ class FileConfig(PolicySettings):
         return place_of(self.path, self._beside)
 
     def fingerprint(self) -> str:
-        """The hash of its content."""
+        """The hash of its content. Raises InputError if it cannot be read."""
         try:
             with self.file.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()

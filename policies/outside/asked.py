@@ -16,7 +16,10 @@ _TRIGGERS = ", ".join(trigger.name.lower() for trigger in Trigger)
 
 
 def trigger_of(policy: Any, who: str) -> Trigger:
-    """When it is asked: its ``trigger``, a name or a Trigger; at every access if it has none."""
+    """When it is asked: its ``trigger``, a name or a Trigger; at every access if it has none.
+
+    Raises InputError if it is neither.
+    """
     said = getattr(policy, "trigger", Trigger.ACCESS)
     if isinstance(said, str) and said.upper() in Trigger.__members__:
         return Trigger[said.upper()]
@@ -26,7 +29,7 @@ def trigger_of(policy: Any, who: str) -> Trigger:
 
 
 def needs_of_class(policy: Any, who: str) -> tuple[str, ...]:
-    """The columns that it asks for: its ``needs``."""
+    """The columns that it asks for: its ``needs``. Raises InputError if they are no names."""
     said = getattr(policy, "needs", ())
     if isinstance(said, str) or not (isinstance(said, Iterable) and all(isinstance(name, str) for name in said)):
         raise InputError(f'{who}: needs is {said!r}; expected names of columns such as ("op", "pc")')

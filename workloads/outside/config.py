@@ -79,7 +79,7 @@ class _OfClass(SourceSettings):
 
     @property
     def reuse(self) -> Reuse:
-        """As its class says."""
+        """As its class says. Raises InputError if that is neither ``block`` nor ``prefix``."""
         said: Any = getattr(self._class, "reuse", "block")
         if said not in ("block", "prefix"):
             raise InputError(f"{reference_of(self)}: reuse is {said!r}; expected block or prefix")
