@@ -175,12 +175,13 @@ def _load(reference: str, path: Path) -> _Loaded:
         sys.modules.pop(name, None)
         raise _not_imported(reference, error if isinstance(error, Exception) else RuntimeError(repr(error))) from error
     finally:
-        named = _named_in(path)
-        helpers = sorted({*_forget(before, path.parent), *named})
-        # What a function imports is read anew when it does; what only others imported is theirs.
-        sys.modules.update(
-            {k: one for k, one in aside.items() if named.isdisjoint(_files_beside(one, path.parent) or ())}
-        )
+        along = _forget(before, path.parent)
+        late = _named_in(path) - set(along)
+        helpers = sorted({*along, *late})
+        # What functions import is read anew when they do.
+        for other, one in aside.items():
+            if late.isdisjoint(_files_beside(one, path.parent) or ()):
+                sys.modules[other] = one
         sys.dont_write_bytecode = is_writing
         if folder in sys.path:
             sys.path.remove(folder)

@@ -50,7 +50,7 @@ def contract_of(
 
 def _only_class_in(file: str) -> str:
     if not Path(file).is_file():
-        raise InputError(f"{file}: no such file; expected one with a class of yours, or a kind")
+        raise InputError(f"{file}: there is no file of this name; expected one with a class of yours, or a kind")
     # What a file defines is only known once it has run: a name that every module has.
     module = find(f"{file}:__dict__").object
     own: list[str] = [
