@@ -59,6 +59,7 @@ def dry_run(experiment: Experiment, folder: Path, console: Any, *, force: bool =
 
 
 def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *, force: bool, jobs: int) -> None:
+    from experiments.compiling import Announced
     from experiments.prepared import split
 
     workload = experiment.workload.source.build(experiment.seeds[0])
@@ -71,7 +72,9 @@ def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *
     say(f"  {len(done)} runs are finished already; {len(todo)} to make")
     if not todo:
         return
-    one = _estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n)
+    say("  timing a short run of each arm ...")
+    with Announced(say):
+        one = _estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n)
     alone = sum(one.wall_s[run.arm.name] for run in todo if is_timed(run.arm))
     beside = sum(one.wall_s[run.arm.name] for run in todo if not is_timed(run.arm))
     n_at_once = min(jobs or n_cores(), n_cores())
