@@ -15,6 +15,7 @@ os.register_at_fork(after_in_parent=lambda: _FORKS.__setitem__(0, _FORKS[0] + 1)
 _MOST_SHOWN = 200
 _NO_ALARM_NS = 10**12
 """A limit from which on no alarm is set: nobody waits for it."""
+_LEAST_S, _MOST_IDLE = 0.005, 20
 TIME_LIMIT = "10 s"
 """How long one call may take, where nobody says otherwise."""
 
@@ -23,12 +24,40 @@ class _TooLong(BaseException):
     """Raised in code that has had its time; not an Exception, which it might catch."""
 
 
-_IN_CALL = [False]
+class _Alarm:
+    """A timer that rings now and then while calls are made: to set one for each call would take longer than most do."""
+
+    def __init__(self) -> None:
+        self.since_ns = 0
+        """When the call that is under way began; 0: there is none."""
+        self.limit_ns = 0
+        self.every_s = 0.0
+        """How often it rings; 0: it does not."""
+        self._n_idle = 0
+
+    def attend(self, limit_ns: int) -> None:
+        """Ring often enough for a limit like this, from now on."""
+        every_s = max(limit_ns / 4e9, _LEAST_S)
+        if not self.every_s or every_s < self.every_s:
+            self.every_s, self._n_idle = every_s, 0
+            signal.signal(signal.SIGALRM, self._ring)
+            signal.setitimer(signal.ITIMER_REAL, every_s, every_s)
+
+    def _ring(self, number: int, frame: Any) -> None:
+        if self.since_ns:
+            self._n_idle = 0
+            if time.perf_counter_ns() - self.since_ns > self.limit_ns:
+                self.since_ns = 0
+                raise _TooLong
+            return
+        self._n_idle += 1
+        if self._n_idle > _MOST_IDLE:
+            # The run is over.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self.every_s = 0.0
 
 
-def _ring(number: int, frame: Any) -> None:
-    if _IN_CALL[0]:
-        raise _TooLong
+_ALARM = _Alarm()
 
 
 class _Printed:
@@ -64,8 +93,6 @@ class Watched:
         self._process = os.getpid()
         # Signals come to the main thread alone; elsewhere a call is found too long when it is over.
         self._rings = limit_ns < _NO_ALARM_NS and threading.current_thread() is threading.main_thread()
-        if self._rings:
-            signal.signal(signal.SIGALRM, _ring)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
         """What it returns, and the wall time that it took in ns.
@@ -75,10 +102,12 @@ class Watched:
         """
         stdout, sys.stdout = sys.stdout, self._printed
         n_forks = _FORKS[0]
-        if self._rings:
-            signal.setitimer(signal.ITIMER_REAL, self._limit_ns / 1e9)
-            _IN_CALL[0] = True
         start = time.perf_counter_ns()
+        if self._rings:
+            if not _ALARM.every_s or _ALARM.limit_ns != self._limit_ns:
+                _ALARM.attend(self._limit_ns)
+                _ALARM.limit_ns = self._limit_ns
+            _ALARM.since_ns = start
         try:
             found = function(*arguments)
             taken_ns = time.perf_counter_ns() - start
@@ -94,9 +123,7 @@ class Watched:
                 raise
             raise OutsideError.of(self.who, error) from error
         finally:
-            _IN_CALL[0] = False
-            if self._rings:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            _ALARM.since_ns = 0
             sys.stdout = stdout
         if os.getpid() != self._process:
             # A second process would go on with the run, and write what the first one writes.
