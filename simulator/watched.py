@@ -1,5 +1,6 @@
 """Code from outside, called so that what it does wrong is its own error: timed, its output kept off the terminal."""
 
+import atexit
 import os
 import signal
 import sys
@@ -53,11 +54,17 @@ class _Alarm:
         self._n_idle += 1
         if self._n_idle > _MOST_IDLE:
             # The run is over.
+            self.stop()
+
+    def stop(self) -> None:
+        """Ring no more. Python lets go of its handlers as it ends, and a signal would end the process then."""
+        if self.every_s:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self.every_s = 0.0
 
 
 _ALARM = _Alarm()
+atexit.register(_ALARM.stop)
 
 
 class _Printed:

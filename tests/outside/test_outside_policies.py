@@ -1,6 +1,9 @@
 """Policies from outside: in a few lines, with settings, trained, compiled, from a file; and all that can go wrong."""
 
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +212,22 @@ def test_what_it_does_wrong_ends_its_run_alone_with_one_message(
     assert len(frames) == 6
     # The others are there, and stay.
     assert list(rows(tmp_path).index) == ["none", "next_n"]
+
+
+def test_a_process_that_has_watched_calls_ends_by_itself() -> None:
+    """Python lets go of its signal handlers as it ends: a timer that went on ringing would kill it then."""
+    code = """
+        from simulator.watched import Watched
+        watched = Watched("it", 10**7, print)
+        assert watched.call(sum, [1, 2])[0] == 3
+        import atexit, time
+        class Late:
+            def __del__(self): time.sleep(0.1)
+        late = Late()
+        """
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, cwd=root)
+    assert ended.returncode == 0
 
 
 def test_what_it_prints_is_told_once(tmp_path: Path) -> None:
