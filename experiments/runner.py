@@ -56,8 +56,6 @@ def run_all(
     traces = {str(path): sha256(path) for path in experiment.workload.source.files()}
     for arm in experiment.arms:
         arm.policy.check()
-    if jobs != 1:
-        _check_for_processes(experiment)
     for run in planned(experiment):
         # Everything that can be wrong with the input of any run is found before the first one starts.
         make_charge(experiment, run.arm, run.seed)
@@ -96,17 +94,6 @@ def kept_rows(experiment: Experiment, folder: Path) -> list[Row]:
 def _in_order(experiment: Experiment, kept: Kept) -> list[Row]:
     arms = [arm.name for arm in experiment.arms]
     return [kept.runs[key].row for key in sorted(kept.runs, key=lambda key: (arms.index(key[0]), *key[1:]))]
-
-
-def _check_for_processes(experiment: Experiment) -> None:
-    """Other processes can find all classes. Raises InputError if one is of the script that is run."""
-    said = experiment.model_dump_json()
-    if '"__main__:' in said:
-        name = said.partition('"__main__:')[2].partition('"')[0]
-        raise InputError(
-            f"__main__:{name}: is of the script, which other processes do not have; put it into a file, "
-            f"./file.py:{name}, or make the runs one after another (jobs=1)"
-        )
 
 
 def _told(run: Run, error: OutsideError) -> list[str]:

@@ -100,7 +100,14 @@ def _without_main() -> Iterator[None]:
 
 
 def _check_sendable(experiment: Experiment) -> None:
-    """Raises InputError of settings whose class is the script's or the notebook's own."""
+    """Raises InputError of what is the script's or the notebook's own: classes of settings, and those they name."""
+    _, is_named, name = experiment.model_dump_json().partition('"__main__:')
+    if is_named:
+        name = name.partition('"')[0]
+        raise InputError(
+            f"jobs: __main__:{name}: is of the script, which other processes do not have; expected it in a file, "
+            f"./file.py:{name}, or one job"
+        )
     try:
         with _without_main():
             pickle.dumps(experiment)

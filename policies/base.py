@@ -1,7 +1,7 @@
 """What policies have in common: settings that build them, and the walk through the accesses that they are shown."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -118,18 +118,23 @@ class TablePolicy(ABC):
         for key, stream, outcome in zip(run.key.tolist(), run.stream.tolist(), run.outcome.tolist(), strict=True):
             if outcome > self._above:
                 self.learn(key, stream, outcome)
-        # A key once, where it is wanted most.
-        wanted: dict[int, float] = {}
-        for guess, confidence in self.want(key, stream):
-            if 0 <= guess < N_KEYS and guess != key:
-                wanted.setdefault(guess, confidence)
-        if not wanted:
-            return Answer()
-        keys = list(wanted)
-        return Answer(keys, list(wanted.values()), keys[0], wanted[keys[0]])
+        within = [(guess, confidence) for guess, confidence in self.want(key, stream) if 0 <= guess < N_KEYS]
+        return answer_of(within, key)
 
     def told(self, told: Told) -> None:  # noqa: B027 - a policy may learn from fates, and need not
         """Learns nothing from fates, unless a policy overrides this."""
+
+
+def answer_of(wanted: Iterable[tuple[int, float]], asking: int) -> Answer:
+    """The answer that wants these: each key once, where it is wanted most, and not the one that asks."""
+    found: dict[int, float] = {}
+    for key, confidence in wanted:
+        if key != asking:
+            found.setdefault(key, confidence)
+    if not found:
+        return Answer()
+    keys = list(found)
+    return Answer(keys, list(found.values()), keys[0], found[keys[0]])
 
 
 def sure(keys: Sequence[int]) -> list[tuple[int, float]]:

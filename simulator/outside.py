@@ -85,11 +85,6 @@ def find(reference: str, folder: Path | None = None) -> Found:
         sha256 = getattr(module, SOURCES_OF)
         if is_new:
             setattr(sys.modules[package], _KEPT_UNDER, sha256)
-    if source == "__main__" and not hasattr(module, name.partition(".")[0]):
-        # Another process's main module is not the script.
-        raise InputError(
-            f"{reference}: is of a script, which other processes do not have; expected a file: ./file.py:Name"
-        )
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.contract.process import Process
 from experiments.contract.rules import Broken, NotApplicable, NotMeasured, Rules
-from experiments.contract.subject import Shared
+from experiments.contract.subject import Subject
 from simulator.errors import InputError, OutsideError
 from simulator.trace import make_batch
 
@@ -17,18 +17,8 @@ _CAPACITY, _N, _MOST_TOLD = 64, 1500, 10
 _BUDGET_S = 3.0
 
 
-class EvictionSubject:
+class EvictionSubject(Subject):
     """An eviction by its settings."""
-
-    def __init__(self, settings: Any, who: str, class_: type | None = None) -> None:
-        """``who`` it is, for messages; ``class_`` is the person's."""
-        self.settings, self.who = settings, who
-        self.shared, self.process = Shared(class_), Process()
-
-    def put_back(self) -> None:
-        """The process and what instances share, as they were before anything was tried."""
-        self.process.put_back()
-        self.shared.restore()
 
     def build(self, seed: int = 0, capacity: int = _CAPACITY) -> Any:
         """An empty tier with it. Raises Broken if its settings are wrong, OutsideError if its constructor fails."""

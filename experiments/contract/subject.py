@@ -15,7 +15,7 @@ from experiments.contract.process import Process
 from experiments.contract.rules import Broken
 from experiments.contract.stories import Step, in_words, smallest, steps_of
 from policies.base import PolicySettings
-from policies.given import Accesses, Demand, Given
+from policies.given import Accesses, Built, Demand, Given
 from policies.outside.asked import AskedPolicy
 from simulator.errors import InputError, OutsideError, is_ours
 from simulator.needs import ALWAYS_THERE, Columns
@@ -50,26 +50,31 @@ def answers_of(policy: Policy, steps: Sequence[Step], show: Callable[[Any], Any]
     return found
 
 
-class PolicySubject:
-    """A policy by its settings."""
+class Subject:
+    """What the rules are tried on, by its settings."""
 
-    def __init__(
-        self, settings: PolicySettings, who: str, class_: type | None = None, trace: Batch | None = None
-    ) -> None:
-        """``who`` it is, for messages; ``class_`` is the person's, whose instances may share what they should not.
-
-        ``trace`` are accesses to try it on besides those that are made up.
-        """
-        self.settings, self.who, self.trace = settings, who, trace
-        self.said: list[str] = []
-        """What it printed."""
-        self.shared = Shared(class_)
-        self.process = Process()
+    def __init__(self, settings: Any, who: str, class_: type | None = None) -> None:
+        """``who`` it is, for messages; ``class_`` is the person's, whose instances may share what they should not."""
+        self.settings, self.who = settings, who
+        self.shared, self.process = Shared(class_), Process()
 
     def put_back(self) -> None:
         """The process and what instances share, as they were before anything was tried."""
         self.process.put_back()
         self.shared.restore()
+
+
+class PolicySubject(Subject):
+    """A policy by its settings."""
+
+    def __init__(
+        self, settings: PolicySettings, who: str, class_: type | None = None, trace: Batch | None = None
+    ) -> None:
+        """As the base; ``trace`` are accesses to try it on besides those that are made up."""
+        super().__init__(settings, who, class_)
+        self.trace = trace
+        self.said: list[str] = []
+        """What it printed."""
 
     def build(self, seed: int = 0) -> Policy:
         """A fresh one, trained if it learns.
@@ -79,7 +84,8 @@ class PolicySubject:
             OutsideError: its constructor or its training fails.
         """
         try:
-            return self.settings.build(self.given(seed)).policy
+            built: Built = self.settings.build(self.given(seed))
+            return built.policy
         except InputError as error:
             raise Broken(*error.args) from None
 

@@ -9,25 +9,15 @@ import numpy as np
 
 from experiments.contract.process import Process
 from experiments.contract.rules import Broken, NotApplicable, NotMeasured, Rules
-from experiments.contract.subject import Shared
+from experiments.contract.subject import Subject
 from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, Workload, concatenate, part
 
 _MOST, _RUN, _WALK_S = 100_000, 2000, 5.0
 
 
-class WorkloadSubject:
+class WorkloadSubject(Subject):
     """A workload by its settings."""
-
-    def __init__(self, settings: Any, who: str, class_: type | None = None) -> None:
-        """``who`` it is, for messages; ``class_`` is the person's."""
-        self.settings, self.who = settings, who
-        self.shared, self.process = Shared(class_), Process()
-
-    def put_back(self) -> None:
-        """The process and what instances share, as they were before anything was tried."""
-        self.process.put_back()
-        self.shared.restore()
 
     def build(self, seed: int = 0) -> Workload:
         """A fresh one. Raises Broken if what it says of itself is wrong, OutsideError if its constructor fails."""

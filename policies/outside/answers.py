@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from policies.base import PolicySettings, TriggerName
+from policies.base import PolicySettings, TriggerName, answer_of
 from policies.given import Built, Given
 from policies.outside.asked import MOST_WANTED
 from simulator.errors import InputError
 from simulator.places import place_of
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Decision, Told, Trigger
 from simulator.quantities import PathText
 
 _REQUIRED, _OPTIONAL = ("access", "key"), ("confidence", "latency_ns")
@@ -107,7 +107,8 @@ class Answers:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = [name for name in (*_REQUIRED, *_OPTIONAL) if name in _schema_of(file)]
+        there = _schema_of(file)
+        names = [name for name in (*_REQUIRED, *_OPTIONAL) if name in there]
         try:
             table = pq.read_table(file, columns=names)
         except (pa.ArrowException, OSError) as error:
@@ -184,14 +185,7 @@ class FilePolicy:
         for run in runs:
             keys, confidences, latency_ns = self._answers.after(int(run.columns["access"][-1]))
             longest_ns = max(longest_ns, latency_ns)
-            last = int(run.key[-1])
-            wanted: dict[int, float] = {}
-            for key, confidence in zip(keys, confidences, strict=True):
-                if key != last:
-                    wanted.setdefault(key, confidence)
-            best = next(iter(wanted), None)
-            sure = float("nan") if best is None else wanted[best]
-            answers.append(Answer(list(wanted), list(wanted.values()), best, sure))
+            answers.append(answer_of(zip(keys, confidences, strict=True), int(run.key[-1])))
         return Decision(answers, longest_ns)
 
     def told(self, told: Told) -> None:

@@ -5,7 +5,7 @@ from itertools import islice
 from operator import index
 from typing import Any
 
-from policies.base import N_KEYS, CompiledPolicy, TablePolicy
+from policies.base import N_KEYS, CompiledPolicy, TablePolicy, answer_of
 from simulator.errors import InputError, OutsideError, text_of
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 from simulator.watched import Watched
@@ -122,8 +122,7 @@ class AskedPolicy:
         if len(found) > MOST_WANTED:
             n = str(len(found)) if isinstance(found, list) and len(found) != MOST_WANTED + 1 else "too many"
             raise self._wrong(f"{n} blocks", f"at most {MOST_WANTED}")
-        # A key once, where it is wanted most, and never the one that asks.
-        wanted: dict[int, float] = {}
+        wanted: list[tuple[int, float]] = []
         for one in found:
             try:
                 key, confidence = one
@@ -135,12 +134,8 @@ class AskedPolicy:
                 raise self._wrong(f"key {key}", "0 or more, and less than 2**64")
             if not 0 <= confidence <= 1:
                 raise self._wrong(f"confidence {confidence} for key {key}", "0 to 1")
-            if key != last_key:
-                wanted.setdefault(key, confidence)
-        if not wanted:
-            return Answer()
-        keys = list(wanted)
-        return Answer(keys, list(wanted.values()), keys[0], wanted[keys[0]])
+            wanted.append((key, confidence))
+        return answer_of(wanted, last_key)
 
     def _wrong(self, got: str, expected: str) -> OutsideError:
         return OutsideError(f"{self._watched.who}: decide returned {got}; expected {expected}")
