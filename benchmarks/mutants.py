@@ -257,9 +257,9 @@ R12 model/asking: pollution alone is no news
 R12 ledger/ledger: late is told when it lands
 - self.model.asking.tell(prefetch.key, Fate.LATE)
 + transfer.process.callbacks.append(lambda _: self.model.asking.tell(prefetch.key, Fate.LATE))
-R13 model/asking: a batch has the newest questions
-- waiting.pop(0)
-+ waiting.pop()
+R13 model/asking: a batch has the questions of the other end
+- waiting.pop(end)
++ waiting.pop(-1 - end)
 R13 model/asking: a batch has one question more
 - self.config.batch_size - 1
 + self.config.batch_size
@@ -279,7 +279,23 @@ R14 model/asking: the queue has one place more
 + len(self.queue.items) > self.config.queue_limit
 R14 model/asking: a dropped question takes its accesses with it
 - question.status = Status.QUEUE_FULL
-+ question.status, self._unseen = Status.QUEUE_FULL, []
++ question.status, _ = Status.QUEUE_FULL, self._unseen.clear()
+R14 model/asking: a question of any stream is superseded
+- if question.access.stream == stream:
++ if question:
+R14 model/asking: what is superseded keeps its place
+-                 self.queue.items.remove(question)
++                 pass
+R14 model/asking: what somebody waits for is superseded
+- self.config.queue == "newest_first" and not self.is_sync
++ self.config.queue == "newest_first"
+R14 model/asking: the newest is taken of who does not recall
+- self._supersedes and recalls(policy)
++ self._supersedes
+R14 model/asking: what is superseded is seen by nobody
+-                 question.status = Status.SUPERSEDED
++                 question.status = Status.SUPERSEDED
++                 self._unseen.clear()
 R14 model/model: a dropped question holds its access up
 - if not asking.ask(access):
 -                 self.accesses.look_up(access)

@@ -90,6 +90,7 @@ class TablePolicy(ABC):
 
     footprint_bytes = 0
     ahead = Ahead()
+    recalls = True
     needs: tuple[str, ...] = ()
     """Columns that it asks for: ``decide`` finds them in its runs."""
 
@@ -112,12 +113,10 @@ class TablePolicy(ABC):
         return Decision([self._answer(run) for run in runs])
 
     def _answer(self, run: AccessRun) -> Answer:
-        if not len(run.key):
-            return Answer()
-        key = stream = 0
         for key, stream, outcome in zip(run.key.tolist(), run.stream.tolist(), run.outcome.tolist(), strict=True):
             if outcome > self._above:
                 self.learn(key, stream, outcome)
+        key, stream = run.asking
         within = [(guess, confidence) for guess, confidence in self.want(key, stream) if 0 <= guess < N_KEYS]
         return answer_of(within, key)
 
@@ -150,6 +149,7 @@ class CompiledPolicy:
     """
 
     footprint_bytes = 0
+    recalls = True
 
     def __init__(
         self,
@@ -181,9 +181,10 @@ class CompiledPolicy:
     def _answer(self, run: AccessRun) -> Answer:
         table = self.table
         shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
+        key, stream = run.asking
         n = answer(
-            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), self._above,
-            address_of(self._keys), address_of(self._confidences),
+            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), self._above, signed(key),
+            stream, address_of(self._keys), address_of(self._confidences),
         )  # fmt: skip
         if n == 0:
             return Answer()

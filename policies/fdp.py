@@ -19,7 +19,7 @@ from policies.given import Built, Given
 from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
 from simulator.needs import needs_of
-from simulator.policy import AccessRun, Answer, Decision, Fate, Policy, Told
+from simulator.policy import AccessRun, Answer, Decision, Fate, Policy, Told, recalls
 
 # (distance, degree), least aggressive first.
 LEVELS = ((4, 1), (8, 1), (16, 2), (32, 4), (64, 4))
@@ -92,6 +92,7 @@ class FdpPolicy:
         self.trigger = policy.trigger
         self.footprint_bytes = policy.footprint_bytes
         self.ahead = policy.ahead
+        self.recalls = recalls(policy)
         self.needs = needs_of(policy)
         self.level = config.level
         self._asked: OrderedDict[int, None] = OrderedDict()

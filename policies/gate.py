@@ -15,7 +15,7 @@ from policies.given import Built, Given
 from policies.registry import PolicyConfig
 from simulator.config import Count, Ratio
 from simulator.needs import needs_of
-from simulator.policy import AccessRun, Answer, Decision, Policy, Told, hears
+from simulator.policy import AccessRun, Answer, Decision, Policy, Told, hears, recalls
 
 
 class GateConfig(PolicySettings):
@@ -67,6 +67,7 @@ class GatePolicy:
         self.trigger = policy.trigger
         self.footprint_bytes = policy.footprint_bytes
         self.ahead = policy.ahead
+        self.recalls = recalls(policy)
         self.needs, self.hears = needs_of(policy), hears(policy)
         self.is_open = True
         # What is not known yet is believed: a policy may begin.

@@ -35,6 +35,7 @@ class OraclePolicy:
     hears = False
     footprint_bytes = 0
     ahead = Ahead(of_stream=False)
+    recalls = True
 
     def __init__(self, k: int, given: Given) -> None:
         future = given.future()
@@ -53,8 +54,6 @@ class OraclePolicy:
         return Decision([self._answer(run) for run in runs])
 
     def _answer(self, run: AccessRun) -> Answer:
-        if not len(run.key):
-            return Answer()
         streams, counts = np.unique(run.stream, return_counts=True)
         for stream, n in zip(streams.tolist(), counts.tolist(), strict=True):
             self._n_shown[stream] += n

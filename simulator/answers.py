@@ -108,20 +108,20 @@ call_learn, call_want = lowered(_call_learn, call), lowered(_call_want, call)
 
 
 @compiled
-def answer(policy: int, learn: int, want: int, shown: int, n: int, above: int, keys: int, confidences: int) -> int:
-    """Show ``n`` accesses (ShownRow) and ask about the last one; how many blocks were written.
+def answer(
+    policy: int, learn: int, want: int, shown: int, n: int, above: int, key: int, stream: int, keys: int,
+    confidences: int,
+) -> int:  # fmt: skip
+    """Show ``n`` accesses (ShownRow) and ask about one, by its key and its stream; how many blocks were written.
 
-    All but ``n`` and ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
+    All else but ``above`` are addresses; accesses of outcome ``above`` or less are none of the trigger's.
     """
     state, rows, wanted, sure = ints_at(policy), ints_at(shown), ints_at(keys), floats_at(confidences)
-    if n == 0:
-        return 0
     for i in range(n):
         row = nth_shown_row(rows, START, i)
         if row.outcome > above:
             call_learn(learn, state, row.key, row.stream, row.outcome)
-    last = nth_shown_row(rows, START, n - 1)
-    return int(distinct(last.key, wanted, sure, call_want(want, state, last.key, last.stream, wanted, sure)))
+    return int(distinct(key, wanted, sure, call_want(want, state, key, stream, wanted, sure)))
 
 
 @compiled

@@ -135,6 +135,10 @@ class InferenceServer(Strict):
     """`async`: the access goes on, prefetches follow when the answer is there; `sync`: it waits."""
     servers: Annotated[int, Field(ge=1, le=4096)] = 1
     """Predictions that are made at once."""
+    queue: Literal["newest_first", "fifo"] = "newest_first"
+    """`newest_first`: of each stream the newest question waits, the newest of all is answered first (the oldest, of a
+    policy that cannot be asked about what it was shown before); `fifo`: all wait, the oldest is first. Where accesses
+    wait for answers (`sync`) it is `fifo` in any case."""
     queue_limit: Whole = 16
     """Questions that may wait; past it they are dropped and counted."""
     batch_size: Count = 1

@@ -3,7 +3,7 @@
 from simulator.arrays import At
 from simulator.compiled import compiled, ints_at
 from simulator.events import ANSWER_IS_THERE
-from simulator.inference import batch_size, begin
+from simulator.inference import batch_size, begin, next_batch
 from simulator.questions import put_answer
 from simulator.records.moving import CHUNK_KEYS, Question, question_at
 from simulator.records.record import Record, from_place, nth
@@ -14,12 +14,17 @@ from simulator.records.run import run_at
 class Asked(Record):
     """A question that is put: its place, the end of its accesses among those handed over, the access that asks.
 
+    ``is_recalled``: it has no accesses, as it was put before others that are answered already.
+
     The answer comes back with how many blocks it wants and whether it has a best guess.
     """
 
     question: At[Question]
     end: int
     access: int
+    key: int
+    stream: int
+    is_recalled: int
     n_wanted: int
     has_guess: int
 
@@ -37,11 +42,12 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
     run = run_at(machine)
     server, shown = run.server, run.rows.shown
     of_question, to_keys, to_streams, to_outcomes = ints_at(asked), ints_at(keys), ints_at(streams), ints_at(outcomes)
-    n_questions, place, end = batch_size(run), server.queue.list.first, server.shown
+    n_questions, place, end = batch_size(run), next_batch(run), server.shown
     for i in range(n_questions):
         q, row = question_at(run, place), _nth_asked(of_question, START, i)
-        end = q.shown_end
-        row.question, row.end, row.access = place, end - server.shown, q.access
+        row.is_recalled = q.shown_end <= end
+        end = max(end, q.shown_end)
+        row.question, row.end, row.access, row.key, row.stream = place, end - server.shown, q.access, q.key, q.stream
         place = q.queue.next
     n, first = end - server.shown, server.shown - server.first_kept
     if n > room:

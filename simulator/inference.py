@@ -10,6 +10,7 @@ from simulator.records.arena import Arena
 from simulator.records.moving import Question, access_at, question_at
 from simulator.records.run import Run
 from simulator.serving import look_up
+from simulator.streams import stream_of
 
 
 @internal
@@ -25,28 +26,43 @@ def batch_size(run: Run) -> int:
 
 
 @internal
+def next_batch(run: Run) -> At[Question]:
+    """The oldest of the questions that are answered together next; the others follow it in the queue."""
+    place = run.server.queue.list.first
+    if run.settings.takes_newest:
+        place = run.server.queue.list.last
+        for _ in range(batch_size(run) - 1):
+            place = question_at(run, place).queue.prev
+    return place
+
+
+@internal
 def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int) -> At[Question]:
     """The next batch, whose answers are known, is charged its time; its first question if that is none, else NONE."""
     server, n = run.server, batch_size(run)
-    first = place = server.queue.list.first
-    shown_end = server.shown
+    first = next_batch(run)
+    place, before = first, question_at(run, first).queue.prev
     for i in range(n):
         q = question_at(run, place)
         q.batch, q.started_ns = server.n_batches, run.now
         q.charged_ns, q.host_ns, q.device_ns = charged_ns, host_ns, device_ns
-        shown_end = q.shown_end
+        # One that was put before others that are answered already was shown with theirs.
+        server.shown = max(server.shown, q.shown_end)
+        stream_of(run, q.stream).queued = NONE
         place = q.queue.next
         if i == n - 1:
             q.queue.next = NONE
-    server.queue.list.first = place
-    if place == NONE:
-        server.queue.list.last = NONE
+    if before == NONE:
+        server.queue.list.first = place
     else:
-        question_at(run, place).queue.prev = NONE
+        question_at(run, before).queue.next = place
+    if place == NONE:
+        server.queue.list.last = before
+    else:
+        question_at(run, place).queue.prev = before
     server.has_news = 0
     server.queue.n -= n
     server.n_batches += 1
-    server.shown = shown_end
     shown = run.rows.shown
     if server.shown == server.first_kept + shown.n:
         server.first_kept, shown.n = server.shown, 0

@@ -10,7 +10,7 @@ from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled_for, floats_at, internal, ints_at
 from simulator.demand import is_missed
-from simulator.inference import batch_size, begin, can_start, deliver, end
+from simulator.inference import batch_size, begin, can_start, deliver, end, next_batch
 from simulator.landing import arrive, choose
 from simulator.links import link_of
 from simulator.questions import NEVER, ask, asks, judge, remember
@@ -59,7 +59,7 @@ def _issue(
                     stream.n_outstanding += 1
                 x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there, behind)
                 remember(run, key, row.stream, outcome)
-                is_put = ask(run, access, row.stream, size, x.at)
+                is_put = ask(run, access, key, row.stream, size, x.at)
                 if not is_put:
                     look_up(run, arena, x, False)
                 return is_put
@@ -86,7 +86,7 @@ def _issue(
     if has_policy:
         remember(run, key, row.stream, outcome)
         if asks(run, outcome):
-            return ask(run, access, row.stream, size, NONE)
+            return ask(run, access, key, row.stream, size, NONE)
     return False
 
 
@@ -221,16 +221,14 @@ def _decide(
         news = nth_told_row(run, told.rows, i)
         call_learn(learn, state, news.key, NONE, HEARD - news.fate)
     told.n = 0
-    place, shown = server.queue.list.first, server.shown
+    place, shown = next_batch(run), server.shown
     for _ in range(batch_size(run)):
         q = question_at(run, place)
-        key, stream = 0, 0
         while shown < q.shown_end:
             row = nth_shown_row(run, run.rows.shown.rows, shown - server.first_kept)
-            key, stream = row.key, row.stream
-            call_learn(learn, state, key, stream, row.outcome)
+            call_learn(learn, state, row.key, row.stream, row.outcome)
             shown += 1
-        n = distinct(key, keys, confidences, call_want(want, state, key, stream, keys, confidences))
+        n = distinct(q.key, keys, confidences, call_want(want, state, q.key, q.stream, keys, confidences))
         for i in range(n):
             blocks.find_soon(arena, keys[i])
             keyset.find_soon(run, run.polluted, keys[i])

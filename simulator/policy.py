@@ -59,7 +59,8 @@ class Status(IntEnum):
     ANSWERED = 0
     STALE = 1
     QUEUE_FULL = 2
-    PENDING_AT_END = 3
+    SUPERSEDED = 3
+    PENDING_AT_END = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,21 @@ class Ahead:
 class AccessRun:
     """The accesses since the last question, in order; the last one is the access that asks.
 
-    ``columns`` has what the policy ``needs`` beyond these, a value an access, and nothing else (``simulator.needs``).
+    A policy that ``recalls`` may also be asked about an access that it was shown before: there is none then, and
+    ``about`` has the key and the stream of the one that asks. ``columns`` has what the policy ``needs`` beyond these,
+    a value an access, and nothing else (``simulator.needs``).
     """
 
     key: npt.NDArray[np.uint64]
     stream: npt.NDArray[np.uint32]
     outcome: npt.NDArray[np.uint8]
     columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    about: tuple[int, int] | None = None
+
+    @property
+    def asking(self) -> tuple[int, int]:
+        """Key and stream of the access that asks."""
+        return (int(self.key[-1]), int(self.stream[-1])) if self.about is None else self.about
 
     def __len__(self) -> int:
         return len(self.key)
@@ -138,7 +147,8 @@ class Policy(Protocol):
 
     Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
     has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``). Where its
-    ``hears`` is False it is told nothing.
+    ``hears`` is False it is told nothing. Only where its ``recalls`` is True may it be asked about an access that it
+    was shown before (rule R14).
     """
 
     trigger: Trigger
@@ -157,3 +167,8 @@ class Policy(Protocol):
 def hears(policy: Policy) -> bool:
     """Whether it is to be told of fates: unless it says that it does not hear."""
     return bool(getattr(policy, "hears", True))
+
+
+def recalls(policy: Policy) -> bool:
+    """Whether it can be asked about an access that it was shown before: only if it says so."""
+    return bool(getattr(policy, "recalls", False))

@@ -23,7 +23,7 @@ from simulator.records.run import Run, run_at
 from simulator.streams import stream_of
 from simulator.tally import is_judged
 
-ANSWERED, STALE, QUEUE_FULL, PENDING = (int(status) for status in Status)
+ANSWERED, STALE, QUEUE_FULL, SUPERSEDED, PENDING = (int(status) for status in Status)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
 NEVER, ON_MISS, TAGGED, ON_ACCESS = (int(trigger) for trigger in Trigger)
 
@@ -56,10 +56,27 @@ def _subject(run: Run, stream: int) -> Stream:
 
 
 @internal
-def ask(run: Run, access: int, stream: int, size: int, waiter: At[Access]) -> bool:
+def _supersede(run: Run, asking: Stream) -> None:
+    """The stream has a newer question: the one that waits is not answered any more."""
+    if asking.queued == NONE:
+        return
+    q = question_at(run, asking.queued)
+    lists.remove(run, run.server.queue.list, q.at, FOR_SERVER)
+    run.server.queue.n -= 1
+    if q.is_waiting:
+        lists.remove(run, _subject(run, q.stream).questions, q.at, ABOUT)
+        q.is_waiting = 0
+    q.status = SUPERSEDED
+    record(run, q)
+
+
+@internal
+def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Access]) -> bool:
     """Put a question about the access just remembered; False if the queue is full and it is dropped."""
-    q, server = question_at(run, take(run, run.pools.questions)), run.server
-    q.number, q.access, q.stream, q.size = run.n_questions, access, stream, size
+    q, server, asking = question_at(run, take(run, run.pools.questions)), run.server, stream_of(run, stream)
+    if run.settings.supersedes:
+        _supersede(run, asking)
+    q.number, q.access, q.key, q.stream, q.size = run.n_questions, access, key, stream, size
     q.asked_ns, q.status, q.waiter = run.now, PENDING, waiter
     q.started_ns = q.ended_ns = q.batch = NONE
     q.wanted = NONE
@@ -79,6 +96,7 @@ def ask(run: Run, access: int, stream: int, size: int, waiter: At[Access]) -> bo
     lists.append(run, subject.questions, q.at, ABOUT)
     lists.append(run, server.queue.list, q.at, FOR_SERVER)
     server.queue.n += 1
+    asking.queued = q.at
     return True
 
 

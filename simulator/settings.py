@@ -6,7 +6,7 @@ from simulator.backlog import NO_LIMIT
 from simulator.config import Arrivals, Closed, System, WriteBack
 from simulator.durations import PPM
 from simulator.hops import Hop
-from simulator.policy import Policy, Trigger, hears
+from simulator.policy import Policy, Trigger, hears, recalls
 from simulator.records.lists import clear_all
 from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
@@ -37,6 +37,8 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.max_wait_ns = NONE if budget.max_wait is None else budget.max_wait
     to.trigger = int(policy.trigger)
     to.is_sync = server.mode == "sync" and has_policy
+    to.supersedes = server.queue == "newest_first" and not to.is_sync
+    to.takes_newest = to.supersedes and recalls(policy)
     to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
     to.stale_after_ns = NONE if server.stale_after is None else server.stale_after
     to.ahead, to.is_ahead_of_stream = policy.ahead.accesses, policy.ahead.of_stream

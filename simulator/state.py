@@ -93,7 +93,7 @@ class Machine:
     def _streams(self, n: int) -> None:
         # One more is for questions about the accesses of all.
         self.run.streams = self._region(Stream, n + 1)
-        self.streams["next"] = self.streams["last"] = NONE
+        self.streams["next"] = self.streams["last"] = self.streams["queued"] = NONE
         for end in ("first", "last"):
             self.streams["questions"][end] = NONE
         self.run.ready = self._region(Ready, n)

@@ -58,7 +58,11 @@ class Talk:
             streams = self._streams[first:end].astype(np.uint32)
             columns = self._to_show.take(streams) if self._to_show is not None else {}
             outcomes = self._outcomes[first:end].astype(np.uint8)
-            runs.append(AccessRun(self._keys[first:end].copy(), streams, outcomes, columns))
+            about = None
+            if self._asked[i * _WORDS + _IS_RECALLED]:
+                row = self._rows[i]
+                about = int(row["key"]) % 2**64, int(row["stream"])
+            runs.append(AccessRun(self._keys[first:end].copy(), streams, outcomes, columns, about))
             first = end
         try:
             decision = self._policy.decide(runs)
@@ -113,4 +117,6 @@ class Talk:
 
 
 _WORDS = Asked.words
-_END, _N_WANTED, _HAS_GUESS = (Asked.word(name) for name in ("end", "n_wanted", "has_guess"))
+_END, _IS_RECALLED, _N_WANTED, _HAS_GUESS = (
+    Asked.word(name) for name in ("end", "is_recalled", "n_wanted", "has_guess")
+)

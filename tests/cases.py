@@ -50,6 +50,7 @@ class Wishes:
     host_ns: int
     footprint_bytes: int = 0
     ahead: Ahead = field(default_factory=Ahead)
+    recalls: bool = False
     heard: int = 0
     shown: list[Any] = field(default_factory=list)
 
@@ -57,7 +58,8 @@ class Wishes:
         answers = []
         for run in runs:
             self.shown.append([column.tolist() for column in (run.key, run.stream, run.outcome)])
-            key = int(run.key[-1])
+            key, stream = run.asking
+            self.shown.append([key, stream])
             keys = [(key * (i + 1) + step + self.heard) % self.n_keys for i, step in enumerate(self.steps)]
             confidences = [1 / (i + 1) for i in range(len(keys))]
             guess = keys[0] if keys and key % 3 else None
@@ -157,6 +159,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
             },
             "inference": {
                 "mode": draw(st.sampled_from(["async", "sync"])), "servers": draw(st.integers(1, 3)),
+                "queue": draw(st.sampled_from(["newest_first", "fifo"])),
                 "queue_limit": draw(st.integers(0, 3)), "batch_size": draw(st.integers(1, 3)),
                 "stale_after": draw(waits), "gpu_slowdown": draw(st.sampled_from([1.0, 1.0, 1.5])),
             },
@@ -173,7 +176,7 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
             draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys,
             draw(st.sampled_from([*Trigger, Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS])),
             draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
-            Ahead(draw(st.integers(1, 3)), draw(st.booleans())),
+            Ahead(draw(st.integers(1, 3)), draw(st.booleans())), draw(st.booleans()),
         )  # fmt: skip
         return lambda: copy.deepcopy(wishes)
     chosen = POLICIES.validate({"kind": kind})

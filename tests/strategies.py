@@ -200,6 +200,7 @@ def systems(draw: st.DrawFn) -> System:
         inference={
             "mode": draw(st.sampled_from(["async", "sync"])),
             "servers": draw(st.integers(1, 2)),
+            "queue": draw(st.sampled_from(["newest_first", "fifo"])),
             "queue_limit": draw(st.integers(0, 2)),
             "batch_size": draw(st.integers(1, 3)),
             "stale_after": stale,

@@ -188,7 +188,7 @@ def test_gpu_slowdown() -> None:
 def test_queue_limit_drops_questions() -> None:
     sink = ListSink()
     ledger = books(sink)
-    machine = system(9, inference={"queue_limit": 1})
+    machine = system(9, inference={"queue": "fifo", "queue_limit": 1})
     arrivals = Closed.model_validate({"kind": "closed"})
     engine = Engine(machine, arrivals, workload([0, 1, 2, 3]), NextNPolicy(1, "access"), fixed(10_000), ledger)
     engine.run()

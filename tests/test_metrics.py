@@ -159,7 +159,7 @@ def from_rows(experiment: Path, arm: str) -> dict[str, Any]:
         "mean_late_saved_ns": mean(saved), "p50_late_saved_ns": quantile(saved, 0.5),
         "n_asked": len(q),
         **{f"n_questions_{status}": int((q["status"] == status).sum()) for status in
-           ("answered", "stale", "queue_full", "pending_at_end")},
+           ("answered", "stale", "queue_full", "superseded", "pending_at_end")},
         "top1_ratio": ratio(int((judged["predicted_key"] == judged["next_key"]).sum()), len(judged)),
         "mean_inference_charged_ns": mean(batches["charged_ns"]),
         "p50_inference_charged_ns": quantile(batches["charged_ns"], 0.5),

@@ -80,7 +80,7 @@ def system(per_byte_ns: int = 0, call_ns: int = SERVICE_NS, **inference: Any) ->
             "links": [{"call": f"{call_ns} ns", "read_bandwidth": rate, "write_bandwidth": rate}],
             "origin": {"kind": "store"},
             "prefetch": {"in_flight": 10**6, "queued": 10**6, "bytes": "1 TiB"},
-            "inference": {"queue_limit": 10**6, **inference},
+            "inference": {"queue": "fifo", "queue_limit": 10**6, **inference},
         }
     )
 

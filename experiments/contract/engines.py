@@ -11,7 +11,7 @@ from experiments.contract.stories import Step, in_words, steps_of
 from experiments.contract.subject import PolicySubject
 from simulator.accounting import Books, BooksError
 from simulator.answers import answer
-from simulator.arrays import Ints
+from simulator.arrays import Ints, signed
 from simulator.charge import fixed
 from simulator.compiled import address_of
 from simulator.config import Closed, System
@@ -66,7 +66,7 @@ def _asked(table: Table, step: Step, wanted: Ints, sure: "np.ndarray[Any, Any]",
     return int(
         answer(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), _ABOVE.get(trigger, -1),
-            address_of(wanted), address_of(sure),
+            signed(step.keys[-1]), step.streams[-1], address_of(wanted), address_of(sure),
         )
     )  # fmt: skip
 

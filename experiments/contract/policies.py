@@ -9,12 +9,12 @@ import numpy as np
 
 from experiments.contract import engines, footprint, manners, sameness
 from experiments.contract.rules import Broken, NotApplicable, Rules
-from experiments.contract.stories import steps_of
+from experiments.contract.stories import Step, steps_of
 from experiments.contract.subject import PolicySubject, answers_of, failing
 from policies.base import N_KEYS
 from policies.outside.asked import MOST_WANTED
 from simulator.errors import OutsideError
-from simulator.policy import AccessRun, Ahead, Answer, Fate, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Fate, Trigger, recalls
 
 POLICY_RULES: Rules[PolicySubject] = Rules()
 _rule = POLICY_RULES.rule
@@ -85,7 +85,7 @@ def needs_what_it_reads(it: PolicySubject) -> None:
             return super().get(name, default)
 
     def show(run: AccessRun) -> AccessRun:
-        return AccessRun(run.key, run.stream, run.outcome, Watching(run.columns))
+        return AccessRun(run.key, run.stream, run.outcome, Watching(run.columns), run.about)
 
     needs = tuple(getattr(policy, "needs", ()))
     frames: Sequence[str] = ()
@@ -130,6 +130,17 @@ def starts_empty(it: PolicySubject) -> None:
 def one_key_again_and_again(it: PolicySubject) -> None:
     """Raises Broken if not."""
     _must_answer(it, [5] * 50)
+
+
+@_rule("One that recalls answers about an access that it was shown before, too.")
+def recalls_what_it_was_shown(it: PolicySubject) -> None:
+    """Raises Broken if not."""
+    if not recalls(it.build()):
+        raise NotApplicable("it has no recalls = True: it is asked about what is new to it alone")
+    steps = []
+    for step in steps_of(range(1, it.n_of(24) + 1), it.trigger, streams=[i % 3 for i in range(24)], lengths=(2,)):
+        steps += [step, Step((), (), (), about=(step.keys[0], step.streams[0]))]
+    it.must(steps, failing(it, wrong_with))
 
 
 @_rule("It answers at both ends of the key space: keys are 0 to 2**64 - 1, in what it sees as in what it wants.")

@@ -25,7 +25,8 @@ _LAST = {
 class Step:
     """A question: the accesses that are new to the policy, and fates that it is told of before, of what it wanted.
 
-    ``columns`` are those of a trace; without any they are made up.
+    ``columns`` are those of a trace; without any they are made up. ``about`` is set where no access is new: the key and
+    the stream of one that was shown before.
     """
 
     keys: tuple[int, ...]
@@ -34,6 +35,12 @@ class Step:
     fates: tuple[Fate, ...] = ()
     n_polluted: int = 0
     columns: Mapping[str, npt.NDArray[Any]] | None = None
+    about: tuple[int, int] | None = None
+
+    @property
+    def asking_key(self) -> int:
+        """Of the access that asks."""
+        return self.keys[-1] if self.about is None else self.about[0]
 
     def run(self, n_before: int, needs: Sequence[str]) -> AccessRun:
         """As a policy is shown it, in arrays of its own; ``n_before`` accesses came before."""
@@ -41,7 +48,7 @@ class Step:
         columns = self.columns if self.columns is not None else {name: _made(name, key, n_before) for name in needs}
         return AccessRun(
             key, np.array(self.streams, np.uint32), np.array(self.outcomes, np.uint8),
-            {name: columns[name].copy() for name in needs},
+            {name: columns[name].copy() for name in needs}, self.about,
         )  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def in_words(steps: Sequence[Step]) -> str:
     n_left = _MOST_TOLD
     for step in reversed(steps):
         keys = [f"{stream}:{key}" if several else str(key) for key, stream in zip(step.keys, step.streams, strict=True)]
-        shown = keys[-n_left:]
+        shown = keys[-n_left:] if step.about is None else [f"about {step.about[0]} again"]
         told = f"(told {', '.join(fate.name.lower() for fate in step.fates)}) " if step.fates else ""
         texts.insert(0, told + ("..., " if len(shown) < len(keys) else "") + ", ".join(shown))
         n_left -= len(shown)

@@ -203,7 +203,7 @@ def failing(it: PolicySubject, check: Callable[[Answer, int], str | None]) -> Ca
         except OutsideError as error:
             return list(error.lines)
         for answer, step in zip(answers, steps, strict=True):
-            wrong = check(answer, step.keys[-1])
+            wrong = check(answer, step.asking_key)
             if wrong is not None:
                 return [f"{it.who}: {wrong}"]
         return None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from policies.lstm.batched import Table
 from policies.lstm.predictor import LstmPredictor
 from policies.models.policy import NetworkPolicy, answer_of, by_line
-from simulator.policy import AccessRun, Decision
+from simulator.policy import AccessRun, Answer, Decision
 
 
 class LstmPolicy(NetworkPolicy):
@@ -36,6 +36,8 @@ class BatchedLstmPolicy(LstmPolicy):
         super().__init__(predictor, threshold, n_lines)
         self._tables = tables
         self._n_seen = dict.fromkeys(tables, 0)
+        self._n_answered = dict.fromkeys(tables, 0)
+        self._last_key = dict.fromkeys(tables, 0)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Look up what was predicted after the asking access."""
@@ -43,7 +45,13 @@ class BatchedLstmPolicy(LstmPolicy):
         for run in runs:
             for name, keys, _ in by_line(run, per_stream=self._per_stream):
                 self._n_seen[name] += len(keys)
-            classes, confidences = self._tables[name].after(self._n_seen[name] - 1)
-            found = self.predictor.encoder.decoded(int(run.key[-1]), classes, confidences)
+                self._last_key[name] = int(keys[-1])
+            line = self._line_of(run)
+            if self._n_answered[line] == self._n_seen[line]:
+                answers.append(Answer())
+                continue
+            self._n_answered[line] = self._n_seen[line]
+            classes, confidences = self._tables[line].after(self._n_seen[line] - 1)
+            found = self.predictor.encoder.decoded(self._last_key[line], classes, confidences)
             answers.append(answer_of(found, self._threshold))
         return Decision(answers)

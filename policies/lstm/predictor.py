@@ -12,12 +12,12 @@ from policies.lstm.model import weights_of
 from policies.lstm.recipe import LstmRecipe
 from policies.models.backend import Backend
 from policies.models.codecs.base import Floats, Keys
-from policies.models.context import Carried, Context, Taken, Window
+from policies.models.context import Carried, Context, Window
 from policies.models.device import pick_device
 from policies.models.encoder import CodecEncoder, Found, Seen
 from policies.models.lanes import accesses_of
 from policies.models.network import n_bytes
-from policies.models.predictor import WARM_UP_CALLS, Line, Predictor
+from policies.models.predictor import WARM_UP_CALLS, Line, Predictor, Question
 from policies.models.store import Kept, kept_details, obtain
 from policies.models.train import Progress, known
 
@@ -78,29 +78,36 @@ class LstmPredictor(Predictor):
         full = Seen(np.arange(self.config.steps, dtype=np.uint64))
         return self.warmed(full, [Seen(np.full(1, i, np.uint64)) for i in range(WARM_UP_CALLS)])
 
-    def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+    def _all_found(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
         if self.config.expand == "rollout":
-            return self._rolled_out(taken, last_key, scores)
-        return super()._found(taken, last_key, scores)
+            return self._rolled_out(questions, scores)
+        return super()._all_found(questions, scores)
 
-    def _rolled_out(self, taken: Taken, last_key: int, scores: Floats) -> Found:
-        """The most likely next access, what would follow it, and so on; the confidence is that of the whole path."""
-        path = Line(taken.after.branch())
-        path.last_key = last_key
-        found: Found = []
-        confidence = 1.0
-        while True:
-            following = self.encoder.decoded(path.last_key, *self.encoder.best(scores, 1))
-            if not following:
-                return found
-            key, its_confidence = following[0]
-            confidence *= its_confidence
-            found.append((key, confidence))
-            if len(found) == self.config.degree:
-                return found
-            self.see(path, np.array([key], np.uint64))
-            step = path.context.take()
-            scores = self._advance(step.classes[None], [step.state])[0]
+    def _rolled_out(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
+        """The most likely next access, what would follow it, and so on; the confidence is that of the whole path.
+
+        Of several questions the steps are taken together, as long as each finds something that can follow.
+        """
+        found: list[Found] = [[] for _ in questions]
+        paths = [Line(taken.after.branch()) for taken, _ in questions]
+        last_keys = [last_key for _, last_key in questions]
+        live, confidences = list(range(len(questions))), [1.0] * len(questions)
+        for step in range(self.config.degree):
+            after: list[int] = []
+            for i, row in zip(live, scores, strict=True):
+                for key, confidence in self.encoder.decoded(last_keys[i], *self.encoder.best(row, 1)):
+                    confidences[i] *= confidence
+                    found[i].append((key, confidences[i]))
+                    after.append(i)
+            live = after
+            if not live or step + 1 == self.config.degree:
+                break
+            for i in live:
+                paths[i].last_key, last_keys[i] = last_keys[i], found[i][-1][0]
+                self.see(paths[i], np.array([last_keys[i]], np.uint64))
+            taken = [paths[i].context.take() for i in live]
+            scores = self._together(taken)
+        return found
 
     def predict_next_key(self, sequence: Sequence[int]) -> tuple[int, float]:
         """The most likely key ``horizon`` accesses after the end of a sequence of keys, and its probability.

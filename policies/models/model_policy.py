@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from policies.models.backend import Backend
 from policies.models.codecs.base import Floats
 from policies.models.config import ModelConfig
-from policies.models.context import Context, Taken
+from policies.models.context import Context
 from policies.models.encoder import Encoder, Found
 from policies.models.policy import NetworkPolicy
 from policies.models.predictor import Predictor
@@ -29,10 +29,10 @@ class ModelPredictor(Predictor):
         self._is_ours = config.is_ours
         self._who = f"policy model {config.model}: encoder {config.encoder}"
 
-    def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+    def _found(self, last_key: int, scores: Floats) -> Found:
         if self._is_ours:
             # Of one score that is no number all confidences are none.
-            found = super()._found(taken, last_key, scores)
+            found = super()._found(last_key, scores)
             if found and math.isnan(found[0][1]):
                 raise OutsideError(f"{self._who}: scores after key {last_key} are no numbers; expected finite ones")
             return found

@@ -13,6 +13,8 @@ from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 def by_line(run: AccessRun, *, per_stream: bool) -> Iterator[tuple[int, Keys, Columns]]:
     """The accesses of a run by the sequence that they belong to; that of the asking access comes last."""
+    if not len(run):
+        return
     if not per_stream:
         yield 0, run.key, run.columns
         return
@@ -40,6 +42,7 @@ class NetworkPolicy:
     """
 
     hears = False
+    recalls = True
 
     def __init__(
         self, predictor: Predictor, trigger: str, threshold: float, *, per_stream: bool, is_carried: bool,
@@ -59,19 +62,27 @@ class NetworkPolicy:
         """The host's clock runs from the keys to the chosen blocks; on a GPU that has copies in and out in it."""
         predictor = self.predictor
         start = time.perf_counter_ns()
-        found: list[Found] = []
-        asked: dict[int, Question] = {}
+        found: dict[int, Found] = {}
+        asked: dict[int, tuple[int, Question]] = {}
+
+        def answer() -> None:
+            places, questions = zip(*asked.values(), strict=True)
+            found.update(zip(places, predictor.answer(questions), strict=True))
+            asked.clear()
+
         for i, run in enumerate(runs):
             line = self._see(run)
+            if not line.has_new:
+                # A newer question about the same sequence has been answered: there is nothing to add to that.
+                continue
             question_of = id(line.context) if self._is_carried else i
             if question_of in asked:
                 # The state must have been run before it is asked again.
-                found += predictor.answer(list(asked.values()))
-                asked.clear()
-            asked[question_of] = line.ask()
+                answer()
+            asked[question_of] = i, line.ask()
         if asked:
-            found += predictor.answer(list(asked.values()))
-        answers = [answer_of(f, self._threshold) for f in found]
+            answer()
+        answers = [answer_of(found[i], self._threshold) if i in found else Answer() for i in range(len(runs))]
         host_ns = time.perf_counter_ns() - start
         return Decision(answers, host_ns, predictor.take_device_ns())
 
@@ -81,7 +92,10 @@ class NetworkPolicy:
             if name not in self._lines:
                 self._lines[name] = self.predictor.line()
             self.predictor.see(self._lines[name], keys, columns)
-        return self._lines[name]
+        return self._lines[self._line_of(run)]
+
+    def _line_of(self, run: AccessRun) -> int:
+        return run.asking[1] if self._per_stream else 0
 
     def told(self, told: Told) -> None:
         """Learns nothing while it runs."""

@@ -18,17 +18,19 @@ WARM_UP_CALLS = 50
 
 
 class Line:
-    """One sequence of accesses that predictions follow: its context and its last key."""
+    """One sequence of accesses that predictions follow: its context, its last key, and whether it has new accesses."""
 
-    __slots__ = ("context", "last_key")
+    __slots__ = ("context", "has_new", "last_key")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.last_key: int | None = None
+        self.has_new = False
 
     def ask(self) -> Question:
         """What follows the accesses so far?"""
         assert self.last_key is not None
+        self.has_new = False
         return self.context.take(), self.last_key
 
 
@@ -70,7 +72,7 @@ class Predictor:
     def see(self, line: Line, keys: Keys, columns: Columns = NO_COLUMNS) -> None:
         """Accesses (n,) of a line, in order."""
         line.context.see(self.encoder.inputs(Seen(keys, line.last_key, columns)))
-        line.last_key = int(keys[-1])
+        line.last_key, line.has_new = int(keys[-1]), True
 
     def _advance(self, classes: Classes, states: Sequence[Any]) -> Floats:
         scores = self.backend.advance(classes, states)
@@ -83,18 +85,27 @@ class Predictor:
         return taken
 
     def answer(self, questions: Sequence[Question]) -> list[Found]:
-        """Predictions for each question; no two from one carried state. One call where it can be."""
-        first = questions[0][0].classes
-        if all(len(taken.classes) == len(first) for taken, _ in questions):
-            classes = first[None] if len(questions) == 1 else np.stack([taken.classes for taken, _ in questions])
-            scores = self._advance(classes, [taken.state for taken, _ in questions])
-        else:
-            scores = np.concatenate(
-                [self._advance(taken.classes[None], [taken.state]) for taken, _ in questions]
-            )  # fmt: skip
-        return [self._found(taken, last_key, scores[i]) for i, (taken, last_key) in enumerate(questions)]
+        """Predictions for each question; no two from one carried state. One call for those of like length."""
+        return self._all_found(questions, self._together([taken for taken, _ in questions]))
 
-    def _found(self, taken: Taken, last_key: int, scores: Floats) -> Found:
+    def _together(self, taken: Sequence[Taken]) -> Sequence[Floats] | Floats:
+        """Scores (C,) after each."""
+        if len(taken) == 1:
+            return self._advance(taken[0].classes[None], [taken[0].state])
+        of_length: dict[int, list[int]] = {}
+        for i, one in enumerate(taken):
+            of_length.setdefault(len(one.classes), []).append(i)
+        rows: dict[int, Floats] = {}
+        for alike in of_length.values():
+            classes = np.stack([taken[i].classes for i in alike])
+            rows.update(zip(alike, self._advance(classes, [taken[i].state for i in alike]), strict=True))
+        return [rows[i] for i in range(len(taken))]
+
+    def _all_found(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
+        """What scores (C,) mean, for each question."""
+        return [self._found(last_key, row) for (_, last_key), row in zip(questions, scores, strict=True)]
+
+    def _found(self, last_key: int, scores: Floats) -> Found:
         return list(self.encoder.answers(last_key, scores))
 
     def details(self) -> dict[str, Any]:

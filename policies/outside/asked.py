@@ -39,7 +39,7 @@ def needs_of_class(policy: Any, who: str) -> tuple[str, ...]:
 class AskedPolicy:
     """A policy whose ``decide`` takes one run and returns ``(key, confidence)`` pairs, or our own kinds of policy.
 
-    What is optional: ``trigger``, ``needs``, ``footprint_bytes``, ``ahead`` (an Ahead), ``told(told)``.
+    What is optional: ``trigger``, ``needs``, ``footprint_bytes``, ``ahead`` (an Ahead), ``recalls``, ``told(told)``.
     """
 
     def __init__(self, policy: Any, watched: Watched) -> None:
@@ -56,6 +56,7 @@ class AskedPolicy:
             raise InputError(f"{who}: footprint_bytes is {self.footprint_bytes}; expected 0 or more")
         self._policy, self._watched = policy, watched
         self._is_ours = isinstance(policy, TablePolicy | CompiledPolicy)
+        self.recalls = bool(getattr(policy, "recalls", False))
         if isinstance(policy, CompiledPolicy):
             if policy.table.most_wanted < 1:
                 raise InputError(f"{who}: most_wanted is {policy.table.most_wanted}; expected 1 or more")
@@ -90,7 +91,7 @@ class AskedPolicy:
         for run in runs:
             try:
                 found, taken_ns = self._watched.call(self._list, run)
-                answers.append(self._checked(found, int(run.key[-1])))
+                answers.append(self._checked(found, run.asking[0]))
             except OutsideError as error:
                 error.nth_question = len(answers)
                 raise
@@ -103,7 +104,7 @@ class AskedPolicy:
         for run, answer in zip(runs, found, strict=True):
             try:
                 pairs = list(zip(answer.keys, answer.confidences, strict=True))
-                answers.append(self._checked(pairs, int(run.key[-1])))
+                answers.append(self._checked(pairs, run.asking[0]))
             except OutsideError as error:
                 error.nth_question = len(answers)
                 raise

@@ -56,6 +56,14 @@ class QuestionLog:
         self._waiting.setdefault(group, deque()).append((about, question))
         question.is_waiting = True
 
+    def supersede(self, question: "Question") -> None:
+        """A newer one takes its place: it is over, and no guess of it is judged."""
+        if question.is_waiting:
+            waiting = self._waiting[self._group(question.access)]
+            waiting.remove(next(place for place in waiting if place[1] is question))
+            question.is_waiting = False
+        self._record(question)
+
     def finish(self, question: "Question") -> None:
         """What it wanted is issued. It is over, unless it is about an access that has not come."""
         if not question.is_waiting:

@@ -1,18 +1,20 @@
 """Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33)."""
 
+from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from simpy import Store
+from simpy.resources.store import StoreGet
 
 from simulator.charge import Charge, Cost
 from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
 from simulator.needs import ALWAYS_THERE, needs_of
-from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger, hears
+from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger, hears, recalls
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -36,8 +38,8 @@ class Question:
     row: int
     access: Access
     asked_ns: int
-    run: list[Seen] = field(default_factory=list)
-    """The accesses since the question before, up to the one that asks."""
+    shown_end: int = 0
+    """How many accesses the policy is shown up to the one that asks."""
     status: Status = Status.PENDING_AT_END
     batch: int = -1
     started_ns: int = -1
@@ -50,24 +52,35 @@ class Question:
     next_key: int | None = None
 
 
+class _NewestFirst(Store):
+    """A queue that gives what was put last."""
+
+    def _do_get(self, event: StoreGet) -> None:
+        if self.items:
+            event.succeed(self.items.pop())
+
+
 class InferenceServer:
     """So many servers beside one queue; each answers a batch at a time."""
 
     def __init__(self, model: "Model", policy: Policy, charge: Charge) -> None:
         self.model, self.policy, self.charge = model, policy, charge
         self.config = model.system.inference
-        self.queue = Store(model.env)
-        """Questions that no server has taken up."""
+        self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
+        self._supersedes = self.config.queue == "newest_first" and not self.is_sync
+        self._takes_newest = self._supersedes and recalls(policy)
+        self.queue = (_NewestFirst if self._takes_newest else Store)(model.env)
+        """Questions that no server has taken up, in the order of asking."""
         self.n_busy = 0
         """Servers at work."""
         self._hears = hears(policy)
-        self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
         self.needs = needs_of(policy)
         self.told = Told()
         self._asks = _ASKS[policy.trigger]
         self._computes = model.memory.computes
         self._known: set[int] = set()
-        self._unseen: list[Seen] = []
+        self._unseen: deque[Seen] = deque()
+        self._n_seen = 0
         self._n_batches = 0
         for _ in range(self.config.servers if self.is_asked else 0):
             model.env.process(self._serve())
@@ -82,15 +95,27 @@ class InferenceServer:
 
     def ask(self, access: Access) -> bool:
         """Put a question about the access just remembered; False if the queue is full: it is dropped (rule R14)."""
+        if self._supersedes:
+            self._supersede(access.stream)
         question = Question(self.model.ledger.questions.n_asked, access, self.model.now)
         if self.n_busy == self.config.servers and len(self.queue.items) >= self.config.queue_limit:
             question.status = Status.QUEUE_FULL
         else:
-            question.run, self._unseen = self._unseen, []
+            question.shown_end = self._n_seen + len(self._unseen)
             self.queue.put(question)
         self.model.ledger.questions.ask(question)
         self.model.tell("asked", question)
         return question.status != Status.QUEUE_FULL
+
+    def _supersede(self, stream: int) -> None:
+        """A stream has a newer question: the one of it that waits is not answered any more (rule R14)."""
+        for question in self.queue.items:
+            if question.access.stream == stream:
+                self.queue.items.remove(question)
+                question.status = Status.SUPERSEDED
+                self.model.ledger.questions.supersede(question)
+                self.model.tell("superseded", question)
+                return
 
     def exists(self, key: int) -> None:
         """A block is accessed: from a computing origin it can be prefetched from now on (rule R6)."""
@@ -102,7 +127,9 @@ class InferenceServer:
         while True:
             batch = [(yield self.queue.get())]
             waiting = self.queue.items
-            batch += [waiting.pop(0) for _ in range(min(self.config.batch_size - 1, len(waiting)))]
+            end = -1 if self._takes_newest else 0
+            batch += [waiting.pop(end) for _ in range(min(self.config.batch_size - 1, len(waiting)))]
+            batch.sort(key=lambda question: question.row)
             charged_ns = self._decide(batch)
             if charged_ns:
                 self.n_busy += 1
@@ -118,17 +145,23 @@ class InferenceServer:
             told, self.told = self.told, Told()
             self.policy.told(told)
         try:
-            decision = self.policy.decide([_columns(question.run, self.needs) for question in batch])
+            decision = self.policy.decide([self._run(question) for question in batch])
         except OutsideError as error:
             error.access = batch[error.nth_question].access.index
             raise
         cost = self.charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.answer, question.cost, question.batch = answer, cost, self._n_batches
-            question.started_ns, question.run = self.model.now, []
+            question.started_ns = self.model.now
         self._n_batches += 1
         self.model.tell("started", batch)
         return cost.charged_ns
+
+    def _run(self, question: Question) -> AccessRun:
+        """The accesses that the policy has not been shown, up to the one that asks; it may have been shown that."""
+        new = [self._unseen.popleft() for _ in range(question.shown_end - self._n_seen)]
+        self._n_seen += len(new)
+        return _columns(new, self.needs, question.access)
 
     def _deliver(self, question: Question) -> None:
         """An answer is there: who waited for it goes on, and what it wants is issued, unless it is stale (R13, R14)."""
@@ -181,9 +214,10 @@ class InferenceServer:
             self.told.fates.append(fate)
 
 
-def _columns(run: list[Seen], names: tuple[str, ...]) -> AccessRun:
-    key, stream, outcome, *others = zip(*run, strict=True)
+def _columns(run: list[Seen], names: tuple[str, ...], asking: Access) -> AccessRun:
+    key, stream, outcome, *others = zip(*run, strict=True) if run else [()] * (3 + len(names))
+    about = None if run else (asking.key, asking.stream)
     columns = {
         name: np.array(values, ALWAYS_THERE.get(name, np.uint64)) for name, values in zip(names, others, strict=True)
     }
-    return AccessRun(np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8), columns)
+    return AccessRun(np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8), columns, about)

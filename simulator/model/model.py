@@ -27,7 +27,7 @@ from simulator.model.prefixes import Prefixes
 from simulator.policy import Policy
 from simulator.trace import Workload
 
-EVENTS = ("issued", "served", "asked", "started", "answered", "landed", "evicted", "written", "settled")
+EVENTS = ("issued", "served", "asked", "superseded", "started", "answered", "landed", "evicted", "written", "settled")
 """What hooks can be told of, with: the access; the access; the question; the batch of questions; the question; the
 transfer; the tier, key and block; the key; the prefetch and its fate."""
 Hook = Callable[..., None]

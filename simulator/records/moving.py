@@ -123,6 +123,7 @@ class Question(Pooled, line=LINE):
     asked: Node
     number: int
     access: int
+    key: int
     stream: int
     size: int
     status: int
@@ -159,7 +160,8 @@ class Stream(Record):
     """Who issues accesses, or all together: questions may be about an access of either.
 
     ``next`` and ``last`` are places in the window: of the next access, and of the last one that was loaded.
-    ``end_ns`` is that of the request so far; ``is_inside`` says that one is half issued, and ``request`` which.
+    ``queued`` is its question that waits, which a newer one may supersede. ``end_ns`` is that of the request so far;
+    ``is_inside`` says that one is half issued, and ``request`` which.
     ``is_broken``: of the request ``prefix_of`` a block was missing.
     """
 
@@ -172,6 +174,7 @@ class Stream(Record):
     n_issued: int
     prefix_of: int
     is_broken: int
+    queued: At[Question]
     questions: List
 
 

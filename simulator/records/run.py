@@ -37,6 +37,8 @@ class Settings(Record):
     trigger: int
     is_sync: int
     servers: int
+    supersedes: int  # of a stream's questions the newest alone waits
+    takes_newest: int  # the newest question is answered first
     queue_limit: int
     batch_size: int
     stale_after_ns: int
