@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks.results import FOLDER, Measurement, before, keep, machine
 
-NAMES = ("engines", "evictions", "prefetchers", "outside", "scaling", "parallel", "learning", "start_up")
+NAMES = ("engines", "evictions", "prefetchers", "outside", "asking", "scaling", "parallel", "learning", "start_up")
 
 
 def main(

@@ -127,7 +127,7 @@ def load(charge: Replay | Sampled, arm: Arm, seed: int) -> Recording:
         raise InputError(f"{where}: was changed after it was recorded (its checksum differs); expected it as written")
     table = table.sort_by([("batch", "ascending"), ("inference", "ascending")])
     columns = {name: table[name].to_pylist() for name in SEALED_COLUMNS}
-    times = list(zip(columns["charged_ns"], columns["host_ns"], columns["device_ns"], strict=True))
+    times = list(zip(columns["charged_ns"], columns["host_ns"], columns["device_ns"], columns["cpu_ns"], strict=True))
     costs: list[Cost] = []
     guesses: list[list[Guess]] = []
     warm_up: list[tuple[int, int]] = []
@@ -158,6 +158,7 @@ def warm_up_rows(times: list[tuple[int, int]]) -> dict[str, Any]:
     columns["inference"] = list(range(-n, 0))
     columns["host_ns"] = [host_ns for host_ns, _ in times]
     columns["device_ns"] = [device_ns for _, device_ns in times]
+    columns["cpu_ns"] = [0] * len(times)
     return columns
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SEALED_COLUMNS = (
-    "inference", "batch", "status", "charged_ns", "host_ns", "device_ns", "predicted_key", "n_proposed",
+    "inference", "batch", "status", "charged_ns", "host_ns", "device_ns", "cpu_ns", "predicted_key", "n_proposed",
 )  # fmt: skip
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",

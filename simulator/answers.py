@@ -5,6 +5,9 @@ stream, keys, confidences)`` that writes what it wants, most wanted first, and r
 bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
 the outcome ``HEARD - fate``, which is less than 0.
 
+One that is ``learned`` is shown all accesses, whatever their outcome, and writes behind what it wants its best guess,
+even if it was held back: ``want`` returns ``n | HAS_GUESS`` then (``above``), or 0 if it has none.
+
 The functions are compiled by themselves and called by their addresses, so that the engine's machine code is one for all
 policies.
 """
@@ -16,6 +19,7 @@ import numpy.typing as npt
 from numba import types
 
 from simulator.arrays import NONE, Ints, home, plus
+from simulator.clock import CPU, WALL, now_ns
 from simulator.compiled import FLOATS, INTS, call, compiled, floats_at, internal, ints_at, lower_call, lowered
 from simulator.records.rows import START, nth_shown_row, nth_told_row
 
@@ -23,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
 WANT = types.int64(INTS, types.int64, types.int64, INTS, FLOATS)
 HEARD = -1
+HAS_GUESS = 1 << 40
 _FEW = 16
 
 
@@ -95,6 +100,23 @@ def distinct(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     return kept
 
 
+@internal
+def above(keys: Ints, confidences: Floats, n: int, threshold: float) -> int:
+    """What a ``learned`` policy's ``want`` returns: of ``n`` guesses, best first, those that are sure enough are kept.
+
+    Behind them comes the best one, held back or not (HAS_GUESS).
+    """
+    if n == 0:
+        return 0
+    guess, its_confidence, kept = keys[0], confidences[0], 0
+    for i in range(n):
+        if confidences[i] >= threshold:
+            keys[kept], confidences[kept] = keys[i], confidences[i]
+            kept += 1
+    keys[kept], confidences[kept] = guess, its_confidence
+    return kept | HAS_GUESS
+
+
 def _call_learn(typing: Any, learn: Any, state: Any, key: Any, stream: Any, outcome: Any) -> Any:
     return LEARN.return_type(types.intp, *LEARN.args), lower_call
 
@@ -122,6 +144,26 @@ def answer(
         if row.outcome > above:
             call_learn(learn, state, row.key, row.stream, row.outcome)
     return int(distinct(key, wanted, sure, call_want(want, state, key, stream, wanted, sure)))
+
+
+@compiled
+def answer_learned(
+    policy: int, learn: int, want: int, shown: int, n: int, key: int, stream: int, keys: int, confidences: int,
+    times: int,
+) -> int:  # fmt: skip
+    """As ``answer``, of a learned policy: what its ``want`` returned. Adds the wall and the CPU time to ``times``."""
+    state, rows, wanted, sure, took = (
+        ints_at(policy), ints_at(shown), ints_at(keys), floats_at(confidences), ints_at(times),
+    )  # fmt: skip
+    cpu = now_ns(CPU)
+    wall = now_ns(WALL)
+    for i in range(n):
+        row = nth_shown_row(rows, START, i)
+        call_learn(learn, state, row.key, row.stream, row.outcome)
+    found = call_want(want, state, key, stream, wanted, sure)
+    took[0] += now_ns(WALL) - wall
+    took[1] += now_ns(CPU) - cpu
+    return int(found)
 
 
 @compiled

@@ -12,11 +12,15 @@ from simulator.policy import Decision
 
 
 class Cost(NamedTuple):
-    """What the clock is charged for a batch of questions, and what is recorded as its host and device time, in ns."""
+    """What the clock is charged for a batch of questions, and what is recorded as its times, in ns.
+
+    ``host_ns`` is wall time, ``cpu_ns`` what of it the asking thread had of a processor.
+    """
 
     charged_ns: int
     host_ns: int
     device_ns: int
+    cpu_ns: int
 
 
 Charge = Callable[[Decision], Cost]
@@ -26,7 +30,7 @@ Guess = tuple[int | None, int | None]
 
 def measured(decision: Decision) -> Cost:
     """This very call's wall time."""
-    return Cost(decision.host_ns, decision.host_ns, decision.device_ns)
+    return Cost(decision.host_ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class fixed:  # noqa: N801 - made like the other charges
 
     def __call__(self, decision: Decision) -> Cost:
         """Whatever it took."""
-        return Cost(self.ns, decision.host_ns, decision.device_ns)
+        return Cost(self.ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
 
 
 class Replay:
@@ -83,10 +87,16 @@ class Replay:
             )
 
 
-def sampled(recorded_ns: npt.NDArray[np.int64], rng: np.random.Generator) -> Charge:
+class sampled:  # noqa: N801 - made like the other charges
     """Drawn from recorded latencies with replacement."""
 
-    def draw(decision: Decision) -> Cost:
-        return Cost(int(recorded_ns[rng.integers(len(recorded_ns))]), decision.host_ns, decision.device_ns)
+    def __init__(self, recorded_ns: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+        self._recorded_ns, self._rng = recorded_ns, rng
 
-    return draw
+    def __call__(self, decision: Decision) -> Cost:
+        """Whatever it took."""
+        return Cost(int(self.draw(1)[0]), decision.host_ns, decision.device_ns, decision.cpu_ns)
+
+    def draw(self, n: int) -> npt.NDArray[np.int64]:
+        """The next ``n``: those that as many calls would draw one by one."""
+        return self._recorded_ns[self._rng.integers(len(self._recorded_ns), size=n)].astype(np.int64)

@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
 from simulator.outside import IS_LOADING, kept_under
-from simulator.parts import OF_PART, OF_RULES, OF_WHOLE
+from simulator.parts import OF_LOOPS, OF_PART, OF_RULES, OF_WHOLE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 CHECKED = bool(numba.core.config.DISABLE_JIT)  # type: ignore[attr-defined]
@@ -37,7 +37,8 @@ CHECKED = bool(numba.core.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 _HERE = Path(__file__).parent
 _HAS_RULES = re.compile(
-    rb"^\s*@(compiled|released|internal|inlined)$|(?<![.\w])(view|nth|first|lowered|state_of|fields_of)\(", re.MULTILINE
+    rb"^\s*@(compiled|vectorised|released|internal|inlined)$|(?<![.\w])(view|nth|first|lowered|state_of|fields_of)\(",
+    re.MULTILINE,
 )
 # What these declare is frozen into machine code, too.
 _CONSTANTS = ("parts.py", "policy.py", "trace.py", "units.py", "residency/names.py", "records/types.py")
@@ -47,8 +48,11 @@ def sources() -> list[Path]:
     """The files whose code or constants may be part of machine code that is cached under another file's name."""
     shared = [path for path in _HERE.rglob("*.py") if _HAS_RULES.search(path.read_bytes())]
     constants = [_HERE / name for name in _CONSTANTS]
-    # Of policies what several share; each is its own file otherwise, which Numba looks after.
-    of_policies = [_HERE.parent / "policies" / name for name in ("keys.py", "rows.py")]
+    # Of policies what several files share; each is its own file otherwise, which Numba looks after.
+    shared_by_policies = (
+        "keys.py", "rows.py", "lstm/backends/compiled.py", "lstm/coding.py", "models/exps.py", "models/top.py",
+    )  # fmt: skip
+    of_policies = [_HERE.parent / "policies" / name for name in shared_by_policies]
     # Of readers the constants that their parsers share.
     of_readers = [_HERE.parent / "workloads" / "readers" / "kinds.py"]
     return sorted({*shared, *constants, *of_policies, *of_readers})
@@ -79,6 +83,11 @@ def compiled(function: Function) -> Function:
     # What a file from outside calls may lie in others, which may change: without them, nothing is kept of it.
     settings = {**_WHOLE, "cache": False} if IS_LOADING.get() else _WHOLE
     return cast(Function, numba.njit(**settings)(function))
+
+
+def vectorised(function: Function) -> Function:
+    """``compiled`` for loops over arrays of numbers, which become vector instructions."""
+    return cast(Function, numba.njit(**{**_WHOLE, "pipeline_class": OF_LOOPS})(function))
 
 
 def released(function: Function) -> Function:
@@ -204,6 +213,24 @@ def _from_address(pointer: Any, dtype: Any) -> Any:
 
 ints_at, floats_at = _from_address(INTS, np.int64), _from_address(FLOATS, np.float64)
 """The array whose address this is, in compiled code."""
+
+
+def _matrix(of: Any, dtype: Any) -> Any:
+    if CHECKED:
+        return lambda address, n, m: _array_at(address, dtype)[: n * m].reshape(n, m)
+    numbers_at = _from_address(types.CPointer(of), dtype)  # type: ignore[no-untyped-call]
+
+    @internal
+    def at(address: int, n: int, m: int) -> Any:
+        return numba.carray(numbers_at(address), (n, m))  # type: ignore[attr-defined]
+
+    return at
+
+
+ints_matrix, floats_matrix, singles_matrix = (
+    _matrix(*of) for of in ((types.int64, np.int64), (types.float64, np.float64), (types.float32, np.float32))
+)
+"""The numbers (n, m) that lie at an address, in compiled code: an array that has bounds and can be handed on."""
 
 
 def _soon(typing: Any, array: Any, index: Any) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import Ints
-from simulator.charge import Charge, fixed
+from simulator.charge import Charge, fixed, measured, sampled
+from simulator.charging import FIXED, LISTED, MEASURED
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
@@ -29,6 +30,8 @@ from simulator.trace import Workload, part
 
 # Rows of one buffer are handed on so many at a time: what a table holds does not depend on when there was room.
 _ROWS = 1024
+# So many costs are drawn at once.
+_COSTS = 4096
 
 
 class Engine:
@@ -91,14 +94,32 @@ class Engine:
         self._table(policy, charge)
 
     def _table(self, policy: Policy, charge: Charge) -> None:
-        """Ask a compiled policy without Python, if what that costs is known beforehand and it needs no columns."""
+        """Ask a compiled policy without Python, if compiled code can tell what that costs and it needs no columns."""
         table: Table | None = getattr(policy, "table", None)
         self._asked: tuple[int, ...] = (0,) * 5
-        if table is not None and isinstance(charge, fixed) and self._to_show is None:
-            self._wanted: Ints = np.zeros((2, table.most_wanted), np.int64)
-            self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
-            settings = self._run.settings
-            settings.asks_python, settings.hears_fates, settings.charge_ns = 0, table.hears, charge.ns
+        if table is None or self._to_show is not None:
+            return
+        settings = self._run.settings
+        if isinstance(charge, fixed):
+            settings.charge, settings.charge_ns = FIXED, charge.ns
+        elif isinstance(charge, sampled):
+            settings.charge = LISTED
+        elif charge is measured and table.is_timed:
+            settings.charge = MEASURED
+        else:
+            return
+        # One more is for the best guess, behind those that are wanted.
+        self._wanted: Ints = np.zeros((2, table.most_wanted + 1), np.int64)
+        self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
+        settings.asks_python, settings.hears_fates = 0, table.hears
+        settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
+
+    def _draw_costs(self) -> None:
+        """The next costs that batches are charged."""
+        assert isinstance(self._charge, sampled)
+        self._costs = self._charge.draw(_COSTS)
+        server = self._run.server
+        server.costs, server.n_costs, server.n_charged = address_of(self._costs), _COSTS, 0
 
     @property
     def _run(self) -> Run:
@@ -120,6 +141,8 @@ class Engine:
                     continue
             elif why == kernel.ROOM:
                 self._make_room()
+            elif why == kernel.COSTS:
+                self._draw_costs()
             elif why == kernel.NEED_DATA:
                 self._load()
             elif why == kernel.TOO_LATE:

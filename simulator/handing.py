@@ -60,8 +60,9 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
 
 @compiled
 def hand_back(
-    machine: int, n: int, asked: int, keys: int, confidences: int, charged_ns: int, host_ns: int, device_ns: int
-) -> int:
+    machine: int, n: int, asked: int, keys: int, confidences: int, charged_ns: int, host_ns: int, device_ns: int,
+    cpu_ns: int,
+) -> int:  # fmt: skip
     """Take the answers to ``n`` questions, and begin what they are charged; 0, or how many chunks must be free first.
 
     ``keys`` and ``confidences`` have for each question the blocks wanted, and behind them the best guess.
@@ -82,5 +83,5 @@ def hand_back(
             from_place(wanted, at), from_place(bits, at), row.n_wanted,
         )  # fmt: skip
         at = behind + 1
-    run.fired_kind, run.fired = ANSWER_IS_THERE, begin(run, charged_ns, host_ns, device_ns)
+    run.fired_kind, run.fired = ANSWER_IS_THERE, begin(run, charged_ns, host_ns, device_ns, cpu_ns)
     return 0

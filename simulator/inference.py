@@ -37,7 +37,7 @@ def next_batch(run: Run) -> At[Question]:
 
 
 @internal
-def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int) -> At[Question]:
+def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int, cpu_ns: int) -> At[Question]:
     """The next batch, whose answers are known, is charged its time; its first question if that is none, else NONE."""
     server, n = run.server, batch_size(run)
     first = next_batch(run)
@@ -45,7 +45,7 @@ def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int) -> At[Questio
     for i in range(n):
         q = question_at(run, place)
         q.batch, q.started_ns = server.n_batches, run.now
-        q.charged_ns, q.host_ns, q.device_ns = charged_ns, host_ns, device_ns
+        q.charged_ns, q.host_ns, q.device_ns, q.cpu_ns = charged_ns, host_ns, device_ns, cpu_ns
         # One that was put before others that are answered already was shown with theirs.
         server.shown = max(server.shown, q.shown_end)
         stream_of(run, q.stream).queued = NONE

@@ -6,8 +6,10 @@ from typing import Any
 from numba import types
 
 from simulator import attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
-from simulator.answers import HEARD, Floats, call_learn, call_want, distinct
+from simulator.answers import HAS_GUESS, HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
+from simulator.charging import LISTED, MEASURED
+from simulator.clock import CPU, WALL, now_ns
 from simulator.compiled import compiled_for, floats_at, internal, ints_at
 from simulator.demand import is_missed
 from simulator.inference import batch_size, begin, can_start, deliver, end, next_batch
@@ -22,10 +24,10 @@ from simulator.records.run import Run, run_at
 from simulator.residency import belady, blocks
 from simulator.serving import MISS, join_or_fetch, look_up, new_access, peek, service_ns, touch
 
-# Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, all
-# is done, times do not fit into 64 bits; and for ``_advance`` alone, an access was issued that has consequences, an
-# event is due, no stream is ready.
-NEED_DATA, ROOM, ASK, DONE, TOO_LATE, ISSUED, DUE, IDLE = range(8)
+# Why it stopped: the trace goes on elsewhere, something must grow or be emptied, Python has a question to answer, there
+# is no cost left to charge, all is done, times do not fit into 64 bits; and for ``_advance`` alone, an access was
+# issued that has consequences, an event is due, no stream is ready.
+NEED_DATA, ROOM, ASK, COSTS, DONE, TOO_LATE, ISSUED, DUE, IDLE = range(9)
 _NO_SHADOW = -1
 # So many accesses before its turn the place of a block is looked up, and the block itself.
 _FIND_AHEAD, _USE_AHEAD = 8, 4
@@ -214,9 +216,13 @@ def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
 @internal
 def _decide(
     run: Run, arena: Arena, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
-) -> None:
-    """A table's answers to the next batch of questions."""
-    told, server = run.rows.told, run.server
+) -> At[Any]:
+    """A table's answers to the next batch of questions, which is begun: as ``begin``."""
+    told, server, settings = run.rows.told, run.server, run.settings
+    cpu = wall = 0
+    if settings.is_timed:
+        cpu = now_ns(CPU)
+        wall = now_ns(WALL)
     for i in range(told.n):
         news = nth_told_row(run, told.rows, i)
         call_learn(learn, state, news.key, NONE, HEARD - news.fate)
@@ -228,12 +234,27 @@ def _decide(
             row = nth_shown_row(run, run.rows.shown.rows, shown - server.first_kept)
             call_learn(learn, state, row.key, row.stream, row.outcome)
             shown += 1
-        n = distinct(q.key, keys, confidences, call_want(want, state, q.key, q.stream, keys, confidences))
+        found = call_want(want, state, q.key, q.stream, keys, confidences)
+        n, guess = found & ~HAS_GUESS, found & ~HAS_GUESS
+        if not settings.is_learned:
+            n, guess = distinct(q.key, keys, confidences, found), 0
+        has_guess = n > 0 if not settings.is_learned else found & HAS_GUESS != 0
         for i in range(n):
             blocks.find_soon(arena, keys[i])
             keyset.find_soon(run, run.polluted, keys[i])
-        questions.put_answer(run, q, n > 0, keys[0] if n else 0, bits[0] if n else 0, keys, bits, n)
+        its_key, its_bits = (keys[guess], bits[guess]) if has_guess else (0, 0)
+        questions.put_answer(run, q, has_guess, its_key, its_bits, keys, bits, n)
         place = q.queue.next
+    if settings.is_timed:
+        wall = now_ns(WALL) - wall
+        cpu = now_ns(CPU) - cpu
+    charged = settings.charge_ns
+    if settings.charge == MEASURED:
+        charged = wall
+    elif settings.charge == LISTED:
+        charged = ints_at(server.costs)[server.n_charged]
+        server.n_charged += 1
+    return begin(run, charged, wall, 0, cpu)
 
 
 @internal
@@ -271,8 +292,10 @@ def _run(
                 return ASK
             if not room.for_questions(run, arena, shadow, batch_size(run)):
                 return ROOM
-            _decide(run, arena, state, learn, want, keys, confidences, bits)
-            run.fired_kind, run.fired = events.ANSWER_IS_THERE, begin(run, run.settings.charge_ns, 0, 0)
+            if run.settings.charge == LISTED and run.server.n_charged == run.server.n_costs:
+                return COSTS
+            run.fired = _decide(run, arena, state, learn, want, keys, confidences, bits)
+            run.fired_kind = events.ANSWER_IS_THERE
             continue
         run.server.has_news = 0
         if is_over and not run.is_at_end:

@@ -56,6 +56,20 @@ class _Rules(_Whole):
         passes.run(self._final_module, builder)
 
 
+class _Loops(_Whole):
+    """The same, of loops over arrays of numbers: what can be done for many at once is."""
+
+    def _optimize_final_module(self) -> None:
+        tuning = create_pipeline_tuning_options(speed_level=3)
+        tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = True
+        builder = create_pass_builder(self._codegen._tm, tuning)
+        for _ in range(2):
+            # As Numba does: what the first time has inlined and pruned is seen by the second.
+            passes = builder.getModulePassManager()
+            passes.add_refprune_pass(RefPruneSubpasses.ALL)
+            passes.run(self._final_module, builder)
+
+
 def _callers_first(whole: JITCodeLibrary) -> list[JITCodeLibrary]:
     """All parts: LLVM drops, as it links, what nothing refers to yet."""
     seen, found = set(), []
@@ -101,6 +115,12 @@ class _IsWhole(FunctionPass):
 class _IsOfRules(_IsWhole):
     _name = "is_of_rules"
     _library = _Rules
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _IsOfLoops(_IsWhole):
+    _name = "is_of_loops"
+    _library = _Loops
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -161,3 +181,9 @@ class OF_RULES(OF_WHOLE):  # noqa: N801
     """For functions that Python or other machine code calls, and that consist of rules."""
 
     _first = _IsOfRules
+
+
+class OF_LOOPS(OF_WHOLE):  # noqa: N801
+    """For functions that Python or other machine code calls, and that are loops over arrays of numbers."""
+
+    _first = _IsOfLoops

@@ -111,11 +111,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answers to a batch of questions, and what deciding them took together."""
+    """The answers to a batch of questions, and what deciding them took together: wall, device, this thread's CPU."""
 
     answers: Sequence[Answer]
     host_ns: int = 0
     device_ns: int = 0
+    cpu_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -132,7 +133,8 @@ class Table:
     """A policy whose rules are compiled (``simulator.answers``), so that it is asked without Python.
 
     ``learn`` and ``want`` are addresses of compiled functions; ``most_wanted`` bounds how many blocks one answer has
-    before doubles are taken out. One that ``hears`` is told of fates.
+    before doubles are taken out. One that ``hears`` is told of fates; one that ``is_learned`` is shown all accesses and
+    says its best guess even if it holds it back; of one that ``is_timed`` what asking it takes is measured.
     """
 
     state: npt.NDArray[np.int64]
@@ -140,6 +142,8 @@ class Table:
     want: int
     most_wanted: int
     hears: bool = False
+    is_learned: bool = False
+    is_timed: bool = False
 
 
 class Policy(Protocol):

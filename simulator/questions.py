@@ -42,7 +42,7 @@ def asks(run: Run, outcome: int) -> bool:
 @internal
 def remember(run: Run, key: int, stream: int, outcome: int) -> None:
     """An access that the policy will be shown. A table sees those of its trigger alone."""
-    if run.settings.asks_python or asks(run, outcome):
+    if run.settings.asks_python or run.settings.is_learned or asks(run, outcome):
         shown = run.rows.shown
         row = nth_shown_row(run, shown.rows, shown.n)
         shown.n += 1
@@ -80,7 +80,7 @@ def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Acce
     q.asked_ns, q.status, q.waiter = run.now, PENDING, waiter
     q.started_ns = q.ended_ns = q.batch = NONE
     q.wanted = NONE
-    q.charged_ns = q.host_ns = q.device_ns = q.n_keys = q.n_issued = 0
+    q.charged_ns = q.host_ns = q.device_ns = q.cpu_ns = q.n_keys = q.n_issued = 0
     q.has_guess = q.has_next = q.is_waiting = 0
     run.n_questions += 1
     run.books.n_asked += is_judged(run, access)
@@ -150,7 +150,7 @@ def _keep(run: Run, q: Question, is_known: bool, came_true: bool) -> None:
     rows.n += 1
     row.inference, row.batch, row.access, row.stream, row.status = q.number, q.batch, q.access, q.stream, q.status
     row.asked_ns, row.started_ns, row.ended_ns, row.charged_ns = q.asked_ns, q.started_ns, q.ended_ns, q.charged_ns
-    row.host_ns, row.device_ns = q.host_ns, q.device_ns
+    row.host_ns, row.device_ns, row.cpu_ns = q.host_ns, q.device_ns, q.cpu_ns
     row.has_guess, row.predicted_key, row.confidence = q.has_guess, q.guess, q.confidence
     row.has_next, row.next_key, row.came_true, row.is_known = q.has_next, q.next_key, came_true, is_known
     row.n_proposed, row.n_issued = q.n_keys if q.status != PENDING else 0, q.n_issued

@@ -78,7 +78,7 @@ class Host:
             self._turn = np.rint(self._noise.turn(self._n_of_turn, self._rng)).astype(int).tolist()
         self.n_calls += 1
         took = self._turn.pop()
-        return Cost(took, took, 0)
+        return Cost(took, took, 0, took)
 
 
 def content(seeds: list[int], repeats: int, call: str = "7 us") -> dict[str, Any]:

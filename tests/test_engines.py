@@ -75,7 +75,7 @@ def same_files(one: Path, other: Path) -> int:
     names = [path.relative_to(one) for path in sorted(one.glob("*/*.parquet"))]
     assert names == [path.relative_to(other) for path in sorted(other.glob("*/*.parquet"))]
     # Wall times, which a fixed charge leaves out of the simulation; and the seal over them.
-    of_the_wall = {"train_s", "host_ns", "device_ns"}
+    of_the_wall = {"train_s", "host_ns", "device_ns", "cpu_ns"}
     for name in names:
         found, expected = pq.read_table(one / name), pq.read_table(other / name)
         metadata = [pq.read_metadata(folder / name).metadata for folder in (one, other)]

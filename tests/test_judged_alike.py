@@ -63,7 +63,7 @@ def recorded(folder: Path) -> dict[str, Any]:
 
     def measured(decision: Decision) -> Cost:
         ns = round(rng.lognormal(8, 0.5))
-        return Cost(ns, ns, 0)
+        return Cost(ns, ns, 0, 0)
 
     timed = content([0], {"kind": "measured"}, start="warm")
     with patch("experiments.recording.measured", measured):

@@ -185,7 +185,7 @@ def test_horizons_that_lead_nowhere_are_not_picked() -> None:
 def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three calls of a roll-out on a device that takes 7 ns for each."""
     monkeypatch.setattr("policies.models.backend.Backend.last_device_ns", lambda self: 7)
-    settings = config(expand="rollout", degree=3, backend="compiled", epochs=25)
+    settings = config(expand="rollout", degree=3, backend="eager", epochs=25)
     built = build(settings, Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
     for key in CYCLE[:20].tolist():
         decision = built.policy.decide([run_of([key], [0])])

@@ -195,7 +195,9 @@ def test_a_recording_of_another_machine(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_replay_checks_what_was_predicted() -> None:
     """Latencies belong to the work that they were measured on: another guess means other work."""
     charge = Replay(
-        [Cost(5, 4, 3), Cost(7, 6, 0), Cost(9, 9, 9)], [[(11, 0)], [(12, 2), (None, 0)], [(13, 1)]], "recording"
+        [Cost(5, 4, 3, 2), Cost(7, 6, 0, 5), Cost(9, 9, 9, 9)],
+        [[(11, 0)], [(12, 2), (None, 0)], [(13, 1)]],
+        "recording",
     )
     assert charge(Decision([Answer(predicted_key=11)], 100, 100)) == (5, 4, 3)
     assert charge(Decision([Answer([12, 9], [1, 1], 12), Answer()], 100, 100)) == (7, 6, 0)

@@ -47,7 +47,7 @@ def test_the_same_tables_as_one_after_another(tmp_path: Path, monkeypatch: pytes
     names, parallel = (sorted(f.relative_to(tmp_path / j) for f in (tmp_path / j).glob("*/*.parquet")) for j in "12")
     assert names == parallel
     assert len(names) == 26
-    walls = ["train_s", "host_ns", "device_ns"]
+    walls = ["train_s", "host_ns", "device_ns", "cpu_ns"]
     for name in names:
         one, two = (table(tmp_path / jobs, str(name)).drop(columns=walls, errors="ignore") for jobs in "12")
         assert one.equals(two), name

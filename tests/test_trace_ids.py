@@ -123,7 +123,7 @@ def test_a_compact_trace_keeps_them(tmp_path: Path) -> None:
 
 def rows_of_any(out: Path, name: str) -> list[dict[str, Any]]:
     found = pq.read_table(out / name / "next_n-0.parquet").to_pylist()
-    return [{k: v for k, v in row.items() if k not in ("host_ns", "device_ns")} for row in found]
+    return [{k: v for k, v in row.items() if k not in ("host_ns", "device_ns", "cpu_ns")} for row in found]
 
 
 def rewritten(path: Path, **changes: Any) -> None:

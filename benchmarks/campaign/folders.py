@@ -14,7 +14,7 @@ from experiments.aside import is_aside
 from experiments.folder import LOCK
 from experiments.kept import Kept
 
-OF_A_RUN = {"train_s", "host_ns", "device_ns"}
+OF_A_RUN = {"train_s", "host_ns", "device_ns", "cpu_ns"}
 """What the machine decides, in the tables of a run."""
 OF_THE_MACHINE = re.compile("wall|_host_|model_was_cached|train_s|load_average")
 """What the machine decides, in the table ``runs``."""

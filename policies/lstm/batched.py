@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from policies.lstm.predictor import LstmPredictor
-from policies.models.codecs.base import UNKNOWN, Classes, Floats, Keys
+from policies.models.codecs.base import UNKNOWN, Floats, Keys
 from policies.models.nets.lstm import State
 from policies.models.top import best_of_rows
 from policies.models.train import scores_along
@@ -28,11 +28,6 @@ class Table:
     def empty(cls, n: int, k: int, n_fields: int) -> "Table":
         """Room for ``n`` accesses."""
         return cls(np.empty((n, k, n_fields), np.int32), np.empty((n, k)), np.empty(n, np.int64))
-
-    def after(self, access: int) -> tuple[Classes, npt.NDArray[np.float64]]:
-        """What was predicted when that access of the sequence was the last one."""
-        n = self.counts[access]
-        return self.classes[access, :n].astype(np.int64), self.confidences[access, :n]
 
 
 def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: torch.device) -> dict[int, Table]:

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
+
 from policies.given import Accesses, Built, Given
 from policies.lstm.aim import pick_horizon
 from policies.lstm.backends.registry import BACKENDS
 from policies.lstm.batched import tables_of
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import weights_of
-from policies.lstm.policy import BatchedLstmPolicy, LstmPolicy
+from policies.lstm.policy import BatchedLstmPolicy, CompiledLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.recipe import LstmRecipe
 from policies.models.device import pick_device
+from policies.models.predictor import WARM_UP_CALLS
 from policies.models.store import Kept, kept_for, obtain
 from policies.models.train import split, training_rows
 from simulator.errors import InputError
+from simulator.policy import AccessRun
 
 
 def build_lstm(config: LstmConfig, given: Given) -> Built:
@@ -32,11 +36,29 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     n_lines = given.n_streams if config.per_stream else 1
     if config.predictions == "batched":
         keys = given.simulated(config.per_stream)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, tables_of(keys, predictor, device))
+        made = tables_of(keys, predictor, device)
+        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys)
+    elif CompiledLstmPolicy.can_ask(predictor):
+        policy = CompiledLstmPolicy(predictor, threshold, n_lines)
     else:
         policy = LstmPolicy(predictor, threshold, n_lines)
+    warm_up = _first_calls(predictor)
     details = predictor.details() | {"threshold": threshold}
-    return Built(policy, details, training_rows(kept.trained, predictor.horizon), predictor.warm_up, kept.path)
+    return Built(policy, details, training_rows(kept.trained, predictor.horizon), warm_up, kept.path)
+
+
+def _first_calls(predictor: LstmPredictor) -> list[tuple[int, int]]:
+    """Host and device time, in ns, of the calls that are made before the run: as the run will make them."""
+    if not CompiledLstmPolicy.can_ask(predictor):
+        return predictor.warm_up
+    policy, full = CompiledLstmPolicy(predictor, 1.0), predictor.config.steps
+    times = []
+    for i in range(WARM_UP_CALLS):
+        # The first fills a window, as it soon is in a run.
+        keys = np.arange(full if i == 0 else 1, dtype=np.uint64) + np.uint64(i)
+        nothing = np.zeros(len(keys), np.uint32)
+        times.append((policy.decide([AccessRun(keys, nothing, nothing.astype(np.uint8))]).host_ns, 0))
+    return times
 
 
 def prepare_lstm(config: LstmConfig, given: Given) -> None:
@@ -62,7 +84,8 @@ def _predictor(
         return predictor
     inference_ns = given.timing().inference_ns
     if inference_ns is None:
-        inference_ns = median(host_ns for host_ns, _ in predictor.warm_up[len(predictor.warm_up) // 2 :])
+        warm_up = _first_calls(predictor)
+        inference_ns = median(host_ns for host_ns, _ in warm_up[len(warm_up) // 2 :])
     horizon = pick_horizon(horizons, given.timing(), inference_ns)
     if horizon == predictor.horizon:
         return predictor

@@ -4,12 +4,19 @@ After Hashemi et al., "Learning Memory Access Patterns" (ICML 2018); with page a
 Hierarchical Neural Model of Data Prefetching" (ASPLOS 2021). Leaves out program counters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from policies.lstm.batched import Table
+from policies.learned import LearnedTable
+from policies.lstm import looked_up
+from policies.lstm.asker import table_of
+from policies.lstm.backends.compiled import Compiled
+from policies.lstm.batched import Table as Predictions
 from policies.lstm.predictor import LstmPredictor
-from policies.models.policy import NetworkPolicy, answer_of, by_line
-from simulator.policy import AccessRun, Answer, Decision
+from policies.models.codecs.base import Keys
+from policies.models.policy import NetworkPolicy
+from simulator.clock import HAS_CLOCKS
+from simulator.policy import AccessRun, Decision
 
 
 class LstmPolicy(NetworkPolicy):
@@ -26,32 +33,41 @@ class LstmPolicy(NetworkPolicy):
         )  # fmt: skip
 
 
+class CompiledLstmPolicy(LstmPolicy):
+    """The same answers from compiled code: a run asks it without Python, and what that takes is measured there."""
+
+    def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int = 1) -> None:
+        super().__init__(predictor, threshold, n_lines)
+        self.table, self._kept = table_of(predictor, threshold, n_lines)
+        self._asking = LearnedTable(self.table)
+
+    @staticmethod
+    def can_ask(predictor: LstmPredictor) -> bool:
+        """Whether compiled code can: on the compiled backend, where there are clocks; not along windows that go on."""
+        config = predictor.config
+        is_window = config.expand == "rollout" and not config.is_carried
+        return isinstance(predictor.backend, Compiled) and HAS_CLOCKS and not is_window
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """As a run asks it: what the clock sees begins and ends in compiled code."""
+        return self._asking.decide(runs)
+
+
 class BatchedLstmPolicy(LstmPolicy):
     """The same answers from predictions that were made beforehand: they depend on the accesses alone, not on the cache.
 
     No single call is timed: the charge must come from elsewhere.
     """
 
-    def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int, tables: dict[int, Table]) -> None:
+    def __init__(
+        self, predictor: LstmPredictor, threshold: float, n_lines: int, predictions: Mapping[int, Predictions],
+        sequences: Mapping[int, Keys],
+    ) -> None:  # fmt: skip
+        """``sequences``: the accesses of each line, along which was predicted."""
         super().__init__(predictor, threshold, n_lines)
-        self._tables = tables
-        self._n_seen = dict.fromkeys(tables, 0)
-        self._n_answered = dict.fromkeys(tables, 0)
-        self._last_key = dict.fromkeys(tables, 0)
+        self.table, self._kept = looked_up.table_of(predictions, sequences, predictor, threshold, n_lines)
+        self._asking = LearnedTable(self.table)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Look up what was predicted after the asking access."""
-        answers = []
-        for run in runs:
-            for name, keys, _ in by_line(run, per_stream=self._per_stream):
-                self._n_seen[name] += len(keys)
-                self._last_key[name] = int(keys[-1])
-            line = self._line_of(run)
-            if self._n_answered[line] == self._n_seen[line]:
-                answers.append(Answer())
-                continue
-            self._n_answered[line] = self._n_seen[line]
-            classes, confidences = self._tables[line].after(self._n_seen[line] - 1)
-            found = self.predictor.encoder.decoded(self._last_key[line], classes, confidences)
-            answers.append(answer_of(found, self._threshold))
-        return Decision(answers)
+        return replace(self._asking.decide(runs), host_ns=0, cpu_ns=0)

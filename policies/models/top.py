@@ -6,35 +6,85 @@ import numpy as np
 import numpy.typing as npt
 
 from policies.models.codecs.base import Classes, Floats
-from simulator.compiled import compiled
+from policies.models.exps import exps
+from simulator.compiled import vectorised
+
+_LANES = 16
 
 
-@compiled
-def _field(scores: Floats, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64]) -> int:
-    """The best classes but class 0 of one field (C,), with their softmax probabilities; how many there are."""
-    n, k = len(scores), min(len(classes), len(scores) - 1)
-    highest = scores[0]
-    for i in range(1, n):
+@vectorised
+def _highest(scores: Floats) -> float:
+    """Of (C,). Lane by lane, which becomes vector instructions; the largest of one row after another would not."""
+    n = len(scores)
+    lanes = np.empty(_LANES, np.float32)
+    lanes[:] = scores[0]
+    whole = n - n % _LANES
+    for i in range(0, whole, _LANES):
+        for j in range(_LANES):
+            lanes[j] = scores[i + j] if scores[i + j] > lanes[j] else lanes[j]
+    highest = lanes[0]
+    for j in range(1, _LANES):
+        highest = max(highest, lanes[j])
+    for i in range(whole, n):
         highest = max(highest, scores[i])
-    total = 0.0
+    return highest
+
+
+@vectorised
+def _sum_of_exps(scores: Floats, highest: float, inverse_temperature: float) -> float:
+    """The sum over (C,) of exp((score - highest) / temperature), to about 2e-7; no number if a score is none."""
+    n, scale = len(scores), np.float32(inverse_temperature)
+    found, powers = np.empty(n, np.float32), np.empty(n, np.int32)
     for i in range(n):
-        total += math.exp((scores[i] - highest) * inverse_temperature)
+        found[i] = (scores[i] - highest) * scale
+    exps(found, powers)
+    whole = n - n % _LANES
+    lanes = np.zeros(_LANES)
+    for i in range(0, whole, _LANES):
+        for j in range(_LANES):
+            lanes[j] += found[i + j]
+    total = 0.0
+    for j in range(_LANES):
+        total += lanes[j]
+    for i in range(whole, n):
+        total += found[i]
+    return total
+
+
+@vectorised
+def _field(
+    scores: Floats, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64], k: int
+) -> int:
+    """Up to ``k`` best classes but class 0 of one field (C,), with their softmax probabilities; how many there are."""
+    n = len(scores)
+    k = min(k, n - 1)
+    if k < 1:
+        return 0
+    most = _highest(scores[1:])
+    highest = max(most, scores[0])
+    total = _sum_of_exps(scores, highest, inverse_temperature)
     for place in range(k):
         best = -1
-        for i in range(1, n):
-            # Ranked by (score, class): among equals the smaller class comes first.
-            if place > 0:
-                last = classes[place - 1]
-                if scores[i] > scores[last] or (scores[i] == scores[last] and i <= last):
-                    continue
+        if place == 0:
+            # Among equals the smaller class comes first.
+            best = 1
+            while best < n - 1 and scores[best] != most:
+                best += 1
+        for i in range(1, n if place > 0 else 0):
+            # Ranked by (score, class).
+            last = classes[place - 1]
+            if scores[i] > scores[last] or (scores[i] == scores[last] and i <= last):
+                continue
             if best < 0 or scores[i] > scores[best]:
                 best = i
+        if best < 0:
+            return place
         classes[place] = best
         confidences[place] = math.exp((scores[best] - highest) * inverse_temperature) / total
     return k
 
 
-@compiled
+@vectorised
 def best(
     scores: Floats, widths: Classes, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64]
 ) -> int:
@@ -44,15 +94,12 @@ def best(
     a confidence is the product of theirs.
     """
     k = len(classes)
-    first_classes, first = np.empty(k, np.int64), np.empty(k, np.float64)
-    n_first = _field(scores[: widths[0]], inverse_temperature, first_classes, first)
     if len(widths) == 1:
-        for i in range(n_first):
-            classes[i, 0] = first_classes[i]
-            confidences[i] = first[i]
-        return n_first
+        return _field(scores, inverse_temperature, classes.reshape(-1), confidences, k)
+    first_classes, first = np.empty(k, np.int64), np.empty(k, np.float64)
     second_classes, second = np.empty(k, np.int64), np.empty(k, np.float64)
-    n_second = _field(scores[widths[0] :], inverse_temperature, second_classes, second)
+    n_first = _field(scores[: widths[0]], inverse_temperature, first_classes, first, k)
+    n_second = _field(scores[widths[0] :], inverse_temperature, second_classes, second, k)
     # Products fall along rows and columns: each row has a place that it has come to.
     place = np.zeros(k, np.int64)
     n = min(k, n_first * n_second)
@@ -68,7 +115,7 @@ def best(
     return n
 
 
-@compiled
+@vectorised
 def best_of_rows(
     scores: Floats,
     widths: Classes,

@@ -87,6 +87,7 @@ class QuestionLog:
             "inference": q.row, "batch": q.batch, "access": q.access.index, "stream": q.access.stream,
             "status": q.status, "asked_ns": q.asked_ns, "started_ns": q.started_ns, "ended_ns": q.ended_ns,
             "charged_ns": q.cost.charged_ns, "host_ns": q.cost.host_ns, "device_ns": q.cost.device_ns,
+            "cpu_ns": q.cost.cpu_ns,
             "has_guess": guess is not None, "predicted_key": signed(guess or 0), "confidence": bits(answer.confidence),
             "has_next": following is not None, "next_key": signed(following or 0), "came_true": came_true,
             "n_proposed": len(answer.keys) if is_over else 0, "n_issued": q.n_issued, "is_known": is_known,

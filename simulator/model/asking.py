@@ -26,7 +26,7 @@ _ASKS = {
     Trigger.ACCESS: frozenset(Outcome),
 }
 """At which outcomes a policy is asked (rule R31)."""
-_NO_COST, _NO_ANSWER = Cost(0, 0, 0), Answer()
+_NO_COST, _NO_ANSWER = Cost(0, 0, 0, 0), Answer()
 Seen = tuple[int, ...]
 """An access as a policy sees it: key, stream, outcome, and the columns that it asks for."""
 

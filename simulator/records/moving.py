@@ -133,6 +133,7 @@ class Question(Pooled, line=LINE):
     charged_ns: int
     host_ns: int
     device_ns: int
+    cpu_ns: int
     batch: int
     has_guess: int
     guess: int

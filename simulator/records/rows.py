@@ -65,6 +65,7 @@ class InferenceRow(Record):
     charged_ns: int
     host_ns: int
     device_ns: int
+    cpu_ns: int
     predicted_key: int
     confidence: int
     next_key: int

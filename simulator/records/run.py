@@ -46,6 +46,9 @@ class Settings(Record):
     is_ahead_of_stream: int
     asks_python: int
     hears_fates: int
+    is_learned: int  # answers have a best guess, and accesses of any outcome are shown
+    is_timed: int  # clocks are read around each batch
+    charge: int  # as in ``charging``
     charge_ns: int
     most_wanted: int
 
@@ -63,6 +66,9 @@ class Server(Record):
     shown: int
     first_kept: int
     has_news: int  # an access has just put a question
+    costs: int  # the address of what batches are charged, one after another
+    n_costs: int
+    n_charged: int  # so many of these are used up
     slow_ppm: int  # what service takes now
 
 

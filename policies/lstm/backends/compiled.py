@@ -13,47 +13,29 @@ import numpy.typing as npt
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
-from simulator.compiled import compiled
-
-_LOG2_E = np.float32(1.4426950408889634)
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_LIMIT = np.float32(87.0)
+from policies.models.exps import exps
+from simulator.compiled import vectorised
 
 
-@compiled
+@vectorised
 def _sigmoid(x: Floats, powers: npt.NDArray[np.int32]) -> None:
-    """1 / (1 + exp(-x)) in place, to about 2e-7; ``powers`` is scratch space of the same length.
-
-    The exponential is Cephes' expf (2**k times a polynomial), written in two loops that become vector instructions;
-    the mathematical library's would be called for each element.
-    """
-    n = len(x)
-    for i in range(n):
-        y = min(max(-x[i], -_LIMIT), _LIMIT)
-        k = np.floor(y * _LOG2_E + np.float32(0.5))
-        r = y - k * _LN2_HIGH - k * _LN2_LOW
-        p = np.float32(1.9875691500e-4)
-        p = p * r + np.float32(1.3981999507e-3)
-        p = p * r + np.float32(8.3334519073e-3)
-        p = p * r + np.float32(4.1665795894e-2)
-        p = p * r + np.float32(1.6666665459e-1)
-        p = p * r + np.float32(5.0000001201e-1)
-        x[i] = p * r * r + r + np.float32(1)
-        powers[i] = (np.int32(k) + np.int32(127)) << np.int32(23)
-    two_to_k = powers.view(np.float32)
-    for i in range(n):
-        x[i] = np.float32(1) / (np.float32(1) + x[i] * two_to_k[i])
+    """1 / (1 + exp(-x)) in place, to about 2e-7; ``powers`` is scratch space of the same length."""
+    for i in range(len(x)):
+        x[i] = -x[i]
+    exps(x, powers)
+    for i in range(len(x)):
+        x[i] = np.float32(1) / (np.float32(1) + x[i])
 
 
-@compiled
+@vectorised
 def _step(
     classes: Classes, h: Floats, c: Floats, first: Floats, starts: Classes, inner: Floats, biases: Floats,
     gates: Floats, powers: npt.NDArray[np.int32],
 ) -> None:  # fmt: skip
     """One access, classes (fields,), through all layers; h and c (layers, H) in place.
 
-    ``first`` (classes of all fields, 4H) is the first layer's input product, ``inner`` (layers, 2H, 4H) the weights of
-    lower output and own state; the first layer's upper half is not used.
+    ``first`` (classes of all fields, 4H) is the first layer's input product, ``inner`` (layers * 2H, 4H) the weights of
+    lower output and own state, layer by layer; the first layer's upper half is not used.
     """
     n_layers, n_hidden = h.shape
     two = np.float32(2)
@@ -63,8 +45,8 @@ def _step(
             for field in range(len(classes)):
                 gates += first[starts[field] + classes[field]]
         else:
-            _add_product(gates, h[layer - 1], inner[layer, :n_hidden])
-        _add_product(gates, h[layer], inner[layer, n_hidden:])
+            _add_product(gates, h[layer - 1], inner[2 * layer * n_hidden : (2 * layer + 1) * n_hidden])
+        _add_product(gates, h[layer], inner[(2 * layer + 1) * n_hidden : (2 * layer + 2) * n_hidden])
         # tanh(x) = 2 sigmoid(2 x) - 1
         new = gates[2 * n_hidden : 3 * n_hidden]
         new *= two
@@ -78,7 +60,7 @@ def _step(
             tops[j] = gates[3 * n_hidden + j] * (two * tops[j] - np.float32(1))
 
 
-@compiled
+@vectorised
 def _add_product(out: Floats, x: Floats, weights: Floats) -> None:
     """Out (m,) += x (n,) @ weights (n, m); four rows at a time, so that ``out`` is read and written less often."""
     n = len(x) // 4 * 4
@@ -93,22 +75,26 @@ def _add_product(out: Floats, x: Floats, weights: Floats) -> None:
             out[i] += x0 * w0[i]
 
 
-@compiled
-def _advance(
-    classes: Classes, h: Floats, c: Floats, first: Floats, starts: Classes, inner: Floats, biases: Floats,
-    head: Floats, head_bias: Floats, scores: Floats,
-) -> None:  # fmt: skip
-    """T accesses (T, fields), then the head (H, C) into ``scores`` (C,)."""
-    n_gates = inner.shape[2]
+@vectorised
+def run_through(
+    classes: Classes, h: Floats, c: Floats, first: Floats, starts: Classes, inner: Floats, biases: Floats
+) -> None:
+    """T accesses (T, fields); h and c (layers, H) in place. ``inner`` is (layers * 2H, 4H)."""
+    n_gates = inner.shape[1]
     gates, powers = np.empty(n_gates, np.float32), np.empty(n_gates, np.int32)
     for t in range(len(classes)):
         _step(classes[t], h, c, first, starts, inner, biases, gates, powers)
+
+
+@vectorised
+def score(h: Floats, head: Floats, head_bias: Floats, scores: Floats) -> None:
+    """The head (H, C) over the last layer of h, into ``scores`` (C,)."""
     scores[:] = head_bias
     _add_product(scores, h[len(h) - 1], head)
 
 
 class Compiled(Backend):
-    """A state is one array (2, layers, H)."""
+    """A state is one array (2, layers, H). The weights' arrays are for who asks it from compiled code."""
 
     name = "compiled"
     device = "cpu"
@@ -119,17 +105,18 @@ class Compiled(Backend):
             width = embedding.shape[1]
             tables.append(embedding @ weights.input_weights[0][:, at : at + width].T)
             at += width
-        self._starts = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.int64)
-        self._first = np.ascontiguousarray(np.concatenate(tables), np.float32)
+        self.starts = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.int64)
+        self.first = np.ascontiguousarray(np.concatenate(tables), np.float32)
         n_layers, n_hidden = weights.n_layers, weights.n_hidden
-        self._inner = np.zeros((n_layers, 2 * n_hidden, 4 * n_hidden), np.float32)
+        inner = np.zeros((n_layers, 2 * n_hidden, 4 * n_hidden), np.float32)
         for layer in range(n_layers):
             if layer > 0:
-                self._inner[layer, :n_hidden] = weights.input_weights[layer].T
-            self._inner[layer, n_hidden:] = weights.hidden_weights[layer].T
-        self._biases = np.stack(weights.biases)
-        self._head = np.ascontiguousarray(weights.head.T)
-        self._head_bias = weights.head_bias
+                inner[layer, :n_hidden] = weights.input_weights[layer].T
+            inner[layer, n_hidden:] = weights.hidden_weights[layer].T
+        self.inner = inner.reshape(-1, 4 * n_hidden)
+        self.biases = np.ascontiguousarray(np.stack(weights.biases))
+        self.head = np.ascontiguousarray(weights.head.T)
+        self.head_bias = weights.head_bias
         self._shape = (2, n_layers, n_hidden)
 
     def new_state(self) -> Floats:
@@ -142,10 +129,8 @@ class Compiled(Backend):
 
     def advance(self, classes: Classes, states: Sequence[Floats]) -> Floats:
         """See the base; a batch goes one by one."""
-        scores = np.empty((len(states), len(self._head_bias)), np.float32)
+        scores = np.empty((len(states), len(self.head_bias)), np.float32)
         for i, state in enumerate(states):
-            _advance(
-                classes[i], state[0], state[1], self._first, self._starts, self._inner, self._biases,
-                self._head, self._head_bias, scores[i],
-            )  # fmt: skip
+            run_through(classes[i], state[0], state[1], self.first, self.starts, self.inner, self.biases)
+            score(state[0], self.head, self.head_bias, scores[i])
         return scores

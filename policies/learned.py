@@ -1,0 +1,39 @@
+"""Learned policies that compiled code asks, as Python asks them: by the same functions, by the same clocks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.answers import HAS_GUESS, answer_learned
+from simulator.arrays import Ints, signed
+from simulator.compiled import address_of
+from simulator.policy import AccessRun, Answer, Decision, Table
+
+
+class LearnedTable:
+    """Asks a table that is learned, a question at a time."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._wanted: Ints = np.zeros(table.most_wanted + 1, np.int64)
+        self._sure = np.zeros(table.most_wanted + 1)
+        self._took: Ints = np.zeros(2, np.int64)
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """One answer a run, and what the functions took."""
+        self._took[:] = 0
+        answers = [self._answer(run) for run in runs]
+        return Decision(answers, int(self._took[0]), cpu_ns=int(self._took[1]))
+
+    def _answer(self, run: AccessRun) -> Answer:
+        table, (key, stream) = self._table, run.asking
+        shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
+        found = answer_learned(
+            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), signed(key), stream,
+            address_of(self._wanted), address_of(self._sure), address_of(self._took),
+        )  # fmt: skip
+        n = found & ~HAS_GUESS
+        if not found & HAS_GUESS:
+            return Answer()
+        keys, confidences = self._wanted[: n + 1].view(np.uint64).tolist(), self._sure[: n + 1].tolist()
+        return Answer(keys[:n], confidences[:n], keys[n], confidences[n])
