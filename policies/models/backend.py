@@ -38,7 +38,7 @@ class Backend(ABC):
         """Why it cannot be used here, or None."""
         return None
 
-    def expect(self, n_steps: int) -> None:
+    def expect(self, n_steps: int) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready for questions of ``n_steps`` accesses from a new state. Optional: it can answer without."""
 
     @abstractmethod
