@@ -129,9 +129,7 @@ class Event:
             if not event._is_timed:
                 raise ValueError("Both events must be created with argument 'enable_timing=True'.")
             if event._is_captured:
-                raise RuntimeError(
-                    "CUDA error: operation not permitted on an event last recorded in a capturing stream"
-                )
+                raise RuntimeError("CUDA error: operation not permitted on an event last recorded in a capture")
             if event.n_pending:
                 raise RuntimeError("Both events must be completed before calculating elapsed time.")
             if event._at_ns is None:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from tests.cuda_double.lstm import lstm
 from tests.cuda_double.machine import CAPTURING, Machine, Node, Stream
-from tests.cuda_double.tensor import Dev, raw
+from tests.cuda_double.tensor import Dev, dev, leaves, raw
 
 VIEWS = {
     "view", "_unsafe_view", "reshape", "select", "slice", "transpose", "t", "unsqueeze", "squeeze", "expand", "permute",
@@ -46,7 +46,7 @@ class OnDevices(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func._schema.name.split("::")[1]
-        flat = tree_flatten((args, kwargs))[0]
+        flat = leaves((args, kwargs))
         devs = [value for value in flat if isinstance(value, Dev)]
         asked = kwargs.get("device")
         to_cuda = asked is not None and torch.device(asked).type == "meta"
@@ -56,10 +56,10 @@ class OnDevices(TorchDispatchMode):
             return self.pin(func(*args, **kwargs))
         if not devs and not to_cuda:
             return func(*args, **kwargs)
-        if len({dev.index for dev in devs}) > 1 and name != "copy_":
+        if len({one.index for one in devs}) > 1 and name != "copy_":
             raise RuntimeError(
                 "Expected all tensors to be on the same device, but found at least two devices, "
-                f"{' and '.join(sorted({str(dev.device) for dev in devs}))}! ({func})"
+                f"{' and '.join(sorted({str(one.device) for one in devs}))}! ({func})"
             )
         if to_cuda:
             index = self.machine.index if torch.device(asked).index is None else torch.device(asked).index
@@ -77,22 +77,22 @@ class OnDevices(TorchDispatchMode):
         if to_cuda:
             kwargs["device"] = torch.device("cpu")
         stream = self.machine.current(torch.device("cuda", index))
-        mask = name in ("index", "index_put_") and any(dev.dtype == torch.bool and dev.dim() for dev in devs)
+        mask = name in ("index", "index_put_") and any(one.dtype == torch.bool and one.dim() for one in devs)
         if mask or name in NEED_THE_HOST:
             # The host must know how many are true, or what is there.
             self.machine.synchronize("implicit_sync", stream)
-            found = func(*tree_map(raw, args), **tree_map(raw, kwargs))
+            found = func(*raw(args), **raw(kwargs))
             return Dev(found, index) if isinstance(found, Tensor) else found
         if name in VIEWS and not func._schema.is_mutable:
-            out = func(*tree_map(raw, args), **tree_map(raw, kwargs))
+            out = func(*raw(args), **raw(kwargs))
             mine = devs[0].untyped_storage().data_ptr()
-            if all(part.untyped_storage().data_ptr() == mine for part in tree_flatten(out)[0]):
-                return tree_map(lambda part: Dev(part, index) if isinstance(part, Tensor) else part, out)
+            if all(part.untyped_storage().data_ptr() == mine for part in leaves(out)):
+                return dev(out, index)
         if func._schema.is_mutable:
-            given, named = tree_map(raw, args), tree_map(raw, kwargs)
+            given, named = raw(args), raw(kwargs)
             self.machine.put(Node("kernel", name, lambda: func(*given, **named)), stream)
             return args[0] if len(func._schema.returns) else None
-        return self.late(name, lambda *a, **k: func(*a, **k), args, kwargs, stream)
+        return self.late(name, func, args, kwargs, stream)
 
     def _to(self, func: Any, args: Any, kwargs: Any, index: int) -> Any:
         source, at_once = args[0], not kwargs.pop("non_blocking", False)
@@ -119,9 +119,7 @@ class OnDevices(TorchDispatchMode):
         return out
 
     def _copy(self, to: Tensor, source: Tensor, non_blocking: bool) -> Tensor:
-        dev = to if isinstance(to, Dev) else source
-        assert isinstance(dev, Dev)
-        stream = self.machine.current(dev.device)
+        stream = self.machine.current((to if isinstance(to, Dev) else source).device)
         if isinstance(to, Dev) and isinstance(source, Dev):
             kind = "d2d" if to.index == source.index else "peer"
             self.machine.put(Node(kind, "copy_", lambda: to.elem.copy_(source.elem)), stream)
@@ -140,27 +138,30 @@ class OnDevices(TorchDispatchMode):
         self, name: str, func: Callable[..., Any], args: Any, kwargs: Any, stream: Stream, kind: str = "kernel"
     ) -> Any:
         """Outputs now, what is in them later. A run on what is there now tells their shapes."""
-        given, named = tree_map(raw, args), tree_map(raw, kwargs)
+        given, named = raw(args), raw(kwargs)
         with torch._C._DisableTorchDispatch():
-            found, spec = tree_flatten(func(*given, **named))
+            found = func(*given, **named)
         with torch.inference_mode(False):
-            outs = [_unwritten(one) if isinstance(one, Tensor) else one for one in found]
+            outs = _unwritten(found)
 
         def work() -> None:
-            for out, one in zip(outs, tree_flatten(func(*given, **named))[0], strict=True):
+            for out, one in zip(leaves(outs), leaves(func(*given, **named)), strict=True):
                 if isinstance(out, Tensor):
                     out.copy_(one)
 
-        for out in outs:
+        for out in leaves(outs):
             if isinstance(out, Tensor):
                 self.machine.allocated(out.nbytes)
         self.machine.put(Node(kind, name, work), stream)
-        index = stream.device.index
-        return tree_unflatten([Dev(out, index) if isinstance(out, Tensor) else out for out in outs], spec)
+        return dev(outs, stream.device.index)
 
 
-def _unwritten(like: Tensor) -> Tensor:
-    """Memory in which nothing sensible stands."""
+def _unwritten(like: Any) -> Any:
+    """Memory in which nothing sensible stands, for each tensor."""
+    if type(like) in (list, tuple):
+        return type(like)([_unwritten(part) for part in like])
+    if not isinstance(like, Tensor):
+        return like
     return torch.empty_like(like).fill_(float("nan") if like.is_floating_point() else 0)
 
 
@@ -175,8 +176,8 @@ class Names(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.device:
             return func(*args, **kwargs)
-        if getattr(func, "__name__", "") == "lstm" and isinstance(args[0], Dev) and not torch.is_grad_enabled():
-            return self._lstm(func, args, kwargs)
+        if getattr(func, "__name__", "") == "lstm" and isinstance(args[0], Dev):
+            return lstm(self.mode, *args)
         args = tuple(map(self._on_meta, args))
         return func(*args, **{name: self._on_meta(value) for name, value in kwargs.items()})
 
@@ -188,8 +189,3 @@ class Names(TorchFunctionMode):
         if index is not None and index >= len(self.mode.machine.devices):
             raise RuntimeError("CUDA error: invalid device ordinal")
         return torch.device("meta", self.mode.machine.index if index is None else index)
-
-    def _lstm(self, func: Any, args: Any, kwargs: Any) -> Any:
-        if not all(part.elem.is_contiguous() for part in args[1]):
-            raise RuntimeError("rnn: hx is not contiguous")
-        return self.mode.late("lstm", func, args, kwargs, self.mode.machine.current(args[0].device))

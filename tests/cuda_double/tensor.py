@@ -55,5 +55,23 @@ class Dev(Tensor):
 
 
 def raw(value: Any) -> Any:
-    """Its memory; anything else as it is."""
-    return value.elem if isinstance(value, Dev) else value
+    """Its memory, in lists and the like of every one; anything else as it is."""
+    if isinstance(value, Dev):
+        return value.elem
+    if type(value) in (list, tuple):
+        return type(value)([raw(part) for part in value])
+    return {name: raw(part) for name, part in value.items()} if type(value) is dict else value
+
+
+def leaves(value: Any) -> list[Any]:
+    """All that lies in lists and the like."""
+    if type(value) in (list, tuple):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [leaf for part in value.values() for leaf in leaves(part)] if type(value) is dict else [value]
+
+
+def dev(value: Any, index: int) -> Any:
+    """Tensors as those of a device, in lists and the like of every one."""
+    if isinstance(value, Tensor):
+        return Dev(value, index)
+    return type(value)([dev(part, index) for part in value]) if type(value) in (list, tuple) else value
