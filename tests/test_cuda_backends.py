@@ -16,6 +16,7 @@ from policies.lstm.model import weights_of
 from policies.models.backends import cuda_graph, eager
 from policies.models.backends.registry import OF_CLASSES
 from policies.models.call import Runnable
+from policies.models.cuda import bytes_of
 from policies.models.device import device_name, pick_device
 from policies.models.nets.gru import Gru
 from policies.models.nets.mlp import Mlp
@@ -67,18 +68,25 @@ ALL = [(of_lstm, CudaGraph), (of_lstm, EagerCuda), (of_gru, cuda_graph.CudaGraph
 GRAPHS = [(of_lstm, CudaGraph), (of_gru, cuda_graph.CudaGraph)]
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(("made", "kind"), ALL)
-def test_streams_take_turns_and_branch(machine: Machine, made: Any, kind: Any) -> None:
-    """Two streams in pieces of all lengths, alone and together; a copy straight after its original was advanced."""
+def test_streams_take_turns_and_branch(machine: Machine, made: Any, kind: Any, at_once: bool) -> None:
+    """Two streams in pieces of all lengths, alone and together; a copy straight after its original was advanced.
+
+    On a device that does everything as late as it may, and on one that never lags behind.
+    """
+    machine.at_once = at_once
     backend, classes, right = made(kind)
     a, b = backend.new_state(), backend.new_state()
     first, other = classes(1, 1), classes(1, 3)
-    close(backend.advance(first, [a]), right(first))
+    earlier = backend.advance(first, [a])
     branch = backend.copy(a)
     close(backend.advance(other, [b]), right(other))
     more = classes(1, 1)
     close(backend.advance(more, [a]), right(together(first, more)))
     close(backend.advance(other, [branch]), right(together(first, other)))
+    # What was answered is not written over by later answers.
+    close(earlier, right(first))
     both = classes(2, 7)
     seen = [together(first, more, both[:1]), together(other, both[1:])]
     close(backend.advance(both, [a, b]), np.concatenate([right(path) for path in seen]))
@@ -153,6 +161,11 @@ def test_eager_waits_once_for_its_stream(machine: Machine, made: Any, kind: Any)
         counts = asked(machine, backend, classes(1, n), state)
         told = {name: counts[name] for name in (*COPIES, *SYNCHRONIZATIONS, "event", "elapsed") if counts[name]}
         assert told == {"h2d": 1, "d2h": 1, "stream_sync": 1, "event": 2}
+
+
+def test_memory_that_is_shared_counts_once(machine: Machine) -> None:
+    x = torch.zeros(6, device="cuda")
+    assert bytes_of([x, x[1:3], x.view(2, 3), torch.zeros(2, device="cuda")]) == 6 * 4 + 2 * 4
 
 
 def costs(graph: Graph) -> int:

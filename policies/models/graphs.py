@@ -49,15 +49,15 @@ class Captured:
         self.device_in = self._host_in.to(captures.device)
         self.span = Span()
         self.graph = torch.cuda.CUDAGraph()
-        side, caller = captures.stream, torch.cuda.current_stream(captures.device)
+        side = captures.stream
         with torch.inference_mode():
-            side.wait_stream(caller)
+            side.wait_stream(torch.cuda.current_stream(captures.device))
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UPS):
                     scores = work(self.device_in)
-            caller.wait_stream(side)
             self._host_out = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
             del scores
+            # It begins by waiting for the device, and so for the work above.
             with torch.cuda.graph(self.graph, pool=captures.pool, stream=side):
                 self.span.begun.record(side)
                 self.device_in.copy_(self._host_in, non_blocking=True)

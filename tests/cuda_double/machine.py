@@ -52,8 +52,10 @@ class Stream:
         return self.n_done + len(self.queue)
 
     def put(self, node: Node, at_ns: int) -> None:
-        """Behind what is there."""
+        """Behind what is there; done at once where the device never lags behind."""
         self.queue.append((node, at_ns))
+        if self.machine.at_once:
+            self.machine.run(self)
 
     def run(self, until: int | None = None) -> None:
         """Do what was put, or the first ``until`` pieces of it."""
@@ -183,7 +185,8 @@ class Graph:
 class Machine:
     """``names`` of its devices; ``counts`` of what the host asked for, by kind, beside what lies in graphs.
 
-    ``host_ns`` is a clock of the host's that only reading events moves, by ``reading_ns`` each.
+    ``host_ns`` is a clock of the host's that only reading events moves, by ``reading_ns`` each. ``at_once``: work is
+    done as soon as it is put, the other extreme to as late as can be.
     """
 
     def __init__(self, names: tuple[str, ...], uuids: tuple[str, ...]) -> None:
@@ -191,6 +194,7 @@ class Machine:
         self.counts: Counter[str] = Counter()
         self.capturing: Graph | None = None
         self.host_ns = self.reading_ns = 0
+        self.at_once = False
         self.pools: dict[tuple[int, int], int] = {}
         self.index = 0
         self.graphs: list[Graph] = []
@@ -240,9 +244,13 @@ class Machine:
             raise RuntimeError(CAPTURING)
         self.count(kind)
         index = self.index if device is None or device.index is None else device.index
+        for one in [stream] if stream is not None else list(reversed(self.streams[index])):
+            self.run(one)
+
+    def run(self, stream: Stream) -> None:
+        """All that a stream has to do."""
         with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch(), torch.inference_mode():
-            for one in [stream] if stream is not None else list(reversed(self.streams[index])):
-                one.run()
+            stream.run()
 
     def new_pool(self) -> tuple[int, int]:
         """A handle that no other pool has."""

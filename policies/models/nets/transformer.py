@@ -34,6 +34,6 @@ class Transformer(nn.Module):
         n = classes.shape[1]
         x = self.embeddings(classes) + self.places.weight[:n]  # (B, T, E)
         ahead: Tensor = self.ahead  # type: ignore[assignment]
-        # Else torch compares the mask with a causal one, and the host waits for what comes of it: no graph can be captured.
+        # Else torch looks whether the mask is a causal one, and the host waits for what it finds: in a graph it cannot.
         scores: Tensor = self.head(self.encoder(x, mask=ahead[:n, :n], is_causal=True))
         return scores
