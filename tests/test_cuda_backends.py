@@ -1,8 +1,10 @@
 """The CUDA backends on the double: the same scores, the operations that are charged, the device's own time."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from policies.models.backends.registry import OF_CLASSES
 from policies.models.call import Runnable
 from policies.models.cuda import bytes_of
 from policies.models.device import device_name, pick_device
+from policies.models.gpu_memory import gpu_memory
 from policies.models.nets.gru import Gru
 from policies.models.nets.mlp import Mlp
 from simulator.errors import InputError
@@ -290,3 +293,47 @@ def test_cublas_is_told_of_its_workspaces() -> None:
     """Before CUDA starts; the second would warn if it were left to itself."""
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
     assert os.environ["CUBLASLT_WORKSPACE_SIZE"] == "128"
+
+
+class _Nvml(ModuleType):
+    """A driver that knows one process."""
+
+    NVMLError = OSError
+
+    def __init__(self, pid: int | None, bytes_used: int | None = 7 << 20) -> None:
+        super().__init__("pynvml")
+        self.asked: list[str] = []
+        self.n_open, self._running = 0, [SimpleNamespace(pid=pid, usedGpuMemory=bytes_used)]
+        self._is_there = pid is not None
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        if not self._is_there:
+            raise OSError("NVML Shared Library Not Found")
+        self.n_open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.n_open -= 1
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+        self.asked.append(uuid)
+        return 1
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:  # noqa: N802
+        return self._running
+
+
+def test_memory_beside_the_footprint(two_devices: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's figure is there where the driver says it, of a MIG instance by its own name."""
+    of_lstm(CudaGraph)
+    second = torch.device("cuda", 1)
+    for nvml, expected_bytes in (
+        (_Nvml(os.getpid()), 7 << 20), (_Nvml(os.getpid() + 1), None), (_Nvml(None), None),
+        (_Nvml(os.getpid(), None), None),
+    ):  # fmt: skip
+        monkeypatch.setitem(sys.modules, "pynvml", nvml)
+        assert gpu_memory(second) == {"gpu_reserved_bytes": 2 << 20, "gpu_process_bytes": expected_bytes}
+        assert nvml.n_open == 0
+        assert nvml.asked == ([f"MIG-{two_devices.uuids[1]}"] if nvml._is_there else [])
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert gpu_memory(torch.device("cuda", 0))["gpu_process_bytes"] is None
+    assert gpu_memory(torch.device("cpu")) == {"gpu_reserved_bytes": None, "gpu_process_bytes": None}

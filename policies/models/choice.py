@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,3 +117,16 @@ def trial(backend: Backend, network: Any, n_steps: int) -> float:
         if i >= _WARM_UP_CALLS:
             times.append(took - reading_ns)
     return statistics.median(times)
+
+
+def trial_text(times: Mapping[str, float]) -> str | None:
+    """What was tried, the fastest first, and behind it those of the CPU that the choice was not among."""
+    if not times:
+        return None
+
+    def listed(*, on_cpu: bool) -> str:
+        found = sorted((ns, name) for name, ns in times.items() if name.endswith(ON_CPU) == on_cpu)
+        return ", ".join(f"{name.removesuffix(ON_CPU)} {ns / 1000:.1f} us" for ns, name in found)
+
+    others = listed(on_cpu=True)
+    return listed(on_cpu=False) + (f"; with device: cpu {others}" if others else "")

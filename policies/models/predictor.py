@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from policies.models.backend import Backend
+from policies.models.choice import trial_text
 from policies.models.codecs.base import Classes, Floats, Keys
 from policies.models.context import Context, Taken
 from policies.models.device import device_name
 from policies.models.encoder import NO_COLUMNS, Columns, Encoder, Found, Seen
+from policies.models.gpu_memory import gpu_memory
 
 Question = tuple[Taken, int]
 """What is to be run, and the key that it ends with."""
@@ -110,10 +112,10 @@ class Predictor:
 
     def details(self) -> dict[str, Any]:
         """What the tables say about where it runs."""
-        tried = sorted(self.trial_ns.items(), key=lambda item: item[1])
         return {
             "device": device_name(self.backend.place),
             "backend": self.backend.name,
-            "backend_trial": ", ".join(f"{name} {ns / 1000:.1f} us" for name, ns in tried) or None,
+            "backend_trial": trial_text(self.trial_ns),
             "horizon": self.horizon,
+            **gpu_memory(self.backend.place),
         }
