@@ -17,7 +17,7 @@ def is_cuda(where: str) -> bool:
 def check_where(where: str) -> str:
     """The same. Raises ValueError if it names no device."""
     if where not in ("auto", "cpu") and not is_cuda(where):
-        raise ValueError(f"{where!r} names no device; expected {WHERE}")
+        raise ValueError(f"names no device; expected {WHERE}")
     return where
 
 
