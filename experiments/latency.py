@@ -79,17 +79,19 @@ def measure(device: str, windows: list[int], n_calls: int, n_classes: int, conso
     from policies.models.codecs.key import KeyCodec
     from policies.models.device import device_name, pick_device
 
-    pick_device(device)
+    place = pick_device(device)
     codec = KeyCodec({"key": np.arange(n_classes - 1, dtype=np.uint64)})
     weights = weights_of(LstmModel(codec, LstmConfig(kind="lstm")).eval(), 1)
     contenders = []
     for kind in BACKENDS:
-        if device not in ("auto", kind.device):
+        if device != "auto" and kind.device != place.type:
             continue
         reason = kind.missing()
         if reason is None:
-            backend = kind(weights)
-            contenders += [(backend, device_name(kind.device), window) for window in (0, *windows)]
+            backend = kind(weights, place if place.type == kind.device else None)
+            for window in windows:
+                backend.expect(window)
+            contenders += [(backend, device_name(backend.place), window) for window in (0, *windows)]
         elif console is not None:
             console.print(f"{kind.name} on {kind.device} is left out: {reason}", highlight=False)
     rng = np.random.default_rng(0)
@@ -108,9 +110,10 @@ def measure(device: str, windows: list[int], n_calls: int, n_classes: int, conso
                     state = backend.new_state()
                 backend.advance(classes, [state])
                 took = time.perf_counter_ns() - start
+                device_ns = backend.take_device_time().device_ns
                 if turn:
                     host.append(took)
-                    on_device.append(backend.last_device_ns())
+                    on_device.append(device_ns)
     return times
 
 

@@ -85,6 +85,7 @@ class Recording:
             self.metadata["model_hash"],
             self.metadata["backend"],
             int(self.metadata["horizon"]),
+            int(said) if (said := self.metadata.get("footprint_bytes")) is not None else None,
         )
 
 

@@ -13,6 +13,7 @@ SEALED_COLUMNS = (
 )  # fmt: skip
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",
+    "footprint_bytes",
 )  # fmt: skip
 
 

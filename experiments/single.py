@@ -154,6 +154,7 @@ def run_one(
                 "replay_key": replay_key(experiment, arm, seed),
                 "working": working(experiment, arm),
                 **{key: built.details[key] for key in ("model_hash", "backend", "horizon") if key in built.details},
+                "footprint_bytes": built.policy.footprint_bytes,
                 "versions": versions(),
             }
         )

@@ -44,13 +44,17 @@ class Demand(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What predicted when the latencies that are replayed were recorded; ``model_file`` is None if it was not kept."""
+    """What predicted when the latencies that are replayed were recorded; ``model_file`` is None if it was not kept.
+
+    ``footprint_bytes``: what it kept in GPU memory; None: the recording does not say.
+    """
 
     source: str
     model_file: Path | None
     model_hash: str
     backend: str
     horizon: int
+    footprint_bytes: int | None = None
 
 
 def _no_sequences(per_stream: bool) -> dict[int, Keys]:

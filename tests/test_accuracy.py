@@ -110,7 +110,7 @@ def test_the_accuracy_command(tmp_path: Path) -> None:
     [
         (["--patterns", "sequental"], "expected some of sequential, strided"),
         (["--encodings", "keys"], "expected some of key, delta, page_offset"),
-        (["--device", "gpu"], "expected auto, cpu or cuda"),
+        (["--device", "gpu"], "expected auto, cpu, cuda"),
     ],
 )
 def test_wrong_requests_are_refused(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -17,6 +17,7 @@ from policies.models.codecs.registry import CODECS
 from simulator.errors import InputError
 
 TOLERANCE = 1e-4
+CPU = torch.device("cpu")
 
 
 def usable(kinds: Iterable[type[Backend]] = BACKENDS) -> list[Any]:
@@ -142,13 +143,13 @@ def test_a_batch_and_then_each_alone(kind: type[Backend]) -> None:
 def test_auto_takes_the_fastest_and_says_what_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = network(0, 2, 8, "key")
     weights = weights_of(model, 1)
-    backend, trial_ns = BACKENDS.pick("auto", "cpu", weights, 1)
+    backend, trial_ns = BACKENDS.pick("auto", CPU, weights, 1)
     assert set(trial_ns) == {kind.name for kind in BACKENDS.available("cpu")}
     assert trial_ns[backend.name] == min(trial_ns.values())
-    assert BACKENDS.pick("eager", "cpu", weights, 1)[0].name == "eager"
+    assert BACKENDS.pick("eager", CPU, weights, 1)[0].name == "eager"
     slow = {"compiled": 3.0, "onnx": 2.0, "eager": 1.0}
     monkeypatch.setattr("policies.models.choice.trial", lambda backend, weights, n: slow[backend.name])
-    assert BACKENDS.pick("auto", "cpu", weights, 1)[0].name == "eager"
+    assert BACKENDS.pick("auto", CPU, weights, 1)[0].name == "eager"
 
 
 def test_what_cannot_be_used_is_refused() -> None:

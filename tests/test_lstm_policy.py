@@ -11,10 +11,12 @@ from scipy.special import softmax
 
 from policies.given import Given
 from policies.lstm.aim import pick_horizon
+from policies.lstm.backends.eager import Eager
 from policies.lstm.build import build_lstm as build
 from policies.lstm.config import LstmConfig
 from policies.lstm.policy import BatchedLstmPolicy
 from policies.lstm.predictor import LstmPredictor
+from policies.models.backend import DeviceTime
 from policies.models.lanes import accesses_of
 from policies.models.top import best, best_of_rows
 from policies.timing import Timing
@@ -183,14 +185,28 @@ def test_horizons_that_lead_nowhere_are_not_picked() -> None:
 
 
 def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three calls of a roll-out on a device that takes 7 ns for each."""
-    monkeypatch.setattr("policies.models.backend.Backend.last_device_ns", lambda self: 7)
+    """Three calls of a roll-out on a device that takes 7 ns for each; reading its clock is no host time."""
+    calls: list[int] = []
+    advance = Eager.advance
+
+    def counted(self: Eager, *given: Any) -> Any:
+        calls.append(7)
+        return advance(self, *given)
+
+    def taken(self: Eager) -> DeviceTime:
+        device_ns = sum(calls)
+        calls.clear()
+        return DeviceTime(device_ns, 10**12)
+
+    monkeypatch.setattr(Eager, "advance", counted)
+    monkeypatch.setattr(Eager, "take_device_time", taken)
     settings = config(expand="rollout", degree=3, backend="eager", epochs=25)
     built = build(settings, Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
     for key in CYCLE[:20].tolist():
         decision = built.policy.decide([run_of([key], [0])])
     assert len(decision.answers[0].keys) == 3 or decision.answers[0].confidence < 1
     assert decision.device_ns == 21
+    assert -(10**12) < decision.host_ns < 0
     assert built.warm_up[-1][1] % 7 == 0
 
 

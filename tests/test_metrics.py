@@ -206,7 +206,7 @@ def from_training(experiment: Path) -> dict[str, Any]:
 NOT_TWICE = {
     "device", "latencies_backend", "trace_sha256", "wall_s", "wall_with_training_s", "model_hash",
     "backend", "backend_trial", "horizon", "threshold", "n_classes", "vocabulary_coverage_ratio", "model_was_cached",
-    "footprint_bytes", "load_average",
+    "footprint_bytes", "gpu_reserved_bytes", "gpu_process_bytes", "load_average",
 }  # fmt: skip
 
 

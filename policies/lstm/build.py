@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
+import torch
 
 from policies.given import Accesses, Built, Given
 from policies.lstm.aim import pick_horizon
@@ -14,7 +15,9 @@ from policies.lstm.model import weights_of
 from policies.lstm.policy import BatchedLstmPolicy, CompiledLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.recipe import LstmRecipe
+from policies.models.choice import ready
 from policies.models.device import pick_device
+from policies.models.footprint import footprint
 from policies.models.predictor import WARM_UP_CALLS
 from policies.models.store import Kept, kept_for, obtain
 from policies.models.train import split, training_rows
@@ -31,17 +34,19 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     device = pick_device(config.wanted_device)
     sequences = given.sequences(config.per_stream)
     kept = kept_for(LstmRecipe(config), given, sequences, device)
-    predictor = _predictor(config, given, kept, sequences, device.type)
+    predictor = _predictor(config, given, kept, sequences, device)
     threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
     n_lines = given.n_streams if config.per_stream else 1
+    states_bytes = n_lines * predictor.state_bytes
+    size = footprint(predictor.backend, predictor.n_bytes, states_bytes, given) if config.in_gpu_memory else 0
     if config.predictions == "batched":
         keys = given.simulated(config.per_stream)
         made = tables_of(keys, predictor, device)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys)
+        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size)
     elif CompiledLstmPolicy.can_ask(predictor):
-        policy = CompiledLstmPolicy(predictor, threshold, n_lines)
+        policy = CompiledLstmPolicy(predictor, threshold, n_lines, size)
     else:
-        policy = LstmPolicy(predictor, threshold, n_lines)
+        policy = LstmPolicy(predictor, threshold, size)
     warm_up = _first_calls(predictor)
     details = predictor.details() | {"threshold": threshold}
     return Built(policy, details, training_rows(kept.trained, predictor.horizon), warm_up, kept.path)
@@ -68,7 +73,7 @@ def prepare_lstm(config: LstmConfig, given: Given) -> None:
 
 
 def _predictor(
-    config: LstmConfig, given: Given, kept: Kept, sequences: Sequence[Accesses], device: str
+    config: LstmConfig, given: Given, kept: Kept, sequences: Sequence[Accesses], device: torch.device
 ) -> LstmPredictor:
     """On the backend that is named, was recorded, or is fastest; at the horizon that is named, recorded, or pays."""
     fitted = split(sequences, config)[0]
@@ -89,4 +94,5 @@ def _predictor(
     horizon = pick_horizon(horizons, given.timing(), inference_ns)
     if horizon == predictor.horizon:
         return predictor
-    return LstmPredictor(kept, config, type(backend)(weights_of(kept.trained.model, horizon)), horizon, trial_ns)
+    backend = ready(type(backend), weights_of(kept.trained.model, horizon), device, config.steps)
+    return LstmPredictor(kept, config, backend, horizon, trial_ns)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from policies.base import PolicySettings
 from policies.given import Built, Given
 from policies.models.training import TrainConfig
+from policies.models.where import Where, is_cuda
 from simulator.config import Count, Ratio
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -55,8 +56,8 @@ class LstmConfig(TrainConfig, PolicySettings):
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
     predictions: Literal["one_by_one", "batched"] = "one_by_one"
     """`one_by_one`: a real call for each question; `batched`: beforehand, for charges that measure nothing."""
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where it runs: `auto` is CUDA where there is a device, else the CPU."""
+    device: Where = "auto"
+    """Where it runs: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, or the UUID of a GPU or MIG instance."""
     backend: Literal["auto", "eager", "compiled", "onnx", "cuda_graph"] = "auto"
     """What runs it; `auto`: the fastest in a short trial."""
     in_gpu_memory: bool = True
@@ -76,7 +77,7 @@ class LstmConfig(TrainConfig, PolicySettings):
             raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
         if self.backend == "cuda_graph" and self.device == "cpu":
             raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
-        if self.backend in _ON_CPU_ALONE and self.device == "cuda":
+        if self.backend in _ON_CPU_ALONE and is_cuda(self.device):
             raise ValueError(f"backend: {self.backend!r} runs on the CPU; expected device: cpu or auto")
         return self
 
@@ -94,7 +95,7 @@ class LstmConfig(TrainConfig, PolicySettings):
 
     def check(self) -> None:
         """Find out before any run whether device and backend are there. Raises InputError if not."""
-        if self.device == "cuda" or self.backend != "auto":
+        if is_cuda(self.device) or self.backend != "auto":
             from policies.lstm.backends.registry import BACKENDS
             from policies.models.device import pick_device
 
@@ -103,7 +104,7 @@ class LstmConfig(TrainConfig, PolicySettings):
                 BACKENDS.named(self.backend, device.type)
 
     @property
-    def wanted_device(self) -> Literal["auto", "cuda", "cpu"]:
+    def wanted_device(self) -> str:
         """``device``, but the CPU where ``auto`` meets a backend that runs nowhere else."""
         return "cpu" if self.device == "auto" and self.backend in _ON_CPU_ALONE else self.device
 

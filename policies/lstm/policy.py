@@ -20,24 +20,25 @@ from simulator.policy import AccessRun, Decision
 
 
 class LstmPolicy(NetworkPolicy):
-    """``n_lines`` is how many sequences keep a state."""
+    """Settings as its predictor's config has them."""
 
     predictor: LstmPredictor
 
-    def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int = 1) -> None:
+    def __init__(self, predictor: LstmPredictor, threshold: float, footprint_bytes: int = 0) -> None:
         config = predictor.config
-        footprint = predictor.n_bytes + n_lines * predictor.state_bytes if config.in_gpu_memory else 0
         super().__init__(
             predictor, config.trigger, threshold, per_stream=config.per_stream, is_carried=config.is_carried,
-            footprint_bytes=footprint,
+            footprint_bytes=footprint_bytes,
         )  # fmt: skip
 
 
 class CompiledLstmPolicy(LstmPolicy):
     """The same answers from compiled code: a run asks it without Python, and what that takes is measured there."""
 
-    def __init__(self, predictor: LstmPredictor, threshold: float, n_lines: int = 1) -> None:
-        super().__init__(predictor, threshold, n_lines)
+    def __init__(
+        self, predictor: LstmPredictor, threshold: float, n_lines: int = 1, footprint_bytes: int = 0
+    ) -> None:  # fmt: skip
+        super().__init__(predictor, threshold, footprint_bytes)
         self.table, self._kept = table_of(predictor, threshold, n_lines)
         self._asking = LearnedTable(self.table)
 
@@ -61,10 +62,10 @@ class BatchedLstmPolicy(LstmPolicy):
 
     def __init__(
         self, predictor: LstmPredictor, threshold: float, n_lines: int, predictions: Mapping[int, Predictions],
-        sequences: Mapping[int, Keys],
+        sequences: Mapping[int, Keys], footprint_bytes: int = 0,
     ) -> None:  # fmt: skip
         """``sequences``: the accesses of each line, along which was predicted."""
-        super().__init__(predictor, threshold, n_lines)
+        super().__init__(predictor, threshold, footprint_bytes)
         self.table, self._kept = looked_up.table_of(predictions, sequences, predictor, threshold, n_lines)
         self._asking = LearnedTable(self.table)
 

@@ -67,7 +67,7 @@ class LstmPredictor(Predictor):
         kept = obtain(every, LstmRecipe(config), seed, device, progress)
         horizon = config.horizons[0] if horizon is None else horizon
         weights = weights_of(kept.trained.model, horizon)
-        backend, trial_ns = BACKENDS.pick(config.backend, device.type, weights, config.steps)
+        backend, trial_ns = BACKENDS.pick(config.backend, device, weights, config.steps)
         return cls(kept, config, backend, horizon, trial_ns)
 
     def _new_context(self) -> Context:

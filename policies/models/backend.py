@@ -2,9 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+import torch
 
 from policies.models.codecs.base import Classes, Floats
+
+
+class DeviceTime(NamedTuple):
+    """What a device took, and what the host took meanwhile to read its clock, which is no part of the work."""
+
+    device_ns: int
+    reading_ns: int
 
 
 class Backend(ABC):
@@ -17,14 +26,20 @@ class Backend(ABC):
     is_tried: ClassVar[bool] = True
     """Whether ``auto`` tries it; one that takes long to make is taken by its name alone."""
 
+    place: torch.device = torch.device("cpu")
+    """The very device."""
+
     @abstractmethod
-    def __init__(self, network: Any) -> None:
-        """Bring the weights to where they are used."""
+    def __init__(self, network: Any, place: torch.device | None = None) -> None:
+        """Bring the weights to where they are used: to ``place``, or the first device of the kind."""
 
     @classmethod
     def missing(cls) -> str | None:
         """Why it cannot be used here, or None."""
         return None
+
+    def expect(self, n_steps: int) -> None:  # noqa: B027 - most have nothing to get ready
+        """Get ready for questions of ``n_steps`` accesses from a new state. Optional: it can answer without."""
 
     @abstractmethod
     def new_state(self) -> Any:
@@ -41,6 +56,10 @@ class Backend(ABC):
         Done when it returns: the scores are on the host, nothing is still running on the device.
         """
 
-    def last_device_ns(self) -> int:
-        """What the device took for the last call; 0 where the host is the device."""
+    def take_device_time(self) -> DeviceTime:
+        """What the device took for the calls since this was last asked; 0 where the host is the device."""
+        return DeviceTime(0, 0)
+
+    def held_bytes(self) -> int:
+        """GPU memory that it keeps beside the states of streams: weights and copies of them, buffers, graphs."""
         return 0

@@ -19,6 +19,7 @@ from policies.models.config import EXPORTED, ONNX, ModelConfig
 from policies.models.context import Carried, Context, Window
 from policies.models.device import pick_device
 from policies.models.encoder import CodecEncoder, Encoder, Seen, Sizes, inputs_of
+from policies.models.footprint import footprint
 from policies.models.loading import arguments, class_of, exported, new_module, one_line, put, scripted, weights_in
 from policies.models.model_policy import ModelPolicy, ModelPredictor
 from policies.models.network import n_bytes, state_bytes
@@ -54,7 +55,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
     needs = tuple(getattr(fresh_encoder(config), "needs", ()))
     sequences = given.sequences(config.per_stream, needs) if config.learns else []
     made = _made(config, given, sequences)
-    backend, trial_ns = backends_of(config).chosen(config.backend, device.type, made.network, config.steps, given)
+    backend, trial_ns = backends_of(config).chosen(config.backend, device, made.network, config.steps, given)
     predictor = ModelPredictor(config, made.encoder, backend, _context(config, backend, made.network), trial_ns)
     hash_ = _hash(config, sequences) if made.kept is None else made.kept.hash
     recorded = given.recorded
@@ -73,7 +74,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
             "threshold": threshold,
         }
     )
-    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made), needs, given.say)
+    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made, backend), needs, given.say)
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
     warm_up, _ = policy.watched.call(predictor.warmed, *_first_calls(config, sequences, needs))
@@ -270,13 +271,12 @@ def _context(config: ModelConfig, backend: Backend, network: Runnable) -> Any:
     return fresh
 
 
-def _footprint(config: ModelConfig, given: Given, made: Made) -> int:
-    """Weights, and a state for each line; of an ONNX file its size."""
-    if not config.in_gpu_memory:
-        return 0
+def _footprint(config: ModelConfig, given: Given, made: Made, backend: Backend) -> int:
+    """See ``policies.models.footprint``; the weights of an ONNX file are its size."""
     network = made.network
     weights = n_bytes(network.module) if network.module is not None else len(network.onnx or b"")
-    return weights + (given.n_streams if config.per_stream else 1) * state_bytes(made.left_state)
+    states = (given.n_streams if config.per_stream else 1) * state_bytes(made.left_state)
+    return footprint(backend, weights, states, given) if config.in_gpu_memory else 0
 
 
 def _hash(config: ModelConfig, sequences: Sequence[Accesses]) -> str:

@@ -11,6 +11,7 @@ from policies.given import Built, Given
 from policies.models.codecs.names import ENCODINGS
 from policies.models.nets.settings import CARRIES, NETS
 from policies.models.training import PositiveFloat, TrainConfig
+from policies.models.where import Where, is_cuda
 from simulator.config import Ratio, Strict
 from simulator.errors import InputError
 from simulator.outside import find, is_reference
@@ -76,8 +77,8 @@ class ModelConfig(PolicySettings):
 
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where it runs: `auto` is CUDA where there is a device, else the CPU."""
+    device: Where = "auto"
+    """Where it runs: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, or the UUID of a GPU or MIG instance."""
     backend: Literal["auto", "eager", "cuda_graph", "compile", "onnx"] = "auto"
     """What runs it; `auto`: the fastest in a short trial."""
     in_gpu_memory: bool = True
@@ -114,7 +115,7 @@ class ModelConfig(PolicySettings):
         if self.backend == "cuda_graph" and self.device == "cpu":
             raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
         runs_on_cpu = self.backend == "onnx" or self.model.endswith(ONNX)
-        if runs_on_cpu and self.device == "cuda":
+        if runs_on_cpu and is_cuda(self.device):
             raise ValueError("device: ONNX Runtime runs on the CPU here; expected cpu or auto")
         if self.model.endswith(ONNX) and self.backend not in ("auto", "onnx"):
             raise ValueError(f"backend: {self.backend!r} cannot run an ONNX file; expected onnx or auto")
@@ -162,7 +163,7 @@ class ModelConfig(PolicySettings):
         return self.window or 1
 
     @property
-    def wanted_device(self) -> Literal["auto", "cuda", "cpu"]:
+    def wanted_device(self) -> str:
         """``device``, but the CPU where ``auto`` meets what runs nowhere else."""
         runs_on_cpu = self.backend == "onnx" or self.model.endswith(ONNX)
         return "cpu" if self.device == "auto" and runs_on_cpu else self.device

@@ -1,21 +1,19 @@
-"""What backends on a CUDA device share: a clock on the device, and captured graphs with static buffers."""
+"""What backends on a CUDA device share: the device's clock, page-locked memory, one stream to wait for."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from policies.models.backend import Backend
+from policies.models.backend import DeviceTime
 from policies.models.codecs.base import Classes, Floats
+from policies.models.device import on_cuda
 
-_WARM_UPS = 3
 _WAKE_S = 0.3
-LENGTHS = (64, 32, 16, 8, 4, 2, 1)
-"""Accesses of one stream that graphs are captured for: other runs are cut into such pieces."""
 
 
 def missing_cuda() -> str | None:
@@ -24,159 +22,120 @@ def missing_cuda() -> str | None:
 
 
 @cache
-def wake() -> None:
-    """Work for a moment, once a process: an idle GPU lowers its clocks."""
-    square = torch.ones((2048, 2048), device="cuda")
+def wake(device: torch.device) -> None:
+    """Work for a moment, once a process and device: an idle GPU lowers its clocks."""
+    square = torch.ones((2048, 2048), device=device)
     end = time.monotonic() + _WAKE_S
     while time.monotonic() < end:
         torch.mm(square, square)
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
-class DeviceClock:
-    """Two CUDA events around work."""
+class Span:
+    """Device time between two events, in a captured graph or outside of one."""
 
     def __init__(self) -> None:
-        self.begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self.ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-
-    def timed(self, classes: Classes, device: torch.device, work: Callable[[Tensor], Tensor]) -> Floats:
-        """Scores (B, C) on the host, of ``work`` on the device with inputs (B, T, fields) that are copied in."""
-        with torch.inference_mode():
-            self.begun.record()
-            scores = work(torch.from_numpy(np.ascontiguousarray(classes)).to(device, non_blocking=True))
-            self.ended.record()
-            found: Floats = scores.cpu().numpy()
-            torch.cuda.synchronize(device)
-        return found
+        # External ones: captured, they are nodes of the graph, and take the time anew whenever it is launched.
+        self.begun = torch.cuda.Event(enable_timing=True, external=True)  # type: ignore[no-untyped-call]
+        self.ended = torch.cuda.Event(enable_timing=True, external=True)  # type: ignore[no-untyped-call]
+        self.is_unread = False
 
     def elapsed_ns(self) -> int:
-        """Between them; both must have happened."""
+        """Between the last time that each happened; both must have."""
         return round(float(self.begun.elapsed_time(self.ended)) * 1e6)
 
 
+class DeviceClock:
+    """Adds up the spans of work, and reads none of them while the host's time is taken if that can be.
+
+    A span has its last time alone. So it is read when somebody asks, or, should it come again before that, just before;
+    what the host needed for the latter is kept apart.
+    """
+
+    def __init__(self) -> None:
+        self._unread: list[Span] = []
+        self._device_ns = self._reading_ns = 0
+
+    def begin(self, span: Span) -> None:
+        """The span is about to come; all work of earlier ones is done."""
+        if span.is_unread:
+            start = time.perf_counter_ns()
+            self._read()
+            self._reading_ns += time.perf_counter_ns() - start
+        span.is_unread = True
+        self._unread.append(span)
+
+    def _read(self) -> None:
+        for span in self._unread:
+            self._device_ns += span.elapsed_ns()
+            span.is_unread = False
+        self._unread.clear()
+
+    def take(self) -> DeviceTime:
+        """Of all spans since this was last asked; their work is done."""
+        self._read()
+        taken = DeviceTime(self._device_ns, self._reading_ns)
+        self._device_ns = self._reading_ns = 0
+        return taken
+
+
+class Pinned:
+    """Page-locked memory of the host, used again and again: copies from and to it run beside the host."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._flat = torch.empty(0, dtype=dtype, pin_memory=True)
+
+    def of(self, shape: Sequence[int]) -> Tensor:
+        """The memory in a shape; what was there in another one is gone."""
+        n = math.prod(shape)
+        if n > len(self._flat):
+            self._flat = torch.empty(2 * n, dtype=self._flat.dtype, pin_memory=True)
+        return self._flat[:n].view(*shape)
+
+
 class OnCuda:
-    """What makes a backend for the CPU one for a CUDA device, timed there as well; goes before it among the bases."""
+    """What makes a backend for the CPU one for a CUDA device, timed there as well; goes before it among the bases.
+
+    A call's work stands in the device's stream between two events: copy in, network, copy out. Then the host waits for
+    that stream alone.
+    """
 
     device: ClassVar[str] = "cuda"
 
-    def __init__(self, network: Any) -> None:
-        super().__init__(network)  # type: ignore[call-arg]
-        wake()
-        self._clock = DeviceClock()
+    def __init__(self, network: Any, place: torch.device | None = None) -> None:
+        place = on_cuda(place)
+        super().__init__(network, place)  # type: ignore[call-arg]
+        wake(place)
+        self._stream = torch.cuda.current_stream(place)
+        self._clock, self._span = DeviceClock(), Span()
+        self._host_in, self._host_out = Pinned(torch.int64), Pinned(torch.float32)
 
     @classmethod
     def missing(cls) -> str | None:
         """CUDA."""
         return missing_cuda()
 
-    def last_device_ns(self) -> int:
-        """Between two CUDA events around the work."""
-        return self._clock.elapsed_ns()
-
-
-class Captured:
-    """Accesses of one length: pinned input and output on the host, and the graph between them."""
-
-    def __init__(self, work: Callable[[Tensor], Tensor], length: int, n_fields: int) -> None:
-        """``work``: inputs (1, length, fields) on the device -> scores (1, C); what else it changes, it does in place.
-
-        The graph holds the addresses of what ``work`` uses: that must live as long as it does.
-        """
-        self.host_in = torch.zeros((1, length, n_fields), dtype=torch.int64, pin_memory=True)
-        self.inputs = self.host_in.numpy()
-        self._device_in = self.host_in.to("cuda")
+    def on_device(self, classes: Classes, work: Callable[[Tensor], Tensor]) -> Floats:
+        """Scores (B, C) on the host, of ``work`` on the device with inputs (B, T, fields)."""
+        host_in = self._host_in.of(classes.shape)
+        host_in.numpy()[...] = classes
+        self._clock.begin(self._span)
         with torch.inference_mode():
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UPS):
-                    scores = work(self._device_in)
-            torch.cuda.current_stream().wait_stream(side)
-            self.host_out = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
-                self._device_in.copy_(self.host_in, non_blocking=True)
-                self.host_out.copy_(work(self._device_in), non_blocking=True)
+            self._span.begun.record(self._stream)
+            scores = work(host_in.to(self._stream.device, non_blocking=True))
+            host_out = self._host_out.of(scores.shape)
+            host_out.copy_(scores, non_blocking=True)
+            self._span.ended.record(self._stream)
+        self._stream.synchronize()
+        found: Floats = host_out.numpy().copy()
+        return found
+
+    def take_device_time(self) -> DeviceTime:
+        """By the device's clock, from before the copies in to behind the copies out."""
+        return self._clock.take()
 
 
-class GraphState:
-    """A stream's state on the device, a tensor a part; out of date while the static buffers hold it."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: Sequence[Tensor]) -> None:
-        self.parts = parts
-
-
-class GraphBackend(Backend):
-    """Captured graphs: one launch a call, the state updated in place. A batch goes one by one.
-
-    The buffers hold the state of the stream that asked last, so that a stream that asks again copies nothing.
-    """
-
-    name = "cuda_graph"
-    device = "cuda"
-
-    def _capture(
-        self, first: Sequence[Tensor], work: Callable[[Tensor, Sequence[Tensor]], Tensor], lengths: Sequence[int],
-        n_fields: int,
-    ) -> None:  # fmt: skip
-        """``work``: inputs (1, T, fields) and the state's parts, which it brings forward in place -> scores (1, C)."""
-        self._first = first
-        self._state = [part.clone() for part in first]
-        self._holds: GraphState | None = None
-        self._captured = {n: Captured(lambda inputs: work(inputs, self._state), n, n_fields) for n in lengths}
-        self._clock = DeviceClock()
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """CUDA."""
-        return missing_cuda()
-
-    def new_state(self) -> GraphState:
-        """The first one."""
-        return GraphState([part.clone() for part in self._first])
-
-    def copy(self, state: GraphState) -> GraphState:
-        """Tensors of its own."""
-        return GraphState([part.clone() for part in (self._state if self._holds is state else state.parts)])
-
-    def advance(self, classes: Classes, states: Sequence[GraphState]) -> Floats:
-        """See the base."""
-        found = []
-        with torch.inference_mode():
-            self._clock.begun.record()
-            for row, state in zip(classes, states, strict=True):
-                found.append(self._run(row, state))
-            self._clock.ended.record()
-            torch.cuda.synchronize()
-        return np.stack(found)
-
-    def _run(self, classes: Classes, state: GraphState) -> Floats:
-        """All accesses (T, fields) of one stream: its scores (C,)."""
-        if self._holds is not state:
-            if self._holds is not None:
-                _copy(self._holds.parts, self._state)
-            _copy(self._state, state.parts)
-            self._holds = state
-        at = 0
-        while at < len(classes):
-            length = next(n for n in self._captured if n <= len(classes) - at)
-            captured = self._captured[length]
-            captured.inputs[0] = classes[at : at + length]
-            captured.graph.replay()
-            # The host's buffers are used again by the next piece.
-            torch.cuda.synchronize()
-            at += length
-        scores: Floats = captured.host_out.numpy()[0].copy()
-        return scores
-
-    def last_device_ns(self) -> int:
-        """Between two CUDA events around graphs and copies of state."""
-        return self._clock.elapsed_ns()
-
-
-def _copy(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
-    for part, other in zip(to, source, strict=True):
-        part.copy_(other)
+def bytes_of(tensors: Iterable[Any]) -> int:
+    """What tensors occupy together; those that share their memory count once."""
+    storages = {storage._cdata: storage.nbytes() for t in tensors if (storage := t.untyped_storage())}
+    return sum(storages.values())

@@ -83,8 +83,7 @@ class NetworkPolicy:
         if asked:
             answer()
         answers = [answer_of(found[i], self._threshold) if i in found else Answer() for i in range(len(runs))]
-        host_ns = time.perf_counter_ns() - start
-        return Decision(answers, host_ns, predictor.take_device_ns())
+        return Decision(answers, *predictor.timed(time.perf_counter_ns() - start))
 
     def _see(self, run: AccessRun) -> Line:
         """Add a run to the lines; the line of its last access."""

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from policies.models.backend import Backend
+from policies.models.choice import trial_text
 from policies.models.codecs.base import Classes, Floats, Keys
 from policies.models.context import Context, Taken
 from policies.models.device import device_name
 from policies.models.encoder import NO_COLUMNS, Columns, Encoder, Found, Seen
+from policies.models.gpu_memory import gpu_memory
 
 Question = tuple[Taken, int]
 """What is to be run, and the key that it ends with."""
@@ -49,7 +51,6 @@ class Predictor:
         self.horizon = horizon
         self.trial_ns = trial_ns or {}
         self._context = context
-        self._device_ns = 0
 
     def warmed(self, first: Seen, then: Sequence[Seen]) -> list[tuple[int, int]]:
         """Host and device time, in ns, of calls whose times mean nothing for later ones.
@@ -62,7 +63,7 @@ class Predictor:
             start = time.perf_counter_ns()
             self.see(line, seen.key, seen.columns)
             self.answer([line.ask()])
-            times.append((time.perf_counter_ns() - start, self.take_device_ns()))
+            times.append(self.timed(time.perf_counter_ns() - start))
         return times
 
     def line(self) -> Line:
@@ -75,14 +76,15 @@ class Predictor:
         line.last_key, line.has_new = int(keys[-1]), True
 
     def _advance(self, classes: Classes, states: Sequence[Any]) -> Floats:
-        scores = self.backend.advance(classes, states)
-        self._device_ns += self.backend.last_device_ns()
-        return scores
+        return self.backend.advance(classes, states)
 
-    def take_device_ns(self) -> int:
-        """What the device took since this was last asked."""
-        taken, self._device_ns = self._device_ns, 0
-        return taken
+    def timed(self, host_ns: int) -> tuple[int, int]:
+        """Host and device time of all calls since the last that were timed, ``host_ns`` by the host's clock.
+
+        The device's clock is read only now, and what the host needed for that in between is taken off.
+        """
+        device_ns, reading_ns = self.backend.take_device_time()
+        return host_ns - reading_ns, device_ns
 
     def answer(self, questions: Sequence[Question]) -> list[Found]:
         """Predictions for each question; no two from one carried state. One call for those of like length."""
@@ -110,10 +112,10 @@ class Predictor:
 
     def details(self) -> dict[str, Any]:
         """What the tables say about where it runs."""
-        tried = sorted(self.trial_ns.items(), key=lambda item: item[1])
         return {
-            "device": device_name(self.backend.device),
+            "device": device_name(self.backend.place),
             "backend": self.backend.name,
-            "backend_trial": ", ".join(f"{name} {ns / 1000:.1f} us" for name, ns in tried) or None,
+            "backend_trial": trial_text(self.trial_ns),
             "horizon": self.horizon,
+            **gpu_memory(self.backend.place),
         }

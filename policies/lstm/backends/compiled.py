@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
@@ -99,7 +100,7 @@ class Compiled(Backend):
     name = "compiled"
     device = "cpu"
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
         tables, at = [], 0
         for embedding in weights.embeddings:
             width = embedding.shape[1]

@@ -11,16 +11,17 @@ from torch import Tensor
 
 from policies.lstm.backends.eager import EagerCuda
 from policies.lstm.model import Weights
-from policies.models.cuda import LENGTHS, GraphBackend
+from policies.models.graphs import LENGTHS, GraphBackend
 
 
 class CudaGraph(GraphBackend):
     """A batch goes one by one: each question is one launch, or a few. A state is one tensor (2, layers, 1, H)."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._eager = EagerCuda(weights)
-        first = torch.zeros((2, weights.n_layers, 1, weights.n_hidden), device="cuda")
-        self._capture([first], self._work, LENGTHS, weights.n_fields)
+    def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
+        super().__init__(weights, place)
+        self._eager = EagerCuda(weights, self.place)
+        first = torch.zeros((2, weights.n_layers, 1, weights.n_hidden), device=self.place)
+        self._capture([first], LENGTHS, weights.n_fields)
 
     def _work(self, inputs: Tensor, state: Sequence[Tensor]) -> Tensor:
         after = [state[0][0], state[0][1]]
@@ -28,3 +29,6 @@ class CudaGraph(GraphBackend):
         state[0][0].copy_(after[0])
         state[0][1].copy_(after[1])
         return scores
+
+    def _weights(self) -> Sequence[Tensor]:
+        return self._eager.weights()

@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
-from policies.models.cuda import OnCuda
+from policies.models.cuda import OnCuda, bytes_of
 
 
 class Eager(Backend):
@@ -19,14 +19,14 @@ class Eager(Backend):
     name = "eager"
     device = "cpu"
 
-    def __init__(self, weights: Weights) -> None:
-        self._device = torch.device(self.device)
+    def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
+        self.place = torch.device(self.device) if place is None else place
         if self.device == "cpu":
             # One small step at a time: a second thread costs more than it gives.
             torch.set_num_threads(1)
 
         def tensor(array: Floats) -> Tensor:
-            return torch.from_numpy(array).to(self._device)
+            return torch.from_numpy(array).to(self.place)
 
         self._shape = (weights.n_layers, 1, weights.n_hidden)
         self._embeddings = [tensor(e) for e in weights.embeddings]
@@ -36,7 +36,7 @@ class Eager(Backend):
         self._zero_b = torch.zeros_like(self._b[0])
         self._head, self._head_bias = tensor(weights.head), tensor(weights.head_bias)
         n_input = self._w_ih[0].shape[1]
-        self._lstm = nn.LSTM(n_input, weights.n_hidden, weights.n_layers, batch_first=True, device=self._device).eval()
+        self._lstm = nn.LSTM(n_input, weights.n_hidden, weights.n_layers, batch_first=True, device=self.place).eval()
         with torch.no_grad():
             for i in range(weights.n_layers):
                 getattr(self._lstm, f"weight_ih_l{i}").copy_(self._w_ih[i])
@@ -45,9 +45,14 @@ class Eager(Backend):
                 getattr(self._lstm, f"bias_hh_l{i}").zero_()
         self._lstm.flatten_parameters()
 
+    def weights(self) -> list[Tensor]:
+        """All that lies on the device: for one access alone, and the same once more for longer runs."""
+        apart = [*self._embeddings, *self._w_ih, *self._w_hh, *self._b, self._zero_b, self._head, self._head_bias]
+        return [*apart, *self._lstm.parameters()]
+
     def new_state(self) -> list[Tensor]:
         """Zero."""
-        return [torch.zeros(self._shape, device=self._device) for _ in range(2)]
+        return [torch.zeros(self._shape, device=self.place) for _ in range(2)]
 
     def copy(self, state: list[Tensor]) -> list[Tensor]:
         """Tensors of its own."""
@@ -56,7 +61,7 @@ class Eager(Backend):
     def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
         """See the base."""
         with torch.inference_mode():
-            inputs = torch.from_numpy(np.ascontiguousarray(classes)).to(self._device)  # (B, T, fields)
+            inputs = torch.from_numpy(np.ascontiguousarray(classes)).to(self.place)  # (B, T, fields)
             scores = self.scores(inputs, states)
             found: Floats = scores.cpu().numpy()
         return found
@@ -93,4 +98,8 @@ class EagerCuda(OnCuda, Eager):
 
     def advance(self, classes: Classes, states: Sequence[list[Tensor]]) -> Floats:
         """See the base."""
-        return self._clock.timed(classes, self._device, lambda inputs: self.scores(inputs, states))
+        return self.on_device(classes, lambda inputs: self.scores(inputs, states))
+
+    def held_bytes(self) -> int:
+        """See the base."""
+        return bytes_of(self.weights())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from policies.lstm.model import Weights
 from policies.models.backend import Backend
@@ -98,7 +99,7 @@ class Onnx(Backend):
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
         self._session = session_of(_graph(weights))
         self._shape = (weights.n_layers, 1, weights.n_hidden)
 

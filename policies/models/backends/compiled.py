@@ -38,8 +38,8 @@ class Compile(Eager):
     name = "compile"
     is_tried = False
 
-    def __init__(self, network: Runnable) -> None:
-        super().__init__(network)
+    def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
+        super().__init__(network, place)
         self._module = _compiled(network, self)
 
     @classmethod
@@ -55,6 +55,6 @@ class CompileCuda(EagerCuda):
     name = "compile"
     is_tried = False
 
-    def __init__(self, network: Runnable) -> None:
-        super().__init__(network)
+    def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
+        super().__init__(network, place)
         self._module = _compiled(network, self)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from policies.models.call import Runnable, call, with_zero_state
-from policies.models.cuda import LENGTHS, GraphBackend, wake
+from policies.models.graphs import LENGTHS, GraphBackend
 from policies.models.network import moved
 from simulator.errors import InputError
 
@@ -15,17 +15,16 @@ from simulator.errors import InputError
 class CudaGraph(GraphBackend):
     """One launch a question where a window is run; where a state is carried, one for each power of two of accesses."""
 
-    def __init__(self, network: Runnable) -> None:
+    def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
         network = with_zero_state(network, self.name)
         assert network.module is not None
-        wake()
-        device = torch.device("cuda")
-        self._module = network.module.to(device)
+        super().__init__(network, place)
+        self._module = network.module.to(self.place)
         self._is_carried = network.is_carried
-        first, self._spec = tree_flatten(moved(network.first_state, device) if network.is_carried else ())
+        first, self._spec = tree_flatten(moved(network.first_state, self.place) if network.is_carried else ())
         lengths = (network.window,) if network.window is not None else (1,) if network.takes_one else LENGTHS
         try:
-            self._capture(first, self._work, lengths, network.n_fields)
+            self._capture(first, lengths, network.n_fields)
         except RuntimeError as error:
             text = " ".join(str(error).split())[:300]
             raise InputError(
@@ -39,3 +38,6 @@ class CudaGraph(GraphBackend):
             for part, new in zip(state, tree_flatten(after)[0], strict=True):
                 part.copy_(new)
         return scores
+
+    def _weights(self) -> Sequence[Tensor]:
+        return [*self._module.parameters(), *self._module.buffers()]

@@ -10,7 +10,7 @@ from torch import Tensor
 from policies.models.backend import Backend
 from policies.models.call import Runnable, call
 from policies.models.codecs.base import Classes, Floats
-from policies.models.cuda import OnCuda
+from policies.models.cuda import OnCuda, bytes_of
 from policies.models.network import cloned, moved
 
 
@@ -24,15 +24,15 @@ class Eager(Backend):
     name = "eager"
     device = "cpu"
 
-    def __init__(self, network: Runnable) -> None:
+    def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
         if self.device == "cpu":
             # One small step at a time: a second thread costs more than it gives.
             torch.set_num_threads(1)
         assert network.module is not None
-        self._device = torch.device(self.device)
-        self._module: Any = network.module.to(self._device)
+        self.place = torch.device(self.device) if place is None else place
+        self._module: Any = network.module.to(self.place)
         self._is_carried = network.is_carried
-        self._first = moved(network.first_state, self._device)
+        self._first = moved(network.first_state, self.place)
 
     def new_state(self) -> list[Any]:
         """What comes before the first access. Networks do not write to what they are given."""
@@ -64,4 +64,8 @@ class EagerCuda(OnCuda, Eager):
 
     def advance(self, classes: Classes, states: Sequence[list[Any]]) -> Floats:
         """See the base."""
-        return self._clock.timed(classes, self._device, lambda inputs: self._scores(inputs, states))
+        return self.on_device(classes, lambda inputs: self._scores(inputs, states))
+
+    def held_bytes(self) -> int:
+        """See the base."""
+        return bytes_of([*self._module.parameters(), *self._module.buffers()])

@@ -94,7 +94,7 @@ class Onnx(Backend):
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, network: Runnable) -> None:
+    def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
         content = exported(network) if network.onnx is None else network.onnx
         try:
             self._session = session_of(content)

@@ -34,5 +34,6 @@ class Transformer(nn.Module):
         n = classes.shape[1]
         x = self.embeddings(classes) + self.places.weight[:n]  # (B, T, E)
         ahead: Tensor = self.ahead  # type: ignore[assignment]
-        scores: Tensor = self.head(self.encoder(x, mask=ahead[:n, :n]))
+        # Else torch looks whether the mask is a causal one, and the host waits for what it finds: in a graph it cannot.
+        scores: Tensor = self.head(self.encoder(x, mask=ahead[:n, :n], is_causal=True))
         return scores
