@@ -1,15 +1,19 @@
 """Predictions after every access of whole sequences at once, for traces too long to ask one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from policies.lstm.along import Along
+from policies.lstm.backends.compiled import Compiled
+from policies.lstm.model import weights_of
 from policies.lstm.predictor import LstmPredictor
-from policies.models.codecs.base import UNKNOWN, Floats, Keys
+from policies.models.codecs.base import UNKNOWN, Classes, Floats, Keys
 from policies.models.nets.lstm import State
+from policies.models.network import Network
 from policies.models.top import best_of_rows
 from policies.models.train import scores_along
 
@@ -36,12 +40,13 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
     model = predictor.kept.trained.model.to(device)
     tables = {name: Table.empty(len(keys), config.degree, len(predictor.widths)) for name, keys in sequences.items()}
     inverse_temperature = 1 / predictor.kept.trained.calibrations[predictor.horizon].temperature
-    first, end = model.spans[predictor.horizon][0][0], model.spans[predictor.horizon][-1][1]
+    spans = model.spans[predictor.horizon]
+    columns = slice(spans[0][0], spans[-1][1])
 
     def fill(name: int, at: int, scores: Floats) -> None:
         table, rows = tables[name], slice(at, at + len(scores))
         best_of_rows(
-            np.ascontiguousarray(scores[:, first:end]), predictor.widths, inverse_temperature,
+            np.ascontiguousarray(scores), predictor.widths, inverse_temperature,
             table.classes[rows], table.confidences[rows], table.counts[rows],
         )  # fmt: skip
 
@@ -50,25 +55,47 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
         for name in names:
             at = 0
             for piece in scores_along(model, codec.encode(sequences[name]), config, device):
-                fill(name, at, piece.cpu().numpy())
+                fill(name, at, piece.cpu().numpy()[:, columns])
                 at += len(piece)
         return tables
     for group in (names[at : at + _ROWS] for at in range(0, len(names), _ROWS)):
         inputs = [codec.encode(sequences[name]) for name in group]
-        state: State | None = None
-        for at in range(0, len(inputs[-1]), _STEPS):
+        run = _on_cpu(predictor, len(group)) if device.type == "cpu" else _on_device(model, columns, device)
+        steps = Along.steps_at_once(len(group)) if device.type == "cpu" else _STEPS
+        for at in range(0, len(inputs[-1]), steps):
             # Those that have ended drop out at the front: they are the shorter ones.
             live = [i for i, classes in enumerate(inputs) if len(classes) > at]
-            if state is not None:
-                state = (state[0][:, -len(live) :].contiguous(), state[1][:, -len(live) :].contiguous())
-            longest = min(_STEPS, len(inputs[-1]) - at)
+            longest = min(steps, len(inputs[-1]) - at)
             padded = np.full((len(live), longest, inputs[-1].shape[1]), UNKNOWN, np.int64)
             for row, i in enumerate(live):
                 part = inputs[i][at : at + longest]
                 padded[row, : len(part)] = part
-            with torch.inference_mode():
-                scores, state = model(torch.from_numpy(padded).to(device), state)
+            scores = run(padded, live)
             for row, i in enumerate(live):
                 n = min(longest, len(inputs[i]) - at)
-                fill(group[i], at, scores[row, :n].cpu().numpy())
+                fill(group[i], at, scores[row, :n])
     return tables
+
+
+Run = Callable[[Classes, list[int]], Floats]
+"""From accesses (B, T, fields) of the sequences of these numbers, which go on, to scores (B, T, C)."""
+
+
+def _on_cpu(predictor: LstmPredictor, n: int) -> Run:
+    along = Along(Compiled(weights_of(predictor.kept.trained.model, predictor.horizon)), n)
+    return lambda classes, live: along.run(classes.swapaxes(0, 1), live).swapaxes(0, 1)
+
+
+def _on_device(model: Network, columns: slice, device: torch.device) -> Run:
+    state: State | None = None
+
+    def run(classes: Classes, live: list[int]) -> Floats:
+        nonlocal state
+        if state is not None:
+            state = (state[0][:, -len(live) :].contiguous(), state[1][:, -len(live) :].contiguous())
+        with torch.inference_mode():
+            scores, state = model(torch.from_numpy(classes).to(device), state)
+            found: Floats = scores.cpu().numpy()[:, :, columns]
+        return found
+
+    return run

@@ -19,7 +19,7 @@ from simulator.compiled import vectorised
 
 
 @vectorised
-def _sigmoid(x: Floats, powers: npt.NDArray[np.int32]) -> None:
+def sigmoid(x: Floats, powers: npt.NDArray[np.int32]) -> None:
     """1 / (1 + exp(-x)) in place, to about 2e-7; ``powers`` is scratch space of the same length."""
     for i in range(len(x)):
         x[i] = -x[i]
@@ -46,23 +46,23 @@ def _step(
             for field in range(len(classes)):
                 gates += first[starts[field] + classes[field]]
         else:
-            _add_product(gates, h[layer - 1], inner[2 * layer * n_hidden : (2 * layer + 1) * n_hidden])
-        _add_product(gates, h[layer], inner[(2 * layer + 1) * n_hidden : (2 * layer + 2) * n_hidden])
+            add_product(gates, h[layer - 1], inner[2 * layer * n_hidden : (2 * layer + 1) * n_hidden])
+        add_product(gates, h[layer], inner[(2 * layer + 1) * n_hidden : (2 * layer + 2) * n_hidden])
         # tanh(x) = 2 sigmoid(2 x) - 1
         new = gates[2 * n_hidden : 3 * n_hidden]
         new *= two
-        _sigmoid(gates, powers)
+        sigmoid(gates, powers)
         cells, tops = c[layer], h[layer]
         for j in range(n_hidden):
             cells[j] = gates[n_hidden + j] * cells[j] + gates[j] * (two * new[j] - np.float32(1))
             tops[j] = two * cells[j]
-        _sigmoid(tops, powers[:n_hidden])
+        sigmoid(tops, powers[:n_hidden])
         for j in range(n_hidden):
             tops[j] = gates[3 * n_hidden + j] * (two * tops[j] - np.float32(1))
 
 
 @vectorised
-def _add_product(out: Floats, x: Floats, weights: Floats) -> None:
+def add_product(out: Floats, x: Floats, weights: Floats) -> None:
     """Out (m,) += x (n,) @ weights (n, m); four rows at a time, so that ``out`` is read and written less often."""
     n = len(x) // 4 * 4
     for j in range(0, n, 4):
@@ -91,7 +91,7 @@ def run_through(
 def score(h: Floats, head: Floats, head_bias: Floats, scores: Floats) -> None:
     """The head (H, C) over the last layer of h, into ``scores`` (C,)."""
     scores[:] = head_bias
-    _add_product(scores, h[len(h) - 1], head)
+    add_product(scores, h[len(h) - 1], head)
 
 
 class Compiled(Backend):
