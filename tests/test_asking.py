@@ -65,7 +65,7 @@ RUNS = st.lists(
 def test_answers_are_those_of_the_network_in_python(name: str, runs: Any, start: int) -> None:
     """To the bit, after any accesses, more than a line remembers among them, and about what was shown before."""
     it = predictor(name)
-    ours, plain = CompiledLstmPolicy(it, 0.01, N_STREAMS), LstmPolicy(it, 0.01, N_STREAMS)
+    ours, plain = CompiledLstmPolicy(it, 0.01, N_STREAMS), LstmPolicy(it, 0.01)
     shown: list[tuple[int, int]] = []
     # So many that follow what was trained, for there to be answers.
     runs = [[(int(KEYS[start + i]), 0)] for i in range(min(60, len(KEYS) - start))] + runs
@@ -143,7 +143,7 @@ def test_a_run_is_the_same_however_it_asks(name: str) -> None:
     for charge, inference in RUNS_OF:
         asked = everything(Engine, CompiledLstmPolicy(predictor(name), 0.01, N_STREAMS), charge(), inference)
         made = everything(Model, CompiledLstmPolicy(predictor(name), 0.01, N_STREAMS), charge(), inference)
-        python = everything(Engine, LstmPolicy(predictor(name), 0.01, N_STREAMS), charge(), inference)
+        python = everything(Engine, LstmPolicy(predictor(name), 0.01), charge(), inference)
         assert asked == made == python
         if predictor(name).config.expand == "rollout":
             continue
