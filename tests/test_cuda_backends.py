@@ -164,6 +164,10 @@ def test_eager_waits_once_for_its_stream(machine: Machine, made: Any, kind: Any)
         counts = asked(machine, backend, classes(1, n), state)
         told = {name: counts[name] for name in (*COPIES, *SYNCHRONIZATIONS, "event", "elapsed") if counts[name]}
         assert told == {"h2d": 1, "d2h": 1, "stream_sync": 1, "event": 2}
+    # Nor is page-locked memory made anew.
+    memory = backend._host_in._flat
+    backend.advance(classes(1, 4), [state])
+    assert backend._host_in._flat is memory
 
 
 def test_memory_that_is_shared_counts_once(machine: Machine) -> None:

@@ -95,10 +95,12 @@ def test_it_decides_as_on_the_cpu(
     assert made_by[backend].details["device"] == "cuda: Double H100 80GB"
 
 
-def test_a_question_of_a_stream_that_asked_last(machine: Machine) -> None:
-    """The whole of ``decide``: a launch, a synchronization, and the events read once."""
-    policy = build_lstm(config(), Given(lambda per_stream: [accesses_of(CYCLE[:70])], seed=0)).policy
-    for key in CYCLE[:4].tolist():
+@pytest.mark.parametrize("inference", ["stateful", "window"])
+def test_a_question_of_a_stream_that_asked_last(machine: Machine, inference: str) -> None:
+    """The whole of ``decide``: a launch, a synchronization, and the events read once. So with a window that is full."""
+    given = Given(lambda per_stream: [accesses_of(CYCLE[:70])], seed=0)
+    policy = build_lstm(config(inference=inference), given).policy
+    for key in CYCLE[:8].tolist():
         counts = machine.counted(lambda: policy.decide([run_of([key], [0])]))  # noqa: B023
     assert counts == {"graph_launch": 1, "stream_sync": 1, "elapsed": 1}
 
