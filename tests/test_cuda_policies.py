@@ -148,7 +148,7 @@ def test_a_run_is_recorded_and_replayed_without_a_gpu(recorded: Path, tmp_path: 
     assert (row["gpu_reserved_bytes"], pd.isna(again["gpu_reserved_bytes"])) == (2 << 20, True)
     assert row["backend"] in ("cuda_graph", "eager")
     inferences = pd.read_parquet(recorded / "inferences" / "lstm-0.parquet")
-    answered = inferences[inferences["status"] != "pending_at_end"]
+    answered = inferences[inferences["status"].isin(["warm_up", "answered", "stale"])]
     assert len(answered) > 100
     assert (answered["device_ns"] > 0).all()
 
