@@ -9,13 +9,18 @@ BIN := $(VENV)/bin
 PEER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim
 BENCH_PEERS := $(PEER) cachetools
 
-.PHONY: run test check ahead bench clean
+.PHONY: run test test-cuda check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# For who has a GPU: a CUDA build of torch must be what pip finds.
+test-cuda: $(VENV)/.ready-dev
+	$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "torch finds no CUDA device here")'
+	$(BIN)/python -m pytest -m cuda
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

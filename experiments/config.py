@@ -79,6 +79,8 @@ class Replay(Strict):
     """The folder of the run that recorded them."""
     arm: str | None = None
     """Its arm; null: the one of this arm's name."""
+    decisions: Literal["recomputed", "recorded"] = "recomputed"
+    """Whether a network answers anew, which must come out as recorded, or what it decided then is taken."""
 
 
 class Sampled(Strict):
@@ -256,6 +258,8 @@ class Experiment(Strict):
                 raise ValueError(
                     f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
                 )
+            if charged.kind == "replay" and charged.source is None and charged.decisions == "recorded":
+                raise ValueError(f"arms.{arm.name}.charge.decisions: 'recorded' goes with a source; expected one")
             if charged.kind == "replay" and charged.source is None and not core.brings_latencies:
                 raise ValueError(
                     f"arms.{arm.name}.charge.source: is missing; expected a folder of results whose latencies are "

@@ -24,7 +24,7 @@ TABLES = {
     "by_phase.parquet": "each run by the workload's phases, where it has any",
     "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm, seed and repeat",
 }
-_FOLDERS = {"accesses", "prefetches", "inferences", "windows", "training", "models", RECEIPTS, SHARED}
+_FOLDERS = {"accesses", "prefetches", "inferences", "decisions", "windows", "training", "models", RECEIPTS, SHARED}
 OURS = {*(name for name in TABLES if "/" not in name), *_FOLDERS, MANIFEST, LOCK}
 """All that an experiment leaves in its folder."""
 

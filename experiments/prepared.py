@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
+from experiments.decisions import as_recorded
 from experiments.recording import Recording, make_charge
 from experiments.shared import HashedWorkload, SharedTrace
 from policies.given import Accesses, Built, Demand, Given
@@ -195,6 +196,8 @@ def prepare(
             say=say or (lambda text: None),
         ),
     )
+    if replayed is not None and arm.charged.kind == "replay" and arm.charged.decisions == "recorded":
+        built = as_recorded(built, replayed)
     if wanted := needs_of(built.policy):
         check_needs(who, wanted, next(part(workload.batches(), parts.first)))
     return Prepared(workload, parts, system, learned, built, charge, recording)

@@ -1,6 +1,7 @@
 """A checksum over what a recording is used for, so that a changed one is found out."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ SEALED_COLUMNS = (
 )  # fmt: skip
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",
-    "footprint_bytes",
+    "footprint_bytes", "provenance", "decisions_sha256",
 )  # fmt: skip
 
 
@@ -42,3 +43,8 @@ class Seal:
         for name in SEALED_METADATA:
             whole.update(f"{name} {metadata.get(name, '')} ".encode())
         return whole.hexdigest()
+
+
+def of_rows(rows: list[dict[str, Any]], metadata: Mapping[str, str]) -> str:
+    """The digest of a small table, with what its metadata says of it."""
+    return hashlib.sha256(json.dumps([rows, metadata], sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """One run: an arm with a seed, from the trace to its tables and its row."""
 
 import hashlib
+import json
 import os
 import platform
 import time
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from experiments.aside import keep_file
 from experiments.config import Arm, Experiment
+from experiments.decisions import DIGEST, Recorder, keeps_decisions
+from experiments.decisions import TABLE as DECISIONS
 from experiments.kept import Done, digests_of
 from experiments.metrics import run_metrics
 from experiments.plan import Run
 from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split, who_asks
+from experiments.provenance import provenance
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.shared import SharedTrace
 from experiments.tables import RunTables
@@ -48,7 +52,16 @@ def code_hash() -> str:
     sources = [path for package in ("simulator", "policies", "workloads") for path in (root / package).rglob("*.py")]
     sources += [
         root / "experiments" / name
-        for name in ("aiming.py", "metrics.py", "prepared.py", "recording.py", "shared.py", "single.py", "tables.py")
+        for name in (
+            "aiming.py",
+            "decisions.py",
+            "metrics.py",
+            "prepared.py",
+            "recording.py",
+            "shared.py",
+            "single.py",
+            "tables.py",
+        )
     ]
     for source in sorted(sources):
         digest.update(source.relative_to(root).as_posix().encode())
@@ -104,16 +117,21 @@ def run_one(
     prepared = prepare(experiment, arm, seed, training_progress, trace, n_warm_up, say)
     workload, parts, learned, built = prepared.workload, prepared.parts, prepared.learned, prepared.built
     charge, recording, system = prepared.charge, prepared.recording, prepared.system
+    measured_on = provenance(built.provenance) if arm.charged.kind == "measured" else {}
     replayed = recording if arm.charged.kind == "replay" else None
     output = experiment.output
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
+    keeps = output.inferences and keeps_decisions(arm.charged.kind, built)
+    if keeps:
+        tables.add(DECISIONS)
     sink = RunTables(folder, run.key, tables, workload.stream_ids)
+    recorder = Recorder(charge, sink.write)
     books = Books(sink, output.window, first_access=parts.judged, keeps=output.keeps)
     try:
         engine = engine_of(experiment, arm)(
-            system, experiment.workload.arrivals, workload, built.policy, charge, books,
+            system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes, progress=progress,
         )  # fmt: skip
         simulated = time.perf_counter()
@@ -135,6 +153,7 @@ def run_one(
         if recording is not None:
             device = f"{recording.metadata['device'].removesuffix(RECORDED)}{RECORDED}"
             backend = recording.metadata["latencies_backend"]
+            measured_on = json.loads(recording.metadata.get("provenance", "{}"))
         described = {
             "latencies": arm.charged.kind,
             "device": device,
@@ -156,6 +175,8 @@ def run_one(
                 **{key: built.details[key] for key in ("model_hash", "backend", "horizon") if key in built.details},
                 "footprint_bytes": built.policy.footprint_bytes,
                 "versions": versions(),
+                **({"provenance": measured_on} if measured_on else {}),
+                **({DIGEST: recorder.finish()} if keeps else {}),
             }
         )
     except BaseException:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from experiments.aside import aside_of, naming, written_aside
 from experiments.plan import Key, stem_of
-from experiments.seal import Seal
+from experiments.seal import Seal, of_rows
 from simulator.accounting import INFERENCE_COLUMNS
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Status
@@ -52,6 +52,17 @@ SCHEMAS: dict[str, Any] = {
     "accesses": _schema(AccessRow.dtype.names or ()),
     "prefetches": _schema(_of_prefetches()),
     "inferences": _schema(INFERENCE_COLUMNS),
+    "decisions": pa.schema(
+        [
+            *_RUN,
+            ("batch", pa.int64()),
+            ("question", pa.int32()),
+            ("predicted_key", pa.uint64()),
+            ("confidence", pa.float64()),
+            ("keys", pa.list_(pa.uint64())),
+            ("confidences", pa.list_(pa.float64())),
+        ]
+    ),
     "windows": pa.schema(
         [
             *_RUN,
@@ -236,6 +247,12 @@ def write_rows(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any])
     table = table.replace_schema_metadata({key: _text(value) for key, value in metadata.items()})
     with written_aside(path) as aside:
         pq.write_table(table, aside, write_page_checksum=True)
+
+
+def write_sealed(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any]) -> None:
+    """As ``write_rows``, with a checksum over rows and metadata in the latter."""
+    described = {key: _text(value) for key, value in metadata.items()}
+    write_rows(path, rows, {**described, "seal_sha256": of_rows(rows, described)})
 
 
 def _small_column(values: list[Any]) -> Any:

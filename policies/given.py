@@ -101,7 +101,7 @@ class Built:
     """A policy ready to run, what the ``runs`` table says of it, and rows of the ``training`` table.
 
     ``warm_up`` has host and device time of calls that were made before the run, in ns; ``model_file`` is the trained
-    model, to be kept with the results.
+    model, to be kept with the results; ``provenance`` says where its times come from.
     """
 
     policy: Policy
@@ -109,3 +109,4 @@ class Built:
     training: list[dict[str, Any]] = field(default_factory=list)
     warm_up: list[tuple[int, int]] = field(default_factory=list)
     model_file: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -1,16 +1,20 @@
 """The accuracy and latency commands, the ceilings they state, and what the LSTM must reach."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
 from experiments import accuracy, latency
 from experiments.patterns import PATTERNS, ceiling, pattern_of
+from experiments.seal import of_rows
 from simulator.trace import concatenate
 from tests.test_experiment import call, config, lstm_arm, write
 
@@ -121,20 +125,47 @@ def test_wrong_requests_are_refused(tmp_path: Path, arguments: list[str], messag
 
 
 def test_the_latency_command(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        latency.app, ["--out", str(tmp_path), "--windows", "4", "--calls", "100", "--device", "cpu"]
-    )
+    arguments = [
+        "--out",
+        str(tmp_path),
+        "--windows",
+        "4",
+        "--calls",
+        "100",
+        "--device",
+        "cpu",
+        "--pauses",
+        "9 us,20 us",
+    ]
+    result = CliRunner().invoke(latency.app, arguments)
     assert result.exit_code == 0, result.output
-    table = pd.read_parquet(tmp_path / "latency.parquet").set_index(["backend", "inference"])
-    assert {name for name, _ in table.index} == {"compiled", "onnx", "eager"}
+    table = pd.read_parquet(tmp_path / "latency.parquet").set_index(["backend", "inference", "pace"])
+    assert set(table.index.unique("pace")) == {"back_to_back", "paused"}
+    assert (table["first_ns"] > 0).all()
+    assert set(table.index.unique("backend")) == {"compiled", "onnx", "eager"}
     assert (table["n_calls"] == 100).all()
     assert (table["p50_ns"] <= table["p99_ns"]).all()
-    assert table.loc[("eager", "window"), "speedup_ratio"] == 1
-    assert (tmp_path / "latency.png").stat().st_size > 10_000
-    assert (tmp_path / "latency.svg").read_text().startswith("<?xml")
-    refused = CliRunner().invoke(latency.app, ["--out", str(tmp_path), "--windows", "8,no"])
-    assert refused.exit_code == 2
-    assert "expected positive whole numbers" in refused.stderr
+    assert table.loc[("eager", "window", "paused"), "speedup_ratio"] == 1
+    rounds = pd.read_parquet(tmp_path / "latency_rounds.parquet")
+    assert len(rounds) == 20 * len(table)
+    assert rounds["n_calls"].sum() == table["n_calls"].sum()
+    parts = pd.read_parquet(tmp_path / "latency_parts.parquet").set_index("backend")
+    assert (parts.filter(regex="^(python|empty_launch|network|rest)_ns$").sum(axis=1) == parts["total_ns"]).all()
+    assert (parts[["python_ns", "network_ns"]] > 0).all(axis=None)
+    assert parts.loc["eager", "rest_ns"] < parts.loc["eager", "total_ns"] / 2
+    # Sealed, with where it was.
+    metadata = {k.decode(): v.decode() for k, v in pq.read_metadata(tmp_path / "latency.parquet").metadata.items()}
+    described = {k: v for k, v in metadata.items() if k not in ("seal_sha256", "ARROW:schema")}
+    assert json.loads(described["provenance"])["n_cpus"] == os.cpu_count()
+    found = pq.read_table(tmp_path / "latency.parquet").to_pylist()
+    assert of_rows(found, described) == metadata["seal_sha256"]
+    for option, text, said in (
+        ("--windows", "8,no", "expected positive whole numbers"),
+        ("--pauses", "2 ms,1 ms", "expected two times in rising order"),
+    ):  # fmt: skip
+        refused = CliRunner().invoke(latency.app, ["--out", str(tmp_path), option, text])
+        assert refused.exit_code == 2
+        assert said in refused.stderr
 
 
 def test_patterns_are_what_the_table_promises() -> None:

@@ -13,6 +13,7 @@ import torch
 
 from policies.lstm.backends.cuda_graph import CudaGraph
 from policies.lstm.backends.eager import EagerCuda
+from policies.lstm.backends.fused import Fused
 from policies.lstm.backends.registry import BACKENDS
 from policies.lstm.model import weights_of
 from policies.models.backends import cuda_graph, eager
@@ -23,11 +24,12 @@ from policies.models.device import device_name, pick_device
 from policies.models.gpu_memory import gpu_memory
 from policies.models.nets.gru import Gru
 from policies.models.nets.mlp import Mlp
+from policies.models.top import Choosing
 from simulator.errors import InputError
 from tests.cuda_double.fixtures import machine as machine
 from tests.cuda_double.fixtures import only_reading_takes_time as only_reading_takes_time
 from tests.cuda_double.fixtures import two_devices as two_devices
-from tests.cuda_double.machine import COPIES, KERNEL_NS, SYNCHRONIZATIONS, Graph, Machine
+from tests.cuda_double.machine import COPIES, KERNEL_NS, SYNCHRONIZATIONS, Graph, Machine, Node
 from tests.test_lstm_backends import TOLERANCE, expected, inputs, network
 
 AGAIN = Counter(graph_launch=1, stream_sync=1)
@@ -271,6 +273,30 @@ def test_devices_by_index_and_uuid(two_devices: Machine) -> None:
             pick_device(wrong)
     torch.cuda.set_device(1)
     assert pick_device("cuda") == second
+
+
+def test_of_the_fused_kernel_no_state_is_copied(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its states are told by their addresses: streams that take turns, or go together, cost a launch and a wait."""
+    launched: list[int] = []
+
+    def launch(backend: Fused, n: int) -> None:
+        machine.put(Node("kernel", "fused", lambda: launched.append(n)), machine.current())
+
+    monkeypatch.setattr(Fused, "_launch", launch)
+    backend, classes, _ = of_lstm(Fused)
+    choosing = Choosing(np.array([5, 3]), 1.0, 2)
+    a, b, c = states = [backend.new_state() for _ in range(3)]
+    launched.clear()
+    # The double takes memory by a kernel.
+    first = machine.counted(lambda: backend.best(classes(3, 1), states, choosing))
+    assert first == AGAIN + Counter(alloc=3, kernel=3)
+    for asking in ([a], [b], [c, a], [a, b, c]):
+        backend.take_device_time()
+        assert machine.counted(lambda one=asking: backend.best(classes(len(one), 61), one, choosing)) == AGAIN
+        assert backend.take_device_time().device_ns == KERNEL_NS
+    # The next larger of the graphs that there are; and 62 accesses of two fields are more than an order has.
+    assert launched == [4, 1, 1, 2, 4]
+    assert machine.counted(lambda: backend.best(classes(1, 62), [a], choosing))["graph_launch"] == 2
 
 
 def test_auto_times_the_cpus_backends_as_well(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,9 +151,9 @@ def test_a_run_is_recorded_and_replayed_without_a_gpu(recorded: Path, tmp_path: 
     assert row["backend"] in ("cuda_graph", "eager")
     inferences = pd.read_parquet(recorded / "inferences" / "lstm-0.parquet")
     # Nothing is run for a question that a newer one has superseded.
-    first, later = (inferences[(inferences["status"] == "warm_up") == is_first] for is_first in (True, False))
-    assert (first["device_ns"] > 0).all()
-    assert (later["device_ns"] > 0).sum() > 20
+    answered = inferences[inferences["status"].isin(["warm_up", "answered", "stale"])]
+    assert (answered["device_ns"] > 0).all()
+    assert (answered["status"] != "warm_up").sum() > 20
 
 
 @pytest.mark.parametrize("backend", ["cuda_graph", "eager"])

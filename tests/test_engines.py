@@ -110,6 +110,8 @@ def test_configs(path: Path, tmp_path: Path) -> None:
             ]
             assert of_the_run[0] == of_the_run[1]
         n_tables = 4 * len(arms) + sum(arm.policy.learns for arm in arms)
+        # And what was decided.
+        n_tables += sum(arm.policy.learns and arm.charged.kind in ("measured", "replay") for arm in arms)
         assert same_files(tmp_path / variant / "compiled", tmp_path / variant / "simpy") == n_tables
 
 

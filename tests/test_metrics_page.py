@@ -78,4 +78,5 @@ def test_tables_of_the_other_commands(tmp_path: Path) -> None:
     check("accuracy", table(tmp_path / "accuracy", "accuracy.parquet").columns)
     arguments = ["--device", "cpu", "--windows", "4", "--calls", "100", "--classes", "10", "--quiet"]
     assert run(latency.app, [*arguments, "--out", str(tmp_path / "latency")]).exit_code == 0
-    check("latency", table(tmp_path / "latency", "latency.parquet").columns)
+    for name in ("latency", "latency_rounds", "latency_parts"):
+        check(name, table(tmp_path / "latency", f"{name}.parquet").columns)

@@ -19,6 +19,7 @@ from policies.models.choice import ready
 from policies.models.device import pick_device
 from policies.models.footprint import footprint
 from policies.models.predictor import WARM_UP_CALLS
+from policies.models.provenance import of_device
 from policies.models.store import Kept, kept_for, obtain
 from policies.models.train import split, training_rows
 from simulator.errors import InputError
@@ -49,7 +50,8 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
         policy = LstmPolicy(predictor, threshold, size)
     warm_up = _first_calls(predictor)
     details = predictor.details() | {"threshold": threshold}
-    return Built(policy, details, training_rows(kept.trained, predictor.horizon), warm_up, kept.path)
+    training = training_rows(kept.trained, predictor.horizon)
+    return Built(policy, details, training, warm_up, kept.path, of_device(predictor.backend.place))
 
 
 def _first_calls(predictor: LstmPredictor) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from policies.models.where import Where, is_cuda
 from simulator.config import Count, Ratio
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-_ON_CPU_ALONE = ("compiled", "onnx")
+_ON_CPU_ALONE, _ON_CUDA_ALONE = ("compiled", "onnx"), ("cuda_graph", "triton")
 
 
 class LstmConfig(TrainConfig, PolicySettings):
@@ -58,7 +58,7 @@ class LstmConfig(TrainConfig, PolicySettings):
     """`one_by_one`: a real call for each question; `batched`: beforehand, for charges that measure nothing."""
     device: Where = "auto"
     """Where it runs: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, or the UUID of a GPU or MIG instance."""
-    backend: Literal["auto", "eager", "compiled", "onnx", "cuda_graph"] = "auto"
+    backend: Literal["auto", "eager", "compiled", "onnx", "cuda_graph", "triton"] = "auto"
     """What runs it; `auto`: the fastest in a short trial."""
     in_gpu_memory: bool = True
     """Whether its weights and states are taken off tier 0's capacity."""
@@ -75,8 +75,8 @@ class LstmConfig(TrainConfig, PolicySettings):
             raise ValueError("expand: 'rollout' walks access by access; expected horizon: 1, and 1 among horizons")
         if self.expand == "rollout" and self.predictions == "batched":
             raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
-        if self.backend == "cuda_graph" and self.device == "cpu":
-            raise ValueError("backend: 'cuda_graph' goes with device: cuda or auto")
+        if self.backend in _ON_CUDA_ALONE and self.device == "cpu":
+            raise ValueError(f"backend: {self.backend!r} goes with device: cuda or auto")
         if self.backend in _ON_CPU_ALONE and is_cuda(self.device):
             raise ValueError(f"backend: {self.backend!r} runs on the CPU; expected device: cpu or auto")
         return self

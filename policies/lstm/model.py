@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from policies.lstm.config import LstmConfig
-from policies.models.codecs.base import Codec, Floats
+from policies.models.codecs.base import Classes, Codec, Floats
 from policies.models.nets.lstm import Lstm, State
 from policies.models.network import Network
 
@@ -67,6 +67,16 @@ class Weights:
     def n_hidden(self) -> int:
         """Units a layer."""
         return int(self.hidden_weights[0].shape[1])
+
+    def input_products(self) -> tuple[Floats, Classes]:
+        """What every class adds to the first layer's gates: (classes of all fields, 4H), and each field's first row."""
+        tables, at = [], 0
+        for embedding in self.embeddings:
+            width = embedding.shape[1]
+            tables.append(embedding @ self.input_weights[0][:, at : at + width].T)
+            at += width
+        starts = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.int64)
+        return np.ascontiguousarray(np.concatenate(tables), np.float32), starts
 
 
 def weights_of(model: Network, horizon: int) -> Weights:

@@ -11,13 +11,13 @@ from policies.lstm.config import LstmConfig
 from policies.lstm.model import weights_of
 from policies.lstm.recipe import LstmRecipe
 from policies.models.backend import Backend
-from policies.models.codecs.base import Floats, Keys
+from policies.models.codecs.base import Keys
 from policies.models.context import Carried, Context, Window
 from policies.models.device import pick_device
 from policies.models.encoder import CodecEncoder, Found, Seen
 from policies.models.lanes import accesses_of
 from policies.models.network import n_bytes
-from policies.models.predictor import WARM_UP_CALLS, Line, Predictor, Question
+from policies.models.predictor import WARM_UP_CALLS, After, Line, Predictor, Question
 from policies.models.store import Kept, kept_details, obtain
 from policies.models.train import Progress, known
 
@@ -43,6 +43,8 @@ class LstmPredictor(Predictor):
         )  # fmt: skip
         self.widths = encoder.widths
         super().__init__(encoder, backend, self._new_context, horizon, trial_ns)
+        if config.expand == "rollout":
+            self._choosing = encoder.choosing(1)
         self.n_bytes, self.state_bytes = n_bytes(kept.trained.model), 2 * 4 * config.hidden * config.layers
         self.warm_up = self._warm_up()
 
@@ -78,12 +80,12 @@ class LstmPredictor(Predictor):
         full = Seen(np.arange(self.config.steps, dtype=np.uint64))
         return self.warmed(full, [Seen(np.full(1, i, np.uint64)) for i in range(WARM_UP_CALLS)])
 
-    def _all_found(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
+    def _all_found(self, questions: Sequence[Question], after: Sequence[After]) -> list[Found]:
         if self.config.expand == "rollout":
-            return self._rolled_out(questions, scores)
-        return super()._all_found(questions, scores)
+            return self._rolled_out(questions, after)
+        return super()._all_found(questions, after)
 
-    def _rolled_out(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
+    def _rolled_out(self, questions: Sequence[Question], after: Sequence[After]) -> list[Found]:
         """The most likely next access, what would follow it, and so on; the confidence is that of the whole path.
 
         Of several questions the steps are taken together, as long as each finds something that can follow.
@@ -93,20 +95,20 @@ class LstmPredictor(Predictor):
         last_keys = [last_key for _, last_key in questions]
         live, confidences = list(range(len(questions))), [1.0] * len(questions)
         for step in range(self.config.degree):
-            after: list[int] = []
-            for i, row in zip(live, scores, strict=True):
-                for key, confidence in self.encoder.decoded(last_keys[i], *self.encoder.best(row, 1)):
+            going_on: list[int] = []
+            for i, chosen in zip(live, after, strict=True):
+                for key, confidence in self.encoder.decoded(last_keys[i], *chosen):
                     confidences[i] *= confidence
                     found[i].append((key, confidences[i]))
-                    after.append(i)
-            live = after
+                    going_on.append(i)
+            live = going_on
             if not live or step + 1 == self.config.degree:
                 break
             for i in live:
                 paths[i].last_key, last_keys[i] = last_keys[i], found[i][-1][0]
                 self.see(paths[i], np.array([last_keys[i]], np.uint64))
             taken = [paths[i].context.take() for i in live]
-            scores = self._together(taken)
+            after = self._together(taken)
         return found
 
     def predict_next_key(self, sequence: Sequence[int]) -> tuple[int, float]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 
 from policies.models.codecs.base import Classes, Floats
+from policies.models.top import Choosing, Chosen
 
 
 class DeviceTime(NamedTuple):
@@ -25,6 +26,9 @@ class Backend(ABC):
 
     is_tried: ClassVar[bool] = True
     """Whether ``auto`` tries it; one that takes long to make is taken by its name alone."""
+
+    chooses: ClassVar[bool] = False
+    """Whether it chooses the best classes by itself, on its device; else that is done on the host, from the scores."""
 
     place: torch.device = torch.device("cpu")
     """The very device."""
@@ -55,6 +59,10 @@ class Backend(ABC):
 
         Done when it returns: the scores are on the host, nothing is still running on the device.
         """
+
+    def best(self, classes: Classes, states: Sequence[Any], choosing: Choosing) -> list[Chosen]:
+        """As ``advance``, but of each state's scores the best classes: those that choose on the device, do it there."""
+        return [choosing.of(scores) for scores in self.advance(classes, states)]
 
     def take_device_time(self) -> DeviceTime:
         """What the device took for the calls since this was last asked; 0 where the host is the device."""

@@ -24,6 +24,7 @@ from policies.models.loading import arguments, class_of, exported, new_module, o
 from policies.models.model_policy import ModelPolicy, ModelPredictor
 from policies.models.network import n_bytes, state_bytes
 from policies.models.predictor import WARM_UP_CALLS
+from policies.models.provenance import of_device
 from policies.models.recipe import ModelRecipe
 from policies.models.store import Kept, kept_details, kept_for, obtain, read, training_sha256, vocabularies_in
 from policies.models.train import known, training_rows
@@ -78,7 +79,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
     warm_up, _ = policy.watched.call(predictor.warmed, *_first_calls(config, sequences, needs))
-    return Built(policy, details, training, warm_up, path)
+    return Built(policy, details, training, warm_up, path, of_device(backend.place))
 
 
 def prepare_model(config: ModelConfig, given: Given) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from policies.given import Accesses
 from policies.models.codecs.base import Classes, Codec, Floats, Keys, Vocabularies
 from policies.models.codecs.registry import CODECS
-from policies.models.top import best
+from policies.models.top import Choosing
 from simulator.errors import InputError
 
 Found = list[tuple[int, float]]
@@ -82,8 +82,6 @@ class CodecEncoder:
         self.n_inputs = codec.n_inputs
         self.widths = np.array(codec.n_outputs(self.horizon), np.int64)
         self.n_scores = int(self.widths.sum())
-        self._classes = np.empty((self._degree, len(self.widths)), np.int64)
-        self._confidences = np.empty(self._degree, np.float64)
 
     def fit(self, training: Sequence[Accesses]) -> None:
         """See the protocol."""
@@ -104,11 +102,9 @@ class CodecEncoder:
         """See the protocol."""
         return self.codec.encode(run.key, run.previous)
 
-    def best(self, scores: Floats, k: int | None = None) -> tuple[Classes, npt.NDArray[np.float64]]:
-        """The best classes (k, fields) and their confidences; the arrays are used again."""
-        classes, confidences = self._classes[:k], self._confidences[:k]
-        n = best(scores, self.widths, 1 / self._temperature, classes, confidences)
-        return classes[:n], confidences[:n]
+    def choosing(self, wanted: int | None = None) -> Choosing:
+        """What is wanted of scores, up to ``degree`` answers by default: a backend may choose by itself."""
+        return Choosing(self.widths, 1 / self._temperature, self._degree if wanted is None else wanted)
 
     def decoded(self, last_key: int, classes: Classes, confidences: Any) -> Found:
         """Keys of predicted classes (n, fields); those outside the key space are left out."""
@@ -121,7 +117,7 @@ class CodecEncoder:
 
     def answers(self, last_key: int, scores: Floats) -> Found:
         """See the protocol."""
-        return self.decoded(last_key, *self.best(scores))
+        return self.decoded(last_key, *self.choosing().of(scores))
 
 
 class EncoderCodec(Codec):

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from policies.models.backend import Backend
-from policies.models.codecs.base import Floats
 from policies.models.config import ModelConfig
 from policies.models.context import Context
 from policies.models.encoder import Encoder, Found
 from policies.models.policy import NetworkPolicy
-from policies.models.predictor import Predictor
+from policies.models.predictor import After, Predictor
 from simulator.errors import OutsideError
 from simulator.policy import AccessRun, Decision
 from simulator.watched import Watched
@@ -29,15 +28,15 @@ class ModelPredictor(Predictor):
         self._is_ours = config.is_ours
         self._who = f"policy model {config.model}: encoder {config.encoder}"
 
-    def _found(self, last_key: int, scores: Floats) -> Found:
+    def _found(self, last_key: int, after: After) -> Found:
         if self._is_ours:
             # Of one score that is no number all confidences are none.
-            found = super()._found(last_key, scores)
+            found = super()._found(last_key, after)
             if found and math.isnan(found[0][1]):
                 raise OutsideError(f"{self._who}: scores after key {last_key} are no numbers; expected finite ones")
             return found
         checked: Found = []
-        for answer in list(self.encoder.answers(last_key, scores))[: self._degree]:
+        for answer in list(self.encoder.answers(last_key, after))[: self._degree]:
             key, confidence = answer
             if key != int(key) or not 0 <= key < 2**64:
                 raise OutsideError(f"{self._who}: answers with key {key!r}; expected whole numbers from 0 below 2**64")

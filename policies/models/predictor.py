@@ -8,14 +8,16 @@ import numpy as np
 
 from policies.models.backend import Backend
 from policies.models.choice import trial_text
-from policies.models.codecs.base import Classes, Floats, Keys
+from policies.models.codecs.base import Classes, Keys
 from policies.models.context import Context, Taken
 from policies.models.device import device_name
-from policies.models.encoder import NO_COLUMNS, Columns, Encoder, Found, Seen
+from policies.models.encoder import NO_COLUMNS, CodecEncoder, Columns, Encoder, Found, Seen
 from policies.models.gpu_memory import gpu_memory
 
 Question = tuple[Taken, int]
 """What is to be run, and the key that it ends with."""
+After = Any
+"""What a backend says of what follows: scores (C,), or the best classes and their confidences, if those are chosen."""
 WARM_UP_CALLS = 50
 
 
@@ -39,7 +41,8 @@ class Line:
 class Predictor:
     """An encoder and a network on one backend; ``context`` makes what a line knows of the accesses before.
 
-    ``trial_ns`` has the median times of the backends that were tried.
+    Where the encoder says what it wants of scores, the backend chooses, else the encoder has the scores. ``trial_ns``
+    has the median times of the backends that were tried.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Predictor:
         self.horizon = horizon
         self.trial_ns = trial_ns or {}
         self._context = context
+        self._choosing = encoder.choosing() if isinstance(encoder, CodecEncoder) else None
 
     def warmed(self, first: Seen, then: Sequence[Seen]) -> list[tuple[int, int]]:
         """Host and device time, in ns, of calls whose times mean nothing for later ones.
@@ -75,8 +79,10 @@ class Predictor:
         line.context.see(self.encoder.inputs(Seen(keys, line.last_key, columns)))
         line.last_key, line.has_new = int(keys[-1]), True
 
-    def _advance(self, classes: Classes, states: Sequence[Any]) -> Floats:
-        return self.backend.advance(classes, states)
+    def _advance(self, classes: Classes, states: Sequence[Any]) -> Sequence[After]:
+        if self._choosing is None:
+            return list(self.backend.advance(classes, states))
+        return self.backend.best(classes, states, self._choosing)
 
     def timed(self, host_ns: int) -> tuple[int, int]:
         """Host and device time of all calls since the last that were timed, ``host_ns`` by the host's clock.
@@ -90,25 +96,28 @@ class Predictor:
         """Predictions for each question; no two from one carried state. One call for those of like length."""
         return self._all_found(questions, self._together([taken for taken, _ in questions]))
 
-    def _together(self, taken: Sequence[Taken]) -> Sequence[Floats] | Floats:
-        """Scores (C,) after each."""
+    def _together(self, taken: Sequence[Taken]) -> Sequence[After]:
+        """What follows each."""
         if len(taken) == 1:
             return self._advance(taken[0].classes[None], [taken[0].state])
         of_length: dict[int, list[int]] = {}
         for i, one in enumerate(taken):
             of_length.setdefault(len(one.classes), []).append(i)
-        rows: dict[int, Floats] = {}
+        rows: dict[int, After] = {}
         for alike in of_length.values():
             classes = np.stack([taken[i].classes for i in alike])
             rows.update(zip(alike, self._advance(classes, [taken[i].state for i in alike]), strict=True))
         return [rows[i] for i in range(len(taken))]
 
-    def _all_found(self, questions: Sequence[Question], scores: Sequence[Floats] | Floats) -> list[Found]:
-        """What scores (C,) mean, for each question."""
-        return [self._found(last_key, row) for (_, last_key), row in zip(questions, scores, strict=True)]
+    def _all_found(self, questions: Sequence[Question], after: Sequence[After]) -> list[Found]:
+        """What that means, for each question."""
+        return [self._found(last_key, one) for (_, last_key), one in zip(questions, after, strict=True)]
 
-    def _found(self, last_key: int, scores: Floats) -> Found:
-        return list(self.encoder.answers(last_key, scores))
+    def _found(self, last_key: int, after: After) -> Found:
+        if self._choosing is None:
+            return list(self.encoder.answers(last_key, after))
+        assert isinstance(self.encoder, CodecEncoder)
+        return self.encoder.decoded(last_key, *after)
 
     def details(self) -> dict[str, Any]:
         """What the tables say about where it runs."""

@@ -1,6 +1,7 @@
 """From scores to the best known classes and their calibrated probabilities, compiled."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,21 +86,12 @@ def _field(
 
 
 @vectorised
-def best(
-    scores: Floats, widths: Classes, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64]
-) -> int:
-    """The best predictions that have no unknown in them: scores (C,), one or two fields of ``widths`` classes each.
-
-    Fills ``classes`` (k, fields) and ``confidences`` (k,), best first, and returns how many there are. With two fields
-    a confidence is the product of theirs.
-    """
+def joined(
+    first_classes: Classes, first: npt.NDArray[np.float64], n_first: int, second_classes: Classes,
+    second: npt.NDArray[np.float64], n_second: int, classes: Classes, confidences: npt.NDArray[np.float64],
+) -> int:  # fmt: skip
+    """``best`` from the best of two fields."""
     k = len(classes)
-    if len(widths) == 1:
-        return _field(scores, inverse_temperature, classes.reshape(-1), confidences, k)
-    first_classes, first = np.empty(k, np.int64), np.empty(k, np.float64)
-    second_classes, second = np.empty(k, np.int64), np.empty(k, np.float64)
-    n_first = _field(scores[: widths[0]], inverse_temperature, first_classes, first, k)
-    n_second = _field(scores[widths[0] :], inverse_temperature, second_classes, second, k)
     # Products fall along rows and columns: each row has a place that it has come to.
     place = np.zeros(k, np.int64)
     n = min(k, n_first * n_second)
@@ -116,6 +108,25 @@ def best(
 
 
 @vectorised
+def best(
+    scores: Floats, widths: Classes, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64]
+) -> int:
+    """The best predictions that have no unknown in them: scores (C,), one or two fields of ``widths`` classes each.
+
+    Fills ``classes`` (k, fields) and ``confidences`` (k,), best first, and returns how many there are. With two fields
+    a confidence is the product of theirs.
+    """
+    k = len(classes)
+    if len(widths) == 1:
+        return _field(scores, inverse_temperature, classes.reshape(-1), confidences, k)
+    first_classes, first = np.empty(k, np.int64), np.empty(k, np.float64)
+    second_classes, second = np.empty(k, np.int64), np.empty(k, np.float64)
+    n_first = _field(scores[: widths[0]], inverse_temperature, first_classes, first, k)
+    n_second = _field(scores[widths[0] :], inverse_temperature, second_classes, second, k)
+    return joined(first_classes, first, n_first, second_classes, second, n_second, classes, confidences)
+
+
+@vectorised
 def best_of_rows(
     scores: Floats,
     widths: Classes,
@@ -129,3 +140,33 @@ def best_of_rows(
     for row in range(len(scores)):
         counts[row] = best(scores[row], widths, inverse_temperature, row_classes, confidences[row])
         classes[row] = row_classes
+
+
+Chosen = tuple[Classes, npt.NDArray[np.float64]]
+"""Classes (n, fields) and their confidences (n,), best first."""
+
+
+class Choosing(NamedTuple):
+    """What is wanted of scores: the best ``wanted`` known classes, of fields of ``widths`` classes each."""
+
+    widths: Classes
+    inverse_temperature: float
+    wanted: int
+
+    def of(self, scores: Floats) -> Chosen:
+        """From scores (C,)."""
+        classes, confidences = self._room()
+        n = best(scores, self.widths, self.inverse_temperature, classes, confidences)
+        return classes[:n], confidences[:n]
+
+    def of_fields(self, classes: Classes, confidences: npt.NDArray[np.float64]) -> Chosen:
+        """From the best of each field (fields, wanted), as many of them as there are known classes."""
+        counts = np.minimum(self.widths - 1, self.wanted).tolist()
+        if len(counts) == 1:
+            return classes[0, : counts[0], None], confidences[0, : counts[0]]
+        chosen, sure = self._room()
+        n = joined(classes[0], confidences[0], counts[0], classes[1], confidences[1], counts[1], chosen, sure)
+        return chosen[:n], sure[:n]
+
+    def _room(self) -> Chosen:
+        return np.empty((self.wanted, len(self.widths)), np.int64), np.empty(self.wanted, np.float64)

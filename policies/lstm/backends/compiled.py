@@ -101,13 +101,7 @@ class Compiled(Backend):
     device = "cpu"
 
     def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
-        tables, at = [], 0
-        for embedding in weights.embeddings:
-            width = embedding.shape[1]
-            tables.append(embedding @ weights.input_weights[0][:, at : at + width].T)
-            at += width
-        self.starts = np.cumsum([0, *(len(table) for table in tables)])[:-1].astype(np.int64)
-        self.first = np.ascontiguousarray(np.concatenate(tables), np.float32)
+        self.first, self.starts = weights.input_products()
         n_layers, n_hidden = weights.n_layers, weights.n_hidden
         inner = np.zeros((n_layers, 2 * n_hidden, 4 * n_hidden), np.float32)
         for layer in range(n_layers):
