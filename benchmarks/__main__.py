@@ -8,7 +8,9 @@ from rich.console import Console
 
 from benchmarks.results import FOLDER, Measurement, before, keep, machine
 
-NAMES = ("engines", "evictions", "prefetchers", "outside", "asking", "scaling", "parallel", "learning", "start_up")
+NAMES = (
+    "engines", "tables", "evictions", "prefetchers", "outside", "asking", "scaling", "parallel", "learning", "start_up",
+)  # fmt: skip
 
 
 def main(

@@ -3,8 +3,12 @@
 Every block is 1 byte. What is timed has no compiling and no reading in it, but for libCacheSim, which maps its file.
 """
 
+import re
+import subprocess
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -111,12 +115,44 @@ def cachetools(trace: Path, capacity: int) -> Call:
     return run
 
 
-def libcachesim(trace: Path, capacity: int, name: str = "LRU") -> Call:
-    """LibCacheSim's own loop over an oracleGeneral file beside the trace, untimed."""
-    from experiments.peer import replay, write_oracle_general
+def _oracle_general(trace: Path) -> Path:
+    """The trace as an oracleGeneral file beside it."""
+    from experiments.peer import write_oracle_general
 
     path = trace.with_suffix(".oracleGeneral.bin")
     if not path.exists():
         write_oracle_general(make_batch(np.load(trace)), path)
-    call = replay(str(path), name, capacity, {})
+    return path
+
+
+def libcachesim(trace: Path, capacity: int, name: str = "LRU") -> Call:
+    """LibCacheSim's own loop over an oracleGeneral file, untimed: its Python wheel's."""
+    from experiments.peer import replay
+
+    call = replay(str(_oracle_general(trace)), name, capacity, {})
     return lambda: float(call()[0])
+
+
+def cachesim(trace: Path, capacity: int, name: str = "LRU") -> Call:
+    """The same by its own program, ``cachesim``, which must be on the PATH: whole, so its start is timed, too."""
+    path = _oracle_general(trace)
+    command = ["cachesim", str(path), "oracleGeneral", name, str(capacity), "--ignore-obj-size", "1"]
+
+    def run() -> float:
+        # It writes what it found into a folder where it is called.
+        done = subprocess.run(
+            [*command, "--num-thread", "1"], cwd=path.parent, check=True, capture_output=True, text=True
+        )
+        return float(re.findall(r"miss ratio ([0-9.]+)", done.stdout)[-1])
+
+    return run
+
+
+def peers(trace: Path, capacity: int) -> dict[str, tuple[Any, ...]]:
+    """What there is of libCacheSim here: what to call, with what, by a name that says which it is."""
+    found: dict[str, tuple[Any, ...]] = {}
+    if find_spec("libcachesim"):
+        found["libCacheSim, wheel, untimed"] = (libcachesim, trace, capacity)
+    if which("cachesim"):
+        found["libCacheSim, native, untimed"] = (cachesim, trace, capacity)
+    return found

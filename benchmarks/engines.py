@@ -18,9 +18,9 @@ from workloads.registry import SOURCES
 N_ACCESSES, ROUNDS = 2_000_000, 3
 N_SLOW = 200_000
 # Zipf(1.0) over 100,000 keys: blocks for about so many misses.
-ZIPF = {"zipf 5 % misses": 80_000, "zipf 25 % misses": 11_500}
+ZIPF = {"zipf 5 % misses": 80_000, "zipf 10 % misses": 43_000, "zipf 25 % misses": 11_500}
 CLOUDPHYSICS, REPEATS = "cloudPhysicsIO.oracleGeneral.bin", 10
-POLICIES = ("none", "next_n", "stride", "markov")
+POLICIES = ("none", "next_n", "obl", "stride", "markov")
 
 
 def traces(folder: Path) -> dict[str, tuple[Path, int]]:
@@ -43,9 +43,7 @@ def _field(trace: Path, capacity: int) -> dict[str, tuple[Any, ...]]:
     short = trace.with_name(f"{trace.stem}-short.npy")
     if not short.exists():
         np.save(short, np.load(trace)[:N_SLOW])
-    found: dict[str, tuple[Any, ...]] = {}
-    if find_spec("libcachesim"):
-        found["libCacheSim, untimed"] = (c.libcachesim, trace, capacity)
+    found = c.peers(trace, capacity)
     if find_spec("cachetools"):
         found["cachetools, untimed"] = (c.cachetools, short, capacity)
     found["plain SimPy"] = (c.plain, short, capacity)

@@ -29,7 +29,9 @@ def _row(backend: "Backend", codec: "Codec", weights: "Weights", n_calls: int) -
     row: dict[str, Any] = {"backend": backend.name, "device": device_name(backend.place), "n_calls": n_calls}
     row["total_ns"], row["python_ns"] = _median(total), _median(python)
     if backend.place.type == "cuda":
-        row["empty_launch_ns"] = _median(_empty_launches(backend.place, n_calls))
+        from policies.models.graphs import empty_launches
+
+        row["empty_launch_ns"] = _median(empty_launches(backend.place, n_calls + _WARM_UP_CALLS)[_WARM_UP_CALLS:])
         row["network_ns"] = _median(device)
     else:
         row["empty_launch_ns"] = 0
@@ -97,25 +99,5 @@ def _network(backend: "Backend", weights: "Weights", n_calls: int) -> list[int]:
     for one in classes:
         start = time.perf_counter_ns()
         backend.advance(one, [state])
-        times.append(time.perf_counter_ns() - start)
-    return times[_WARM_UP_CALLS:]
-
-
-def _empty_launches(place: Any, n_calls: int) -> list[int]:
-    """A graph of two events and nothing between, launched and waited for."""
-    import torch
-
-    from policies.models.cuda import Span
-    from policies.models.graphs import Captures
-
-    captures, span, graph = Captures(place), Span(), torch.cuda.CUDAGraph()
-    with torch.cuda.device(place), torch.cuda.graph(graph, stream=captures.stream):
-        span.begun.record(captures.stream)
-        span.ended.record(captures.stream)
-    stream, times = torch.cuda.current_stream(place), []
-    for _ in range(n_calls + _WARM_UP_CALLS):
-        start = time.perf_counter_ns()
-        graph.replay()
-        stream.synchronize()
         times.append(time.perf_counter_ns() - start)
     return times[_WARM_UP_CALLS:]

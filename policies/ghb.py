@@ -67,17 +67,23 @@ def _find(state: Ints, stream: int) -> int:
     if row == NONE:
         return 0
     number, chain, n = state[row + _NEWEST], state[_CHAIN], 0
-    while number >= 0 and number >= state[_N_SEEN] - state[_ENTRIES]:
-        entry = state[_BUFFER] + 2 * (number % state[_ENTRIES])
-        at = chain + n
-        state[at], number = state[entry], state[entry + 1]
+    entries = state[_ENTRIES]
+    gone = max(state[_N_SEEN] - entries, 0)
+    # The number of the entry that the ring begins with: to divide for each takes longer than all else.
+    start = state[_N_SEEN] - state[_N_SEEN] % entries
+    newest = newer = step = before = last = 0
+    while number >= gone:
+        place = number - start
+        entry = state[_BUFFER] + 2 * (place if place >= 0 else place + entries)
+        key, number = state[entry], state[entry + 1]
+        state[chain + n] = key
         n += 1
-        if (
-            n > 3
-            and minus(state[at - 2], state[at - 1]) == minus(state[chain], state[chain + 1])
-            and minus(state[at - 1], state[at]) == minus(state[chain + 1], state[chain + 2])
-        ):
-            return n - 3
+        before, step, last = step, minus(last, key), key
+        if n > 3:
+            if before == newest and step == newer:
+                return n - 3
+        elif n == 3:
+            newest, newer = before, step
     return 0
 
 

@@ -19,6 +19,7 @@ from simulator.arrays import NONE, Ints
 from simulator.compiled import internal
 from simulator.config import Count
 from simulator.policy import Ahead
+from simulator.records.record import from_place
 
 
 class ProbabilityGraphConfig(PolicySettings):
@@ -44,32 +45,48 @@ class ProbabilityGraphConfig(PolicySettings):
 
 
 # The state: settings (the probability as its bits), how many accesses there were, where the ring of the last ones lies,
-# then a row for each block: the access that counted it last, how often it was accessed, how many edges, and each edge
-# with its count, the first made first.
+# each with its row, then a row for each block: the access that counted it last, how often it was accessed, how many
+# edges, where these lead, the first made first, and how often each was followed.
 _LOOKAHEAD, _DEGREE, _SUCCESSORS, _PROBABILITY, _N_SEEN, _WINDOW, _GRAPH = range(7)
 _COUNTED, _ACCESSES, _N, _EDGES = range(FIELDS, FIELDS + 4)
 
 
 @internal
+def _place(edges: Ints, n: int, key: int) -> int:
+    """Which of the edges leads to a key, or ``n``."""
+    place = 0
+    # Four at a time: mostly none does.
+    while place + 4 <= n and (
+        (edges[place] != key) & (edges[place + 1] != key) & (edges[place + 2] != key) & (edges[place + 3] != key)
+    ):
+        place += 4
+    while place < n and edges[place] != key:
+        place += 1
+    return place
+
+
+@internal
 def _count(state: Ints, row: int, key: int) -> None:
     """One more on the edge to a key; a new one may take the place of the rarest, the first made of these."""
-    edges, n, place = row + _EDGES, state[row + _N], 0
-    while place < n and state[edges + 2 * place] != key:
-        place += 1
+    edges, n = from_place(state, row + _EDGES), state[row + _N]
+    counts = from_place(state, row + _EDGES + state[_SUCCESSORS])
+    place = _place(edges, n, key)
     if place < n:
-        state[edges + 2 * place + 1] += 1
+        counts[place] += 1
         return
     if n == state[_SUCCESSORS]:
-        gone = 0
-        for i in range(1, n):
-            if state[edges + 2 * i + 1] < state[edges + 2 * gone + 1]:
+        gone, i = 0, 1
+        # None is rarer than one that was followed once.
+        while i < n and counts[gone] > 1:
+            if counts[i] < counts[gone]:
                 gone = i
+            i += 1
         place = n - 1
-        for at in range(edges + 2 * gone, edges + 2 * place):
-            state[at] = state[at + 2]
+        for at in range(gone, place):
+            edges[at], counts[at] = edges[at + 1], counts[at + 1]
     else:
         state[row + _N] += 1
-    state[edges + 2 * place], state[edges + 2 * place + 1] = key, 1
+    edges[place], counts[place] = key, 1
 
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
@@ -77,14 +94,21 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     now, size = state[_N_SEEN], state[_LOOKAHEAD]
     state[_N_SEEN] += 1
     for i in range(min(now, size)):
-        row = rows.peek(state, _GRAPH, state[state[_WINDOW] + i])
+        at = state[_WINDOW] + 2 * i
+        other, row = state[at], state[at + 1]
+        if other == key:
+            continue
+        if state[row + rows.KEY] != other:
+            # Another block has its row by now.
+            row = rows.peek(state, _GRAPH, other)
         # A block counts once, however often the window has it.
-        if row != NONE and state[row + _COUNTED] != state[_N_SEEN] and state[state[_WINDOW] + i] != key:
+        if row != NONE and state[row + _COUNTED] != state[_N_SEEN]:
             state[row + _COUNTED] = state[_N_SEEN]
             _count(state, row, key)
     row = rows.put(state, _GRAPH, key)
     state[row + _ACCESSES] += 1
-    state[state[_WINDOW] + now % size] = key
+    at = state[_WINDOW] + 2 * (now % size)
+    state[at], state[at + 1] = key, row
 
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
@@ -95,8 +119,8 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     least = np.int64(state[_PROBABILITY]).view(np.float64)
     n = 0
     for i in range(state[row + _N]):
-        edge = row + _EDGES + 2 * i
-        share = state[edge + 1] / state[row + _ACCESSES]
+        edge = row + _EDGES + i
+        share = state[edge + state[_SUCCESSORS]] / state[row + _ACCESSES]
         if share < least or (n == state[_DEGREE] and confidences[n - 1] >= share):
             continue
         # Behind those that are as likely; with one too many the last goes.
@@ -117,7 +141,7 @@ class ProbabilityGraphPolicy(CompiledPolicy):
     def __init__(self, config: ProbabilityGraphConfig) -> None:
         n_fields = _EDGES - FIELDS + 2 * config.successors
         window = _GRAPH + rows.words(config.entries, n_fields)
-        state = rows.state(window + config.lookahead)
+        state = rows.state(window + 2 * config.lookahead)
         state[_LOOKAHEAD], state[_DEGREE], state[_SUCCESSORS] = config.lookahead, config.degree, config.successors
         state[_PROBABILITY], state[_WINDOW] = np.float64(config.min_probability).view(np.int64), window
         rows.setup(state, _GRAPH, config.entries, n_fields)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.arrays import NONE, At, Ints, home
+from simulator.arrays import NONE, At, Ints, spot
 from simulator.compiled import internal
 from simulator.records import lists
 from simulator.records.lists import List, Node
@@ -87,7 +87,7 @@ def peek(state: Ints, t: int, key: int) -> int:
     """The row of a key, or NONE; the use does not count."""
     table = _table(state, t)
     entries, mask = _hash(state, t, table), table.mask
-    at = home(key, mask)
+    at = spot(key, mask)
     while entries[at] != 0:
         row = t + entries[at]
         if _row(state, row).key == key:
@@ -125,7 +125,7 @@ def _forget(state: Ints, t: int, row: int) -> None:
     """Take a row out of the hash table (backward-shift deletion)."""
     table = _table(state, t)
     entries, mask = _hash(state, t, table), table.mask
-    hole = home(_row(state, row).key, mask)
+    hole = spot(_row(state, row).key, mask)
     while entries[hole] != row - t:
         hole = (hole + 1) & mask
     at = hole
@@ -133,7 +133,7 @@ def _forget(state: Ints, t: int, row: int) -> None:
         at = (at + 1) & mask
         if entries[at] == 0:
             break
-        start = home(_row(state, t + entries[at]).key, mask)
+        start = spot(_row(state, t + entries[at]).key, mask)
         if ((at - start) & mask) >= ((at - hole) & mask):
             entries[hole] = entries[at]
             hole = at
@@ -187,7 +187,7 @@ def put(state: Ints, t: int, key: int) -> int:
         fields[field] = 0
     _row_at(state, place).key = key
     entries, mask = _hash(state, t, table), table.mask
-    at = home(key, mask)
+    at = spot(key, mask)
     while entries[at] != 0:
         at = (at + 1) & mask
     entries[at] = place - t

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from simulator.arrays import NONE, Ints, home, plus
+from simulator.arrays import NONE, Ints, plus, spot
 from simulator.clock import CPU, WALL, now_ns
 from simulator.compiled import FLOATS, INTS, call, compiled, floats_at, internal, ints_at, lower_call, lowered
 from simulator.records.rows import START, nth_shown_row, nth_told_row
@@ -69,7 +69,7 @@ def _distinct_of_many(key: int, keys: Ints, confidences: Floats, n: int) -> int:
     for i in range(n):
         guess = keys[i]
         is_new = guess != key
-        at = home(guess, mask)
+        at = spot(guess, mask)
         while is_new and table[at] != 0:
             is_new = keys[table[at] - 1] != guess
             at = (at + 1) & mask

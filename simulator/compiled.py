@@ -252,6 +252,17 @@ soon = lowered(_soon, lambda array, index: None)
 first there: nothing else happens."""
 
 
+def _swapped(typing: Any, number: Any) -> Any:
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bswap(arguments[0])
+
+    return types.int64(types.uint64), lower
+
+
+swapped = lowered(_swapped)
+"""The bytes of a uint64 in the other order, in compiled code."""
+
+
 def lower_call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Call the C function at the address that is the first argument, with the others; for intrinsics."""
     of_function = [context.get_value_type(type_) for type_ in signature.args[1:]]

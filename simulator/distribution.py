@@ -6,7 +6,7 @@ less than 1 part in 4096, and there can be no more than some 200,000 of either s
 
 import numpy as np
 
-from simulator.arrays import NONE, At, Ints, home
+from simulator.arrays import NONE, At, Ints, spot
 from simulator.compiled import compiled, internal
 from simulator.records.run import Counts, Pair, Run, counts_at, nth_pair, run_at
 from simulator.units import LATEST_NS
@@ -30,7 +30,7 @@ def _count(run: Run, counts: Counts, value: int, n: int) -> None:
     if counts.is_rounded:
         value = _rounded(value)
     mask = counts.mask
-    at = home(value, mask)
+    at = spot(value, mask)
     pair = nth_pair(run, counts.table, at)
     while pair.n != 0:
         if pair.value == value:

@@ -113,6 +113,12 @@ class Engine:
         self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
         settings.asks_python, settings.hears_fates = 0, table.hears
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
+        at = settings.table
+        at.state, at.learn, at.want, at.keys, at.confidences = self._asked
+        is_free = isinstance(charge, fixed) and charge.ns == 0
+        settings.answers_at_once = (
+            is_free and not (table.is_learned or table.is_timed or settings.is_sync) and not self._run.kept.inferences
+        )
 
     def _draw_costs(self) -> None:
         """The next costs that batches are charged."""

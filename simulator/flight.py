@@ -1,6 +1,6 @@
 """The one transfer of each block that is in flight (rule R9): an open-addressing table of their places."""
 
-from simulator.arrays import NONE, At, home
+from simulator.arrays import NONE, At, spot
 from simulator.compiled import compiled, internal
 from simulator.records.moving import Transfer, transfer_at
 from simulator.records.record import from_place
@@ -13,7 +13,7 @@ _EMPTY = 0
 def find(run: Run, key: int) -> At[Transfer]:
     """The transfer of a block, or NONE."""
     table, mask = from_place(run, run.flight), run.flight_mask
-    at = home(key, mask)
+    at = spot(key, mask)
     while table[at] != _EMPTY:
         if transfer_at(run, table[at]).key == key:
             return table[at]
@@ -25,7 +25,7 @@ def find(run: Run, key: int) -> At[Transfer]:
 def enter(run: Run, t: Transfer) -> None:
     """A block that was not in flight is now."""
     table, mask = from_place(run, run.flight), run.flight_mask
-    at = home(t.key, mask)
+    at = spot(t.key, mask)
     while table[at] != _EMPTY:
         at = (at + 1) & mask
     table[at] = t.at
@@ -35,7 +35,7 @@ def enter(run: Run, t: Transfer) -> None:
 def leave(run: Run, t: Transfer) -> None:
     """A block is in flight no more."""
     table, mask = from_place(run, run.flight), run.flight_mask
-    hole = home(t.key, mask)
+    hole = spot(t.key, mask)
     while table[hole] != t.at:
         hole = (hole + 1) & mask
     at = hole
@@ -44,7 +44,7 @@ def leave(run: Run, t: Transfer) -> None:
         if table[at] == _EMPTY:
             break
         # An entry may move into the hole unless its probe starts after it (cyclically).
-        start = home(transfer_at(run, table[at]).key, mask)
+        start = spot(transfer_at(run, table[at]).key, mask)
         if ((at - start) & mask) >= ((at - hole) & mask):
             table[hole] = table[at]
             hole = at

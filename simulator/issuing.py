@@ -8,10 +8,10 @@ from simulator.links import PREFETCH, n_waiting
 from simulator.movement import fetch, would_queue
 from simulator.policy import Rejection
 from simulator.questions import STALE
-from simulator.records.arena import Arena, tier_at
+from simulator.records.arena import Arena, block_at, tier_at
 from simulator.records.moving import CHUNK_KEYS, Question, chunk_at, give_back, nth_link, prefetch_at, take
 from simulator.records.run import Run
-from simulator.residency import moves
+from simulator.residency import blocks, moves
 from simulator.tally import is_judged
 
 RESIDENT, IN_FLIGHT, UNKNOWN, BUDGET, DROPPED_STALE, TOO_LARGE = (int(reason) for reason in Rejection)
@@ -38,38 +38,43 @@ def _reason_against(run: Run, arena: Arena, key: int, where: int, size: int) -> 
     return NONE
 
 
-@inlined
-def _propose(run: Run, arena: Arena, q: Question, key: int, confidence: int) -> None:
-    books, counts = run.books, is_judged(run, q.access)
+@internal
+def propose(run: Run, arena: Arena, number: int, access: int, size: int, key: int, confidence: int) -> bool:
+    """Issue a block that question ``number`` wants, or count why not; ``size`` is that of an unknown block."""
+    books, counts = run.books, is_judged(run, access)
     books.n_proposed += counts
-    if q.status == STALE:
-        books.n_rejected[DROPPED_STALE] += counts
-        return
-    where = moves.locate(arena, key)
-    size = moves.size_of(arena, key) if where != 0 else q.size
+    slot = blocks.find(arena, key)
+    where = moves.held_in(arena, slot)
+    if where != 0:
+        size = block_at(arena, slot).size
     reason = _reason_against(run, arena, key, where, size)
     if reason != NONE:
         books.n_rejected[reason] += counts
-        return
+        return False
     p = prefetch_at(run, take(run, run.pools.prefetches))
-    p.number, p.inference, p.access, p.key, p.size = run.n_issued, q.number, q.access, key, size
+    p.number, p.inference, p.access, p.key, p.size = run.n_issued, number, access, key, size
     p.proposed_ns, p.confidence = run.now, confidence
     run.n_issued += 1
     books.n_issued += counts
-    q.n_issued += 1
     fates.begin(run, p)
     use_source(run, arena, key, where)
     p.source = fetch(run, key, size, PREFETCH, where, p.at).source
+    return True
 
 
 @internal
 def issue(run: Run, arena: Arena, q: Question) -> None:
     """Issue what an answer wants, most wanted first, or count why not."""
-    place = q.wanted
+    place, is_stale = q.wanted, q.status == STALE
+    if is_stale:
+        n_dropped = q.n_keys * is_judged(run, q.access)
+        run.books.n_proposed += n_dropped
+        run.books.n_rejected[DROPPED_STALE] += n_dropped
     for i in range(q.n_keys):
         chunk = chunk_at(run, place)
         at = i % CHUNK_KEYS
-        _propose(run, arena, q, chunk.keys[at], chunk.confidences[at])
+        if not is_stale:
+            q.n_issued += propose(run, arena, q.number, q.access, q.size, chunk.keys[at], chunk.confidences[at])
         if at == CHUNK_KEYS - 1 or i == q.n_keys - 1:
             place = chunk.next
             give_back(run, run.pools.chunks, chunk)

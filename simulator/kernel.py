@@ -5,12 +5,12 @@ from typing import Any
 
 from numba import types
 
-from simulator import attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
+from simulator import at_once, attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
 from simulator.answers import HAS_GUESS, HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.charging import LISTED, MEASURED
 from simulator.clock import CPU, WALL, now_ns
-from simulator.compiled import compiled_for, floats_at, internal, ints_at
+from simulator.compiled import compiled_for, floats_at, inlined, internal, ints_at
 from simulator.demand import is_missed
 from simulator.inference import batch_size, begin, can_start, deliver, end, next_batch
 from simulator.landing import arrive, choose
@@ -33,7 +33,7 @@ _NO_SHADOW = -1
 _FIND_AHEAD, _USE_AHEAD = 8, 4
 
 
-@internal
+@inlined
 def _issue(
     run: Run, arena: Arena, shadow: Arena, stream: Stream, window: Ints, row: TraceRow, access: int, now: int
 ) -> bool:
@@ -86,13 +86,16 @@ def _issue(
             serving.follow_up(run, arena, key, access)
             serving.hit_behind(run, arena, x)
     if has_policy:
+        is_asking = asks(run, outcome)
+        if is_asking and at_once.is_answered(run, arena, shadow, access, key, row.stream, size, outcome):
+            return False
         remember(run, key, row.stream, outcome)
-        if asks(run, outcome):
+        if is_asking:
             return ask(run, access, key, row.stream, size, NONE)
     return False
 
 
-@internal
+@inlined
 def _look_ahead(run: Run, arena: Arena, shadow: Arena, window: Ints, at: int, stream: Stream) -> None:
     """Have fetched what accesses soon will read: with many blocks, most of the time is waiting for memory."""
     find, use = at + _FIND_AHEAD, at + _USE_AHEAD
@@ -121,7 +124,7 @@ def _look_ahead(run: Run, arena: Arena, shadow: Arena, window: Ints, at: int, st
         blocks.use_soon(shadow, key)
 
 
-@internal
+@inlined
 def _advance(run: Run, arena: Arena, shadow: Arena, window: Ints, horizon: int) -> int:
     """Issue accesses whose time is before ``horizon`` and before any event that they make."""
     is_closed = run.settings.is_closed != 0
@@ -213,7 +216,7 @@ def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
     deliver(run, arena, what)
 
 
-@internal
+@inlined
 def _decide(
     run: Run, arena: Arena, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
 ) -> At[Any]:
@@ -309,7 +312,9 @@ def _run(
                 if not room.for_choice(run, arena, shadow):
                     return ROOM
                 choose(run)
-                continue
+                due = events.next_due(run)
+                if due <= run.now:
+                    continue
             if is_over:
                 # What else is due at this time does not happen any more.
                 return DONE if run.now <= run.latest_ns else TOO_LATE

@@ -6,7 +6,7 @@ key 0, which is an empty entry there, is kept track of apart.
 
 from typing import Any
 
-from simulator.arrays import At, Ints, home
+from simulator.arrays import At, Ints, spot
 from simulator.compiled import compiled, internal, soon
 from simulator.records.record import from_place
 from simulator.records.run import KeySet, Run, keyset_at, run_at
@@ -17,13 +17,13 @@ _EMPTY = 0
 @internal
 def find_soon(run: Run, keys: KeySet, key: int) -> None:
     """A key will be looked for: fetch the place in the table where that begins."""
-    soon(run, keys.table + home(key, keys.mask))
+    soon(run, keys.table + spot(key, keys.mask))
 
 
 @internal
 def _place(table: Ints, mask: int, key: int) -> int:
     """Where in the table a key is, or else would come."""
-    at = home(key, mask)
+    at = spot(key, mask)
     while table[at] != key and table[at] != _EMPTY:
         at = (at + 1) & mask
     return at
@@ -70,7 +70,7 @@ def discard(run: Run, keys: KeySet, key: int) -> bool:
         if other == _EMPTY:
             break
         # It may move into the hole unless its probe starts after it (cyclically).
-        if ((at - home(other, mask)) & mask) >= ((at - hole) & mask):
+        if ((at - spot(other, mask)) & mask) >= ((at - hole) & mask):
             table[hole] = other
             hole = at
     table[hole] = _EMPTY

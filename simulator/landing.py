@@ -7,8 +7,9 @@ from simulator.fates import CANCELLED
 from simulator.links import DEMAND, PREFETCH, WRITE_BACK, dequeue, link_of, start
 from simulator.movement import CLEAN, COMPUTED, WRITTEN, hop, lowest_bit, new_transfer, release
 from simulator.policy import Trigger
+from simulator.records import lists
 from simulator.records.arena import Arena, Victim, block_at, entry_at, nth_victim, tier_at
-from simulator.records.moving import Link, Prefetch, Transfer, give_back, nth_link, prefetch_at, transfer_at
+from simulator.records.moving import IN_QUEUE, Link, Prefetch, Transfer, give_back, nth_link, prefetch_at, transfer_at
 from simulator.records.record import words_of
 from simulator.records.run import Run
 from simulator.residency import eviction, moves
@@ -237,12 +238,28 @@ def _next_call(run: Run, link: Link) -> At[Transfer]:
 
 
 @internal
+def _next_alone(run: Run, link: Link) -> At[Transfer]:
+    """The same where a call has one block, and nothing is given up: most links are so."""
+    for priority in range(DEMAND, WRITE_BACK + 1):
+        queue = link.queues[priority]
+        place = queue.list.first
+        if place != NONE:
+            lists.remove_first(run, queue.list, IN_QUEUE)
+            queue.n -= 1
+            transfer_at(run, place).mate = NONE
+            return place
+    return NONE
+
+
+@internal
 def choose(run: Run) -> None:
     """All that happens at this instant is applied: free channels choose what they start (rules R2, R8, R11)."""
+    gives_up = run.settings.max_wait_ns >= 0
     for i in range(run.n_links):
         link = nth_link(run, run.links, i)
+        is_alone = link.blocks_per_call == 1 and not gives_up
         while link.n_free > 0:
-            first = _next_call(run, link)
+            first = _next_alone(run, link) if is_alone else _next_call(run, link)
             if first == NONE:
                 break
             link.n_free -= 1

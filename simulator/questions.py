@@ -50,7 +50,7 @@ def remember(run: Run, key: int, stream: int, outcome: int) -> None:
 
 
 @internal
-def _subject(run: Run, stream: int) -> Stream:
+def subject_of(run: Run, stream: int) -> Stream:
     """Whose accesses a question of this stream is about: its own, or those of all."""
     return stream_of(run, stream if run.settings.is_ahead_of_stream else run.n_streams)
 
@@ -64,7 +64,7 @@ def _supersede(run: Run, asking: Stream) -> None:
     lists.remove(run, run.server.queue.list, q.at, FOR_SERVER)
     run.server.queue.n -= 1
     if q.is_waiting:
-        lists.remove(run, _subject(run, q.stream).questions, q.at, ABOUT)
+        lists.remove(run, subject_of(run, q.stream).questions, q.at, ABOUT)
         q.is_waiting = 0
     q.status = SUPERSEDED
     record(run, q)
@@ -81,7 +81,7 @@ def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Acce
     q.started_ns = q.ended_ns = q.batch = NONE
     q.wanted = NONE
     q.charged_ns = q.host_ns = q.device_ns = q.cpu_ns = q.n_keys = q.n_issued = 0
-    q.has_guess = q.has_next = q.is_waiting = 0
+    q.has_guess = q.has_next = q.is_waiting = q.is_over = 0
     run.n_questions += 1
     run.books.n_asked += is_judged(run, access)
     lists.append(run, server.asked, q.at, AMONG_ASKED)
@@ -90,7 +90,7 @@ def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Acce
         record(run, q)
         return False
     q.shown_end = server.first_kept + run.rows.shown.n
-    subject = _subject(run, stream)
+    subject = subject_of(run, stream)
     q.is_waiting = 1
     q.target = subject.n_issued + run.settings.ahead
     lists.append(run, subject.questions, q.at, ABOUT)
@@ -103,16 +103,49 @@ def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Acce
 @internal
 def judge(run: Run, stream: int, key: int) -> None:
     """An access is issued: the question that is about it, if there is one, learns what came."""
-    subject = _subject(run, stream)
+    subject = subject_of(run, stream)
     subject.n_issued += 1
     # All look equally far ahead, so the first to be asked is the first to know.
     if subject.questions.first != NONE:
         q = question_at(run, subject.questions.first)
         if q.target == subject.n_issued:
             lists.remove(run, subject.questions, q.at, ABOUT)
+            if q.is_over:
+                _came(run, q, key)
+                return
             q.has_next, q.next_key, q.is_waiting = 1, key, 0
             if q.status != PENDING:
                 record(run, q)
+
+
+@internal
+def count_answered(run: Run, access: int) -> None:
+    """Count a question that was answered at once and cost nothing, but for its guess."""
+    run.n_questions += 1
+    run.server.n_batches += 1
+    if is_judged(run, access):
+        books = run.books
+        books.n_asked += 1
+        books.n_of_status[ANSWERED] += 1
+        count(run, books.charged, 0)
+        count(run, books.host, 0)
+
+
+@internal
+def expect(run: Run, access: int, stream: int, guess: int) -> None:
+    """Keep the guess of a question that was counted already until it is known which access came."""
+    subject, q = subject_of(run, stream), question_at(run, take(run, run.pools.questions))
+    q.access, q.guess, q.target, q.is_over = access, guess, subject.n_issued + run.settings.ahead, 1
+    lists.append(run, subject.questions, q.at, ABOUT)
+
+
+@internal
+def _came(run: Run, q: Question, key: int) -> None:
+    """It is known whether the guess of such a question came true."""
+    if is_judged(run, q.access):
+        run.books.n_predicted += 1
+        run.books.n_came_true += q.guess == key
+    give_back(run, run.pools.questions, q)
 
 
 @internal

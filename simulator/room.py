@@ -91,7 +91,7 @@ def _small_steps(run: Run, arena: Arena, shadow: Arena) -> int:
 
 
 @internal
-def _spares(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
+def spares(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     """Whether there is room for so many small steps; if not, or it is not known, the step is to look for itself."""
     if run.spare < 0:
         # There was little room a while ago.
@@ -113,7 +113,7 @@ def for_access(run: Run, arena: Arena, shadow: Arena, access: int) -> bool:
     if shadow.n_free == 0 or access - run.judged_from >= windows.n_rows * windows.length:
         run.needs.inserts = 1
         return False
-    return _spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)
+    return spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)
 
 
 @inlined
@@ -121,7 +121,7 @@ def for_questions(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     most_wanted = run.settings.most_wanted
     wanted = n * most_wanted
-    return _spares(run, arena, shadow, n + wanted) or _has(
+    return spares(run, arena, shadow, n + wanted) or _has(
         run, arena, 0, n + wanted, n + wanted, wanted, n, n, n * ((most_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS)
     )
 
@@ -134,20 +134,20 @@ def for_event(run: Run, arena: Arena, shadow: Arena, kind: int, what: At[Any]) -
     if kind == events.MAY_COME_IN:
         place = nth_link(run, run.links, what).backlog.transfers.first
         n = 1 + (transfer_at(run, place).n_waiters if place != NONE else 0)
-        return _spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
+        return spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
     if kind == events.CALL_ENDS:
         while place != NONE:
             t = transfer_at(run, place)
             n += 1 + t.n_waiters
             place = t.mate
-        return _spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
+        return spares(run, arena, shadow, n + 1) or _has(run, arena, 0, n, n + 1, 0, n, 0, 0)
     while place != NONE:
         q = question_at(run, place)
         n += 1
         wanted += q.n_keys
         place = q.queue.next
     # What is wanted may be read from a tier below, a use that evicts there.
-    return _spares(run, arena, shadow, n + wanted) or _has(run, arena, 0, n + wanted, n + wanted, wanted, n, n, 0)
+    return spares(run, arena, shadow, n + wanted) or _has(run, arena, 0, n + wanted, n + wanted, wanted, n, n, 0)
 
 
 @inlined
@@ -157,4 +157,4 @@ def for_choice(run: Run, arena: Arena, shadow: Arena) -> bool:
     if run.settings.max_wait_ns >= 0:
         for i in range(run.n_links):
             overdue += nth_link(run, run.links, i).queues[PREFETCH].n
-    return overdue == 0 or _spares(run, arena, shadow, overdue) or _has(run, arena, 0, 0, overdue, overdue, 0, 0, 0)
+    return overdue == 0 or spares(run, arena, shadow, overdue) or _has(run, arena, 0, 0, overdue, overdue, 0, 0, 0)

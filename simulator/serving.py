@@ -33,9 +33,13 @@ HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
 @internal
 def service_ns(run: Run, size: int, op: int) -> int:
     """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
-    settings, slow_ppm = run.settings, run.server.slow_ppm
-    bandwidth = settings.write_rate if op == WRITE else settings.read_rate
-    ns = settings.service_latency_ns + over(size, bandwidth)
+    settings, slow_ppm, last = run.settings, run.server.slow_ppm, run.serviced
+    # Most are like the one before, and to divide takes long.
+    if size != last.size or op != last.op:
+        bandwidth = settings.write_rate if op == WRITE else settings.read_rate
+        last.size, last.op = size, op
+        last.ns = settings.service_latency_ns + over(size, bandwidth)
+    ns = last.ns
     if slow_ppm != PPM:
         ns = slowed(ns, slow_ppm)
     return ns

@@ -53,6 +53,7 @@ def write_link(link: Link, hop: Hop, limit: WriteBack) -> None:
     link.read_latency_ns, link.read_rate = hop.read
     link.write_latency_ns, link.write_rate = hop.write
     link.per_mib_ns, link.compute_call_ns = hop.compute
+    link.timed_bytes = NONE
     for queue in link.queues:
         clear_all(queue.list)
     link.backlog.byte_limit, link.backlog.block_limit = limit.bytes or NO_LIMIT, limit.blocks or NO_LIMIT

@@ -73,6 +73,7 @@ class Machine:
         write_settings(run.settings, system, arrivals, policy)
         run.fired = run.found_prefetch = run.judged_since_ns = NONE
         run.most_evicted, run.latest_ns = 1, LATEST_NS
+        run.serviced.size = NONE
         run.server.slow_ppm = PPM
         run.n_streams = run.n_ready = n_streams
         clear_all(run.server.queue.list, run.server.asked, run.open_fates, run.late_fates)

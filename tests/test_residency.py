@@ -136,10 +136,8 @@ def test_blocks_go_round_the_end_of_their_table() -> None:
 
 
 def _hash(key: int) -> int:
-    """As ``simulator.arrays.home`` has it, in Python's own numbers."""
-    x = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
-    return x ^ (x >> 31)
+    """As ``simulator.arrays.spot`` has it, in Python's own numbers."""
+    return int.from_bytes((key * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "little"), "big")
 
 
 @given(keys=st.lists(st.integers(0, 60), max_size=200), small=st.integers(1, 20), more=st.integers(0, 20))

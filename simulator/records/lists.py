@@ -65,6 +65,17 @@ def append(base: Any, list_: List, place: At[Any], links: int) -> None:
 
 
 @internal
+def remove_first(base: Any, list_: List, links: int) -> None:
+    """Take the first record out."""
+    behind = node_at(base, list_.first + links).next
+    list_.first = behind
+    if behind == NONE:
+        list_.last = NONE
+    else:
+        node_at(base, behind + links).prev = NONE
+
+
+@internal
 def remove(base: Any, list_: List, place: At[Any], links: int) -> None:
     """Take a record out of the list that it is in."""
     node = node_at(base, place + links)

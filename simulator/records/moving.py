@@ -145,6 +145,7 @@ class Question(Pooled, line=LINE):
     shown_end: int
     target: int
     is_waiting: int
+    is_over: int  # all of it was counted, but for whether its guess came true
     waiter: At[Access]
     wanted: "At[Chunk]"
 
@@ -204,7 +205,7 @@ class Link(Record, line=LINE):
 
     ``n_free`` channels are free. Bytes that were asked for and that were started are counted by class, and kept as they
     were when judging began. ``queue_ns`` and ``transfer_ns`` are what judged accesses waited: in the queues, and while
-    their block was on it. ``backlog`` is of the tier above.
+    their block was on it. ``backlog`` is of the tier above. A call up of ``timed_bytes`` takes ``timed_ns``.
     """
 
     n_free: int
@@ -216,6 +217,8 @@ class Link(Record, line=LINE):
     write_rate: int
     per_mib_ns: int
     compute_call_ns: int
+    timed_bytes: int
+    timed_ns: int
     queues: Annotated[Sequence[Queue], N_CLASSES]
     bytes_asked: Annotated[Ints, N_CLASSES]
     bytes_started: Annotated[Ints, N_CLASSES]

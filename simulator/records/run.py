@@ -11,6 +11,16 @@ from simulator.records.record import Record, first, nth, view
 from simulator.records.rows import WindowRow
 
 
+class Table(Record):
+    """What is compiled of a policy that is asked without Python: addresses (``answers``), and what it answers into."""
+
+    state: int
+    learn: int
+    want: int
+    keys: int
+    confidences: int
+
+
 class Settings(Record):
     """What does not change. Rates are in bytes/s; NONE in ``max_wait_ns`` and ``stale_after_ns`` is no limit."""
 
@@ -51,6 +61,8 @@ class Settings(Record):
     charge: int  # as in ``charging``
     charge_ns: int
     most_wanted: int
+    answers_at_once: int  # a question that finds none before it need not be queued: ``at_once``
+    table: Table
 
 
 class Server(Record):
@@ -209,6 +221,14 @@ class Needs(Record):
     known: int
 
 
+class Serviced(Record):
+    """What was serviced last from tier 0, and in what time where nothing slows it."""
+
+    size: int
+    op: int
+    ns: int
+
+
 class Run(Record):
     """All of it; what is many lies behind, in the same memory.
 
@@ -247,6 +267,7 @@ class Run(Record):
     is_first_write: int
     most_evicted: int
     spare: int
+    serviced: Serviced
     server: Server
     open_fates: List
     late_fates: List

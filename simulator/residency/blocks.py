@@ -6,7 +6,7 @@ blocks, which lie anywhere in memory, need not be read.
 
 from typing import Any
 
-from simulator.arrays import NONE, At, home
+from simulator.arrays import NONE, At, spot
 from simulator.compiled import internal, soon
 from simulator.records.arena import Arena, Block, block_at, free_slot_at
 from simulator.records.record import note, words_of
@@ -26,19 +26,19 @@ def _start(arena: Arena, cell: int, mask: int) -> int:
     """Where the probe of a cell's key starts."""
     if mask <= _TAGS:
         return (cell >> _SLOT_BITS) & mask
-    return home(block_at(arena, slot_of(cell)).key, mask)
+    return spot(block_at(arena, slot_of(cell)).key, mask)
 
 
 @internal
 def find_soon(arena: Arena, key: int) -> None:
     """A block will be looked for: fetch the place in the table where that begins."""
-    soon(arena, arena.table + home(key, arena.mask))
+    soon(arena, arena.table + spot(key, arena.mask))
 
 
 @internal
 def use_soon(arena: Arena, key: int) -> None:
     """A block will be used: fetch what lies there if it is where the search begins."""
-    slot = words_of(arena)[arena.table + home(key, arena.mask)] & _SLOTS
+    slot = words_of(arena)[arena.table + spot(key, arena.mask)] & _SLOTS
     if slot != 0:
         soon(arena, slot)
 
@@ -46,7 +46,7 @@ def use_soon(arena: Arena, key: int) -> None:
 @internal
 def find(arena: Arena, key: int) -> At[Block]:
     """The slot of a block that some tier holds or remembers, or NONE."""
-    words, table, mask, hash_ = words_of(arena), arena.table, arena.mask, home(key, -1)
+    words, table, mask, hash_ = words_of(arena), arena.table, arena.mask, spot(key, -1)
     at, tag = hash_ & mask, hash_ & _TAGS
     cell = words[table + at]
     while cell != 0:
@@ -73,7 +73,7 @@ def add(arena: Arena, key: int, size: int) -> At[Block]:
 @internal
 def enter(arena: Arena, slot: At[Block]) -> None:
     """Write ``slot`` at the first empty place of its key's probe."""
-    words, table, mask, hash_ = words_of(arena), arena.table, arena.mask, home(block_at(arena, slot).key, -1)
+    words, table, mask, hash_ = words_of(arena), arena.table, arena.mask, spot(block_at(arena, slot).key, -1)
     at = hash_ & mask
     while words[table + at] != 0:
         at = (at + 1) & mask
@@ -84,7 +84,7 @@ def enter(arena: Arena, slot: At[Block]) -> None:
 def free(arena: Arena, slot: At[Any]) -> None:
     """Give back the slot of a block that no tier holds or remembers any more."""
     words, table, mask = words_of(arena), arena.table, arena.mask
-    hole = home(block_at(arena, slot).key, mask)
+    hole = spot(block_at(arena, slot).key, mask)
     while words[table + hole] & _SLOTS != slot:
         hole = (hole + 1) & mask
     at = hole

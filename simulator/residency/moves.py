@@ -23,10 +23,15 @@ _VICTIM = Victim.words
 
 
 @internal
+def held_in(arena: Arena, slot: At[Block]) -> int:
+    """A bit for each tier that holds the block of a slot, which may be NONE."""
+    return 0 if slot == NONE else block_at(arena, slot).where & RESIDENT
+
+
+@internal
 def locate(arena: Arena, key: int) -> int:
     """A bit for each tier that holds the block."""
-    slot = blocks.find(arena, key)
-    return 0 if slot == NONE else block_at(arena, slot).where & RESIDENT
+    return held_in(arena, blocks.find(arena, key))
 
 
 @internal

@@ -1,0 +1,47 @@
+"""A question to a table that costs nothing, put while none waits: answered within the access that puts it (R13, R15).
+
+What happens, and in which order, is what ``questions``, ``inference`` and ``issuing`` would do one after another: no
+time passes between them, and nothing else can happen. Nothing of the question is kept but its guess.
+"""
+
+from simulator import keyset, room
+from simulator.answers import HEARD, call_learn, call_want, distinct
+from simulator.arrays import NONE
+from simulator.compiled import floats_at, internal, ints_at
+from simulator.issuing import propose
+from simulator.questions import count_answered, expect
+from simulator.records.arena import Arena
+from simulator.records.rows import nth_told_row
+from simulator.records.run import Run
+from simulator.residency import blocks
+
+
+@internal
+def is_answered(
+    run: Run, arena: Arena, shadow: Arena, access: int, key: int, stream: int, size: int, outcome: int
+) -> bool:
+    """Whether the question of the access just issued was answered, and what it wants issued; else it is to be put."""
+    settings, server, table = run.settings, run.server, run.settings.table
+    if not settings.answers_at_once or server.queue.n != 0 or run.rows.shown.n != 0:
+        return False
+    if not room.spares(run, arena, shadow, settings.most_wanted):
+        return False
+    state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
+    bits = ints_at(table.confidences)
+    told = run.rows.told
+    for i in range(told.n):
+        news = nth_told_row(run, told.rows, i)
+        call_learn(table.learn, state, news.key, NONE, HEARD - news.fate)
+    told.n = 0
+    call_learn(table.learn, state, key, stream, outcome)
+    n = distinct(key, keys, confidences, call_want(table.want, state, key, stream, keys, confidences))
+    number = run.n_questions
+    count_answered(run, access)
+    if n > 0:
+        for i in range(n):
+            blocks.find_soon(arena, keys[i])
+            keyset.find_soon(run, run.polluted, keys[i])
+        expect(run, access, stream, keys[0])
+        for i in range(n):
+            propose(run, arena, number, access, size, keys[i], bits[i])
+    return True
