@@ -1,19 +1,17 @@
 """Predictions after every access of whole sequences at once, for traces too long to ask one by one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from policies.lstm.along import Along
-from policies.lstm.backends.compiled import Compiled
+from policies.lstm.backends.compiled import Compiled, predict_along
 from policies.lstm.model import weights_of
 from policies.lstm.predictor import LstmPredictor
 from policies.models.codecs.base import UNKNOWN, Classes, Floats, Keys
 from policies.models.nets.lstm import State
-from policies.models.network import Network
 from policies.models.top import best_of_rows
 from policies.models.train import scores_along
 
@@ -35,7 +33,10 @@ class Table:
 
 
 def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: torch.device) -> dict[int, Table]:
-    """A table for each sequence. Those of like length run side by side; a carried state makes each of them serial."""
+    """A table for each sequence. On the CPU what the compiled backend would say one by one, to the bit.
+
+    On a GPU those of like length run side by side; a carried state makes each of them serial.
+    """
     config, codec = predictor.config, predictor.codec
     model = predictor.kept.trained.model.to(device)
     tables = {name: Table.empty(len(keys), config.degree, len(predictor.widths)) for name, keys in sequences.items()}
@@ -58,44 +59,36 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
                 fill(name, at, piece.cpu().numpy()[:, columns])
                 at += len(piece)
         return tables
+    if device.type == "cpu":
+        backend = Compiled(weights_of(predictor.kept.trained.model, predictor.horizon))
+        for name in names:
+            _along(codec.encode(sequences[name]), backend, predictor.widths, inverse_temperature, tables[name])
+        return tables
     for group in (names[at : at + _ROWS] for at in range(0, len(names), _ROWS)):
         inputs = [codec.encode(sequences[name]) for name in group]
-        run = _on_cpu(predictor, len(group)) if device.type == "cpu" else _on_device(model, columns, device)
-        steps = Along.steps_at_once(len(group)) if device.type == "cpu" else _STEPS
-        for at in range(0, len(inputs[-1]), steps):
+        state: State | None = None
+        for at in range(0, len(inputs[-1]), _STEPS):
             # Those that have ended drop out at the front: they are the shorter ones.
             live = [i for i, classes in enumerate(inputs) if len(classes) > at]
-            longest = min(steps, len(inputs[-1]) - at)
+            if state is not None:
+                state = (state[0][:, -len(live) :].contiguous(), state[1][:, -len(live) :].contiguous())
+            longest = min(_STEPS, len(inputs[-1]) - at)
             padded = np.full((len(live), longest, inputs[-1].shape[1]), UNKNOWN, np.int64)
             for row, i in enumerate(live):
                 part = inputs[i][at : at + longest]
                 padded[row, : len(part)] = part
-            scores = run(padded, live)
+            with torch.inference_mode():
+                scores, state = model(torch.from_numpy(padded).to(device), state)
             for row, i in enumerate(live):
                 n = min(longest, len(inputs[i]) - at)
-                fill(group[i], at, scores[row, :n])
+                fill(group[i], at, scores[row, :n, columns].cpu().numpy())
     return tables
 
 
-Run = Callable[[Classes, list[int]], Floats]
-"""From accesses (B, T, fields) of the sequences of these numbers, which go on, to scores (B, T, C)."""
-
-
-def _on_cpu(predictor: LstmPredictor, n: int) -> Run:
-    along = Along(Compiled(weights_of(predictor.kept.trained.model, predictor.horizon)), n)
-    return lambda classes, live: along.run(classes.swapaxes(0, 1), live).swapaxes(0, 1)
-
-
-def _on_device(model: Network, columns: slice, device: torch.device) -> Run:
-    state: State | None = None
-
-    def run(classes: Classes, live: list[int]) -> Floats:
-        nonlocal state
-        if state is not None:
-            state = (state[0][:, -len(live) :].contiguous(), state[1][:, -len(live) :].contiguous())
-        with torch.inference_mode():
-            scores, state = model(torch.from_numpy(classes).to(device), state)
-            found: Floats = scores.cpu().numpy()[:, :, columns]
-        return found
-
-    return run
+def _along(classes: Classes, backend: Compiled, widths: Classes, inverse_temperature: float, table: Table) -> None:
+    """One sequence, access by access: on a CPU core that takes no longer than torch's products of many at once."""
+    state = backend.new_state()
+    predict_along(
+        classes, state[0], state[1], backend.first, backend.starts, backend.inner, backend.biases, backend.head,
+        backend.head_bias, widths, inverse_temperature, table.classes, table.confidences, table.counts,
+    )  # fmt: skip

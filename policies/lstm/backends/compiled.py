@@ -15,7 +15,8 @@ from policies.lstm.model import Weights
 from policies.models.backend import Backend
 from policies.models.codecs.base import Classes, Floats
 from policies.models.exps import exps
-from simulator.compiled import vectorised
+from policies.models.top import best
+from simulator.compiled import compiled, vectorised
 
 
 @vectorised
@@ -92,6 +93,21 @@ def score(h: Floats, head: Floats, head_bias: Floats, scores: Floats) -> None:
     """The head (H, C) over the last layer of h, into ``scores`` (C,)."""
     scores[:] = head_bias
     add_product(scores, h[len(h) - 1], head)
+
+
+@compiled
+def predict_along(
+    classes: Classes, h: Floats, c: Floats, first: Floats, starts: Classes, inner: Floats, biases: Floats,
+    head: Floats, head_bias: Floats, widths: Classes, inverse_temperature: float, found: npt.NDArray[np.int32],
+    confidences: npt.NDArray[np.float64], counts: Classes,
+) -> None:  # fmt: skip
+    """What follows each of T accesses: the best classes (T, k, fields), confidences (T, k) and how many (T,)."""
+    scores, row = np.empty(len(head_bias), np.float32), np.empty(found.shape[1:], np.int64)
+    for t in range(len(classes)):
+        run_through(classes[t : t + 1], h, c, first, starts, inner, biases)
+        score(h, head, head_bias, scores)
+        counts[t] = best(scores, widths, inverse_temperature, row, confidences[t])
+        found[t] = row
 
 
 class Compiled(Backend):
