@@ -9,6 +9,7 @@ from experiments.ladder import rung_of
 from experiments.means import mean_of
 from experiments.report import time_text
 
+_TIMES = ("p50_ns", "p99_ns", "p50_inference_simulated_ns", "p50_inference_cold_ns", "mean_latency_ns")
 Row = dict[str, Any]
 
 
@@ -46,10 +47,11 @@ def print_backends(console: Any, backends: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table, against = Table(), [name for name in (backends[0] if backends else {}) if name.startswith("against_")]
-    for column in ("backend", "mode", "p50", "p99", "mean latency", *(f"vs {n.split('_', 1)[1]}" for n in against)):
+    times = ("p50", "p99", "p50 paused", "p50 cold", "mean latency")
+    for column in ("backend", "mode", *times, *(f"vs {n.split('_', 1)[1]}" for n in against)):
         table.add_column(column)
     for row in backends:
-        times = (time_text(row[name]) for name in ("p50_ns", "p99_ns", "mean_latency_ns"))
-        table.add_row(row["backend"], row["mode"], *times, *(row[name] for name in against))
+        texts = (time_text(row[name]) for name in _TIMES)
+        table.add_row(row["backend"], row["mode"], *texts, *(row[name] for name in against))
     console.print("With the latencies that each backend had here (a distribution, not one number)", highlight=False)
     console.print(table)

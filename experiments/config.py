@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
+from experiments.charges import AnyCharge, ChargeConfig, Free, Measured
 from experiments.overrides import override
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
-from simulator.config import Arrivals, Closed, Count, Nanoseconds, Strict, System
-from simulator.one_line import in_line
+from simulator.config import Arrivals, Closed, Count, Strict, System
 from simulator.places import beside, config_folder
-from simulator.quantities import PathText
 from workloads.registry import Source
 
 EngineName = Literal["auto", "compiled", "simpy"]
@@ -62,62 +61,6 @@ WarmUp = Annotated[Literal["none", "mser5"] | int | float, BeforeValidator(_warm
 """How much is run and not judged, in every arm alike: accesses, a share of them, or until the baseline settles."""
 
 
-class Measured(Strict):
-    """Each inference's own wall time."""
-
-    kind: Literal["measured"]
-
-
-class Replay(Strict):
-    """The latencies that an earlier run recorded: ``source`` is its folder, ``arm`` its arm (default: this one).
-
-    Without a source those that the policy's answers come with (``kind: file``).
-    """
-
-    kind: Literal["replay"]
-    source: PathText | None = None
-    """The folder of the run that recorded them."""
-    arm: str | None = None
-    """Its arm; null: the one of this arm's name."""
-    decisions: Literal["recomputed", "recorded"] = "recomputed"
-    """Whether a network answers anew, which must come out as recorded, or what it decided then is taken."""
-
-
-class Sampled(Strict):
-    """Drawn from the latencies that an earlier run recorded, times ``scale``; ``assumed`` as in Fixed."""
-
-    kind: Literal["sampled"]
-    source: PathText
-    """The folder of the run that recorded them."""
-    arm: str | None = None
-    """Its arm; null: the one of this arm's name."""
-    scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    """Factor on each latency."""
-    assumed: Nanoseconds | None = None
-    """What the policy assumes that a question takes, where it weighs cost; null: what is charged."""
-
-
-class Fixed(Strict):
-    """The same for each. ``assumed``: the policy decides as if a question took so long (default: what is charged)."""
-
-    kind: Literal["fixed"]
-    latency: Nanoseconds
-    """Of each inference."""
-    assumed: Nanoseconds | None = None
-    """What the policy assumes that a question takes, where it weighs cost; null: `latency`."""
-
-
-class Free(Strict):
-    """Nothing is charged."""
-
-    kind: Literal["free"]
-
-
-_Charge = Annotated[Measured | Replay | Sampled | Fixed | Free, Field(discriminator="kind")]
-ChargeConfig = Annotated[_Charge, BeforeValidator(in_line, json_schema_input_type=str | _Charge)]
-"""What the clock is charged; also in a line, ``fixed(latency=20 us)``."""
-
-
 class Arm(Strict):
     """A policy, what its deciding is charged, and what else differs: ``set`` overrides keys below ``system``."""
 
@@ -131,11 +74,11 @@ class Arm(Strict):
     """Overrides of keys below system, for this arm alone: {system.placement: exclusive}."""
 
     @property
-    def charged(self) -> Measured | Replay | Sampled | Fixed | Free:
+    def charged(self) -> AnyCharge:
         """The charge, by default measured for a network and nothing for a table."""
         if self.charge is not None:
             return self.charge
-        return Measured(kind="measured") if self.policy.core.is_measured else Free(kind="free")
+        return Measured.model_validate({"kind": "measured"}) if self.policy.core.is_measured else Free(kind="free")
 
 
 class SampledRows(Strict):

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.config import Arm, Experiment, Free
+from experiments.charges import Free
+from experiments.config import Arm, Experiment
 from experiments.jobs import n_cores
 from experiments.plan import Key, Run, is_timed, planned
 from simulator.errors import InputError

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from experiments.gpu_watch import GpuWatch
+    from simulator.paced import OtherWork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_COLD_CALLS = 200
+"""Other work takes longer than any call."""
 
 
 @app.command()
@@ -25,6 +28,9 @@ def main(
     classes: Annotated[int, typer.Option(min=2, help="Classes that are predicted.")] = 1000,
     pauses: Annotated[
         str, typer.Option(metavar="LEAST,MOST", help="Time them once more, after pauses such as '1 ms,2 ms'.")
+    ] = "",
+    touched: Annotated[
+        str, typer.Option(metavar="SIZE", help="And once more, after other work on so many bytes, such as '64 MiB'.")
     ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
@@ -45,7 +51,7 @@ def main(
         from policies.models.provenance import of_device
 
         console = make_console()
-        lengths, gaps = _lengths(windows), _pauses(pauses)
+        lengths, gaps, work = _lengths(windows), _pauses(pauses), _work(touched)
         where = provenance(of_device(pick_device(device)))
         watch = GpuWatch(where.get("gpu_uuid"), where.get("gpu", ""))
         make_folder(out)
@@ -53,8 +59,10 @@ def main(
         network, told = network_of(classes), None if quiet else console
         backends = made(device, lengths, network, told)
         tables: dict[str, list[dict[str, Any]]] = {"latency": [], "latency_rounds": []}
-        for pace, gap in {"back_to_back": None, **({"paused": gaps} if gaps else {})}.items():
-            times = timed(backends, lengths, calls, network, told, gap, watch)
+        for pace in ("back_to_back", *["paused"] * (gaps is not None), *["cold"] * (work is not None)):
+            gap, before = gaps if pace == "paused" else None, work if pace == "cold" else None
+            n_calls = calls if before is None else min(calls, _COLD_CALLS)
+            times = timed(backends, lengths, n_calls, network, told, gap, watch, before)
             tables["latency"] += summarize(times, backends, pace)
             tables["latency_rounds"] += by_round(times, pace)
             draw(times, out, pace)
@@ -63,8 +71,8 @@ def main(
         if watch.samples:
             tables["latency_gpu"] = watch.samples
         facts = {
-            "n_classes": classes, "pauses": pauses, "provenance": where, "gpu_is_quiet": watch.is_quiet,
-            "other_processes": sorted(watch.others), "gpu_not_watched": watch.missing,
+            "n_classes": classes, "pauses": pauses, "touched": touched, "provenance": where,
+            "gpu_is_quiet": watch.is_quiet, "other_processes": sorted(watch.others), "gpu_not_watched": watch.missing,
         }  # fmt: skip
         _write(out, tables, facts)
         if not quiet:
@@ -112,6 +120,22 @@ def _pauses(text: str) -> Pauses | None:
     if not 0 < least <= most:
         raise InputError(f"--pauses {text}: expected two times in rising order, such as '1 ms,2 ms'")
     return Pauses(least, most)
+
+
+def _work(text: str) -> "OtherWork | None":
+    from simulator.errors import InputError
+    from simulator.paced import OtherWork
+    from simulator.units import parse_bytes
+
+    if not text:
+        return None
+    try:
+        n_bytes = parse_bytes(text)
+    except ValueError:
+        n_bytes = 0
+    if n_bytes < 1:
+        raise InputError(f"--touched {text}: expected a size such as '64 MiB'")
+    return OtherWork(n_bytes)
 
 
 def _lengths(windows: str) -> list[int]:

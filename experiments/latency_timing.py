@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simulator.paced import OtherWork
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -82,11 +84,11 @@ def made(device: str, windows: Sequence[int], network: Network, console: "Consol
 
 def timed(
     backends: Sequence[Timed], windows: Sequence[int], n_calls: int, network: Network, console: "Console | None",
-    pauses: Pauses | None = None, watch: "GpuWatch | None" = None,
+    pauses: Pauses | None = None, watch: "GpuWatch | None" = None, work: OtherWork | None = None,
 ) -> Times:  # fmt: skip
     """The times of every contender, of the network alone; what chooses on the device is asked to.
 
-    ``watch`` looks at the GPU behind each round, when no call is timed.
+    ``watch`` looks at the GPU behind each round, when no call is timed. ``work`` is done before each call.
     """
     import numpy as np
 
@@ -109,6 +111,8 @@ def timed(
             for classes, gap_ns in zip(questions if turn else questions[:_WARM_UP_CALLS], gaps_ns, strict=False):
                 if gap_ns:
                     time.sleep(gap_ns / 1e9)
+                if work is not None:
+                    work(gap_ns)
                 start = time.perf_counter_ns()
                 if window:
                     state = backend.new_state()

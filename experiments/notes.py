@@ -12,6 +12,7 @@ from simulator.config import WriteBack
 from workloads.sizes import Sizes
 
 _MANY_ISSUED = 1000
+_PAUSED_OVER_CHARGED = 1.5
 _MANY_AT_ONCE = 1.5
 _MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
 Row = dict[str, Any]
@@ -20,10 +21,32 @@ Row = dict[str, Any]
 def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
     """Lines about what was measured, and what went oddly; ``sizes`` are those of the trace of the first seed."""
     return [
-        *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows), *_of_same_repeats(rows), *_of_uneven(rows),
-        *_of_arrivals(experiment, rows), *_of_cut(experiment, rows), *_of_room(experiment, rows, sizes),
-        *_of_sizes(sizes), *_of_prefetches(rows), *_of_large(rows), *_of_write_backs(experiment, rows),
+        *_of_pace(rows), *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows), *_of_same_repeats(rows),
+        *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_cut(experiment, rows),
+        *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
+        *_of_large(rows), *_of_write_backs(experiment, rows),
     ]  # fmt: skip
+
+
+def _of_pace(rows: list[Row]) -> Iterator[str]:
+    """Questions that took much longer at the pace of what is simulated than what was charged for them."""
+    for arm in dict.fromkeys(row["arm"] for row in rows if row.get("charge_pace") == "back_to_back"):
+        of_arm = [row for row in rows if row["arm"] == arm and row["p50_inference_charged_ns"]]
+        worst = max(
+            (row for row in of_arm if row["p50_inference_simulated_ns"]),
+            key=lambda row: row["p50_inference_simulated_ns"] / row["p50_inference_charged_ns"],
+            default=None,
+        )
+        if worst is None or worst["latencies"] != "measured":
+            continue
+        charged, there = worst["p50_inference_charged_ns"], worst["p50_inference_simulated_ns"]
+        if there > _PAUSED_OVER_CHARGED * charged:
+            yield (
+                f"{arm}: charged {time_text(charged)} a question, as timed back to back; after pauses of "
+                f"{time_text(worst['inference_pause_ns'])}, as it is asked in the simulation, it takes "
+                f"{time_text(there)} here, and {time_text(worst['p50_inference_cold_ns'])} after other work. "
+                "charge: {kind: measured, pace: simulated} charges that."
+            )
 
 
 def _of_noise(experiment: Experiment, rows: list[Row]) -> Iterator[str]:

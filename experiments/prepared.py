@@ -193,6 +193,7 @@ def prepare(
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
             n_streams=workload.n_streams,
+            batch_size=most_at_once(system, workload.n_streams),
             say=say or (lambda text: None),
         ),
     )
@@ -201,6 +202,13 @@ def prepare(
     if wanted := needs_of(built.policy):
         check_needs(who, wanted, next(part(workload.batches(), parts.first)))
     return Prepared(workload, parts, system, learned, built, charge, recording)
+
+
+def most_at_once(system: System, n_streams: int) -> int:
+    """How many questions a batch can have: no more than wait, where a stream's newest alone does, one of each."""
+    server = system.inference
+    most = min(server.batch_size, server.queue_limit + 1)
+    return min(most, n_streams) if server.queue == "newest_first" and server.mode == "async" else most
 
 
 def who_asks(arm: Arm) -> str:

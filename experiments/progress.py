@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from experiments.notebook import NotebookProgress, in_notebook
 
 _LINE_EVERY_S = 10.0
+_DRAW_EVERY_S = 0.1
 _LATELY_S, _LEAST_S = 30.0, 1.0
 
 
@@ -33,6 +34,19 @@ def make_console() -> Console:
         # Its output says that it is a terminal, and it has no cursor to move.
         return _Terminal(width=110, force_jupyter=False, force_terminal=False)
     return _Terminal() if sys.stdout.isatty() else _Terminal(width=110)
+
+
+class _Bars(Progress):
+    """Drawn as they are told of something: Rich's thread for that would take turns with the calls that are timed."""
+
+    _drawn = 0.0
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """Change a bar; it is drawn if that is a while ago."""
+        super().update(task_id, **fields)
+        if time.monotonic() - self._drawn >= _DRAW_EVERY_S:
+            self._drawn = time.monotonic()
+            self.refresh()
 
 
 class OneRun:
@@ -134,7 +148,7 @@ class RunProgress:
             TimeRemainingColumn(),
         )
         if console.is_terminal:
-            self.bar = Progress(*columns, console=console, transient=True)
+            self.bar = _Bars(*columns, console=console, transient=True, auto_refresh=False)
         elif in_notebook():
             self.bar = NotebookProgress(*columns)
 

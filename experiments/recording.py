@@ -10,13 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.config import Arm, Experiment, Replay, Sampled
+from experiments.charges import Measured, Replay, Sampled
+from experiments.config import Arm, Experiment
 from experiments.plan import stem_of
 from experiments.seal import SEALED_COLUMNS, Seal
 from policies.given import Recorded
-from simulator.charge import Charge, Cost, Guess, fixed, measured, sampled
+from simulator.charge import Charge, Cost, Guess, fixed, measured, measured_cpu, sampled
 from simulator.charge import Replay as ReplayCharge
 from simulator.errors import InputError
+from simulator.paced import OtherWork, Pause, paced
 from simulator.policy import Status
 from simulator.seeds import generator
 
@@ -163,6 +165,15 @@ def warm_up_rows(times: list[tuple[int, int]]) -> dict[str, Any]:
     return columns
 
 
+def _measuring(charge: Measured, arm: Arm, seed: int) -> Charge:
+    """By that clock, at that pace."""
+    reading = measured if charge.clock == "wall" else measured_cpu
+    if charge.pace == "back_to_back":
+        return reading
+    between = Pause(charge.longest) if charge.pace == "simulated" else OtherWork(charge.touched)
+    return paced(between, reading, charge.share, generator(seed, "pace", arm.name))
+
+
 def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Recording | None]:
     """The charge of a run, and the recording behind it.
 
@@ -172,7 +183,7 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
     charge = arm.charged
     match charge.kind:
         case "measured":
-            return measured, None
+            return _measuring(charge, arm, seed), None
         case "free":
             return fixed(0), None
         case "replay" if charge.source is None:

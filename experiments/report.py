@@ -31,6 +31,12 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("misses caused", "n_caused", _COUNT),
     ("inference p50", "p50_inference_host_ns", _TIME),
     ("inference p99", "p99_inference_host_ns", _TIME),
+    ("  back to back p50", "p50_inference_back_to_back_ns", _TIME),
+    ("  back to back p99", "p99_inference_back_to_back_ns", _TIME),
+    ("  at its pauses p50", "p50_inference_simulated_ns", _TIME),
+    ("  at its pauses p99", "p99_inference_simulated_ns", _TIME),
+    ("  cold p50", "p50_inference_cold_ns", _TIME),
+    ("  cold p99", "p99_inference_cold_ns", _TIME),
     ("charged per inference", "mean_inference_charged_ns", _TIME),
     ("training", "train_s", "seconds"),
 )

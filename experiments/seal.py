@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 SEALED_COLUMNS = (
     "inference", "batch", "status", "charged_ns", "host_ns", "device_ns", "cpu_ns", "predicted_key", "n_proposed",
 )  # fmt: skip
+PACED_BY = ("charge_pace", "charge_clock")
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",
-    "footprint_bytes", "provenance", "decisions_sha256",
+    "footprint_bytes", "provenance", "decisions_sha256", *PACED_BY,
 )  # fmt: skip
 
 

@@ -16,15 +16,18 @@ from experiments.decisions import DIGEST, Recorder, keeps_decisions
 from experiments.decisions import TABLE as DECISIONS
 from experiments.kept import Done, digests_of
 from experiments.metrics import run_metrics
+from experiments.pacing import columns_of, said_of
 from experiments.plan import Run
 from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split, who_asks
 from experiments.provenance import provenance
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
+from experiments.seal import PACED_BY
 from experiments.shared import SharedTrace
 from experiments.tables import RunTables
 from policies.given import Given
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
+from simulator.paced import paced
 from simulator.plugins import fingerprints
 
 Progress = Callable[[int], None]
@@ -56,6 +59,7 @@ def code_hash() -> str:
             "aiming.py",
             "decisions.py",
             "metrics.py",
+            "pacing.py",
             "prepared.py",
             "recording.py",
             "shared.py",
@@ -156,6 +160,7 @@ def run_one(
             measured_on = json.loads(recording.metadata.get("provenance", "{}"))
         described = {
             "latencies": arm.charged.kind,
+            **said_of(arm.charged, recording),
             "device": device,
             "latencies_backend": backend,
             "trace_sha256": workload.sha256,
@@ -188,12 +193,15 @@ def run_one(
         "seed": seed,
         "repeat": run.repeat,
         "policy": arm.policy.kind,
+        **dict.fromkeys(PACED_BY),
         **described,
         "start": experiment.start,
         "n_train_accesses": parts.n_train,
         "n_warm_up_accesses": parts.judged - parts.n_train,
         "requests_per_time": workload.requests_per_time,
         **run_metrics(books, result, system),
+        "n_inferences_paced": charge.n_paced if isinstance(charge, paced) else None,
+        **columns_of(arm.charged, built.probe, books, result),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
         "engine": chosen_engine(experiment, arm),

@@ -11,6 +11,7 @@ from experiments.config import Arm, Experiment
 from experiments.crossings import bracket, break_even, closed_form
 from experiments.ladder import MODES, Rung, climbing, learned_arm, measuring, rung_of, rungs
 from experiments.means import mean_of
+from experiments.pacing import COLUMNS
 from experiments.runner import run_all
 from experiments.surroundings import FACTORS, MAPS, with_gap
 from simulator.errors import InputError
@@ -54,6 +55,7 @@ def study(
     times = {row["arm"]: row for row in measured}
     for row in found.backends:
         row |= {name: times[row["backend"]][f"{name[:3]}_inference_host_ns"] for name in ("p50_ns", "p99_ns")}
+        row |= {name: times[row["backend"]][name] for name in COLUMNS}
     return found
 
 

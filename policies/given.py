@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from policies.timing import Timing
-from simulator.policy import Policy
+from simulator.policy import Decision, Policy
 
 Keys = npt.NDArray[np.uint64]
 
@@ -81,7 +81,8 @@ class Given:
     columns that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
-    ``n_streams`` are those of the whole trace. ``say`` tells the user of something.
+    ``n_streams`` are those of the whole trace; ``batch_size``: so many questions may come at once. ``say`` tells the
+    user of something.
     """
 
     sequences: Sequences
@@ -93,6 +94,7 @@ class Given:
     recorded: Recorded | None = None
     is_measured: bool = False
     n_streams: int = 1
+    batch_size: int = 1
     say: Callable[[str], None] = _silent
 
 
@@ -101,7 +103,8 @@ class Built:
     """A policy ready to run, what the ``runs`` table says of it, and rows of the ``training`` table.
 
     ``warm_up`` has host and device time of calls that were made before the run, in ns; ``model_file`` is the trained
-    model, to be kept with the results; ``provenance`` says where its times come from.
+    model, to be kept with the results; ``provenance`` says where its times come from. ``probe`` asks a made-up
+    question, which changes nothing for the run; None where there is no such.
     """
 
     policy: Policy
@@ -110,3 +113,4 @@ class Built:
     warm_up: list[tuple[int, int]] = field(default_factory=list)
     model_file: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    probe: Callable[[], Decision] | None = None

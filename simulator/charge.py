@@ -1,5 +1,6 @@
 """What an inference costs on the simulated clock (rule R15)."""
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.policy import Decision
+from simulator.policy import AccessRun, Decision, Policy
 
 
 class Cost(NamedTuple):
@@ -31,6 +32,30 @@ Guess = tuple[int | None, int | None]
 def measured(decision: Decision) -> Cost:
     """This very call's wall time."""
     return Cost(decision.host_ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
+
+
+def measured_cpu(decision: Decision) -> Cost:
+    """What of this very call's wall time its thread had of a processor: without what others took in between."""
+    return Cost(decision.cpu_ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
+
+
+def put(policy: Policy, charge: Charge, runs: Sequence[AccessRun], now_ns: int) -> tuple[Decision, Cost]:
+    """Put a batch of questions to a policy at a simulated time, which the charge may learn and the policy may not.
+
+    A charge with a pace of its own has a method ``before``, told of the time and the number of questions. Garbage is
+    collected between questions, not in one: all that the simulator holds would be gone through while a clock runs.
+    """
+    before = getattr(charge, "before", None)
+    if before is not None:
+        before(now_ns, len(runs))
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        decision = policy.decide(runs)
+    finally:
+        if collects:
+            gc.enable()
+    return decision, charge(decision)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import Ints
-from simulator.charge import Charge, fixed, measured, sampled
-from simulator.charging import FIXED, LISTED, MEASURED
+from simulator.charge import Charge, fixed, measured, measured_cpu, sampled
+from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
@@ -106,6 +106,8 @@ class Engine:
             settings.charge = LISTED
         elif charge is measured and table.is_timed:
             settings.charge = MEASURED
+        elif charge is measured_cpu and table.is_timed:
+            settings.charge = MEASURED_CPU
         else:
             return
         # One more is for the best guess, behind those that are wanted.

@@ -8,7 +8,7 @@ from numba import types
 from simulator import at_once, attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
 from simulator.answers import HAS_GUESS, HEARD, Floats, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
-from simulator.charging import LISTED, MEASURED
+from simulator.charging import LISTED, MEASURED, MEASURED_CPU
 from simulator.clock import CPU, WALL, now_ns
 from simulator.compiled import compiled_for, floats_at, inlined, internal, ints_at
 from simulator.demand import is_missed
@@ -258,6 +258,8 @@ def _decide(
     charged = settings.charge_ns
     if settings.charge == MEASURED:
         charged = wall
+    elif settings.charge == MEASURED_CPU:
+        charged = cpu
     elif settings.charge == LISTED:
         charged = ints_at(server.costs)[server.n_charged]
         server.n_charged += 1

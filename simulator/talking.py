@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.arrays import Ints
-from simulator.charge import Charge
+from simulator.charge import Charge, put
 from simulator.compiled import address_of
 from simulator.errors import OutsideError
 from simulator.handing import Asked, hand_back, hand_over
@@ -65,11 +65,10 @@ class Talk:
             runs.append(AccessRun(self._keys[first:end].copy(), streams, outcomes, columns, about))
             first = end
         try:
-            decision = self._policy.decide(runs)
+            decision, cost = put(self._policy, self._charge, runs, machine.run.now)
         except OutsideError as error:
             error.access = int(self._rows["access"][error.nth_question])
             raise
-        cost = self._charge(decision)
         self._write(decision.answers, n_questions)
         # What is in the arrays by now is handed over by their addresses.
         answers = self._at, *self._answers_in, *cost

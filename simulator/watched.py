@@ -104,14 +104,15 @@ class Watched:
         # Signals come to the main thread alone; elsewhere a call is found too long when it is over.
         self._rings = limit_ns < _NO_ALARM_NS and threading.current_thread() is threading.main_thread()
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
-        """What it returns, and the wall time that it took in ns.
+    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, int, int]:
+        """What it returns, and the wall time and this thread's CPU time that it took, in ns.
 
         Raises:
             OutsideError: it failed, took too long, or started processes that go on with the run.
         """
         stdout, sys.stdout = sys.stdout, self._printed
         n_forks = _FORKS[0]
+        cpu = time.thread_time_ns()
         start = time.perf_counter_ns()
         if self._rings:
             if not _ALARM.every_s or _ALARM.limit_ns != self._limit_ns:
@@ -121,6 +122,7 @@ class Watched:
         try:
             found = function(*arguments)
             taken_ns = time.perf_counter_ns() - start
+            cpu_ns = time.thread_time_ns() - cpu
         except _TooLong as error:
             where = frames_of(error)[-MOST_FRAMES:]
             raise OutsideError(f"{self.who}: {self._late(time.perf_counter_ns() - start)}", *where) from None
@@ -145,7 +147,7 @@ class Watched:
             raise OutsideError(f"{self.who}: forked a process; expected none: the run would go on twice")
         if taken_ns > self._limit_ns:
             raise OutsideError(f"{self.who}: {self._late(taken_ns)}")
-        return found, taken_ns
+        return found, taken_ns, cpu_ns
 
     def _late(self, taken_ns: int) -> str:
         limit_s = self._limit_ns / 1e9

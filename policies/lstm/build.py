@@ -17,13 +17,14 @@ from policies.lstm.predictor import LstmPredictor
 from policies.lstm.recipe import LstmRecipe
 from policies.models.choice import ready
 from policies.models.device import pick_device
+from policies.models.encoder import Seen
 from policies.models.footprint import footprint
+from policies.models.made_up import MadeUp
 from policies.models.predictor import WARM_UP_CALLS
 from policies.models.provenance import of_device
 from policies.models.store import Kept, kept_for, obtain
 from policies.models.train import split, training_rows
 from simulator.errors import InputError
-from simulator.policy import AccessRun
 
 
 def build_lstm(config: LstmConfig, given: Given) -> Built:
@@ -48,24 +49,30 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
         policy = CompiledLstmPolicy(predictor, threshold, n_lines, size)
     else:
         policy = LstmPolicy(predictor, threshold, size)
-    warm_up = _first_calls(predictor)
+    asks = _made_up(predictor, given.batch_size)
+    warm_up = _first_calls(predictor, asks)
+    if config.predictions != "batched":
+        warm_up += asks.batches(given.batch_size)
     details = predictor.details() | {"threshold": threshold}
     training = training_rows(kept.trained, predictor.horizon)
-    return Built(policy, details, training, warm_up, kept.path, of_device(predictor.backend.place))
+    return Built(policy, details, training, warm_up, kept.path, of_device(predictor.backend.place), asks)
 
 
-def _first_calls(predictor: LstmPredictor) -> list[tuple[int, int]]:
-    """Host and device time, in ns, of the calls that are made before the run: as the run will make them."""
+def _made_up(predictor: LstmPredictor, n_lines: int = 1) -> MadeUp:
+    """Questions as the run will ask them."""
+    policy = LstmPolicy(predictor, 1.0)
+    if CompiledLstmPolicy.can_ask(predictor):
+        policy = CompiledLstmPolicy(predictor, 1.0, n_lines)
+    # Windows are full from the first call on, as they soon are in a run.
+    full = Seen(np.arange(predictor.config.steps, dtype=np.uint64))
+    return MadeUp(policy, full, [Seen(np.full(1, i, np.uint64)) for i in range(WARM_UP_CALLS)])
+
+
+def _first_calls(predictor: LstmPredictor, asks: MadeUp) -> list[tuple[int, int]]:
+    """Host and device time, in ns, of the calls that are made before the run."""
     if not CompiledLstmPolicy.can_ask(predictor):
         return predictor.warm_up
-    policy, full = CompiledLstmPolicy(predictor, 1.0), predictor.config.steps
-    times = []
-    for i in range(WARM_UP_CALLS):
-        # The first fills a window, as it soon is in a run.
-        keys = np.arange(full if i == 0 else 1, dtype=np.uint64) + np.uint64(i)
-        nothing = np.zeros(len(keys), np.uint32)
-        times.append((policy.decide([AccessRun(keys, nothing, nothing.astype(np.uint8))]).host_ns, 0))
-    return times
+    return [(asks().host_ns, 0) for _ in range(WARM_UP_CALLS)]
 
 
 def prepare_lstm(config: LstmConfig, given: Given) -> None:
@@ -91,7 +98,7 @@ def _predictor(
         return predictor
     inference_ns = given.timing().inference_ns
     if inference_ns is None:
-        warm_up = _first_calls(predictor)
+        warm_up = _first_calls(predictor, _made_up(predictor))
         inference_ns = median(host_ns for host_ns, _ in warm_up[len(warm_up) // 2 :])
     horizon = pick_horizon(horizons, given.timing(), inference_ns)
     if horizon == predictor.horizon:

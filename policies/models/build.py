@@ -21,6 +21,7 @@ from policies.models.device import pick_device
 from policies.models.encoder import CodecEncoder, Encoder, Seen, Sizes, inputs_of
 from policies.models.footprint import footprint
 from policies.models.loading import arguments, class_of, exported, new_module, one_line, put, scripted, weights_in
+from policies.models.made_up import MadeUp
 from policies.models.model_policy import ModelPolicy, ModelPredictor
 from policies.models.network import n_bytes, state_bytes
 from policies.models.predictor import WARM_UP_CALLS
@@ -78,8 +79,11 @@ def build_model(config: ModelConfig, given: Given) -> Built:
     policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made, backend), needs, given.say)
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
-    warm_up, _ = policy.watched.call(predictor.warmed, *_first_calls(config, sequences, needs))
-    return Built(policy, details, training, warm_up, path, of_device(backend.place))
+    first, then = _first_calls(config, sequences, needs)
+    warm_up = policy.watched.call(predictor.warmed, first, then)[0]
+    asks = MadeUp(ModelPolicy(predictor, config, 1.0, 0, needs, given.say), first, then)
+    warm_up += asks.batches(given.batch_size)
+    return Built(policy, details, training, warm_up, path, of_device(backend.place), asks)
 
 
 def prepare_model(config: ModelConfig, given: Given) -> None:

@@ -61,6 +61,7 @@ class NetworkPolicy:
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """The host's clock runs from the keys to the chosen blocks; on a GPU that has copies in and out in it."""
         predictor = self.predictor
+        cpu = time.thread_time_ns()
         start = time.perf_counter_ns()
         found: dict[int, Found] = {}
         asked: dict[int, tuple[int, Question]] = {}
@@ -83,7 +84,9 @@ class NetworkPolicy:
         if asked:
             answer()
         answers = [answer_of(found[i], self._threshold) if i in found else Answer() for i in range(len(runs))]
-        return Decision(answers, *predictor.timed(time.perf_counter_ns() - start))
+        host_ns = time.perf_counter_ns() - start
+        cpu_ns = time.thread_time_ns() - cpu
+        return Decision(answers, *predictor.timed(host_ns), cpu_ns)
 
     def _see(self, run: AccessRun) -> Line:
         """Add a run to the lines; the line of its last access."""

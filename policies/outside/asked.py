@@ -64,7 +64,7 @@ class AskedPolicy:
         self._told: Callable[[Told], Any] | None = getattr(policy, "told", None)
         self.hears = self._told is not None and bool(getattr(policy, "hears", True))
         # What hearing of fates took is part of the next decision.
-        self._owed_ns = 0
+        self._owed_ns = self._owed_cpu_ns = 0
 
     @property
     def own(self) -> Any:
@@ -81,22 +81,25 @@ class AskedPolicy:
         Raises:
             OutsideError: the policy failed, or its answer is none.
         """
-        total_ns, self._owed_ns = self._owed_ns, 0
+        total_ns, cpu_ns = self._owed_ns, self._owed_cpu_ns
+        self._owed_ns = self._owed_cpu_ns = 0
         if self._is_ours:
-            found, taken_ns = self._watched.call(self._policy.decide, runs)
+            found, taken_ns, taken_cpu_ns = self._watched.call(self._policy.decide, runs)
+            checked = found.answers
             if isinstance(self._policy, TablePolicy):
-                return Decision(self._all_checked(runs, found.answers), total_ns + taken_ns)
-            return Decision(found.answers, total_ns + taken_ns)
+                checked = self._all_checked(runs, found.answers)
+            return Decision(checked, total_ns + taken_ns, cpu_ns=cpu_ns + taken_cpu_ns)
         answers = []
         for run in runs:
             try:
-                found, taken_ns = self._watched.call(self._list, run)
+                found, taken_ns, taken_cpu_ns = self._watched.call(self._list, run)
                 answers.append(self._checked(found, run.asking[0]))
             except OutsideError as error:
                 error.nth_question = len(answers)
                 raise
             total_ns += taken_ns
-        return Decision(answers, total_ns)
+            cpu_ns += taken_cpu_ns
+        return Decision(answers, total_ns, cpu_ns=cpu_ns)
 
     def _all_checked(self, runs: Sequence[AccessRun], found: Sequence[Answer]) -> list[Answer]:
         """The answers of a table in Python, whose ``want`` is a person's own."""
@@ -144,5 +147,6 @@ class AskedPolicy:
     def told(self, told: Told) -> None:
         """Pass on the fates of what it asked for, if it wants to hear of them."""
         if self._told is not None:
-            _, taken_ns = self._watched.call(self._told, told)
+            _, taken_ns, taken_cpu_ns = self._watched.call(self._told, told)
             self._owed_ns += taken_ns
+            self._owed_cpu_ns += taken_cpu_ns

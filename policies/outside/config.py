@@ -51,7 +51,7 @@ class _OfClass(PolicySettings):
 
     def _made(self, seed: int, say: Any) -> tuple[Any, AskedPolicy, Watched]:
         watched = Watched(f"policy {reference_of(self)}", self.time_limit, say)
-        policy, _ = watched.call(lambda: made_of(self, seed=seed))
+        policy = watched.call(lambda: made_of(self, seed=seed))[0]
         return policy, AskedPolicy(policy, watched), watched
 
     def build(self, given: Given) -> Built:
@@ -81,7 +81,7 @@ def built_of(policy: Any, asked: AskedPolicy, watched: Watched, given: Given, sa
     if learns(policy):
         needs = needs_of_class(policy, watched.who)
         sequences = given.sequences(bool(getattr(policy, "per_stream", True)), needs)
-        _, taken_ns = Watched(watched.who, 2**62, given.say).call(policy.train, sequences)
+        _, taken_ns, _ = Watched(watched.who, 2**62, given.say).call(policy.train, sequences)
         details["train_s"] = taken_ns / 1e9
     return Built(asked, details)
 

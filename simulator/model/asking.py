@@ -9,7 +9,7 @@ import numpy as np
 from simpy import Store
 from simpy.resources.store import StoreGet
 
-from simulator.charge import Charge, Cost
+from simulator.charge import Charge, Cost, put
 from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
@@ -145,11 +145,11 @@ class InferenceServer:
             told, self.told = self.told, Told()
             self.policy.told(told)
         try:
-            decision = self.policy.decide([self._run(question) for question in batch])
+            runs = [self._run(question) for question in batch]
+            decision, cost = put(self.policy, self.charge, runs, self.model.now)
         except OutsideError as error:
             error.access = batch[error.nth_question].access.index
             raise
-        cost = self.charge(decision)
         for question, answer in zip(batch, decision.answers, strict=True):
             question.answer, question.cost, question.batch = answer, cost, self._n_batches
             question.started_ns = self.model.now

@@ -93,7 +93,7 @@ class _OfClass(SourceSettings):
             OutsideError: its constructor fails.
         """
         watched = Watched(f"workload {reference_of(self)}", _NO_LIMIT_NS, lambda text: None)
-        made, _ = watched.call(lambda: made_of(self, seed=seed, path=self._path))
+        made = watched.call(lambda: made_of(self, seed=seed, path=self._path))[0]
         return OutsideWorkload(made, watched)
 
 

@@ -53,10 +53,10 @@ class OutsideWorkload:
         Raises:
             OutsideError: it failed, or what it yields are no accesses.
         """
-        pieces, _ = self._watched.call(lambda: iter(self._made.batches()))
+        pieces = self._watched.call(lambda: iter(self._made.batches()))[0]
         n = 0
         while True:
-            piece, _ = self._watched.call(next, pieces, _END)
+            piece = self._watched.call(next, pieces, _END)[0]
             if piece is _END:
                 return
             batch = self._batch(piece, n)
