@@ -148,8 +148,9 @@ def test_a_run_is_the_same_however_it_asks(name: str) -> None:
         if predictor(name).config.expand == "rollout":
             continue
         looked_up = everything(Engine, batched(name), charge(), inference)
-        # Windows are run by torch, many at once.
-        assert looked_up == asked or not predictor(name).config.is_carried
+        # Windows are run by torch, many at once; streams that run apart come in another order than the trace's.
+        config = predictor(name).config
+        assert looked_up == asked or not (config.is_carried and config.per_stream)
         assert looked_up == everything(Model, batched(name), charge(), inference)
         assert looked_up == everything(Engine, InPython(batched(name)), charge(), inference)
 
