@@ -13,20 +13,23 @@ from simulator.policy import AccessRun, Answer, Decision, Table
 class LearnedTable:
     """Asks a table that is learned, a question at a time."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, n_lines: int | None = None) -> None:
+        """``n_lines``: how many streams it has a line for; None: one for all."""
+        self._table, self._n_lines = table, n_lines
         self._wanted: Ints = np.zeros(table.most_wanted + 1, np.int64)
         self._sure = np.zeros(table.most_wanted + 1)
         self._took: Ints = np.zeros(2, np.int64)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        """One answer a run, and what the functions took."""
+        """One answer a run, and what the functions took. Raises ValueError for a stream that it has no line for."""
         self._took[:] = 0
         answers = [self._answer(run) for run in runs]
         return Decision(answers, int(self._took[0]), cpu_ns=int(self._took[1]))
 
     def _answer(self, run: AccessRun) -> Answer:
         table, (key, stream) = self._table, run.asking
+        if self._n_lines is not None and max([stream, *run.stream.tolist()]) >= self._n_lines:
+            raise ValueError(f"stream {max([stream, *run.stream.tolist()])}: expected less than {self._n_lines}")
         shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
         found = answer_learned(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), signed(key), stream,

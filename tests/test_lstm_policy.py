@@ -117,7 +117,7 @@ def test_predictions_made_beforehand_are_the_same(inference: str, encoding: str,
     keys = {s: rng.choice(CYCLE[:7], n) for s, n in enumerate(lengths.tolist())}
     settings = {**SMALL, "inference": inference, "encoding": encoding, "page_blocks": 4, "degree": 3, "threshold": 0.2,
                 "horizons": [1, 2], "horizon": 2, "epochs": 2}  # fmt: skip
-    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, simulated=lambda per_stream: keys)
+    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, simulated=lambda per_stream: keys, n_streams=3)
     singly, beforehand = (
         build(LstmConfig.model_validate({**settings, "predictions": mode}), given_).policy
         for mode in ("one_by_one", "batched")

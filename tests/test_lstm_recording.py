@@ -262,8 +262,8 @@ def test_a_replay_checks_what_was_predicted() -> None:
         [[(11, 0)], [(12, 2), (None, 0)], [(13, 1)]],
         "recording",
     )
-    assert charge(Decision([Answer(predicted_key=11)], 100, 100)) == (5, 4, 3)
-    assert charge(Decision([Answer([12, 9], [1, 1], 12), Answer()], 100, 100)) == (7, 6, 0)
+    assert charge(Decision([Answer(predicted_key=11)], 100, 100)) == (5, 4, 3, 2)
+    assert charge(Decision([Answer([12, 9], [1, 1], 12), Answer()], 100, 100)) == (7, 6, 0, 5)
     with pytest.raises(InputError, match=r"recording: inference 2 answered .*13, 1.* but here it is .*14, 1"):
         charge(Decision([Answer([14], [1.0], 14)]))
     with pytest.raises(InputError, match=r"here it is .*13, 2"):

@@ -40,7 +40,7 @@ class CompiledLstmPolicy(LstmPolicy):
     ) -> None:  # fmt: skip
         super().__init__(predictor, threshold, footprint_bytes)
         self.table, self._kept = table_of(predictor, threshold, n_lines)
-        self._asking = LearnedTable(self.table)
+        self._asking = LearnedTable(self.table, n_lines if self._per_stream else None)
 
     @staticmethod
     def can_ask(predictor: LstmPredictor) -> bool:
@@ -67,7 +67,7 @@ class BatchedLstmPolicy(LstmPolicy):
         """``sequences``: the accesses of each line, along which was predicted."""
         super().__init__(predictor, threshold, footprint_bytes)
         self.table, self._kept = looked_up.table_of(predictions, sequences, predictor, threshold, n_lines)
-        self._asking = LearnedTable(self.table)
+        self._asking = LearnedTable(self.table, n_lines if self._per_stream else None)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """Look up what was predicted after the asking access."""
