@@ -148,15 +148,27 @@ class Drawn:
     def __init__(self, *draws: list[int]) -> None:
         self.draws = list(draws)
 
-    def integers(self, n: int, size: int) -> Any:
-        assert (n, size) == (4, 3)
-        return np.array(self.draws.pop(0))
+    def integers(self, n: int, size: tuple[int, int]) -> Any:
+        assert (n, size) == (4, (2, 3))
+        return np.array(self.draws)
 
 
 def test_means_of_moving_blocks_by_hand() -> None:
     """Blocks of two of 1 2 4 8 16: 3, 6, 12, 24. Three of them are six values, (3 + 24 + 6) / 6."""
     rng: Any = Drawn([0, 3, 1], [2, 2, 2])
     assert moving_block_means(np.array([1.0, 2, 4, 8, 16]), 2, 2, rng).tolist() == [5.5, 6.0]
+
+
+@pytest.mark.parametrize("n", [200, 333, 2001])
+def test_resamples_are_the_same_drawn_singly_and_many_at_once(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, where the last part is a smaller one, too."""
+    values, length = np.random.default_rng(n).lognormal(10, 2, n), 3
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    blocks, n_blocks, rng = sums[length:] - sums[:-length], -(-n // length), np.random.default_rng(1)
+    singly = [blocks[rng.integers(len(blocks), size=n_blocks)].sum() / (n_blocks * length) for _ in range(50)]
+    for at_once in (1, 7 * n_blocks, 1 << 18):
+        monkeypatch.setattr("experiments.compare.within._DRAWS_AT_ONCE", at_once)
+        assert moving_block_means(values, length, 50, np.random.default_rng(1)).tolist() == singly
 
 
 def test_the_interval_within_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
