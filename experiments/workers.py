@@ -18,6 +18,7 @@ from typing import Any
 from experiments.aside import remove_of
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError
+from experiments.forking import start
 from experiments.interrupts import Interrupts, none_for_children
 from experiments.kept import Done
 from experiments.plan import Run
@@ -118,6 +119,12 @@ def _check_sendable(experiment: Experiment) -> None:
         ) from None
 
 
+def _needed(experiment: Experiment) -> list[str]:
+    """Modules that take long to import, as torch comes with them: what builds policies lies beside their settings."""
+    modules = [type(arm.policy.core).__module__.rpartition(".") for arm in experiment.arms if arm.policy.learns]
+    return sorted({f"{package}.build" for package, _, _ in modules})
+
+
 @dataclass
 class _Worker:
     process: Any
@@ -154,8 +161,6 @@ def side_by_side(
         Exception: whatever a run raises, as it would here.
     """
     _check_sendable(experiment)
-    # Started afresh, not forked: what this process holds in threads would be lost half-way.
-    context = multiprocessing.get_context("spawn")
     waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
     idle, busy = list[_Worker](), dict[Any, _Worker]()
 
@@ -163,11 +168,10 @@ def side_by_side(
         shown = show(task)
         if idle:
             return replace(idle.pop(), task=task, shown=shown)
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, experiment, folder, dict(traces)), daemon=True)
+        here, there = multiprocessing.Pipe()
         # The one that waits for the others ends them.
         with none_for_children(), _without_main():
-            process.start()
+            process = start(_serve, there, (experiment, folder, dict(traces)), _needed(experiment))
         there.close()
         return _Worker(process, here, task, shown)
 
