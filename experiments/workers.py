@@ -1,6 +1,5 @@
 """Runs in processes side by side: one that dies is started again, and no other run is lost with it."""
 
-import multiprocessing
 import pickle
 import signal
 import sys
@@ -18,7 +17,8 @@ from typing import Any
 from experiments.aside import remove_of
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError
-from experiments.interrupts import Interrupts, none_for_children
+from experiments.forking import start
+from experiments.interrupts import Interrupts
 from experiments.kept import Done
 from experiments.plan import Run
 from experiments.progress import OneRun
@@ -118,6 +118,13 @@ def _check_sendable(experiment: Experiment) -> None:
         ) from None
 
 
+def _needed(experiment: Experiment) -> list[str]:
+    """Ours that take long to import, as torch comes with them: what builds policies lies beside their settings."""
+    modules = [type(arm.policy.core).__module__.rpartition(".") for arm in experiment.arms if arm.policy.learns]
+    # Others' may be edited between two experiments: each process imports them anew.
+    return sorted({f"{package}.build" for package, _, _ in modules if package.startswith("policies.")})
+
+
 @dataclass
 class _Worker:
     process: Any
@@ -135,6 +142,8 @@ class _Worker:
         """How it ended."""
         self.process.join()
         code = self.process.exitcode
+        if code is None:
+            return "how is not known: the process it was forked from is gone"
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
@@ -154,8 +163,6 @@ def side_by_side(
         Exception: whatever a run raises, as it would here.
     """
     _check_sendable(experiment)
-    # Started afresh, not forked: what this process holds in threads would be lost half-way.
-    context = multiprocessing.get_context("spawn")
     waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
     idle, busy = list[_Worker](), dict[Any, _Worker]()
 
@@ -163,13 +170,10 @@ def side_by_side(
         shown = show(task)
         if idle:
             return replace(idle.pop(), task=task, shown=shown)
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, experiment, folder, dict(traces)), daemon=True)
         # The one that waits for the others ends them.
-        with none_for_children(), _without_main():
-            process.start()
-        there.close()
-        return _Worker(process, here, task, shown)
+        with _without_main():
+            process, pipe = start(_serve, (experiment, folder, dict(traces)), _needed(experiment))
+        return _Worker(process, pipe, task, shown)
 
     try:
         while waiting or busy:

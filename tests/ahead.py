@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from experiments.warm import compile_core
+from policies.lstm.policy import CompiledLstmPolicy
 from simulator.config import Closed
 from simulator.engine import Engine
 from simulator.plugins import needs_nothing
 from simulator.residency.registry import EVICTIONS
 from tests.strategies import FREE, books, system, workload
+from tests.test_asking import N_STREAMS, batched, everything, predictor
 from tests.test_policies import EXAMPLES, made
 from tests.test_presets import PRESETS, is_text
 from tests.test_presets import made as reader
@@ -26,6 +28,13 @@ def policies() -> None:
     trace = workload(np.random.default_rng(0).integers(0, 60, 300))
     for kind in EXAMPLES:
         Engine(system(20_000), closed, trace, made(kind), FREE, books()).run()
+
+
+def learned() -> None:
+    """The LSTM, asked without Python, and what it has predicted beforehand."""
+    for case in ("key", "rollout", "window"):
+        everything(Engine, CompiledLstmPolicy(predictor(case), 0.01, N_STREAMS), FREE, {})
+    everything(Engine, batched("key"), FREE, {})
 
 
 def readers() -> None:
@@ -41,7 +50,8 @@ def readers() -> None:
 def main() -> None:
     """All of it, and how long each part took."""
     evictions = [EVICTIONS.validate(kind) for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
-    parts = {"core and evictions": lambda: compile_core(evictions), "policies": policies, "readers": readers}
+    parts = {"core and evictions": lambda: compile_core(evictions), "policies": policies}
+    parts |= {"the LSTM": learned, "readers": readers}
     for name, part in parts.items():
         start = time.monotonic()
         part()

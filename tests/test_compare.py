@@ -33,8 +33,8 @@ def test_over_seeds_is_the_paired_t_test() -> None:
     found = over_seeds([x - y for x, y in zip(a, b, strict=True)])
     expected = stats.ttest_rel(a, b)
     assert (found.n, found.mean) == (5, pytest.approx(0.9))
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()), rel=1e-12)
     assert found.effect_size == pytest.approx(expected.statistic / math.sqrt(5))
     assert found.low < found.bca_low < found.mean < found.bca_high < found.high
 
@@ -53,6 +53,10 @@ def test_the_bca_interval_is_efron_s() -> None:
     assert (found.bca_low, found.bca_high) == pytest.approx((low, high), rel=0.05)
     # No other interval would do: percentiles end at a fifth less.
     assert np.quantile(means, 0.975) < 0.85 * high
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=9999, confidence_level=0.95, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert (found.bca_low, found.bca_high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_over_seeds_without_spread() -> None:
@@ -148,15 +152,27 @@ class Drawn:
     def __init__(self, *draws: list[int]) -> None:
         self.draws = list(draws)
 
-    def integers(self, n: int, size: int) -> Any:
-        assert (n, size) == (4, 3)
-        return np.array(self.draws.pop(0))
+    def integers(self, n: int, size: tuple[int, int]) -> Any:
+        assert (n, size) == (4, (2, 3))
+        return np.array(self.draws)
 
 
 def test_means_of_moving_blocks_by_hand() -> None:
     """Blocks of two of 1 2 4 8 16: 3, 6, 12, 24. Three of them are six values, (3 + 24 + 6) / 6."""
     rng: Any = Drawn([0, 3, 1], [2, 2, 2])
     assert moving_block_means(np.array([1.0, 2, 4, 8, 16]), 2, 2, rng).tolist() == [5.5, 6.0]
+
+
+@pytest.mark.parametrize("n", [200, 333, 2001])
+def test_resamples_are_the_same_drawn_singly_and_many_at_once(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, where the last part is a smaller one, too."""
+    values, length = np.random.default_rng(n).lognormal(10, 2, n), 3
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    blocks, n_blocks, rng = sums[length:] - sums[:-length], -(-n // length), np.random.default_rng(1)
+    singly = [blocks[rng.integers(len(blocks), size=n_blocks)].sum() / (n_blocks * length) for _ in range(50)]
+    for at_once in (1, 7 * n_blocks, 1 << 18):
+        monkeypatch.setattr("experiments.compare.within._DRAWS_AT_ONCE", at_once)
+        assert moving_block_means(values, length, 50, np.random.default_rng(1)).tolist() == singly
 
 
 def test_the_interval_within_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

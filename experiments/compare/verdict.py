@@ -55,25 +55,28 @@ def n_to_settle(found: Difference, baseline_mean: float) -> int | None:
         return None
     if half == 0:
         return 2
-    from scipy import stats
+    from scipy.special import ndtri, stdtrit
 
-    of_interval = (
-        stats.t.ppf(1 - ALPHA / 2, found.n - 1) if found.block_length is None else stats.norm.ppf(1 - ALPHA / 2)
-    )
+    of_interval = stdtrit(found.n - 1, 1 - ALPHA / 2) if found.block_length is None else ndtri(1 - ALPHA / 2)
     size = sought / (half / float(of_interval) * math.sqrt(found.n))
     return _n_for(size)
 
 
 def power_of(effect_size: float, n: int) -> float:
     """Of a two-sided paired t-test with ``n`` pairs at 5 %: that it rejects, by the noncentral t distribution."""
-    from scipy import stats
+    from scipy.special import nctdtr, stdtrit
 
     # Past 1000 every n has a power of 1 within rounding, and SciPy ends at infinity.
     shift = min(abs(effect_size) * math.sqrt(n), 1000.0)
-    critical = float(stats.t.isf(ALPHA / 2, n - 1))
-    power = float(stats.nct.sf(critical, n - 1, shift))
+    critical = -float(stdtrit(n - 1, ALPHA / 2))
+    power = 1 - float(nctdtr(n - 1, shift, critical))
+    if math.isnan(power):
+        # So it may be past a shift of 37. What knows better takes a second to import.
+        from scipy import stats
+
+        power = float(stats.nct.sf(critical, n - 1, shift))
     # To fall beyond the other end takes a normal below -shift. From 7 on that is below 1e-11; SciPy may say NaN there.
-    return power + float(stats.nct.cdf(-critical, n - 1, shift)) if shift < 7 else power
+    return power + float(nctdtr(n - 1, shift, -critical)) if shift < 7 else power
 
 
 def _n_for(effect_size: float) -> int:

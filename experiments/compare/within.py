@@ -9,6 +9,7 @@ from experiments.compare.seeds import CONFIDENCE, Difference
 
 Floats = npt.NDArray[np.float64]
 _RESAMPLES = 2000
+_DRAWS_AT_ONCE = 1 << 18
 BLOCKS = "moving blocks of requests"
 # Fewer requests than this say nothing of how they depend on each other.
 MIN_REQUESTS = 200
@@ -79,8 +80,11 @@ def moving_block_means(values: Floats, length: int, n_resamples: int, rng: np.ra
     blocks = sums[length:] - sums[:-length]
     n_blocks = -(-len(values) // length)
     means = np.empty(n_resamples)
-    for i in range(n_resamples):
-        means[i] = blocks[rng.integers(len(blocks), size=n_blocks)].sum() / (n_blocks * length)
+    # Many resamples at a time, and not more than memory is for: drawn at once they are those that are drawn singly.
+    n_at_once = max(_DRAWS_AT_ONCE // n_blocks, 1)
+    for first in range(0, n_resamples, n_at_once):
+        part = means[first : first + n_at_once]
+        part[:] = blocks[rng.integers(len(blocks), size=(len(part), n_blocks))].sum(axis=1) / (n_blocks * length)
     return means
 
 
