@@ -99,7 +99,7 @@ def measure(pattern: Any, encoding: str, *, device: str, accesses: int, epochs: 
     config = LstmConfig.model_validate(
         {"kind": "lstm", "encoding": encoding, "epochs": epochs, "device": device, "per_stream": True}
     )
-    built = config.build(Given(learned.sequences, seed, is_measured=True))
+    built = config.build(Given(learned.sequences, seed, n_streams=workload.n_streams, is_measured=True))
     judged = concatenate(list(part(workload.batches(), n_train)))
     guesses: dict[int, int | None] = {}
     previous: dict[int, int] = {}

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.paced import OtherWork
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
     from policies.lstm.model import Weights
     from policies.models.backend import Backend
     from policies.models.codecs.base import Codec
+    from simulator.paced import OtherWork
 
 ROUNDS = 20
 _WARM_UP_CALLS = 100
@@ -84,7 +83,7 @@ def made(device: str, windows: Sequence[int], network: Network, console: "Consol
 
 def timed(
     backends: Sequence[Timed], windows: Sequence[int], n_calls: int, network: Network, console: "Console | None",
-    pauses: Pauses | None = None, watch: "GpuWatch | None" = None, work: OtherWork | None = None,
+    pauses: Pauses | None = None, watch: "GpuWatch | None" = None, work: "OtherWork | None" = None,
 ) -> Times:  # fmt: skip
     """The times of every contender, of the network alone; what chooses on the device is asked to.
 

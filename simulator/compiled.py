@@ -41,7 +41,7 @@ _HAS_RULES = re.compile(
     re.MULTILINE,
 )
 # What these declare is frozen into machine code, too.
-_CONSTANTS = ("parts.py", "policy.py", "trace.py", "units.py", "residency/names.py", "records/types.py")
+_CONSTANTS = ("charging.py", "parts.py", "policy.py", "trace.py", "units.py", "residency/names.py", "records/types.py")
 
 
 def sources() -> list[Path]:
@@ -50,7 +50,8 @@ def sources() -> list[Path]:
     constants = [_HERE / name for name in _CONSTANTS]
     # Of policies what several files share; each is its own file otherwise, which Numba looks after.
     shared_by_policies = (
-        "keys.py", "rows.py", "lstm/backends/compiled.py", "lstm/coding.py", "models/exps.py", "models/top.py",
+        "keys.py", "rows.py", "lstm/backends/compiled.py", "lstm/coding.py", "models/codecs/base.py", "models/exps.py",
+        "models/top.py",
     )  # fmt: skip
     of_policies = [_HERE.parent / "policies" / name for name in shared_by_policies]
     # Of readers the constants that their parsers share.

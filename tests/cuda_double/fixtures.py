@@ -37,7 +37,9 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 def only_reading_takes_time(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> Machine:
     """Nothing but reading events moves the host's clock: by 1,000,000 ns each pair."""
     machine.reading_ns = 1_000_000
-    clock: Any = SimpleNamespace(perf_counter_ns=lambda: machine.host_ns, monotonic=lambda: 0.0)
+    clock: Any = SimpleNamespace(
+        perf_counter_ns=lambda: machine.host_ns, thread_time_ns=lambda: machine.host_ns, monotonic=lambda: 0.0
+    )
     for module in ("cuda", "policy", "predictor"):
         monkeypatch.setattr(f"policies.models.{module}.time", clock)
     return machine
