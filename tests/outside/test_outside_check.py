@@ -250,7 +250,7 @@ def test_what_keeps_the_contract_is_said_to(tmp_path: Path, monkeypatch: pytest.
     first, why, last = oracle.output.splitlines()
     assert first.startswith("broken         It can be made")
     assert why.strip().startswith("policy oracle: knows the future of its run")
-    assert last == "policy oracle: 1 broken, 19 not tried"
+    assert last == "policy oracle: 1 broken, 20 not tried"
 
 
 def test_a_trace_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
