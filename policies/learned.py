@@ -28,8 +28,9 @@ class LearnedTable:
 
     def _answer(self, run: AccessRun) -> Answer:
         table, (key, stream) = self._table, run.asking
-        if self._n_lines is not None and max([stream, *run.stream.tolist()]) >= self._n_lines:
-            raise ValueError(f"stream {max([stream, *run.stream.tolist()])}: expected less than {self._n_lines}")
+        largest = max(stream, int(run.stream.max(initial=0)))
+        if self._n_lines is not None and largest >= self._n_lines:
+            raise ValueError(f"stream {largest}: expected less than {self._n_lines}")
         shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
         found = answer_learned(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), signed(key), stream,

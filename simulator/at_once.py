@@ -5,13 +5,11 @@ time passes between them, and nothing else can happen. Nothing of the question i
 """
 
 from simulator import keyset, room
-from simulator.answers import HEARD, call_learn, call_want, distinct
-from simulator.arrays import NONE
+from simulator.answers import call_learn, call_want, distinct
 from simulator.compiled import floats_at, internal, ints_at
 from simulator.issuing import propose
-from simulator.questions import count_answered, expect
+from simulator.questions import count_answered, expect, tell
 from simulator.records.arena import Arena
-from simulator.records.rows import nth_told_row
 from simulator.records.run import Run
 from simulator.residency import blocks
 
@@ -28,11 +26,7 @@ def is_answered(
         return False
     state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
     bits = ints_at(table.confidences)
-    told = run.rows.told
-    for i in range(told.n):
-        news = nth_told_row(run, told.rows, i)
-        call_learn(table.learn, state, news.key, NONE, HEARD - news.fate)
-    told.n = 0
+    tell(run)
     call_learn(table.learn, state, key, stream, outcome)
     n = distinct(key, keys, confidences, call_want(table.want, state, key, stream, keys, confidences))
     number = run.n_questions

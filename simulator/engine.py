@@ -96,7 +96,6 @@ class Engine:
     def _table(self, policy: Policy, charge: Charge) -> None:
         """Ask a compiled policy without Python, if compiled code can tell what that costs and it needs no columns."""
         table: Table | None = getattr(policy, "table", None)
-        self._asked: tuple[int, ...] = (0,) * 5
         if table is None or self._to_show is not None:
             return
         settings = self._run.settings
@@ -112,11 +111,11 @@ class Engine:
             return
         # One more is for the best guess, behind those that are wanted.
         self._wanted: Ints = np.zeros((2, table.most_wanted + 1), np.int64)
-        self._asked = address_of(table.state), table.learn, table.want, *map(address_of, self._wanted)
         settings.asks_python, settings.hears_fates = 0, table.hears
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
         at = settings.table
-        at.state, at.learn, at.want, at.keys, at.confidences = self._asked
+        at.state, at.learn, at.want = address_of(table.state), table.learn, table.want
+        at.keys, at.confidences = map(address_of, self._wanted)
         is_free = isinstance(charge, fixed) and charge.ns == 0
         settings.answers_at_once = (
             is_free and not (table.is_learned or table.is_timed or settings.is_sync) and not self._run.kept.inferences
@@ -163,7 +162,7 @@ class Engine:
 
     def _places(self) -> tuple[int, ...]:
         arenas = address_of(self._residency.arena), address_of(self._shadow.arena)
-        return *arenas, self._machine.address, address_of(self._feed.window), *self._asked
+        return *arenas, self._machine.address, address_of(self._feed.window)
 
     def _make_room(self) -> None:
         self._flush()

@@ -6,7 +6,7 @@ from typing import Any
 from numba import types
 
 from simulator import at_once, attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
-from simulator.answers import HAS_GUESS, HEARD, Floats, call_learn, call_want, distinct
+from simulator.answers import HAS_GUESS, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.charging import LISTED, MEASURED, MEASURED_CPU
 from simulator.clock import CPU, WALL, now_ns
@@ -19,7 +19,7 @@ from simulator.questions import NEVER, ask, asks, judge, remember
 from simulator.records.arena import Arena, arena_at, tier_at
 from simulator.records.moving import Stream, nth_event, question_at, transfer_at
 from simulator.records.record import words_of
-from simulator.records.rows import TraceRow, nth_shown_row, nth_told_row, trace_row, trace_row_soon
+from simulator.records.rows import TraceRow, nth_shown_row, trace_row, trace_row_soon
 from simulator.records.run import Run, run_at
 from simulator.residency import belady, blocks
 from simulator.serving import MISS, join_or_fetch, look_up, new_access, peek, service_ns, touch
@@ -217,34 +217,33 @@ def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
 
 
 @inlined
-def _decide(
-    run: Run, arena: Arena, state: Ints, learn: int, want: int, keys: Ints, confidences: Floats, bits: Ints
-) -> At[Any]:
+def _decide(run: Run, arena: Arena) -> At[Any]:
     """A table's answers to the next batch of questions, which is begun: as ``begin``."""
-    told, server, settings = run.rows.told, run.server, run.settings
+    server, settings, table = run.server, run.settings, run.settings.table
+    state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
+    bits = ints_at(table.confidences)
     cpu = wall = 0
-    # A system call: it takes longer than all else about a question.
-    reads_cpu = settings.is_timed and run.kept.inferences
+    # A system call, which takes longer than all else about a question: where somebody wants to know.
+    reads_cpu = settings.charge == MEASURED_CPU or (settings.is_timed and run.kept.inferences)
     if reads_cpu:
         cpu = now_ns(CPU)
     if settings.is_timed:
         wall = now_ns(WALL)
-    for i in range(told.n):
-        news = nth_told_row(run, told.rows, i)
-        call_learn(learn, state, news.key, NONE, HEARD - news.fate)
-    told.n = 0
+    questions.tell(run)
     place, shown = next_batch(run), server.shown
     for _ in range(batch_size(run)):
         q = question_at(run, place)
         while shown < q.shown_end:
             row = nth_shown_row(run, run.rows.shown.rows, shown - server.first_kept)
-            call_learn(learn, state, row.key, row.stream, row.outcome)
+            call_learn(table.learn, state, row.key, row.stream, row.outcome)
             shown += 1
-        found = call_want(want, state, q.key, q.stream, keys, confidences)
-        n, guess = found & ~HAS_GUESS, found & ~HAS_GUESS
-        if not settings.is_learned:
+        found = call_want(table.want, state, q.key, q.stream, keys, confidences)
+        if settings.is_learned:
+            n, has_guess = found & ~HAS_GUESS, found & HAS_GUESS != 0
+            guess = n
+        else:
             n, guess = distinct(q.key, keys, confidences, found), 0
-        has_guess = n > 0 if not settings.is_learned else found & HAS_GUESS != 0
+            has_guess = n > 0
         for i in range(n):
             blocks.find_soon(arena, keys[i])
             keyset.find_soon(run, run.polluted, keys[i])
@@ -272,13 +271,10 @@ def _are_all_served(run: Run) -> bool:
     return run.n_outstanding == 0 and run.n_accesses == run.n_loaded
 
 
-def _run(
-    tiers: int, tier: int, machine: int, trace: int, policy: int, learn: int, want: int, wanted: int, sure: int
-) -> int:
+def _run(tiers: int, tier: int, machine: int, trace: int) -> int:
     """Go on until Python is needed, and why.
 
-    All arguments are addresses: the arenas of the tiers and of tier 0 alone, the run's memory, the window on the trace;
-    a policy's state and functions (``answers``), and what it answers into.
+    All arguments are addresses: the arenas of the tiers and of tier 0 alone, the run's memory, the window on the trace.
 
     The order of what happens at one instant (rule R2): what an access or a completion brings about at once, a question
     that an access has just put included; then the next completion; when there is none left, servers and then links
@@ -286,7 +282,6 @@ def _run(
     """
     run, arena, shadow, window = run_at(machine), arena_at(tiers), arena_at(tier), ints_at(trace)
     run.spare = 0
-    state, keys, confidences, bits = ints_at(policy), ints_at(wanted), floats_at(sure), ints_at(sure)
     while True:
         if run.fired != NONE:
             what = run.fired
@@ -303,7 +298,7 @@ def _run(
                 return ROOM
             if run.settings.charge == LISTED and run.server.n_charged == run.server.n_costs:
                 return COSTS
-            run.fired = _decide(run, arena, state, learn, want, keys, confidences, bits)
+            run.fired = _decide(run, arena)
             run.fired_kind = events.ANSWER_IS_THERE
             continue
         run.server.has_news = 0
@@ -336,4 +331,4 @@ def _run(
 @cache
 def compile_run() -> Any:
     """``_run``, whose machine code is one for all policies."""
-    return compiled_for(types.int64(*[types.int64] * 9), _run)
+    return compiled_for(types.int64(*[types.int64] * 4), _run)

@@ -1,7 +1,8 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
+from simulator.answers import HEARD, call_learn
 from simulator.arrays import NONE, At, Ints
-from simulator.compiled import compiled, internal
+from simulator.compiled import compiled, internal, ints_at
 from simulator.distribution import count
 from simulator.policy import Outcome, Status, Trigger
 from simulator.records import lists
@@ -18,7 +19,7 @@ from simulator.records.moving import (
     question_at,
     take,
 )
-from simulator.records.rows import nth_inference_row, nth_shown_row
+from simulator.records.rows import nth_inference_row, nth_shown_row, nth_told_row
 from simulator.records.run import Run, run_at
 from simulator.streams import stream_of
 from simulator.tally import is_judged
@@ -37,6 +38,17 @@ def asks(run: Run, outcome: int) -> bool:
     if trigger == TAGGED:
         return outcome != _HIT
     return trigger == ON_MISS and outcome > _HIT_PREFETCHED
+
+
+@internal
+def tell(run: Run) -> None:
+    """Tell the table of what became of earlier proposals."""
+    told, table = run.rows.told, run.settings.table
+    state = ints_at(table.state)
+    for i in range(told.n):
+        news = nth_told_row(run, told.rows, i)
+        call_learn(table.learn, state, news.key, NONE, HEARD - news.fate)
+    told.n = 0
 
 
 @internal

@@ -15,7 +15,7 @@ from policies.lstm.config import LstmConfig
 from policies.lstm.policy import BatchedLstmPolicy, CompiledLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
 from simulator.accounting import Books
-from simulator.charge import Charge, Cost, fixed, measured, sampled
+from simulator.charge import Charge, Cost, fixed, measured, measured_cpu, sampled
 from simulator.config import Closed, System
 from simulator.engine import Engine
 from simulator.model.model import Model
@@ -187,6 +187,18 @@ def test_measured_in_the_engine_is_recorded() -> None:
     assert (rows["ended_ns"][done] - rows["started_ns"][done] == rows["charged_ns"][done]).all()
     assert (rows["host_ns"][done] > 0).all()
     assert (rows["cpu_ns"][done] > 0).all()
+
+
+def test_the_threads_time_is_charged_where_no_rows_are_kept() -> None:
+    """It is read where it is charged, whoever keeps it."""
+    books = Books(None, 10)
+    policy = CompiledLstmPolicy(predictor("key"), 0.01, N_STREAMS)
+    tier = {"name": "tier", "capacity": "16 B", "read_bandwidth": "1 GB/s", "write_bandwidth": "1 GB/s"}
+    link = {"read_bandwidth": "1 GB/s", "write_bandwidth": "1 GB/s"}
+    system = System.model_validate({"tiers": [tier], "links": [link], "origin": {"kind": "store"}})
+    closed = Closed.model_validate({"kind": "closed", "think": "1 ms"})
+    Engine(system, closed, trace(), policy, measured_cpu, books).run()
+    assert books.questions.charged.values.min() > 0
 
 
 def test_draws_are_those_of_one_by_one() -> None:

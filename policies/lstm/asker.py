@@ -14,7 +14,7 @@ from policies.lstm.coding import Coding, decode, encode, write_coding
 from policies.lstm.predictor import LstmPredictor
 from policies.models.top import best
 from simulator.answers import LEARN, WANT, Floats, above
-from simulator.arrays import At, Ints
+from simulator.arrays import Ints
 from simulator.compiled import (
     address_of,
     c_address,
@@ -27,6 +27,7 @@ from simulator.compiled import (
 )
 from simulator.policy import Table
 from simulator.records.record import Record, from_place, nth, view
+from simulator.records.rows import START
 
 _PENDING = 256
 """Accesses of a line that wait to be run through; when there are more, they are, without a question."""
@@ -75,8 +76,7 @@ class Asker(Record):
 
 
 _asker_at, _nth_line = view(Asker), nth(Line)
-_START: At[Any] = 0  # type: ignore[assignment]
-_LINES: At[Any] = Asker.words  # type: ignore[assignment]
+_LINES: Any = Asker.words
 
 
 def table_of(predictor: LstmPredictor, threshold: float, n_lines: int) -> tuple[Table, list[Any]]:
@@ -167,7 +167,7 @@ def _clear(it: Asker, state: int) -> None:
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """An access, whatever came of it."""
-    it = _asker_at(state, _START)
+    it = _asker_at(state, START)
     at = stream if it.per_stream else 0
     line, n_fields = _nth_line(state, _LINES, at), it.coding.n_fields
     if line.n_pending == it.room:
@@ -211,7 +211,7 @@ def _roll_out(it: Asker, last_key: int, keys: Ints, confidences: Floats) -> int:
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """What follows the accesses of a line, as ``NetworkPolicy``; nothing if they were asked about before."""
-    it = _asker_at(state, _START)
+    it = _asker_at(state, START)
     at = stream if it.per_stream else 0
     line = _nth_line(state, _LINES, at)
     if not line.has_new:

@@ -60,7 +60,9 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
                 at += len(piece)
         return tables
     if device.type == "cpu":
-        backend = Compiled(weights_of(predictor.kept.trained.model, predictor.horizon))
+        backend = predictor.backend
+        if not isinstance(backend, Compiled):
+            backend = Compiled(weights_of(predictor.kept.trained.model, predictor.horizon))
         for name in names:
             _along(codec.encode(sequences[name]), backend, predictor.widths, inverse_temperature, tables[name])
         return tables

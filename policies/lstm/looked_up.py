@@ -11,10 +11,11 @@ from policies.lstm.coding import Coding, decode, write_coding
 from policies.lstm.predictor import LstmPredictor
 from policies.models.codecs.base import Keys
 from simulator.answers import LEARN, WANT, Floats, above
-from simulator.arrays import At, Ints
+from simulator.arrays import Ints
 from simulator.compiled import address_of, c_address, compiled, floats_at, ints_at
 from simulator.policy import Table
 from simulator.records.record import Record, nth, view
+from simulator.records.rows import START
 
 
 class LookedUp(Record):
@@ -37,8 +38,7 @@ class Line(Record):
 
 
 _looked_up_at, _nth_line, _coding_at = view(LookedUp), nth(Line), view(Coding)
-_START: At[Any] = 0  # type: ignore[assignment]
-_LINES: At[Any] = LookedUp.words  # type: ignore[assignment]
+_LINES: Any = LookedUp.words
 
 
 @compiled
@@ -50,7 +50,7 @@ def _decode_all(
 
     ``coding`` and ``one``, for one key, are addresses.
     """
-    it = _coding_at(ints_at(coding), _START)
+    it = _coding_at(ints_at(coding), START)
     key = ints_at(one)
     last = classes.shape[2] - 1
     for i in range(len(keys)):
@@ -64,13 +64,13 @@ def _decode_all(
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """An access has come."""
-    line = _nth_line(state, _LINES, stream if _looked_up_at(state, _START).per_stream else 0)
+    line = _nth_line(state, _LINES, stream if _looked_up_at(state, START).per_stream else 0)
     line.n_seen += 1
 
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """What was predicted when the line's last access was the last one; nothing if that was asked before."""
-    it = _looked_up_at(state, _START)
+    it = _looked_up_at(state, START)
     line = _nth_line(state, _LINES, stream if it.per_stream else 0)
     if line.n_asked == line.n_seen:
         return 0

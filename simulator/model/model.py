@@ -28,8 +28,8 @@ from simulator.policy import Policy
 from simulator.trace import Workload
 
 EVENTS = ("issued", "served", "asked", "superseded", "started", "answered", "landed", "evicted", "written", "settled")
-"""What hooks can be told of, with: the access; the access; the question; the batch of questions; the question; the
-transfer; the tier, key and block; the key; the prefetch and its fate."""
+"""What hooks can be told of, with: the access; the access; the question; the question; the batch of questions; the
+question; the transfer; the tier, key and block; the key; the prefetch and its fate."""
 Hook = Callable[..., None]
 
 
