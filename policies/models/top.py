@@ -160,12 +160,13 @@ class Choosing(NamedTuple):
         return classes[:n], confidences[:n]
 
     def of_fields(self, classes: Classes, confidences: npt.NDArray[np.float64]) -> Chosen:
-        """From the best of each field (fields, wanted), as many of them as there are known classes."""
-        counts = np.minimum(self.widths - 1, self.wanted).tolist()
+        """Copies of the best of each field (fields, as many as are wanted or more), no more than are known classes."""
+        counts = [min(width - 1, self.wanted) for width in self.widths.tolist()]
         if len(counts) == 1:
-            return classes[0, : counts[0], None], confidences[0, : counts[0]]
+            return classes[0, : counts[0], None].astype(np.int64), confidences[0, : counts[0]].astype(np.float64)
         chosen, sure = self._room()
-        n = joined(classes[0], confidences[0], counts[0], classes[1], confidences[1], counts[1], chosen, sure)
+        of_fields, its_sure = classes.astype(np.int64), confidences.astype(np.float64)
+        n = joined(of_fields[0], its_sure[0], counts[0], of_fields[1], its_sure[1], counts[1], chosen, sure)
         return chosen[:n], sure[:n]
 
     def _room(self) -> Chosen:

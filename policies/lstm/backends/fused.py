@@ -13,7 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.lstm.backends.fused_layout import ACCESSES, HEADER, MOST_WANTED, ORDER, arrays, check, constants
+from policies.lstm.backends.fused_layout import (
+    ACCESSES,
+    HEADER,
+    INVERSE_TEMPERATURE,
+    IS_NEW,
+    MOST_WANTED,
+    ORDER,
+    STATE,
+    WANTED,
+    arrays,
+    check,
+    constants,
+)
 from policies.lstm.model import Weights
 from policies.models.backend import Backend, DeviceTime
 from policies.models.codecs.base import Classes, Floats
@@ -28,12 +40,14 @@ _PROGRAMS = (1, 2, 4, 8, 16)
 
 
 class FusedState:
-    """A stream's state on the device, (2, layers, H rounded up); None before its first access."""
+    """A stream's state on the device, (2, layers, H rounded up), and its address; None before its first access."""
 
-    __slots__ = ("memory",)
+    __slots__ = ("address", "memory")
 
     def __init__(self, memory: Tensor | None = None) -> None:
         self.memory = memory
+        # To ask a tensor for it takes longer than all else in an order.
+        self.address = 0 if memory is None else memory.data_ptr()
 
 
 class Fused(Backend):
@@ -58,6 +72,7 @@ class Fused(Backend):
         self._device_orders = torch.zeros((rows, ORDER), dtype=torch.int64, device=self.place)
         self._scores = torch.zeros((rows, self._constants["C"]), device=self.place)
         self._orders, self._classes = self._host_orders.numpy(), self._host_classes.numpy()
+        self._rows, self._bits = list(self._orders), (0.0, 0)
         self._confidences = self._host_confidences.numpy()
         self._launches = {n: self._launch_of(n) for n in _PROGRAMS}
 
@@ -141,16 +156,15 @@ class Fused(Backend):
             return super().best(classes, states, choosing)
         wanted, found = choosing.wanted, []
         for n in self._run(classes, states, wanted, choosing.inverse_temperature):
-            of_fields = self._classes[:n, :, :wanted].astype(np.int64)
-            sure = self._confidences[:n, :, :wanted].astype(np.float64)
-            found += [choosing.of_fields(of_fields[i], sure[i]) for i in range(n)]
+            found += [choosing.of_fields(self._classes[i], self._confidences[i]) for i in range(n)]
         return found
 
     def _run(
         self, classes: Classes, states: Sequence[FusedState], wanted: int, inverse_temperature: float
     ) -> Iterator[int]:
         """Advance all states, some at a time; after each time how many, whose answers are in the buffers then."""
-        rows, bits = classes + self._starts, int(np.float32(inverse_temperature).view(np.int32))
+        rows = classes if len(self._starts) == 1 else classes + self._starts
+        bits = self._bits_of(inverse_temperature)
         for first in range(0, len(states), _PROGRAMS[-1]):
             some = states[first : first + _PROGRAMS[-1]]
             n = len(some)
@@ -159,13 +173,23 @@ class Fused(Backend):
                 part = rows[first : first + n, at : at + self._most_accesses]
                 is_last = at + part.shape[1] == classes.shape[1]
                 # Whether it is new, how many accesses, how many classes are wanted: none at all before the last piece.
-                order = (part.shape[1], wanted if is_last else -1, bits)
+                n_accesses, its_wanted = part.shape[1], wanted if is_last else -1
                 for i, state in enumerate(some):
-                    is_new = state.memory is None
+                    order = self._rows[i]
+                    # Number by number is faster than a slice of so few.
+                    order[IS_NEW] = state.memory is None
                     if state.memory is None:
                         state.memory = torch.empty(self._state_shape, device=self.place)
-                    self._orders[i, :HEADER] = (state.memory.data_ptr(), *order, is_new)
+                        state.address = state.memory.data_ptr()
+                    order[STATE], order[ACCESSES], order[WANTED] = state.address, n_accesses, its_wanted
+                    order[INVERSE_TEMPERATURE] = bits
                 self._orders[:n, HEADER : HEADER + part[0].size] = part.reshape(n, -1)
-                self._orders[n:n_programs, ACCESSES] = 0
+                if n < n_programs:
+                    self._orders[n:n_programs, ACCESSES] = 0
                 self._launches[n_programs]()
             yield n
+
+    def _bits_of(self, inverse_temperature: float) -> int:
+        if inverse_temperature != self._bits[0]:
+            self._bits = inverse_temperature, int(np.float32(inverse_temperature).view(np.int32))
+        return self._bits[1]
