@@ -39,12 +39,19 @@ def draw(times: Times, out: Path, pace: str) -> None:
     plt.close(figure)
 
 
+def _kind_of(device: str) -> str:
+    """``cuda`` or ``cuda:1`` of a device's full name, which stands above the tables: it would be a third of a row."""
+    return device.partition(": ")[0]
+
+
 def print_times(console: "Console", rows: list[dict[str, Any]]) -> None:
     """Every contender, the fastest first."""
     from rich.table import Table
 
     from experiments.report import time_text
 
+    for device in sorted({row["device"] for row in rows if row["device"] != _kind_of(row["device"])}):
+        console.print(device, highlight=False)
     table = Table(title="One prediction, batch 1", title_justify="left")
     for name in ("backend", "device", "runs", "pace"):
         table.add_column(name)
@@ -53,7 +60,7 @@ def print_times(console: "Console", rows: list[dict[str, Any]]) -> None:
     for row in sorted(rows, key=lambda row: (row["window"] or 0, row["p50_ns"])):
         table.add_row(
             row["backend"],
-            row["device"],
+            _kind_of(row["device"]),
             f"window of {row['window']}" if row["window"] else "one access, stateful",
             row["pace"].replace("_", " "),
             *(time_text(row[name]) for name in ("p50_ns", "p99_ns", "p999_ns")),
@@ -81,5 +88,5 @@ def print_parts(console: "Console", rows: list[dict[str, Any]]) -> None:
         table.add_column(title, justify="right")
     for row in rows:
         times = (f"{'-' if row[name] < 0 else ''}{time_text(abs(row[name]))}" for name in columns)
-        table.add_row(row["backend"], row["device"], *times)
+        table.add_row(row["backend"], _kind_of(row["device"]), *times)
     console.print(table)

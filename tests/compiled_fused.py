@@ -1,7 +1,7 @@
 """The fused kernel compiled for GPUs that need not be there: ``python -m tests.compiled_fused [80 90 100]``.
 
 A line of JSON for each GPU and network: registers a thread, bytes of its stack, where what is spilled goes, and of its
-local memory, bytes of shared memory a block. The larger network takes longer: it is compiled for 90 alone.
+local memory, bytes of shared memory a block, and warps. The larger network takes longer: it is compiled for 90 alone.
 """
 
 import json
@@ -56,7 +56,11 @@ def usage(weights: Weights, capability: int) -> dict[str, int]:
         file.flush()
         said = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
     # What is asked for at launch is no part of the machine code.
-    return {**{name.lower(): int(n) for name, n in _USAGE.findall(said)}, "shared": made.metadata.shared}
+    return {
+        **{name.lower(): int(n) for name, n in _USAGE.findall(said)},
+        "shared": made.metadata.shared,
+        "warps": warps,
+    }
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def tiny(charge: dict[str, Any], device: str) -> dict[str, Any]:
     """A run whose model is trained in a few steps: on the double each has hundreds of kernels."""
     content = only_lstm(charge)
     content["workload"]["source"] |= {"accesses": 240, "n_keys": 20}
-    content["system"]["tiers"][0]["capacity"] = "2110 KiB"
+    content["system"]["tiers"][0]["capacity"] = "68 KiB"
     content["arms"][1]["policy"] |= {**TINY, "device": device}
     return content
 
@@ -143,7 +143,8 @@ def test_a_run_is_recorded_and_replayed_without_a_gpu(recorded: Path, tmp_path: 
     row, again = (found.loc["lstm"] for found in rows)
     assert row["device"] == "cuda: Double H100 80GB"
     assert again["device"] == "cuda: Double H100 80GB (recorded)"
-    assert row["footprint_bytes"] == again["footprint_bytes"] > 2 << 20
+    # Weights, copies of them, states and buffers are 9,972 bytes of it; the graphs' own memory is the rest.
+    assert row["footprint_bytes"] == again["footprint_bytes"] > 15_000
     ours, cpus = row["backend_trial"].split("; with device: cpu ")
     assert {part.split()[0] for part in ours.split(", ")} == {"cuda_graph", "eager"}
     assert {"compiled", "eager"} <= {part.split()[0] for part in cpus.split(", ")}

@@ -3,7 +3,8 @@
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,27 @@ LENGTHS = (64, 32, 16, 8, 4, 2, 1)
 
 
 class Captures:
-    """What the graphs of one backend are captured with: a stream, and memory that they share, as no two run at once."""
+    """What the graphs of one backend are captured with: a stream, and memory that they share, as no two run at once.
+
+    ``n_bytes`` is the most that a graph had of that memory at one time. The allocator takes it in pieces of 2 or 20 MiB
+    (``memory_reserved`` has those); a system that plans its memory would not.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.pool: Any = None
+        self.n_bytes = 0
 
-    def pool_bytes(self) -> int:
-        """What the graphs' own memory occupies."""
-        if self.pool is None:
-            return 0
-        segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
-        mine = [part for part in segments if tuple(part["segment_pool_id"]) == tuple(self.pool)]
-        return sum(int(part["total_size"]) for part in mine)
+    @contextmanager
+    def into(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+        """What is done here is captured. That begins by waiting for the device, and so for all work before it."""
+        before = torch.cuda.memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            yield
+        self.n_bytes = max(self.n_bytes, torch.cuda.max_memory_allocated(self.device) - before)
+        self.pool = graph.pool()
 
 
 class Captured:
@@ -58,20 +66,18 @@ class Captured:
                     scores = work(self.device_in)
             self._host_out = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
             del scores
-            # It begins by waiting for the device, and so for the work above.
-            with torch.cuda.graph(self.graph, pool=captures.pool, stream=side):
+            with captures.into(self.graph):
                 self.span.begun.record(side)
                 self.device_in.copy_(self._host_in, non_blocking=True)
                 self._host_out.copy_(work(self.device_in), non_blocking=True)
                 self.span.ended.record(side)
-        captures.pool = self.graph.pool()
         self.scores: Floats = self._host_out.numpy()[0]
 
 
 def empty_launches(device: torch.device, n_calls: int) -> list[int]:
     """What a graph of two events and nothing between takes to be launched and waited for, in ns, call by call."""
     captures, span, graph = Captures(device), Span(), torch.cuda.CUDAGraph()
-    with torch.cuda.device(device), torch.cuda.graph(graph, stream=captures.stream):
+    with torch.cuda.device(device), captures.into(graph):
         span.begun.record(captures.stream)
         span.ended.record(captures.stream)
     stream, times = torch.cuda.current_stream(device), []
@@ -207,7 +213,7 @@ class GraphBackend(Backend):
         """See the base."""
         made = [*self._made.values(), *self._from_first.values()]
         inputs = [captured.device_in for captured in made]
-        return bytes_of([*self._weights(), *self._first, *self._state, *inputs]) + self._captures.pool_bytes()
+        return bytes_of([*self._weights(), *self._first, *self._state, *inputs]) + self._captures.n_bytes
 
 
 def _nobody() -> None:

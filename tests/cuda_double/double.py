@@ -123,7 +123,7 @@ def _of_cuda(machine: Machine) -> dict[str, Any]:
         "empty_cache": lambda: None,
         "manual_seed_all": lambda seed: None,
         "memory_reserved": lambda wanted=None: sum(machine.pools.values()),
-        "memory_snapshot": lambda *_, **__: [
-            {"segment_pool_id": pool, "total_size": n_bytes, "device": 0} for pool, n_bytes in machine.pools.items()
-        ],
+        "memory_allocated": lambda wanted=None: 0,
+        "max_memory_allocated": lambda wanted=None: machine.most_captured,
+        "reset_peak_memory_stats": lambda wanted=None: setattr(machine, "most_captured", 0),
     }

@@ -159,6 +159,7 @@ class Graph:
         """Its pool must hold what it needs; no two graphs of a pool run at once."""
         pieces = -(-self.n_bytes // _POOL_PIECE)
         pools = self._machine.pools
+        self._machine.most_captured = max(self._machine.most_captured, self.n_bytes)
         pools[self._pool] = max(pools.get(self._pool, 0), pieces * _POOL_PIECE)
 
     def pool(self) -> tuple[int, int]:
@@ -186,14 +187,15 @@ class Machine:
     """``names`` of its devices; ``counts`` of what the host asked for, by kind, beside what lies in graphs.
 
     ``host_ns`` is a clock of the host's that only reading events moves, by ``reading_ns`` each. ``at_once``: work is
-    done as soon as it is put, the other extreme to as late as can be.
+    done as soon as it is put, the other extreme to as late as can be. ``most_captured`` are the bytes that a graph
+    needed for itself, the most since that was last set to 0.
     """
 
     def __init__(self, names: tuple[str, ...], uuids: tuple[str, ...]) -> None:
         self.names, self.uuids = names, uuids
         self.counts: Counter[str] = Counter()
         self.capturing: Graph | None = None
-        self.host_ns = self.reading_ns = 0
+        self.host_ns = self.reading_ns = self.most_captured = 0
         self.at_once = False
         self.pools: dict[tuple[int, int], int] = {}
         self.index = 0

@@ -115,11 +115,10 @@ class Fused(Backend):
                 # Compiled and loaded here: neither can be captured. All orders say that nothing is to be done.
                 self._launch(n)
             caller.wait_stream(side)
-            with torch.cuda.graph(graph, pool=self._captures.pool, stream=side):
+            with self._captures.into(graph):
                 span.begun.record(side)
                 self._launch(n)
                 span.ended.record(side)
-        self._captures.pool = graph.pool()
         return partial(self._replay, graph, span)
 
     def _replay(self, graph: torch.cuda.CUDAGraph, span: Span) -> None:
@@ -133,7 +132,7 @@ class Fused(Backend):
 
     def held_bytes(self) -> int:
         """See the base."""
-        return bytes_of([*self._weights, self._scores, self._device_orders]) + self._captures.pool_bytes()
+        return bytes_of([*self._weights, self._scores, self._device_orders]) + self._captures.n_bytes
 
     def new_state(self) -> FusedState:
         """The kernel makes it zero."""

@@ -16,16 +16,21 @@ ORDER = 128
 """Numbers of an order."""
 MOST_HIDDEN, MOST_CLASSES, MOST_WANTED = 256, 2**16, 8
 _ALIGNED = 16
+_SHAPES = ((64, 4, 32), (128, 8, 32), (256, 8, 8))
+"""Up to which hidden size, the warps and the rows that are multiplied at a time."""
 
 
 def constants(weights: Weights) -> tuple[dict[str, Any], int]:
-    """The kernel's constants for a network, and the warps that run it: a thread multiplies 8 to 16 numbers at once."""
+    """The kernel's constants for a network, and the warps that run it.
+
+    Few warps with much work each are the fastest (docs/log.md), up to what their registers hold.
+    """
     hidden, classes = _aligned(weights.n_hidden), _aligned(len(weights.head_bias))
     block = _power_of_two(hidden)
-    warps = 8 if block <= 64 else 16
+    warps, rows = next(shape for most, *shape in _SHAPES if block <= most)
     return {
         "LAYERS": weights.n_layers, "IN_FIELDS": weights.n_fields, "WIDTHS": weights.widths, "H": hidden, "C": classes,
-        "ORDER": ORDER, "MOST": MOST_WANTED, "HP": block, "ROWS": min(block, 256 * warps // block), "HEAD_ROWS": 8,
+        "ORDER": ORDER, "MOST": MOST_WANTED, "HP": block, "ROWS": min(block, rows), "HEAD_ROWS": 8,
         "HEAD_TILE": min(_power_of_two(classes), 64 * warps), "TILE": min(_power_of_two(max(weights.widths)), 4096),
     }, warps  # fmt: skip
 
