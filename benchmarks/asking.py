@@ -90,7 +90,7 @@ def measure() -> Iterator[Measurement]:
         "none": lambda: _simulated(NonePolicy(), fixed(0)),
         "network, one by one": lambda: _network(predictor, keys),
         "measured": lambda: _simulated(CompiledLstmPolicy(predictor, 0.5), measured),
-        "measured, through Python": lambda: _simulated(_InPython(CompiledLstmPolicy(predictor, 0.5)), measured),
+        "measured, through Python": lambda: _simulated(InPython(CompiledLstmPolicy(predictor, 0.5)), measured),
         "measured, all in Python but the network": lambda: _simulated(LstmPolicy(predictor, 0.5), measured),
         "batched, free": lambda: _simulated(batched(), fixed(0)),
         "batched, sampled": lambda: _simulated(batched(), sampled(took, np.random.default_rng(0))),
@@ -105,7 +105,7 @@ def measure() -> Iterator[Measurement]:
         yield Measurement("asking", name, N, seconds)
 
 
-class _InPython:
+class InPython:
     """A policy whose table the engine does not see: asked by ``decide``."""
 
     def __init__(self, policy: Any) -> None:
