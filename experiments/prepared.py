@@ -39,12 +39,12 @@ def sequences_of(
     Raises InputError if the trace lacks a feature.
     """
     pieces: dict[int, list[Accesses]] = {}
-    shown = Columns(who, needs, 0)
+    shown = Columns(who, [name for name in needs if name != "stream"], 0)
     for batch in accesses:
-        columns = shown.of(batch)
+        columns = {"stream": batch.stream, **shown.of(batch)}
         for stream in np.unique(batch.stream).tolist() if per_stream else [0]:
             mine = batch.stream == stream if per_stream else slice(None)
-            of_stream = {name: column[mine] for name, column in columns.items()}
+            of_stream = {name: columns[name][mine] for name in needs}
             pieces.setdefault(stream, []).append(Accesses(batch.key[mine], batch.op[mine] == WRITE, of_stream))
     return {stream: _joined(pieces[stream], needs) for stream in sorted(pieces)}
 

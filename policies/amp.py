@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import behind, gap
 from policies.rows import FIELDS
@@ -24,7 +24,7 @@ from simulator.config import Count
 from simulator.policy import Ahead, Fate
 
 
-class AmpConfig(PolicySettings):
+class AmpConfig(TableSettings):
     """Sequential streams, each with a degree and a trigger distance of its own (Gill & Bathen 2007)."""
 
     kind: Literal["amp"]
@@ -41,7 +41,7 @@ class AmpConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(AmpPolicy(self))
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+import numpy.typing as npt
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from policies.given import Built, Given
-from simulator.answers import LEARN, WANT, answer, hear
+from policies.given import Built, Given, Keys
+from simulator.answers import LEARN, WANT, answer, answer_each, hear
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
 from simulator.plugins import PluginSettings
@@ -81,6 +82,51 @@ class PolicySettings(PluginSettings):
         return False
 
 
+class TableSettings(PolicySettings):
+    """The settings of a policy that learns as it goes: it may have learned before."""
+
+    start: Literal["cold", "warm"] = "cold"
+    """Whether its tables begin empty, or with what the training part teaches, each access shown as a miss (`warm`)."""
+
+    @model_serializer(mode="wrap")
+    def _without_usual(self, described: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Experiments that were made before there was such a setting are the same ones.
+        found: dict[str, Any] = described(self)
+        if self.start == "cold":
+            del found["start"]
+        return found
+
+    @property
+    def learns(self) -> bool:
+        """Whether its tables are warmed."""
+        return self.start == "warm"
+
+    @property
+    def is_measured(self) -> bool:
+        """A look-up."""
+        return False
+
+    def fresh(self, given: Given) -> Built:
+        """A policy for one run, whose tables are empty."""
+        raise NotImplementedError
+
+    def build(self, given: Given) -> Built:
+        """A policy for one run."""
+        built = self.fresh(given)
+        if self.start == "warm":
+            warm(built.policy, given)
+        return built
+
+
+def warm(policy: Any, given: Given) -> None:
+    """Show a table policy the accesses of the training part, of all streams in order, and ask it after each.
+
+    What it wants is not fetched, and no fate comes of it. Raises InputError where the trace cannot be read.
+    """
+    for accesses in given.sequences(False, ("stream",)):
+        policy.learn_all(accesses.keys, accesses.columns["stream"])
+
+
 class TablePolicy(ABC):
     """Learns from each access of its trigger, in order, and answers about the last.
 
@@ -119,6 +165,12 @@ class TablePolicy(ABC):
         key, stream = run.asking
         within = [(guess, confidence) for guess, confidence in self.want(key, stream) if 0 <= guess < N_KEYS]
         return answer_of(within, key)
+
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32]) -> None:
+        """Accesses (n,), each as a miss, and asked about."""
+        for key, stream in zip(keys.tolist(), streams.tolist(), strict=True):
+            self.learn(key, stream, int(Outcome.MISS))
+            self.want(key, stream)
 
     def told(self, told: Told) -> None:  # noqa: B027 - a policy may learn from fates, and need not
         """Learns nothing from fates, unless a policy overrides this."""
@@ -190,6 +242,15 @@ class CompiledPolicy:
             return Answer()
         wanted, confidences = self._keys[:n].view(np.uint64).tolist(), self._confidences[:n].tolist()
         return Answer(wanted, confidences, wanted[0], confidences[0])
+
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32]) -> None:
+        """Accesses (n,), each as a miss, and asked about."""
+        table = self.table
+        shown = np.stack([keys.view(np.int64), streams, np.full(len(keys), Outcome.MISS)], axis=1)
+        answer_each(
+            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), address_of(self._keys),
+            address_of(self._confidences),
+        )  # fmt: skip
 
     def told(self, told: Told) -> None:
         """Learns from fates if it hears of them."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import crossing
 from simulator.answers import Floats, walk
@@ -21,7 +21,7 @@ from simulator.config import Count, Whole
 from simulator.policy import Ahead
 
 
-class BestOffsetConfig(PolicySettings):
+class BestOffsetConfig(TableSettings):
     """The block at the one best offset, learned in rounds; nothing while none is good (Michaud 2016)."""
 
     kind: Literal["best_offset"]
@@ -42,7 +42,7 @@ class BestOffsetConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(BestOffsetPolicy(self))
 

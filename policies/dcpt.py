@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import crossing
 from policies.rows import FIELDS
@@ -20,7 +20,7 @@ from simulator.compiled import internal
 from simulator.config import Count
 
 
-class DcptConfig(PolicySettings):
+class DcptConfig(TableSettings):
     """All that followed the stream's last two steps in its short history (Grannaes et al. 2009)."""
 
     kind: Literal["dcpt"]
@@ -35,7 +35,7 @@ class DcptConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(DcptPolicy(self))
 

@@ -8,7 +8,7 @@ entries that are still in the buffer are followed.
 from typing import Literal
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import crossing
 from policies.rows import FIELDS
@@ -19,7 +19,7 @@ from simulator.config import Count
 from simulator.policy import Ahead
 
 
-class GhbConfig(PolicySettings):
+class GhbConfig(TableSettings):
     """What followed the last two steps when they came before, globally or by stream (Nesbit & Smith 2004)."""
 
     kind: Literal["ghb"]
@@ -34,7 +34,7 @@ class GhbConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(GhbPolicy(self))
 

@@ -27,7 +27,10 @@ class Sequences(Protocol):
     """Gives the accesses of the training part."""
 
     def __call__(self, per_stream: bool, needs: Sequence[str] = (), /) -> list[Accesses]:
-        """A sequence a stream or one of all, with these columns. Raises InputError if the trace lacks one."""
+        """A sequence a stream or one of all, with these columns; ``stream`` is one, too, here.
+
+        Raises InputError if the trace lacks one.
+        """
         ...
 
 

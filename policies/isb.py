@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS, KEY
 from simulator.answers import Floats
@@ -19,7 +19,7 @@ from simulator.compiled import internal
 from simulator.config import Count
 
 
-class IsbConfig(PolicySettings):
+class IsbConfig(TableSettings):
     """The next blocks in an order learned from the stream, however scattered (Jain & Lin 2013)."""
 
     kind: Literal["isb"]
@@ -36,7 +36,7 @@ class IsbConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(IsbPolicy(self))
 

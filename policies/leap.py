@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from simulator.answers import Floats, walk
 from simulator.arrays import Ints, minus
@@ -18,7 +18,7 @@ from simulator.compiled import internal
 from simulator.policy import Ahead, Outcome
 
 
-class LeapConfig(PolicySettings):
+class LeapConfig(TableSettings):
     """The blocks along the majority of the last steps (Maruf & Chowdhury 2020)."""
 
     kind: Literal["leap"]
@@ -31,7 +31,7 @@ class LeapConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(LeapPolicy(self))
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import behind, crossing, gap
 from policies.rows import FIELDS
@@ -21,7 +21,7 @@ from simulator.config import Count
 from simulator.policy import Outcome
 
 
-class LinuxReadaheadConfig(PolicySettings):
+class LinuxReadaheadConfig(TableSettings):
     """A window ahead of a sequential reader, doubled at a marker inside it (Linux)."""
 
     kind: Literal["linux_readahead"]
@@ -32,7 +32,7 @@ class LinuxReadaheadConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(LinuxReadaheadPolicy(self))
 

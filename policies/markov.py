@@ -7,7 +7,7 @@ recency (the paper's table) or by frequency, where a count tells them apart and 
 from typing import Literal
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats
@@ -17,7 +17,7 @@ from simulator.config import Count
 from simulator.policy import Ahead
 
 
-class MarkovConfig(PolicySettings):
+class MarkovConfig(TableSettings):
     """Up to four blocks that followed this one before (Joseph & Grunwald 1997)."""
 
     kind: Literal["markov"]
@@ -30,7 +30,7 @@ class MarkovConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(MarkovPolicy(self))
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS, KEY
 from simulator.answers import Floats
@@ -23,7 +23,7 @@ from simulator.config import Count
 from simulator.policy import Ahead
 
 
-class MithrilConfig(PolicySettings):
+class MithrilConfig(TableSettings):
     """Blocks that were sporadically used together (Yang et al. 2017)."""
 
     kind: Literal["mithril"]
@@ -52,7 +52,7 @@ class MithrilConfig(PolicySettings):
             raise ValueError(f"max_support: expected at least min_support {self.min_support}, got {self.max_support}")
         return self
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(MithrilPolicy(self))
 

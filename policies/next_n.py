@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from simulator.answers import Floats, walk
 from simulator.arrays import Ints
@@ -17,7 +17,7 @@ from simulator.arrays import Ints
 _N, _STRIDE = range(2)
 
 
-class NextNConfig(PolicySettings):
+class NextNConfig(TableSettings):
     """The N following blocks, at misses and first uses of prefetched blocks (Smith 1982)."""
 
     kind: Literal["next_n"]
@@ -28,7 +28,7 @@ class NextNConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(NextNPolicy(self.n, self.trigger, self.stride))
 

@@ -9,7 +9,7 @@ ends.
 from typing import Literal
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import gap
 from policies.rows import FIELDS
@@ -18,7 +18,7 @@ from simulator.arrays import NONE, Ints
 from simulator.config import Count
 
 
-class OblConfig(PolicySettings):
+class OblConfig(TableSettings):
     """The next block, after a run of consecutive ones in the stream (Smith 1978)."""
 
     kind: Literal["obl"]
@@ -29,7 +29,7 @@ class OblConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(OblPolicy(self))
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats
@@ -22,7 +22,7 @@ from simulator.policy import Ahead
 from simulator.records.record import from_place
 
 
-class ProbabilityGraphConfig(PolicySettings):
+class ProbabilityGraphConfig(TableSettings):
     """Blocks that often came within a few accesses after this one (Griffioen & Appleton 1994)."""
 
     kind: Literal["probability_graph"]
@@ -39,7 +39,7 @@ class ProbabilityGraphConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(ProbabilityGraphPolicy(self))
 

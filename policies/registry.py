@@ -12,6 +12,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "none": "policies.none:NoneConfig",
         "next_n": "policies.next_n:NextNConfig",
         "obl": "policies.obl:OblConfig",
+        "static_deltas": "policies.static_deltas:StaticDeltasConfig",
         "stride": "policies.stride:StrideConfig",
         "stream_buffers": "policies.stream_buffers:StreamBuffersConfig",
         "markov": "policies.markov:MarkovConfig",

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats, offer
@@ -21,7 +21,7 @@ from simulator.config import Count
 from simulator.policy import Outcome
 
 
-class SmsConfig(PolicySettings):
+class SmsConfig(TableSettings):
     """The blocks of a region that were used together before (Somogyi et al. 2006)."""
 
     kind: Literal["sms"]
@@ -36,7 +36,7 @@ class SmsConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(SmsPolicy(self))
 

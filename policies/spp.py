@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import HEARD, Floats, offer
@@ -21,7 +21,7 @@ from simulator.config import Count, Ratio
 from simulator.policy import Ahead, Fate
 
 
-class SppConfig(PolicySettings):
+class SppConfig(TableSettings):
     """The likeliest path of steps in a page, as far as it is likely (Kim et al. 2016)."""
 
     kind: Literal["spp"]
@@ -42,7 +42,7 @@ class SppConfig(PolicySettings):
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(SppPolicy(self))
 

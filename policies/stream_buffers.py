@@ -9,7 +9,7 @@ streamers: the paper has four buffers of four.
 from typing import Literal
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import behind, gap
 from policies.rows import FIELDS
@@ -18,7 +18,7 @@ from simulator.arrays import NONE, Ints
 from simulator.config import Count
 
 
-class StreamBuffersConfig(PolicySettings):
+class StreamBuffersConfig(TableSettings):
     """The blocks after a miss, kept that far ahead as a buffer's blocks are used (Jouppi 1990)."""
 
     kind: Literal["stream_buffers"]
@@ -29,7 +29,7 @@ class StreamBuffersConfig(PolicySettings):
     trigger: TriggerName = "tagged"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(StreamBuffersPolicy(self))
 

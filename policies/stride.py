@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies import rows
-from policies.base import CompiledPolicy, Degree, PolicySettings, TriggerName
+from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
 from simulator.answers import Floats, walk
@@ -19,7 +19,7 @@ from simulator.arrays import NONE, Ints, minus
 from simulator.config import Count, Ratio, Whole
 
 
-class StrideConfig(PolicySettings):
+class StrideConfig(TableSettings):
     """The blocks that follow at a stream's stride: reference prediction table (Chen & Baer 1995)."""
 
     kind: Literal["stride"]
@@ -29,14 +29,14 @@ class StrideConfig(PolicySettings):
     """Blocks ahead, at the stride."""
     counter_bits: Annotated[int, Field(ge=1, le=16)] = 3
     """Bits of the counter that says how far a stride is believed."""
-    start: Whole = 4
+    counter_start: Whole = 4
     """The counter of a new line."""
     threshold: Ratio = 0.5
     """Share of the highest count from which on a stride is believed."""
     trigger: TriggerName = "access"
     """When it is asked: at every `access`, at a `miss`, or `tagged`: at misses and first uses of prefetched blocks."""
 
-    def build(self, given: Given) -> Built:
+    def fresh(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(StridePolicy(self))
 
@@ -88,6 +88,6 @@ class StridePolicy(CompiledPolicy):
         most = 2**config.counter_bits - 1
         state = rows.state(_TABLE + rows.words(config.entries, 3))
         # A counter is a whole number, so the threshold may be one too.
-        state[:_TABLE] = config.degree, most, min(config.start, most), math.ceil(config.threshold * most)
+        state[:_TABLE] = config.degree, most, min(config.counter_start, most), math.ceil(config.threshold * most)
         rows.setup(state, _TABLE, config.entries, 3)
         super().__init__(config.trigger, state, _learn, _want, most_wanted=config.degree)

@@ -147,6 +147,16 @@ def answer(
 
 
 @compiled
+def answer_each(policy: int, learn: int, want: int, shown: int, n: int, keys: int, confidences: int) -> None:
+    """Show ``n`` accesses (ShownRow) and ask about each; what one wants is written over by the next. See ``answer``."""
+    state, rows, wanted, sure = ints_at(policy), ints_at(shown), ints_at(keys), floats_at(confidences)
+    for i in range(n):
+        row = nth_shown_row(rows, START, i)
+        call_learn(learn, state, row.key, row.stream, row.outcome)
+        call_want(want, state, row.key, row.stream, wanted, sure)
+
+
+@compiled
 def answer_learned(
     policy: int, learn: int, want: int, shown: int, n: int, key: int, stream: int, keys: int, confidences: int,
     times: int,

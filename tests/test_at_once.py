@@ -13,7 +13,7 @@ from simulator.charge import fixed
 from simulator.config import System
 from simulator.engine import Engine
 from simulator.model.model import Model
-from tests.cases import TABLES, Case, cases
+from tests.cases import LOOSE, TABLES, Case, cases, trained
 from tests.differential import differences, everything_of
 from tests.strategies import ListSink
 
@@ -22,12 +22,12 @@ from tests.strategies import ListSink
 def free_tables(draw: st.DrawFn) -> Case:
     """Any system, asked for nothing, with one of the policies whose rules are compiled."""
     case = draw(cases())
-    chosen = POLICIES.validate({"kind": draw(st.sampled_from(TABLES))})
+    chosen = POLICIES.validate({"kind": (kind := draw(st.sampled_from(TABLES))), **LOOSE.get(kind, {})})
     system = case.system.model_dump(mode="json")
     system["inference"]["mode"] = "async"
 
     def made() -> Any:
-        return chosen.build(Given(lambda _: [], 0, n_streams=5)).policy
+        return chosen.build(Given(trained, 0, n_streams=5)).policy
 
     return replace(case, system=System.model_validate(system), policy=made, charge=lambda: fixed(0))
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ from hypothesis import strategies as st
 from experiments.contract.policies import POLICY_RULES
 from experiments.contract.rules import judge
 from experiments.contract.subject import PolicySubject
-from policies.given import Demand, Given
-from policies.models.lanes import accesses_of
+from policies.given import Accesses, Demand, Given
 from policies.next_n import NextNPolicy
 from policies.registry import POLICIES
 from simulator.config import Closed
@@ -29,6 +29,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "next_n": {"kind": "next_n", "n": 3},
     "obl": {"kind": "obl", "streams": 8},
     "stride": {"kind": "stride"},
+    "static_deltas": {"kind": "static_deltas", "rule": "threshold", "threshold": 0},
+    "markov, warm": {"kind": "markov", "entries": 64, "start": "warm"},
     "stream_buffers": {"kind": "stream_buffers", "buffers": 8},
     "markov": {"kind": "markov", "entries": 64},
     "markov, frequency": {"kind": "markov", "entries": 64, "order": "frequency"},
@@ -66,10 +68,16 @@ def run_of(keys: list[int], stream: int = 0) -> AccessRun:
     return AccessRun(np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8))
 
 
+def sequences(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
+    """One stream."""
+    columns = {"stream": np.zeros(len(CYCLE), np.uint32)}
+    return [Accesses(CYCLE, np.zeros(len(CYCLE), bool), {name: columns[name] for name in needs})]
+
+
 def made(kind: str, future: Any = None) -> Any:
     n = 20_000
     known = future or Demand(np.arange(n, dtype=np.uint64), np.arange(n, dtype=np.uint32) % 5, np.ones(n, bool))
-    given_ = Given(lambda per_stream: [accesses_of(CYCLE)], seed=0, future=lambda: known, n_streams=5)
+    given_ = Given(sequences, seed=0, future=lambda: known, n_streams=5)
     return POLICIES.validate(EXAMPLES[kind]).build(given_).policy
 
 
@@ -185,7 +193,8 @@ MADE_FOR: dict[str, list[int]] = {
     "next_n": _steps([1]), "obl": _steps([1]), "stream_buffers": _steps([1]), "linux_readahead": _steps([1]),
     "amp": _steps([1]), "stride": _steps([37]), "leap": _steps([37]), "best_offset": _steps([6]),
     "markov": _chase(200), "isb": _chase(200), "probability_graph": _chase(200), "mithril": _chase(200),
-    "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]), "spp": _steps([2, 3, 5]), "sms": _footprints(),
+    "static_deltas": _steps([3, 50, 9]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
+    "spp": _steps([2, 3, 5]), "sms": _footprints(),
     "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip
 LARGER: dict[str, dict[str, Any]] = {
@@ -209,7 +218,8 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
     def run(settings_: dict[str, Any]) -> Any:
         accesses, missed = misses_of(trace, machine, 0, 0)
         known = Demand(accesses.key, accesses.stream, savable(accesses, missed, machine))
-        given_ = Given(lambda per_stream: [], seed=0, future=lambda: known)
+        seen = Accesses(accesses.key, np.zeros(len(accesses.key), bool), {"stream": accesses.stream})
+        given_ = Given(lambda per_stream, needs=(): [seen], seed=0, future=lambda: known)
         ledger = books()
         policy = POLICIES.validate(settings_).build(given_).policy
         Engine(machine, arrivals, trace, policy, FREE, ledger).run()
@@ -260,7 +270,7 @@ def test_streams_have_windows_of_their_own() -> None:
 
 def test_threshold_holds_back() -> None:
     config = POLICIES.validate({**SMALL, "threshold": 1.0})
-    policy = config.build(Given(lambda per_stream: [accesses_of(CYCLE)], seed=0)).policy
+    policy = config.build(Given(sequences, seed=0)).policy
     answer = policy.decide([run_of([3, 1, 4])]).answers[0]
     assert list(answer.keys) == []
     assert answer.predicted_key is not None

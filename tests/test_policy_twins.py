@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from policies import rows
 from policies.base import CompiledPolicy
-from policies.given import Given
+from policies.given import Accesses, Given
 from policies.registry import POLICIES
 from simulator.answers import distinct
 from simulator.arrays import NONE, signed
@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "stride": st.fixed_dictionaries(
         {
             "entries": st.integers(1, 4), "degree": st.integers(1, 5), "counter_bits": st.integers(1, 4),
-            "start": st.integers(0, 9), "threshold": st.floats(0, 1), "trigger": TRIGGERS,
+            "counter_start": st.integers(0, 9), "threshold": st.floats(0, 1), "trigger": TRIGGERS,
         }
     ),
 }  # fmt: skip
@@ -160,6 +160,22 @@ def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
 def test_every_twin_has_a_compiled_policy() -> None:
     assert all(isinstance(_built(kind, {})[0], CompiledPolicy) for kind in NAIVE)
     assert set(SETTINGS) == set(NAIVE)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), shown=runs(), seed=st.integers(0, 2**32))
+def test_warmed_it_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun], seed: int) -> None:
+    """Which is shown the training part access by access, each as a miss, and asked after each."""
+    keys, streams = (np.concatenate([getattr(run, name) for run in shown]) for name in ("key", "stream"))
+    accesses = Accesses(keys, np.zeros(len(keys), bool), {"stream": streams})
+    config: Any = POLICIES.validate({"kind": kind, "start": "warm", **data.draw(SETTINGS[kind])})
+    ours, theirs = config.build(Given(lambda per_stream, needs=(): [accesses], 0)).policy, NAIVE[kind](config)
+    theirs.learn_all(keys, streams)
+    for run in data.draw(runs()):
+        found, expected = ours.decide([run]).answers[0], theirs.decide([run]).answers[0]
+        assert list(found.keys) == list(expected.keys)
+        assert list(found.confidences) == list(expected.confidences)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)

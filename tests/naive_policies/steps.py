@@ -35,7 +35,7 @@ class Stride(TablePolicy):
     def learn(self, key: int, stream: int, outcome: int) -> None:
         found = self._table.use(stream)
         if found is None:
-            self._table.put(stream, (key, 0, min(self._config.start, self._most)))
+            self._table.put(stream, (key, 0, min(self._config.counter_start, self._most)))
             return
         last, stride, confidence = found
         if key == last:
