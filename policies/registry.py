@@ -30,6 +30,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "lstm": "policies.lstm.config:LstmConfig",
         "model": "policies.models.config:ModelConfig",
         "oracle": "policies.oracle:OracleConfig",
+        "hybrid": "policies.hybrid:HybridConfig",
         "fdp": "policies.fdp:FdpConfig",
         "gate": "policies.gate:GateConfig",
         "python": "policies.outside.config:PythonConfig",

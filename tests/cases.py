@@ -31,7 +31,9 @@ ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
 FROM_OUTSIDE = {"python", "file", "model"}
 TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate", *FROM_OUTSIDE})
-LOOSE: dict[str, dict[str, Any]] = {"static_deltas": {"rule": "threshold", "threshold": 0}}
+LOOSE: dict[str, dict[str, Any]] = {
+    "static_deltas": {"rule": "threshold", "threshold": 0}, "hybrid": {"threshold": 0.2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},
+}  # fmt: skip
 """Settings with which there is something to do in so short runs."""
 ADMISSIONS: list[dict[str, Any]] = [
     {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},

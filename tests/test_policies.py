@@ -29,6 +29,10 @@ TABLES: dict[str, dict[str, Any]] = {
     "next_n": {"kind": "next_n", "n": 3},
     "obl": {"kind": "obl", "streams": 8},
     "stride": {"kind": "stride"},
+    "hybrid": {
+        "kind": "hybrid",
+        "experts": [{"kind": "next_n"}, {"kind": "stride"}, {"kind": "isb", "entries": 64, "chunk": 8, "streams": 8}],
+    },
     "static_deltas": {"kind": "static_deltas", "rule": "threshold", "threshold": 0},
     "markov, warm": {"kind": "markov", "entries": 64, "start": "warm"},
     "stream_buffers": {"kind": "stream_buffers", "buffers": 8},
@@ -193,7 +197,7 @@ MADE_FOR: dict[str, list[int]] = {
     "next_n": _steps([1]), "obl": _steps([1]), "stream_buffers": _steps([1]), "linux_readahead": _steps([1]),
     "amp": _steps([1]), "stride": _steps([37]), "leap": _steps([37]), "best_offset": _steps([6]),
     "markov": _chase(200), "isb": _chase(200), "probability_graph": _chase(200), "mithril": _chase(200),
-    "static_deltas": _steps([3, 50, 9]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
+    "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
     "spp": _steps([2, 3, 5]), "sms": _footprints(),
     "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip

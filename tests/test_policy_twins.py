@@ -118,6 +118,16 @@ SETTINGS |= {
         }
     ),
 }  # fmt: skip
+SETTINGS["hybrid"] = st.fixed_dictionaries(
+    {
+        "experts": st.lists(
+            st.one_of(*[drawn.map(lambda said, kind=kind: {"kind": kind, **said}) for kind, drawn in SETTINGS.items()]),
+            min_size=1, max_size=3,
+        ),
+        "window": st.integers(1, 20), "weight": st.sampled_from([0.01, 0.3, 1.0]), "prior": st.floats(0, 1),
+        "degree": st.integers(1, 9), "rule": st.just("threshold"), "threshold": st.sampled_from([0, 0.1, 0.3, 0.6]),
+    }
+)  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
 KEYS = [*range(13), *range(2**64 - 6, 2**64), *range(2**63 - 3, 2**63 + 4)]
 STEPS = [0, 1, 1, 1, -1, 2, 3, 5, -7, 2**40, 2**62, -(2**63)]
@@ -158,7 +168,8 @@ def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def test_every_twin_has_a_compiled_policy() -> None:
-    assert all(isinstance(_built(kind, {})[0], CompiledPolicy) for kind in NAIVE)
+    said = {"hybrid": {"experts": [{"kind": "next_n"}]}}
+    assert all(isinstance(_built(kind, said.get(kind, {}))[0], CompiledPolicy) for kind in NAIVE)
     assert set(SETTINGS) == set(NAIVE)
 
 

@@ -1,6 +1,6 @@
 """The settings of the LSTM; everything here shapes the model or its use. No torch in sight."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -118,6 +118,10 @@ class LstmConfig(TrainConfig, PolicySettings):
         """Batches have no single call."""
         is_batched = self.predictions == "batched"
         return "goes with predictions: one_by_one, as no single call is made in batches" if is_batched else ""
+
+    def unrestrained(self) -> Self:
+        """Every guess, however unsure."""
+        return self.model_copy(update={"rule": "threshold", "threshold": 0.0})
 
     def backends(self) -> list[str]:
         """Those of the device that it would run on."""

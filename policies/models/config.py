@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -211,6 +211,10 @@ class ModelConfig(PolicySettings):
         from policies.models.build import check_model
 
         check_model(self)
+
+    def unrestrained(self) -> Self:
+        """Every guess, however unsure."""
+        return self.model_copy(update={"rule": "threshold", "threshold": 0.0})
 
     def backends(self) -> list[str]:
         """Those of the device that it would run on, but the one that takes long to make."""
