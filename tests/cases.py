@@ -32,8 +32,9 @@ ARRIVALS: Any = TypeAdapter(Arrivals)
 FROM_OUTSIDE = {"python", "file", "model"}
 TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate", *FROM_OUTSIDE})
 LOOSE: dict[str, dict[str, Any]] = {
-    "static_deltas": {"rule": "threshold", "threshold": 0}, "hybrid": {"threshold": 0.2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},
-}  # fmt: skip
+    "static_deltas": {"rule": "threshold", "threshold": 0},
+    "hybrid": {"threshold": 0.2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},
+}
 """Settings with which there is something to do in so short runs."""
 ADMISSIONS: list[dict[str, Any]] = [
     {"kind": "all"}, {"kind": "all"}, {"kind": "tinylfu"}, {"kind": "probabilistic", "probability": 0.5},
