@@ -2,11 +2,13 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
 
+from experiments import pacing
 from tests.wheels import installed as installed
 from tests.wheels import wheel as wheel
 
@@ -42,6 +44,19 @@ def _imports_are_no_garbage() -> None:
     # Half a million objects of modules live on: to look through them again and again is a seventh of all time.
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _short_trials(session_patch: pytest.MonkeyPatch) -> None:
+    # Beside each measured run: with as many rounds as usual, most of what a small run takes. `test_paced` has them all.
+    session_patch.setattr(pacing, "_ROUNDS", 1)
+
+
+@pytest.fixture(scope="session")
+def session_patch() -> Iterator[pytest.MonkeyPatch]:
+    """Changes of code that hold for all tests in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 @pytest.fixture(autouse=True, scope="session")
