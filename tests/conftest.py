@@ -61,4 +61,6 @@ def session_patch() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_models(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["TIERFETCH_MODELS"] = str(tmp_path_factory.mktemp("models"))
+    # Those of all workers together: a model that one has trained is found by the others.
+    base = tmp_path_factory.getbasetemp()
+    os.environ["TIERFETCH_MODELS"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "models")
