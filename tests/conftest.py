@@ -12,6 +12,10 @@ from experiments import pacing
 from tests.wheels import installed as installed
 from tests.wheels import wheel as wheel
 
+# Before torch is imported, here and in processes started from here: on cores that others have too, two threads of one
+# network wait for each other, busily, most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 # For the lists of mutants, which ask for one failure and no smaller one.
