@@ -55,7 +55,7 @@ def core() -> None:
     compile_core([EVICTIONS.validate(kind) for kind, class_ in EVICTIONS.items() if needs_nothing(class_)])
 
 
-# Side by side. What comes after the core would compile that, too.
+# In a process of its own: it needs nothing of the core, which each process compiles for itself.
 BESIDE = {"readers": readers}
 PARTS = {"core and evictions": core, "policies": policies, "the LSTM": learned}
 
