@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 PEER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps libcachesim
 BENCH_PEERS := $(PEER) cachetools
 
+# Byte code is kept, also where the environment says not to: each process of the tests would compile its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-cuda check ahead bench clean
 
 run: $(VENV)/.ready

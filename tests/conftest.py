@@ -2,13 +2,19 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
 
+from experiments import pacing
 from tests.wheels import installed as installed
 from tests.wheels import wheel as wheel
+
+# Before torch is imported, here and in processes started from here: on cores that others have too, two threads of one
+# network wait for each other, busily, most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
@@ -45,5 +51,20 @@ def _imports_are_no_garbage() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _short_trials(session_patch: pytest.MonkeyPatch) -> None:
+    # Beside each measured run: with as many rounds as usual, most of what a small run takes. `test_paced` has them all.
+    session_patch.setattr(pacing, "_ROUNDS", 1)
+
+
+@pytest.fixture(scope="session")
+def session_patch() -> Iterator[pytest.MonkeyPatch]:
+    """Changes of code that hold for all tests in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_models(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["TIERFETCH_MODELS"] = str(tmp_path_factory.mktemp("models"))
+    # Those of all workers together: a model that one has trained is found by the others.
+    base = tmp_path_factory.getbasetemp()
+    os.environ["TIERFETCH_MODELS"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "models")

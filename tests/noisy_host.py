@@ -106,8 +106,13 @@ def experiment(
     rng = np.random.default_rng(number)
     seeds = rng.choice(N_MODELS, n_seeds, replace=False).tolist()
     host = Host(noise, int(rng.integers(2**32)), n_seeds * N_JUDGED)
-    # A folder that has results would keep those of other seeds beside them.
-    with TemporaryDirectory(dir=folder) as out, patch("experiments.recording.measured", host):
+    with (
+        # A folder that has results would keep those of other seeds beside them.
+        TemporaryDirectory(dir=folder) as out,
+        patch("experiments.recording.measured", host),
+        # It would ask on the machine that this runs on, for most of the time that a run takes.
+        patch("experiments.single.columns_of", return_value={}),
+    ):
         run_experiment(load(write(folder, content(seeds, repeats, call)))[""], Path(out), quiet=True, force=False)
         runs, compared = (pd.read_parquet(Path(out) / f"{name}.parquet") for name in ("runs", "comparisons"))
     assert host.n_calls == 2 * n_seeds * repeats * N_JUDGED

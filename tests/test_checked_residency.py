@@ -20,9 +20,6 @@ from simulator.residency.s3fifo import State as S3FifoState
 HERE = Path(__file__).parent
 SHARE_OF = (
     "test_checked_residency.py",
-    "test_residency.py::TestResidency",
-    "test_residency.py::test_quiet_insert_reports_only_what_matters",
-    "test_residency.py::test_more_victims_than_the_buffer_holds",
     "test_evictions.py::test_compiled_equals_plain",
     "test_evictions.py::test_admission_and_prefetched_blocks",
     "test_eviction_settings.py::test_settings_are_honoured",
@@ -32,7 +29,7 @@ checked = pytest.mark.skipif(not CHECKED, reason="run by test_a_share_runs_check
 
 @pytest.mark.skipif(CHECKED, reason="this is it")
 def test_a_share_runs_checked() -> None:
-    """This file, and a share of the tests of residency and evictions."""
+    """This file, and a share of the tests of evictions; those of residency are run so by `test_records`."""
     nodes = [str(HERE / name) for name in SHARE_OF]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *nodes],

@@ -32,8 +32,8 @@ STEPS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 0, 0, 0, 1]), st.integers(0
 
 EVICTION_NAMES = OUR_EVICTIONS
 VARIANTS = ["slru(variant=libcachesim)", "wtinylfu(variant=libcachesim)"]
-# Where the compiled ones run as plain Python, a share of the examples.
-SHARE = 10 if CHECKED else 1
+# Where the compiled ones run as plain Python, a share of the examples: mutants are all noticed with that share.
+SHARE = 5 if CHECKED else 1
 
 
 @compiled
@@ -115,7 +115,7 @@ def test_every_eviction_is_there_twice_and_has_a_line() -> None:
 
 
 @pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
-@settings(max_examples=150 // SHARE, deadline=None)
+@settings(max_examples=75 // SHARE, deadline=None)
 @given(steps=STEPS, capacity=st.integers(1, 14), has_sizes=st.booleans())
 def test_compiled_equals_plain(
     eviction: str, steps: list[tuple[int, int, int]], capacity: int, has_sizes: bool
@@ -151,7 +151,7 @@ ENTERS = st.sampled_from(["front", "middle", "back", "region"])
 
 
 @pytest.mark.parametrize("eviction", [*EVICTION_NAMES, *VARIANTS])
-@settings(max_examples=100 // SHARE, deadline=None)
+@settings(max_examples=50 // SHARE, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=120),
     capacity=st.integers(1, 14),
@@ -214,7 +214,7 @@ def drifting(seed: int, n: int) -> list[int]:
 @pytest.mark.parametrize("largest", [1, 3])
 def test_many_ghosts_come_back(eviction: str, largest: int) -> None:
     """Long enough for small differences to add up: fractions of ARC's target, ghosts of LIRS that are one too many."""
-    keys = drifting(1, 20_000)
+    keys = drifting(1, 8_000)
     pair = Pair(120 * largest, eviction, keys, n_blocks=120)
     for key in keys:
         pair.request(key, 1 + key % largest)
@@ -234,7 +234,7 @@ def test_collisions_in_the_sketch(eviction: str, admission: str, seed: int) -> N
     wide = make(eviction, 400, admission=admission, n_blocks=1 << 16)
     found = [pair.request(key, size) for key, size in zip(keys, sizes, strict=True)]
     # Where each key has counters of its own and none is halved, others go: the above depends on it.
-    assert found != [wide.request(key, size) for key, size in zip(keys, sizes, strict=True)]
+    assert any(gone != wide.request(key, size) for gone, key, size in zip(found, keys, sizes, strict=True))
     pair.check()
 
 
@@ -384,7 +384,7 @@ def test_extremes(eviction: str, keys: list[int]) -> None:
 
 @pytest.mark.parametrize("eviction", EVICTION_NAMES)
 def test_memory_does_not_grow_with_the_trace(eviction: str) -> None:
-    """Ten times the keys, the same slots: ghosts are forgotten. Belady knows the whole trace, as it must."""
+    """Five times the keys, the same slots: ghosts are forgotten. Belady knows the whole trace, as it must."""
 
     def n_slots(n_keys: int) -> int:
         rng = np.random.default_rng(1)
@@ -396,7 +396,7 @@ def test_memory_does_not_grow_with_the_trace(eviction: str) -> None:
             driver.request(key)
         return len(driver.residency.arena)
 
-    grown = n_slots(4000) / n_slots(400)
+    grown = n_slots(2000) / n_slots(400)
     assert grown > 3 if eviction == "belady" else grown <= 1
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
@@ -72,7 +72,7 @@ def test_best_is_the_naive_best(seed: int, widths: list[int], k: int, ties: bool
 @pytest.mark.parametrize("encoding", ["key", "delta", "page_offset"])
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_horizons_name_the_access_so_far_ahead(encoding: str, horizon: int) -> None:
-    settings = config(encoding=encoding, horizons=[1, 3], page_blocks=4, epochs=25)
+    settings = config(encoding=encoding, horizons=[1, 3], page_blocks=4)
     predictor = LstmPredictor.trained([CYCLE], settings, horizon=horizon)
     for i in range(7):
         key, confidence = predictor.predict_next_key(CYCLE[i : i + 30].tolist())
@@ -92,7 +92,7 @@ def test_delta_predicts_keys_that_training_never_saw() -> None:
 @pytest.mark.parametrize("inference", ["stateful", "window"])
 def test_roll_out_walks_the_cycle(inference: str) -> None:
     """Three steps on, each less sure; and asking does not move the state that was asked."""
-    settings = config(expand="rollout", degree=3, inference=inference, epochs=25)
+    settings = config(expand="rollout", degree=3, inference=inference)
     predictor = LstmPredictor.trained([CYCLE], settings)
     line = predictor.line()
     for i, key in enumerate(CYCLE[:40].tolist()):
@@ -109,6 +109,7 @@ def test_roll_out_walks_the_cycle(inference: str) -> None:
 
 @pytest.mark.parametrize("inference", ["stateful", "window"])
 @pytest.mark.parametrize("encoding", ["key", "delta", "page_offset"])
+@settings(max_examples=25)
 @given(seed=st.integers(0, 99))
 def test_predictions_made_beforehand_are_the_same(inference: str, encoding: str, seed: int) -> None:
     """Three streams of unequal length, shown in random runs: proposals and confidences equal those made one by one."""
@@ -200,7 +201,7 @@ def test_device_time_is_that_of_all_calls(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Eager, "advance", counted)
     monkeypatch.setattr(Eager, "take_device_time", taken)
-    settings = config(expand="rollout", degree=3, backend="eager", epochs=25)
+    settings = config(expand="rollout", degree=3, backend="eager")
     built = build(settings, Given(lambda per_stream: [accesses_of(CYCLE)], seed=0))
     for key in CYCLE[:20].tolist():
         decision = built.policy.decide([run_of([key], [0])])

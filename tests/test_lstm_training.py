@@ -126,7 +126,7 @@ def test_stops_when_nothing_is_gained_and_keeps_the_best() -> None:
 def test_carried_state_reaches_further_than_the_pieces() -> None:
     """What follows 0 depends on a mark up to 12 accesses before, in pieces of 6: near ones teach, far ones test."""
     rng = np.random.default_rng(3)
-    marks, gaps = rng.integers(1, 3, 400), rng.integers(1, 12, 400)
+    marks, gaps = rng.integers(1, 3, 240), rng.integers(1, 12, 240)
     parts = [[mark, *[5] * gap, 0, mark + 10] for mark, gap in zip(marks, gaps, strict=True)]
     keys = np.concatenate(parts).astype(np.uint64)
     far = np.flatnonzero(keys == 0)[gaps > 6]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments import pacing
 from experiments.charges import Measured
 from experiments.config import Arm
 from experiments.pacing import COLUMNS, probed
@@ -167,8 +168,9 @@ def test_the_collector_is_left_as_it_was() -> None:
         gc.enable()
 
 
-def test_the_three_are_told_side_by_side() -> None:
+def test_the_three_are_told_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock that is charged, each after its own pace; the pause is cut to the longest."""
+    monkeypatch.setattr(pacing, "_ROUNDS", 4)
     seen: list[int] = []
     last = time.perf_counter_ns()
 
@@ -184,6 +186,8 @@ def test_the_three_are_told_side_by_side() -> None:
         Measured.model_validate(settings)
     charge = Measured.model_validate({**settings, "touched": "64 MiB"}).model_copy(update={"touched": 2**16})
     found = probed(ask, charge, 10**9)
+    # Each of three paces four times, and each time one question at none before five.
+    assert len(seen) == 3 * 4 * 6
     assert tuple(found) == COLUMNS
     assert found["inference_pause_ns"] == 3 * _MS
     assert found["p50_inference_simulated_ns"] >= 3 * _MS > found["p50_inference_back_to_back_ns"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from experiments.shipped import CONFIGS
 from tests.wheels import PACKAGES, ROOT
 
-SMALL = ["arms=[none, next_n]", "workload.source={kind: zipf, n_keys: 300, accesses: 1000}"]
+SMALL = ["arms=[none, next_n]", "workload.source={kind: zipf, n_keys: 300, accesses: 300}"]
 
 
 def call(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
