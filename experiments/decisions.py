@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.charges import AnyCharge, Measured
 from experiments.recording import Recording
 from policies.given import Built
 from simulator.charge import Charge, Cost
@@ -35,13 +36,17 @@ def _row(batch: int, question: int, answer: Answer) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def keeps_decisions(charge: str, built: Built) -> bool:
+def keeps_decisions(charge: AnyCharge, built: Built) -> bool:
     """Whether what a network decides is kept: whoever replays it may do without the network.
 
     Not where the engine measures it without Python: there nobody sees a decision. Another CPU comes to the same.
     """
-    is_timed = getattr(getattr(built.policy, "table", None), "is_timed", False)
-    return "model_hash" in built.details and (charge == "replay" or (charge == "measured" and not is_timed))
+    if "model_hash" not in built.details:
+        return False
+    if isinstance(charge, Measured):
+        is_timed = getattr(getattr(built.policy, "table", None), "is_timed", False)
+        return charge.pace != "back_to_back" or not is_timed
+    return charge.kind == "replay"
 
 
 class Recorder:
@@ -49,6 +54,8 @@ class Recorder:
 
     def __init__(self, charge: Charge, write: Callable[[str, dict[str, Any]], None]) -> None:
         self.charge = charge
+        self.before = getattr(charge, "before", None)
+        """Of a charge that has a pace of its own."""
         self._write = write
         self._rows: list[tuple[Any, ...]] = []
         self._n_batches = 0

@@ -59,13 +59,14 @@ def main(
         network, told = network_of(classes), None if quiet else console
         backends = made(device, lengths, network, told)
         tables: dict[str, list[dict[str, Any]]] = {"latency": [], "latency_rounds": []}
+        of_paces: dict[str, Times] = {}
         for pace in ("back_to_back", *["paused"] * (gaps is not None), *["cold"] * (work is not None)):
             gap, before = gaps if pace == "paused" else None, work if pace == "cold" else None
             n_calls = calls if before is None else min(calls, _COLD_CALLS)
             times = timed(backends, lengths, n_calls, network, told, gap, watch, before)
             tables["latency"] += summarize(times, backends, pace)
             tables["latency_rounds"] += by_round(times, pace)
-            draw(times, out, pace)
+            of_paces[pace] = times
         tables["latency_parts"] = parts_of([one.backend for one in backends], network.codec, network.weights, calls)
         watch.take("after")
         if watch.samples:
@@ -74,6 +75,9 @@ def main(
             "n_classes": classes, "pauses": pauses, "touched": touched, "provenance": where,
             "gpu_is_quiet": watch.is_quiet, "other_processes": sorted(watch.others), "gpu_not_watched": watch.missing,
         }  # fmt: skip
+        # Nothing is written before all is measured: who interrupts is told so.
+        for pace, times in of_paces.items():
+            draw(times, out, pace)
         _write(out, tables, facts)
         if not quiet:
             print_times(console, tables["latency"])

@@ -127,7 +127,7 @@ def run_one(
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
-    keeps = output.inferences and keeps_decisions(arm.charged.kind, built)
+    keeps = output.inferences and keeps_decisions(arm.charged, built)
     if keeps:
         tables.add(DECISIONS)
     sink = RunTables(folder, run.key, tables, workload.stream_ids)

@@ -170,6 +170,36 @@ def test_the_latency_command(tmp_path: Path) -> None:
         assert said in refused.stderr
 
 
+def test_an_interrupted_latency_command_wrote_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it says: not the pictures of what it had measured either."""
+    passes: list[Any] = []
+
+    def timed(*arguments: Any) -> Any:
+        passes.append(arguments)
+        if len(passes) == 2:
+            raise KeyboardInterrupt
+        return measured(*arguments)
+
+    measured = latency.timed
+    monkeypatch.setattr(latency, "timed", timed)
+    arguments = [
+        "--out",
+        str(tmp_path / "out"),
+        "--windows",
+        "4",
+        "--calls",
+        "100",
+        "--device",
+        "cpu",
+        "--touched",
+        "1 MiB",
+    ]
+    result = CliRunner().invoke(latency.app, arguments)
+    assert result.exit_code == 130, result.output
+    assert "nothing was written" in result.stderr
+    assert list((tmp_path / "out").rglob("*.*")) == []
+
+
 def test_patterns_are_what_the_table_promises() -> None:
     assert {pattern.name for pattern in PATTERNS} == {
         "sequential", "strided", "periodic", "mixed", "random", "pointer_chase", "interleave", "zipf",

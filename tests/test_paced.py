@@ -2,9 +2,12 @@
 
 import gc
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from experiments import pacing
@@ -20,6 +23,7 @@ from simulator.model.model import Model
 from simulator.paced import FIRST, OtherWork, Pause, paced
 from simulator.policy import Ahead, Answer, Decision, Status, Trigger
 from tests.strategies import ListSink, workload
+from tests.test_experiment import call, only_lstm, write
 
 _US, _MS = 1000, 10**6
 
@@ -217,3 +221,24 @@ def test_a_charge_in_a_line() -> None:
         {"kind": "measured", "pace": "cold", "touched": "1 MiB", "clock": "cpu"}
     )
     assert Arm.model_validate(arm.model_dump(mode="json")) == arm
+
+
+@pytest.mark.parametrize("backend", ["compiled", "eager"])
+@pytest.mark.parametrize("pace", ["simulated", "cold"])
+def test_a_run_keeps_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, pace: str) -> None:
+    """Also where what a network decides is kept beside what it took; and then a replay can take those decisions."""
+    paced_by, gaps = {"simulated": Pause, "cold": OtherWork}[pace], []
+    monkeypatch.setattr(paced_by, "is_over", lambda self, gap_ns: False)
+    monkeypatch.setattr(paced_by, "__call__", lambda self, gap_ns: gaps.append(gap_ns))
+    content = only_lstm({"kind": "measured", "pace": pace, "share": 1.0})
+    content["arms"][1]["policy"].update(backend=backend, epochs=1)
+    result = call(write(tmp_path, content), "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    runs = pd.read_parquet(tmp_path / "out" / "runs.parquet").set_index("arm")
+    n_probed = 20
+    assert runs.loc["lstm", "n_inferences_paced"] == len(gaps) - n_probed > 100
+    content["arms"][1]["charge"] = {"kind": "replay", "source": str(tmp_path / "out"), "decisions": "recorded"}
+    again = call(write(tmp_path, content), "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    told = [pq.read_table(tmp_path / out / "inferences" / "lstm-0.parquet") for out in ("out", "again")]
+    assert told[0].equals(told[1], check_metadata=False)
