@@ -13,6 +13,7 @@ from workloads.sizes import Sizes
 
 _MANY_ISSUED = 1000
 _PAUSED_OVER_CHARGED = 1.5
+_FEW_ANSWERED_RATIO = 0.5
 _MANY_AT_ONCE = 1.5
 _MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
 Row = dict[str, Any]
@@ -21,11 +22,27 @@ Row = dict[str, Any]
 def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
     """Lines about what was measured, and what went oddly; ``sizes`` are those of the trace of the first seed."""
     return [
-        *_of_pace(rows), *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows), *_of_same_repeats(rows),
+        *_of_questions(rows), *_of_pace(rows), *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows),
+        *_of_same_repeats(rows),
         *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_cut(experiment, rows),
         *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
         *_of_large(rows), *_of_write_backs(experiment, rows),
     ]  # fmt: skip
+
+
+def _of_questions(rows: list[Row]) -> Iterator[str]:
+    """Where most questions came to nothing, and what became of them (rule R14)."""
+    ends = {
+        "superseded": "superseded by a newer one of their stream", "stale": "stale",
+        "queue_full": "found the queue full", "pending_at_end": "open at the end",
+    }  # fmt: skip
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == arm]
+        n_of = {end: sum(row[f"n_questions_{end}"] for row in of_arm) for end in ("answered", *ends)}
+        n_asked = sum(row["n_asked"] for row in of_arm)
+        if n_of["answered"] < _FEW_ANSWERED_RATIO * n_asked:
+            others = ", ".join(f"{n_of[end]:,} {said}" for end, said in ends.items() if n_of[end])
+            yield f"{arm}: of {n_asked:,} questions {n_of['answered']:,} were answered in time: {others}."
 
 
 def _of_pace(rows: list[Row]) -> Iterator[str]:

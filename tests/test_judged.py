@@ -209,7 +209,9 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "seed": 0, "repeat": 0, "requests_per_time": 1.0, "n_bypassed": 0, "n_issued": 10, "accuracy_ratio": 0.0,
         "load_average": 3.2, "p50_inference_charged_ns": 100.0, "mean_inference_charged_ns": 199.0,
         "p99_inference_charged_ns": 999.0, "has_settled": True, "n_evicted": 0, "resident_bytes": 100 * 1024,
-        "footprint_bytes": 0, **dict.fromkeys(COMPARED, 0.5),
+        "footprint_bytes": 0, "n_asked": 100, "n_questions_answered": 50, "n_questions_superseded": 50,
+        **dict.fromkeys((f"n_questions_{end}" for end in ("stale", "queue_full", "pending_at_end")), 0),
+        **dict.fromkeys(COMPARED, 0.5),
         **{f"{link}_write_back_queued_bytes_max": 0 for link in experiment.system.link_names()},
     }  # fmt: skip
     rows: list[dict[str, Any]] = [{**usual, "arm": "lstm", "latencies": "measured"}]
@@ -224,6 +226,11 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the p99 charged, 1.1 us, is 11.0 times" in notes(again, [rows[0] | {"p99_inference_charged_ns": 1100.0}])[0]
     assert notes(again, [rows[0] | {"n_issued": 1000}]) == ["lstm: not one of 1,000 prefetches was of use."]
     assert notes(again, [rows[0] | {"n_issued": 1000, "accuracy_ratio": 0.1}]) == []
+    overloaded = {"n_asked": 1100, "n_questions_superseded": 1049, "n_questions_pending_at_end": 1}
+    assert notes(again, [rows[0] | overloaded]) == [
+        "lstm: of 1,100 questions 50 were answered in time: 1,049 superseded by a newer one of their stream, 1 open at "
+        "the end."
+    ]
     assert "Blocks larger than tier 0 pass by: 7" in notes(again, [rows[0] | {"n_bypassed": 7}])[0]
     tier, link = experiment.system.tiers[0], experiment.system.link_names()[0]
     column = f"{link}_write_back_queued_bytes_max"
