@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, Va
 
 from experiments.charges import AnyCharge, ChargeConfig, Free, Measured
 from experiments.overrides import override
+from policies.base import TableSettings
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
 from simulator.config import Arrivals, Closed, Count, Strict, System
@@ -200,6 +201,12 @@ class Experiment(Strict):
             if core.untimed and charged.kind == "measured":
                 raise ValueError(
                     f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
+                )
+            is_table = isinstance(core, TableSettings) and not core.is_measured
+            if is_table and charged.kind == "measured" and charged.pace != "back_to_back":
+                raise ValueError(
+                    f"arms.{arm.name}.charge.pace: {charged.pace!r} goes with what is measured call by call, and "
+                    f"{core.kind!r} is a table that takes nothing; expected no pace"
                 )
             if charged.kind == "replay" and charged.source is None and charged.decisions == "recorded":
                 raise ValueError(f"arms.{arm.name}.charge.decisions: 'recorded' goes with a source; expected one")

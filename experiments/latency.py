@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulator.paced import OtherWork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_COLD_CALLS = 200
+_COLD_CALLS, _LONGEST_WINDOW = 200, 4096
 """Other work takes longer than any call."""
 
 
@@ -149,8 +149,8 @@ def _lengths(windows: str) -> list[int]:
         lengths = sorted({int(part) for part in windows.split(",")})
     except ValueError:
         lengths = [0]
-    if lengths[0] < 1:
-        raise InputError(f"--windows {windows}: expected positive whole numbers such as 8,16,32")
+    if lengths[0] < 1 or lengths[-1] > _LONGEST_WINDOW:
+        raise InputError(f"--windows {windows}: expected whole numbers from 1 to {_LONGEST_WINDOW}, such as 8,16,32")
     return lengths
 
 

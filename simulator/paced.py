@@ -6,6 +6,7 @@ work, and charged what it took then; the others are asked back to back, and char
 like them: as many questions at once, after a gap of like length.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from simulator.charge import Cost
+from simulator.errors import InputError
 from simulator.policy import Decision
 
 FIRST = 32
@@ -73,6 +75,10 @@ class OtherWork:
     """So many bytes are read and written, however long the gap: caches and branch predictors hold what that needs."""
 
     def __init__(self, n_bytes: int) -> None:
+        """Raises InputError if the machine has not so much memory."""
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else n_bytes
+        if n_bytes > there:
+            raise InputError(f"touched: {n_bytes:,} B is more than this machine's memory, {there:,} B; expected less")
         self._n_bytes = n_bytes
         self._touched = np.zeros(0, np.int64)
 

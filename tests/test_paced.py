@@ -19,6 +19,7 @@ from simulator.accounting import Books
 from simulator.charge import measured, measured_cpu, put
 from simulator.config import Closed, System
 from simulator.engine import Engine
+from simulator.errors import InputError
 from simulator.model.model import Model
 from simulator.paced import FIRST, OtherWork, Pause, paced
 from simulator.policy import Ahead, Answer, Decision, Status, Trigger
@@ -186,6 +187,8 @@ def test_the_three_are_told_side_by_side(monkeypatch: pytest.MonkeyPatch) -> Non
         return Decision([], since, cpu_ns=5)
 
     settings = {"kind": "measured", "longest": "3 ms", "touched": "1 MiB", "pace": "simulated"}
+    with pytest.raises(InputError, match=r"touched: [0-9,]+ B is more than this machine's memory"):
+        OtherWork(2**60)
     with pytest.raises(ValueError, match="touched: goes with pace: cold; expected none with simulated"):
         Measured.model_validate(settings)
     charge = Measured.model_validate({**settings, "touched": "64 MiB"}).model_copy(update={"touched": 2**16})
@@ -221,6 +224,16 @@ def test_a_charge_in_a_line() -> None:
         {"kind": "measured", "pace": "cold", "touched": "1 MiB", "clock": "cpu"}
     )
     assert Arm.model_validate(arm.model_dump(mode="json")) == arm
+
+
+def test_tables_have_no_pace(tmp_path: Path) -> None:
+    """A wait before what takes nothing would be for nothing."""
+    content = only_lstm({"kind": "free"})
+    content["arms"][1] = {"name": "a", "policy": "next_n", "charge": {"kind": "measured", "pace": "simulated"}}
+    result = call(write(tmp_path, content), "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "arms.a.charge.pace: 'simulated' goes with what is measured" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("backend", ["compiled", "eager"])

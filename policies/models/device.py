@@ -28,7 +28,7 @@ def pick_device(wanted: str) -> torch.device:
         raise InputError(f"device: {wanted!r}; expected {WHERE}")
     if not torch.cuda.is_available():
         raise InputError(
-            f"policy.device: {wanted!r}, but torch finds no CUDA device here; expected one, or device: cpu or auto"
+            f"device: {wanted!r}, but torch finds no CUDA device here; expected one, or device: cpu or auto"
         )
     if wanted in ("auto", "cuda"):
         return torch.device("cuda", torch.cuda.current_device())
@@ -40,7 +40,7 @@ def pick_device(wanted: str) -> torch.device:
         found = [index for index in there if uuid_of(index).startswith(wanted.split("-", 1)[1].lower())]
     if len(found) != 1:
         known = ", ".join(f"cuda:{i} ({torch.cuda.get_device_name(i)}, UUID {uuid_of(i)})" for i in there)
-        raise InputError(f"policy.device: {wanted!r} is {'none' if not found else 'several'} of {known}; expected one")
+        raise InputError(f"device: {wanted!r} is {'none' if not found else 'several'} of {known}; expected one")
     return torch.device("cuda", found[0])
 
 
