@@ -2,8 +2,8 @@
 
 Nesbit & Smith, "Data Cache Prefetching Using a Global History Buffer", HPCA 2004: G/DC (one history) and PC/DC, with
 the stream in the place of the instruction. The buffer is a FIFO; entries of one index are linked, and only links to
-entries that are still in the buffer are followed. What the paper finds by walking along these links is found by a hash of
-the two steps.
+entries that are still in the buffer are followed. What the paper finds by walking along these links is found by a hash
+of the two steps.
 """
 
 from typing import Literal
@@ -43,9 +43,9 @@ class GhbConfig(TableSettings):
 _ODD = 0x632BE59BD9B4E019
 
 # The state: settings, how many entries there ever were, how many chains, where the heads of pairs lie and their number
-# less one, where the buffer lies, then the index. An entry is known by its number, and so is the newest of an index. The
-# buffer is a ring; an entry has its key, the entries before and behind it in its chain, its last two steps where the
-# buffer held what they lead from when it came, and the entry before it with the same hash of these.
+# less one, where the buffer lies, then the index. An entry is known by its number, and so is the newest of an index.
+# The buffer is a ring; an entry has its key, the entries before and behind it in its chain, its last two steps where
+# the buffer held what they lead from when it came, and the entry before it with the same hash of these.
 _DEGREE, _ENTRIES, _BY_STREAM, _N_SEEN, _N_CHAINS, _HEADS, _MASK, _BUFFER, _INDEX = range(9)
 _NEWEST, _CHAIN_ID = FIELDS, FIELDS + 1
 _KEY, _LINK, _BEHIND, _CHAIN, _STEP, _STEP_BEFORE, _SAME = range(7)

@@ -44,12 +44,16 @@ class ProbabilityGraphConfig(TableSettings):
 
 
 # The state: settings (the probability as its bits), how many accesses there were, where the ring of the last ones lies,
-# each with its row, how many words the tags of a row are, then a row for each block: the access that counted it last,
-# how often it was accessed, how many edges it has and ever had, and of those that were followed once, from the one made
-# first on, where they begin in a ring and how many they are. Behind that come a byte of the hash of each edge's key, the
-# keys, the ranks and that ring of places. A rank is how often an edge was followed, times 2^32, less the number by which
-# it was made: of two edges the better one has the higher rank, and of those followed alike that is the older one.
-_LOOKAHEAD, _DEGREE, _SUCCESSORS, _PROBABILITY, _N_SEEN, _WINDOW, _TAG_WORDS, _GRAPH = range(8)
+# each with its row, how many words the tags and the places of a row are, then a row for each block: the access that
+# counted it last, how often it was accessed, how many edges it has and ever had, and of those that were followed once,
+# from the one made first on, where they begin in a ring and how many they are. Behind that come a byte of the hash of
+# each edge's key, that ring of places, the keys and the ranks. A rank is how often an edge was followed, times 2^32,
+# less the number by which it was made: of two edges the better one has the higher rank, and of those followed alike
+# that is the older one. The ring has eight places to a word, or one where there are too many. It begins once a row is
+# full.
+(
+    _LOOKAHEAD, _DEGREE, _SUCCESSORS, _PROBABILITY, _N_SEEN, _WINDOW, _TAG_WORDS, _RING_SHIFT, _RING_WORDS, _GRAPH,
+) = range(10)  # fmt: skip
 _COUNTED, _ACCESSES, _N, _N_MADE, _ONCE, _N_ONCE, _TAGS = range(FIELDS, FIELDS + 7)
 _ONE = 1 << 32
 _FIRSTS, _LASTS = 0x0101010101010101, -0x7F7F7F7F7F7F7F80  # the first and the last bits of eight bytes
@@ -62,12 +66,52 @@ def _followed(rank: int) -> int:
 
 
 @internal
+def _tags(state: Ints, row: int) -> int:
+    return row + _TAGS
+
+
+@internal
+def _ring(state: Ints, row: int) -> int:
+    return row + _TAGS + state[_TAG_WORDS]
+
+
+@internal
+def _edges(state: Ints, row: int) -> int:
+    return row + _TAGS + state[_TAG_WORDS] + state[_RING_WORDS]
+
+
+@internal
+def _place_in(state: Ints, ring: int, at: int) -> int:
+    """What stands in a ring of places."""
+    shift = state[_RING_SHIFT]
+    if shift == 0:
+        return state[ring + at]
+    return (state[ring + (at >> shift)] >> ((at & 7) << 3)) & 0xFF
+
+
+@internal
+def _write_byte(state: Ints, words: int, at: int, bytes_: int) -> None:
+    """Write one of eight bytes that are alike into words, as byte ``at`` of all."""
+    mask, word = times(0xFF, np.int64(1) << ((at & 7) << 3)), words + (at >> 3)
+    state[word] = (state[word] & ~mask) | (bytes_ & mask)
+
+
+@internal
+def _write_place(state: Ints, ring: int, at: int, place: int) -> None:
+    """Put a place into a ring."""
+    if state[_RING_SHIFT] == 0:
+        state[ring + at] = place
+    else:
+        _write_byte(state, ring, at, times(place, _FIRSTS))
+
+
+@internal
 def _find(state: Ints, row: int, tags: int, key: int) -> int:
     """Which of a row's edges leads to a key, or NONE; ``tags`` has the key's tag in each of its bytes."""
-    n, edges = state[row + _N], row + _TAGS + state[_TAG_WORDS]
+    n, edges, first = state[row + _N], _edges(state, row), _tags(state, row)
     for word in range((n + 7) >> 3):
         # Bytes that are equal become 0, and to take 1 away borrows from their last bits.
-        other = state[row + _TAGS + word] ^ tags
+        other = state[first + word] ^ tags
         if minus(other, _FIRSTS) & ~other & _LASTS != 0:
             for place in range(8 * word, min(8 * word + 8, n)):
                 if state[edges + place] == key:
@@ -76,13 +120,18 @@ def _find(state: Ints, row: int, tags: int, key: int) -> int:
 
 
 @internal
-def _rarest(state: Ints, row: int, ranks: int, once: int) -> int:
-    """The edge that goes: the rarest, of these the first made."""
+def _rarest(state: Ints, row: int, ranks: int, ring: int) -> int:
+    """The edge of a full row that goes: the rarest, of these the first made."""
+    size = state[_SUCCESSORS]
+    if state[row + _N_MADE] == size:
+        for place in range(size):
+            _write_place(state, ring, place, place)
+        state[row + _N_ONCE] = size
     # None is rarer than one that was followed once. Those that were followed again meanwhile are still in the ring.
-    size, n = state[_SUCCESSORS], state[row + _N_ONCE]
+    n = state[row + _N_ONCE]
     at = state[row + _ONCE]
     while n > 0:
-        place = state[once + at]
+        place = _place_in(state, ring, at)
         at = at + 1 if at + 1 < size else 0
         n -= 1
         if state[ranks + place] < _ONE:
@@ -100,9 +149,8 @@ def _rarest(state: Ints, row: int, ranks: int, once: int) -> int:
 def _count(state: Ints, row: int, tags: int, key: int) -> None:
     """One more on the edge to a key; a new one may take the place of the rarest, the first made of these."""
     size = state[_SUCCESSORS]
-    edges = row + _TAGS + state[_TAG_WORDS]
+    edges, ring = _edges(state, row), _ring(state, row)
     ranks = edges + size
-    once = ranks + size
     place = _find(state, row, tags, key)
     if place != NONE:
         state[ranks + place] += _ONE
@@ -111,15 +159,13 @@ def _count(state: Ints, row: int, tags: int, key: int) -> None:
     if place < size:
         state[row + _N] += 1
     else:
-        place = _rarest(state, row, ranks, once)
+        place = _rarest(state, row, ranks, ring)
+        at = state[row + _ONCE] + state[row + _N_ONCE]
+        _write_place(state, ring, at if at < size else at - size, place)
+        state[row + _N_ONCE] += 1
     state[row + _N_MADE] += 1
     state[edges + place], state[ranks + place] = key, _ONE - state[row + _N_MADE]
-    mask = 0xFF << ((place & 7) << 3)
-    word = row + _TAGS + (place >> 3)
-    state[word] = (state[word] & ~mask) | (tags & mask)
-    at = state[row + _ONCE] + state[row + _N_ONCE]
-    state[once + (at if at < size else at - size)] = place
-    state[row + _N_ONCE] += 1
+    _write_byte(state, _tags(state, row), place, tags)
 
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
@@ -163,7 +209,7 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     row = rows.peek(state, _GRAPH, key)
     if row == NONE:
         return 0
-    degree, edges = state[_DEGREE], row + _TAGS + state[_TAG_WORDS]
+    degree, edges = state[_DEGREE], _edges(state, row)
     ranks = edges + state[_SUCCESSORS]
     # Of ranks less than this one, no edge is likely enough.
     least = (_enough(state, row) << 32) - _ONE + 1
@@ -191,11 +237,12 @@ class ProbabilityGraphPolicy(CompiledPolicy):
 
     def __init__(self, config: ProbabilityGraphConfig) -> None:
         tag_words = -(-config.successors // 8)
-        n_fields = _TAGS - FIELDS + tag_words + 3 * config.successors
+        ring_words, shift = (tag_words, 3) if config.successors <= 256 else (config.successors, 0)
+        n_fields = _TAGS - FIELDS + tag_words + ring_words + 2 * config.successors
         window = _GRAPH + rows.words(config.entries, n_fields)
         state = rows.state(window + 2 * config.lookahead)
         state[_LOOKAHEAD], state[_DEGREE], state[_SUCCESSORS] = config.lookahead, config.degree, config.successors
         state[_PROBABILITY], state[_WINDOW] = np.float64(config.min_probability).view(np.int64), window
-        state[_TAG_WORDS] = tag_words
+        state[_TAG_WORDS], state[_RING_WORDS], state[_RING_SHIFT] = tag_words, ring_words, shift
         rows.setup(state, _GRAPH, config.entries, n_fields)
         super().__init__(config.trigger, state, _learn, _want, config.degree, Ahead(of_stream=False))
