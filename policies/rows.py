@@ -37,6 +37,8 @@ class Table(Record, line=8):
 _table_at, _row_at = view(Table), view(Row)
 FIELDS, _LINKS, _TABLE = Row.words, Row.word("order"), Table.words
 KEY = Row.word("key")
+_ROW_BITS, _TAG_BITS = 40, 23
+_ROWS, _TAGS = (1 << _ROW_BITS) - 1, (1 << _TAG_BITS) - 1
 
 
 def words(entries: int, n_fields: int) -> int:
@@ -78,21 +80,34 @@ def _row(state: Ints, row: int) -> Row:
 
 @internal
 def _hash(state: Ints, t: int, table: Table) -> Ints:
-    """The hash table. Rows are kept as their distance from the table, which is never 0."""
+    """The hash table. A cell is a row, as its distance from the table, which is never 0, and the low bits of its hash.
+
+    So rows of other keys, which lie anywhere in memory, need not be read to search and to delete.
+    """
     return from_place(state, t + _TABLE + table.n_entries * table.width)
+
+
+@internal
+def _start(state: Ints, t: int, cell: int, mask: int) -> int:
+    """Where the probe of a cell's key starts."""
+    if mask <= _TAGS:
+        return (cell >> _ROW_BITS) & mask
+    return spot(_row(state, t + (cell & _ROWS)).key, mask)
 
 
 @internal
 def peek(state: Ints, t: int, key: int) -> int:
     """The row of a key, or NONE; the use does not count."""
     table = _table(state, t)
-    entries, mask = _hash(state, t, table), table.mask
-    at = spot(key, mask)
-    while entries[at] != 0:
-        row = t + entries[at]
-        if _row(state, row).key == key:
+    entries, mask, hash_ = _hash(state, t, table), table.mask, spot(key, -1)
+    at, tag = hash_ & mask, hash_ & _TAGS
+    cell = entries[at]
+    while cell != 0:
+        row = t + (cell & _ROWS)
+        if cell >> _ROW_BITS == tag and _row(state, row).key == key:
             return row
         at = (at + 1) & mask
+        cell = entries[at]
     return NONE
 
 
@@ -126,16 +141,16 @@ def _forget(state: Ints, t: int, row: int) -> None:
     table = _table(state, t)
     entries, mask = _hash(state, t, table), table.mask
     hole = spot(_row(state, row).key, mask)
-    while entries[hole] != row - t:
+    while entries[hole] & _ROWS != row - t:
         hole = (hole + 1) & mask
     at = hole
     while True:
         at = (at + 1) & mask
-        if entries[at] == 0:
+        cell = entries[at]
+        if cell == 0:
             break
-        start = spot(_row(state, t + entries[at]).key, mask)
-        if ((at - start) & mask) >= ((at - hole) & mask):
-            entries[hole] = entries[at]
+        if ((at - _start(state, t, cell, mask)) & mask) >= ((at - hole) & mask):
+            entries[hole] = cell
             hole = at
     entries[hole] = 0
 
@@ -186,11 +201,11 @@ def put(state: Ints, t: int, key: int) -> int:
     for field in range(FIELDS, table.width):
         fields[field] = 0
     _row_at(state, place).key = key
-    entries, mask = _hash(state, t, table), table.mask
-    at = spot(key, mask)
+    entries, mask, hash_ = _hash(state, t, table), table.mask, spot(key, -1)
+    at = hash_ & mask
     while entries[at] != 0:
         at = (at + 1) & mask
-    entries[at] = place - t
+    entries[at] = (place - t) | ((hash_ & _TAGS) << _ROW_BITS)
     lists.prepend(state, table.order, place, _LINKS)
     return place
 

@@ -8,13 +8,13 @@ streamers: the paper has four buffers of four.
 
 from typing import Literal
 
-from policies import rows
+import numpy as np
+
 from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.keys import behind, gap
-from policies.rows import FIELDS
 from simulator.answers import Floats
-from simulator.arrays import NONE, Ints
+from simulator.arrays import NONE, Ints, minus
 from simulator.config import Count
 
 
@@ -34,28 +34,36 @@ class StreamBuffersConfig(TableSettings):
         return Built(StreamBuffersPolicy(self))
 
 
-# The state: how deep a buffer is, how many were made, what was put into a buffer just now (the key before its head, and
-# how many of its blocks were there before); then the buffers, each known by a number, with the key before its head.
-_DEPTH, _N_MADE, _KEY, _KNOWN, _BUFFERS = range(5)
-_BEFORE = FIELDS
+# The state: how deep a buffer is, how many there may be and are, how often any was used, what was put into a buffer
+# just now (the key before its head, and how many of its blocks were there before); then the key before the head of each
+# buffer, and behind these when it was used last. All are looked at at every access: so they lie close together.
+_DEPTH, _MOST, _N, _N_USES, _KEY, _KNOWN, _BUFFERS = range(7)
 
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """A key that a buffer holds moves its head behind it; any other gets a buffer of its own."""
+    depth, n = state[_DEPTH], state[_N]
+    uses = _BUFFERS + state[_MOST]
     state[_KEY] = key
-    row = rows.oldest(state, _BUFFERS)
-    while row != NONE:
-        place = gap(key, state[row + _BEFORE])
-        if 0 < place <= state[_DEPTH]:
-            state[_KNOWN] = state[_DEPTH] - place
-            state[row + _BEFORE] = key
-            rows.touch(state, _BUFFERS, row)
-            return
-        row = rows.newer(state, row)
-    state[_KNOWN] = 0
-    row = rows.put(state, _BUFFERS, state[_N_MADE])
-    state[row + _BEFORE] = key
-    state[_N_MADE] += 1
+    state[_N_USES] += 1
+    # Of several that hold it the one used longest ago.
+    found, oldest = NONE, 0
+    for i in range(n):
+        before = state[_BUFFERS + i]
+        holds = 0 < minus(key, before) <= depth and gap(key, before) > 0
+        if holds and (found == NONE or state[uses + i] < state[uses + found]):
+            found = i
+        if state[uses + i] < state[uses + oldest]:
+            oldest = i
+    if found != NONE:
+        state[_KNOWN] = depth - minus(key, state[_BUFFERS + found])
+    else:
+        state[_KNOWN] = 0
+        found = oldest
+        if n < state[_MOST]:
+            found = n
+            state[_N] += 1
+    state[_BUFFERS + found], state[uses + found] = key, state[_N_USES]
 
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
@@ -64,10 +72,10 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
 
 
 class StreamBuffersPolicy(CompiledPolicy):
-    """Each buffer holds so many keys from its head on; they are known by a number."""
+    """Each buffer holds so many keys from its head on."""
 
     def __init__(self, config: StreamBuffersConfig) -> None:
-        state = rows.state(_BUFFERS + rows.words(config.buffers, 1))
+        state = np.zeros(_BUFFERS + 2 * config.buffers, np.int64)
         state[_DEPTH] = state[_KNOWN] = config.depth
-        rows.setup(state, _BUFFERS, config.buffers, 1)
+        state[_MOST] = config.buffers
         super().__init__(config.trigger, state, _learn, _want, most_wanted=config.depth)

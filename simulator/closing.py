@@ -1,5 +1,7 @@
 """What a run leaves behind, read from its memory at the end."""
 
+import numpy as np
+
 from simulator.accounting import COMPONENTS, Books, Questions, Unjudged
 from simulator.arrays import NONE
 from simulator.distribution import Distribution
@@ -47,10 +49,16 @@ def bytes_moved(run: Run) -> list[list[int]]:
     return [(link.bytes_started - link.bytes_before).tolist() for link in all_links(run)]
 
 
-def _distribution(run: Run, name: str) -> Distribution:
+def _distribution(run: Run, name: str, n_zeros: int = 0) -> Distribution:
+    """With so many zeros that are not in the run's table."""
     counts: Counts = getattr(run.books, name)
     size = counts.mask + 1
-    return Distribution(run.ints[counts.table : counts.table + size * Pair.words], counts.total)
+    pairs = run.ints[counts.table : counts.table + size * Pair.words].reshape(-1, Pair.words)
+    if n_zeros:
+        others = pairs[(pairs[:, 0] != 0) & (pairs[:, 1] != 0)]
+        n_zeros += int(pairs[pairs[:, 0] == 0, 1].sum())
+        pairs = np.vstack([others, [[0, n_zeros]]])
+    return Distribution(pairs, counts.total)
 
 
 def close_tally(run: Run, books: Books) -> None:
@@ -63,9 +71,8 @@ def close_tally(run: Run, books: Books) -> None:
     )  # fmt: skip
     books.end_ns, books.min_access = counted.end_ns - run.judged_since_ns, counted.first_closed
     books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
-    books.latency, books.slack, books.saved, charged, host = (
-        _distribution(run, name) for name in ("latency", "slack", "saved", "charged", "host")
-    )
+    books.latency, books.slack, books.saved = (_distribution(run, name) for name in ("latency", "slack", "saved"))
+    charged, host = (_distribution(run, name, counted.n_at_once) for name in ("charged", "host"))
     books.questions = Questions(
         counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host
     )

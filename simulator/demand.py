@@ -30,8 +30,8 @@ def is_missed(arena: Arena, key: int, size: int, next_use: int, foresees: bool, 
         if tier_at(arena, 0).overflows:
             moves.push_out(arena, 0, out, at, False)
         return False
-    while moves.insert(arena, 0, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
-        pass
+    while moves.insert_found(arena, 0, slot, key, size, 0, NONE, out, at, _VICTIMS, False) == moves.FULL:
+        slot = blocks.find(arena, key)
     eviction.out_soon(arena, 0)
     return True
 

@@ -30,11 +30,12 @@ def _reason_against(run: Run, arena: Arena, key: int, where: int, size: int) -> 
         return TOO_LARGE
     if run.n_prefetches >= settings.max_in_flight or run.prefetch_bytes + size > settings.max_bytes:
         return BUDGET
-    queued = 0
-    for i in range(run.n_links):
-        queued += n_waiting(nth_link(run, run.links, i))
-    if queued >= settings.max_queued and would_queue(run, where):
-        return BUDGET
+    if would_queue(run, where):
+        queued = 0
+        for i in range(run.n_links):
+            queued += n_waiting(nth_link(run, run.links, i))
+        if queued >= settings.max_queued:
+            return BUDGET
     return NONE
 
 

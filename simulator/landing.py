@@ -246,6 +246,7 @@ def _next_alone(run: Run, link: Link) -> At[Transfer]:
         if place != NONE:
             lists.remove_first(run, queue.list, IN_QUEUE)
             queue.n -= 1
+            link.n_queued -= 1
             transfer_at(run, place).mate = NONE
             return place
     return NONE
@@ -258,7 +259,7 @@ def choose(run: Run) -> None:
     for i in range(run.n_links):
         link = nth_link(run, run.links, i)
         is_alone = link.blocks_per_call == 1 and not gives_up
-        while link.n_free > 0:
+        while link.n_free > 0 and link.n_queued > 0:
             first = _next_alone(run, link) if is_alone else _next_call(run, link)
             if first == NONE:
                 break

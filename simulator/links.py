@@ -24,17 +24,21 @@ def link_of(run: Run, t: Transfer) -> Link:
 @internal
 def enqueue(run: Run, t: Transfer) -> None:
     """Wait behind the others of the same priority."""
-    queue = link_of(run, t).queues[t.priority]
+    link = link_of(run, t)
+    queue = link.queues[t.priority]
     lists.append(run, queue.list, t.at, IN_QUEUE)
     queue.n += 1
+    link.n_queued += 1
 
 
 @internal
 def dequeue(run: Run, t: Transfer) -> None:
     """Wait no more."""
-    queue = link_of(run, t).queues[t.priority]
+    link = link_of(run, t)
+    queue = link.queues[t.priority]
     lists.remove(run, queue.list, t.at, IN_QUEUE)
     queue.n -= 1
+    link.n_queued -= 1
 
 
 @internal

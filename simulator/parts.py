@@ -9,7 +9,7 @@ This leans on the inside of Numba's code generator, which is pinned in ``constra
 
 from typing import Any
 
-from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
+from llvmlite.binding import Linkage, create_pass_builder, create_pipeline_tuning_options
 from llvmlite.binding.newpassmanagers import RefPruneSubpasses
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -38,13 +38,25 @@ class _Whole(JITCodeLibrary):
     def finalize(self) -> None:
         """Link all parts, optimise them together, make machine code."""
         self._linking_libraries = _callers_first(self)
+        self._own = {function.name for function in self._final_module.functions if not function.is_declaration}
         super().finalize()
+
+    def _keep_parts_private(self) -> None:
+        """Nobody else calls the parts: how they are called, and with what, is the optimiser's to choose.
+
+        Private, not internal: the run-time linker takes no notice of who may see a symbol, and would have other
+        machine code that has a part of the same name call this one, in a way that is not this one's any more.
+        """
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.name not in self._own:
+                function.linkage = Linkage.private
 
 
 class _Rules(_Whole):
     """The same, of rules, which branch and follow places: they are optimised once."""
 
     def _optimize_final_module(self) -> None:
+        self._keep_parts_private()
         # Optimised once, without loops to unroll or vectorise, of which rules have none. The highest level took longer,
         # and the code was no faster.
         tuning = create_pipeline_tuning_options(speed_level=2)

@@ -139,8 +139,7 @@ def count_answered(run: Run, access: int) -> None:
         books = run.books
         books.n_asked += 1
         books.n_of_status[ANSWERED] += 1
-        count(run, books.charged, 0)
-        count(run, books.host, 0)
+        books.n_at_once += 1
 
 
 @internal

@@ -58,6 +58,7 @@ def peek(arena: Arena, key: int) -> int:
 def touch(run: Run, arena: Arena, key: int, op: int) -> int:
     """Use a block if tier 0 holds it: HIT, HIT_PREFETCHED or MISS; what else is found is left in the run."""
     slot = blocks.find(arena, key)
+    run.found = slot
     run.found_prefetch = NONE
     run.is_first_write = 0
     if slot == NONE or not block_at(arena, slot).where & 1:
@@ -107,7 +108,7 @@ def _wait_for(run: Run, t: Transfer, x: Access) -> None:
 
 @internal
 def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
-    """Tier 0 does not hold the block now: join its transfer, allocate, or fetch it. The access's outcome.
+    """Tier 0 was found not to hold the block just now: join its transfer, allocate, or fetch it. The access's outcome.
 
     A write that has no turn waits for one where tier 0 is shut (rule R40).
     """
@@ -134,8 +135,8 @@ def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
     if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
         run.books.n_pollution += tally.is_judged(run, x.index)
         run.n_polluted_told += run.settings.asks_python
-    where = moves.locate(arena, x.key)
-    size = moves.size_of(arena, x.key) if where != 0 and x.op != WRITE else x.size
+    where = moves.held_in(arena, run.found)
+    size = block_at(arena, run.found).size if where != 0 and x.op != WRITE else x.size
     if size > tier_at(arena, 0).capacity:
         run.books.n_bypassed += tally.is_judged(run, x.index)
     if x.op == WRITE:

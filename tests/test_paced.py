@@ -248,7 +248,7 @@ def test_a_run_keeps_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, b
     result = call(write(tmp_path, content), "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     runs = pd.read_parquet(tmp_path / "out" / "runs.parquet").set_index("arm")
-    n_probed = 20
+    n_probed = pacing._ROUNDS * pacing._OF_ROUND
     assert runs.loc["lstm", "n_inferences_paced"] == len(gaps) - n_probed > 100
     content["arms"][1]["charge"] = {"kind": "replay", "source": str(tmp_path / "out"), "decisions": "recorded"}
     again = call(write(tmp_path, content), "--out", tmp_path / "again")

@@ -37,7 +37,7 @@ class Block(Record):
     where: int
 
 
-class FreeSlot(Record):
+class FreeSlot(Record, memory="shared"):
     """The head of a row that no block has."""
 
     key: int

@@ -203,12 +203,14 @@ class Backlog(Record):
 class Link(Record, line=LINE):
     """A hop between neighbouring levels, and who waits for it: a queue for each priority.
 
-    ``n_free`` channels are free. Bytes that were asked for and that were started are counted by class, and kept as they
-    were when judging began. ``queue_ns`` and ``transfer_ns`` are what judged accesses waited: in the queues, and while
-    their block was on it. ``backlog`` is of the tier above. A call up of ``timed_bytes`` takes ``timed_ns``.
+    ``n_free`` channels are free, ``n_queued`` transfers wait in the queues. Bytes that were asked for and that were
+    started are counted by class, and kept as they were when judging began. ``queue_ns`` and ``transfer_ns`` are
+    what judged accesses waited: in the queues, and while their block was on it. ``backlog`` is of the tier above. A
+    call up of ``timed_bytes`` takes ``timed_ns``.
     """
 
     n_free: int
+    n_queued: int
     blocks_per_call: int
     call_ns: int
     read_latency_ns: int

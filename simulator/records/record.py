@@ -78,6 +78,7 @@ class Record:
     words: ClassVar[int] = 0
     dtype: ClassVar[np.dtype[Any]] = np.dtype([])
     nested: ClassVar[dict[str, type["Record"]]] = {}
+    memory: ClassVar[str] = "own"
     __slots__ = ("ints", "place")
 
     def __init__(self, ints: Ints, place: int) -> None:
@@ -85,8 +86,12 @@ class Record:
         self.ints = ints
         self.place: At[Any] = place  # type: ignore[assignment]
 
-    def __init_subclass__(cls, line: int = 1) -> None:
-        """Lay the fields out, one after another, and behind them as many as make up whole multiples of ``line``."""
+    def __init_subclass__(cls, line: int = 1, memory: str = "own") -> None:
+        """Lay the fields out, one after another, and behind them as many as make up whole multiples of ``line``.
+
+        ``memory`` says who else writes these words (``types.MEMORIES``).
+        """
+        cls.memory = memory
         fields: list[Any] = [(name, cls.dtype[name]) for name in cls.dtype.names or ()]
         words = sum(dtype.itemsize for _, dtype in fields) // 8
         cls.nested = dict(cls.nested)
@@ -139,7 +144,7 @@ class Record:
 def numba_type(of: Any) -> RecordType:
     """How compiled code sees the records of a class."""
     nested = {name: numba_type(other) for name, other in of.nested.items()}
-    return RecordType(f"{of.__module__}.{of.__qualname__}", of.dtype, nested)
+    return RecordType(f"{of.__module__}.{of.__qualname__}", of.dtype, nested, of.memory)
 
 
 def view(of: type[R]) -> Callable[[Any, At[R]], R]:

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from simulator.arrays import At, Ints
 from simulator.policy import Fate, Outcome, Rejection, Status
-from simulator.records.arena import Victim
+from simulator.records.arena import Block, Victim
 from simulator.records.lists import List
 from simulator.records.moving import Event, Link, Pool, Prefetch, Queue, Ready, Stream
 from simulator.records.record import Record, first, nth, view
 from simulator.records.rows import WindowRow
 
 
-class Table(Record):
+class Table(Record, memory="constant"):
     """What is compiled of a policy that is asked without Python: addresses (``answers``), and what it answers into."""
 
     state: int
@@ -21,7 +21,7 @@ class Table(Record):
     confidences: int
 
 
-class Settings(Record):
+class Settings(Record, memory="constant"):
     """What does not change. Rates are in bytes/s; NONE in ``max_wait_ns`` and ``stale_after_ns`` is no limit."""
 
     is_closed: int
@@ -105,7 +105,7 @@ class Counts(Record):
 
 
 class Books(Record):
-    """What is counted, of what is judged."""
+    """What is counted, of what is judged. Not in ``charged`` and ``host`` are ``n_at_once`` questions, which cost 0."""
 
     n_closed: int
     n_broken: int
@@ -123,6 +123,7 @@ class Books(Record):
     n_of_status: Annotated[Ints, len(Status)]
     n_predicted: int
     n_came_true: int
+    n_at_once: int
     n_proposed: int
     n_rejected: Annotated[Ints, len(Rejection)]
     n_issued: int
@@ -236,9 +237,9 @@ class Run(Record):
     issued at ``judged_since_ns``, NONE before that. The clock goes to ``latest_ns``, or no further at all once a sum
     of times has become too large. ``n_accesses`` were issued in all, ``n_questions`` put,
     ``n_issued`` prefetches sent for, ``n_turns`` given (``backlog``). ``must_choose`` says that links have something
-    new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found_prefetch`` and
-    ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room (``room``);
-    ``most_evicted`` bounds how many victims one block can have, or one use.
+    new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found`` (a slot),
+    ``found_prefetch`` and ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room
+    (``room``); ``most_evicted`` bounds how many victims one block can have, or one use.
     """
 
     settings: Settings
@@ -263,6 +264,7 @@ class Run(Record):
     must_choose: int
     fired_kind: int
     fired: At[Any]
+    found: At[Block]
     found_prefetch: At[Prefetch]
     is_first_write: int
     most_evicted: int

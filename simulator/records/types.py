@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import from_dtype, types
-from numba.core.imputils import lower_builtin
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin, lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import models, register_model
 
@@ -78,9 +79,10 @@ def _set_item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 class RecordType(types.Record):
     """A record. Numba spells types out at every turn: here by a short name."""
 
-    def __init__(self, name: str, dtype: "np.dtype[Any]", nested: Mapping[str, "RecordType"]) -> None:
-        """``nested`` are the types of the fields that are records, or several of them."""
+    def __init__(self, name: str, dtype: "np.dtype[Any]", nested: Mapping[str, "RecordType"], memory: str) -> None:
+        """``nested``: types of the fields that are records, or several of them. ``memory`` as in ``MEMORIES``."""
         self._short = name
+        self.memory = memory
         plain: Any = from_dtype(dtype)
         fields: Any = []
         for field, found in plain.fields.items():
@@ -104,3 +106,40 @@ class RecordType(types.Record):
 
 
 register_model(RecordType)(models.RecordModel)
+
+MEMORIES = ("own", "shared", "constant")
+"""Who writes a record's words: ``own``, nobody but by a field of the same name; ``shared``, others too, by other names;
+``constant``, no compiled code."""
+
+
+def _tell_apart(builder: Any, access: Any, record: RecordType, field: str) -> None:
+    """Tell LLVM that what is written to a field changes none of another name: what was read of it need not be again.
+
+    By names alone: those that classes inherit, or have as parts, are the same wherever they are read.
+    """
+    if record.memory == "shared":
+        return
+    module, word = builder.module, ir.IntType(64)
+    root = module.add_metadata(["fields"])
+    type_ = module.add_metadata([field, root, word(0)])
+    is_constant = [word(1)] if record.memory == "constant" else []
+    access.set_metadata("tbaa", module.add_metadata([type_, type_, word(0), *is_constant]))
+
+
+@lower_getattr_generic(RecordType)
+def _get_field(context: Any, builder: Any, record: RecordType, value: Any, field: str) -> Any:
+    type_ = record.typeof(field)
+    place = cgutils.get_record_member(builder, value, record.offset(field), context.get_data_type(type_))
+    if type_ != types.int64:
+        return context.unpack_value(builder, type_, place)
+    found = builder.load(place)
+    _tell_apart(builder, found, record, field)
+    return found
+
+
+@lower_setattr_generic(RecordType)
+def _set_field(context: Any, builder: Any, sig: Any, args: Any, field: str) -> None:
+    record, given = sig.args
+    place = cgutils.get_record_member(builder, args[0], record.offset(field), context.get_data_type(types.int64))
+    written = builder.store(context.cast(builder, args[1], given, types.int64), place)
+    _tell_apart(builder, written, record, field)

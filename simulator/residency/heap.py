@@ -26,7 +26,7 @@ class Stamp(Record):
     time: int
 
 
-class Element(Record):
+class Element(Record, memory="shared"):
     """An element of the heap."""
 
     slot: At[Block]

@@ -105,6 +105,24 @@ def insert(
     tier, is the only victim.
     """
     slot = blocks.find(arena, key)
+    return insert_found(arena, level, slot, key, size, dirty, prefetch, out, at, most, report_all)
+
+
+@internal
+def insert_found(
+    arena: Arena,
+    level: int,
+    slot: At[Block],
+    key: int,
+    size: int,
+    dirty: int,
+    prefetch: At[Any],
+    out: Any,
+    at: At[Victim],
+    most: int,
+    report_all: bool,
+) -> int:
+    """The same where the block's slot is known, or that it has none (NONE)."""
     if slot == NONE:
         if arena.n_free == 0:
             return NO_SLOT
