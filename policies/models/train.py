@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from torch.nn.functional import cross_entropy
 
 from policies.given import Accesses
 from policies.models.calibration import Calibration, calibrate
-from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
-from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks, windows_before
+from policies.models.codecs.base import IGNORE, UNKNOWN, Codec, Keys
+from policies.models.controls import Standing, standing_of
+from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks
 from policies.models.network import Network, detached
 from policies.models.schedule import Recipe, Schedule
+from policies.models.scoring import scores_along, tensor
 from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
@@ -26,7 +28,6 @@ TOP_K = 5
 _LEAST_VALIDATION = 64
 _LEAST_FIT = 64
 _CALIBRATION_ACCESSES = 8192
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model with the codec it speaks, how it was trained, and how far its confidences can be trusted."""
+    """A model with the codec it speaks, how it was trained, how far its confidences can be trusted, and how it stands
+    beside its controls; the last two by horizon.
+    """  # noqa: D205
 
     model: Network
     codec: Codec
     epochs: list[Epoch]
     kept_epoch: int
     calibrations: dict[int, Calibration]
+    standings: dict[int, Standing | None]
 
 
 def training_rows(trained: Trained, horizon: int) -> list[dict[str, Any]]:
@@ -83,9 +87,10 @@ class _Tally:
         valid = (targets != IGNORE).all(dim=-1)
         right = in_k = (targets[valid] != UNKNOWN).all(dim=-1)
         for i, field in enumerate(scores):
-            best = field[valid].topk(min(TOP_K, field.shape[-1])).indices
-            right = right & (best[:, 0] == targets[valid][:, i])
-            in_k = in_k & (best == targets[valid][:, i : i + 1]).any(dim=-1)
+            found, wanted = field[valid], targets[valid][:, i]
+            right = right & (found.argmax(dim=-1) == wanted)
+            # Its rank is how many have a higher score: to sort out the best takes several times as long.
+            in_k = in_k & ((found > found.gather(1, wanted[:, None])).sum(dim=-1) < TOP_K)
         n = int(valid.sum())
         self.loss += float(loss.detach()) * n
         self.top1 += int(right.sum())
@@ -145,7 +150,7 @@ def train(
             "stream; expected smaller horizons or a larger part"
         )
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     # A shift can add a step to an epoch; the schedule stays at its end then.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -160,9 +165,9 @@ def train(
         tally = _Tally()
         state: Any = None
         for inputs, targets, goes_on in pieces(fit, config, rng):
-            scores, after = model(_tensor(inputs, device), state if goes_on else None)
+            scores, after = model(tensor(inputs, device), state if goes_on else None)
             state = detached(after)
-            loss = _loss(model, scores, _tensor(targets, device), config, tally)
+            loss = _loss(model, scores, tensor(targets, device), config, tally)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -188,11 +193,11 @@ def train(
             break
     model.load_state_dict(best[2])
     model.eval()
-    return Trained(model, codec, rows, best[1], _calibrations(model, validation, config, device))
-
-
-def _tensor(classes: Classes, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(classes)).to(device)
+    standings = {
+        horizon: standing_of(model, codec, fit_part, validation_part, (fit, validation), config, i, device)
+        for i, horizon in enumerate(config.horizons)
+    }
+    return Trained(model, codec, rows, best[1], _calibrations(model, validation, config, device), standings)
 
 
 def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tally: _Tally) -> Tensor:
@@ -212,34 +217,6 @@ def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tal
     return loss
 
 
-def scores_along(
-    model: Network, inputs: Classes, config: Schedule, device: torch.device, chunk: int = _CHUNK
-) -> Iterator[Tensor]:
-    """Scores (T, C) after each access of one stream, in pieces: as inference would have it, carried or windowed."""
-    if config.is_carried:
-        state: Any = None
-        for at in range(0, len(inputs), chunk):
-            with torch.inference_mode():
-                scores, state = model(_tensor(inputs[None, at : at + chunk], device), state)
-            yield scores[0]
-        return
-    if model.is_padded:
-        windows = windows_before(inputs, config.window)
-    else:
-        # The first accesses have shorter windows: each is a prefix of the first whole one.
-        if config.window > 1:
-            with torch.inference_mode():
-                scores, _ = model(_tensor(inputs[None, : config.window - 1], device))
-            yield scores[0]
-        if len(inputs) < config.window:
-            return
-        windows = np.lib.stride_tricks.sliding_window_view(inputs, config.window, axis=0).swapaxes(1, 2)
-    for at in range(0, len(windows), chunk):
-        with torch.inference_mode():
-            scores = model.last(_tensor(windows[at : at + chunk].copy(), device))
-        yield scores
-
-
 def _validate(
     model: Network, streams: list[Encoded], config: Schedule, device: torch.device
 ) -> tuple[float, float, float]:
@@ -247,7 +224,7 @@ def _validate(
     for stream in streams:
         at = 0
         for scores in scores_along(model, stream.inputs, config, device):
-            targets = _tensor(stream.targets[at : at + len(scores)], device)
+            targets = tensor(stream.targets[at : at + len(scores)], device)
             _loss(model, scores[None], targets[None], config, tally)
             at += len(scores)
     return tally.means()
