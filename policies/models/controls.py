@@ -52,6 +52,11 @@ class Standing:
         """Whether it learned nothing from what came before: then there is nothing that its confidences are worth."""
         return self.is_constant or self.named_ratio <= self.blind_ratio
 
+    @property
+    def has_context(self) -> bool:
+        """Whether a table sees something in what came before, so that a blind model is not all there is to learn."""
+        return self.control_ratio > self.blind_ratio
+
 
 def least_confidence(rule: str, threshold: float, break_even: Callable[[], float], standing: Standing | None) -> float:
     """From which confidence on a model's guesses are asked for; with ``rule: cost`` from none where it is blind.

@@ -24,7 +24,7 @@ from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
 
 _CODEC = "codec."
-_SOURCES = ("train.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py")
+_SOURCES = ("train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py")
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ def kept_details(kept: Kept, horizon: int) -> dict[str, Any]:
         "ece_after_ratio": calibration.ece_after_ratio,
         "model_was_cached": kept.was_cached,
         "train_s": sum(row.train_s for row in trained.epochs),
+        "n_restarts": trained.n_restarts,
         **_standing_details(trained.standings[horizon]),
     }
 
 
 def _standing_details(standing: Standing | None) -> dict[str, Any]:
     if standing is None:
-        return {}
+        return dict.fromkeys(("named_ratio", "beats_control", "control", "control_top1_ratio"))
     return {
         "named_ratio": standing.named_ratio,
         "beats_control": standing.beats_control,
@@ -153,6 +154,7 @@ def save(kept: Kept, recipe: Recipe) -> None:
                 "coverage": kept.coverage,
                 "epochs": [asdict(row) for row in trained.epochs],
                 "kept_epoch": trained.kept_epoch,
+                "n_restarts": trained.n_restarts,
                 "calibrations": {str(h): asdict(c) for h, c in trained.calibrations.items()},
                 "standings": {str(h): None if s is None else asdict(s) for h, s in trained.standings.items()},
             }
@@ -260,5 +262,6 @@ def _assembled(
         extra["kept_epoch"],
         {int(h): Calibration(**c) for h, c in extra["calibrations"].items()},
         {int(h): None if s is None else Standing(**s) for h, s in extra["standings"].items()},
+        extra["n_restarts"],
     )
     return trained, float(extra["coverage"])

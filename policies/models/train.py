@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,14 @@ from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chu
 from policies.models.network import Network, detached
 from policies.models.schedule import Recipe, Schedule
 from policies.models.scoring import scores_along, tensor
+from policies.models.start import start_at_frequencies
 from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
 """Told (epoch from 1, epochs, mean loss, top-1 accuracy on the training part) after each epoch."""
 TOP_K = 5
+ATTEMPTS = 3
+_APART = 1_000_003
 _LEAST_VALIDATION = 64
 _LEAST_FIT = 64
 _CALIBRATION_ACCESSES = 8192
@@ -57,6 +60,7 @@ class Trained:
     kept_epoch: int
     calibrations: dict[int, Calibration]
     standings: dict[int, Standing | None]
+    n_restarts: int = 0
 
 
 def training_rows(trained: Trained, horizon: int) -> list[dict[str, Any]]:
@@ -85,9 +89,14 @@ class _Tally:
 
     def add(self, loss: Tensor, scores: list[Tensor], targets: Tensor) -> None:
         valid = (targets != IGNORE).all(dim=-1)
-        right = in_k = (targets[valid] != UNKNOWN).all(dim=-1)
-        for i, field in enumerate(scores):
-            found, wanted = field[valid], targets[valid][:, i]
+        if bool(valid.all()):
+            # As nearly always: then no scores need to be copied.
+            scores, chosen = [field.reshape(-1, field.shape[-1]) for field in scores], targets.reshape(-1, len(scores))
+        else:
+            scores, chosen = [field[valid] for field in scores], targets[valid]
+        right = in_k = (chosen != UNKNOWN).all(dim=-1)
+        for i, found in enumerate(scores):
+            wanted = chosen[:, i]
             right = right & (found.argmax(dim=-1) == wanted)
             # Its rank is how many have a higher score: to sort out the best takes several times as long.
             in_k = in_k & ((found > found.gather(1, wanted[:, None])).sum(dim=-1) < TOP_K)
@@ -127,23 +136,47 @@ def train(
 
     Codec and weights come from the fitted part alone, so that validation meets unknown blocks as the later run does.
     The weights of the epoch with the least validation loss are kept; training stops when ``patience`` epochs brought
-    none lower.
+    none lower. A model that came out blind, where a Markov table sees something, is trained again from other weights,
+    twice at most; if all are blind, the one with the least validation loss is kept.
 
     Raises:
         InputError: there is nothing to predict, or the loss is no number any more.
     """
-    torch.manual_seed(seed)
     if device.type == "cpu":
         # The same sums whatever ran before in this process; a second thread gains nothing at this size.
         torch.set_num_threads(1)
-    rng = np.random.default_rng(seed)
     config = recipe.schedule
     fit_part, validation_part = split([accesses_of(sequence) for sequence in sequences], config)
     codec = recipe.learn(fit_part)
-    model = recipe.network(codec).to(device)
-    pieces = chunks if model.scores_each else last_chunks
     fit, validation = encode(fit_part, codec, config), encode(validation_part, codec, config)
-    n_steps = sum(1 for _ in pieces(fit, config, np.random.default_rng(seed)))
+    found: list[Trained] = []
+    for attempt in range(ATTEMPTS):
+        torch.manual_seed(seed + attempt * _APART)
+        model = recipe.network(codec)
+        start_at_frequencies(model, fit, config)
+        rng = np.random.default_rng(seed if attempt == 0 else [seed, attempt])
+        model, rows, kept = _fitted(model.to(device), fit, validation, recipe, rng, device, progress)
+        standings = {
+            horizon: standing_of(model, codec, fit_part, validation_part, (fit, validation), config, i, device)
+            for i, horizon in enumerate(config.horizons)
+        }
+        calibrations = _calibrations(model, validation, config, device)
+        found.append(Trained(model, codec, rows, kept, calibrations, standings, attempt))
+        nearest = standings[config.horizons[0]]
+        if nearest is None or not (nearest.is_blind and nearest.has_context):
+            return found[-1]
+    best = min(found, key=lambda one: one.epochs[one.kept_epoch - 1].validation_loss)
+    return replace(best, n_restarts=ATTEMPTS - 1)
+
+
+def _fitted(
+    model: Network, fit: list[Encoded], validation: list[Encoded], recipe: Recipe, rng: np.random.Generator,
+    device: torch.device, progress: Progress | None,
+) -> tuple[Network, list[Epoch], int]:  # fmt: skip
+    """The network with the weights of its best epoch, all epochs, and which one that is."""
+    config = recipe.schedule
+    pieces = chunks if model.scores_each else last_chunks
+    n_steps = sum(1 for _ in pieces(fit, config, np.random.default_rng(0)))
     if n_steps == 0:
         raise InputError(
             f"policy.horizons: no access of the training part has another {config.horizons[0]} ahead of it in its "
@@ -192,12 +225,7 @@ def train(
         if is_last:
             break
     model.load_state_dict(best[2])
-    model.eval()
-    standings = {
-        horizon: standing_of(model, codec, fit_part, validation_part, (fit, validation), config, i, device)
-        for i, horizon in enumerate(config.horizons)
-    }
-    return Trained(model, codec, rows, best[1], _calibrations(model, validation, config, device), standings)
+    return model.eval(), rows, best[1]
 
 
 def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tally: _Tally) -> Tensor:
