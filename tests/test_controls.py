@@ -20,6 +20,7 @@ from policies.models.codecs.base import IGNORE, UNKNOWN
 from policies.models.codecs.registry import CODECS
 from policies.models.controls import Standing, class_controls, constant, key_controls, least_confidence
 from policies.models.lanes import encode
+from policies.models.start import start_at_frequencies
 from policies.models.train import train
 from tests.test_experiment import call, config, lstm_arm, write
 
@@ -184,3 +185,48 @@ def test_training_is_the_same_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> Non
         assert torch.equal(weight, two.model.state_dict()[name])
         assert not torch.equal(weight, other.model.state_dict()[name])
     assert (one.calibrations, one.standings) == (two.calibrations, two.standings)
+
+
+RING = np.tile(np.concatenate([np.arange(first, first + 4) for first in range(0, 80, 8)]), 25).astype(np.uint64)
+"""Three steps of four are +1, and where the fourth comes only the key says: a table of keys knows everything."""
+
+
+def test_what_came_out_blind_is_trained_again() -> None:
+    """At so small a rate all attempts are blind, and from other weights each; at a real one the first is kept."""
+    small = {"kind": "lstm", "encoding": "delta", "hidden": 16, "embedding": 16, "dropout": 0.0, "window": 8}
+    stuck = LstmConfig.model_validate({**small, "epochs": 1, "learning_rate": 1e-9})
+    tried: list[torch.Tensor] = []
+
+    class Watched(LstmRecipe):
+        def network(self, codec: Any) -> Any:
+            model = super().network(codec)
+            tried.append(model.head.weight.detach().clone())
+            return model
+
+    trained = train([RING], Watched(stuck), 0, CPU)
+    standing = trained.standings[1]
+    assert standing is not None
+    assert (standing.is_blind, standing.has_context, trained.n_restarts) == (True, True, 2)
+    assert standing.control == "a Markov table of keys"
+    assert standing.control_ratio == 1
+    assert len(tried) == 3
+    assert not torch.equal(tried[0], tried[1])
+    assert not torch.equal(tried[1], tried[2])
+    learned = train([RING], LstmRecipe(LstmConfig.model_validate({**small, "epochs": 15})), 0, CPU)
+    assert learned.n_restarts == 0
+    assert learned.standings[1] is not None
+    assert not learned.standings[1].is_blind
+
+
+def test_training_starts_at_the_frequencies() -> None:
+    settings = LstmConfig.model_validate({"kind": "lstm", "encoding": "page_offset", "page_blocks": 4, "hidden": 8})
+    keys = np.array([0, 1, 5, 0, 1, 5, 9, 0], np.uint64)
+    recipe = LstmRecipe(settings)
+    codec = recipe.learn([Accesses(keys, np.zeros(8, bool))])
+    model = recipe.network(codec)
+    start_at_frequencies(model, encode([Accesses(keys, np.zeros(8, bool))], codec, settings), settings)
+    bias = model.head.bias.detach()
+    # After the first access: pages 0, 1, 0, 0, 1, 2, 0 and offsets 1, 1, 0, 1, 1, 1, 0; class 0 is the unknown.
+    for (first, end), counts in zip(model.spans[1], ([0, 4, 2, 1], [0, 2, 5, 0, 0]), strict=True):
+        shares = (np.array(counts) + 0.5) / (7 + 0.5 * len(counts))
+        np.testing.assert_allclose(torch.exp(bias[first:end]).numpy(), shares, rtol=1e-5)
