@@ -1,5 +1,6 @@
 """What a reader of the closing table should know besides: a line each, or none."""
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -22,8 +23,8 @@ Row = dict[str, Any]
 def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
     """Lines about what was measured, and what went oddly; ``sizes`` are those of the trace of the first seed."""
     return [
-        *_of_questions(rows), *_of_pace(rows), *_of_noise(experiment, rows), *_of_same_seeds(experiment, rows),
-        *_of_same_repeats(rows),
+        *_of_controls(experiment, rows), *_of_questions(rows), *_of_pace(rows), *_of_noise(experiment, rows),
+        *_of_same_seeds(experiment, rows), *_of_same_repeats(rows),
         *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_cut(experiment, rows),
         *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
         *_of_large(rows), *_of_write_backs(experiment, rows),
@@ -43,6 +44,26 @@ def _of_questions(rows: list[Row]) -> Iterator[str]:
         if n_of["answered"] < _FEW_ANSWERED_RATIO * n_asked:
             others = ", ".join(f"{n_of[end]:,} {said}" for end, said in ends.items() if n_of[end])
             yield f"{arm}: of {n_asked:,} questions {n_of['answered']:,} were answered in time: {others}."
+
+
+def _of_controls(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    """Trained models that name no more than what needs no network."""
+    for arm in experiment.arms:
+        of_arm = [row for row in rows if row["arm"] == arm.name and row.get("beats_control") is not None]
+        beaten = [row for row in of_arm if not row["beats_control"]]
+        if not beaten:
+            continue
+        worst = min(beaten, key=lambda row: row["named_ratio"] - row["control_top1_ratio"])
+        n_held = sum(row["threshold"] == math.inf for row in beaten)
+        held = (
+            f" With {n_held} of them it knows no more than a guess that looks at nothing does, and rule: cost asks for "
+            "nothing." if n_held else ""
+        )  # fmt: skip
+        yield (
+            f"{arm.name}: WARNING: with {len(beaten)} of {len(of_arm)} models it is no better than its controls: on "
+            f"the validation part it named {worst['named_ratio']:.3f} of the accesses beforehand, {worst['control']} "
+            f"{worst['control_top1_ratio']:.3f}.{held}"
+        )
 
 
 def _of_pace(rows: list[Row]) -> Iterator[str]:

@@ -292,7 +292,7 @@ def test_batched_predictions_have_no_time_of_their_own(tmp_path: Path) -> None:
 
 
 def test_no_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judged part poisoned: vocabulary, weights, temperature, horizon and threshold come out the same."""
+    """The judged part poisoned: vocabulary, weights, temperature, controls, horizon and threshold come out the same."""
     rng = np.random.default_rng(5)
     learned = np.tile(rng.permutation(40), 20)
     found = {}
@@ -309,7 +309,14 @@ def test_no_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with safe_open(str(out / "models" / "lstm-0.safetensors"), framework="np") as file:
             extra = json.loads(file.metadata()["extra"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        found[name] = (tensors, extra["calibrations"], extra["kept_epoch"], row["horizon"], row["threshold"])
+        found[name] = (
+            tensors,
+            extra["calibrations"],
+            extra["standings"],
+            extra["kept_epoch"],
+            row["horizon"],
+            row["threshold"],
+        )
         assert row["trace_sha256"]
     clean, poisoned = found["clean"], found["poisoned"]
     assert clean[0].keys() == poisoned[0].keys()

@@ -207,6 +207,8 @@ NOT_TWICE = {
     "device", "latencies_backend", "trace_sha256", "wall_s", "wall_with_training_s", "model_hash",
     "backend", "backend_trial", "horizon", "threshold", "n_classes", "vocabulary_coverage_ratio", "model_was_cached",
     "footprint_bytes", "gpu_reserved_bytes", "gpu_process_bytes", "load_average",
+    # test_controls has how models stand beside what needs no network.
+    "named_ratio", "beats_control", "control", "control_top1_ratio", "n_restarts",
     # test_paced has what pauses and other work make of a question.
     "charge_pace", "charge_clock", "n_inferences_paced", "inference_pause_ns",
     *(f"{q}_inference_{pace}_ns" for q in ("p50", "p99") for pace in ("back_to_back", "simulated", "cold")),

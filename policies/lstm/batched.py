@@ -12,8 +12,8 @@ from policies.lstm.model import weights_of
 from policies.lstm.predictor import LstmPredictor
 from policies.models.codecs.base import UNKNOWN, Classes, Floats, Keys
 from policies.models.nets.lstm import State
+from policies.models.scoring import scores_along
 from policies.models.top import best_of_rows
-from policies.models.train import scores_along
 
 _ROWS, _STEPS = 64, 256
 

@@ -16,6 +16,7 @@ from policies.lstm.policy import BatchedLstmPolicy, CompiledLstmPolicy, LstmPoli
 from policies.lstm.predictor import LstmPredictor
 from policies.lstm.recipe import LstmRecipe
 from policies.models.choice import ready
+from policies.models.controls import least_confidence
 from policies.models.device import pick_device
 from policies.models.encoder import Seen
 from policies.models.footprint import footprint
@@ -37,7 +38,8 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     sequences = given.sequences(config.per_stream)
     kept = kept_for(LstmRecipe(config), given, sequences, device)
     predictor = _predictor(config, given, kept, sequences, device)
-    threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
+    standing = kept.trained.standings[predictor.horizon]
+    threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
     n_lines = given.n_streams if config.per_stream else 1
     states_bytes = n_lines * predictor.state_bytes
     size = footprint(predictor.backend, predictor.n_bytes, states_bytes, given) if config.in_gpu_memory else 0

@@ -17,6 +17,7 @@ from policies.models.backends.registry import backends_of
 from policies.models.call import OneByOne, Runnable, checked, module_run, takes_one
 from policies.models.config import EXPORTED, ONNX, ModelConfig
 from policies.models.context import Carried, Context, Window
+from policies.models.controls import least_confidence
 from policies.models.device import pick_device
 from policies.models.encoder import CodecEncoder, Encoder, Seen, Sizes, inputs_of
 from policies.models.footprint import footprint
@@ -66,7 +67,8 @@ def build_model(config: ModelConfig, given: Given) -> Built:
             f"{recorded.source}: was recorded with model {recorded.model_hash}, but this run's is {hash_}; expected "
             "the same model, weights, encoder and training part"
         )
-    threshold = given.timing().break_even() if config.rule == "cost" else config.threshold
+    standing = made.kept.trained.standings[config.horizon] if made.kept is not None else None
+    threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
     details = known(
         {
             "model_hash": hash_,

@@ -124,6 +124,7 @@ class EncoderCodec(Codec):
     """Anybody's encoder as the trainer wants it: it predicts one field, as far ahead as it says itself."""
 
     names = ("class",)
+    names_keys = False
 
     def __init__(self, encoder: Any) -> None:
         super().__init__({})

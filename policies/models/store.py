@@ -18,12 +18,13 @@ from safetensors.torch import save_file
 from policies.given import Accesses, Given
 from policies.models.calibration import Calibration
 from policies.models.codecs.base import Keys
+from policies.models.controls import Standing
 from policies.models.schedule import Recipe
 from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
 
 _CODEC = "codec."
-_SOURCES = ("train.py", "lanes.py", "calibration.py", "codecs/base.py")
+_SOURCES = ("train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,19 @@ def kept_details(kept: Kept, horizon: int) -> dict[str, Any]:
         "ece_after_ratio": calibration.ece_after_ratio,
         "model_was_cached": kept.was_cached,
         "train_s": sum(row.train_s for row in trained.epochs),
+        "n_restarts": trained.n_restarts,
+        **_standing_details(trained.standings[horizon]),
+    }
+
+
+def _standing_details(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return dict.fromkeys(("named_ratio", "beats_control", "control", "control_top1_ratio"))
+    return {
+        "named_ratio": standing.named_ratio,
+        "beats_control": standing.beats_control,
+        "control": standing.control,
+        "control_top1_ratio": standing.control_ratio,
     }
 
 
@@ -140,7 +154,9 @@ def save(kept: Kept, recipe: Recipe) -> None:
                 "coverage": kept.coverage,
                 "epochs": [asdict(row) for row in trained.epochs],
                 "kept_epoch": trained.kept_epoch,
+                "n_restarts": trained.n_restarts,
                 "calibrations": {str(h): asdict(c) for h, c in trained.calibrations.items()},
+                "standings": {str(h): None if s is None else asdict(s) for h, s in trained.standings.items()},
             }
         ),
     }
@@ -245,5 +261,7 @@ def _assembled(
         [Epoch(**row) for row in extra["epochs"]],
         extra["kept_epoch"],
         {int(h): Calibration(**c) for h, c in extra["calibrations"].items()},
+        {int(h): None if s is None else Standing(**s) for h, s in extra["standings"].items()},
+        extra["n_restarts"],
     )
     return trained, float(extra["coverage"])

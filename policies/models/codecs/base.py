@@ -65,6 +65,8 @@ class Codec(ABC):
 
     names: ClassVar[tuple[str, ...]]
     """The fields."""
+    names_keys: ClassVar[bool] = True
+    """Whether known classes are one key, given the last one."""
 
     def __init__(self, vocabularies: Vocabularies) -> None:
         self.vocabularies = dict(vocabularies)
