@@ -92,7 +92,7 @@ def _place_in(state: Ints, ring: int, at: int) -> int:
 @internal
 def _write_byte(state: Ints, words: int, at: int, bytes_: int) -> None:
     """Write one of eight bytes that are alike into words, as byte ``at`` of all."""
-    mask, word = times(0xFF, np.int64(1) << ((at & 7) << 3)), words + (at >> 3)
+    mask, word = times(0xFF, int(np.int64(1) << ((at & 7) << 3))), words + (at >> 3)
     state[word] = (state[word] & ~mask) | (bytes_ & mask)
 
 
@@ -201,7 +201,7 @@ def _enough(state: Ints, row: int) -> int:
         enough -= 1
     while enough / n < least:
         enough += 1
-    return enough
+    return int(enough)
 
 
 def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:

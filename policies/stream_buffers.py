@@ -47,7 +47,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     state[_KEY] = key
     state[_N_USES] += 1
     # Of several that hold it the one used longest ago.
-    found, oldest = NONE, 0
+    found: int = NONE
+    oldest = 0
     for i in range(n):
         before = state[_BUFFERS + i]
         holds = 0 < minus(key, before) <= depth and gap(key, before) > 0
