@@ -162,7 +162,7 @@ def test_the_latency_command(tmp_path: Path) -> None:
     found = pq.read_table(tmp_path / "latency.parquet").to_pylist()
     assert of_rows(found, described) == metadata["seal_sha256"]
     for option, text, said in (
-        ("--windows", "8,no", "expected positive whole numbers"),
+        ("--windows", "8,no", "expected whole numbers from 1 to 4096"),
         ("--pauses", "2 ms,1 ms", "expected two times in rising order"),
     ):  # fmt: skip
         refused = CliRunner().invoke(latency.app, ["--out", str(tmp_path), option, text])

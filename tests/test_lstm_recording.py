@@ -227,10 +227,11 @@ class Coarse(Eager):
 
 def test_recorded_decisions_are_taken_as_they_are(tmp_path: Path) -> None:
     """What computing refuses: a tie that is broken otherwise. All tables are the same, by both engines."""
-    content = with_policy({"kind": "measured"}, backend="auto", vocabulary=12, threshold=0.05, epochs=1)
+    said = {"vocabulary": 12, "rule": "threshold", "threshold": 0.01, "epochs": 2}
+    content = with_policy({"kind": "measured"}, backend="auto", **said)
     with elsewhere(tmp_path, Coarse):
         theirs = run(tmp_path, "theirs", content)
-    again = with_policy({"kind": "replay", "source": str(theirs)}, vocabulary=12, threshold=0.05, epochs=1)
+    again = with_policy({"kind": "replay", "source": str(theirs)}, **said)
     refused(tmp_path, again, "or this machine's arithmetic differs")
     again["arms"][1]["charge"]["decisions"] = "recorded"
     ours = run(tmp_path, "ours", again)

@@ -217,7 +217,7 @@ def test_a_config_takes_a_name_alone_and_says_which_settings_there_are(tmp_path:
     by_name = load(mixed, ["arms.none.policy=none"])[""]
     assert by_name.folder_hash() == load(mixed)[""].folder_hash()
     with pytest.raises(
-        InputError, match=r"arms\.1\.policy\.next_n\.zzz: unknown key 'zzz'; expected one of n, stride, t"
+        InputError, match=r"arms\.1\.policy\.next_n\.zzz: unknown key 'zzz'; expected one of start, n, stride, t"
     ):
         load(mixed, ["arms.next_n.policy.zzz=1"])
     with pytest.raises(InputError, match=r"workload\.source: unknown kind 'zip'; expected one of 'sequential', "):
