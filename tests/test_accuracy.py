@@ -126,20 +126,11 @@ def test_wrong_requests_are_refused(tmp_path: Path, arguments: list[str], messag
     assert not (tmp_path / "out" / "accuracy.parquet").exists()
 
 
+FEW_CALLS = ("--windows", "4", "--calls", "100", "--device", "cpu")
+
+
 def test_the_latency_command(tmp_path: Path) -> None:
-    arguments = [
-        "--out",
-        str(tmp_path),
-        "--windows",
-        "4",
-        "--calls",
-        "100",
-        "--device",
-        "cpu",
-        "--pauses",
-        "9 us,20 us",
-    ]
-    result = CliRunner().invoke(latency.app, arguments)
+    result = CliRunner().invoke(latency.app, ["--out", str(tmp_path), *FEW_CALLS, "--pauses", "9 us,20 us"])
     assert result.exit_code == 0, result.output
     table = pd.read_parquet(tmp_path / "latency.parquet").set_index(["backend", "inference", "pace"])
     assert set(table.index.unique("pace")) == {"back_to_back", "paused"}
@@ -182,19 +173,7 @@ def test_an_interrupted_latency_command_wrote_nothing(tmp_path: Path, monkeypatc
 
     measured = latency.timed
     monkeypatch.setattr(latency, "timed", timed)
-    arguments = [
-        "--out",
-        str(tmp_path / "out"),
-        "--windows",
-        "4",
-        "--calls",
-        "100",
-        "--device",
-        "cpu",
-        "--touched",
-        "1 MiB",
-    ]
-    result = CliRunner().invoke(latency.app, arguments)
+    result = CliRunner().invoke(latency.app, ["--out", str(tmp_path / "out"), *FEW_CALLS, "--touched", "1 MiB"])
     assert result.exit_code == 130, result.output
     assert "nothing was written" in result.stderr
     assert list((tmp_path / "out").rglob("*.*")) == []
