@@ -94,4 +94,15 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         # It is somebody else's.
         pass
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended and nobody has asked for its exit code, as in containers whose first process never does."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        # It has gone meanwhile, or this system says it elsewhere.
+        return False
+    # The state follows the name, which is in brackets and may hold some itself.
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]
