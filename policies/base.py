@@ -9,11 +9,12 @@ import numpy.typing as npt
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from policies.given import Built, Given, Keys
-from simulator.answers import LEARN, WANT, answer, answer_each, hear
+from simulator.answers import LEARN, WANT, WRITTEN, answer, answer_each, hear
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
 from simulator.plugins import PluginSettings
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
+from simulator.trace import WRITE
 
 N_KEYS = 2**64
 TriggerName = Literal["miss", "tagged", "access"]
@@ -128,7 +129,7 @@ def warm(policy: Any, given: Given) -> None:
     What it wants is not fetched, and no fate comes of it. Raises InputError where the trace cannot be read.
     """
     for accesses in given.sequences(False, ("stream",)):
-        policy.learn_all(accesses.keys, accesses.columns["stream"])
+        policy.learn_all(accesses.keys, accesses.columns["stream"], accesses.writes)
 
 
 class TablePolicy(ABC):
@@ -170,7 +171,7 @@ class TablePolicy(ABC):
         within = [(guess, confidence) for guess, confidence in self.want(key, stream) if 0 <= guess < N_KEYS]
         return answer_of(within, key)
 
-    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32]) -> None:
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Accesses (n,), each as a miss, and asked about."""
         for key, stream in zip(keys.tolist(), streams.tolist(), strict=True):
             self.learn(key, stream, int(Outcome.MISS))
@@ -197,6 +198,14 @@ def sure(keys: Sequence[int]) -> list[tuple[int, float]]:
     return [(key, 1.0) for key in keys]
 
 
+def shown_of(run: AccessRun, table: Table) -> Ints:
+    """The accesses of a run as rows of what a table is shown (n, 3)."""
+    outcomes = run.outcome.astype(np.int64)
+    if table.sees_writes:
+        outcomes |= np.where(run["op"] == WRITE, WRITTEN, 0)
+    return np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, outcomes], axis=1)
+
+
 class CompiledPolicy:
     """As TablePolicy, with rules that are compiled, so that a run asks it without Python.
 
@@ -216,17 +225,19 @@ class CompiledPolicy:
         most_wanted: int,
         ahead: Ahead | None = None,
         hears: bool = False,
+        sees_writes: bool = False,
     ) -> None:
         """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about.
 
-        A policy that ``hears`` learns from fates, too.
+        A policy that ``hears`` learns from fates, too; to one that ``sees_writes`` outcomes say what is written.
         """
         self.trigger = Trigger[trigger.upper()]
         self.ahead = ahead or Ahead()
         self.hears = hears
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
-        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears)
+        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears, sees_writes=sees_writes)
+        self.needs = ("op",) if sees_writes else ()
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
 
@@ -236,7 +247,7 @@ class CompiledPolicy:
 
     def _answer(self, run: AccessRun) -> Answer:
         table = self.table
-        shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
+        shown = shown_of(run, table)
         key, stream = run.asking
         n = answer(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), self._above, signed(key),
@@ -247,10 +258,11 @@ class CompiledPolicy:
         wanted, confidences = self._keys[:n].view(np.uint64).tolist(), self._confidences[:n].tolist()
         return Answer(wanted, confidences, wanted[0], confidences[0])
 
-    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32]) -> None:
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Accesses (n,), each as a miss, and asked about."""
         table = self.table
-        shown = np.stack([keys.view(np.int64), streams, np.full(len(keys), Outcome.MISS)], axis=1)
+        outcomes = np.full(len(keys), Outcome.MISS) | np.where(writes & table.sees_writes, WRITTEN, 0)
+        shown = np.stack([keys.view(np.int64), streams, outcomes], axis=1)
         answer_each(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), address_of(self._keys),
             address_of(self._confidences),

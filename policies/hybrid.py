@@ -16,7 +16,7 @@ from policies.base import CompiledPolicy, Degree, TableSettings
 from policies.given import Built, Given
 from policies.learned import LearnedTable
 from policies.registry import PolicyConfig
-from simulator.answers import HAS_GUESS, HEARD, LEARN, WANT, Floats, call_learn, call_want
+from simulator.answers import HAS_GUESS, HEARD, LEARN, OUTCOME, WANT, WRITTEN, Floats, call_learn, call_want
 from simulator.arrays import NONE, Ints, spot
 from simulator.compiled import address_of, c_address, floats_at, internal, ints_at
 from simulator.config import Count, Ratio
@@ -141,6 +141,7 @@ class Hybrid(Record):
     mask: int
     buckets: int
     precisions: int
+    counts: int
     numbers: int
     wanted: int
     sure: int
@@ -159,12 +160,14 @@ def _ring(it: Hybrid) -> Any:
 
 
 @internal
-def _close(state: Ints, it: Hybrid, place: int, is_right: bool) -> None:
+def _close(state: Ints, it: Hybrid, place: int, gain: float) -> None:
     """Judge what is watched, and take it out of its bucket."""
     one = _nth_named(state, _ring(it), place)
     one.is_open = 0
-    precisions, weight = floats_at(it.precisions), floats_at(it.numbers)[1]
-    precisions[one.slot] += weight * (1.0 - precisions[one.slot]) if is_right else -weight * precisions[one.slot]
+    precisions, counts, weight = floats_at(it.precisions), floats_at(it.counts), floats_at(it.numbers)[1]
+    # The mean of all until there are more than the weight tells apart.
+    counts[one.slot] += 1.0
+    precisions[one.slot] += max(weight, 1.0 / counts[one.slot]) * (gain - precisions[one.slot])
     buckets, at = ints_at(it.buckets), spot(one.key, it.mask)
     # Places are kept plus one: 0 is none.
     if buckets[at] == place + 1:
@@ -180,20 +183,20 @@ def _close(state: Ints, it: Hybrid, place: int, is_right: bool) -> None:
 def _forget_first(state: Ints, it: Hybrid) -> None:
     """What was named first has not come, if it is still watched."""
     if _nth_named(state, _ring(it), it.first).is_open:
-        _close(state, it, it.first, False)
+        _close(state, it, it.first, 0.0)
     it.first = it.first + 1 if it.first + 1 < it.room else 0
     it.n -= 1
 
 
 @internal
-def _settle(state: Ints, it: Hybrid, key: int) -> None:
-    """All that named this block were right; what is due now was wrong."""
+def _settle(state: Ints, it: Hybrid, key: int, gain: float) -> None:
+    """All that named this block were right, if it is read; what is due now was wrong."""
     place = ints_at(it.buckets)[spot(key, it.mask)]
     while place != 0:
         one = _nth_named(state, _ring(it), place - 1)
         following = one.next
         if one.key == key:
-            _close(state, it, place - 1, True)
+            _close(state, it, place - 1, gain)
         place = following
     while it.n > 0 and _nth_named(state, _ring(it), it.first).due <= it.now:
         _forget_first(state, it)
@@ -218,7 +221,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     it = _hybrid_at(state, START)
     if outcome > HEARD:
         it.now += 1
-        _settle(state, it, key)
+        _settle(state, it, key, 1.0 if outcome & WRITTEN == 0 else -1.0)
+        outcome &= OUTCOME
     for i in range(it.n_experts):
         expert = _nth_expert(state, _EXPERTS, i)
         if outcome <= HEARD:
@@ -310,6 +314,7 @@ class HybridPolicy(CompiledPolicy):
         it = Hybrid(state, 0)
         self._arrays = {
             "buckets": np.zeros(n_buckets, np.int64), "precisions": np.full(sum(slots), config.prior),
+            "counts": np.full(sum(slots), float(__import__("os").environ.get("K", "4"))),
             "numbers": np.array([threshold, config.weight]), "wanted": np.zeros(most, np.int64),
             "sure": np.zeros(most), "found": np.zeros(all_of_them, np.int64), "precision": np.zeros(all_of_them),
         }  # fmt: skip
@@ -329,14 +334,14 @@ class HybridPolicy(CompiledPolicy):
         hears = any(table.hears for table in tables)
         super().__init__(
             "access", state, _learn, _want_with_guess if is_learned else _want, config.degree + is_learned,
-            Ahead(of_stream=False), hears,
+            Ahead(of_stream=False), hears, sees_writes=True,
         )  # fmt: skip
         self._asking: LearnedTable | None = None
         if is_learned:
             is_timed = any(table.is_timed for table in tables)
             self.table = Table(
                 state, c_address(LEARN, _learn), c_address(WANT, _want_with_guess), config.degree, hears,
-                is_learned=True, is_timed=is_timed,
+                is_learned=True, is_timed=is_timed, sees_writes=True,
             )  # fmt: skip
             self._asking = LearnedTable(self.table, n_lines)
         self.footprint_bytes = sum(policy.footprint_bytes for policy in policies)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from policies.base import shown_of
 from simulator.answers import HAS_GUESS, answer_learned
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of
@@ -31,7 +32,7 @@ class LearnedTable:
         largest = max(stream, int(run.stream.max(initial=0)))
         if self._n_lines is not None and largest >= self._n_lines:
             raise ValueError(f"stream {largest}: expected less than {self._n_lines}")
-        shown = np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, run.outcome], axis=1)
+        shown = shown_of(run, table)
         found = answer_learned(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), signed(key), stream,
             address_of(self._wanted), address_of(self._sure), address_of(self._took),

@@ -3,7 +3,7 @@
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
 bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
-the outcome ``HEARD - fate``, which is less than 0.
+the outcome ``HEARD - fate``, which is less than 0. To one that ``sees_writes`` the outcome of a write has WRITTEN in it.
 
 One that is ``learned`` is shown all accesses, whatever their outcome, and writes behind what it wants its best guess,
 even if it was held back: ``want`` returns ``n | HAS_GUESS`` then (``above``), or 0 if it has none.
@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
 WANT = types.int64(INTS, types.int64, types.int64, INTS, FLOATS)
 HEARD = -1
+WRITTEN = 8
+OUTCOME = WRITTEN - 1
 HAS_GUESS = 1 << 40
 _FEW = 16
 
@@ -141,7 +143,7 @@ def answer(
     state, rows, wanted, sure = ints_at(policy), ints_at(shown), ints_at(keys), floats_at(confidences)
     for i in range(n):
         row = nth_shown_row(rows, START, i)
-        if row.outcome > above:
+        if row.outcome & OUTCOME > above:
             call_learn(learn, state, row.key, row.stream, row.outcome)
     return int(distinct(key, wanted, sure, call_want(want, state, key, stream, wanted, sure)))
 

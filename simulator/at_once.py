@@ -8,7 +8,7 @@ from simulator import keyset, room
 from simulator.answers import call_learn, call_want, distinct
 from simulator.compiled import floats_at, internal, ints_at
 from simulator.issuing import propose
-from simulator.questions import count_answered, expect, tell
+from simulator.questions import count_answered, expect, shown_as, tell
 from simulator.records.arena import Arena
 from simulator.records.run import Run
 from simulator.residency import blocks
@@ -16,8 +16,9 @@ from simulator.residency import blocks
 
 @internal
 def is_answered(
-    run: Run, arena: Arena, shadow: Arena, access: int, key: int, stream: int, size: int, outcome: int
-) -> bool:
+    run: Run, arena: Arena, shadow: Arena, access: int, key: int, stream: int, size: int, op: int,
+    outcome: int,
+) -> bool:  # fmt: skip
     """Whether the question of the access just issued was answered, and what it wants issued; else it is to be put."""
     settings, server, table = run.settings, run.server, run.settings.table
     if not settings.answers_at_once or server.queue.n != 0 or run.rows.shown.n != 0:
@@ -27,7 +28,7 @@ def is_answered(
     state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
     bits = ints_at(table.confidences)
     tell(run)
-    call_learn(table.learn, state, key, stream, outcome)
+    call_learn(table.learn, state, key, stream, shown_as(run, op, outcome))
     n = distinct(key, keys, confidences, call_want(table.want, state, key, stream, keys, confidences))
     number = run.n_questions
     count_answered(run, access)

@@ -77,7 +77,8 @@ class Engine:
         self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._to_show: ToShow | None = None
-        if wanted := needs_of(policy):
+        table = _table_of(policy, charge)
+        if table is None and (wanted := needs_of(policy)):
             in_order = arrivals.kind != "closed" or workload.n_streams == 1
             who = f"policy {type(policy).__name__}"
             self._to_show = ToShow(who, wanted, first_access=first_access, in_order=in_order)
@@ -91,28 +92,21 @@ class Engine:
         self._run.settings.reuses_prefixes = prefix_reuse
         self._place()
         self._sizes = (2**63 - 1, 0)
-        self._table(policy, charge)
+        if table is not None:
+            self._ask_without_python(table, charge)
 
-    def _table(self, policy: Policy, charge: Charge) -> None:
-        """Ask a compiled policy without Python, if compiled code can tell what that costs and it needs no columns."""
-        table: Table | None = getattr(policy, "table", None)
-        if table is None or self._to_show is not None:
-            return
+    def _ask_without_python(self, table: Table, charge: Charge) -> None:
         settings = self._run.settings
+        how = _charge_of(charge, is_timed=table.is_timed)
+        assert how is not None
+        settings.charge = how
         if isinstance(charge, fixed):
-            settings.charge, settings.charge_ns = FIXED, charge.ns
-        elif isinstance(charge, sampled):
-            settings.charge = LISTED
-        elif charge is measured and table.is_timed:
-            settings.charge = MEASURED
-        elif charge is measured_cpu and table.is_timed:
-            settings.charge = MEASURED_CPU
-        else:
-            return
+            settings.charge_ns = charge.ns
         # One more is for the best guess, behind those that are wanted.
         self._wanted: Ints = np.zeros((2, table.most_wanted + 1), np.int64)
         settings.asks_python, settings.hears_fates = 0, table.hears
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
+        settings.sees_writes = table.sees_writes
         at = settings.table
         at.state, at.learn, at.want = address_of(table.state), table.learn, table.want
         at.keys, at.confidences = map(address_of, self._wanted)
@@ -229,3 +223,22 @@ class Engine:
             tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
         )
         return RunResult(books.end_ns, closing.bytes_moved(self._run), books.n_accesses)
+
+
+def _charge_of(charge: Charge, *, is_timed: bool) -> int | None:
+    """How compiled code charges a question; None if it cannot tell what one costs."""
+    if isinstance(charge, fixed):
+        return FIXED
+    if isinstance(charge, sampled):
+        return LISTED
+    if is_timed and charge is measured:
+        return MEASURED
+    return MEASURED_CPU if is_timed and charge is measured_cpu else None
+
+
+def _table_of(policy: Policy, charge: Charge) -> Table | None:
+    """What of a policy is asked without Python, if compiled code can tell what that costs and has what it needs."""
+    table: Table | None = getattr(policy, "table", None)
+    if table is None or _charge_of(charge, is_timed=table.is_timed) is None:
+        return None
+    return None if set(needs_of(policy)) - ({"op"} if table.sees_writes else set()) else table

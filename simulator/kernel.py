@@ -60,7 +60,7 @@ def _issue(
                 if settings.is_closed:
                     stream.n_outstanding += 1
                 x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there, behind)
-                remember(run, key, row.stream, outcome)
+                remember(run, key, row.stream, op, outcome)
                 is_put = ask(run, access, key, row.stream, size, x.at)
                 if not is_put:
                     look_up(run, arena, x, False)
@@ -87,9 +87,9 @@ def _issue(
             serving.hit_behind(run, arena, x)
     if has_policy:
         is_asking = asks(run, outcome)
-        if is_asking and at_once.is_answered(run, arena, shadow, access, key, row.stream, size, outcome):
+        if is_asking and at_once.is_answered(run, arena, shadow, access, key, row.stream, size, op, outcome):
             return False
-        remember(run, key, row.stream, outcome)
+        remember(run, key, row.stream, op, outcome)
         if is_asking:
             return ask(run, access, key, row.stream, size, NONE)
     return False

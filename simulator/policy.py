@@ -134,7 +134,8 @@ class Table:
 
     ``learn`` and ``want`` are addresses of compiled functions; ``most_wanted`` bounds how many blocks one answer has
     before doubles are taken out. One that ``hears`` is told of fates; one that ``is_learned`` is shown all accesses and
-    says its best guess even if it holds it back; of one that ``is_timed`` what asking it takes is measured.
+    says its best guess even if it holds it back; of one that ``is_timed`` what asking it takes is measured. One that
+    ``sees_writes`` is shown which accesses are writes; its policy ``needs`` the column ``op``, and no other.
     """
 
     state: npt.NDArray[np.int64]
@@ -144,6 +145,7 @@ class Table:
     hears: bool = False
     is_learned: bool = False
     is_timed: bool = False
+    sees_writes: bool = False
 
 
 class Policy(Protocol):

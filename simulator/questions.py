@@ -1,6 +1,6 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
-from simulator.answers import HEARD, call_learn
+from simulator.answers import HEARD, WRITTEN, call_learn
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled, internal, ints_at
 from simulator.distribution import count
@@ -23,6 +23,7 @@ from simulator.records.rows import nth_inference_row, nth_shown_row, nth_told_ro
 from simulator.records.run import Run, run_at
 from simulator.streams import stream_of
 from simulator.tally import is_judged
+from simulator.trace import WRITE
 
 ANSWERED, STALE, QUEUE_FULL, SUPERSEDED, PENDING = (int(status) for status in Status)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
@@ -52,13 +53,19 @@ def tell(run: Run) -> None:
 
 
 @internal
-def remember(run: Run, key: int, stream: int, outcome: int) -> None:
+def shown_as(run: Run, op: int, outcome: int) -> int:
+    """The outcome of an access as the policy is shown it."""
+    return outcome | WRITTEN if run.settings.sees_writes != 0 and op == WRITE else outcome
+
+
+@internal
+def remember(run: Run, key: int, stream: int, op: int, outcome: int) -> None:
     """An access that the policy will be shown. A table sees those of its trigger alone."""
     if run.settings.asks_python or run.settings.is_learned or asks(run, outcome):
         shown = run.rows.shown
         row = nth_shown_row(run, shown.rows, shown.n)
         shown.n += 1
-        row.key, row.stream, row.outcome = key, stream, outcome
+        row.key, row.stream, row.outcome = key, stream, shown_as(run, op, outcome)
 
 
 @internal

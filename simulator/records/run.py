@@ -58,6 +58,7 @@ class Settings(Record, memory="constant"):
     hears_fates: int
     is_learned: int  # answers have a best guess, and accesses of any outcome are shown
     is_timed: int  # clocks are read around each batch
+    sees_writes: int  # outcomes that are shown say which accesses are writes
     charge: int  # as in ``charging``
     charge_ns: int
     most_wanted: int
