@@ -202,7 +202,7 @@ class Experiment(Strict):
                 raise ValueError(
                     f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
                 )
-            is_table = isinstance(core, TableSettings) and not core.is_measured
+            is_table = isinstance(core, TableSettings) and not (core.is_measured or core.can_be_measured)
             if is_table and charged.kind == "measured" and charged.pace != "back_to_back":
                 raise ValueError(
                     f"arms.{arm.name}.charge.pace: {charged.pace!r} goes with what is measured call by call, and "

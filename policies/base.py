@@ -111,6 +111,11 @@ class TableSettings(PolicySettings):
         """A look-up."""
         return False
 
+    @property
+    def can_be_measured(self) -> bool:
+        """Whether what asking it takes is charged where somebody wants it measured; a look-up takes nothing."""
+        return False
+
     def fresh(self, given: Given) -> Built:
         """A policy for one run, whose tables are empty."""
         raise NotImplementedError
@@ -236,7 +241,9 @@ class CompiledPolicy:
         self.hears = hears
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
-        self.table = Table(state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears, sees_writes=sees_writes)
+        self.table = Table(
+            state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears, sees_writes=sees_writes
+        )
         self.needs = ("op",) if sees_writes else ()
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
@@ -272,4 +279,4 @@ class CompiledPolicy:
         """Learns from fates if it hears of them."""
         if self.table.hears:
             news = np.array([(signed(key), fate) for key, fate in zip(told.keys, told.fates, strict=True)], np.int64)
-            hear(address_of(self.table.state), self.table.learn, address_of(news), len(told.keys))
+            hear(address_of(self.table.state), self.table.learn, address_of(news), len(told.keys), told.n_polluted)

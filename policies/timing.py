@@ -11,7 +11,7 @@ class Timing:
     ``fetch_ns`` is what a miss waits for, ``lead_ns(h)`` the usual time from an access to the h-th after it in a
     sequence that a policy learns from, ``wrong_ns`` what a useless prefetch costs all others. ``inference_ns`` is what
     the clock will be charged for an inference where that is known (None: it is measured); ``is_sync``: the accesses
-    wait for it.
+    wait for it. ``occupied_ns`` is how long a fetch keeps links from serving others.
     """
 
     fetch_ns: float
@@ -19,6 +19,7 @@ class Timing:
     wrong_ns: float
     inference_ns: float | None
     is_sync: bool
+    occupied_ns: float = 0.0
 
     def break_even(self) -> float:
         """The probability p of being right at which a prefetch pays: p * fetch = (1 - p) * wrong."""

@@ -3,7 +3,8 @@
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
 bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
-the outcome ``HEARD - fate``, which is less than 0. To one that ``sees_writes`` the outcome of a write has WRITTEN in it.
+the outcome ``HEARD - fate``, which is less than 0. How many misses there were on blocks that prefetches had evicted
+comes last, in place of a key, with the outcome POLLUTED. One that ``sees_writes`` finds WRITTEN in a write's outcome.
 
 One that is ``learned`` is shown all accesses, whatever their outcome, and writes behind what it wants its best guess,
 even if it was held back: ``want`` returns ``n | HAS_GUESS`` then (``above``), or 0 if it has none.
@@ -21,12 +22,14 @@ from numba import types
 from simulator.arrays import NONE, Ints, plus, spot
 from simulator.clock import CPU, WALL, now_ns
 from simulator.compiled import FLOATS, INTS, call, compiled, floats_at, internal, ints_at, lower_call, lowered
+from simulator.policy import Fate
 from simulator.records.rows import START, nth_shown_row, nth_told_row
 
 Floats = npt.NDArray[np.float64]
 LEARN = types.void(INTS, types.int64, types.int64, types.int64)
 WANT = types.int64(INTS, types.int64, types.int64, INTS, FLOATS)
 HEARD = -1
+POLLUTED = HEARD - len(Fate)
 WRITTEN = 8
 OUTCOME = WRITTEN - 1
 HAS_GUESS = 1 << 40
@@ -179,9 +182,11 @@ def answer_learned(
 
 
 @compiled
-def hear(policy: int, learn: int, told: int, n: int) -> None:
-    """Tell a policy of ``n`` fates (ToldRow); all else are addresses."""
+def hear(policy: int, learn: int, told: int, n: int, n_polluted: int) -> None:
+    """Tell a policy of ``n`` fates (ToldRow), and of misses on what prefetches evicted; all else are addresses."""
     state, rows = ints_at(policy), ints_at(told)
     for i in range(n):
         row = nth_told_row(rows, START, i)
         call_learn(learn, state, row.key, NONE, HEARD - row.fate)
+    if n_polluted > 0:
+        call_learn(learn, state, n_polluted, NONE, POLLUTED)

@@ -50,8 +50,8 @@ def sources() -> list[Path]:
     constants = [_HERE / name for name in _CONSTANTS]
     # Of policies what several files share; each is its own file otherwise, which Numba looks after.
     shared_by_policies = (
-        "keys.py", "rows.py", "lstm/backends/compiled.py", "lstm/coding.py", "models/codecs/base.py", "models/exps.py",
-        "models/top.py",
+        "experts.py", "keys.py", "paying.py", "rows.py", "watching.py", "lstm/backends/compiled.py", "lstm/coding.py",
+        "models/codecs/base.py", "models/exps.py", "models/top.py",
     )  # fmt: skip
     of_policies = [_HERE.parent / "policies" / name for name in shared_by_policies]
     # Of readers the constants that their parsers share.

@@ -1,6 +1,6 @@
 """Questions to the policy: what it is shown, which access each is about, and the record of every one (R12, R16)."""
 
-from simulator.answers import HEARD, WRITTEN, call_learn
+from simulator.answers import HEARD, POLLUTED, WRITTEN, call_learn
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import compiled, internal, ints_at
 from simulator.distribution import count
@@ -43,13 +43,16 @@ def asks(run: Run, outcome: int) -> bool:
 
 @internal
 def tell(run: Run) -> None:
-    """Tell the table of what became of earlier proposals."""
+    """Tell the table of what became of earlier proposals, and of misses on blocks that prefetches had evicted."""
     told, table = run.rows.told, run.settings.table
     state = ints_at(table.state)
     for i in range(told.n):
         news = nth_told_row(run, told.rows, i)
         call_learn(table.learn, state, news.key, NONE, HEARD - news.fate)
     told.n = 0
+    if run.n_polluted_told != 0:
+        call_learn(table.learn, state, run.n_polluted_told, NONE, POLLUTED)
+        run.n_polluted_told = 0
 
 
 @internal

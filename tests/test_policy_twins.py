@@ -23,7 +23,7 @@ from simulator.compiled import address_of, compiled, ints_at
 from simulator.config import Arrivals
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Told
-from simulator.trace import make_batch
+from simulator.trace import READ, WRITE, make_batch
 from tests.naive_policies import NAIVE
 from tests.strategies import ListSink, ListWorkload, arrivals, books, systems
 
@@ -158,7 +158,13 @@ def runs(draw: st.DrawFn) -> list[AccessRun]:
         streams = chance.choices(range(n_streams), k=chance.randint(1, longest))
         shown = [next(walks[stream]) for stream in streams]
         outcomes = chance.choices(range(5), weights=[2, 1, 1, 1, 5], k=len(shown))
-        found.append(AccessRun(np.array(shown, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8)))
+        ops = chance.choices([READ, WRITE], weights=[3, 1], k=len(shown))
+        found.append(
+            AccessRun(
+                np.array(shown, np.uint64), np.array(streams, np.uint32), np.array(outcomes, np.uint8),
+                {"op": np.array(ops, np.uint8)},
+            )
+        )  # fmt: skip
     return found
 
 
@@ -178,11 +184,11 @@ def test_every_twin_has_a_compiled_policy() -> None:
 @given(data=st.data(), shown=runs(), seed=st.integers(0, 2**32))
 def test_warmed_it_equals_its_twin(kind: str, data: st.DataObject, shown: list[AccessRun], seed: int) -> None:
     """Which is shown the training part access by access, each as a miss, and asked after each."""
-    keys, streams = (np.concatenate([getattr(run, name) for run in shown]) for name in ("key", "stream"))
-    accesses = Accesses(keys, np.zeros(len(keys), bool), {"stream": streams})
+    keys, streams, ops = (np.concatenate([run[name] for run in shown]) for name in ("key", "stream", "op"))
+    accesses = Accesses(keys, ops == WRITE, {"stream": streams})
     config: Any = POLICIES.validate({"kind": kind, "start": "warm", **data.draw(SETTINGS[kind])})
     ours, theirs = config.build(Given(lambda per_stream, needs=(): [accesses], 0)).policy, NAIVE[kind](config)
-    theirs.learn_all(keys, streams)
+    theirs.learn_all(keys, streams, ops == WRITE)
     for run in data.draw(runs()):
         found, expected = ours.decide([run]).answers[0], theirs.decide([run]).answers[0]
         assert list(found.keys) == list(expected.keys)
@@ -215,8 +221,8 @@ def test_runs_as_its_twin(
     kind: str, data: st.DataObject, shown: list[AccessRun], machine: Any, arrival: Any, cost: int
 ) -> None:
     """The engine asks one without Python, the other with it; both hear the same fates."""
-    keys, streams = (np.concatenate([getattr(run, column) for run in shown]) for column in ("key", "stream"))
-    batch = make_batch(keys, stream=streams, time_ns=np.arange(len(keys)) * 50)
+    keys, streams, ops = (np.concatenate([run[name] for run in shown]) for name in ("key", "stream", "op"))
+    batch = make_batch(keys, stream=streams, op=ops, time_ns=np.arange(len(keys)) * 50)
     found = []
     for policy in _built(kind, data.draw(SETTINGS[kind])):
         sink = ListSink()

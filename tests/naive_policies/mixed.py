@@ -1,17 +1,23 @@
 """The twin of the policy that has others as experts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from policies.base import N_KEYS, TablePolicy
+from policies.given import Keys
 from policies.hybrid import HybridConfig
-from simulator.policy import Ahead, Told
+from simulator.policy import AccessRun, Ahead, Answer, Outcome, Told
+from simulator.trace import WRITE
 
 
 class Hybrid(TablePolicy):
     """All that is watched in one list, looked through at every access."""
 
     ahead = Ahead(of_stream=False)
+    needs = ("op",)
     twins: Mapping[str, Any] = {}
 
     def __init__(self, config: HybridConfig) -> None:
@@ -19,23 +25,34 @@ class Hybrid(TablePolicy):
         self._config = config
         self._experts = [self.twins[expert.kind](expert) for expert in config.experts]
         self._precisions: dict[tuple[int, int], float] = {}
+        self._counts: dict[tuple[int, int], int] = {}
         self._watched: list[tuple[int, tuple[int, int], int]] = []
         self._now = self._outcome = 0
         self.hears = any(expert.hears for expert in self._experts)
 
-    def _judge(self, slot: tuple[int, int], is_right: bool) -> None:
-        precision, weight = self._precisions[slot], self._config.weight
-        self._precisions[slot] += weight * (1.0 - precision) if is_right else -weight * precision
+    def _answer(self, run: AccessRun) -> Answer:
+        return super()._answer(replace(run, outcome=run.outcome + 8 * (run["op"] == WRITE).astype(np.uint8)))
+
+    def learn_all(self, keys: Keys, streams: Any, writes: Any) -> None:
+        for key, stream, is_written in zip(keys.tolist(), streams.tolist(), writes.tolist(), strict=True):
+            self.learn(key, stream, Outcome.MISS + 8 * is_written)
+            self.want(key, stream)
+
+    def _judge(self, slot: tuple[int, int], worth: float) -> None:
+        self._counts[slot] = self._counts.get(slot, 4) + 1
+        self._precisions[slot] += max(self._config.weight, 1 / self._counts[slot]) * (worth - self._precisions[slot])
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
+        is_written, outcome = outcome >= 8, outcome % 8
+        worth = -1.0 if is_written else 0.5 if outcome in (Outcome.LATE, Outcome.MERGED) else 1.0
         self._now += 1
         self._outcome = outcome
         for watched, slot, _ in self._watched:
             if watched == key:
-                self._judge(slot, True)
+                self._judge(slot, worth)
         for watched, slot, due in self._watched:
             if watched != key and due <= self._now:
-                self._judge(slot, False)
+                self._judge(slot, 0.0)
         self._watched = [one for one in self._watched if one[0] != key and one[2] > self._now]
         for expert in self._experts:
             if outcome > expert._above:
@@ -46,13 +63,12 @@ class Hybrid(TablePolicy):
         for i, expert in enumerate(self._experts):
             if self._outcome <= expert._above:
                 continue
-            within = [guess for guess, _ in expert.want(key, stream) if 0 <= guess < N_KEYS]
+            within = dict.fromkeys(guess for guess, _ in expert.want(key, stream) if 0 <= guess < N_KEYS)
+            within.pop(key, None)
             for rank, guess in enumerate(within):
-                if guess == key:
-                    continue
                 precision = self._precisions.setdefault((i, rank), self._config.prior)
                 self._watched.append((guess, (i, rank), self._now + self._config.window))
-                found[guess] = max(found.get(guess, 0.0), precision)
+                found[guess] = max(found.get(guess, precision), precision)
         best = sorted(found.items(), key=lambda one: -one[1])
         return [one for one in best if one[1] >= self._config.threshold][: self._config.degree]
 
