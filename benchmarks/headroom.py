@@ -40,10 +40,15 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_of(source: dict[str, Any], arms: dict[str, dict[str, Any]], charge: Any = "free") -> dict[str, Any]:
-    """As a config file has it."""
-    source = {"kind": "slice", "accesses": N, "source": {**source, "block": "4 KiB"}}
-    keys = np.concatenate([batch.key for batch in SOURCES.validate(source).build(0).batches()])
+def config_of(
+    source: dict[str, Any], arms: dict[str, dict[str, Any]], charge: Any = "free", first: int = 0
+) -> dict[str, Any]:
+    """As a config file has it: a piece of a trace, from an access on. Raises ValueError if it does not reach so far."""
+    source = {"kind": "slice", "first": first, "accesses": N, "source": {**source, "block": "4 KiB"}}
+    batches = [batch.key for batch in SOURCES.validate(source).build(0).batches()]
+    if not batches:
+        raise ValueError(f"the trace has no access {first:,}")
+    keys = np.concatenate(batches)
     capacity = max(32, len(np.unique(keys)) // 10)
     fast = {"read_bandwidth": "55 GB/s", "write_bandwidth": "55 GB/s"}
     tiers = [
@@ -70,9 +75,9 @@ def arms() -> dict[str, dict[str, Any]]:
     return {**every, **warm, "oracle": {"kind": "oracle"}}
 
 
-def shares(name: str, folder: Path, wanted: dict[str, dict[str, Any]]) -> dict[str, float]:
+def shares(name: str, folder: Path, wanted: dict[str, dict[str, Any]], first: int = 0) -> dict[str, float]:
     """Each arm's mean latency, as a share of that without prefetching."""
-    results = tierfetch.Experiment.load(config_of(TRACES[name], wanted)).run(out=folder, progress=False)
+    results = tierfetch.Experiment.load(config_of(TRACES[name], wanted, "free", first)).run(out=folder, progress=False)
     latency = results.runs.set_index("arm")["mean_latency_ns"]
     return {arm: float(latency[arm] / latency["none"]) for arm in wanted}
 

@@ -265,10 +265,14 @@ R13 model/asking: a batch has one question more
 + self.config.batch_size
 R13 model/asking: proposals are issued before the waiter looks up
 -             self.model.accesses.look_up(question.access)
--         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
--             self._propose(question, key, confidence)
-+         for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
-+             self._propose(question, key, confidence)
+-         answer = question.answer
+-         experts = answer.experts or [-1] * len(answer.keys)
+-         for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
+-             self._propose(question, key, confidence, expert)
++         answer = question.answer
++         experts = answer.experts or [-1] * len(answer.keys)
++         for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
++             self._propose(question, key, confidence, expert)
 +         if self.is_sync:
 +             self.model.accesses.look_up(question.access)
 R13 model/accesses: tier 0 is slow without an inference

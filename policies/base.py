@@ -204,11 +204,16 @@ def sure(keys: Sequence[int]) -> list[tuple[int, float]]:
 
 
 def shown_of(run: AccessRun, table: Table) -> Ints:
-    """The accesses of a run as rows of what a table is shown (n, 3)."""
+    """The accesses of a run as rows of what a table is shown (n, 3). Without a column ``op`` all are reads."""
     outcomes = run.outcome.astype(np.int64)
-    if table.sees_writes:
+    if table.sees_writes and "op" in run.columns:
         outcomes |= np.where(run["op"] == WRITE, WRITTEN, 0)
     return np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, outcomes], axis=1)
+
+
+def experts_of(table: Table, n: int) -> list[int]:
+    """Which experts named the ``n`` blocks of the last answer; nothing if it has none."""
+    return [] if table.experts is None else table.experts[:n].tolist()
 
 
 class CompiledPolicy:
@@ -220,6 +225,7 @@ class CompiledPolicy:
 
     footprint_bytes = 0
     recalls = True
+    needs: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -231,10 +237,12 @@ class CompiledPolicy:
         ahead: Ahead | None = None,
         hears: bool = False,
         sees_writes: bool = False,
+        experts: Ints | None = None,
     ) -> None:
         """``most_wanted`` bounds how many blocks ``want`` writes; ``ahead`` is what its best guess is about.
 
-        A policy that ``hears`` learns from fates, too; to one that ``sees_writes`` outcomes say what is written.
+        A policy that ``hears`` learns from fates, too; to one that ``sees_writes`` outcomes say what is written. One
+        with experts writes which of them named each block into ``experts``.
         """
         self.trigger = Trigger[trigger.upper()]
         self.ahead = ahead or Ahead()
@@ -242,9 +250,16 @@ class CompiledPolicy:
         # The outcomes above this one are the trigger's.
         self._above = {_TAGGED: _HIT, _MISS: _HIT_PREFETCHED}.get(int(self.trigger), -1)
         self.table = Table(
-            state, c_address(LEARN, learn), c_address(WANT, want), most_wanted, hears, sees_writes=sees_writes
+            state,
+            c_address(LEARN, learn),
+            c_address(WANT, want),
+            most_wanted,
+            hears,
+            sees_writes=sees_writes,
+            experts=experts,
         )
-        self.needs = ("op",) if sees_writes else ()
+        if sees_writes:
+            self.needs = (*self.needs, "op")
         self._keys: Ints = np.zeros(most_wanted, np.int64)
         self._confidences = np.zeros(most_wanted)
 
@@ -263,7 +278,7 @@ class CompiledPolicy:
         if n == 0:
             return Answer()
         wanted, confidences = self._keys[:n].view(np.uint64).tolist(), self._confidences[:n].tolist()
-        return Answer(wanted, confidences, wanted[0], confidences[0])
+        return Answer(wanted, confidences, wanted[0], confidences[0], experts_of(table, n))
 
     def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Accesses (n,), each as a miss, and asked about."""

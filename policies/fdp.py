@@ -112,17 +112,19 @@ class FdpPolicy:
         distance, degree = LEVELS[self.level - 1]
         keys: list[int] = []
         confidences: list[float] = []
-        for key, confidence in zip(answer.keys[:distance], answer.confidences[:distance], strict=True):
+        experts: list[int] = []
+        for i, key in enumerate(answer.keys[:distance]):
             if key in self._asked:
                 continue
             keys.append(key)
-            confidences.append(confidence)
+            confidences.append(answer.confidences[i])
+            experts += answer.experts[i : i + 1]
             self._asked[key] = None
             if len(self._asked) > _REMEMBERED:
                 self._asked.popitem(last=False)
             if len(keys) == degree:
                 break
-        return replace(answer, keys=keys, confidences=confidences)
+        return replace(answer, keys=keys, confidences=confidences, experts=experts)
 
     def told(self, told: Told) -> None:
         """Count fates; what left the cache or was given up may be asked for again."""

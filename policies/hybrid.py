@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from policies import experts, paying, watching
 from policies.base import CompiledPolicy, Degree, TableSettings
 from policies.experts import TENTHS, USUAL, Expert, nth_expert, tables_of
-from policies.given import Built, Given
+from policies.given import Built, Given, Keys
 from policies.learned import LearnedTable
 from policies.paying import Paying, numbers_of
 from policies.registry import PolicyConfig
@@ -93,7 +94,7 @@ class HybridConfig(TableSettings):
 
 
 class Hybrid(Record):
-    """What is watched, what pays, and addresses: scratch for an expert's answer, then for what all have named.
+    """What is watched, what pays, and addresses: scratch for an expert's answer, for what all named, for an answer.
 
     Behind it lie the experts.
     """
@@ -104,6 +105,8 @@ class Hybrid(Record):
     sure: int
     found: int
     precision: int
+    named_by: int
+    experts: int
     watched: Watch
     paying: Paying
 
@@ -127,8 +130,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
 
 @internal
 def _collect(state: Ints, it: Hybrid, key: int, stream: int) -> int:
-    """Ask all, and watch what they name; ``found`` and ``precision`` have each block once. How many there are."""
-    n, wanted, sure = 0, ints_at(it.wanted), floats_at(it.sure)
+    """Ask all, and watch what they name; ``found`` has each block once, with the surest that named it. How many."""
+    n, wanted, sure, named_by = 0, ints_at(it.wanted), floats_at(it.sure), ints_at(it.named_by)
     found, precision, precisions = ints_at(it.found), floats_at(it.precision), floats_at(it.watched.precisions)
     for i in range(it.n_experts):
         expert = nth_expert(state, _EXPERTS, i)
@@ -145,26 +148,28 @@ def _collect(state: Ints, it: Hybrid, key: int, stream: int) -> int:
             while at < n and found[at] != guess:
                 at += 1
             if at == n:
-                found[n], precision[n] = guess, precisions[slot]
+                found[n], precision[n], named_by[n] = guess, precisions[slot], i
                 n += 1
-            else:
-                precision[at] = max(precision[at], precisions[slot])
+            elif precisions[slot] > precision[at]:
+                precision[at], named_by[at] = precisions[slot], i
     return n
 
 
 @internal
 def _best(it: Hybrid, n: int, least: float, keys: Ints, confidences: Floats) -> int:
-    """The surest of what was found, those named first among equals; how many."""
-    found, precision, kept = ints_at(it.found), floats_at(it.precision), 0
+    """The surest of what was found, those named first among equals; how many. ``experts`` has who named them."""
+    found, precision, named_by, by, kept = (
+        ints_at(it.found), floats_at(it.precision), ints_at(it.named_by), ints_at(it.experts), 0,
+    )  # fmt: skip
     for i in range(n):
         if precision[i] < least or (kept == it.degree and precision[i] <= confidences[kept - 1]):
             continue
         at = kept if kept < it.degree else kept - 1
         kept = at + 1
         while at > 0 and confidences[at - 1] < precision[i]:
-            keys[at], confidences[at] = keys[at - 1], confidences[at - 1]
+            keys[at], confidences[at], by[at] = keys[at - 1], confidences[at - 1], by[at - 1]
             at -= 1
-        keys[at], confidences[at] = found[i], precision[i]
+        keys[at], confidences[at], by[at] = found[i], precision[i], named_by[i]
     return kept
 
 
@@ -200,7 +205,7 @@ class HybridPolicy(CompiledPolicy):
 
         Raises InputError if one is not asked by compiled code.
         """
-        self._policies = policies
+        self._policies, self._prior = policies, config.prior
         tables = tables_of(policies, config.experts)
         all_of_them = sum(table.most_wanted for table in tables)
         most = max(table.most_wanted for table in tables) + 1
@@ -211,8 +216,10 @@ class HybridPolicy(CompiledPolicy):
         self._watched = watching.set_up(it.watched, n_slots, config.window, all_of_them, config.prior, config.weight)
         self._scratch = {
             "wanted": np.zeros(most, np.int64), "sure": np.zeros(most), "found": np.zeros(all_of_them, np.int64),
-            "precision": np.zeros(all_of_them),
+            "precision": np.zeros(all_of_them), "named_by": np.zeros(all_of_them, np.int64),
         }  # fmt: skip
+        by: Ints = np.zeros(config.degree + 1, np.int64)
+        it.experts = address_of(by)
         for name, array in self._scratch.items():
             setattr(it, name, address_of(array))
         self._paying = numbers_of(timing, threshold)
@@ -222,13 +229,13 @@ class HybridPolicy(CompiledPolicy):
         hears = timing is not None or any(table.hears for table in tables)
         super().__init__(
             "access", state, _learn, _want_with_guess if is_learned else _want, config.degree + is_learned,
-            Ahead(of_stream=False), hears, sees_writes=True,
+            Ahead(of_stream=False), hears, sees_writes=True, experts=by,
         )  # fmt: skip
         self._asking: LearnedTable | None = None
         if is_learned:
             self.table = Table(
                 state, c_address(LEARN, _learn), c_address(WANT, _want_with_guess), config.degree, hears,
-                is_learned=True, is_timed=is_timed, sees_writes=True,
+                is_learned=True, is_timed=is_timed, sees_writes=True, experts=by,
             )  # fmt: skip
             self._asking = LearnedTable(self.table, n_lines)
         self.footprint_bytes = sum(policy.footprint_bytes for policy in policies)
@@ -237,13 +244,24 @@ class HybridPolicy(CompiledPolicy):
         """One answer a run; with experts that are learned, what asking all took."""
         return super().decide(runs) if self._asking is None else self._asking.decide(runs)
 
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
+        """As of all tables; an expert that was trained on these accesses begins anew, for it knew what would come."""
+        super().learn_all(keys, streams, writes)
+        for expert in self._experts:
+            if expert.is_learned:
+                mine = slice(expert.first_slot, expert.first_slot + expert.n_slots)
+                self._watched["precisions"][mine], self._watched["counts"][mine] = self._prior, watching.PRIOR_COUNT
+
+    @property
+    def _experts(self) -> list[Expert]:
+        n = Hybrid(self.table.state, 0).n_experts
+        return [Expert(self.table.state, Hybrid.words + i * Expert.words) for i in range(n)]
+
     @property
     def precisions(self) -> list[list[float]]:
         """Of each expert, by rank or by tenth of confidence."""
-        n = Hybrid(self.table.state, 0).n_experts
-        every = [Expert(self.table.state, Hybrid.words + i * Expert.words) for i in range(n)]
         found = self._watched["precisions"].tolist()
-        return [found[one.first_slot : one.first_slot + one.n_slots] for one in every]
+        return [found[one.first_slot : one.first_slot + one.n_slots] for one in self._experts]
 
     @property
     def heard(self) -> dict[str, int]:

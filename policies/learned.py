@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policies.base import shown_of
+from policies.base import experts_of, shown_of
 from simulator.answers import HAS_GUESS, answer_learned
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of
@@ -41,4 +41,4 @@ class LearnedTable:
         if not found & HAS_GUESS:
             return Answer()
         keys, confidences = self._wanted[: n + 1].view(np.uint64).tolist(), self._sure[: n + 1].tolist()
-        return Answer(keys[:n], confidences[:n], keys[n], confidences[n])
+        return Answer(keys[:n], confidences[:n], keys[n], confidences[n], experts_of(table, n))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.arrays import NONE
 from simulator.distribution import Distribution
 from simulator.fates import NOTHING_SAVED
 from simulator.policy import Fate, Outcome, Status
@@ -157,6 +158,7 @@ class Books:
             columns = columns_of(rows)
             columns["saved_ns"] = np.ma.masked_array(columns["saved_ns"], columns["saved_ns"] == NOTHING_SAVED)
             columns["confidence"] = columns["confidence"].view(np.float64)
+            columns["expert"] = np.ma.masked_array(columns["expert"], columns["expert"] == NONE)
             self.sink.write("prefetches", columns)
 
     def add_questions(self, rows: Rows) -> None:

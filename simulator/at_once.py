@@ -26,7 +26,7 @@ def is_answered(
     if not room.spares(run, arena, shadow, settings.most_wanted):
         return False
     state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
-    bits = ints_at(table.confidences)
+    bits, experts = ints_at(table.confidences), ints_at(table.experts)
     tell(run)
     call_learn(table.learn, state, key, stream, shown_as(run, op, outcome))
     n = distinct(key, keys, confidences, call_want(table.want, state, key, stream, keys, confidences))
@@ -38,5 +38,5 @@ def is_answered(
             keyset.find_soon(run, run.polluted, keys[i])
         expect(run, access, stream, keys[0])
         for i in range(n):
-            propose(run, arena, number, access, size, keys[i], bits[i])
+            propose(run, arena, number, access, size, keys[i], bits[i], experts[i])
     return True

@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
-from simulator.arrays import Ints
+from simulator.arrays import NONE, Ints
 from simulator.charge import Charge, fixed, measured, measured_cpu, sampled
 from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
@@ -103,13 +103,15 @@ class Engine:
         if isinstance(charge, fixed):
             settings.charge_ns = charge.ns
         # One more is for the best guess, behind those that are wanted.
-        self._wanted: Ints = np.zeros((2, table.most_wanted + 1), np.int64)
+        self._wanted: Ints = np.full((3, table.most_wanted + 1), NONE)
         settings.asks_python, settings.hears_fates = 0, table.hears
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
         settings.sees_writes = table.sees_writes
         at = settings.table
         at.state, at.learn, at.want = address_of(table.state), table.learn, table.want
-        at.keys, at.confidences = map(address_of, self._wanted)
+        at.keys, at.confidences, at.experts = map(address_of, self._wanted)
+        if table.experts is not None:
+            at.experts = address_of(table.experts)
         is_free = isinstance(charge, fixed) and charge.ns == 0
         settings.answers_at_once = (
             is_free and not (table.is_learned or table.is_timed or settings.is_sync) and not self._run.kept.inferences

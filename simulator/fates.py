@@ -57,6 +57,7 @@ def _keep(run: Run, p: Prefetch, fate: int, saved_ns: int) -> None:
     row.source_level, row.proposed_ns, row.filled_ns = p.source, p.proposed_ns, p.filled_ns
     row.first_used_ns, row.first_used_access = p.first_used_ns, p.first_used_access
     row.saved_ns, row.evicted_ns, row.fate, row.confidence = saved_ns, p.evicted_ns, fate, p.confidence
+    row.expert = p.expert
 
 
 @internal

@@ -60,15 +60,15 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
 
 @compiled
 def hand_back(
-    machine: int, n: int, asked: int, keys: int, confidences: int, charged_ns: int, host_ns: int, device_ns: int,
-    cpu_ns: int,
+    machine: int, n: int, asked: int, keys: int, confidences: int, experts: int, charged_ns: int, host_ns: int,
+    device_ns: int, cpu_ns: int,
 ) -> int:  # fmt: skip
     """Take the answers to ``n`` questions, and begin what they are charged; 0, or how many chunks must be free first.
 
-    ``keys`` and ``confidences`` have for each question the blocks wanted, and behind them the best guess.
+    ``keys``, ``confidences`` and ``experts`` have for each question the blocks wanted, and behind them the best guess.
     """
     run = run_at(machine)
-    of_question, wanted, bits = ints_at(asked), ints_at(keys), ints_at(confidences)
+    of_question, wanted, bits, named_by = ints_at(asked), ints_at(keys), ints_at(confidences), ints_at(experts)
     n_chunks = 0
     for i in range(n):
         n_chunks += (_nth_asked(of_question, START, i).n_wanted + CHUNK_KEYS - 1) // CHUNK_KEYS
@@ -80,7 +80,7 @@ def hand_back(
         behind = at + row.n_wanted
         put_answer(
             run, question_at(run, row.question), row.has_guess != 0, wanted[behind], bits[behind],
-            from_place(wanted, at), from_place(bits, at), row.n_wanted,
+            from_place(wanted, at), from_place(bits, at), from_place(named_by, at), row.n_wanted,
         )  # fmt: skip
         at = behind + 1
     run.fired_kind, run.fired = ANSWER_IS_THERE, begin(run, charged_ns, host_ns, device_ns, cpu_ns)

@@ -40,7 +40,9 @@ def _reason_against(run: Run, arena: Arena, key: int, where: int, size: int) -> 
 
 
 @internal
-def propose(run: Run, arena: Arena, number: int, access: int, size: int, key: int, confidence: int) -> bool:
+def propose(
+    run: Run, arena: Arena, number: int, access: int, size: int, key: int, confidence: int, expert: int
+) -> bool:
     """Issue a block that question ``number`` wants, or count why not; ``size`` is that of an unknown block."""
     books, counts = run.books, is_judged(run, access)
     books.n_proposed += counts
@@ -54,7 +56,7 @@ def propose(run: Run, arena: Arena, number: int, access: int, size: int, key: in
         return False
     p = prefetch_at(run, take(run, run.pools.prefetches))
     p.number, p.inference, p.access, p.key, p.size = run.n_issued, number, access, key, size
-    p.proposed_ns, p.confidence = run.now, confidence
+    p.proposed_ns, p.confidence, p.expert = run.now, confidence, expert
     run.n_issued += 1
     books.n_issued += counts
     fates.begin(run, p)
@@ -75,7 +77,9 @@ def issue(run: Run, arena: Arena, q: Question) -> None:
         chunk = chunk_at(run, place)
         at = i % CHUNK_KEYS
         if not is_stale:
-            q.n_issued += propose(run, arena, q.number, q.access, q.size, chunk.keys[at], chunk.confidences[at])
+            q.n_issued += propose(
+                run, arena, q.number, q.access, q.size, chunk.keys[at], chunk.confidences[at], chunk.experts[at]
+            )
         if at == CHUNK_KEYS - 1 or i == q.n_keys - 1:
             place = chunk.next
             give_back(run, run.pools.chunks, chunk)

@@ -221,7 +221,7 @@ def _decide(run: Run, arena: Arena) -> At[Any]:
     """A table's answers to the next batch of questions, which is begun: as ``begin``."""
     server, settings, table = run.server, run.settings, run.settings.table
     state, keys, confidences = ints_at(table.state), ints_at(table.keys), floats_at(table.confidences)
-    bits = ints_at(table.confidences)
+    bits, experts = ints_at(table.confidences), ints_at(table.experts)
     cpu = wall = 0
     # A system call, which takes longer than all else about a question: where somebody wants to know.
     reads_cpu = settings.charge == MEASURED_CPU or (settings.is_timed and run.kept.inferences)
@@ -248,7 +248,7 @@ def _decide(run: Run, arena: Arena) -> At[Any]:
             blocks.find_soon(arena, keys[i])
             keyset.find_soon(run, run.polluted, keys[i])
         its_key, its_bits = (keys[guess], bits[guess]) if has_guess else (0, 0)
-        questions.put_answer(run, q, has_guess, its_key, its_bits, keys, bits, n)
+        questions.put_answer(run, q, has_guess, its_key, its_bits, keys, bits, experts, n)
         place = q.queue.next
     if settings.is_timed:
         wall = now_ns(WALL) - wall

@@ -101,12 +101,16 @@ class AccessRun:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Blocks wanted, most wanted first, with a confidence each; and the best guess even if it was held back."""
+    """Blocks wanted, most wanted first, with a confidence each; and the best guess even if it was held back.
+
+    Of a policy that has others inside, ``experts`` says which of them named each block, by their numbers; or nothing.
+    """
 
     keys: Sequence[int] = ()
     confidences: Sequence[float] = ()
     predicted_key: int | None = None
     confidence: float = float("nan")
+    experts: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ class Table:
     ``learn`` and ``want`` are addresses of compiled functions; ``most_wanted`` bounds how many blocks one answer has
     before doubles are taken out. One that ``hears`` is told of fates; one that ``is_learned`` is shown all accesses and
     says its best guess even if it holds it back; of one that ``is_timed`` what asking it takes is measured. One that
-    ``sees_writes`` is shown which accesses are writes; its policy ``needs`` the column ``op``, and no other.
+    ``sees_writes`` is shown which accesses are writes; its policy ``needs`` the column ``op``, and no other. One with
+    experts writes into ``experts`` which of them named each block that it wants.
     """
 
     state: npt.NDArray[np.int64]
@@ -146,6 +151,7 @@ class Table:
     is_learned: bool = False
     is_timed: bool = False
     sees_writes: bool = False
+    experts: npt.NDArray[np.int64] | None = None
 
 
 class Policy(Protocol):

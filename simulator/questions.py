@@ -228,9 +228,10 @@ def record_left(machine: int) -> bool:
 
 @internal
 def put_answer(
-    run: Run, q: Question, has_guess: bool, guess: int, confidence: int, keys: Ints, confidences: Ints, n: int
-) -> None:
-    """The answer to a question: its best guess, and ``n`` blocks with the bits of their confidences."""
+    run: Run, q: Question, has_guess: bool, guess: int, confidence: int, keys: Ints, confidences: Ints, experts: Ints,
+    n: int,
+) -> None:  # fmt: skip
+    """The answer to a question: its best guess, and ``n`` blocks with the bits of their confidences and experts."""
     q.has_guess, q.guess, q.confidence, q.n_keys = has_guess, guess, confidence, n
     last = NONE
     for i in range(n):
@@ -244,3 +245,4 @@ def put_answer(
             last = place
         chunk = chunk_at(run, last)
         chunk.keys[i % CHUNK_KEYS], chunk.confidences[i % CHUNK_KEYS] = keys[i], confidences[i]
+        chunk.experts[i % CHUNK_KEYS] = experts[i]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simulator.arrays import Ints
+from simulator.arrays import NONE, Ints
 from simulator.charge import Charge, put
 from simulator.compiled import address_of
 from simulator.errors import OutsideError
@@ -40,8 +40,8 @@ class Talk:
 
     def _answer_in(self, n: int) -> None:
         """For so many blocks that are wanted."""
-        self._wanted, self._sure = np.zeros(n, np.uint64), np.zeros(n)
-        self._answers_in = address_of(self._wanted), address_of(self._sure)
+        self._wanted, self._sure, self._experts = np.zeros(n, np.uint64), np.zeros(n), np.full(n, NONE)
+        self._answers_in = address_of(self._wanted), address_of(self._sure), address_of(self._experts)
 
     def ask(self) -> bool:
         """Put the next batch; whether the run's memory has moved for its answers."""
@@ -110,6 +110,7 @@ class Talk:
             elif n_wanted:
                 # Assigned as they are: an array of their own would have the type of floats, were one beyond 2**63.
                 wanted[at:behind], sure[at:behind] = answer.keys, answer.confidences
+            self._experts[at:behind] = answer.experts if answer.experts else NONE
             wanted[behind], sure[behind] = 0 if guess is None else guess, answer.confidence
             asked[i * _WORDS + _N_WANTED], asked[i * _WORDS + _HAS_GUESS] = n_wanted, guess is not None
             at = behind + 1

@@ -51,12 +51,16 @@ def test_by_hand() -> None:
     # Named by both ranks, and written: nobody needed it, and it would have been in the way.
     asked(it, 52, op=WRITE)
     assert it.precisions[0] == [(0.3125 - 1) / 2, (0.125 - 1) / 2]
-    # Named by both: as sure as the surer, once.
+    # Named by both: as sure as the surer, once, and said to be its.
     same = HybridPolicy(
         config(window=2, weight=0.5, prior=0.5), [NextNPolicy(1, "access"), NextNPolicy(2, "access")], 0, 1
     )
     asked(same, 5)
     assert asked(same, 6) == [(7, 0.75), (8, 0.5)]
+    asked(same, 20)
+    one = AccessRun(np.array([21], np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8), {"op": np.zeros(1)})
+    found = same.decide([one]).answers[0]
+    assert (list(found.keys), list(found.experts)) == ([22, 23], [0, 1])
 
 
 def test_at_first_a_precision_is_the_mean() -> None:
@@ -117,6 +121,8 @@ def test_with_an_lstm_a_run_is_the_same_however_it_asks() -> None:
     """The engine asks all of it without Python; the model asks by ``decide``. A best guess held back is told, too."""
     for charge, inference in RUNS_OF:
         ours = everything(Engine, hybrid(), charge(), inference)
+        named_by = ours.get("prefetches.expert", "")
+        assert "0" in named_by
         assert ours == everything(Model, hybrid(), charge(), inference)
         without = HybridPolicy(config(degree=3, weight=0.1), [NextNPolicy(2, "access", 8)], 0.05, N_STREAMS)
         assert ours != everything(Engine, without, charge(), inference)

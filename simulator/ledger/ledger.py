@@ -40,6 +40,7 @@ class Prefetch:
     source: int
     proposed_ns: int
     confidence: float
+    expert: int
     filled_ns: int = -1
     used_ns: int = -1
     used_access: int = -1
@@ -158,10 +159,10 @@ class Ledger:
         """A block is missed that tier 0 cannot hold."""
         self.books.n_bypassed += self.is_judged(access.index)
 
-    def begin(self, question: "Question", key: int, size: int, source: int, confidence: float) -> Prefetch:
+    def begin(self, question: "Question", key: int, size: int, source: int, confidence: float, expert: int) -> Prefetch:
         """It is sent for, from the level ``source``."""
         prefetch = Prefetch(
-            self.n_issued, question.row, question.access.index, key, size, source, self.model.now, confidence
+            self.n_issued, question.row, question.access.index, key, size, source, self.model.now, confidence, expert
         )
         self.n_issued += 1
         question.n_issued += 1
@@ -224,7 +225,7 @@ class Ledger:
                 "prefetch": p.row, "inference": p.inference, "access": p.access, "key": signed(p.key),
                 "size_bytes": p.size, "source_level": p.source, "proposed_ns": p.proposed_ns, "filled_ns": p.filled_ns,
                 "first_used_ns": p.used_ns, "first_used_access": p.used_access, "saved_ns": p.saved_ns,
-                "evicted_ns": p.evicted_ns, "fate": fate, "confidence": bits(p.confidence),
+                "evicted_ns": p.evicted_ns, "fate": fate, "confidence": bits(p.confidence), "expert": p.expert,
             })  # fmt: skip
         else:
             self.books.unjudged.n_fates[fate] += 1

@@ -172,12 +172,14 @@ class InferenceServer:
         if self.is_sync:
             question.access.inference_ns = now - question.access.issued_ns
             self.model.accesses.look_up(question.access)
-        for key, confidence in zip(question.answer.keys, question.answer.confidences, strict=True):
-            self._propose(question, key, confidence)
+        answer = question.answer
+        experts = answer.experts or [-1] * len(answer.keys)
+        for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
+            self._propose(question, key, confidence, expert)
         self.model.ledger.questions.finish(question)
         self.model.tell("answered", question)
 
-    def _propose(self, question: Question, key: int, confidence: float) -> None:
+    def _propose(self, question: Question, key: int, confidence: float, expert: int) -> None:
         memory, ledger, size = self.model.memory, self.model.ledger, question.access.size
         source = min(memory.holders(key), default=memory.origin)
         if source < memory.origin:
@@ -185,7 +187,7 @@ class InferenceServer:
         reason = self._reason_against(question, key, source, size)
         ledger.propose(question, reason)
         if reason is None:
-            prefetch = ledger.begin(question, key, size, source, confidence)
+            prefetch = ledger.begin(question, key, size, source, confidence, expert)
             memory.fetch(key, size, PREFETCH, prefetch)
 
     def _reason_against(self, question: Question, key: int, source: int, size: int) -> str | None:

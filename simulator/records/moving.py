@@ -108,6 +108,7 @@ class Prefetch(Pooled, line=LINE):
     first_used_access: int
     evicted_ns: int
     confidence: int
+    expert: int
 
 
 class Question(Pooled, line=LINE):
@@ -151,11 +152,12 @@ class Question(Pooled, line=LINE):
 
 
 class Chunk(Pooled):
-    """Some of the blocks that an answer wants, with their confidences as bits, and where the next ones are."""
+    """Some of the blocks that an answer wants, with confidences as bits and experts, and where the next ones are."""
 
     next: "At[Chunk]"
     keys: Annotated[Ints, CHUNK_KEYS]
     confidences: Annotated[Ints, CHUNK_KEYS]
+    experts: Annotated[Ints, CHUNK_KEYS]
 
 
 class Stream(Record):

@@ -30,7 +30,7 @@ class AccessRow(Record):
 
 
 class PrefetchRow(Record):
-    """A settled prefetch; NONE is no time. The confidence is kept as its bits."""
+    """A settled prefetch; NONE is no time, and no expert. The confidence is kept as its bits."""
 
     prefetch: int
     inference: int
@@ -46,6 +46,7 @@ class PrefetchRow(Record):
     evicted_ns: int
     fate: int
     confidence: int
+    expert: int
 
 
 class InferenceRow(Record):

@@ -19,6 +19,7 @@ class Table(Record, memory="constant"):
     want: int
     keys: int
     confidences: int
+    experts: int
 
 
 class Settings(Record, memory="constant"):
