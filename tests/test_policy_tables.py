@@ -247,6 +247,18 @@ def test_probability_graph_counts_what_came_soon() -> None:
     check(policy, [(1, []), (2, []), (3, []), (1, [2, 3]), (2, [3, 1]), (4, []), (1, [2])])
 
 
+def test_probability_graph_finds_each_of_many_successors_again() -> None:
+    """Twelve in turn, then each once more: those that came again lead, and there is no thirteenth."""
+    policy = make("probability_graph", lookahead=1, min_probability=0.01, degree=12)
+    for key in range(1, 13):
+        ask(policy, 100)
+        ask(policy, key)
+    for key in range(1, 13):
+        wanted = [*range(1, key), *range(key, 13)]
+        assert ask(policy, 100) == wanted, f"before {key} comes again"
+        ask(policy, key)
+
+
 def test_amp_grows_with_each_batch() -> None:
     """One more block a batch. From five on it asks when two are left; late makes that three, unused ones fewer."""
     policy = make("amp")
