@@ -17,7 +17,7 @@ from policies.given import Accesses, Demand, Given
 from policies.next_n import NextNPolicy
 from policies.registry import POLICIES
 from simulator.config import Closed
-from simulator.demand import misses_of, savable
+from simulator.demand import accesses_from, savable
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Outcome, Told, Trigger
 from tests.cases import FROM_OUTSIDE
@@ -220,8 +220,8 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
     arrivals = Closed.model_validate({"kind": "closed", "think": "1 us"})
 
     def run(settings_: dict[str, Any]) -> Any:
-        accesses, missed = misses_of(trace, machine, 0, 0)
-        known = Demand(accesses.key, accesses.stream, savable(accesses, missed, machine))
+        accesses = accesses_from(trace, 0)
+        known = Demand(accesses.key, accesses.stream, savable(accesses, machine))
         seen = Accesses(accesses.key, np.zeros(len(accesses.key), bool), {"stream": accesses.stream})
         given_ = Given(lambda per_stream, needs=(): [seen], seed=0, future=lambda: known)
         ledger = books()

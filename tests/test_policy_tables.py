@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.given import Demand, Given
+from policies.given import Given
 from policies.registry import POLICIES
 from simulator.policy import AccessRun, Fate, Outcome, Told
 
@@ -278,14 +278,6 @@ def test_leap_follows_the_majority() -> None:
         make("leap"),
         [(0, []), (3, [6]), (6, [9, 12]), (9, [12, 15]), (12, [15, 18]), (1000, [1003]), (15, [18, 21])],
     )
-
-
-def test_oracle_knows_the_next_misses() -> None:
-    """Of 1 2 1 3 4 the second 1 is a hit without prefetching: it is never wanted."""
-    keys, misses = np.array([1, 2, 1, 3, 4], np.uint64), np.array([1, 1, 0, 1, 1], bool)
-    future = Demand(keys, np.zeros(5, np.uint32), misses)
-    policy = make("oracle", Given(lambda p: [], 0, future=lambda: future), k=2)
-    check(policy, [(1, [2, 3]), (2, [3, 4]), (1, [3, 4]), (3, [4]), (4, [])])
 
 
 def test_fdp_changes_its_level() -> None:
