@@ -22,6 +22,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "isb": "policies.isb:IsbConfig",
         "best_offset": "policies.best_offset:BestOffsetConfig",
         "spp": "policies.spp:SppConfig",
+        "pythia": "policies.pythia:PythiaConfig",
         "mithril": "policies.mithril:MithrilConfig",
         "probability_graph": "policies.probability_graph:ProbabilityGraphConfig",
         "amp": "policies.amp:AmpConfig",

@@ -45,6 +45,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "isb": {"kind": "isb", "entries": 64, "chunk": 8, "streams": 8},
     "best_offset": {"kind": "best_offset", "max_offset": 8, "round_max": 5},
     "spp": {"kind": "spp", "signature_entries": 16, "pattern_entries": 32},
+    "pythia": {"kind": "pythia", "page_entries": 16, "queue": 16},
     "mithril": {"kind": "mithril", "recording_entries": 32, "mining_entries": 8, "entries": 32},
     "probability_graph": {"kind": "probability_graph", "entries": 32},
     "amp": {"kind": "amp", "streams": 8},
@@ -198,7 +199,7 @@ MADE_FOR: dict[str, list[int]] = {
     "amp": _steps([1]), "stride": _steps([37]), "leap": _steps([37]), "best_offset": _steps([6]),
     "markov": _chase(200), "isb": _chase(200), "probability_graph": _chase(200), "mithril": _chase(200),
     "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
-    "spp": _steps([2, 3, 5]), "sms": _footprints(),
+    "spp": _steps([2, 3, 5]), "pythia": _steps([1]), "sms": _footprints(),
     "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip
 LARGER: dict[str, dict[str, Any]] = {

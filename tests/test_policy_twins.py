@@ -117,6 +117,15 @@ SETTINGS |= {
             "entries": st.integers(1, 15), "successors": st.integers(1, 6), "trigger": TRIGGERS,
         }
     ),
+    "pythia": st.fixed_dictionaries(
+        {
+            "page_blocks": st.sampled_from([2, 3, 8, 100]), "page_entries": st.integers(1, 4),
+            "queue": st.integers(2, 9), "actions": st.sampled_from([[1, 0], [1, 2, -1, 0, 5], [3, 1, 1, 7]]),
+            "planes": st.integers(1, 3), "tiles": st.integers(1, 5), "alpha": st.sampled_from([0.01, 0.5, 1.0]),
+            "gamma": st.sampled_from([0, 0.5]), "epsilon": st.sampled_from([0, 0.1, 1]),
+            "crowded": st.sampled_from([0, 0.01, 0.5]), "max_degree": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
 }  # fmt: skip
 SETTINGS["hybrid"] = st.fixed_dictionaries(
     {
