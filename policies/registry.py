@@ -32,6 +32,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "model": "policies.models.config:ModelConfig",
         "oracle": "policies.oracle:OracleConfig",
         "hybrid": "policies.hybrid:HybridConfig",
+        "selector": "policies.selector:SelectorConfig",
         "fdp": "policies.fdp:FdpConfig",
         "gate": "policies.gate:GateConfig",
         "python": "policies.outside.config:PythonConfig",

@@ -33,6 +33,12 @@ TABLES: dict[str, dict[str, Any]] = {
         "kind": "hybrid",
         "experts": [{"kind": "next_n"}, {"kind": "stride"}, {"kind": "isb", "entries": 64, "chunk": 8, "streams": 8}],
     },
+    "selector": {
+        "kind": "selector",
+        "owners": 64,
+        "step": 4,
+        "experts": [{"kind": "next_n"}, {"kind": "stride"}],
+    },
     "static_deltas": {"kind": "static_deltas", "rule": "threshold", "threshold": 0},
     "markov, warm": {"kind": "markov", "entries": 64, "start": "warm"},
     "stream_buffers": {"kind": "stream_buffers", "buffers": 8},
@@ -198,7 +204,8 @@ MADE_FOR: dict[str, list[int]] = {
     "next_n": _steps([1]), "obl": _steps([1]), "stream_buffers": _steps([1]), "linux_readahead": _steps([1]),
     "amp": _steps([1]), "stride": _steps([37]), "leap": _steps([37]), "best_offset": _steps([6]),
     "markov": _chase(200), "isb": _chase(200), "probability_graph": _chase(200), "mithril": _chase(200),
-    "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
+    "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]),
+    "selector": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
     "spp": _steps([2, 3, 5]), "pythia": _steps([1]), "sms": _footprints(),
     "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip
