@@ -36,6 +36,7 @@ CLASSICS: dict[str, dict[str, Any]] = {
 OTHERS: dict[str, dict[str, Any]] = {
     "static_deltas": {"kind": "static_deltas"},
     "pythia": {"kind": "pythia"},
+    "selector": {"kind": "selector"},
     "hybrid": {"kind": "hybrid"},
     "hybrid-cost": {"kind": "hybrid", "rule": "cost"},
 }

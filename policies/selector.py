@@ -41,7 +41,7 @@ class SelectorConfig(TableSettings):
     kind: Literal["selector"]
     experts: Annotated[tuple[PolicyConfig, ...], Field(min_length=1, max_length=64, strict=False)] = USUAL  # type: ignore[assignment]
     """The policies. By default the hybrid's twelve, asked at every access; one of them counts in the training part."""
-    step: Count = 1000
+    step: Count = 32
     """Accesses until it chooses again."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.999
     """Weight of the step before in an arm's mean reward, and so on."""
@@ -51,7 +51,7 @@ class SelectorConfig(TableSettings):
     """Reward of a prefetch that was there when its block was used."""
     late: Worth = 0.6
     """Of one that was under way."""
-    wrong: Worth = 0.4
+    wrong: Worth = 0.1
     """What one costs that was pushed out unused."""
     owners: Count = 4096
     """Blocks whose arm is remembered."""

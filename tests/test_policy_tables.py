@@ -1,5 +1,6 @@
 """What each policy wants, access by access, on a short trace that shows what it is for: worked by hand."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from policies.given import Given
 from policies.registry import POLICIES
+from simulator.errors import InputError
 from simulator.policy import AccessRun, Fate, Outcome, Told
 
 MISS, HIT_PREFETCHED, HIT = Outcome.MISS, Outcome.HIT_PREFETCHED, Outcome.HIT
@@ -278,6 +280,54 @@ def test_leap_follows_the_majority() -> None:
         make("leap"),
         [(0, []), (3, [6]), (6, [9, 12]), (9, [12, 15]), (12, [15, 18]), (1000, [1003]), (15, [18, 21])],
     )
+
+
+def test_pythia_goes_further_where_an_offset_came_again() -> None:
+    """Nothing is known: the first offset. Chosen for the fourth time it goes two steps. No prefetch leaves a page."""
+    check_ideal(make("pythia", epsilon=0), [(0, [1]), (1, [2]), (2, [3]), (3, [4, 5]), (4, [5, 6])])
+    check(make("pythia", epsilon=0), [(62, [63]), (63, []), (64, [65])])
+
+
+def test_pythia_learns_from_its_rewards() -> None:
+    """Values begin at 1. Two actions wait; the first one is known to be wrong, -8, when the third comes."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    table = [(0, [1]), (10, [11]), (20, [21]), (30, [32]), (40, [42]), (50, [52])]
+    # Now that both are worth nothing: the first one.
+    check(policy, [*table, (60, [61])])
+
+
+def test_pythia_takes_what_was_right() -> None:
+    """Two steps ahead are there in time, 20; one step ahead never comes."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    check_ideal(policy, [(0, [1]), (2, [3]), (4, [5]), (6, [8]), (8, [10]), (10, [12]), (12, [14]), (14, [16])])
+
+
+def test_selector_tries_all_and_keeps_to_what_was_useful() -> None:
+    """Two accesses each: one step, ten steps, nothing. Then ten steps, one of which was in time."""
+    experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
+    policy = make("selector", experts=experts, step=2, c=0)
+    check(policy, [(0, [1]), (100, [110]), (200, [210])])
+    policy.told(Told([1, 110], [Fate.EVICTED_UNUSED, Fate.TIMELY]))
+    check(policy, [(300, []), (400, []), (500, [510]), (600, [610]), (700, [710])])
+    # Two were wrong for one that was right, and wrong ones cost a tenth; ten more, and nothing is better.
+    policy.told(Told([210, 510], [Fate.EVICTED_UNUSED] * 2))
+    check(policy, [(800, [810]), (900, [910])])
+    for i in range(10):
+        policy.told(Told([1000 + 10 + i], [Fate.EVICTED_UNUSED]))
+        ask(policy, 1001 + i)
+    assert ask(policy, 2000) == []
+
+
+def test_selector_refuses_what_is_learned() -> None:
+    from policies.experts import tables_of
+    from policies.selector import SelectorConfig
+
+    config = POLICIES.validate({"kind": "selector", "experts": [{"kind": "next_n"}]})
+    assert isinstance(config, SelectorConfig)
+    learned = make("next_n")
+    learned.table = dataclasses.replace(learned.table, is_learned=True)
+    with pytest.raises(InputError, match=r"experts\.0: 'next_n' is learned; expected policies of tables"):
+        tables_of([learned], config, "policies of tables", learned=False)
 
 
 def test_fdp_changes_its_level() -> None:
