@@ -4,9 +4,9 @@ Bera et al., "Pythia: A Customizable Hardware Prefetching Framework Using Online
 State: the paper's two features, the last step in a page with who took it (a stream here, an instruction there) and the
 page's last four steps. Each has a table of values for each plane, of as many tiles, into which it is hashed; a
 feature's value of an action is the sum over its planes, an action's the larger one. Actions wait in a queue until they
-are judged: a block that was prefetched and comes is right, and late unless it is found as a prefetched one; what leaves
-the queue unseen was wrong. Further multiples of an offset that was chosen again and again in a page are prefetched
-with it, as in the authors' code; they are not judged.
+are judged: a block that was prefetched and is read is right, and late unless it is found as a prefetched one; what
+leaves the queue unseen was wrong, and so is what is written, which needs no fetch. Further multiples of an offset that
+was chosen again and again in a page are prefetched with it, as in the authors' code; they are not judged.
 
 The authors judge by the use of the memory's bandwidth, too, which no policy sees here: links count as crowded where
 many of those that are right are late. A page is ``page_blocks`` blocks of the cache, for 64 lines of 64 bytes.
@@ -21,7 +21,7 @@ from policies import rows
 from policies.base import CompiledPolicy, Degree, TableSettings, TriggerName
 from policies.given import Built, Given
 from policies.rows import FIELDS
-from simulator.answers import HEARD, Floats, offer
+from simulator.answers import HEARD, OUTCOME, WRITTEN, Floats, offer
 from simulator.arrays import NONE, Ints, home, plus, quotient, remainder
 from simulator.compiled import address_of, floats_at, internal, ints_at
 from simulator.config import Count, Ratio
@@ -214,10 +214,15 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     if outcome <= HEARD:
         return
     row, numbers = rows.peek(state, it.waiting, key), floats_at(it.numbers)
+    is_written = outcome & WRITTEN != 0
+    outcome &= OUTCOME
     if row != NONE:
         if outcome in (_HIT_PREFETCHED, _IS_LATE):
             numbers[_LATENESS] += _WEIGHT * ((1.0 if outcome == _IS_LATE else 0.0) - numbers[_LATENESS])
-        _judge(state, it, state[row + _PLACE], numbers[_TIMELY if outcome == _HIT_PREFETCHED else _LATE])
+        reward = numbers[_TIMELY if outcome == _HIT_PREFETCHED else _LATE]
+        if is_written:
+            reward = numbers[_WRONG + (1 if _is_crowded(it) else 0)]
+        _judge(state, it, state[row + _PLACE], reward)
     page, offset = quotient(key, it.page_blocks), remainder(key, it.page_blocks)
     row = rows.use(state, it.pages, page)
     if row == NONE:
@@ -326,4 +331,4 @@ class PythiaPolicy(CompiledPolicy):
         it.pages, it.waiting = pages, waiting
         it.seed = int(generator(seed, "pythia").integers(2**62))
         most = min(config.max_degree, _MOST_DEGREE)
-        super().__init__(config.trigger, state, _learn, _want, most, Ahead(of_stream=False))
+        super().__init__(config.trigger, state, _learn, _want, most, Ahead(of_stream=False), sees_writes=True)

@@ -5,8 +5,9 @@ a new choice every ``step`` accesses, each arm once at first. An arm's worth is 
 comes what is not known: ``c`` times the root of the logarithm of all choices over its own. The paper's arms are sets of
 three prefetchers with their degrees, and its reward is instructions per cycle. Here an arm is a policy, and it is
 rewarded for the fates of what it fetched, when they are known, even if another one has been chosen meanwhile: for each
-access of a step that was used in time or late, less what was wrong. The last arm fetches nothing. All policies are
-shown all accesses of their triggers, only the chosen one is asked, and told of the fates that are its own.
+access of a step that was read in time or late, less what was wrong; a block that is written was. The last arm fetches
+nothing. All policies are shown all accesses of their triggers, only the chosen one is asked, and told of the fates that
+are its own.
 """
 
 import math
@@ -23,7 +24,7 @@ from policies.experts import USUAL, Expert, nth_expert, tables_of
 from policies.given import Built, Given, Keys
 from policies.registry import PolicyConfig
 from policies.rows import FIELDS
-from simulator.answers import HAS_GUESS, HEARD, POLLUTED, Floats, call_learn, call_want
+from simulator.answers import HAS_GUESS, HEARD, OUTCOME, POLLUTED, WRITTEN, Floats, call_learn, call_want
 from simulator.arrays import NONE, Ints
 from simulator.compiled import address_of, floats_at, internal, ints_at
 from simulator.config import Count
@@ -100,26 +101,26 @@ _at = view(Selector)
 _ARMS: Any = Selector.words
 _GAMMA, _C, _TIMELY, _LATE, _WRONG = range(5)
 _IS_TIMELY, _IS_LATE, _IS_WRONG = int(Fate.TIMELY), int(Fate.LATE), int(Fate.EVICTED_UNUSED)
-_OWNER = FIELDS
+# A block's arm, and which reward it has earned, of those in ``numbers``; 0 is none.
+_OWNER, _USED = FIELDS, FIELDS + 1
 # What a count has come to that was discounted until nothing was left.
 _NEVER = 1e-300
 
 
 @internal
 def _hear(state: Ints, it: Selector, key: int, outcome: int) -> None:
-    """The arm that wanted it last has its reward, and hears of it."""
+    """The arm that wanted it last hears of it; what is wrong is charged now, what was used with its access."""
     row, numbers = rows.peek(state, it.owners, key), floats_at(it.numbers)
     if row == NONE:
         return
-    arm, fate, reward = state[row + _OWNER], HEARD - outcome, 0.0
-    if fate == _IS_TIMELY:
-        reward = numbers[_TIMELY]
-    elif fate == _IS_LATE:
-        reward = numbers[_LATE]
-    elif fate == _IS_WRONG:
-        reward = -numbers[_WRONG]
-    floats_at(it.sums)[arm] += reward / it.step
-    rows.remove(state, it.owners, row)
+    arm, fate = state[row + _OWNER], HEARD - outcome
+    if fate in (_IS_TIMELY, _IS_LATE):
+        # The access that used it is shown next: it may be a write.
+        state[row + _USED] = _TIMELY if fate == _IS_TIMELY else _LATE
+    else:
+        if fate == _IS_WRONG:
+            floats_at(it.sums)[arm] -= numbers[_WRONG] / it.step
+        rows.remove(state, it.owners, row)
     expert = nth_expert(state, _ARMS, arm)
     if expert.hears:
         call_learn(expert.learn, ints_at(expert.state), key, NONE, outcome)
@@ -148,6 +149,17 @@ def _choose(it: Selector) -> int:
     return best
 
 
+@internal
+def _reward(state: Ints, it: Selector, key: int, is_written: bool) -> None:
+    """The arm that had this block fetched, if it was there or on its way."""
+    row, numbers = rows.peek(state, it.owners, key), floats_at(it.numbers)
+    if row == NONE or state[row + _USED] == 0:
+        return
+    reward = -numbers[_WRONG] if is_written else numbers[state[row + _USED]]
+    floats_at(it.sums)[state[row + _OWNER]] += reward / it.step
+    rows.remove(state, it.owners, row)
+
+
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     """Show it to all whose trigger it is; choose anew when it is time."""
     it = _at(state, START)
@@ -155,6 +167,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
         if outcome != POLLUTED:
             _hear(state, it, key, outcome)
         return
+    _reward(state, it, key, outcome & WRITTEN != 0)
+    outcome &= OUTCOME
     experts.show(state, _ARMS, it.n_arms - 1, key, stream, outcome)
     it.n_shown += 1
     if it.n_shown == it.step:
@@ -172,7 +186,8 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
         return 0
     n = call_want(arm.want, ints_at(arm.state), key, stream, keys, confidences) & ~HAS_GUESS
     for i in range(n):
-        state[rows.put(state, it.owners, keys[i]) + _OWNER] = it.chosen
+        row = rows.put(state, it.owners, keys[i])
+        state[row + _OWNER], state[row + _USED] = it.chosen, 0
     return n
 
 
@@ -185,11 +200,13 @@ class SelectorPolicy(CompiledPolicy):
         tables = tables_of(policies, config.experts)
         for i, table in enumerate(tables):
             if table.is_learned:
-                raise InputError(f"policy.experts.{i}: {config.experts[i].kind!r} is learned; expected policies of tables")
+                raise InputError(
+                    f"policy.experts.{i}: {config.experts[i].kind!r} is learned; expected policies of tables"
+                )
         n = len(tables) + 1
         owners = Selector.words + (n - 1) * Expert.words
-        state = rows.state(owners + rows.words(config.owners, 1))
-        rows.setup(state, owners, config.owners, 1)
+        state = rows.state(owners + rows.words(config.owners, 2))
+        rows.setup(state, owners, config.owners, 2)
         self._arrays = {
             "sums": np.zeros(n), "counts": np.zeros(n),
             "numbers": np.array([config.gamma, config.c, config.timely, config.late, config.wrong]),
@@ -200,13 +217,13 @@ class SelectorPolicy(CompiledPolicy):
         it.n_arms, it.step, it.owners = n, config.step, owners
         experts.set_up(state, Selector.words, policies, tables)
         most = max(table.most_wanted for table in tables)
-        super().__init__("access", state, _learn, _want, most, Ahead(of_stream=False), hears=True)
+        super().__init__("access", state, _learn, _want, most, Ahead(of_stream=False), hears=True, sees_writes=True)
         self.footprint_bytes = sum(policy.footprint_bytes for policy in policies)
 
-    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32]) -> None:
+    def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Each expert by itself: what none of them fetches says nothing of who is worth what."""
         for policy in self._policies:
-            policy.learn_all(keys, streams)  # type: ignore[attr-defined]
+            policy.learn_all(keys, streams, writes)  # type: ignore[attr-defined]
 
     @property
     def choices(self) -> list[float]:

@@ -20,6 +20,7 @@ from simulator.config import Closed
 from simulator.demand import accesses_from, savable
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Outcome, Told, Trigger
+from simulator.trace import READ, WRITE
 from tests.cases import FROM_OUTSIDE
 from tests.strategies import FREE, books, system, workload
 
@@ -76,7 +77,8 @@ CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 60)
 
 def run_of(keys: list[int], stream: int = 0) -> AccessRun:
     n = len(keys)
-    return AccessRun(np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8))
+    columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8)
+    return AccessRun(*columns, {"op": np.full(n, READ)})
 
 
 def sequences(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
@@ -136,8 +138,8 @@ def test_contract(kind: str, runs: Any, fates: list[Fate]) -> None:
         about = None if n else shown[i % len(shown)]
         shown += [(key, stream) for key in keys]
         columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, outcome, np.uint8)
-        run = AccessRun(*columns, about=about)
-        for column in (run.key, run.stream, run.outcome):
+        run = AccessRun(*columns, {"op": np.full(n, WRITE if outcome == 2 else READ)}, about=about)
+        for column in (run.key, run.stream, run.outcome, run["op"]):
             column.flags.writeable = False
         a, b = first.decide([run]).answers[0], second.decide([run]).answers[0]
         # Another instance, which has seen other things, changes nothing.

@@ -10,6 +10,7 @@ from policies.given import Given
 from policies.registry import POLICIES
 from simulator.errors import InputError
 from simulator.policy import AccessRun, Fate, Outcome, Told
+from simulator.trace import READ, WRITE
 
 MISS, HIT_PREFETCHED, HIT = Outcome.MISS, Outcome.HIT_PREFETCHED, Outcome.HIT
 
@@ -18,9 +19,9 @@ def make(kind: str, given: Given | None = None, **settings: Any) -> Any:
     return POLICIES.validate({"kind": kind, **settings}).build(given or Given(lambda p: [], 0)).policy
 
 
-def ask(policy: Any, key: int, stream: int = 0, outcome: int = MISS) -> list[int]:
-    run = AccessRun(np.array([key], np.uint64), np.array([stream], np.uint32), np.array([outcome], np.uint8))
-    return list(policy.decide([run]).answers[0].keys)
+def ask(policy: Any, key: int, stream: int = 0, outcome: int = MISS, op: int = READ) -> list[int]:
+    columns = np.array([key], np.uint64), np.array([stream], np.uint32), np.array([outcome], np.uint8)
+    return list(policy.decide([AccessRun(*columns, {"op": np.array([op], np.uint8)})]).answers[0].keys)
 
 
 def check(policy: Any, table: list[tuple[int, list[int]]]) -> None:
@@ -302,32 +303,46 @@ def test_pythia_takes_what_was_right() -> None:
     check_ideal(policy, [(0, [1]), (2, [3]), (4, [5]), (6, [8]), (8, [10]), (10, [12]), (12, [14]), (14, [16])])
 
 
+def test_pythia_is_wrong_about_what_is_written() -> None:
+    """As above, but each block is there in time and written then: nothing was gained, and two steps are tried."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    found = [ask(policy, key, outcome=HIT_PREFETCHED, op=WRITE) for key in (0, 1, 2, 3)]
+    assert found == [[1], [2], [3], [5]]
+
+
 def test_selector_tries_all_and_keeps_to_what_was_useful() -> None:
-    """Two accesses each: one step, ten steps, nothing. Then ten steps, one of which was in time."""
+    """Two accesses each: one step, ten steps, nothing. Then ten steps, whose block was there and was read."""
     experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
     policy = make("selector", experts=experts, step=2, c=0)
     check(policy, [(0, [1]), (100, [110]), (200, [210])])
     policy.told(Told([1, 110], [Fate.EVICTED_UNUSED, Fate.TIMELY]))
-    check(policy, [(300, []), (400, []), (500, [510]), (600, [610]), (700, [710])])
-    # Two were wrong for one that was right, and wrong ones cost a tenth; ten more, and nothing is better.
-    policy.told(Told([210, 510], [Fate.EVICTED_UNUSED] * 2))
-    check(policy, [(800, [810]), (900, [910])])
-    for i in range(10):
-        policy.told(Told([1000 + 10 + i], [Fate.EVICTED_UNUSED]))
-        ask(policy, 1001 + i)
-    assert ask(policy, 2000) == []
+    check(policy, [(110, []), (400, []), (500, [510]), (600, [610]), (700, [710])])
+    # Ten are wrong, a tenth each, and one more: what fetches nothing is no worse than nothing.
+    for key in range(900, 911):
+        assert ask(policy, key) == [key + 10]
+        policy.told(Told([key + 10], [Fate.EVICTED_UNUSED]))
+    check(policy, [(2000, []), (2001, [])])
+
+
+def test_selector_has_no_reward_for_what_is_written() -> None:
+    """The first one's block was on its way, and was written: the second one, which did nothing wrong, is better."""
+    experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
+    policy = make("selector", experts=experts, step=2, c=0)
+    check(policy, [(0, [1])])
+    policy.told(Told([1], [Fate.LATE]))
+    assert ask(policy, 1, op=WRITE) == [11]
+    check(policy, [(300, [310]), (400, []), (500, []), (600, [610])])
 
 
 def test_selector_refuses_what_is_learned() -> None:
-    from policies.experts import tables_of
-    from policies.selector import SelectorConfig
+    from policies.selector import SelectorConfig, SelectorPolicy
 
     config = POLICIES.validate({"kind": "selector", "experts": [{"kind": "next_n"}]})
     assert isinstance(config, SelectorConfig)
     learned = make("next_n")
     learned.table = dataclasses.replace(learned.table, is_learned=True)
     with pytest.raises(InputError, match=r"experts\.0: 'next_n' is learned; expected policies of tables"):
-        tables_of([learned], config, "policies of tables", learned=False)
+        SelectorPolicy(config, [learned])
 
 
 def test_fdp_changes_its_level() -> None:

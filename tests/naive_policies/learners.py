@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-from policies.base import N_KEYS, TablePolicy, sure
+from policies.base import N_KEYS, sure
 from policies.pythia import PythiaConfig
 from simulator.policy import Ahead, Outcome
 from simulator.seeds import generator
+from tests.naive_policies.common import WRITTEN, SeesWrites
 from tests.naive_policies.table import Table
 
 _WEIGHT = 1 / 64
@@ -36,7 +37,7 @@ class _Page:
         self.last: list[list[int]] = []
 
 
-class Pythia(TablePolicy):
+class Pythia(SeesWrites):
     """Values by feature, plane, tile and action in a dict; a queue that is looked through."""
 
     ahead = Ahead(of_stream=False)
@@ -74,13 +75,19 @@ class Pythia(TablePolicy):
     def _is_crowded(self) -> bool:
         return self._lateness > self._config.crowded
 
+    @property
+    def _wrong(self) -> float:
+        return self._config.wrong_crowded if self._is_crowded else self._config.wrong
+
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        config = self._config
+        config, is_written, outcome = self._config, outcome >= WRITTEN, outcome % WRITTEN
         for one in self._queue:
             if one.key == key:
                 if outcome in (Outcome.LATE, Outcome.HIT_PREFETCHED):
                     self._lateness += _WEIGHT * ((outcome == Outcome.LATE) - self._lateness)
-                if one.reward is None:
+                if one.reward is None and is_written:
+                    one.reward = self._wrong
+                elif one.reward is None:
                     one.reward = config.timely if outcome == Outcome.HIT_PREFETCHED else config.late
         number, offset = divmod(key, config.page_blocks)
         page = self._pages.use(number)
@@ -97,7 +104,7 @@ class Pythia(TablePolicy):
             if gone.reward is None and gone.key is None:
                 gone.reward = config.none_crowded if self._is_crowded else config.none
             elif gone.reward is None:
-                gone.reward = config.wrong_crowded if self._is_crowded else config.wrong
+                gone.reward = self._wrong
             for feature in range(2):
                 places = self._places(feature, gone.features[feature], gone.action)
                 nexts = self._places(feature, following.features[feature], following.action)

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from policies.base import N_KEYS, TablePolicy
+from policies.base import N_KEYS
 from policies.selector import SelectorConfig
 from simulator.policy import Ahead, Fate, Told
+from tests.naive_policies.common import WRITTEN, SeesWrites
 from tests.naive_policies.table import Table
 
 
-class Selector(TablePolicy):
+class Selector(SeesWrites):
     """Arms in lists; the last one is nobody."""
 
     ahead = Ahead(of_stream=False)
@@ -22,12 +23,17 @@ class Selector(TablePolicy):
         self._experts = [self.twins[expert.kind](expert) for expert in config.experts]
         n = len(self._experts) + 1
         self._sums, self._counts = [0.0] * n, [0.0] * n
-        self._owners: Table[int, int] = Table(config.owners)
+        self._owners: Table[int, tuple[int, float | None]] = Table(config.owners)
         self._chosen = self._n_shown = self._n_choices = self._outcome = 0
-        self._worth = {Fate.TIMELY: config.timely, Fate.LATE: config.late, Fate.EVICTED_UNUSED: -config.wrong}
+        self._worth = {Fate.TIMELY: config.timely, Fate.LATE: config.late}
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
+        is_written, outcome = outcome >= WRITTEN, outcome % WRITTEN
         self._outcome = outcome
+        owner, used = self._owners.peek(key) or (0, None)
+        if used is not None:
+            self._owners.pop(key)
+            self._sums[owner] += (-self._config.wrong if is_written else used) / self._config.step
         for expert in self._experts:
             if outcome > expert._above:
                 expert.learn(key, stream, outcome)
@@ -60,18 +66,24 @@ class Selector(TablePolicy):
             return []
         wanted = [(guess, sure) for guess, sure in expert.want(key, stream) if 0 <= guess < N_KEYS]
         for guess, _ in wanted:
-            self._owners.put(guess, self._chosen)
+            self._owners.put(guess, (self._chosen, None))
         return wanted
 
     def told(self, told: Told) -> None:
         for key, fate in zip(told.keys, told.fates, strict=True):
-            owner = self._owners.pop(key)
-            if owner is None:
+            found = self._owners.peek(key)
+            if found is None:
                 continue
-            self._sums[owner] += self._worth.get(fate, 0.0) / self._config.step
+            owner = found[0]
+            if fate in self._worth:
+                # With the access that used it, which may be a write.
+                self._owners.replace(key, (owner, self._worth[fate]))
+            else:
+                self._owners.pop(key)
+                self._sums[owner] -= self._config.wrong / self._config.step if fate == Fate.EVICTED_UNUSED else 0.0
             if self._experts[owner].hears:
                 self._experts[owner].told(Told([key], [fate]))
 
-    def learn_all(self, keys: Any, streams: Any) -> None:
+    def learn_all(self, keys: Any, streams: Any, writes: Any) -> None:
         for expert in self._experts:
-            expert.learn_all(keys, streams)
+            expert.learn_all(keys, streams, writes)
