@@ -35,6 +35,8 @@ CLASSICS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OTHERS: dict[str, dict[str, Any]] = {
     "static_deltas": {"kind": "static_deltas"},
+    "pythia": {"kind": "pythia"},
+    "selector": {"kind": "selector"},
     "hybrid": {"kind": "hybrid"},
     "hybrid-cost": {"kind": "hybrid", "rule": "cost"},
 }

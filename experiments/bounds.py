@@ -21,7 +21,7 @@ ORACLE, BELADY, FREE = "oracle", "demand_belady", "{}_free"
 def main(
     config: Annotated[Path, typer.Argument(help="An experiment.")],
     variant: Annotated[str | None, typer.Option(help="Of a config that has variants, one.")] = None,
-    ahead: Annotated[int, typer.Option(min=1, help="How many demand misses the oracle knows.")] = 8,
+    ahead: Annotated[int, typer.Option(min=1, help="How many coming blocks the oracle knows, at most.")] = 256,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables.", show_default="results/<name>-bounds-<hash>")
     ] = None,
@@ -36,7 +36,7 @@ def main(
 ) -> None:
     """Run the arms of a config beside their bounds, and say which share of the possible gain each captures.
 
-    The bounds: `oracle` knows the coming misses and pays for its transfers; a learned policy uncharged, as if it
+    The bounds: `oracle` knows what is read next and pays for its transfers; a learned policy uncharged, as if it
     thought in no time; `demand_belady` fetches on demand alone, but evicts what is used last (tier 0). Exit codes:
     0 done, 2 bad input, 3 a process of
     --jobs died and died again, 4 code of yours failed, 130 interrupted, 1 a bug.

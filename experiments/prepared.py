@@ -18,7 +18,7 @@ from policies.given import Accesses, Built, Demand, Given
 from policies.timing import Timing
 from simulator.charge import Charge
 from simulator.config import Open, System
-from simulator.demand import misses_of, savable
+from simulator.demand import accesses_from, savable
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.needs import Columns, check_needs, needs_of
@@ -84,9 +84,10 @@ class Learned:
         return {stream: sequence.keys for stream, sequence in found.items()}
 
 
-def _future(workload: Workload, system: System, first: int, seed: int) -> Demand:
-    accesses, missed = misses_of(workload, system, first, seed)
-    return Demand(accesses.key, accesses.stream, savable(accesses, missed, system))
+def _future(workload: Workload, system: System, first: int) -> Demand:
+    accesses = accesses_from(workload, first)
+    size = max(1, int(accesses.size_bytes.astype(np.int64).max(initial=1)))
+    return Demand(accesses.key, accesses.stream, savable(accesses, system), system.tiers[0].capacity // size)
 
 
 def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:
@@ -188,7 +189,7 @@ def prepare(
             seed,
             training_progress,
             simulated=learned.simulated,
-            future=lambda: _future(workload, system, parts.first, seed),
+            future=lambda: _future(workload, system, parts.first),
             timing=cache(lambda: _timing(experiment, arm, workload, parts.n_train, recording)),
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",

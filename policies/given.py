@@ -35,14 +35,16 @@ class Sequences(Protocol):
 
 
 class Demand(NamedTuple):
-    """What is run, in the trace's order: keys, streams, and which accesses a tier 0 without prefetching misses.
+    """What is run, in the trace's order: keys, streams, and of which accesses a prefetch can save the fetch.
 
-    Only misses that a prefetch could save: reads, and where blocks are computed not the first of a key.
+    Those are reads, and where blocks are computed not the first of a key. ``room``: how many of the blocks tier 0
+    holds.
     """
 
     keys: Keys
     stream: npt.NDArray[np.uint32]
-    misses: npt.NDArray[np.bool_]
+    reads: npt.NDArray[np.bool_]
+    room: int = 2**62
 
 
 @dataclass(frozen=True)

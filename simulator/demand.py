@@ -1,6 +1,5 @@
 """Which accesses a tier 0 misses that nobody prefetches into: untimed, in the trace's order."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -78,14 +77,10 @@ class DemandTier:
 
 def misses_of(workload: Workload, system: System, first_access: int, seed: int) -> tuple[Batch, npt.NDArray[np.bool_]]:
     """The accesses from ``first_access`` on, in memory as a whole, and whether each is a miss."""
-
-    def judged() -> Iterator[Batch]:
-        return (with_features(batch, ()) for batch in part(workload.batches(), first_access))
-
-    accesses = concatenate(list(judged()))
+    accesses = accesses_from(workload, first_access)
     if system.tiers[0].eviction.is_plain:
         return accesses, _plain_misses(accesses, workload, system, seed)
-    future = future_of(judged()) if system.tiers[0].eviction.foresees else None
+    future = future_of(iter([accesses])) if system.tiers[0].eviction.foresees else None
     tier = DemandTier(system, workload, seed, future)
     next_use = future.next_use if future is not None else np.empty(0, np.int64)
     return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)
@@ -105,9 +100,14 @@ def _plain_misses(accesses: Batch, workload: Workload, system: System, seed: int
     return missed
 
 
-def savable(accesses: Batch, missed: npt.NDArray[np.bool_], system: System) -> npt.NDArray[np.bool_]:
-    """Of these misses the ones that a prefetch could save: of reads, and of blocks that exist by then (rule R6)."""
-    found: npt.NDArray[np.bool_] = missed & (accesses.op != WRITE)
+def accesses_from(workload: Workload, first_access: int) -> Batch:
+    """The accesses from ``first_access`` on, in memory as a whole."""
+    return concatenate([with_features(batch, ()) for batch in part(workload.batches(), first_access)])
+
+
+def savable(accesses: Batch, system: System) -> npt.NDArray[np.bool_]:
+    """Of which accesses a prefetch could save the fetch: reads, of blocks that exist by then (rule R6)."""
+    found: npt.NDArray[np.bool_] = accesses.op != WRITE
     if system.origin.kind == "compute":
         found &= ~_is_first(accesses)
     return found

@@ -34,6 +34,7 @@ TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "fdp", "gate", *FROM_
 LOOSE: dict[str, dict[str, Any]] = {
     "static_deltas": {"rule": "threshold", "threshold": 0},
     "hybrid": {"threshold": 0.2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},
+    "selector": {"step": 2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},
 }
 """Settings with which there is something to do in so short runs."""
 ADMISSIONS: list[dict[str, Any]] = [

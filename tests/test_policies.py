@@ -17,9 +17,10 @@ from policies.given import Accesses, Demand, Given
 from policies.next_n import NextNPolicy
 from policies.registry import POLICIES
 from simulator.config import Closed
-from simulator.demand import misses_of, savable
+from simulator.demand import accesses_from, savable
 from simulator.engine import Engine
 from simulator.policy import AccessRun, Fate, Outcome, Told, Trigger
+from simulator.trace import READ, WRITE
 from tests.cases import FROM_OUTSIDE
 from tests.strategies import FREE, books, system, workload
 
@@ -33,6 +34,12 @@ TABLES: dict[str, dict[str, Any]] = {
         "kind": "hybrid",
         "experts": [{"kind": "next_n"}, {"kind": "stride"}, {"kind": "isb", "entries": 64, "chunk": 8, "streams": 8}],
     },
+    "selector": {
+        "kind": "selector",
+        "owners": 64,
+        "step": 4,
+        "experts": [{"kind": "next_n"}, {"kind": "stride"}],
+    },
     "static_deltas": {"kind": "static_deltas", "rule": "threshold", "threshold": 0},
     "markov, warm": {"kind": "markov", "entries": 64, "start": "warm"},
     "stream_buffers": {"kind": "stream_buffers", "buffers": 8},
@@ -45,6 +52,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "isb": {"kind": "isb", "entries": 64, "chunk": 8, "streams": 8},
     "best_offset": {"kind": "best_offset", "max_offset": 8, "round_max": 5},
     "spp": {"kind": "spp", "signature_entries": 16, "pattern_entries": 32},
+    "pythia": {"kind": "pythia", "page_entries": 16, "queue": 16},
     "mithril": {"kind": "mithril", "recording_entries": 32, "mining_entries": 8, "entries": 32},
     "probability_graph": {"kind": "probability_graph", "entries": 32},
     "amp": {"kind": "amp", "streams": 8},
@@ -69,7 +77,8 @@ CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 60)
 
 def run_of(keys: list[int], stream: int = 0) -> AccessRun:
     n = len(keys)
-    return AccessRun(np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8))
+    columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8)
+    return AccessRun(*columns, {"op": np.full(n, READ)})
 
 
 def sequences(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
@@ -129,8 +138,8 @@ def test_contract(kind: str, runs: Any, fates: list[Fate]) -> None:
         about = None if n else shown[i % len(shown)]
         shown += [(key, stream) for key in keys]
         columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, outcome, np.uint8)
-        run = AccessRun(*columns, about=about)
-        for column in (run.key, run.stream, run.outcome):
+        run = AccessRun(*columns, {"op": np.full(n, WRITE if outcome == 2 else READ)}, about=about)
+        for column in (run.key, run.stream, run.outcome, run["op"]):
             column.flags.writeable = False
         a, b = first.decide([run]).answers[0], second.decide([run]).answers[0]
         # Another instance, which has seen other things, changes nothing.
@@ -197,8 +206,9 @@ MADE_FOR: dict[str, list[int]] = {
     "next_n": _steps([1]), "obl": _steps([1]), "stream_buffers": _steps([1]), "linux_readahead": _steps([1]),
     "amp": _steps([1]), "stride": _steps([37]), "leap": _steps([37]), "best_offset": _steps([6]),
     "markov": _chase(200), "isb": _chase(200), "probability_graph": _chase(200), "mithril": _chase(200),
-    "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
-    "spp": _steps([2, 3, 5]), "sms": _footprints(),
+    "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]),
+    "selector": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
+    "spp": _steps([2, 3, 5]), "pythia": _steps([1]), "sms": _footprints(),
     "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip
 LARGER: dict[str, dict[str, Any]] = {
@@ -220,8 +230,8 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
     arrivals = Closed.model_validate({"kind": "closed", "think": "1 us"})
 
     def run(settings_: dict[str, Any]) -> Any:
-        accesses, missed = misses_of(trace, machine, 0, 0)
-        known = Demand(accesses.key, accesses.stream, savable(accesses, missed, machine))
+        accesses = accesses_from(trace, 0)
+        known = Demand(accesses.key, accesses.stream, savable(accesses, machine))
         seen = Accesses(accesses.key, np.zeros(len(accesses.key), bool), {"stream": accesses.stream})
         given_ = Given(lambda per_stream, needs=(): [seen], seed=0, future=lambda: known)
         ledger = books()

@@ -1,13 +1,16 @@
 """What each policy wants, access by access, on a short trace that shows what it is for: worked by hand."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
-from policies.given import Demand, Given
+from policies.given import Given
 from policies.registry import POLICIES
+from simulator.errors import InputError
 from simulator.policy import AccessRun, Fate, Outcome, Told
+from simulator.trace import READ, WRITE
 
 MISS, HIT_PREFETCHED, HIT = Outcome.MISS, Outcome.HIT_PREFETCHED, Outcome.HIT
 
@@ -16,9 +19,9 @@ def make(kind: str, given: Given | None = None, **settings: Any) -> Any:
     return POLICIES.validate({"kind": kind, **settings}).build(given or Given(lambda p: [], 0)).policy
 
 
-def ask(policy: Any, key: int, stream: int = 0, outcome: int = MISS) -> list[int]:
-    run = AccessRun(np.array([key], np.uint64), np.array([stream], np.uint32), np.array([outcome], np.uint8))
-    return list(policy.decide([run]).answers[0].keys)
+def ask(policy: Any, key: int, stream: int = 0, outcome: int = MISS, op: int = READ) -> list[int]:
+    columns = np.array([key], np.uint64), np.array([stream], np.uint32), np.array([outcome], np.uint8)
+    return list(policy.decide([AccessRun(*columns, {"op": np.array([op], np.uint8)})]).answers[0].keys)
 
 
 def check(policy: Any, table: list[tuple[int, list[int]]]) -> None:
@@ -292,12 +295,66 @@ def test_leap_follows_the_majority() -> None:
     )
 
 
-def test_oracle_knows_the_next_misses() -> None:
-    """Of 1 2 1 3 4 the second 1 is a hit without prefetching: it is never wanted."""
-    keys, misses = np.array([1, 2, 1, 3, 4], np.uint64), np.array([1, 1, 0, 1, 1], bool)
-    future = Demand(keys, np.zeros(5, np.uint32), misses)
-    policy = make("oracle", Given(lambda p: [], 0, future=lambda: future), k=2)
-    check(policy, [(1, [2, 3]), (2, [3, 4]), (1, [3, 4]), (3, [4]), (4, [])])
+def test_pythia_goes_further_where_an_offset_came_again() -> None:
+    """Nothing is known: the first offset. Chosen for the fourth time it goes two steps. No prefetch leaves a page."""
+    check_ideal(make("pythia", epsilon=0), [(0, [1]), (1, [2]), (2, [3]), (3, [4, 5]), (4, [5, 6])])
+    check(make("pythia", epsilon=0), [(62, [63]), (63, []), (64, [65])])
+
+
+def test_pythia_learns_from_its_rewards() -> None:
+    """Values begin at 1. Two actions wait; the first one is known to be wrong, -8, when the third comes."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    table = [(0, [1]), (10, [11]), (20, [21]), (30, [32]), (40, [42]), (50, [52])]
+    # Now that both are worth nothing: the first one.
+    check(policy, [*table, (60, [61])])
+
+
+def test_pythia_takes_what_was_right() -> None:
+    """Two steps ahead are there in time, 20; one step ahead never comes."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    check_ideal(policy, [(0, [1]), (2, [3]), (4, [5]), (6, [8]), (8, [10]), (10, [12]), (12, [14]), (14, [16])])
+
+
+def test_pythia_is_wrong_about_what_is_written() -> None:
+    """As above, but each block is there in time and written then: nothing was gained, and two steps are tried."""
+    policy = make("pythia", actions=[1, 2], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1)
+    found = [ask(policy, key, outcome=HIT_PREFETCHED, op=WRITE) for key in (0, 1, 2, 3)]
+    assert found == [[1], [2], [3], [5]]
+
+
+def test_selector_tries_all_and_keeps_to_what_was_useful() -> None:
+    """Two accesses each: one step, ten steps, nothing. Then ten steps, whose block was there and was read."""
+    experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
+    policy = make("selector", experts=experts, step=2, c=0)
+    check(policy, [(0, [1]), (100, [110]), (200, [210])])
+    policy.told(Told([1, 110], [Fate.EVICTED_UNUSED, Fate.TIMELY]))
+    check(policy, [(110, []), (400, []), (500, [510]), (600, [610]), (700, [710])])
+    # Ten are wrong, a tenth each, and one more: what fetches nothing is no worse than nothing.
+    for key in range(900, 911):
+        assert ask(policy, key) == [key + 10]
+        policy.told(Told([key + 10], [Fate.EVICTED_UNUSED]))
+    check(policy, [(2000, []), (2001, [])])
+
+
+def test_selector_has_no_reward_for_what_is_written() -> None:
+    """The first one's block was on its way, and was written: the second one, which did nothing wrong, is better."""
+    experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
+    policy = make("selector", experts=experts, step=2, c=0)
+    check(policy, [(0, [1])])
+    policy.told(Told([1], [Fate.LATE]))
+    assert ask(policy, 1, op=WRITE) == [11]
+    check(policy, [(300, [310]), (400, []), (500, []), (600, [610])])
+
+
+def test_selector_refuses_what_is_learned() -> None:
+    from policies.selector import SelectorConfig, SelectorPolicy
+
+    config = POLICIES.validate({"kind": "selector", "experts": [{"kind": "next_n"}]})
+    assert isinstance(config, SelectorConfig)
+    learned = make("next_n")
+    learned.table = dataclasses.replace(learned.table, is_learned=True)
+    with pytest.raises(InputError, match=r"experts\.0: 'next_n' is learned; expected policies of tables"):
+        SelectorPolicy(config, [learned])
 
 
 def test_fdp_changes_its_level() -> None:

@@ -117,15 +117,32 @@ SETTINGS |= {
             "entries": st.integers(1, 15), "successors": st.integers(1, 6), "trigger": TRIGGERS,
         }
     ),
+    "pythia": st.fixed_dictionaries(
+        {
+            "page_blocks": st.sampled_from([2, 3, 8, 100]), "page_entries": st.integers(1, 4),
+            "queue": st.integers(2, 9), "actions": st.sampled_from([[1, 0], [1, 2, -1, 0, 5], [3, 1, 1, 7]]),
+            "planes": st.integers(1, 3), "tiles": st.integers(1, 5), "alpha": st.sampled_from([0.01, 0.5, 1.0]),
+            "gamma": st.sampled_from([0, 0.5]), "epsilon": st.sampled_from([0, 0.1, 1]),
+            "crowded": st.sampled_from([0, 0.01, 0.5]), "max_degree": st.integers(1, 6), "trigger": TRIGGERS,
+        }
+    ),
 }  # fmt: skip
+EXPERTS = st.lists(
+    st.one_of(*[drawn.map(lambda said, kind=kind: {"kind": kind, **said}) for kind, drawn in SETTINGS.items()]),
+    min_size=1, max_size=3,
+)  # fmt: skip
 SETTINGS["hybrid"] = st.fixed_dictionaries(
     {
-        "experts": st.lists(
-            st.one_of(*[drawn.map(lambda said, kind=kind: {"kind": kind, **said}) for kind, drawn in SETTINGS.items()]),
-            min_size=1, max_size=3,
-        ),
-        "window": st.integers(1, 20), "weight": st.sampled_from([0.01, 0.3, 1.0]), "prior": st.floats(0, 1),
-        "degree": st.integers(1, 9), "rule": st.just("threshold"), "threshold": st.sampled_from([0, 0.1, 0.3, 0.6]),
+        "experts": EXPERTS, "window": st.integers(1, 20), "weight": st.sampled_from([0.01, 0.3, 1.0]),
+        "prior": st.floats(0, 1), "degree": st.integers(1, 9), "rule": st.just("threshold"),
+        "threshold": st.sampled_from([0, 0.1, 0.3, 0.6]),
+    }
+)  # fmt: skip
+SETTINGS["selector"] = st.fixed_dictionaries(
+    {
+        "experts": EXPERTS, "step": st.sampled_from([1, 3, 10]), "gamma": st.sampled_from([0.3, 0.9, 1.0]),
+        "c": st.sampled_from([0, 0.04, 1.0]), "late": st.sampled_from([0, 0.6]), "wrong": st.sampled_from([0.1, 1.0]),
+        "owners": st.sampled_from([2, 50]),
     }
 )  # fmt: skip
 # Near the ends of the key space, and few, so that histories repeat.
@@ -174,7 +191,7 @@ def _built(kind: str, settings_: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def test_every_twin_has_a_compiled_policy() -> None:
-    said = {"hybrid": {"experts": [{"kind": "next_n"}]}}
+    said = {kind: {"experts": [{"kind": "next_n"}]} for kind in ("hybrid", "selector")}
     assert all(isinstance(_built(kind, said.get(kind, {}))[0], CompiledPolicy) for kind in NAIVE)
     assert set(SETTINGS) == set(NAIVE)
 

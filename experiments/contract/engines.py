@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from experiments.contract.rules import Broken, NotApplicable, Unsafe
-from experiments.contract.stories import Step, in_words, steps_of
+from experiments.contract.stories import in_words, steps_of
 from experiments.contract.subject import PolicySubject
+from policies.base import shown_of
 from simulator.accounting import Books, BooksError
 from simulator.answers import answer
 from simulator.arrays import Ints, signed
@@ -17,7 +18,7 @@ from simulator.compiled import address_of
 from simulator.config import Closed, System
 from simulator.errors import OutsideError
 from simulator.needs import ALWAYS_THERE
-from simulator.policy import Fate, Outcome, Policy, Table, Trigger
+from simulator.policy import AccessRun, Fate, Outcome, Policy, Table, Trigger
 from simulator.trace import Batch, make_batch
 
 _N_ACCESSES, _SMALL = 800, 60
@@ -39,7 +40,8 @@ def compiled_as_decide(it: PolicySubject) -> str:
     sure = np.empty(n_most + _GUARD)
     for i, step in enumerate(steps):
         wanted[:], sure[:] = _MARK, _MARK
-        n = _asked(table, step, wanted, sure, it.trigger)
+        run = step.run(i, getattr(policy, "needs", ()))
+        n = _asked(table, run, wanted, sure, it.trigger)
         behind = int(np.max(np.flatnonzero((wanted != _MARK) | (sure != _MARK)), initial=-1)) + 1
         if max(n, behind) > n_most or n < 0:
             raise Unsafe(
@@ -47,7 +49,7 @@ def compiled_as_decide(it: PolicySubject) -> str:
                 "writes behind them is the engine's memory", in_words(steps[: i + 1]),
             )  # fmt: skip
         compiled = list(zip(wanted[:n].view(np.uint64).tolist(), sure[:n].tolist(), strict=True))
-        found = same.decide([step.run(0, ())]).answers[0]
+        found = same.decide([run]).answers[0]
         decided = list(zip(found.keys, found.confidences, strict=True))
         if compiled != decided:
             raise Broken(
@@ -59,14 +61,12 @@ def compiled_as_decide(it: PolicySubject) -> str:
     return f"at most {n_most} blocks an answer"
 
 
-def _asked(table: Table, step: Step, wanted: Ints, sure: "np.ndarray[Any, Any]", trigger: Trigger) -> int:
-    shown = np.stack(
-        [np.array(step.keys, np.uint64).view(np.int64), np.array(step.streams), np.array(step.outcomes)], axis=1
-    ).astype(np.int64)
+def _asked(table: Table, run: AccessRun, wanted: Ints, sure: "np.ndarray[Any, Any]", trigger: Trigger) -> int:
+    shown, (key, stream) = shown_of(run, table), run.asking
     return int(
         answer(
             address_of(table.state), table.learn, table.want, address_of(shown), len(shown), _ABOVE.get(trigger, -1),
-            signed(step.keys[-1]), step.streams[-1], address_of(wanted), address_of(sure),
+            signed(key), stream, address_of(wanted), address_of(sure),
         )
     )  # fmt: skip
 

@@ -1,23 +1,18 @@
 """The twin of the policy that has others as experts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from policies.base import N_KEYS, TablePolicy
-from policies.given import Keys
+from policies.base import N_KEYS
 from policies.hybrid import HybridConfig
-from simulator.policy import AccessRun, Ahead, Answer, Outcome, Told
-from simulator.trace import WRITE
+from simulator.policy import Ahead, Outcome, Told
+from tests.naive_policies.common import SeesWrites
 
 
-class Hybrid(TablePolicy):
+class Hybrid(SeesWrites):
     """All that is watched in one list, looked through at every access."""
 
     ahead = Ahead(of_stream=False)
-    needs = ("op",)
     twins: Mapping[str, Any] = {}
 
     def __init__(self, config: HybridConfig) -> None:
@@ -29,14 +24,6 @@ class Hybrid(TablePolicy):
         self._watched: list[tuple[int, tuple[int, int], int]] = []
         self._now = self._outcome = 0
         self.hears = any(expert.hears for expert in self._experts)
-
-    def _answer(self, run: AccessRun) -> Answer:
-        return super()._answer(replace(run, outcome=run.outcome + 8 * (run["op"] == WRITE).astype(np.uint8)))
-
-    def learn_all(self, keys: Keys, streams: Any, writes: Any) -> None:
-        for key, stream, is_written in zip(keys.tolist(), streams.tolist(), writes.tolist(), strict=True):
-            self.learn(key, stream, Outcome.MISS + 8 * is_written)
-            self.want(key, stream)
 
     def _judge(self, slot: tuple[int, int], worth: float) -> None:
         self._counts[slot] = self._counts.get(slot, 4) + 1

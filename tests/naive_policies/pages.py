@@ -152,7 +152,8 @@ class Spp(TablePolicy):
             if best_confidence < self._config.threshold or not 0 <= offset + best < self._config.page_blocks:
                 break
             signature, confidence, offset = next_signature(signature, best), best_confidence, offset + best
-        return wanted
+        # The path may lead back to the block that asks, which is no guess.
+        return [one for one in wanted if one[0] != key]
 
     def told(self, told: Told) -> None:
         """The global accuracy, of about the last thousand prefetches."""

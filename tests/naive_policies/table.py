@@ -40,6 +40,10 @@ class Table(Generic[Key, Value]):
         self._held.move_to_end(key)
         return gone
 
+    def replace(self, key: Key, value: Value) -> None:
+        """Change an entry that is there, which does not count as a use."""
+        self._held[key] = value
+
     def pop(self, key: Key) -> Value | None:
         """Take an entry out."""
         return self._held.pop(key, None)
