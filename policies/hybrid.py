@@ -182,7 +182,7 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
 def _want_with_guess(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """What pays, and behind it the best guess, whether it pays or not."""
     it = _hybrid_at(state, START)
-    n = _best(it, _collect(state, it, key, stream), -1.0, keys, confidences)
+    n = _best(it, _collect(state, it, key, stream), -2.0, keys, confidences)
     if n == 0:
         return 0
     guess, its, kept, least = keys[0], max(confidences[0], 0.0), 0, paying.least(it.paying)

@@ -1,8 +1,8 @@
 """What slots have named, watched until it comes or is due: so each slot has a moving precision (ours).
 
 A slot is whatever is to be judged: a rank of a policy's answers, say. Each block that one names, fetched or not, is
-watched for the next ``window`` accesses. Where it is read it counts as 1, or half if its reader had to wait; where it
-does not come as 0; where it is written as -1.
+watched for the next ``window`` accesses. Where it is read it counts as 1; where it does not come, or its reader had to
+wait for it all the same, as 0; where it is written as -1, and as -2 if its writer had to wait.
 """
 
 from typing import Any
@@ -17,7 +17,6 @@ from simulator.records.record import Record, nth
 from simulator.records.rows import START
 
 PRIOR_COUNT = 4
-_HALF = 0.5
 _LATE, _MERGED = int(Outcome.LATE), int(Outcome.MERGED)
 
 
@@ -107,11 +106,13 @@ def _forget_first(it: Watch) -> None:
 def worth_of(outcome: int) -> float:
     """What it was worth to have named the block of an access, by its outcome as one that ``sees_writes`` is shown it.
 
-    A written block needs no fetch, and one that is under way makes its writer wait as long as a right one saves.
+    A written block needs no fetch, and one that is under way makes its writer wait as long as a right one saves, or
+    longer where blocks queue. A late one saves something of its reader's time or, where blocks queue, costs some.
     """
+    is_late = outcome & OUTCOME in (_LATE, _MERGED)
     if outcome & WRITTEN != 0:
-        return -1.0
-    return _HALF if outcome & OUTCOME in (_LATE, _MERGED) else 1.0
+        return -2.0 if is_late else -1.0
+    return 0.0 if is_late else 1.0
 
 
 @internal

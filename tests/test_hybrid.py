@@ -45,12 +45,15 @@ def test_by_hand() -> None:
     # Of what was named at 100, 102 and 110 have not come in time; the second expert is asked at misses alone.
     assert asked(it, 50, Outcome.HIT) == [(51, 0.75)]
     assert it.precisions == [[0.75, 0.25], [0.25]]
-    # 51 has come, but whoever read it had to wait: half as good. Then 102 and 103, named at 101, were wrong.
+    # 51 has come, but whoever read it had to wait: of no use. Then 102 and 103, named at 101, were wrong.
     asked(it, 51, Outcome.LATE)
-    assert it.precisions[0] == [(0.75 + 0.5) / 2 / 2, 0.25 / 2]
+    assert it.precisions[0] == [0.75 / 2 / 2, 0.25 / 2]
     # Named by both ranks, and written: nobody needed it, and it would have been in the way.
     asked(it, 52, op=WRITE)
-    assert it.precisions[0] == [(0.3125 - 1) / 2, (0.125 - 1) / 2]
+    assert it.precisions[0] == [(0.1875 - 1) / 2, (0.125 - 1) / 2]
+    # And it was: worse still.
+    asked(it, 53, Outcome.LATE, WRITE)
+    assert it.precisions[0] == [(-0.40625 - 2) / 2, (-0.4375 - 2) / 2]
     # Named by both: as sure as the surer, once, and said to be its.
     same = HybridPolicy(
         config(window=2, weight=0.5, prior=0.5), [NextNPolicy(1, "access"), NextNPolicy(2, "access")], 0, 1

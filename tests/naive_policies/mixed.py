@@ -31,7 +31,8 @@ class Hybrid(SeesWrites):
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
         is_written, outcome = outcome >= 8, outcome % 8
-        worth = -1.0 if is_written else 0.5 if outcome in (Outcome.LATE, Outcome.MERGED) else 1.0
+        is_late = outcome in (Outcome.LATE, Outcome.MERGED)
+        worth = {(False, False): 1.0, (False, True): 0.0, (True, False): -1.0, (True, True): -2.0}[is_written, is_late]
         self._now += 1
         self._outcome = outcome
         for watched, slot, _ in self._watched:
