@@ -82,8 +82,9 @@ class SelectorConfig(TableSettings):
 class Selector(Record):
     """Arms, with the one that does nothing; which is chosen, since how many accesses; how often one was chosen.
 
-    Addresses: ``sums`` has each arm's discounted rewards, ``counts`` how often it was chosen, discounted. ``numbers``:
-    gamma, c, the rewards. Behind it lie the arms, then the table of blocks by their arm.
+    Addresses: ``sums`` has each arm's discounted rewards, ``counts`` how often it was chosen, discounted; ``numbers``
+    gamma, c, the rewards; ``experts`` who wanted each block of the last answer. Behind it lie the arms, then the table
+    of blocks by their arm.
     """
 
     n_arms: int
@@ -95,6 +96,7 @@ class Selector(Record):
     counts: int
     numbers: int
     owners: int
+    experts: int
 
 
 _at = view(Selector)
@@ -185,9 +187,10 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     if arm.is_asked == 0:
         return 0
     n = call_want(arm.want, ints_at(arm.state), key, stream, keys, confidences) & ~HAS_GUESS
+    by = ints_at(it.experts)
     for i in range(n):
         row = rows.put(state, it.owners, keys[i])
-        state[row + _OWNER], state[row + _USED] = it.chosen, 0
+        state[row + _OWNER], state[row + _USED], by[i] = it.chosen, 0, it.chosen
     return n
 
 
@@ -217,7 +220,11 @@ class SelectorPolicy(CompiledPolicy):
         it.n_arms, it.step, it.owners = n, config.step, owners
         experts.set_up(state, Selector.words, policies, tables)
         most = max(table.most_wanted for table in tables)
-        super().__init__("access", state, _learn, _want, most, Ahead(of_stream=False), hears=True, sees_writes=True)
+        by: Ints = np.zeros(most, np.int64)
+        it.experts = address_of(by)
+        super().__init__(
+            "access", state, _learn, _want, most, Ahead(of_stream=False), hears=True, sees_writes=True, experts=by
+        )
         self.footprint_bytes = sum(policy.footprint_bytes for policy in policies)
 
     def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:

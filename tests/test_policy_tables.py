@@ -329,8 +329,10 @@ def test_selector_tries_all_and_keeps_to_what_was_useful() -> None:
     check(policy, [(0, [1]), (100, [110]), (200, [210])])
     policy.told(Told([1, 110], [Fate.EVICTED_UNUSED, Fate.TIMELY]))
     check(policy, [(110, []), (400, []), (500, [510]), (600, [610]), (700, [710])])
-    # Ten are wrong, a tenth each, and one more: what fetches nothing is no worse than nothing.
-    for key in range(900, 911):
+    columns = np.array([800], np.uint64), np.zeros(1, np.uint32), np.full(1, MISS, np.uint8)
+    assert policy.decide([AccessRun(*columns)]).answers[0].experts == [1]
+    # Ten are wrong, a tenth each, and what was right is longer ago: to fetch nothing is better.
+    for key in range(900, 910):
         assert ask(policy, key) == [key + 10]
         policy.told(Told([key + 10], [Fate.EVICTED_UNUSED]))
     check(policy, [(2000, []), (2001, [])])
