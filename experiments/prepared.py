@@ -57,6 +57,9 @@ def _joined(pieces: list[Accesses], needs: Sequence[str]) -> Accesses:
     )
 
 
+_SIZED = 100_000
+
+
 class Learned:
     """What a policy is given of the trace: the training part to learn from, what is run to predict from."""
 
@@ -72,6 +75,12 @@ class Learned:
         found = list(sequences_of(train, per_stream=per_stream, needs=needs, who=self._who).values())
         self.n_accesses = sum(len(sequence.keys) for sequence in found)
         return found
+
+    def room(self, capacity: int) -> int:
+        """How many blocks a capacity holds, by their mean size at the end of the training part; 2^62 without one."""
+        first = max(0, self._n_train - _SIZED)
+        sizes = [batch.size_bytes for batch in part(self._workload.batches(), first, self._n_train)]
+        return int(capacity // max(np.concatenate(sizes).mean(), 1)) if sizes else 2**62
 
     def simulated(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
         """The accesses that are run, by stream. Raises InputError where their order depends on the simulation."""
@@ -194,6 +203,7 @@ def prepare(
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
             n_streams=workload.n_streams,
+            room=lambda: learned.room(system.tiers[0].capacity),
             batch_size=most_at_once(system, workload.n_streams),
             say=say or (lambda text: None),
         ),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from policies.timing import Timing
 from simulator.policy import Decision, Policy
 
+_NO_LIMIT = 2**62
 Keys = npt.NDArray[np.uint64]
 
 
@@ -44,7 +45,7 @@ class Demand(NamedTuple):
     keys: Keys
     stream: npt.NDArray[np.uint32]
     reads: npt.NDArray[np.bool_]
-    room: int = 2**62
+    room: int = _NO_LIMIT
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Given:
     columns that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
+    ``room`` is how many blocks tier 0 holds, as large as those of the training part are on the average.
     ``n_streams`` are those of the whole trace; ``batch_size``: so many questions may come at once. ``say`` tells the
     user of something.
     """
@@ -99,6 +101,7 @@ class Given:
     recorded: Recorded | None = None
     is_measured: bool = False
     n_streams: int = 1
+    room: Callable[[], int] = lambda: _NO_LIMIT
     batch_size: int = 1
     say: Callable[[str], None] = _silent
 

@@ -30,6 +30,8 @@ from simulator.policy import AccessRun, Ahead, Decision, Policy, Table
 from simulator.records.record import Record, view
 from simulator.records.rows import START
 
+_SHARE = 8
+
 
 class HybridConfig(TableSettings):
     """Several policies at once, each believed as far as what it names comes (ours)."""
@@ -44,7 +46,7 @@ class HybridConfig(TableSettings):
     prior: Ratio = 0.3
     """What each precision begins with; as much as four blocks."""
     degree: Degree = 16
-    """Blocks wanted at once, at most."""
+    """Blocks wanted at once, at most; and no more than an eighth of what tier 0 holds."""
     rule: Literal["threshold", "cost"] = "threshold"
     """What is wanted: blocks whose precision is at least `threshold`, or at which a prefetch pays (`cost`)."""
     threshold: Ratio = 0.1
@@ -55,8 +57,10 @@ class HybridConfig(TableSettings):
         timing = given.timing() if self.rule == "cost" else None
         threshold = self.threshold if timing is None else timing.break_even()
         built = [expert.unrestrained().build(given) for expert in self.experts]
+        # More at once would push out what is needed, and each other.
+        config = self.model_copy(update={"degree": min(self.degree, max(given.room() // _SHARE, 1))})
         policy = HybridPolicy(
-            self, [one.policy for one in built], threshold, given.n_streams, timing, is_timed=given.is_measured
+            config, [one.policy for one in built], threshold, given.n_streams, timing, is_timed=given.is_measured
         )
         found: dict[str, Any] = {}
         for one in built:

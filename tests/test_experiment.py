@@ -341,6 +341,9 @@ def test_training_follows_the_history_that_is_asked_about() -> None:
     trace = ListWorkload(make_batch([1, 10, 2, 20], stream=[0, 1, 0, 1], op=[0, 0, 1, 0]), 3)
     learned = Learned(trace, 4, 4)
     assert [learning.keys.tolist() for learning in learned.sequences(True)] == [[1, 2], [10, 20]]
+    # As large as those of the training part are on the average; nobody knows without one.
+    sized = ListWorkload(make_batch([1, 2, 3, 4, 5], size_bytes=[10, 20, 30, 20, 999]), 2)
+    assert (Learned(sized, 4, 4).room(1000), Learned(sized, 0, 0).room(1000)) == (50, 2**62)
     assert [learning.writes.tolist() for learning in learned.sequences(True)] == [[False, True], [False, False]]
     assert [learning.keys.tolist() for learning in learned.sequences(False)] == [[1, 10, 2, 20]]
     assert learned.n_accesses == 4

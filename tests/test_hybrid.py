@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from policies.given import Given
 from policies.hybrid import HybridConfig, HybridPolicy
 from policies.lstm.policy import CompiledLstmPolicy
 from policies.next_n import NextNPolicy
@@ -64,6 +65,14 @@ def test_by_hand() -> None:
     one = AccessRun(np.array([21], np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8), {"op": np.zeros(1)})
     found = same.decide([one]).answers[0]
     assert (list(found.keys), list(found.experts)) == ([22, 23], [0, 1])
+
+
+def test_it_never_wants_more_than_an_eighth_of_tier_0() -> None:
+    made = config(experts=[{"kind": "next_n", "n": 9, "trigger": "access"}], degree=7)
+    for room, most in ((2**62, 7), (56, 7), (47, 5), (3, 1)):
+        policy = made.build(Given(lambda per_stream, needs=(): [], 0, room=lambda room=room: room)).policy
+        assert isinstance(policy, HybridPolicy)
+        assert len(asked(policy, 100)) == most
 
 
 def test_at_first_a_precision_is_the_mean() -> None:
