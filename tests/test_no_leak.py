@@ -1,0 +1,62 @@
+"""No policy knows what is to come: another future changes nothing of what it wanted before."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.test_experiment import call, config, write
+from tests.test_policies import EXAMPLES, SMALL
+
+N_TRAIN, N_COMMON = 300, 220
+_WARM = ("next_n", "hybrid", "selector", "spp", "isb", "probability_graph", "amp", "pythia")
+_QUESTION = ["access", "predicted_key", "confidence"]
+_PREFETCH = ["prefetch", "inference", "access", "key", "proposed_ns", "confidence", "expert"]
+
+
+def arms() -> dict[str, dict[str, Any]]:
+    """Each kind of policy, tables cold and warm, networks as they are and inside a hybrid."""
+    warm = {f"{name}-warm": {**EXAMPLES[name], "start": "warm"} for name in _WARM}
+    network = {**SMALL, "encoding": "delta", "backend": "compiled", "in_gpu_memory": False}
+    others = {"hybrid-lstm": {**EXAMPLES["hybrid"], "experts": [{"kind": "stride"}, network], "start": "warm"}}
+    others["hybrid-cost"] = {**EXAMPLES["hybrid"], "rule": "cost", "start": "warm"}
+    every = {name: policy for name, policy in {**EXAMPLES, **warm, **others}.items() if name != "none"}
+    free = {"in_gpu_memory": False}
+    return {
+        name.replace(", ", "-").replace(" ", "-"): {**policy, **(free if policy["kind"] == "lstm" else {})}
+        for name, policy in every.items()
+    }
+
+
+def test_another_future_changes_nothing_before_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    walk = np.cumsum(rng.choice([1, 1, 1, 2, -3], N_TRAIN + N_COMMON)) % 400
+    found: list[dict[str, Any]] = []
+    for name in ("one", "other"):
+        future = walk[:260] if name == "one" else rng.integers(0, 10**6, 260)
+        keys = [*walk.tolist(), *future.tolist()]
+        (tmp_path / f"{name}.txt").write_text("".join(f"{key}\n" for key in keys))
+        content = config(
+            seeds=[0],
+            workload={
+                "source": {"kind": "ids", "path": f"{name}.txt", "block": "4 KiB"},
+                "arrivals": {"kind": "closed", "think": "100 us"},
+                "train_ratio": N_TRAIN / len(keys),
+            },
+            arms=["none", *({"name": arm, "policy": policy, "charge": "free"} for arm, policy in arms().items())],
+        )
+        result = call(write(tmp_path, content, f"{name}.yaml"), "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        tables: dict[str, Any] = {}
+        for arm in arms():
+            prefetches = pd.read_parquet(tmp_path / name / "prefetches" / f"{arm}-0.parquet")
+            wanted = prefetches[prefetches["access"] < N_TRAIN + N_COMMON].sort_values("prefetch")
+            asked = pd.read_parquet(tmp_path / name / "inferences" / f"{arm}-0.parquet")
+            asked = asked[asked["access"] < N_TRAIN + N_COMMON]
+            tables[arm] = wanted[_PREFETCH].to_csv(index=False), asked[_QUESTION].to_csv(index=False)
+        found.append(tables)
+    one, other = found
+    # The oracle does know: what is compared would show it.
+    assert {arm for arm in one if one[arm] != other[arm]} == {"oracle"}
+    assert sum(wanted.count("\n") > 20 for wanted, _ in one.values()) > len(one) / 2
