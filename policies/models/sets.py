@@ -25,6 +25,7 @@ from policies.models.scoring import scores_along
 BEST = 5
 """So many best classes of an access are judged: their precision, their calibration."""
 Guesses = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
 
 
 def loss_of(scores: Tensor, wanted: Tensor) -> Tensor:
@@ -83,26 +84,33 @@ def _is_in(classes: Guesses, sets: Classes) -> npt.NDArray[np.bool_]:
     return found
 
 
-def precision(classes: Guesses, sets: Classes) -> float:
-    """The mean share of guesses (n, up to 5) that come; there are five places, whether they are filled or not."""
-    return float((_is_in(classes, sets) & (classes != UNKNOWN)).sum() / (BEST * len(sets))) if len(sets) else 0.0
+def surest(classes: Guesses, sure: Shares, sets: Classes) -> float:
+    """The share that comes of the surest guesses, as many as accesses: classes (n, 5), how sure (n, 5), sets (n, W).
+
+    So who knows when nothing is to be known may keep quiet, and guess more often where much is.
+    """
+    n = len(sets)
+    if not n:
+        return 0.0
+    chosen = np.argsort(np.where(classes == UNKNOWN, -1.0, sure).reshape(-1), kind="stable")[::-1][:n]
+    return float((_is_in(classes, sets) & (classes != UNKNOWN)).reshape(-1)[chosen].mean())
 
 
 def set_controls(fit: Sequence[Encoded], validation: Sequence[Encoded], head: int) -> tuple[Right, Right]:
-    """Blind ones and a table: the precision of the five classes that came most often, of all and after each class."""
+    """Blind ones and a table: the classes that came most often, of all and after each class, and how often each did."""
     before, sets = _rows(fit, head)
     seen, wanted = _rows(validation, head)
     blind, tables = "the commonest set", "a Markov table of sets"
     if not len(wanted):
         return {blind: 0.0}, {}
-    commonest = _commonest(sets)
     # Rows of classes as one number each: the same of the two parts.
     codes = np.unique(np.concatenate([before, seen]), axis=0, return_inverse=True)[1].reshape(-1)
     learned, asked = codes[: len(before)], codes[len(before) :]
-    guesses = np.zeros((len(asked), BEST), np.int64)
+    guesses, sure = np.zeros((len(asked), BEST), np.int64), np.zeros((len(asked), BEST))
     for code in np.unique(asked).tolist():
-        guesses[asked == code] = _commonest(sets[learned == code])
-    return {blind: precision(np.tile(commonest, (len(wanted), 1)), wanted)}, {tables: precision(guesses, wanted)}
+        guesses[asked == code], sure[asked == code] = _commonest(sets[learned == code])
+    of_all, how_often = (np.tile(row, (len(wanted), 1)) for row in _commonest(sets))
+    return {blind: surest(of_all, how_often, wanted)}, {tables: surest(guesses, sure, wanted)}
 
 
 def _rows(streams: Sequence[Encoded], head: int) -> tuple[Classes, Classes]:
@@ -114,18 +122,23 @@ def _rows(streams: Sequence[Encoded], head: int) -> tuple[Classes, Classes]:
     return np.concatenate([stream.inputs for stream in streams])[kept], sets[kept]
 
 
-def _commonest(sets: Classes) -> Guesses:
-    """The five classes (5,) that are in most sets; of equals the smaller; UNKNOWN where there are less."""
+def _commonest(sets: Classes) -> tuple[Guesses, Shares]:
+    """The five classes (5,) that are in most sets, of equals the smaller, UNKNOWN where there are less; their shares.
+
+    Of one access more than there are, in whose set they are not: what came once of once is not sure.
+    """
     classes, counts = np.unique(sets[sets != UNKNOWN], return_counts=True)
-    found = classes[np.lexsort((classes, -counts))][:BEST]
-    return np.concatenate([found, np.full(BEST - len(found), UNKNOWN, np.int64)])
+    best = np.lexsort((classes, -counts))[:BEST]
+    found, shares = np.zeros(BEST, np.int64), np.zeros(BEST)
+    found[: len(best)], shares[: len(best)] = classes[best], counts[best] / (len(sets) + 1)
+    return found, shares
 
 
 def set_standing_of(
     model: Network, encoded: tuple[Sequence[Encoded], Sequence[Encoded]], config: Schedule, head: int,
     device: torch.device,
 ) -> Standing | None:  # fmt: skip
-    """As ``standing_of``, by the precision of the five best classes."""
+    """As ``standing_of``, by the surest guesses, as many as accesses, of the five best classes of each."""
     ((first, end),) = model.spans[config.horizons[head]]
     best, sure, wanted = [], [], []
     for stream in encoded[1]:
@@ -137,7 +150,7 @@ def set_standing_of(
             found = scores[torch.from_numpy(kept).to(scores.device), first:end]
             if found.shape[1] > 1:
                 best.append(_best_of(found))
-                sure.append(torch.sigmoid(found[:, 1:].max(dim=-1).values).cpu().numpy().astype(np.float64))
+                sure.append(np.take_along_axis(torch.sigmoid(found).cpu().numpy(), best[-1], axis=1))
                 wanted.append(sets[kept])
     if not sum(len(part) for part in wanted):
         return None
@@ -146,6 +159,6 @@ def set_standing_of(
     every = blind | tables
     control = max(every, key=lambda name: every[name])
     return Standing(
-        precision(guessed, right), control, every[control], max(blind.values()),
-        constant(guessed, np.concatenate(sure)),
+        surest(guessed, np.concatenate(sure), right), control, every[control], max(blind.values()),
+        constant(guessed, np.concatenate(sure)[:, 0]),
     )  # fmt: skip
