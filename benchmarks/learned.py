@@ -17,11 +17,12 @@ import typer
 
 import tierfetch
 from benchmarks.headroom import TRACES, config_of
+from policies.hybrid import HybridConfig
 
 _ASKS = {"degree": 8, "rule": "cost", "device": "cpu", "in_gpu_memory": False}
 _NETS: dict[str, dict[str, Any]] = {
-    "lstm": {"model": "lstm", "settings": {"layers": 1}},
-    "lstm2": {"model": "lstm"},
+    "lstm": {"kind": "lstm", "layers": 1},
+    "lstm2": {"kind": "lstm"},
     "gru": {"model": "gru", "settings": {"layers": 1}},
     "mlp8": {"model": "mlp", "context": {"window": 8}},
     "mlp32": {"model": "mlp", "context": {"window": 32}},
@@ -37,17 +38,29 @@ _TRAIN = {"learning_rate": 3e-3}
 CONTROLS: dict[str, dict[str, Any]] = {"static_deltas": {"kind": "static_deltas"}}
 
 
+def policy_of(net: str, target: str, encoding: str) -> dict[str, Any]:
+    """As a config has it: the LSTM that compiled code runs, or one of the networks that come with ``kind: model``."""
+    said, about = {**_NETS[net], **_ASKS}, _TARGETS[target]
+    if said.get("kind") == "lstm":
+        horizons = {"horizons": [about["horizon"]], "target": "set"} if about else {}
+        return {**said, "encoding": encoding, **horizons, **_TRAIN}
+    return {"kind": "model", **said, "encoder": encoding, **about, "train": _TRAIN}
+
+
 def arms() -> dict[str, dict[str, Any]]:
-    """Every combination that there is, by the names of its parts."""
+    """Every combination that there is, by the names of its parts, and some beside the hybrid's usual experts."""
     found = dict(CONTROLS)
     for encoding in _ENCODINGS:
-        for target, about in _TARGETS.items():
-            if encoding == "page_offset" and target != "next":
-                continue
-            for net, settings in _NETS.items():
-                found[f"{net}-{target}-{encoding}"] = {
-                    "kind": "model", "encoder": encoding, **settings, **about, **_ASKS, "train": _TRAIN,
-                }  # fmt: skip
+        for target in _TARGETS:
+            if encoding != "page_offset" or target == "next":
+                found |= {f"{net}-{target}-{encoding}": policy_of(net, target, encoding) for net in _NETS}
+    usual = HybridConfig.model_validate({"kind": "hybrid"}).experts
+    experts = [expert.model_dump(mode="json") for expert in usual]
+    found["hybrid"] = {"kind": "hybrid", "start": "warm"}
+    for encoding in ("delta", "key"):
+        for target in ("next", "set16"):
+            both = [*experts, policy_of("lstm", target, encoding)]
+            found[f"hybrid-with-lstm-{target}-{encoding}"] = {"kind": "hybrid", "start": "warm", "experts": both}
     return found
 
 
