@@ -86,6 +86,16 @@ def test_among_equals_the_smaller_class(monkeypatch: pytest.MonkeyPatch) -> None
         np.testing.assert_allclose(sure, 1 / widths[0], atol=TOLERANCE)
 
 
+def test_of_a_set_each_class_is_sure_by_itself() -> None:
+    model, fused, compiled = both(0, 1, 4, "key")
+    choosing = Choosing(np.array(weights_of(model, 1).widths), 0.5, 3, is_set=True)
+    classes = inputs(model, np.random.default_rng(0), 1, 1)
+    for backend in (fused, compiled):
+        ((found, sure),) = backend.best(classes, [backend.new_state()], choosing)
+        scores = backend.advance(classes, [backend.new_state()])[0]
+        np.testing.assert_allclose(sure, 1 / (1 + np.exp(-scores[found.ravel()] / 2)), atol=TOLERANCE)
+
+
 def test_more_streams_than_go_in_one_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     model, fused, compiled = both(5, 1, 4, "key")
     monkeypatch.setattr("policies.lstm.backends.fused._PROGRAMS", (1, 2))

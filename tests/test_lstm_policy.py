@@ -56,7 +56,7 @@ def test_best_is_the_naive_best(seed: int, widths: list[int], k: int, ties: bool
         reverse=True,
     )[:k]  # fmt: skip
     classes, confidences = np.empty((k, len(widths)), np.int64), np.empty(k)
-    n = best(scores, np.array(widths, np.int64), 0.5, classes, confidences)
+    n = best(scores, np.array(widths, np.int64), 0.5, False, classes, confidences)
     assert n == len(naive)
     np.testing.assert_allclose(confidences[:n], naive, rtol=1e-5)
     assert len({tuple(row) for row in classes[:n].tolist()}) == n
@@ -64,7 +64,7 @@ def test_best_is_the_naive_best(seed: int, widths: list[int], k: int, ties: bool
         assert all(0 < c < width for c, width in zip(row, widths, strict=True))
         assert confidence == pytest.approx(np.prod([field[c] for field, c in zip(fields, row, strict=True)]), rel=1e-5)
     many = (np.empty((1, k, len(widths)), np.int32), np.empty((1, k)), np.empty(1, np.int64))
-    best_of_rows(scores[None], np.array(widths, np.int64), 0.5, *many)
+    best_of_rows(scores[None], np.array(widths, np.int64), 0.5, False, *many)
     assert many[2][0] == n
     np.testing.assert_array_equal(many[0][0, :n], classes[:n])
 

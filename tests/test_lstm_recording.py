@@ -292,7 +292,8 @@ def test_batched_predictions_have_no_time_of_their_own(tmp_path: Path) -> None:
     refused(tmp_path, with_policy({"kind": "measured"}, predictions="batched"), "predictions", "sampled")
 
 
-def test_no_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("target", ["access", "set"])
+def test_no_leak(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The judged part poisoned: vocabulary, weights, temperature, controls, horizon and threshold come out the same."""
     rng = np.random.default_rng(5)
     learned = np.tile(rng.permutation(40), 20)
@@ -303,7 +304,7 @@ def test_no_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TIERFETCH_MODELS", str(tmp_path / f"models-{name}"))
         content = config(seeds=[0], arms=[lstm_arm({"kind": "free"})], baseline="lstm")
         content["workload"]["source"] = {"kind": "ids", "path": str(ids), "block": "4 KiB"}
-        content["arms"][0]["policy"].update(AHEAD, rule="cost")
+        content["arms"][0]["policy"].update(AHEAD, rule="cost", target=target)
         out = run(tmp_path, name, content)
         row = pd.read_parquet(out / "runs.parquet").iloc[0]
         assert not row["model_was_cached"]

@@ -55,6 +55,7 @@ class Asker(Record):
     room: int
     degree: int
     rolls_out: int
+    is_set: int
     n_lines: int
     n_layers: int
     n_hidden: int
@@ -96,6 +97,7 @@ def table_of(predictor: LstmPredictor, threshold: float, n_lines: int) -> tuple[
     it.window = 0 if config.is_carried else config.window
     it.room = it.window or _PENDING
     it.rolls_out, it.degree = config.expand == "rollout", config.degree
+    it.is_set = config.target == "set"
     it.n_layers, it.n_hidden = len(backend.biases), n_hidden
     it.n_inputs, it.n_scores = len(backend.first), len(backend.head_bias)
     it.first, it.starts, it.inner = keep(backend.first), keep(backend.starts), keep(backend.inner)
@@ -143,7 +145,7 @@ def _choose(it: Asker, state: int, k: int) -> int:
     )  # fmt: skip
     return int(
         best(
-            scores, ints_matrix(it.widths, 1, n_fields)[0], floats_at(it.numbers)[0],
+            scores, ints_matrix(it.widths, 1, n_fields)[0], floats_at(it.numbers)[0], it.is_set != 0,
             ints_matrix(it.classes, k, n_fields), floats_matrix(it.sure, 1, k)[0],
         )
     )  # fmt: skip

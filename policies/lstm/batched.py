@@ -40,6 +40,7 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
     config, codec = predictor.config, predictor.codec
     model = predictor.kept.trained.model.to(device)
     tables = {name: Table.empty(len(keys), config.degree, len(predictor.widths)) for name, keys in sequences.items()}
+    is_set = config.target == "set"
     inverse_temperature = 1 / predictor.kept.trained.calibrations[predictor.horizon].temperature
     spans = model.spans[predictor.horizon]
     columns = slice(spans[0][0], spans[-1][1])
@@ -47,7 +48,7 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
     def fill(name: int, at: int, scores: Floats) -> None:
         table, rows = tables[name], slice(at, at + len(scores))
         best_of_rows(
-            np.ascontiguousarray(scores), predictor.widths, inverse_temperature,
+            np.ascontiguousarray(scores), predictor.widths, inverse_temperature, is_set,
             table.classes[rows], table.confidences[rows], table.counts[rows],
         )  # fmt: skip
 
@@ -64,7 +65,7 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
         if not isinstance(backend, Compiled):
             backend = Compiled(weights_of(predictor.kept.trained.model, predictor.horizon))
         for name in names:
-            _along(codec.encode(sequences[name]), backend, predictor.widths, inverse_temperature, tables[name])
+            _along(codec.encode(sequences[name]), backend, predictor.widths, inverse_temperature, is_set, tables[name])
         return tables
     for group in (names[at : at + _ROWS] for at in range(0, len(names), _ROWS)):
         inputs = [codec.encode(sequences[name]) for name in group]
@@ -87,10 +88,12 @@ def tables_of(sequences: Mapping[int, Keys], predictor: LstmPredictor, device: t
     return tables
 
 
-def _along(classes: Classes, backend: Compiled, widths: Classes, inverse_temperature: float, table: Table) -> None:
+def _along(
+    classes: Classes, backend: Compiled, widths: Classes, inverse_temperature: float, is_set: bool, table: Table
+) -> None:
     """One sequence, access by access: on a CPU core that takes no longer than torch's products of many at once."""
     state = backend.new_state()
     predict_along(
         classes, state[0], state[1], backend.first, backend.starts, backend.inner, backend.biases, backend.head,
-        backend.head_bias, widths, inverse_temperature, table.classes, table.confidences, table.counts,
+        backend.head_bias, widths, inverse_temperature, is_set, table.classes, table.confidences, table.counts,
     )  # fmt: skip

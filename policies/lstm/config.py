@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from policies.base import PolicySettings
 from policies.given import Built, Given
-from policies.models.training import TrainConfig
+from policies.models.codecs.names import OF_SETS
+from policies.models.training import TargetKind, TrainConfig
 from policies.models.where import Where, is_cuda
 from simulator.config import Count, Ratio
 
@@ -37,6 +38,8 @@ class LstmConfig(TrainConfig, PolicySettings):
     """Share of activations dropped, in training alone."""
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
     """How many accesses ahead it is trained to predict, in rising order: a head for each."""
+    target: TargetKind = "access"
+    """What is predicted: the `access` so far ahead, or the `set` of all blocks that are needed up to there."""
 
     inference: Literal["stateful", "window"] = "stateful"
     """`stateful` carries its state from question to question; `window` runs the last accesses again."""
@@ -73,6 +76,10 @@ class LstmConfig(TrainConfig, PolicySettings):
             )
         if self.expand == "rollout" and (self.horizons if self.horizon == "auto" else (self.horizon,)) != (1,):
             raise ValueError("expand: 'rollout' walks access by access; expected horizon: 1, and 1 among horizons")
+        if self.target == "set" and self.encoding not in OF_SETS:
+            raise ValueError(f"target: 'set' goes with encoding: {' or '.join(OF_SETS)}, got {self.encoding!r}")
+        if self.target == "set" and self.expand == "rollout":
+            raise ValueError("expand: 'rollout' walks access by access; expected target: access")
         if self.expand == "rollout" and self.predictions == "batched":
             raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
         if self.backend in _ON_CUDA_ALONE and self.device == "cpu":
@@ -167,7 +174,7 @@ class LstmConfig(TrainConfig, PolicySettings):
             "expand",
             "degree",
         }
-        names |= {"trigger", "per_stream"} | ({"window"} if self.inference == "window" else set())
+        names |= {"trigger", "per_stream", "target"} | ({"window"} if self.inference == "window" else set())
         return self.model_dump(mode="json", include=names)
 
 

@@ -39,7 +39,7 @@ class LstmPredictor(Predictor):
         self.codec = kept.trained.codec
         encoder = CodecEncoder(
             config.encoding, codec=self.codec, horizon=horizon, degree=config.degree,
-            temperature=kept.trained.calibrations[horizon].temperature,
+            temperature=kept.trained.calibrations[horizon].temperature, target=config.target,
         )  # fmt: skip
         self.widths = encoder.widths
         super().__init__(encoder, backend, self._new_context, horizon, trial_ns)

@@ -135,9 +135,10 @@ def check_model(config: ModelConfig) -> None:
 def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
     """The encoder that a config names, not fitted yet. Raises InputError if it is none."""
     if config.is_ours:
-        sizes = Sizes(config.vocabulary, config.page_blocks, (config.horizon,))
+        sizes = Sizes(config.vocabulary, config.page_blocks, (config.horizon,), config.target)
         return CodecEncoder(
-            config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature
+            config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature,
+            target=config.target,
         )  # fmt: skip
     kind = outside_class(config.encoder, config._beside, _WHAT).object
     absent = [name for name in ("fit", "inputs", "answers") if not callable(getattr(kind, name, None))]
@@ -201,7 +202,7 @@ def _trained_encoder(config: ModelConfig, kept: Kept) -> Any:
         return codec.encoder  # type: ignore[attr-defined]
     return CodecEncoder(
         config.encoder, codec=codec, horizon=config.horizon, degree=config.degree,
-        temperature=kept.trained.calibrations[config.horizon].temperature,
+        temperature=kept.trained.calibrations[config.horizon].temperature, target=config.target,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from policies.models.codecs.base import IGNORE, UNKNOWN, Classes
 Scores = npt.NDArray[np.float32]
 _BINS = 15
 # A validation part without a single error would have scores sharpened without end.
-_LOG_RANGE = (float(np.log(0.5)), float(np.log(20.0)))
+LOG_RANGE = (float(np.log(0.5)), float(np.log(20.0)))
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def calibrate(fields: list[Scores], targets: Classes) -> Calibration:
         logs = [np.log(np.exp(s * scale).sum(axis=1)).mean(dtype=np.float64) for s in fields]
         return float(np.sum(logs)) - float(scale) * wanted
 
-    temperature = float(np.exp(minimize_scalar(loss, bounds=_LOG_RANGE, method="bounded", options={"xatol": 1e-4}).x))
+    temperature = float(np.exp(minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4}).x))
     return Calibration(temperature, _ece(fields, targets, 1.0), _ece(fields, targets, temperature))
 
 
@@ -58,6 +58,11 @@ def _ece(fields: list[Scores], targets: Classes, temperature: float) -> float:
         best = probabilities.argmax(axis=1)
         confidence *= np.maximum(probabilities[np.arange(len(best)), best], 0)
         right &= best == targets[:, i]
+    return ece_of(confidence, right)
+
+
+def ece_of(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
+    """How far confidences (n,) are from what came true (n,), in bins of equal width."""
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     counts = np.bincount(bins, minlength=_BINS)
     gaps = np.bincount(bins, right - confidence, _BINS)

@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from policies.base import PolicySettings, TriggerName
 from policies.given import Built, Given
-from policies.models.codecs.names import ENCODINGS
+from policies.models.codecs.names import ENCODINGS, OF_SETS
 from policies.models.nets.settings import CARRIES, NETS
-from policies.models.training import PositiveFloat, TrainConfig
+from policies.models.training import PositiveFloat, TargetKind, TrainConfig
 from policies.models.where import Where, is_cuda
 from simulator.config import Ratio, Strict
 from simulator.errors import InputError
@@ -33,6 +33,7 @@ class ModelSchedule(TrainConfig):
     """A ``policies.models.schedule.Schedule``: the settings of ``train``, and what the model's own say."""
 
     horizons: tuple[int, ...]
+    target: TargetKind
     is_carried: bool
 
 
@@ -63,6 +64,8 @@ class ModelConfig(PolicySettings):
     """What a question runs: the newest access, with a state that is carried, or a window of the last ones."""
     horizon: Annotated[int, Field(ge=1, le=2**16)] = 1
     """How many accesses ahead its answer is about."""
+    target: TargetKind = "access"
+    """What that is: the `access` so far ahead, or the `set` of all blocks that are needed up to there."""
     train: TrainConfig | None = None
     """How it is trained on the training part; null: not at all, it comes with weights."""
 
@@ -108,6 +111,11 @@ class ModelConfig(PolicySettings):
             raise ValueError("train: starts from nothing, but there are weights; expected one of the two")
         if self.is_ours and self.encoder_settings:
             raise ValueError("encoder_settings: go with a class; expected vocabulary and page_blocks")
+        if self.target == "set" and self.encoder not in OF_SETS:
+            raise ValueError(
+                f"target: a 'set' is of classes that stand for a block each, but encoder is {self.encoder!r}; expected "
+                f"one of {', '.join(OF_SETS)}, or target: access"
+            )
         if self.vocabularies is not None and (self.train is not None or not self.is_ours):
             raise ValueError("vocabularies: go with an encoder of ours that is not trained with; expected none")
         if self.temperature is not None and (self.train is not None or not self.is_ours):
@@ -183,7 +191,7 @@ class ModelConfig(PolicySettings):
         """How it is trained. Only where it is."""
         assert self.train is not None
         said = {**self.train.model_dump(), "window": self.window or self.train.window}
-        return ModelSchedule(**said, horizons=(self.horizon,), is_carried=self.is_carried)
+        return ModelSchedule(**said, horizons=(self.horizon,), target=self.target, is_carried=self.is_carried)
 
     def place(self, path: str) -> Path:
         """Where a file that these settings name lies."""
@@ -251,7 +259,7 @@ class ModelConfig(PolicySettings):
         """What trained weights depend on, beside the training part and the sources of classes."""
         names = {
             "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "per_stream", "context",
-            "horizon", "train",
+            "horizon", "target", "train",
         }  # fmt: skip
         return self.model_dump(mode="json", include=names)
 
@@ -259,6 +267,6 @@ class ModelConfig(PolicySettings):
         """What the work of one inference depends on: recorded latencies fit where this is the same."""
         names = {
             "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "per_stream", "context",
-            "degree", "trigger",
+            "degree", "trigger", "target",
         }  # fmt: skip
         return {**self.model_dump(mode="json", include=names), "fingerprint": self.fingerprint()}

@@ -13,6 +13,7 @@ from policies.given import Accesses
 from policies.models.codecs.base import Classes, Codec, Floats, Keys, Vocabularies
 from policies.models.codecs.registry import CODECS
 from policies.models.top import Choosing
+from policies.models.training import TargetKind
 from simulator.errors import InputError
 
 Found = list[tuple[int, float]]
@@ -57,6 +58,7 @@ class Sizes:
     vocabulary: int = 1024
     page_blocks: int = 64
     horizons: tuple[int, ...] = (1,)
+    target: TargetKind = "access"
 
 
 class CodecEncoder:
@@ -66,9 +68,10 @@ class CodecEncoder:
 
     def __init__(
         self, encoding: str, sizes: Sizes | None = None, *, codec: Codec | None = None, horizon: int = 1,
-        degree: int = 1, temperature: float = 1.0,
+        degree: int = 1, temperature: float = 1.0, target: TargetKind = "access",
     ) -> None:  # fmt: skip
         """``codec``: one that was learned; answers have up to ``degree`` blocks, from scores over ``temperature``."""
+        self.is_set = target == "set"
         self.encoding = encoding
         self.horizon = horizon
         self._sizes = sizes or Sizes()
@@ -104,7 +107,8 @@ class CodecEncoder:
 
     def choosing(self, wanted: int | None = None) -> Choosing:
         """What is wanted of scores, up to ``degree`` answers by default: a backend may choose by itself."""
-        return Choosing(self.widths, 1 / self._temperature, self._degree if wanted is None else wanted)
+        wanted = self._degree if wanted is None else wanted
+        return Choosing(self.widths, 1 / self._temperature, wanted, self.is_set)
 
     def decoded(self, last_key: int, classes: Classes, confidences: Any) -> Found:
         """Keys of predicted classes (n, fields); those outside the key space are left out."""

@@ -8,13 +8,14 @@ import numpy as np
 from policies.given import Accesses
 from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
 from policies.models.schedule import Schedule
+from policies.models.wanted import sets_of
 
 _STEPS_AN_EPOCH = 32
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One stream: inputs (n, fields) and targets (n, horizons, fields)."""
+    """One stream: inputs (n, fields) and targets (n, horizons, fields); of sets (n, horizons, as many as may come)."""
 
     inputs: Classes
     targets: Classes
@@ -34,6 +35,11 @@ def encode(sequences: Sequence[Accesses], codec: Codec, config: Schedule) -> lis
     found = []
     for sequence in sequences:
         if len(sequence.keys) < 2:
+            continue
+        if config.target == "set":
+            width, reads_alone = max(config.horizons), config.targets == "reads"
+            sets = [sets_of(sequence, codec, h, width, reads_alone=reads_alone) for h in config.horizons]
+            found.append(Encoded(codec.encode_all(sequence), np.stack(sets, axis=1)))
             continue
         targets = np.stack([codec.targets_of(sequence, h) for h in config.horizons], axis=1)  # (n, horizons, fields)
         if config.targets == "reads":

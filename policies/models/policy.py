@@ -51,7 +51,7 @@ class NetworkPolicy:
         self.predictor = predictor
         self.trigger = Trigger[trigger.upper()]
         self.footprint_bytes = footprint_bytes
-        self.ahead = Ahead(predictor.horizon, per_stream)
+        self.ahead = Ahead(predictor.ahead, per_stream)
         self.needs = needs
         self._per_stream = per_stream
         self._is_carried = is_carried

@@ -56,6 +56,11 @@ class Predictor:
         self._context = context
         self._choosing = encoder.choosing() if isinstance(encoder, CodecEncoder) else None
 
+    @property
+    def ahead(self) -> int:
+        """Which access its best guess is about; of a set there is no one, and it is held against the next."""
+        return 1 if isinstance(self.encoder, CodecEncoder) and self.encoder.is_set else self.horizon
+
     def warmed(self, first: Seen, then: Sequence[Seen]) -> list[tuple[int, int]]:
         """Host and device time, in ns, of calls whose times mean nothing for later ones.
 

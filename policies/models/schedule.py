@@ -19,6 +19,11 @@ class Schedule(Protocol):
         ...
 
     @property
+    def target(self) -> Literal["access", "set"]:
+        """Whether the access a horizon ahead is predicted, or the set of those up to it."""
+        ...
+
+    @property
     def targets(self) -> Literal["reads", "all"]:
         """Whether a write is worth a prediction."""
         ...

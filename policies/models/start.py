@@ -14,6 +14,7 @@ from policies.models.codecs.base import IGNORE
 from policies.models.lanes import Encoded
 from policies.models.network import Network
 from policies.models.schedule import Schedule
+from policies.models.wanted import shares_of
 
 _OURS = "policies."
 
@@ -30,6 +31,10 @@ def start_at_frequencies(model: Network, fit: Sequence[Encoded], config: Schedul
     with torch.no_grad():
         for i, horizon in enumerate(config.horizons):
             for j, (first, end) in enumerate(model.spans[horizon]):
+                if config.target == "set":
+                    shares = shares_of(targets[:, i], end - first)
+                    head.bias[first:end] = torch.from_numpy(np.log(shares / (1 - shares))).to(head.bias)
+                    continue
                 wanted = targets[:, i, j]
                 # Half a target more of each: what never was is not impossible.
                 counts = np.bincount(wanted[wanted != IGNORE], minlength=end - first) + 0.5

@@ -24,7 +24,17 @@ from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
 
 _CODEC = "codec."
-_SOURCES = ("train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py")
+_SOURCES = (
+    "train.py",
+    "start.py",
+    "scoring.py",
+    "lanes.py",
+    "calibration.py",
+    "controls.py",
+    "sets.py",
+    "wanted.py",
+    "codecs/base.py",
+)
 
 
 @dataclass(frozen=True)

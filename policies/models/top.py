@@ -53,17 +53,31 @@ def _sum_of_exps(scores: Floats, highest: float, inverse_temperature: float) -> 
 
 
 @vectorised
+def _sum(scores: Floats) -> float:
+    """No number if a score is none."""
+    total = 0.0
+    for i in range(len(scores)):
+        total += scores[i]
+    return total
+
+
+@vectorised
 def _field(
-    scores: Floats, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64], k: int
-) -> int:
-    """Up to ``k`` best classes but class 0 of one field (C,), with their softmax probabilities; how many there are."""
+    scores: Floats, inverse_temperature: float, is_set: bool, classes: Classes, confidences: npt.NDArray[np.float64],
+    k: int,
+) -> int:  # fmt: skip
+    """Up to ``k`` best classes but class 0 of one field (C,), and how many there are.
+
+    With their softmax probabilities, or as a set with a sigmoid each.
+    """
     n = len(scores)
     k = min(k, n - 1)
     if k < 1:
         return 0
     most = _highest(scores[1:])
     highest = max(most, scores[0])
-    total = _sum_of_exps(scores, highest, inverse_temperature)
+    # Of a set the sum says whether all are numbers, and nothing else.
+    total = _sum(scores) if is_set else _sum_of_exps(scores, highest, inverse_temperature)
     for place in range(k):
         best = -1
         if place == 0:
@@ -81,7 +95,10 @@ def _field(
         if best < 0:
             return place
         classes[place] = best
-        confidences[place] = math.exp((scores[best] - highest) * inverse_temperature) / total
+        if is_set:
+            confidences[place] = 1 / (1 + math.exp(-scores[best] * inverse_temperature)) if total == total else total
+        else:
+            confidences[place] = math.exp((scores[best] - highest) * inverse_temperature) / total
     return k
 
 
@@ -109,20 +126,21 @@ def joined(
 
 @vectorised
 def best(
-    scores: Floats, widths: Classes, inverse_temperature: float, classes: Classes, confidences: npt.NDArray[np.float64]
-) -> int:
+    scores: Floats, widths: Classes, inverse_temperature: float, is_set: bool, classes: Classes,
+    confidences: npt.NDArray[np.float64],
+) -> int:  # fmt: skip
     """The best predictions that have no unknown in them: scores (C,), one or two fields of ``widths`` classes each.
 
     Fills ``classes`` (k, fields) and ``confidences`` (k,), best first, and returns how many there are. With two fields
-    a confidence is the product of theirs.
+    a confidence is the product of theirs. ``is_set``: of one field, each class is right or not by itself.
     """
     k = len(classes)
     if len(widths) == 1:
-        return _field(scores, inverse_temperature, classes.reshape(-1), confidences, k)
+        return _field(scores, inverse_temperature, is_set, classes.reshape(-1), confidences, k)
     first_classes, first = np.empty(k, np.int64), np.empty(k, np.float64)
     second_classes, second = np.empty(k, np.int64), np.empty(k, np.float64)
-    n_first = _field(scores[: widths[0]], inverse_temperature, first_classes, first, k)
-    n_second = _field(scores[widths[0] :], inverse_temperature, second_classes, second, k)
+    n_first = _field(scores[: widths[0]], inverse_temperature, False, first_classes, first, k)
+    n_second = _field(scores[widths[0] :], inverse_temperature, False, second_classes, second, k)
     return joined(first_classes, first, n_first, second_classes, second, n_second, classes, confidences)
 
 
@@ -131,6 +149,7 @@ def best_of_rows(
     scores: Floats,
     widths: Classes,
     inverse_temperature: float,
+    is_set: bool,
     classes: npt.NDArray[np.int32],
     confidences: npt.NDArray[np.float64],
     counts: Classes,
@@ -138,7 +157,7 @@ def best_of_rows(
     """``best`` of every row: scores (n, C), classes (n, k, fields), confidences (n, k), counts (n,)."""
     row_classes = np.empty(classes.shape[1:], np.int64)
     for row in range(len(scores)):
-        counts[row] = best(scores[row], widths, inverse_temperature, row_classes, confidences[row])
+        counts[row] = best(scores[row], widths, inverse_temperature, is_set, row_classes, confidences[row])
         classes[row] = row_classes
 
 
@@ -152,11 +171,13 @@ class Choosing(NamedTuple):
     widths: Classes
     inverse_temperature: float
     wanted: int
+    is_set: bool = False
+    """Whether each class is right or not by itself; else one of them is."""
 
     def of(self, scores: Floats) -> Chosen:
         """From scores (C,)."""
         classes, confidences = self._room()
-        n = best(scores, self.widths, self.inverse_temperature, classes, confidences)
+        n = best(scores, self.widths, self.inverse_temperature, self.is_set, classes, confidences)
         return classes[:n], confidences[:n]
 
     def of_fields(self, classes: Classes, confidences: npt.NDArray[np.float64]) -> Chosen:

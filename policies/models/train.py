@@ -20,6 +20,7 @@ from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chu
 from policies.models.network import Network, detached
 from policies.models.schedule import Recipe, Schedule
 from policies.models.scoring import scores_along, tensor
+from policies.models.sets import calibrate_set, loss_of, right_of, set_standing_of
 from policies.models.start import start_at_frequencies
 from simulator.errors import InputError
 
@@ -106,6 +107,14 @@ class _Tally:
         self.topk += int(in_k.sum())
         self.n += n
 
+    def add_sets(self, loss: Tensor, scores: Tensor, sets: Tensor) -> None:
+        """Of sets: how many of the best classes, and which share of the best five, are in them."""
+        n, top1, topk = right_of(scores, sets)
+        self.loss += float(loss.detach()) * n
+        self.top1 += top1
+        self.topk += topk
+        self.n += n
+
     def means(self) -> tuple[float, float, float]:
         if self.n == 0:
             return (float("nan"),) * 3
@@ -158,6 +167,8 @@ def train(
         model, rows, kept = _fitted(model.to(device), fit, validation, recipe, rng, device, progress)
         standings = {
             horizon: standing_of(model, codec, fit_part, validation_part, (fit, validation), config, i, device)
+            if config.target == "access"
+            else set_standing_of(model, (fit, validation), config, i, device)
             for i, horizon in enumerate(config.horizons)
         }
         calibrations = _calibrations(model, validation, config, device)
@@ -234,6 +245,10 @@ def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tal
     n_heads = 0
     for i, horizon in enumerate(config.horizons):
         for j, (first, end) in enumerate(model.spans[horizon]):
+            if config.target == "set":
+                total = total + loss_of(scores[..., first:end], targets[:, :, i])
+                n_heads += 1
+                continue
             wanted = targets[:, :, i, j].reshape(-1)
             if bool((wanted != IGNORE).any()):
                 total = total + cross_entropy(scores[..., first:end].reshape(-1, end - first), wanted)
@@ -241,7 +256,10 @@ def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tal
     nearest = [scores[..., first:end] for first, end in model.spans[config.horizons[0]]]
     loss = total / max(n_heads, 1)
     with torch.no_grad():
-        tally.add(loss, nearest, targets[:, :, 0])
+        if config.target == "set":
+            tally.add_sets(loss, nearest[0], targets[:, :, 0])
+        else:
+            tally.add(loss, nearest, targets[:, :, 0])
     return loss
 
 
@@ -276,5 +294,7 @@ def _calibrations(
     all_scores, all_targets = np.concatenate(scores), np.concatenate(targets)
     return {
         horizon: calibrate([all_scores[:, a:b] for a, b in model.spans[horizon]], all_targets[:, i])
+        if config.target == "access"
+        else calibrate_set(all_scores[:, slice(*model.spans[horizon][0])], all_targets[:, i])
         for i, horizon in enumerate(config.horizons)
     }

@@ -7,6 +7,8 @@ from pydantic import Field
 from simulator.config import Count, Strict
 
 PositiveFloat = Annotated[float, Field(gt=0)]
+TargetKind = Literal["access", "set"]
+"""What a prediction is about: the access so far ahead, or all that come up to it, whichever they are."""
 
 
 class TrainConfig(Strict):

@@ -98,15 +98,15 @@ def score(h: Floats, head: Floats, head_bias: Floats, scores: Floats) -> None:
 @compiled
 def predict_along(
     classes: Classes, h: Floats, c: Floats, first: Floats, starts: Classes, inner: Floats, biases: Floats,
-    head: Floats, head_bias: Floats, widths: Classes, inverse_temperature: float, found: npt.NDArray[np.int32],
-    confidences: npt.NDArray[np.float64], counts: Classes,
+    head: Floats, head_bias: Floats, widths: Classes, inverse_temperature: float, is_set: bool,
+    found: npt.NDArray[np.int32], confidences: npt.NDArray[np.float64], counts: Classes,
 ) -> None:  # fmt: skip
     """What follows each of T accesses: the best classes (T, k, fields), confidences (T, k) and how many (T,)."""
     scores, row = np.empty(len(head_bias), np.float32), np.empty(found.shape[1:], np.int64)
     for t in range(len(classes)):
         run_through(classes[t : t + 1], h, c, first, starts, inner, biases)
         score(h, head, head_bias, scores)
-        counts[t] = best(scores, widths, inverse_temperature, row, confidences[t])
+        counts[t] = best(scores, widths, inverse_temperature, is_set, row, confidences[t])
         found[t] = row
 
 

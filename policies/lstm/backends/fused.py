@@ -150,8 +150,8 @@ class Fused(Backend):
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def best(self, classes: Classes, states: Sequence[FusedState], choosing: Choosing) -> list[Chosen]:
-        """See the base; chosen on the device, up to 8 of a field."""
-        if choosing.wanted > MOST_WANTED:
+        """See the base; chosen on the device, up to 8 of a field, but of a set."""
+        if choosing.wanted > MOST_WANTED or choosing.is_set:
             return super().best(classes, states, choosing)
         wanted, found = choosing.wanted, []
         for n in self._run(classes, states, wanted, choosing.inverse_temperature):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,11 @@ class CodecSettings(Protocol):
         """How many accesses ahead."""
         ...
 
+    @property
+    def target(self) -> Literal["access", "set"]:
+        """Whether the access so far ahead is predicted, or the set of those up to it."""
+        ...
+
 
 class Codec(ABC):
     """Classes for accesses, learned from the training part alone; one or two fields an access, each with its classes.
@@ -92,6 +97,13 @@ class Codec(ABC):
     @abstractmethod
     def targets(self, keys: Keys, horizon: int) -> Classes:
         """(n, fields): what would have been right to predict at each access; IGNORE where the sequence ends first."""
+
+    def classes_ahead(self, keys: Keys, lag: int, horizon: int) -> Classes:
+        """(n,): the class, of a set of accesses up to ``horizon``, of the one ``lag`` ahead; of one field alone.
+
+        By default classes are the same at every horizon.
+        """
+        return self.targets(keys, lag)[:, 0]
 
     def encode_all(self, sequence: Accesses) -> Classes:
         """(n, fields) classes of a sequence from its beginning."""

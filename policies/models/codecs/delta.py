@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from policies.given import Accesses
 from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, CodecSettings, Keys, classes_of, most_frequent
+from policies.static_deltas import most_used
 
 
 def _steps(keys: Keys, horizon: int) -> Keys:
@@ -15,7 +17,8 @@ def _steps(keys: Keys, horizon: int) -> Keys:
 class DeltaCodec(Codec):
     """An access is its step from the one before; a prediction is the distance from the last access to the one ahead.
 
-    Each horizon has a vocabulary of its own. The unknown means that nothing is to be fetched.
+    Each horizon has a vocabulary of its own: with ``target: set`` of the distances to all accesses up to there, without
+    0. The unknown means that nothing is to be fetched.
     """
 
     names = ("delta",)
@@ -28,6 +31,13 @@ class DeltaCodec(Codec):
             steps = [_steps(keys, horizon) for keys in sequences if len(keys) > horizon]
             all_steps = np.concatenate(steps) if steps else np.empty(0, np.uint64)
             found[f"delta_{horizon}"] = most_frequent(all_steps, config.vocabulary)
+        if config.target == "set":
+            accesses = [Accesses(keys, np.zeros(len(keys), bool)) for keys in sequences]
+            for horizon in config.horizons:
+                steps_within, _ = most_used(accesses, horizon)
+                # At a horizon of 1 the two are one vocabulary, which has inputs of no step, too.
+                if horizon > 1:
+                    found[f"delta_{horizon}"] = np.sort(steps_within[: config.vocabulary].view(np.uint64))
         return cls(found)
 
     @property
@@ -52,9 +62,13 @@ class DeltaCodec(Codec):
 
     def targets(self, keys: Keys, horizon: int) -> Classes:
         """The class of the distance to the key ``horizon`` ahead."""
-        found = np.full((len(keys), 1), IGNORE, np.int64)
-        if len(keys) > horizon:
-            found[:-horizon, 0] = classes_of(self.vocabularies[f"delta_{horizon}"], _steps(keys, horizon))
+        return self.classes_ahead(keys, horizon, horizon)[:, None]
+
+    def classes_ahead(self, keys: Keys, lag: int, horizon: int) -> Classes:
+        """The class of the distance to the key ``lag`` ahead, in the horizon's vocabulary."""
+        found = np.full(len(keys), IGNORE, np.int64)
+        if len(keys) > lag:
+            found[:-lag] = classes_of(self.vocabularies[f"delta_{horizon}"], _steps(keys, lag))
         return found
 
     def decode(self, last_key: int, classes: Sequence[int], horizon: int) -> int | None:
