@@ -24,7 +24,10 @@ from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
 
 _CODEC = "codec."
-_SOURCES = ("train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py")
+_SOURCES = (
+    "train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py", "entropy.py",
+    "fast_lstm.py", "kernels.py", "optimizer.py", "parts.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
