@@ -24,6 +24,7 @@ from experiments.plan import Run
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
+from policies.models.threads import share_cores
 from simulator.errors import InputError, OutsideError
 
 ATTEMPTS = 2
@@ -42,10 +43,13 @@ class Task:
     death: str = ""
 
 
-def _serve(pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace]) -> None:
+def _serve(
+    pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace], n_at_once: int
+) -> None:
     """What a process does: tasks, until there are no more or nobody asks."""
     from experiments.compiling import Announced
 
+    share_cores(n_at_once)
     # Where an interrupt could not be held back at the start.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
@@ -165,6 +169,7 @@ def side_by_side(
     _check_sendable(experiment)
     waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
     idle, busy = list[_Worker](), dict[Any, _Worker]()
+    n_at_once = min(n_jobs, len(tasks))
 
     def set_to(task: Task) -> _Worker:
         shown = show(task)
@@ -172,7 +177,7 @@ def side_by_side(
             return replace(idle.pop(), task=task, shown=shown)
         # The one that waits for the others ends them.
         with _without_main():
-            process, pipe = start(_serve, (experiment, folder, dict(traces)), _needed(experiment))
+            process, pipe = start(_serve, (experiment, folder, dict(traces), n_at_once), _needed(experiment))
         return _Worker(process, pipe, task, shown)
 
     try:

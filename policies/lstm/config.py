@@ -32,10 +32,12 @@ class LstmConfig(TrainConfig, PolicySettings):
     """Numbers that stand for a class."""
     hidden: Annotated[int, Field(ge=1, le=4096)] = 64
     """Units of a layer."""
-    layers: Annotated[int, Field(ge=1, le=16)] = 2
+    layers: Annotated[int, Field(ge=1, le=16)] = 1
     """LSTM layers."""
-    dropout: Share = 0.1
+    dropout: Share = 0.5
     """Share of activations dropped, in training alone."""
+    epochs: Count = 12
+    """Passes over the training part, at most."""
     horizons: Annotated[tuple[Count, ...], Field(min_length=1, max_length=16, strict=False)] = (1,)
     """How many accesses ahead it is trained to predict, in rising order: a head for each."""
     target: TargetKind = "access"

@@ -20,7 +20,7 @@ from policies.models.controls import Right, Standing, constant
 from policies.models.lanes import Encoded
 from policies.models.network import Network
 from policies.models.schedule import Schedule
-from policies.models.scoring import scores_along
+from policies.models.scoring import scores_along, tensor
 
 BEST = 5
 """So many best classes of an access are judged: their precision, their calibration."""
@@ -39,6 +39,23 @@ def loss_of(scores: Tensor, wanted: Tensor) -> Tensor:
     none = softplus(scores[:, 1:]).sum()
     came = (scores.gather(1, wanted) * (wanted != UNKNOWN)).sum()
     return (none - came) / max(len(scores), 1)
+
+
+def entropy_of_sets(
+    scores: Tensor, targets: Classes, heads: Sequence[tuple[int, int]]
+) -> tuple[float, Tensor, tuple[int, int, float]]:
+    """The mean of ``loss_of`` over heads, its gradients (N, C), and ``right_of`` the first: targets (N, heads, W)."""
+    wanted = tensor(targets, scores.device)
+    with torch.enable_grad():
+        # By itself: who trains by hand made no graph, and who did goes on from these gradients.
+        leaf = scores.detach().requires_grad_()
+        total = leaf.new_zeros(())
+        for i, (first, end) in enumerate(heads):
+            total = total + loss_of(leaf[:, first:end], wanted[:, i])
+        loss = total / len(heads)
+        slopes = torch.autograd.grad(loss, [leaf])[0]
+    first, end = heads[0]
+    return float(loss.detach()), slopes, right_of(leaf.detach()[:, first:end], wanted[:, 0])
 
 
 def right_of(scores: Tensor, wanted: Tensor) -> tuple[int, int, float]:

@@ -25,16 +25,9 @@ from simulator.errors import InputError
 
 _CODEC = "codec."
 _SOURCES = (
-    "train.py",
-    "start.py",
-    "scoring.py",
-    "lanes.py",
-    "calibration.py",
-    "controls.py",
-    "sets.py",
-    "wanted.py",
-    "codecs/base.py",
-)
+    "train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py", "entropy.py",
+    "fast_lstm.py", "kernels.py", "optimizer.py", "parts.py", "sets.py", "wanted.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,27 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from policies.given import Accesses
 from policies.models.calibration import Calibration, calibrate
-from policies.models.codecs.base import IGNORE, UNKNOWN, Codec, Keys
+from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
 from policies.models.controls import Standing, standing_of
+from policies.models.entropy import Entropy, entropy
+from policies.models.fast_lstm import fast_network
 from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks
-from policies.models.network import Network, detached
+from policies.models.network import Network
+from policies.models.optimizer import one_cycle, optimizer_for
+from policies.models.parts import Stepper, threads_for
 from policies.models.schedule import Recipe, Schedule
-from policies.models.scoring import scores_along, tensor
-from policies.models.sets import calibrate_set, loss_of, right_of, set_standing_of
+from policies.models.scoring import scores_along
+from policies.models.sets import calibrate_set, entropy_of_sets, set_standing_of
 from policies.models.start import start_at_frequencies
 from simulator.errors import InputError
 
@@ -88,32 +92,29 @@ class _Tally:
         self.loss = self.top1 = self.topk = 0.0
         self.n = 0
 
-    def add(self, loss: Tensor, scores: list[Tensor], targets: Tensor) -> None:
-        valid = (targets != IGNORE).all(dim=-1)
-        if bool(valid.all()):
-            # As nearly always: then no scores need to be copied.
-            scores, chosen = [field.reshape(-1, field.shape[-1]) for field in scores], targets.reshape(-1, len(scores))
-        else:
-            scores, chosen = [field[valid] for field in scores], targets[valid]
-        right = in_k = (chosen != UNKNOWN).all(dim=-1)
-        for i, found in enumerate(scores):
-            wanted = chosen[:, i]
-            right = right & (found.argmax(dim=-1) == wanted)
-            # Its rank is how many have a higher score: to sort out the best takes several times as long.
-            in_k = in_k & ((found > found.gather(1, wanted[:, None])).sum(dim=-1) < TOP_K)
+    def add(self, targets: Classes, found: Entropy) -> None:
+        """Targets (N, fields) of the nearest horizon, and what was found of them."""
+        valid = (targets != IGNORE).all(axis=-1)
+        known = valid & (targets != UNKNOWN).all(axis=-1)
         n = int(valid.sum())
-        self.loss += float(loss.detach()) * n
-        self.top1 += int(right.sum())
-        self.topk += int(in_k.sum())
+        self.loss += found.loss * n
+        self.top1 += int((known & (found.ranks == 0).all(axis=-1)).sum())
+        self.topk += int((known & (found.ranks < TOP_K).all(axis=-1)).sum())
         self.n += n
 
-    def add_sets(self, loss: Tensor, scores: Tensor, sets: Tensor) -> None:
+    def add_sets(self, loss: float, n: int, top1: int, topk: float) -> None:
         """Of sets: how many of the best classes, and which share of the best five, are in them."""
-        n, top1, topk = right_of(scores, sets)
-        self.loss += float(loss.detach()) * n
+        self.loss += loss * n
         self.top1 += top1
         self.topk += topk
         self.n += n
+
+    def take(self, other: "_Tally") -> None:
+        """What another one counted, too."""
+        self.loss += other.loss
+        self.top1 += other.top1
+        self.topk += other.topk
+        self.n += other.n
 
     def means(self) -> tuple[float, float, float]:
         if self.n == 0:
@@ -164,7 +165,9 @@ def train(
         model = recipe.network(codec)
         start_at_frequencies(model, fit, config)
         rng = np.random.default_rng(seed if attempt == 0 else [seed, attempt])
-        model, rows, kept = _fitted(model.to(device), fit, validation, recipe, rng, device, progress)
+        with threads_for(model.to(device), device) as pool:
+            drawn = seed + attempt * _APART
+            model, rows, kept = _fitted(model, fit, validation, recipe, rng, device, progress, drawn, pool)
         standings = {
             horizon: standing_of(model, codec, fit_part, validation_part, (fit, validation), config, i, device)
             if config.target == "access"
@@ -182,7 +185,7 @@ def train(
 
 def _fitted(
     model: Network, fit: list[Encoded], validation: list[Encoded], recipe: Recipe, rng: np.random.Generator,
-    device: torch.device, progress: Progress | None,
+    device: torch.device, progress: Progress | None, seed: int, pool: ThreadPoolExecutor | None,
 ) -> tuple[Network, list[Epoch], int]:  # fmt: skip
     """The network with the weights of its best epoch, all epochs, and which one that is."""
     config = recipe.schedule
@@ -193,35 +196,33 @@ def _fitted(
             f"policy.horizons: no access of the training part has another {config.horizons[0]} ahead of it in its "
             "stream; expected smaller horizons or a larger part"
         )
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    # A shift can add a step to an epoch; the schedule stays at its end then.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.epochs * n_steps + 1
-    )
+    optimizer = optimizer_for(model, config)
+
+    def loss_of(scores: Tensor, targets: Classes) -> tuple[Tensor | None, _Tally]:
+        said = _Tally()
+        return _loss(model, scores, targets, config, said), said
+
+    stepper = Stepper(model, loss_of, device, seed, pool)
     rows: list[Epoch] = []
     best = (float("inf"), 0, copy.deepcopy(model.state_dict()))
-    n_left = config.epochs * n_steps
+    # A shift can add a step to an epoch; the schedule stays at its end then.
+    n_all, n_done = config.epochs * n_steps + 1, 0
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
         tally = _Tally()
-        state: Any = None
         for inputs, targets, goes_on in pieces(fit, config, rng):
-            scores, after = model(tensor(inputs, device), state if goes_on else None)
-            state = detached(after)
-            loss = _loss(model, scores, tensor(targets, device), config, tally)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimizer.step()
-            if n_left > 0:
-                schedule.step()
-                n_left -= 1
-        checked = _validate(model.eval(), validation, config, device)
+            slopes, said = stepper.gradients(inputs, targets, goes_on=goes_on)
+            for part in said:
+                tally.take(part)
+            optimizer.step(slopes, *one_cycle(n_done, n_all, config.learning_rate))
+            n_done = min(n_done + 1, n_all - 1)
+        checked = _validate(fast_network(model.eval(), config, device), validation, config, device)
         rows.append(
-            Epoch(epoch, *tally.means(), *checked, float(schedule.get_last_lr()[0]), time.perf_counter() - start)
+            Epoch(
+                epoch, *tally.means(), *checked, one_cycle(n_done, n_all, config.learning_rate)[0],
+                time.perf_counter() - start,
+            )
         )  # fmt: skip
         if not math.isfinite(rows[-1].loss):
             raise InputError(
@@ -239,28 +240,17 @@ def _fitted(
     return model.eval(), rows, best[1]
 
 
-def _loss(model: Network, scores: Tensor, targets: Tensor, config: Schedule, tally: _Tally) -> Tensor:
-    """Mean cross-entropy over horizons and fields: scores (B, T, C), targets (B, T, horizons, fields)."""
-    total = scores.new_zeros(())
-    n_heads = 0
-    for i, horizon in enumerate(config.horizons):
-        for j, (first, end) in enumerate(model.spans[horizon]):
-            if config.target == "set":
-                total = total + loss_of(scores[..., first:end], targets[:, :, i])
-                n_heads += 1
-                continue
-            wanted = targets[:, :, i, j].reshape(-1)
-            if bool((wanted != IGNORE).any()):
-                total = total + cross_entropy(scores[..., first:end].reshape(-1, end - first), wanted)
-                n_heads += 1
-    nearest = [scores[..., first:end] for first, end in model.spans[config.horizons[0]]]
-    loss = total / max(n_heads, 1)
-    with torch.no_grad():
-        if config.target == "set":
-            tally.add_sets(loss, nearest[0], targets[:, :, 0])
-        else:
-            tally.add(loss, nearest, targets[:, :, 0])
-    return loss
+def _loss(model: Network, scores: Tensor, targets: Classes, config: Schedule, tally: _Tally) -> Tensor | None:
+    """The gradients (..., C) of the mean cross-entropy over horizons and fields: targets (..., horizons, fields)."""
+    targets = targets.reshape(-1, *targets.shape[-2:])
+    scores = scores.reshape(len(targets), -1)
+    if config.target == "set":
+        loss, slopes, right = entropy_of_sets(scores, targets, [model.spans[horizon][0] for horizon in config.horizons])
+        tally.add_sets(loss, *right)
+        return slopes
+    found = entropy(scores, targets, model.spans, config.horizons)
+    tally.add(targets[:, 0], found)
+    return found.slopes
 
 
 def _validate(
@@ -270,8 +260,7 @@ def _validate(
     for stream in streams:
         at = 0
         for scores in scores_along(model, stream.inputs, config, device):
-            targets = tensor(stream.targets[at : at + len(scores)], device)
-            _loss(model, scores[None], targets[None], config, tally)
+            _loss(model, scores, stream.targets[at : at + len(scores)], config, tally)
             at += len(scores)
     return tally.means()
 
