@@ -56,7 +56,7 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
     lstm = build_lstm(settings, given())
     torch.save(lstm.policy.predictor.kept.trained.model.state_dict(), tmp_path / "state.pt")  # type: ignore[attr-defined]
     model = built(
-        model="lstm", settings=SMALL, weights=str(tmp_path / "state.pt"), backend="eager", threshold=0.5,
+        model="lstm", settings={**SMALL, "layers": settings.layers}, weights=str(tmp_path / "state.pt"), backend="eager", threshold=0.5,
         temperature=lstm.details["temperature"],
     )  # fmt: skip
     same(answers(lstm), answers(model))

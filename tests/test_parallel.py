@@ -119,7 +119,7 @@ def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [[*key_of(one.row)] for one in done] == [key for *key, _ in [*beside, *alone]]
 
 
-def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any) -> None:
+def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any, n_at_once: int) -> None:
     """Serves, but arm `next_n` kills its process: always with seed 0, the first time with seed 1."""
     while True:
         try:
