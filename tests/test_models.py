@@ -55,8 +55,9 @@ def test_an_lstms_state_dict_and_a_fitted_encoder_predict_the_same(tmp_path: Pat
     settings = LstmConfig.model_validate({"kind": "lstm", "backend": "eager", "device": "cpu", **SMALL, **TRAIN})
     lstm = build_lstm(settings, given())
     torch.save(lstm.policy.predictor.kept.trained.model.state_dict(), tmp_path / "state.pt")  # type: ignore[attr-defined]
+    shape = {**SMALL, "layers": settings.layers}
     model = built(
-        model="lstm", settings={**SMALL, "layers": settings.layers}, weights=str(tmp_path / "state.pt"), backend="eager", threshold=0.5,
+        model="lstm", settings=shape, weights=str(tmp_path / "state.pt"), backend="eager", threshold=0.5,
         temperature=lstm.details["temperature"],
     )  # fmt: skip
     same(answers(lstm), answers(model))

@@ -43,17 +43,20 @@ def loss_of(scores: Tensor, wanted: Tensor) -> Tensor:
 
 def entropy_of_sets(
     scores: Tensor, targets: Classes, heads: Sequence[tuple[int, int]]
-) -> tuple[float, Tensor, tuple[int, int, float]]:
-    """The mean of ``loss_of`` over heads, its gradients (N, C), and ``right_of`` the first: targets (N, heads, W)."""
+) -> tuple[float, Tensor | None, tuple[int, int, float]]:
+    """The mean of ``loss_of`` over heads, its gradients (N, C), and ``right_of`` the first: targets (N, heads, W).
+
+    Scores that are only looked at (of ``torch.inference_mode``) have no gradients.
+    """
     wanted = tensor(targets, scores.device)
-    with torch.enable_grad():
-        # By itself: who trains by hand made no graph, and who did goes on from these gradients.
-        leaf = scores.detach().requires_grad_()
+    # By itself: who trains by hand made no graph, and who did goes on from these gradients.
+    leaf = scores if scores.is_inference() else scores.detach().requires_grad_()
+    with torch.set_grad_enabled(leaf.requires_grad):
         total = leaf.new_zeros(())
         for i, (first, end) in enumerate(heads):
             total = total + loss_of(leaf[:, first:end], wanted[:, i])
         loss = total / len(heads)
-        slopes = torch.autograd.grad(loss, [leaf])[0]
+        slopes = torch.autograd.grad(loss, [leaf])[0] if leaf.requires_grad else None
     first, end = heads[0]
     return float(loss.detach()), slopes, right_of(leaf.detach()[:, first:end], wanted[:, 0])
 
@@ -123,11 +126,13 @@ def set_controls(fit: Sequence[Encoded], validation: Sequence[Encoded], head: in
     # Rows of classes as one number each: the same of the two parts.
     codes = np.unique(np.concatenate([before, seen]), axis=0, return_inverse=True)[1].reshape(-1)
     learned, asked = codes[: len(before)], codes[len(before) :]
-    guesses, sure = np.zeros((len(asked), BEST), np.int64), np.zeros((len(asked), BEST))
+    guesses: Guesses = np.zeros((len(asked), BEST), np.int64)
+    sure: Shares = np.zeros((len(asked), BEST))
     for code in np.unique(asked).tolist():
         guesses[asked == code], sure[asked == code] = _commonest(sets[learned == code])
-    of_all, how_often = (np.tile(row, (len(wanted), 1)) for row in _commonest(sets))
-    return {blind: surest(of_all, how_often, wanted)}, {tables: surest(guesses, sure, wanted)}
+    most, share = _commonest(sets)
+    shape = len(wanted), 1
+    return {blind: surest(np.tile(most, shape), np.tile(share, shape), wanted)}, {tables: surest(guesses, sure, wanted)}
 
 
 def _rows(streams: Sequence[Encoded], head: int) -> tuple[Classes, Classes]:
