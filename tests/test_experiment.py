@@ -25,6 +25,8 @@ from tests.strategies import ListWorkload
 ROOT = Path(__file__).parents[1]
 LSTM = {
     "kind": "lstm",
+    "layers": 2,
+    "dropout": 0.1,
     "vocabulary": 64,
     "epochs": 10,
     "batch_size": 4,
