@@ -118,8 +118,10 @@ class ToShow:
             self._of(stream).add(rows[:, first:end])
 
     def take(self, streams: npt.NDArray[np.uint32]) -> dict[str, npt.NDArray[Any]]:
-        """The columns of the next accesses that are shown, which are of these streams."""
-        if self._in_order:
+        """The columns of the next accesses that are shown, which are of these streams; there may be none (R14)."""
+        if not len(streams):
+            rows = np.empty((len(self.names), 0), np.uint64)
+        elif self._in_order:
             rows = self._of(0).take(len(streams))
         else:
             order = np.argsort(streams, kind="stable")

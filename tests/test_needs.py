@@ -190,6 +190,28 @@ def test_a_compiled_policy_with_features_is_asked_in_python(make: Any) -> None:
     assert places == list(range(40))
 
 
+@pytest.mark.parametrize("arrivals", ["closed", "open"])
+@pytest.mark.parametrize("make", ENGINES)
+def test_an_access_that_was_shown_before_has_no_columns_of_its_own(make: Any, arrivals: str) -> None:
+    """Newer questions of other streams are answered first, and show what came before them."""
+
+    class Compiled(NextNPolicy):
+        needs = ("place",)
+
+        def decide(self, runs: Sequence[AccessRun]) -> Decision:
+            sizes.extend(len(run.columns["place"]) for run in runs)
+            places.extend(place for run in runs for place in run.columns["place"].tolist())
+            return super().decide(runs)
+
+    sizes: list[int] = []
+    places: list[int] = []
+    batch = with_places(make_batch(np.arange(60) * 7, stream=np.arange(60) % 3, time_ns=np.arange(60) * 5))
+    run_of(make, batch, Compiled(1, "access"), arrivals)
+    assert 0 in sizes
+    assert sorted(places) == list(range(len(places)))
+    assert len(places) > 40
+
+
 class Strides:
     """Wants the next block of a sequence: one of each value of a feature, or one of each stream."""
 
