@@ -11,8 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-
 import tierfetch
 from benchmarks.headroom import CLASSICS, TRACES, config_of, shares
 from policies.experts import USUAL
@@ -69,21 +67,19 @@ def held_against(best: str, source: dict[str, Any], first: int, folder: Path) ->
 
 def main() -> None:
     """A row for each trace, piece, arm and seed."""
-    console = Console(width=160)
-    say = lambda text: console.print(text, highlight=False, markup=False)  # noqa: E731
-    say("| trace | from | arm | over none | over the best classic |\n|---|---:|---|---:|---|")
+    print("| trace | from | arm | over none | over the best classic |\n|---|---:|---|---:|---|", flush=True)
     for trace in sys.argv[1:] or list(TRACES):
         for first in FIRSTS:
             with TemporaryDirectory() as folder:
                 try:
                     found = shares(trace, Path(folder) / "classics", classics(), first)
-                except ValueError:
+                except IndexError:
                     # The trace is shorter than that.
                     continue
                 best = min(found, key=found.__getitem__)
-                say(f"| {trace} | {first:,} | {best} | {found[best]:.4f} | 1 |")
+                print(f"| {trace} | {first:,} | {best} | {found[best]:.4f} | 1 |", flush=True)
                 for name, share, said in held_against(best, TRACES[trace], first, Path(folder)):
-                    say(f"| {trace} | {first:,} | {name} | {share:.4f} | {said} |")
+                    print(f"| {trace} | {first:,} | {name} | {share:.4f} | {said} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,11 @@ OTHERS: dict[str, dict[str, Any]] = {
 def config_of(
     source: dict[str, Any], arms: dict[str, dict[str, Any]], charge: Any = "free", first: int = 0
 ) -> dict[str, Any]:
-    """As a config file has it: a piece of a trace, from an access on. Raises ValueError if it does not reach so far."""
+    """As a config file has it: a piece of a trace, from an access on. Raises IndexError if it does not reach so far."""
     source = {"kind": "slice", "first": first, "accesses": N, "source": {**source, "block": "4 KiB"}}
     batches = [batch.key for batch in SOURCES.validate(source).build(0).batches()]
     if not batches:
-        raise ValueError(f"the trace has no access {first:,}")
+        raise IndexError(f"the trace has no access {first:,}")
     keys = np.concatenate(batches)
     capacity = max(32, len(np.unique(keys)) // 10)
     fast = {"read_bandwidth": "55 GB/s", "write_bandwidth": "55 GB/s"}

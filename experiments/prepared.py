@@ -14,7 +14,7 @@ from experiments.config import Arm, Experiment
 from experiments.decisions import as_recorded
 from experiments.recording import Recording, make_charge
 from experiments.shared import HashedWorkload, SharedTrace
-from policies.given import Accesses, Built, Demand, Given
+from policies.given import NO_LIMIT, Accesses, Built, Demand, Given
 from policies.timing import Timing
 from simulator.charge import Charge
 from simulator.config import Open, System
@@ -77,10 +77,10 @@ class Learned:
         return found
 
     def room(self, capacity: int) -> int:
-        """How many blocks a capacity holds, by their mean size at the end of the training part; 2^62 without one."""
+        """How many blocks a capacity holds, by their mean size late in the training part; NO_LIMIT without one."""
         first = max(0, self._n_train - _SIZED)
         sizes = [batch.size_bytes for batch in part(self._workload.batches(), first, self._n_train)]
-        return int(capacity // max(np.concatenate(sizes).mean(), 1)) if sizes else 2**62
+        return int(capacity // max(np.concatenate(sizes).mean(), 1)) if sizes else NO_LIMIT
 
     def simulated(self, per_stream: bool) -> dict[int, npt.NDArray[np.uint64]]:
         """The accesses that are run, by stream. Raises InputError where their order depends on the simulation."""

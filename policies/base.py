@@ -211,6 +211,18 @@ def shown_of(run: AccessRun, table: Table) -> Ints:
     return np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, outcomes], axis=1)
 
 
+def show_all(table: Table, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
+    """Show a table accesses (n,), each as a miss, and ask it after each; what it wants is let go."""
+    outcomes = np.full(len(keys), Outcome.MISS) | np.where(writes & table.sees_writes, WRITTEN, 0)
+    shown = np.stack([keys.view(np.int64), streams, outcomes], axis=1)
+    # A learned one writes its best guess behind what it wants.
+    wanted, sure = np.zeros(table.most_wanted + 1, np.int64), np.zeros(table.most_wanted + 1)
+    answer_each(
+        address_of(table.state), table.learn, table.want, address_of(shown), len(shown), address_of(wanted),
+        address_of(sure),
+    )  # fmt: skip
+
+
 def experts_of(table: Table, n: int) -> list[int]:
     """Which experts named the ``n`` blocks of the last answer; nothing if it has none."""
     return [] if table.experts is None else table.experts[:n].tolist()
@@ -282,13 +294,7 @@ class CompiledPolicy:
 
     def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Accesses (n,), each as a miss, and asked about."""
-        table = self.table
-        outcomes = np.full(len(keys), Outcome.MISS) | np.where(writes & table.sees_writes, WRITTEN, 0)
-        shown = np.stack([keys.view(np.int64), streams, outcomes], axis=1)
-        answer_each(
-            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), address_of(self._keys),
-            address_of(self._confidences),
-        )  # fmt: skip
+        show_all(self.table, keys, streams, writes)
 
     def told(self, told: Told) -> None:
         """Learns from fates if it hears of them."""

@@ -1,10 +1,14 @@
 """Policies inside another one: which, and how compiled code shows them accesses and asks them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from policies.base import TableSettings
+from policies.given import Built, Given
 from policies.registry import PolicyConfig
-from simulator.answers import HEARD, call_learn
+from simulator.answers import HEARD, OUTCOME, call_learn
 from simulator.arrays import NONE, Ints
 from simulator.compiled import address_of, internal, ints_at
 from simulator.errors import InputError
@@ -30,6 +34,32 @@ USUAL: tuple[dict[str, Any], ...] = (
 )
 
 
+class OfExperts(TableSettings):
+    """The settings of a policy that has others inside."""
+
+    experts: Annotated[tuple[PolicyConfig, ...], Field(min_length=1, max_length=64, strict=False)] = USUAL  # type: ignore[assignment]
+    """The policies. By default twelve of tables, asked at every access; one of them counts in the training part."""
+
+    def check(self) -> None:
+        """What the experts need."""
+        for expert in self.experts:
+            expert.check()
+
+    def prepare(self, given: Given) -> None:
+        """What the experts learn."""
+        for expert in self.experts:
+            expert.prepare(given)
+
+    def built(self, given: Given) -> list[Built]:
+        """The experts, fresh, holding nothing back."""
+        return [expert.unrestrained().build(given) for expert in self.experts]
+
+    @property
+    def learns(self) -> bool:
+        """Whether one of them does, or all are warmed."""
+        return self.start == "warm" or any(expert.learns for expert in self.experts)
+
+
 class Expert(Record):
     """One of the policies: the addresses of its state and functions, which accesses are its trigger's, its slots.
 
@@ -41,6 +71,7 @@ class Expert(Record):
     want: int
     above: int
     hears: int
+    sees_writes: int
     is_learned: int
     first_slot: int
     n_slots: int
@@ -57,7 +88,7 @@ def set_up(state: Ints, first: int, policies: Sequence[Policy], tables: Sequence
         expert = Expert(state, first + i * Expert.words)
         expert.state, expert.learn, expert.want = address_of(table.state), table.learn, table.want
         expert.above = NONE if table.is_learned else _above(policy.trigger)
-        expert.hears, expert.is_learned = table.hears, table.is_learned
+        expert.hears, expert.sees_writes, expert.is_learned = table.hears, table.sees_writes, table.is_learned
         expert.first_slot, expert.n_slots = n_slots, TENTHS if table.is_learned else table.most_wanted
         n_slots += expert.n_slots
     return n_slots
@@ -85,13 +116,17 @@ def _above(trigger: Trigger) -> int:
 
 @internal
 def show(state: Ints, first: Any, n: int, key: int, stream: int, outcome: int) -> None:
-    """An access, for the ``n`` experts from ``first`` on whose trigger it is; or news, for those that hear."""
+    """An access, for the ``n`` experts from ``first`` on whose trigger it is, or news, for those that hear.
+
+    The outcome of an access is as one that ``sees_writes`` is shown it; so are those shown it that see writes, too.
+    """
     for i in range(n):
         expert = nth_expert(state, first, i)
         if outcome <= HEARD:
             if expert.hears:
                 call_learn(expert.learn, ints_at(expert.state), key, stream, outcome)
             continue
-        expert.is_asked = outcome > expert.above
+        plain = outcome & OUTCOME
+        expert.is_asked = plain > expert.above
         if expert.is_asked:
-            call_learn(expert.learn, ints_at(expert.state), key, stream, outcome)
+            call_learn(expert.learn, ints_at(expert.state), key, stream, outcome if expert.sees_writes else plain)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from policies.timing import Timing
 from simulator.policy import Decision, Policy
 
-_NO_LIMIT = 2**62
+NO_LIMIT = 2**62
+"""Blocks of a tier 0 that nobody knows the room of."""
 Keys = npt.NDArray[np.uint64]
 
 
@@ -45,7 +46,7 @@ class Demand(NamedTuple):
     keys: Keys
     stream: npt.NDArray[np.uint32]
     reads: npt.NDArray[np.bool_]
-    room: int = _NO_LIMIT
+    room: int = NO_LIMIT
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Given:
     recorded: Recorded | None = None
     is_measured: bool = False
     n_streams: int = 1
-    room: Callable[[], int] = lambda: _NO_LIMIT
+    room: Callable[[], int] = lambda: NO_LIMIT
     batch_size: int = 1
     say: Callable[[str], None] = _silent
 

@@ -14,15 +14,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from policies import experts, paying, watching
-from policies.base import CompiledPolicy, Degree, TableSettings
-from policies.experts import TENTHS, USUAL, Expert, nth_expert, tables_of
+from policies.base import CompiledPolicy, Degree
+from policies.experts import TENTHS, Expert, OfExperts, nth_expert, tables_of
 from policies.given import Built, Given, Keys
 from policies.learned import LearnedTable
 from policies.paying import Paying, numbers_of
-from policies.registry import PolicyConfig
 from policies.timing import Timing
 from policies.watching import Watch
-from simulator.answers import HAS_GUESS, HEARD, LEARN, OUTCOME, POLLUTED, WANT, Floats, call_want, distinct
+from simulator.answers import HAS_GUESS, HEARD, LEARN, POLLUTED, WANT, Floats, call_want, distinct
 from simulator.arrays import Ints
 from simulator.compiled import address_of, c_address, floats_at, internal, ints_at
 from simulator.config import Count, Ratio
@@ -33,12 +32,10 @@ from simulator.records.rows import START
 _SHARE = 8
 
 
-class HybridConfig(TableSettings):
+class HybridConfig(OfExperts):
     """Several policies at once, each believed as far as what it names comes (ours)."""
 
     kind: Literal["hybrid"]
-    experts: Annotated[tuple[PolicyConfig, ...], Field(min_length=1, max_length=64, strict=False)] = USUAL  # type: ignore[assignment]
-    """The policies. By default twelve of tables, asked at every access; one of them counts in the training part."""
     window: Count = 128
     """Accesses within which a block that was named must come."""
     weight: Annotated[float, Field(gt=0, le=1)] = 0.01
@@ -56,7 +53,7 @@ class HybridConfig(TableSettings):
         """All experts, fresh. Raises InputError if one of them is not asked by compiled code."""
         timing = given.timing() if self.rule == "cost" else None
         threshold = self.threshold if timing is None else timing.break_even()
-        built = [expert.unrestrained().build(given) for expert in self.experts]
+        built = self.built(given)
         # More at once would push out what is needed, and each other.
         config = self.model_copy(update={"degree": min(self.degree, max(given.room() // _SHARE, 1))})
         policy = HybridPolicy(
@@ -70,21 +67,6 @@ class HybridConfig(TableSettings):
             policy, {**found, "threshold": threshold}, learned.training,
             [call for one in built for call in one.warm_up], learned.model_file, learned.provenance,
         )  # fmt: skip
-
-    def check(self) -> None:
-        """What the experts need."""
-        for expert in self.experts:
-            expert.check()
-
-    def prepare(self, given: Given) -> None:
-        """What the experts learn."""
-        for expert in self.experts:
-            expert.prepare(given)
-
-    @property
-    def learns(self) -> bool:
-        """Whether one of them does, or all are warmed."""
-        return self.start == "warm" or any(expert.learns for expert in self.experts)
 
     @property
     def can_be_measured(self) -> bool:
@@ -124,7 +106,6 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     it = _hybrid_at(state, START)
     if outcome > HEARD:
         watching.settle(it.watched, key, outcome)
-        outcome &= OUTCOME
     elif outcome == POLLUTED:
         it.paying.n_polluted += key
     else:

@@ -19,12 +19,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from policies import experts, rows
-from policies.base import CompiledPolicy, TableSettings
-from policies.experts import USUAL, Expert, nth_expert, tables_of
+from policies.base import CompiledPolicy, show_all
+from policies.experts import Expert, OfExperts, nth_expert, tables_of
 from policies.given import Built, Given, Keys
-from policies.registry import PolicyConfig
 from policies.rows import FIELDS
-from simulator.answers import HAS_GUESS, HEARD, OUTCOME, POLLUTED, WRITTEN, Floats, call_learn, call_want
+from simulator.answers import HAS_GUESS, HEARD, POLLUTED, WRITTEN, Floats, call_learn, call_want
 from simulator.arrays import NONE, Ints
 from simulator.compiled import address_of, floats_at, internal, ints_at
 from simulator.config import Count
@@ -36,12 +35,10 @@ from simulator.records.rows import START
 Worth = Annotated[float, Field(ge=0, le=1e6)]
 
 
-class SelectorConfig(TableSettings):
+class SelectorConfig(OfExperts):
     """One of several policies at a time, or none, chosen by a bandit (Gerogiannis and Torrellas 2023)."""
 
     kind: Literal["selector"]
-    experts: Annotated[tuple[PolicyConfig, ...], Field(min_length=1, max_length=64, strict=False)] = USUAL  # type: ignore[assignment]
-    """The policies. By default the hybrid's twelve, asked at every access; one of them counts in the training part."""
     step: Count = 32
     """Accesses until it chooses again."""
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.999
@@ -59,24 +56,9 @@ class SelectorConfig(TableSettings):
 
     def fresh(self, given: Given) -> Built:
         """All experts, fresh. Raises InputError if one of them is no table, or is learned."""
-        built = [expert.unrestrained().build(given) for expert in self.experts]
+        built = self.built(given)
         policy = SelectorPolicy(self, [one.policy for one in built])
         return Built(policy, {key: value for one in built for key, value in one.details.items()})
-
-    def check(self) -> None:
-        """What the experts need."""
-        for expert in self.experts:
-            expert.check()
-
-    def prepare(self, given: Given) -> None:
-        """What the experts learn."""
-        for expert in self.experts:
-            expert.prepare(given)
-
-    @property
-    def learns(self) -> bool:
-        """Whether one of them does, or all are warmed."""
-        return self.start == "warm" or any(expert.learns for expert in self.experts)
 
 
 class Selector(Record):
@@ -170,7 +152,6 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
             _hear(state, it, key, outcome)
         return
     _reward(state, it, key, outcome & WRITTEN != 0)
-    outcome &= OUTCOME
     experts.show(state, _ARMS, it.n_arms - 1, key, stream, outcome)
     it.n_shown += 1
     if it.n_shown == it.step:
@@ -200,7 +181,7 @@ class SelectorPolicy(CompiledPolicy):
     def __init__(self, config: SelectorConfig, policies: Sequence[Policy]) -> None:
         """Raises InputError if one is no table, or is learned."""
         self._policies = policies
-        tables = tables_of(policies, config.experts)
+        tables = self._tables = tables_of(policies, config.experts)
         for i, table in enumerate(tables):
             if table.is_learned:
                 raise InputError(
@@ -229,8 +210,8 @@ class SelectorPolicy(CompiledPolicy):
 
     def learn_all(self, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
         """Each expert by itself: what none of them fetches says nothing of who is worth what."""
-        for policy in self._policies:
-            policy.learn_all(keys, streams, writes)  # type: ignore[attr-defined]
+        for table in self._tables:
+            show_all(table, keys, streams, writes)
 
     @property
     def choices(self) -> list[float]:

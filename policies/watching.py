@@ -103,7 +103,7 @@ def _forget_first(it: Watch) -> None:
 
 
 @internal
-def worth_of(outcome: int) -> float:
+def _worth(outcome: int) -> float:
     """What it was worth to have named the block of an access, by its outcome as one that ``sees_writes`` is shown it.
 
     A written block needs no fetch, and one that is under way makes its writer wait as long as a right one saves, or
@@ -124,7 +124,7 @@ def settle(it: Watch, key: int, outcome: int) -> None:
         one = _named(it, place - 1)
         following = one.next
         if one.key == key:
-            _close(it, place - 1, worth_of(outcome))
+            _close(it, place - 1, _worth(outcome))
         place = following
     while it.n > 0 and _named(it, it.first).due <= it.now:
         _forget_first(it)

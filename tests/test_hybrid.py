@@ -143,18 +143,23 @@ def test_with_an_lstm_a_run_is_the_same_however_it_asks() -> None:
     assert silent["inferences.predicted_key"].count(",") > 50
 
 
-def test_tables_alone_are_timed_on_demand() -> None:
-    experts = [NextNPolicy(2, "access", 8)]
-    silent, timed = (HybridPolicy(config(degree=3), experts, 0.05, N_STREAMS, is_timed=it) for it in (False, True))
-    assert not silent.table.is_timed
+def taken_by(policy: HybridPolicy) -> list[int]:
+    """What each batch of a run took."""
     taken: list[int] = []
 
     def note(decision: Any) -> Any:
         taken.append(decision.host_ns)
         return measured(decision)
 
-    everything(Model, timed, note, {}, "1 ms")
-    assert min(taken) > 0
+    everything(Model, policy, note, {}, "1 ms")
+    return taken
+
+
+def test_tables_alone_are_timed_on_demand() -> None:
+    experts = [NextNPolicy(2, "access", 8)]
+    silent, timed = (HybridPolicy(config(degree=3), experts, 0.05, N_STREAMS, is_timed=it) for it in (False, True))
+    assert not silent.table.is_timed
+    assert min(taken_by(timed)) > 0
     found = everything(Engine, HybridPolicy(config(degree=3), experts, 0.05, N_STREAMS, is_timed=True), measured, {})
     charged = [int(ns) for ns in found["inferences.charged_ns"].strip("[]").split(", ")]
     assert sum(ns > 0 for ns in charged) > 50
@@ -164,14 +169,7 @@ def test_what_asking_takes_is_charged_once_for_all() -> None:
     it = hybrid()
     assert it.table.is_timed
     assert it.table.is_learned
-    taken: list[int] = []
-
-    def note(decision: Any) -> Any:
-        taken.append(decision.host_ns)
-        return measured(decision)
-
-    everything(Model, it, note, {}, "1 ms")
-    assert min(taken) > 0
+    assert min(taken_by(it)) > 0
 
 
 def test_experts_that_python_asks_are_refused(tmp_path: Path) -> None:

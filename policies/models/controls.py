@@ -20,7 +20,7 @@ from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec
 from policies.models.lanes import Encoded
 from policies.models.network import Network
 from policies.models.schedule import Schedule
-from policies.models.scoring import scores_along
+from policies.models.scoring import scored
 
 Codes = npt.NDArray[np.int64]
 Right = dict[str, float]
@@ -82,25 +82,24 @@ def standing_of(
         blind, tables = blind | more_blind, tables | more_tables
     spans = model.spans[config.horizons[head]]
     best, sure, wanted = [], [], []
-    for stream in encoded[1]:
-        at = 0
-        for scores in scores_along(model, stream.inputs, config, device):
-            targets = stream.targets[at : at + len(scores), head]
-            at += len(scores)
-            guesses, confidences = _best([scores[:, first:end] for first, end in spans])
-            kept = (targets != IGNORE).all(axis=1)
-            best.append(guesses[kept])
-            sure.append(confidences[kept])
-            wanted.append(targets[kept])
+    for scores, targets in scored(model, encoded[1], config, device):
+        guesses, confidences = _best([scores[:, first:end] for first, end in spans])
+        kept = (targets[:, head] != IGNORE).all(axis=1)
+        best.append(guesses[kept])
+        sure.append(confidences[kept])
+        wanted.append(targets[kept, head])
     if not sum(len(part) for part in wanted):
         return None
     guessed, right = np.concatenate(best), np.concatenate(wanted)
+    named = float((guessed == right).all(axis=1).mean())
+    return beside(named, blind, tables, is_constant=constant(guessed, np.concatenate(sure)))
+
+
+def beside(named_ratio: float, blind: Right, tables: Right, *, is_constant: bool) -> Standing:
+    """A model beside controls that look at nothing and those that look at what came before."""
     every = blind | tables
     control = max(every, key=lambda name: every[name])
-    return Standing(
-        float((guessed == right).all(axis=1).mean()), control, every[control], max(blind.values()),
-        constant(guessed, np.concatenate(sure)),
-    )  # fmt: skip
+    return Standing(named_ratio, control, every[control], max(blind.values()), is_constant)
 
 
 def _best(fields: Sequence[torch.Tensor]) -> tuple[Classes, npt.NDArray[np.float64]]:

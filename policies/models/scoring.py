@@ -1,6 +1,6 @@
 """A network along a stream, as inference would have it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from policies.models.codecs.base import Classes
-from policies.models.lanes import windows_before
+from policies.models.lanes import Encoded, windows_before
 from policies.models.network import Network
 from policies.models.schedule import Schedule
 
@@ -18,6 +18,17 @@ _CHUNK = 256
 def tensor(classes: Classes, device: torch.device) -> Tensor:
     """Classes on a device."""
     return torch.from_numpy(np.ascontiguousarray(classes)).to(device)
+
+
+def scored(
+    model: Network, streams: Sequence[Encoded], config: Schedule, device: torch.device
+) -> Iterator[tuple[Tensor, Classes]]:
+    """Scores (T, C) along each stream, in pieces, with the targets (T, horizons, ...) of the same accesses."""
+    for stream in streams:
+        at = 0
+        for scores in scores_along(model, stream.inputs, config, device):
+            yield scores, stream.targets[at : at + len(scores)]
+            at += len(scores)
 
 
 def scores_along(

@@ -16,11 +16,11 @@ from torch.nn.functional import softplus
 
 from policies.models.calibration import LOG_RANGE, Calibration, Scores, ece_of
 from policies.models.codecs.base import IGNORE, UNKNOWN, Classes
-from policies.models.controls import Right, Standing, constant
+from policies.models.controls import Right, Standing, beside, constant
 from policies.models.lanes import Encoded
 from policies.models.network import Network
 from policies.models.schedule import Schedule
-from policies.models.scoring import scores_along, tensor
+from policies.models.scoring import scored, tensor
 
 BEST = 5
 """So many best classes of an access are judged: their precision, their calibration."""
@@ -163,24 +163,16 @@ def set_standing_of(
     """As ``standing_of``, by the surest guesses, as many as accesses, of the five best classes of each."""
     ((first, end),) = model.spans[config.horizons[head]]
     best, sure, wanted = [], [], []
-    for stream in encoded[1]:
-        at = 0
-        for scores in scores_along(model, stream.inputs, config, device):
-            sets = stream.targets[at : at + len(scores), head]
-            at += len(scores)
-            kept = np.flatnonzero(sets[:, 0] != IGNORE)
-            found = scores[torch.from_numpy(kept).to(scores.device), first:end]
-            if found.shape[1] > 1:
-                best.append(_best_of(found))
-                sure.append(np.take_along_axis(torch.sigmoid(found).cpu().numpy(), best[-1], axis=1))
-                wanted.append(sets[kept])
+    for scores, targets in scored(model, encoded[1], config, device):
+        sets = targets[:, head]
+        kept = np.flatnonzero(sets[:, 0] != IGNORE)
+        found = scores[torch.from_numpy(kept).to(scores.device), first:end]
+        if found.shape[1] > 1:
+            best.append(_best_of(found))
+            sure.append(np.take_along_axis(torch.sigmoid(found).cpu().numpy(), best[-1], axis=1))
+            wanted.append(sets[kept])
     if not sum(len(part) for part in wanted):
         return None
-    guessed, right = np.concatenate(best), np.concatenate(wanted)
-    blind, tables = set_controls(*encoded, head)
-    every = blind | tables
-    control = max(every, key=lambda name: every[name])
-    return Standing(
-        surest(guessed, np.concatenate(sure), right), control, every[control], max(blind.values()),
-        constant(guessed, np.concatenate(sure)[:, 0]),
-    )  # fmt: skip
+    guessed, confidences = np.concatenate(best), np.concatenate(sure)
+    named = surest(guessed, confidences, np.concatenate(wanted))
+    return beside(named, *set_controls(*encoded, head), is_constant=constant(guessed, confidences[:, 0]))

@@ -23,7 +23,7 @@ from policies.models.network import Network
 from policies.models.optimizer import one_cycle, optimizer_for
 from policies.models.parts import Stepper, threads_for
 from policies.models.schedule import Recipe, Schedule
-from policies.models.scoring import scores_along
+from policies.models.scoring import scored, scores_along
 from policies.models.sets import calibrate_set, entropy_of_sets, set_standing_of
 from policies.models.start import start_at_frequencies
 from simulator.errors import InputError
@@ -257,11 +257,8 @@ def _validate(
     model: Network, streams: list[Encoded], config: Schedule, device: torch.device
 ) -> tuple[float, float, float]:
     tally = _Tally()
-    for stream in streams:
-        at = 0
-        for scores in scores_along(model, stream.inputs, config, device):
-            _loss(model, scores, stream.targets[at : at + len(scores)], config, tally)
-            at += len(scores)
+    for scores, targets in scored(model, streams, config, device):
+        _loss(model, scores, targets, config, tally)
     return tally.means()
 
 

@@ -1,5 +1,6 @@
 """What the twins share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from policies.base import N_KEYS, TablePolicy, answer_of
@@ -28,6 +29,13 @@ class SeesWrites(TablePolicy):
         for key, stream, is_written in zip(keys.tolist(), streams.tolist(), writes.tolist(), strict=True):
             self.learn(key, stream, Outcome.MISS + WRITTEN * is_written)
             self.want(key, stream)
+
+
+def show(experts: Sequence[TablePolicy], key: int, stream: int, outcome: int, *, is_written: bool) -> None:
+    """An access, to those whose trigger it is; that it is a write, to those that are told."""
+    for expert in experts:
+        if outcome > expert._above:
+            expert.learn(key, stream, outcome + WRITTEN * (is_written and isinstance(expert, SeesWrites)))
 
 
 # A block's place is its key, from 0 to 2^64 - 1; the difference of two wraps at 64 bits.

@@ -6,7 +6,7 @@ from typing import Any
 from policies.base import N_KEYS
 from policies.hybrid import HybridConfig
 from simulator.policy import Ahead, Outcome, Told
-from tests.naive_policies.common import SeesWrites
+from tests.naive_policies.common import WRITTEN, SeesWrites, show
 
 
 class Hybrid(SeesWrites):
@@ -30,7 +30,7 @@ class Hybrid(SeesWrites):
         self._precisions[slot] += max(self._config.weight, 1 / self._counts[slot]) * (worth - self._precisions[slot])
 
     def learn(self, key: int, stream: int, outcome: int) -> None:
-        is_written, outcome = outcome >= 8, outcome % 8
+        is_written, outcome = outcome >= WRITTEN, outcome % WRITTEN
         is_late = outcome in (Outcome.LATE, Outcome.MERGED)
         worth = {(False, False): 1.0, (False, True): 0.0, (True, False): -1.0, (True, True): -2.0}[is_written, is_late]
         self._now += 1
@@ -42,9 +42,7 @@ class Hybrid(SeesWrites):
             if watched != key and due <= self._now:
                 self._judge(slot, 0.0)
         self._watched = [one for one in self._watched if one[0] != key and one[2] > self._now]
-        for expert in self._experts:
-            if outcome > expert._above:
-                expert.learn(key, stream, outcome)
+        show(self._experts, key, stream, outcome, is_written=is_written)
 
     def want(self, key: int, stream: int) -> Sequence[tuple[int, float]]:
         found: dict[int, float] = {}

@@ -7,7 +7,7 @@ from typing import Any
 from policies.base import N_KEYS
 from policies.selector import SelectorConfig
 from simulator.policy import Ahead, Fate, Told
-from tests.naive_policies.common import WRITTEN, SeesWrites
+from tests.naive_policies.common import WRITTEN, SeesWrites, show
 from tests.naive_policies.table import Table
 
 
@@ -34,9 +34,7 @@ class Selector(SeesWrites):
         if used is not None:
             self._owners.pop(key)
             self._sums[owner] += (-self._config.wrong if is_written else used) / self._config.step
-        for expert in self._experts:
-            if outcome > expert._above:
-                expert.learn(key, stream, outcome)
+        show(self._experts, key, stream, outcome, is_written=is_written)
         self._n_shown += 1
         if self._n_shown % self._config.step == 0:
             self._chosen = self._choice()
