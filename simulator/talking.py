@@ -10,7 +10,7 @@ from simulator.compiled import address_of
 from simulator.errors import OutsideError
 from simulator.handing import Asked, hand_back, hand_over
 from simulator.needs import ToShow
-from simulator.policy import AccessRun, Answer, Fate, Policy, Told, hears
+from simulator.policy import AccessRun, Answer, Fate, Policy, Told
 from simulator.records import checked
 from simulator.state import Machine
 
@@ -20,9 +20,12 @@ _FIRST_ROOM = 256
 class Talk:
     """Puts each batch of questions that is due to the policy, and hands the answers back."""
 
-    def __init__(self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None) -> None:
+    def __init__(
+        self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, *, hears: bool
+    ) -> None:  # fmt: skip
+        """``hears``: the policy is to be told of fates."""
         self._machine, self._policy, self._charge, self._to_show = machine, policy, charge, to_show
-        self._hears = hears(policy)
+        self._hears = hears
         n_questions = machine.run.settings.batch_size
         self._asked: Ints = np.zeros(n_questions * Asked.words, np.int64)
         checked.declare(self._asked, Asked, 0, n_questions)
