@@ -109,7 +109,8 @@ class HybridPolicy(CompiledPolicy):
             "precision": np.zeros(all_of_them), "named_by": np.zeros(all_of_them, np.int64),
         }  # fmt: skip
         if models:
-            self._scratch["proposed"] = np.zeros(n_lines * (config.degree + 1), np.int64)
+            n = n_lines * (config.degree + 1)
+            self._scratch |= {"proposed": np.zeros(n, np.int64), "proposed_sure": np.zeros(n)}
         by: Ints = np.zeros(config.degree + 1, np.int64)
         it.experts = address_of(by)
         for name, array in self._scratch.items():

@@ -2,10 +2,10 @@
 
 All experts are asked together (``learn``, ``want``, and ``want_with_guess`` where one is learned); or those of tables
 within an access (``*_at_once``), and those that are learned when a question is answered (``*_later``), which may be
-many accesses on. Each access is settled once, within it. What tables proposed at a stream's last access, the answer
-that comes later does not want again. How late answers are shows in how many accesses lie between those that models
-were asked about, as each access asks: all servers were busy in between, and an answer is not there until then. What
-models name is watched with that lag.
+many accesses on. Each access is settled once, within it. Of the ``degree`` surest blocks of both the answer that comes
+later wants those that tables did not propose at the stream's last access. How late answers are shows in how many
+accesses lie between those that models were asked about, as each access asks: all servers were busy in between, and an
+answer is not there until then. What models name is watched with that lag.
 """
 
 from typing import Any
@@ -27,7 +27,8 @@ _TABLES, _MODELS, _ALL = range(3)
 class Hybrid(Record):
     """What is watched, what pays, and addresses: scratch for an expert's answer, for what all named, for an answer.
 
-    ``proposed`` is the address of what tables proposed at each stream's last access: how many blocks, and which; or 0.
+    ``proposed`` is the address of what tables proposed at each stream's last access, how many blocks and which, and
+    ``proposed_sure`` of how sure these were; or both are 0.
     ``lag`` is from the how many-th access on after the one that a model was asked about its answer is there, and
     ``asked`` how many accesses there were when models were asked last. Behind it lie the experts.
     """
@@ -41,6 +42,7 @@ class Hybrid(Record):
     named_by: int
     experts: int
     proposed: int
+    proposed_sure: int
     lag: int
     asked: int
     watched: Watch
@@ -120,18 +122,24 @@ def _best(it: Hybrid, n: int, least: float, keys: Ints, confidences: Floats) -> 
 
 
 @internal
+def _line(it: Hybrid, stream: int) -> int:
+    return stream * (it.degree + 1)
+
+
+@internal
 def _with_guess(it: Hybrid, n: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """Of ``n`` blocks what pays and was not proposed at once, and behind it the best guess, whether it pays or not."""
     if n == 0:
         return 0
     guess, its, kept, least = keys[0], max(confidences[0], 0.0), 0, paying.least(it.paying)
-    by, proposed, at = ints_at(it.experts), ints_at(it.proposed), stream * (it.degree + 1)
+    by, proposed, sure, at = ints_at(it.experts), ints_at(it.proposed), floats_at(it.proposed_sure), _line(it, stream)
     n_proposed = proposed[at] if it.proposed != 0 else 0
     for i in range(n):
-        is_new = confidences[i] >= least
-        for j in range(n_proposed):
-            is_new = is_new and proposed[at + 1 + j] != keys[i]
-        if is_new:
+        is_new, n_before = confidences[i] >= least, kept
+        for j in range(1, n_proposed + 1):
+            is_new = is_new and proposed[at + j] != keys[i]
+            n_before += sure[at + j] >= confidences[i]
+        if is_new and n_before < it.degree:
             keys[kept], confidences[kept], by[kept] = keys[i], confidences[i], by[i]
             kept += 1
     keys[kept], confidences[kept] = guess, its
@@ -165,10 +173,10 @@ def want_at_once(state: Ints, key: int, stream: int, keys: Ints, confidences: Fl
     """What pays of what tables name."""
     it = hybrid_at(state, START)
     n = _best(it, _collect(state, it, _TABLES, key, stream), paying.least(it.paying), keys, confidences)
-    proposed, at = ints_at(it.proposed), stream * (it.degree + 1)
+    proposed, its_sure, at = ints_at(it.proposed), floats_at(it.proposed_sure), _line(it, stream)
     proposed[at] = n
     for i in range(n):
-        proposed[at + 1 + i] = keys[i]
+        proposed[at + 1 + i], its_sure[at + 1 + i] = keys[i], confidences[i]
     return n
 
 

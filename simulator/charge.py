@@ -69,6 +69,11 @@ class fixed:  # noqa: N801 - made like the other charges
         return Cost(self.ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
 
 
+def is_free(charge: Charge) -> bool:
+    """Whether no question costs anything, whatever it takes."""
+    return isinstance(charge, fixed) and charge.ns == 0
+
+
 class Replay:
     """What an earlier run recorded, batch by batch: its times, and the guesses that are expected again.
 

@@ -10,7 +10,7 @@ import numpy as np
 from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import NONE, Ints
-from simulator.charge import Charge, fixed, measured, measured_cpu, sampled
+from simulator.charge import Charge, fixed, is_free, measured, measured_cpu, sampled
 from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
@@ -64,7 +64,7 @@ class Engine:
         self._capacities = capacities_of(system, policy)
         self._books = books
         # Its parts need not keep what they share.
-        self._whole, parts = policy, parts_of(policy)
+        self._whole, parts = policy, parts_of(policy, is_free=is_free(charge))
         self._policy = policy = parts.later
         self._charge = charge
         self._progress = progress
@@ -105,7 +105,7 @@ class Engine:
         """Whatever is told is told there."""
         self._wanted_at_once: Ints = np.full((3, table.most_wanted), NONE)
         write_at_once(self._run.settings, table, self._wanted_at_once)
-        self._hears, self._run.settings.answers_at_once = False, 0
+        self._hears = False
 
     def _ask_without_python(self, table: Table, charge: Charge) -> None:
         settings = self._run.settings
@@ -120,10 +120,8 @@ class Engine:
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
         settings.sees_writes = table.sees_writes
         write_table(settings.table, table, self._wanted)
-        is_free = isinstance(charge, fixed) and charge.ns == 0
-        settings.answers_at_once = (
-            is_free and not (table.is_learned or table.is_timed or settings.is_sync) and not self._run.kept.inferences
-        )
+        takes_time = table.is_learned or table.is_timed or settings.is_sync
+        settings.answers_at_once = is_free(charge) and not takes_time and not self._run.kept.inferences
 
     def _draw_costs(self) -> None:
         """The next costs that batches are charged."""

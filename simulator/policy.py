@@ -159,8 +159,8 @@ class Parts:
     """A policy that answers in two parts (rule R42), which may share a state.
 
     ``at_once``, if there is one, is asked by its table within each access that puts a question; so it takes no time,
-    has the trigger of ``later``, and needs no column but ``op``. It alone hears of fates, and of all blocks. The
-    question is put to ``later``.
+    has the trigger of ``later``, and needs no column but ``op``. It alone hears of fates, of all blocks. The question
+    is put to ``later``.
     """
 
     at_once: "Policy | None"
@@ -173,8 +173,8 @@ class Policy(Protocol):
     Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
     has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``). Where its
     ``hears`` is False it is told nothing. Only where its ``recalls`` is True may it be asked about an access that it
-    was shown before (rule R14). Where it has ``parts`` (Parts), a run asks these, each by itself; who wraps the policy
-    may ask all of it by ``decide``, and nothing is answered at once then.
+    was shown before (rule R14). Where it has ``parts`` (Parts), a run in which questions cost something asks these,
+    each by itself; who wraps the policy may ask all of it by ``decide``, and nothing is answered at once then.
     """
 
     trigger: Trigger
@@ -200,12 +200,14 @@ def recalls(policy: Policy) -> bool:
     return bool(getattr(policy, "recalls", False))
 
 
-def parts_of(policy: Policy) -> Parts:
-    """What of it a run asks at once, and later: all of it, unless it has parts.
+def parts_of(policy: Policy, *, is_free: bool) -> Parts:
+    """What of it a run asks at once, and later: all of it, if it has no parts, or where questions cost nothing.
 
     Raises ValueError if what answers at once is asked at other accesses, or cannot be: it has no table, or needs more.
     """
-    parts: Parts = getattr(policy, "parts", None) or Parts(None, policy)
+    parts: Parts | None = getattr(policy, "parts", None)
+    if parts is None or is_free:
+        return Parts(None, policy)
     at_once = parts.at_once
     if at_once is not None:
         table: Table | None = getattr(at_once, "table", None)

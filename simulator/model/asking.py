@@ -9,7 +9,7 @@ import numpy as np
 from simpy import Store
 from simpy.resources.store import StoreGet
 
-from simulator.charge import Charge, Cost, put
+from simulator.charge import Charge, Cost, is_free, put
 from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.at_once import answer_at_once
@@ -67,7 +67,7 @@ class InferenceServer:
     """So many servers beside one queue; each answers a batch at a time."""
 
     def __init__(self, model: "Model", policy: Policy, charge: Charge) -> None:
-        parts = parts_of(policy)
+        parts = parts_of(policy, is_free=is_free(charge))
         self.model, self.policy, self.charge, self._at_once = model, parts.later, charge, parts.at_once
         # Where a part answers at once, what is to be heard is told there.
         policy, self._hearer = parts.later, parts.at_once or parts.later
