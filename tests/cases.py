@@ -87,16 +87,13 @@ class Wishes:
 
 
 class InParts:
-    """A table that answers at once, and any policy that is asked by a question."""
+    """A table that answers at once, and any policy that is asked by a question: as a whole it is that one."""
 
     def __init__(self, at_once: Any, later: Any) -> None:
         self.parts = Parts(at_once, later)
-        self.trigger, self.ahead, self.footprint_bytes = later.trigger, later.ahead, later.footprint_bytes
 
-    @property
-    def shown(self) -> Any:
-        """Where somebody keeps it."""
-        return getattr(self.parts.later, "shown", None)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.parts.later, name)
 
 
 @dataclass
