@@ -95,13 +95,13 @@ class Questions:
 
 
 class UpdateDone(NamedTuple):
-    """An update of the policy (rule R43); times of what did not come before the end are None."""
+    """An update of the policy (rule R43), in the table's order; times of what did not come before the end are NONE."""
 
     update: int
     access: int
     begun_ns: int
-    started_ns: int | None
-    ended_ns: int | None
+    started_ns: int
+    ended_ns: int
     charged_ns: int
     n_preempted: int
     host_ns: int
@@ -193,12 +193,11 @@ class Books:
     def add_update(
         self, access: int, update: Update, begun_ns: int, started_ns: int, ended_ns: int, n_preempted: int
     ) -> None:
-        """Take one that is over, or open at the end: NONE is what did not come."""
-        started, ended = (None if ns == NONE else ns for ns in (started_ns, ended_ns))
+        """Take one that is over, or open at the end."""
         self.updates.append(
             UpdateDone(
-                len(self.updates), access, begun_ns, started, ended, update.charged_ns, n_preempted, update.host_ns,
-                update.cpu_ns, update.n_accesses, update.loss,
+                len(self.updates), access, begun_ns, started_ns, ended_ns, update.charged_ns, n_preempted,
+                update.host_ns, update.cpu_ns, update.n_accesses, update.loss,
             )
         )  # fmt: skip
 

@@ -44,7 +44,8 @@ def put(policy: Policy, charge: Charge, runs: Sequence[AccessRun], now_ns: int) 
     """Put a batch of questions to a policy at a simulated time, which the charge may learn and the policy may not.
 
     A charge with a pace of its own has a method ``before``, told of the time and the number of questions; one that says
-    what updates take has ``of_update``. Garbage is collected between questions, not in one: all that the simulator holds would be gone through while a clock runs.
+    what updates take has ``of_update``. Garbage is collected between questions, not in one: all that the simulator
+    holds would be gone through while a clock runs.
     """
     before = getattr(charge, "before", None)
     if before is not None:
@@ -72,6 +73,10 @@ class fixed:  # noqa: N801 - made like the other charges
     def __call__(self, decision: Decision) -> Cost:
         """Whatever it took."""
         return Cost(self.ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
+
+    def of_update(self, update: Update) -> Update:
+        """Where questions are free, so are updates; else they take what they take."""
+        return update if self.ns else replace(update, charged_ns=0)
 
 
 class Replay:

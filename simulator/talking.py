@@ -22,9 +22,7 @@ _FIRST_ROOM = 256
 class Talk:
     """Puts each batch of questions that is due to the policy, and hands the answers back."""
 
-    def __init__(
-        self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, books: Books
-    ) -> None:
+    def __init__(self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, books: Books) -> None:
         self._machine, self._policy, self._charge, self._to_show = machine, policy, charge, to_show
         self._books = books
         self._update: tuple[int, Update] | None = None

@@ -1,4 +1,4 @@
-"""Updates that a policy begins: on a device of their own, or on the inference server when nobody else wants it (R43)."""
+"""Updates that a policy begins (R43): on a device of their own, or on the inference server when nobody asks."""
 
 from simulator.arrays import NONE
 from simulator.compiled import compiled, internal

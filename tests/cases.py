@@ -55,9 +55,9 @@ WRITE_BACKS: list[dict[str, Any]] = [
 class Wishes:
     """A policy that wants ``key * i + step`` of the access that asks, for each step, and hears what became of it.
 
-    After each fate that it hears, each pollution and each update, it wants other blocks: who tells it otherwise than the
-    other engine is found out. Its guess is the first block, held back or not. ``updates`` are what its updates take, one
-    after the other; each is begun as soon as the one before is over, every other one on the server.
+    After each fate that it hears, each pollution and each update, it wants other blocks: who tells it otherwise than
+    the other engine is found out. Its guess is the first block, held back or not. ``updates`` are what its updates
+    take; each is begun as soon as the one before is over, every other one on the server.
     """
 
     steps: Sequence[int]
