@@ -1,8 +1,9 @@
 """``python -m benchmarks.updates [TRACE ...]``: does it pay to go on learning, and who may be charged for it?
 
-The pieces of ``benchmarks.headroom``. An LSTM as it was trained, and one that is trained again every 500 accesses on
-the last 1,000: for nothing, on the inference server while nobody asks, and on a device of its own. Questions are charged
-10 us each, what training takes as measured: the cores should have nothing else to do. Three training seeds.
+The pieces are those of ``benchmarks.headroom``. An LSTM as it was trained, and one that is trained again while it runs,
+every 500 accesses on the last 1,000: for nothing, on the inference server while nobody asks, and on a device of its
+own. Questions are charged 10 us each, what training takes as measured: the cores should have nothing else to do. Three
+training seeds.
 """
 
 import sys
