@@ -254,8 +254,8 @@ R32 model/model: an access is shown before it is looked up
 +         self.accesses.look_up(access)
 +         if asking.is_asked:
 R12 model/asking: pollution alone is no news
-- self.told.keys or self.told.n_polluted or self.told.is_updated
-+ self.told.keys or self.told.is_updated
+- if self._hears and (self.told.keys or self.told.n_polluted):
++ if self._hears and self.told.keys:
 R12 ledger/ledger: late is told when it lands
 - self.model.asking.tell(prefetch.key, Fate.LATE)
 + transfer.process.callbacks.append(lambda _: self.model.asking.tell(prefetch.key, Fate.LATE))
@@ -322,8 +322,8 @@ R43 model/asking: what gave way goes on when it likes
 - self.updating.may_go_on()
 + pass
 R43 model/asking: that an update is over is no news
-- or self.told.is_updated
-+ or False
+- if self.updating.is_news:
++ if False:
 R43 model/asking: an update is the oldest question's
 - self.updating.begin(update, batch[-1].access.index)
 + self.updating.begin(update, batch[0].access.index)

@@ -156,7 +156,7 @@ def warm_up_rows(times: list[tuple[int, int]]) -> dict[str, Any]:
     constant = {
         "batch": -1, "access": -1, "stream": None, "status": WARM_UP, "asked_ns": -1, "started_ns": -1, "ended_ns": -1,
         "charged_ns": 0, "predicted_key": None, "confidence": None, "next_key": None, "came_true": None,
-        "n_proposed": 0, "n_issued": 0,
+        "n_proposed": 0, "n_at_once": 0, "n_issued": 0,
     }  # fmt: skip
     columns: dict[str, Any] = {name: [value] * n for name, value in constant.items()}
     columns["inference"] = list(range(-n, 0))

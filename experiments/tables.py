@@ -32,7 +32,7 @@ _RUN: list[tuple[str, Any]] = [
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("stream", "request", "key", "predicted_key", "next_key"), pa.uint64()),
     **dict.fromkeys(("op", "outcome", "shadow", "fate", "status"), _NAMES),
-    **dict.fromkeys(("n_proposed", "n_issued"), pa.int32()),
+    **dict.fromkeys(("n_proposed", "n_at_once", "n_issued"), pa.int32()),
     "size_bytes": pa.int64(), "source_level": pa.int8(), "expert": pa.int16(), "confidence": pa.float32(),
     "came_true": pa.bool_(),
 }  # fmt: skip

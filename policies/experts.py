@@ -121,12 +121,17 @@ def show(state: Ints, first: Any, n: int, key: int, stream: int, outcome: int) -
     The outcome of an access is as one that ``sees_writes`` is shown it; so are those shown it that see writes, too.
     """
     for i in range(n):
-        expert = nth_expert(state, first, i)
-        if outcome <= HEARD:
-            if expert.hears:
-                call_learn(expert.learn, ints_at(expert.state), key, stream, outcome)
-            continue
-        plain = outcome & OUTCOME
-        expert.is_asked = plain > expert.above
-        if expert.is_asked:
-            call_learn(expert.learn, ints_at(expert.state), key, stream, outcome if expert.sees_writes else plain)
+        show_one(nth_expert(state, first, i), key, stream, outcome)
+
+
+@internal
+def show_one(expert: Expert, key: int, stream: int, outcome: int) -> None:
+    """To one expert, if it is for it."""
+    if outcome <= HEARD:
+        if expert.hears:
+            call_learn(expert.learn, ints_at(expert.state), key, stream, outcome)
+        return
+    plain = outcome & OUTCOME
+    expert.is_asked = plain > expert.above
+    if expert.is_asked:
+        call_learn(expert.learn, ints_at(expert.state), key, stream, outcome if expert.sees_writes else plain)

@@ -13,21 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from policies import experts, paying, watching
+from policies import experts, watching
+from policies import hybrid_rules as rules
 from policies.base import CompiledPolicy, Degree
-from policies.experts import TENTHS, Expert, OfExperts, nth_expert, tables_of
+from policies.experts import Expert, OfExperts, tables_of
 from policies.given import Built, Given, Keys
-from policies.learned import LearnedTable
-from policies.paying import Paying, numbers_of
+from policies.hybrid_rules import Hybrid
+from policies.learned import LearnedPolicy, LearnedTable, learned
+from policies.paying import numbers_of
 from policies.timing import Timing
-from policies.watching import Watch
-from simulator.answers import HAS_GUESS, HEARD, LEARN, POLLUTED, WANT, Floats, call_want, distinct
 from simulator.arrays import Ints
-from simulator.compiled import address_of, c_address, floats_at, internal, ints_at
+from simulator.compiled import address_of
 from simulator.config import Count, Ratio
-from simulator.policy import AccessRun, Ahead, Decision, Policy, Table
-from simulator.records.record import Record, view
-from simulator.records.rows import START
+from simulator.policy import AccessRun, Ahead, Decision, Parts, Policy
 
 _SHARE = 8
 
@@ -79,106 +77,12 @@ class HybridConfig(OfExperts):
         return any(expert.is_measured for expert in self.experts)
 
 
-class Hybrid(Record):
-    """What is watched, what pays, and addresses: scratch for an expert's answer, for what all named, for an answer.
-
-    Behind it lie the experts.
-    """
-
-    n_experts: int
-    degree: int
-    wanted: int
-    sure: int
-    found: int
-    precision: int
-    named_by: int
-    experts: int
-    watched: Watch
-    paying: Paying
-
-
-_hybrid_at = view(Hybrid)
-_EXPERTS: Any = Hybrid.words
-
-
-def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
-    """Judge, and show it to those whose trigger it is; fates go to those that hear."""
-    it = _hybrid_at(state, START)
-    if outcome > HEARD:
-        watching.settle(it.watched, key, outcome)
-    elif outcome == POLLUTED:
-        it.paying.n_polluted += key
-    else:
-        paying.hear_fate(it.paying, HEARD - outcome)
-    experts.show(state, _EXPERTS, it.n_experts, key, stream, outcome)
-
-
-@internal
-def _collect(state: Ints, it: Hybrid, key: int, stream: int) -> int:
-    """Ask all, and watch what they name; ``found`` has each block once, with the surest that named it. How many."""
-    n, wanted, sure, named_by = 0, ints_at(it.wanted), floats_at(it.sure), ints_at(it.named_by)
-    found, precision, precisions = ints_at(it.found), floats_at(it.precision), floats_at(it.watched.precisions)
-    for i in range(it.n_experts):
-        expert = nth_expert(state, _EXPERTS, i)
-        if expert.is_asked == 0:
-            continue
-        n_wanted = call_want(expert.want, ints_at(expert.state), key, stream, wanted, sure) & ~HAS_GUESS
-        for rank in range(distinct(key, wanted, sure, n_wanted)):
-            guess, place = wanted[rank], rank
-            if expert.is_learned:
-                place = int(sure[rank] * TENTHS)
-            slot = expert.first_slot + min(place, expert.n_slots - 1)
-            watching.watch(it.watched, guess, slot)
-            at = 0
-            while at < n and found[at] != guess:
-                at += 1
-            if at == n:
-                found[n], precision[n], named_by[n] = guess, precisions[slot], i
-                n += 1
-            elif precisions[slot] > precision[at]:
-                precision[at], named_by[at] = precisions[slot], i
-    return n
-
-
-@internal
-def _best(it: Hybrid, n: int, least: float, keys: Ints, confidences: Floats) -> int:
-    """The surest of what was found, those named first among equals; how many. ``experts`` has who named them."""
-    found, precision, named_by, by, kept = (
-        ints_at(it.found), floats_at(it.precision), ints_at(it.named_by), ints_at(it.experts), 0,
-    )  # fmt: skip
-    for i in range(n):
-        if precision[i] < least or (kept == it.degree and precision[i] <= confidences[kept - 1]):
-            continue
-        at = kept if kept < it.degree else kept - 1
-        kept = at + 1
-        while at > 0 and confidences[at - 1] < precision[i]:
-            keys[at], confidences[at], by[at] = keys[at - 1], confidences[at - 1], by[at - 1]
-            at -= 1
-        keys[at], confidences[at], by[at] = found[i], precision[i], named_by[i]
-    return kept
-
-
-def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
-    """What pays."""
-    it = _hybrid_at(state, START)
-    return _best(it, _collect(state, it, key, stream), paying.least(it.paying), keys, confidences)
-
-
-def _want_with_guess(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
-    """What pays, and behind it the best guess, whether it pays or not."""
-    it = _hybrid_at(state, START)
-    n = _best(it, _collect(state, it, key, stream), -2.0, keys, confidences)
-    if n == 0:
-        return 0
-    guess, its, kept, least = keys[0], max(confidences[0], 0.0), 0, paying.least(it.paying)
-    while kept < n and confidences[kept] >= least:
-        kept += 1
-    keys[kept], confidences[kept] = guess, its
-    return kept | HAS_GUESS
-
-
 class HybridPolicy(CompiledPolicy):
-    """Policies as experts; asked and shown at every access."""
+    """Policies as experts; asked and shown at every access. With one that is learned it has parts (rule R42).
+
+    Its tables answer within the access then, and its models when their answer is there. What they answer together is
+    there for who wraps it, and to be warmed.
+    """
 
     def __init__(
         self, config: HybridConfig, policies: Sequence[Policy], threshold: float, n_lines: int,
@@ -192,38 +96,55 @@ class HybridPolicy(CompiledPolicy):
         """
         self._policies, self._prior = policies, config.prior
         tables = tables_of(policies, config.experts)
+        models = [table for table in tables if table.is_learned]
         all_of_them = sum(table.most_wanted for table in tables)
         most = max(table.most_wanted for table in tables) + 1
         state = np.zeros(Hybrid.words + len(tables) * Expert.words, np.int64)
         n_slots = experts.set_up(state, Hybrid.words, policies, tables)
         it = Hybrid(state, 0)
-        it.n_experts, it.degree = len(tables), config.degree
+        it.n_experts, it.degree, it.lag = len(tables), config.degree, 1
         self._watched = watching.set_up(it.watched, n_slots, config.window, all_of_them, config.prior, config.weight)
         self._scratch = {
             "wanted": np.zeros(most, np.int64), "sure": np.zeros(most), "found": np.zeros(all_of_them, np.int64),
             "precision": np.zeros(all_of_them), "named_by": np.zeros(all_of_them, np.int64),
         }  # fmt: skip
+        if models:
+            n = n_lines * (config.degree + 1)
+            self._scratch |= {"proposed": np.zeros(n, np.int64), "proposed_sure": np.zeros(n)}
         by: Ints = np.zeros(config.degree + 1, np.int64)
         it.experts = address_of(by)
         for name, array in self._scratch.items():
             setattr(it, name, address_of(array))
         self._paying = numbers_of(timing, threshold)
         it.paying.numbers = address_of(self._paying)
-        is_timed = is_timed or any(table.is_timed for table in tables)
-        is_learned = is_timed or any(table.is_learned for table in tables)
+        is_timed = is_timed or any(table.is_timed for table in models)
         hears = timing is not None or any(table.hears for table in tables)
-        super().__init__(
-            "access", state, _learn, _want_with_guess if is_learned else _want, config.degree + is_learned,
-            Ahead(of_stream=False), hears, sees_writes=True, experts=by,
-        )  # fmt: skip
         self._asking: LearnedTable | None = None
-        if is_learned:
-            self.table = Table(
-                state, c_address(LEARN, _learn), c_address(WANT, _want_with_guess), config.degree, hears,
-                is_learned=True, is_timed=is_timed, sees_writes=True, experts=by,
+        usual: Any = {"ahead": Ahead(of_stream=False), "experts": by}
+        if not models and not is_timed:
+            super().__init__(
+                "access", state, rules.learn, rules.want, config.degree, hears=hears, sees_writes=True, **usual
+            )
+        else:
+            super().__init__(
+                "access", state, rules.learn, rules.want_with_guess, config.degree + 1, hears=hears, sees_writes=True,
+                **usual,
             )  # fmt: skip
+            self.table = learned(self.table, is_timed=is_timed)
             self._asking = LearnedTable(self.table, n_lines)
         self.footprint_bytes = sum(policy.footprint_bytes for policy in policies)
+        self.parts: Parts | None = None
+        if models:
+            at_once = CompiledPolicy(
+                "access", state, rules.learn_at_once, rules.want_at_once, config.degree, hears=hears, sees_writes=True,
+                **usual,
+            )  # fmt: skip
+            sees_writes = any(table.sees_writes for table in models)
+            later = CompiledPolicy(
+                "access", state, rules.learn_later, rules.want_later, config.degree + 1, sees_writes=sees_writes,
+                **usual,
+            )  # fmt: skip
+            self.parts = Parts(at_once, LearnedPolicy(later, n_lines, self.footprint_bytes, is_timed=is_timed))
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """One answer a run; with experts that are learned, what asking all took."""

@@ -1,14 +1,20 @@
 """Learned policies that compiled code asks, as Python asks them: by the same functions, by the same clocks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from policies.base import experts_of, shown_of
+from policies.base import CompiledPolicy, experts_of, shown_of
 from simulator.answers import HAS_GUESS, answer_learned
 from simulator.arrays import Ints, signed
 from simulator.compiled import address_of
-from simulator.policy import AccessRun, Answer, Decision, Table
+from simulator.policy import AccessRun, Answer, Decision, Table, Told
+
+
+def learned(table: Table, *, is_timed: bool) -> Table:
+    """The same of a policy whose last block is its best guess, which is one block less that is wanted."""
+    return replace(table, most_wanted=table.most_wanted - 1, is_learned=True, is_timed=is_timed)
 
 
 class LearnedTable:
@@ -42,3 +48,23 @@ class LearnedTable:
             return Answer()
         keys, confidences = self._wanted[: n + 1].view(np.uint64).tolist(), self._sure[: n + 1].tolist()
         return Answer(keys[:n], confidences[:n], keys[n], confidences[n], experts_of(table, n))
+
+
+class LearnedPolicy:
+    """A policy whose ``want`` writes its best guess behind what it wants. It hears nothing."""
+
+    hears = False
+
+    def __init__(self, policy: CompiledPolicy, n_lines: int, footprint_bytes: int, *, is_timed: bool) -> None:
+        """``policy``: its functions, as if they had no guess."""
+        self.table = learned(policy.table, is_timed=is_timed)
+        self._asking = LearnedTable(self.table, n_lines)
+        self.trigger, self.ahead, self.recalls, self.needs = policy.trigger, policy.ahead, policy.recalls, policy.needs
+        self.footprint_bytes = footprint_bytes
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """One answer a run, and what asking took."""
+        return self._asking.decide(runs)
+
+    def told(self, told: Told) -> None:
+        """Learns nothing from fates."""

@@ -79,6 +79,11 @@ class fixed:  # noqa: N801 - made like the other charges
         return update if self.ns else replace(update, charged_ns=0)
 
 
+def is_free(charge: Charge) -> bool:
+    """Whether no question costs anything, whatever it takes."""
+    return isinstance(charge, fixed) and charge.ns == 0
+
+
 class Replay:
     """What an earlier run recorded, batch by batch: its times, and the guesses that are expected again.
 

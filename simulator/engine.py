@@ -10,7 +10,7 @@ import numpy as np
 from simulator import closing, fates, kernel, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import NONE, Ints
-from simulator.charge import Charge, fixed, measured, measured_cpu, sampled
+from simulator.charge import Charge, fixed, is_free, measured, measured_cpu, sampled
 from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
 from simulator.checks import capacities_of, check_durations, check_sizes, too_late
 from simulator.compiled import address_of
@@ -19,10 +19,11 @@ from simulator.demand import DemandTier
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.needs import ToShow, needs_of
-from simulator.policy import Policy, Table, Trigger
+from simulator.policy import Policy, Table, Trigger, hears, parts_of
 from simulator.records.run import Run
 from simulator.residency.names import MOST_PUSHED_OUT
 from simulator.seeds import generator
+from simulator.settings import write_at_once, write_table
 from simulator.state import Machine
 from simulator.talking import Talk
 from simulator.tiers import make_residency
@@ -62,7 +63,9 @@ class Engine:
         self._system = system
         self._capacities = capacities_of(system, policy)
         self._books = books
-        self._policy = policy
+        # Its parts need not keep what they share.
+        self._whole, parts = policy, parts_of(policy, is_free=is_free(charge))
+        self._policy = policy = parts.later
         self._charge = charge
         self._progress = progress
         self._first_access = first_access
@@ -92,8 +95,17 @@ class Engine:
         self._run.settings.reuses_prefixes = prefix_reuse
         self._place()
         self._sizes = (2**63 - 1, 0)
+        self._hears = hears(policy)
         if table is not None:
             self._ask_without_python(table, charge)
+        if parts.at_once is not None:
+            self._ask_within_accesses(parts.at_once.table)  # type: ignore[attr-defined]
+
+    def _ask_within_accesses(self, table: Table) -> None:
+        """Whatever is told is told there."""
+        self._wanted_at_once: Ints = np.full((3, table.most_wanted), NONE)
+        write_at_once(self._run.settings, table, self._wanted_at_once)
+        self._hears = False
 
     def _ask_without_python(self, table: Table, charge: Charge) -> None:
         settings = self._run.settings
@@ -107,15 +119,9 @@ class Engine:
         settings.asks_python, settings.hears_fates = 0, table.hears
         settings.is_learned, settings.is_timed = table.is_learned, table.is_timed
         settings.sees_writes = table.sees_writes
-        at = settings.table
-        at.state, at.learn, at.want = address_of(table.state), table.learn, table.want
-        at.keys, at.confidences, at.experts = map(address_of, self._wanted)
-        if table.experts is not None:
-            at.experts = address_of(table.experts)
-        is_free = isinstance(charge, fixed) and charge.ns == 0
-        settings.answers_at_once = (
-            is_free and not (table.is_learned or table.is_timed or settings.is_sync) and not self._run.kept.inferences
-        )
+        write_table(settings.table, table, self._wanted)
+        takes_time = table.is_learned or table.is_timed or settings.is_sync
+        settings.answers_at_once = is_free(charge) and not takes_time and not self._run.kept.inferences
 
     def _draw_costs(self) -> None:
         """The next costs that batches are charged."""
@@ -136,7 +142,7 @@ class Engine:
             InputError: the trace is bad, or a recording does not fit the run.
         """
         run, places = kernel.compile_run(), self._places()
-        talk = Talk(self._machine, self._policy, self._charge, self._to_show, self._books)
+        talk = Talk(self._machine, self._policy, self._charge, self._to_show, self._books, hears=self._hears)
         while True:
             why = run(*places)
             if why == kernel.ASK:

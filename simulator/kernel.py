@@ -74,6 +74,8 @@ def _issue(
                     stream.n_outstanding += 1
                 x = new_access(run, access, row.stream, row.request, key, op, size, outcome, missed_there, behind)
                 remember(run, key, row.stream, op, outcome)
+                if settings.wanted_at_once:
+                    at_once.propose_a_part(run, arena, access, key, row.stream, size, op, outcome)
                 is_put = ask(run, access, key, row.stream, size, x.at)
                 if not is_put:
                     look_up(run, arena, x, False)
@@ -104,6 +106,8 @@ def _issue(
             return False
         remember(run, key, row.stream, op, outcome)
         if is_asking:
+            if settings.wanted_at_once:
+                at_once.propose_a_part(run, arena, access, key, row.stream, size, op, outcome)
             return ask(run, access, key, row.stream, size, NONE)
     return False
 
@@ -242,7 +246,8 @@ def _decide(run: Run, arena: Arena) -> At[Any]:
         cpu = now_ns(CPU)
     if settings.is_timed:
         wall = now_ns(WALL)
-    questions.tell(run)
+    if settings.wanted_at_once == 0:
+        questions.tell(run, table)
     place, shown = next_batch(run), server.shown
     for _ in range(batch_size(run)):
         q = question_at(run, place)

@@ -176,13 +176,27 @@ class Table:
     experts: npt.NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A policy that answers in two parts (rule R42), which may share a state.
+
+    ``at_once``, if there is one, is asked by its table within each access that puts a question; so it takes no time,
+    has the trigger of ``later``, and needs no column but ``op``. It alone hears of fates, of all blocks. The question
+    is put to ``later``.
+    """
+
+    at_once: "Policy | None"
+    later: "Policy"
+
+
 class Policy(Protocol):
     """A prefetch policy. It keeps no counters of hits: the engine keeps the books.
 
     Where it has a ``table`` (a Table), it may be asked by that instead of ``decide``, which answers the same. Where it
     has ``needs``, a tuple of names, it is shown these columns, too (``AccessRun.columns``). Where its
     ``hears`` is False it is told nothing. Only where its ``recalls`` is True may it be asked about an access that it
-    was shown before (rule R14).
+    was shown before (rule R14). Where it has ``parts`` (Parts), a run in which questions cost something asks these,
+    each by itself; who wraps the policy may ask all of it by ``decide``, and nothing is answered at once then.
     """
 
     trigger: Trigger
@@ -206,3 +220,23 @@ def hears(policy: Policy) -> bool:
 def recalls(policy: Policy) -> bool:
     """Whether it can be asked about an access that it was shown before: only if it says so."""
     return bool(getattr(policy, "recalls", False))
+
+
+def parts_of(policy: Policy, *, is_free: bool) -> Parts:
+    """What of it a run asks at once, and later: all of it, if it has no parts, or where questions cost nothing.
+
+    Raises ValueError if what answers at once is asked at other accesses, or cannot be: it has no table, or needs more.
+    """
+    parts: Parts | None = getattr(policy, "parts", None)
+    if parts is None or is_free:
+        return Parts(None, policy)
+    at_once = parts.at_once
+    if at_once is not None:
+        table: Table | None = getattr(at_once, "table", None)
+        if at_once.trigger != parts.later.trigger:
+            raise ValueError(f"at_once is asked at {at_once.trigger!r}; expected the trigger of later")
+        if table is None or table.is_learned or table.is_timed:
+            raise ValueError("at_once has no table, or one that is learned or timed; expected a table that is neither")
+        if set(getattr(at_once, "needs", ())) - {"op"}:
+            raise ValueError(f"at_once needs {at_once.needs}; expected no column but 'op'")  # type: ignore[attr-defined]
+    return parts

@@ -20,7 +20,7 @@ from simulator.records.moving import (
     take,
 )
 from simulator.records.rows import nth_inference_row, nth_shown_row, nth_told_row
-from simulator.records.run import Run, run_at
+from simulator.records.run import Run, Table, run_at
 from simulator.streams import stream_of
 from simulator.tally import is_judged
 from simulator.trace import WRITE
@@ -42,9 +42,9 @@ def asks(run: Run, outcome: int) -> bool:
 
 
 @internal
-def tell(run: Run) -> None:
-    """Tell the table of what became of earlier proposals, and of misses on blocks that prefetches had evicted."""
-    told, table = run.rows.told, run.settings.table
+def tell(run: Run, table: Table) -> None:
+    """Tell a table of what became of earlier proposals, and of misses on blocks that prefetches had evicted."""
+    told = run.rows.told
     state = ints_at(table.state)
     for i in range(told.n):
         news = nth_told_row(run, told.rows, i)
@@ -102,7 +102,8 @@ def ask(run: Run, access: int, key: int, stream: int, size: int, waiter: At[Acce
     q.asked_ns, q.status, q.waiter = run.now, PENDING, waiter
     q.started_ns = q.ended_ns = q.batch = NONE
     q.wanted = NONE
-    q.charged_ns = q.host_ns = q.device_ns = q.cpu_ns = q.n_keys = q.n_issued = 0
+    q.charged_ns = q.host_ns = q.device_ns = q.cpu_ns = q.n_keys = 0
+    q.n_at_once, q.n_issued = server.n_at_once, server.n_sent_at_once
     q.has_guess = q.has_next = q.is_waiting = q.is_over = 0
     run.n_questions += 1
     run.books.n_asked += is_judged(run, access)
@@ -207,7 +208,7 @@ def _keep(run: Run, q: Question, is_known: bool, came_true: bool) -> None:
     row.host_ns, row.device_ns, row.cpu_ns = q.host_ns, q.device_ns, q.cpu_ns
     row.has_guess, row.predicted_key, row.confidence = q.has_guess, q.guess, q.confidence
     row.has_next, row.next_key, row.came_true, row.is_known = q.has_next, q.next_key, came_true, is_known
-    row.n_proposed, row.n_issued = q.n_keys if q.status != PENDING else 0, q.n_issued
+    row.n_proposed, row.n_at_once, row.n_issued = q.n_keys if q.status != PENDING else 0, q.n_at_once, q.n_issued
 
 
 @compiled

@@ -108,12 +108,14 @@ def spares(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
 
 @inlined
 def for_access(run: Run, arena: Arena, shadow: Arena, access: int) -> bool:
-    """For the next access: it may fetch, or allocate and evict, ask, and be what a question was about."""
+    """For the next access: it may fetch, or allocate and evict, ask, propose, and be what a question was about."""
     windows = run.windows
     if shadow.n_free == 0 or access - run.judged_from >= windows.n_rows * windows.length:
         run.needs.inserts = 1
         return False
-    return spares(run, arena, shadow, 1) or _has(run, arena, 1, 1, 1, 0, 1, 2, 0)
+    wanted = run.settings.wanted_at_once
+    n = 1 + wanted
+    return spares(run, arena, shadow, n) or _has(run, arena, 1, n, n, wanted, 1, 2, 0)
 
 
 @inlined

@@ -1,15 +1,17 @@
 """What a run is given at its start, from the config."""
 
 from simulator.accounting import Books, Keeps
-from simulator.arrays import NONE
+from simulator.arrays import NONE, Ints
 from simulator.backlog import NO_LIMIT
+from simulator.compiled import address_of
 from simulator.config import Arrivals, Closed, System, WriteBack
 from simulator.durations import PPM
 from simulator.hops import Hop
-from simulator.policy import Policy, Trigger, hears, recalls
+from simulator.policy import Policy, Table, Trigger, hears, recalls
 from simulator.records.lists import clear_all
 from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
+from simulator.records.run import Table as Compiled
 from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
 
 
@@ -45,6 +47,20 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.asks_python = has_policy
     to.hears_fates = has_policy and hears(policy)
     to.most_wanted = table.most_wanted if table is not None else 0
+
+
+def write_at_once(to: Settings, table: Table, wanted: Ints) -> None:
+    """What is asked within an access; ``wanted`` as in ``write_table``."""
+    to.wanted_at_once, to.hears_fates, to.shows_writes_at_once = table.most_wanted, table.hears, table.sees_writes
+    write_table(to.at_once, table, wanted)
+
+
+def write_table(to: Compiled, table: Table, wanted: Ints) -> None:
+    """Where a table lies, and ``wanted`` (3, n): where it writes keys, confidences and, without its own, experts."""
+    to.state, to.learn, to.want = address_of(table.state), table.learn, table.want
+    to.keys, to.confidences, to.experts = map(address_of, wanted)
+    if table.experts is not None:
+        to.experts = address_of(table.experts)
 
 
 def write_link(link: Link, hop: Hop, limit: WriteBack) -> None:

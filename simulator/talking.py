@@ -11,7 +11,7 @@ from simulator.compiled import address_of
 from simulator.errors import OutsideError
 from simulator.handing import Asked, hand_back, hand_over
 from simulator.needs import ToShow
-from simulator.policy import AccessRun, Answer, Fate, Policy, Told, Update, hears
+from simulator.policy import AccessRun, Answer, Fate, Policy, Told, Update
 from simulator.records import checked
 from simulator.state import Machine
 from simulator.updating import begin
@@ -22,11 +22,13 @@ _FIRST_ROOM = 256
 class Talk:
     """Puts each batch of questions that is due to the policy, and hands the answers back."""
 
-    def __init__(self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, books: Books) -> None:
+    def __init__(
+        self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, books: Books, *, hears: bool
+    ) -> None:  # fmt: skip
+        """``hears``: the policy is to be told of fates."""
         self._machine, self._policy, self._charge, self._to_show = machine, policy, charge, to_show
-        self._books = books
+        self._books, self._hears = books, hears
         self._update: tuple[int, Update] | None = None
-        self._hears = hears(policy)
         n_questions = machine.run.settings.batch_size
         self._asked: Ints = np.zeros(n_questions * Asked.words, np.int64)
         checked.declare(self._asked, Asked, 0, n_questions)
@@ -52,6 +54,10 @@ class Talk:
         machine = self._machine
         if self._hears:
             self._tell()
+        if machine.run.updating.is_news:
+            machine.run.updating.is_news = 0
+            self.keep_update()
+            self._policy.told(Told(is_updated=True))
         n_questions = hand_over(machine.address, self._at, *self._shown_in, self._room)
         if n_questions < 0:
             self._make_room(-2 * n_questions)
@@ -100,13 +106,10 @@ class Talk:
     def _tell(self) -> None:
         """Tell the policy what came since it was asked last, if anything did."""
         machine, run = self._machine, self._machine.run
-        told, is_updated = machine.rows("told"), bool(run.updating.is_news)
-        if is_updated:
-            run.updating.is_news = 0
-            self.keep_update()
-        if len(told) or run.n_polluted_told or is_updated:
+        told = machine.rows("told")
+        if len(told) or run.n_polluted_told:
             fates = list(map(Fate, told["fate"].tolist()))
-            news = Told(told["key"].view(np.uint64).tolist(), fates, run.n_polluted_told, is_updated)
+            news = Told(told["key"].view(np.uint64).tolist(), fates, run.n_polluted_told)
             machine.drop("told", len(told))
             run.n_polluted_told = 0
             self._policy.told(news)

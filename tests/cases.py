@@ -14,7 +14,7 @@ from policies.registry import POLICIES
 from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Told, Trigger, Update
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger, Update
 from simulator.trace import Batch, make_batch
 from tests.strategies import OUR_EVICTIONS, PUSH_OUT, ListWorkload
 
@@ -94,6 +94,19 @@ class Wishes:
         self.shown.append([told.keys, told.fates, told.n_polluted, told.is_updated])
         self.heard += sum(fate != Fate.TIMELY for fate in told.fates) + told.n_polluted + told.is_updated
         self.is_updating &= not told.is_updated
+
+
+class InParts:
+    """A table that answers at once, and any policy that is asked by a question."""
+
+    def __init__(self, at_once: Any, later: Any) -> None:
+        self.parts = Parts(at_once, later)
+        self.trigger, self.ahead, self.footprint_bytes = later.trigger, later.ahead, later.footprint_bytes
+
+    @property
+    def shown(self) -> Any:
+        """Where somebody keeps it."""
+        return getattr(self.parts.later, "shown", None)
 
 
 @dataclass
@@ -194,6 +207,20 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
 
 @st.composite
 def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
+    """Makes the same policy each time it is called; some have a part that answers at once."""
+    later = draw(wholes(n_keys, unit))
+    trigger = later().trigger
+    kind = draw(st.sampled_from([None, None, *TABLES]))
+    has_own = kind in ("hybrid", "selector")
+    if kind is None or trigger == Trigger.NEVER or (has_own and trigger != Trigger.ACCESS):
+        return later
+    said = {**LOOSE.get(kind, {}), **({} if has_own else {"trigger": trigger.name.lower()})}
+    at_once = POLICIES.validate({"kind": kind, **said})
+    return lambda: InParts(at_once.build(Given(trained, 0, n_streams=5)).policy, later())
+
+
+@st.composite
+def wholes(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
     """Makes the same policy each time it is called."""
     kind = draw(st.sampled_from([*["wishes"] * 2 * len(TABLES), *TABLES]))
     if kind == "wishes":

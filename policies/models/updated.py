@@ -83,14 +83,13 @@ class Learner:
 class UpdatedPolicy:
     """Asks ``policy``, and trains ``learner`` on what came; ``adopt`` has the policy answer by what was learnt."""
 
-    hears = True
     recalls = True
 
     def __init__(
         self, policy: NetworkPolicy, learner: Learner, adopt: Callable[[Network], None], update: UpdateConfig, *,
         per_stream: bool, footprint_bytes: int,
     ) -> None:  # fmt: skip
-        self.policy, self.trigger, self.ahead = policy, policy.trigger, policy.ahead
+        self.policy, self.trigger, self.ahead, self.hears = policy, policy.trigger, policy.ahead, policy.hears
         self.footprint_bytes = footprint_bytes
         self.needs = tuple(dict.fromkeys((*policy.needs, "op")))
         self._learner, self._adopt, self._update, self._per_stream = learner, adopt, update, per_stream
@@ -155,4 +154,5 @@ class UpdatedPolicy:
         if told.is_updated:
             self._adopt(self._learner.network)
             self._is_learning = False
-        self.policy.told(told)
+        else:
+            self.policy.told(told)

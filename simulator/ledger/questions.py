@@ -90,7 +90,8 @@ class QuestionLog:
             "cpu_ns": q.cost.cpu_ns,
             "has_guess": guess is not None, "predicted_key": signed(guess or 0), "confidence": bits(answer.confidence),
             "has_next": following is not None, "next_key": signed(following or 0), "came_true": came_true,
-            "n_proposed": len(answer.keys) if is_over else 0, "n_issued": q.n_issued, "is_known": is_known,
+            "n_proposed": len(answer.keys) if is_over else 0, "n_at_once": q.n_at_once, "n_issued": q.n_issued,
+            "is_known": is_known,
         })  # fmt: skip
 
     def close(self) -> Questions:

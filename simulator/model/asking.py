@@ -1,4 +1,4 @@
-"""Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33)."""
+"""Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33, R42)."""
 
 from collections import deque
 from collections.abc import Generator
@@ -9,13 +9,27 @@ import numpy as np
 from simpy import Store
 from simpy.resources.store import StoreGet
 
-from simulator.charge import Charge, Cost, put
+from simulator.charge import Charge, Cost, is_free, put
 from simulator.errors import OutsideError
 from simulator.model.accesses import Access
+from simulator.model.at_once import answer_at_once
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
 from simulator.model.updating import Updating
 from simulator.needs import ALWAYS_THERE, needs_of
-from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger, Update, hears, recalls
+from simulator.policy import (
+    AccessRun,
+    Answer,
+    Fate,
+    Outcome,
+    Policy,
+    Status,
+    Told,
+    Trigger,
+    Update,
+    hears,
+    parts_of,
+    recalls,
+)
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -47,6 +61,8 @@ class Question:
     ended_ns: int = -1
     cost: Cost = _NO_COST
     answer: Answer = _NO_ANSWER
+    n_at_once: int = 0
+    """How many blocks were proposed when it was put."""
     n_issued: int = 0
     is_waiting: bool = False
     """Whether the access that its best guess is about has not come; ``next_key`` is of that access."""
@@ -65,7 +81,10 @@ class InferenceServer:
     """So many servers beside one queue; each answers a batch at a time."""
 
     def __init__(self, model: "Model", policy: Policy, charge: Charge) -> None:
-        self.model, self.policy, self.charge = model, policy, charge
+        parts = parts_of(policy, is_free=is_free(charge))
+        self.model, self.policy, self.charge, self._at_once = model, parts.later, charge, parts.at_once
+        # Where a part answers at once, what is to be heard is told there.
+        policy, self._hearer = parts.later, parts.at_once or parts.later
         self.config = model.system.inference
         self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
         self._supersedes = self.config.queue == "newest_first" and not self.is_sync
@@ -75,7 +94,7 @@ class InferenceServer:
         self.n_busy = 0
         """Servers at work on questions."""
         self.updating = Updating(model)
-        self._hears = hears(policy)
+        self._hears = hears(self._hearer)
         self.needs = needs_of(policy)
         self.told = Told()
         self._asks = _ASKS[policy.trigger]
@@ -100,6 +119,8 @@ class InferenceServer:
         if self._supersedes:
             self._supersede(access.stream)
         question = Question(self.model.ledger.questions.n_asked, access, self.model.now)
+        if self._at_once is not None:
+            self._propose_at_once(question, self._at_once)
         if self.n_busy == self.config.servers and len(self.queue.items) >= self.config.queue_limit:
             question.status = Status.QUEUE_FULL
         else:
@@ -108,6 +129,23 @@ class InferenceServer:
         self.model.ledger.questions.ask(question)
         self.model.tell("asked", question)
         return question.status != Status.QUEUE_FULL
+
+    def _propose_at_once(self, question: Question, part: Policy) -> None:
+        """What answers within the access is sent for before the question is put, under its number (rule R42)."""
+        self._tell_news()
+        answer = answer_at_once(part, question.access)
+        question.n_at_once = len(answer.keys)
+        self._propose_all(question, answer)
+
+    def _propose_all(self, question: Question, answer: Answer) -> None:
+        experts = answer.experts or [-1] * len(answer.keys)
+        for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
+            self._propose(question, key, confidence, expert)
+
+    def _tell_news(self) -> None:
+        if self._hears and (self.told.keys or self.told.n_polluted):
+            told, self.told = self.told, Told()
+            self._hearer.told(told)
 
     def _supersede(self, stream: int) -> None:
         """A stream has a newer question: the one of it that waits is not answered any more (rule R14)."""
@@ -149,11 +187,11 @@ class InferenceServer:
 
     def _decide(self, batch: list[Question]) -> tuple[Update | None, int]:
         """The answers, which are known at once; what they cost is charged on the clock (rule R15). The update begun."""
-        if self._hears and (self.told.keys or self.told.n_polluted or self.told.is_updated):
-            told, self.told = self.told, Told()
-            if told.is_updated:
-                self.updating.keep()
-            self.policy.told(told)
+        if self._at_once is None:
+            self._tell_news()
+        if self.updating.is_news:
+            self.updating.keep()
+            self.policy.told(Told(is_updated=True))
         try:
             runs = [self._run(question) for question in batch]
             decision, cost = put(self.policy, self.charge, runs, self.model.now)
@@ -182,10 +220,7 @@ class InferenceServer:
         if self.is_sync:
             question.access.inference_ns = now - question.access.issued_ns
             self.model.accesses.look_up(question.access)
-        answer = question.answer
-        experts = answer.experts or [-1] * len(answer.keys)
-        for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
-            self._propose(question, key, confidence, expert)
+        self._propose_all(question, question.answer)
         self.model.ledger.questions.finish(question)
         self.model.tell("answered", question)
 

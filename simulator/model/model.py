@@ -71,7 +71,7 @@ class Model:
         self.accesses = Accesses(self)
         self.asking = InferenceServer(self, policy, charge)
         self.ledger = Ledger(self, books)
-        self.trace = Trace(system, arrivals, workload, first_access, seed, policy)
+        self.trace = Trace(system, arrivals, workload, first_access, seed, self.asking.policy)
         self._over, self._has_run = self.env.event(), False
         # Tier 0 as it would be without the policy, if a missed block came at once (rule R36).
         books.has_shadow = self.asking.is_asked

@@ -20,6 +20,8 @@ class Updating:
         self._ends: Event | None = None
         self._access = self._begun_ns = self._began_ns = self._started_ns = self._ended_ns = -1
         self.left_ns = self.n_preempted = 0
+        self.is_news = False
+        """Whether it is over, and the policy does not know."""
 
     @property
     def is_on_server(self) -> bool:
@@ -70,7 +72,7 @@ class Updating:
         """It is over, unless it had to give way meanwhile."""
         if ends is self._ends:
             self._ends, self.left_ns, self._ended_ns = None, 0, self.model.now
-            self.model.asking.told.is_updated = True
+            self.is_news = True
 
     def keep(self) -> None:
         """What came of it, over or not, is kept in the books."""
@@ -78,4 +80,4 @@ class Updating:
             self.model.ledger.books.add_update(
                 self._access, self._update, self._begun_ns, self._started_ns, self._ended_ns, self.n_preempted
             )
-            self._update = None
+            self._update, self.is_news = None, False

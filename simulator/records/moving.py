@@ -142,6 +142,7 @@ class Question(Pooled, line=LINE):
     has_next: int
     next_key: int
     n_keys: int
+    n_at_once: int
     n_issued: int
     shown_end: int
     target: int

@@ -72,6 +72,7 @@ class InferenceRow(Record):
     next_key: int
     came_true: int
     n_proposed: int
+    n_at_once: int
     n_issued: int
     has_guess: int
     has_next: int

@@ -63,8 +63,11 @@ class Settings(Record, memory="constant"):
     charge: int  # as in ``charging``
     charge_ns: int
     most_wanted: int
+    wanted_at_once: int  # the most that ``at_once`` wants within an access; 0: there is no such part
+    shows_writes_at_once: int  # as ``sees_writes``, of that part
     answers_at_once: int  # a question that finds none before it need not be queued: ``at_once``
     table: Table
+    at_once: Table
 
 
 class Server(Record):
@@ -84,6 +87,8 @@ class Server(Record):
     n_costs: int
     n_charged: int  # so many of these are used up
     slow_ppm: int  # what service takes now
+    n_at_once: int  # what was proposed within the access that is about to put a question, ...
+    n_sent_at_once: int  # ... and what of it was issued
 
 
 class Updating(Record):
