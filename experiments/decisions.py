@@ -19,7 +19,7 @@ from experiments.updates import DIGEST as UPDATES_DIGEST
 from policies.given import Built
 from simulator.charge import Charge, Cost
 from simulator.errors import InputError
-from simulator.policy import AccessRun, Answer, Decision, Policy, Told, recalls
+from simulator.policy import AccessRun, Answer, Decision, Parts, Policy, Told, recalls
 
 TABLE = "decisions"
 DIGEST = "decisions_sha256"
@@ -97,6 +97,9 @@ class _Decided:
     def __init__(self, policy: Policy, batches: Sequence[Sequence[Answer]], source: str) -> None:
         self.trigger, self.ahead, self.footprint_bytes = policy.trigger, policy.ahead, policy.footprint_bytes
         self.recalls = recalls(policy)
+        # What answers at once is in no recording: it needs no network, and answers the same.
+        its_parts: Parts | None = getattr(policy, "parts", None)
+        self.parts = Parts(its_parts.at_once, self) if its_parts is not None else None
         self._batches = batches
         self._source = source
         self._n_used = 0

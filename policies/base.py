@@ -243,6 +243,8 @@ class CompiledPolicy:
     footprint_bytes = 0
     recalls = True
     needs: tuple[str, ...] = ()
+    kept: Any = None
+    """What its state knows by addresses, where somebody else has made that."""
 
     def __init__(
         self,

@@ -78,7 +78,7 @@ class HybridConfig(OfExperts):
 
 
 class HybridPolicy(CompiledPolicy):
-    """Policies as experts; asked and shown at every access. With one that is learned it has parts (rule R42).
+    """Policies as experts; asked and shown at every access. With one that is learned it has parts (rule R43).
 
     Its tables answer within the access then, and its models when their answer is there. What they answer together is
     there for who wraps it, and to be warmed.
@@ -102,7 +102,7 @@ class HybridPolicy(CompiledPolicy):
         state = np.zeros(Hybrid.words + len(tables) * Expert.words, np.int64)
         n_slots = experts.set_up(state, Hybrid.words, policies, tables)
         it = Hybrid(state, 0)
-        it.n_experts, it.degree, it.lag = len(tables), config.degree, 1
+        it.n_experts, it.degree = len(tables), config.degree
         self._watched = watching.set_up(it.watched, n_slots, config.window, all_of_them, config.prior, config.weight)
         self._scratch = {
             "wanted": np.zeros(most, np.int64), "sure": np.zeros(most), "found": np.zeros(all_of_them, np.int64),
@@ -144,6 +144,7 @@ class HybridPolicy(CompiledPolicy):
                 "access", state, rules.learn_later, rules.want_later, config.degree + 1, sees_writes=sees_writes,
                 **usual,
             )  # fmt: skip
+            at_once.kept = later.kept = policies, self._watched, self._scratch, self._paying
             self.parts = Parts(at_once, LearnedPolicy(later, n_lines, self.footprint_bytes, is_timed=is_timed))
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:

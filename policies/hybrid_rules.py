@@ -3,9 +3,9 @@
 All experts are asked together (``learn``, ``want``, and ``want_with_guess`` where one is learned); or those of tables
 within an access (``*_at_once``), and those that are learned when a question is answered (``*_later``), which may be
 many accesses on. Each access is settled once, within it. Of the ``degree`` surest blocks of both the answer that comes
-later wants those that tables did not propose at the stream's last access. How late answers are shows in how many
-accesses lie between those that models were asked about, as each access asks: all servers were busy in between, and an
-answer is not there until then. What models name is watched with that lag.
+later wants those that tables did not propose at the stream's last access. What models name is watched from when they
+are asked, though it may come before their answer is there: to ask for what has come costs nothing, and to go by how
+late answers are was no better (docs/log.md).
 """
 
 from typing import Any
@@ -28,9 +28,7 @@ class Hybrid(Record):
     """What is watched, what pays, and addresses: scratch for an expert's answer, for what all named, for an answer.
 
     ``proposed`` is the address of what tables proposed at each stream's last access, how many blocks and which, and
-    ``proposed_sure`` of how sure these were; or both are 0.
-    ``lag`` is from the how many-th access on after the one that a model was asked about its answer is there, and
-    ``asked`` how many accesses there were when models were asked last. Behind it lie the experts.
+    ``proposed_sure`` of how sure these were; or both are 0. Behind it lie the experts.
     """
 
     n_experts: int
@@ -43,8 +41,6 @@ class Hybrid(Record):
     experts: int
     proposed: int
     proposed_sure: int
-    lag: int
-    asked: int
     watched: Watch
     paying: Paying
 
@@ -84,14 +80,13 @@ def _collect(state: Ints, it: Hybrid, which: int, key: int, stream: int) -> int:
         expert = nth_expert(state, _EXPERTS, i)
         if expert.is_asked == 0 or not _is_of(expert.is_learned, which):
             continue
-        lag = it.lag if expert.is_learned else 1
         n_wanted = call_want(expert.want, ints_at(expert.state), key, stream, wanted, sure) & ~HAS_GUESS
         for rank in range(distinct(key, wanted, sure, n_wanted)):
             guess, place = wanted[rank], rank
             if expert.is_learned:
                 place = int(sure[rank] * TENTHS)
             slot = expert.first_slot + min(place, expert.n_slots - 1)
-            watching.watch(it.watched, guess, slot, lag)
+            watching.watch(it.watched, guess, slot)
             at = 0
             while at < n and found[at] != guess:
                 at += 1
@@ -188,9 +183,5 @@ def learn_later(state: Ints, key: int, stream: int, outcome: int) -> None:
 def want_later(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -> int:
     """What pays of what models name, and is not proposed, and their best guess."""
     it = hybrid_at(state, START)
-    # Of questions that are answered together all but the first see nothing new.
-    if it.watched.now > it.asked:
-        it.lag = it.watched.now - it.asked if it.asked > 0 else 1
-        it.asked = it.watched.now
     n = _best(it, _collect(state, it, _MODELS, key, stream), -2.0, keys, confidences)
     return _with_guess(it, n, stream, keys, confidences)

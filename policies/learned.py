@@ -57,6 +57,7 @@ class LearnedPolicy:
 
     def __init__(self, policy: CompiledPolicy, n_lines: int, footprint_bytes: int, *, is_timed: bool) -> None:
         """``policy``: its functions, as if they had no guess."""
+        self._policy = policy
         self.table = learned(policy.table, is_timed=is_timed)
         self._asking = LearnedTable(self.table, n_lines)
         self.trigger, self.ahead, self.recalls, self.needs = policy.trigger, policy.ahead, policy.recalls, policy.needs

@@ -2,9 +2,7 @@
 
 A slot is whatever is to be judged: a rank of a policy's answers, say. Each block that one names, fetched or not, is
 watched for the next ``window`` accesses. Where it is read it counts as 1; where it does not come, or its reader had to
-wait for it all the same, as 0; where it is written as -1, and as -2 if its writer had to wait. Where it comes before
-whoever named it could have answered it says nothing: it could not be fetched in time, and to ask for what is there
-costs nothing.
+wait for it all the same, as 0; where it is written as -1, and as -2 if its writer had to wait.
 """
 
 from typing import Any
@@ -23,14 +21,10 @@ _LATE, _MERGED = int(Outcome.LATE), int(Outcome.MERGED)
 
 
 class Named(Record):
-    """A block that a slot named: from when until which access it may come; the next one in the bucket.
-
-    ``is_open``: it is watched.
-    """
+    """A block that a slot named: until which access it may come; the next one in the bucket; whether it is watched."""
 
     key: int
     slot: int
-    since: int
     due: int
     next: int
     is_open: int
@@ -80,18 +74,14 @@ def _named(it: Watch, place: int) -> Named:
 
 
 @internal
-def _judge(it: Watch, one: Named, worth: float) -> None:
+def _close(it: Watch, place: int, worth: float) -> None:
+    """Judge what is watched, and take it out of its bucket."""
+    one = _named(it, place)
+    one.is_open = 0
     precisions, counts, weight = floats_at(it.precisions), floats_at(it.counts), floats_at(it.weight)[0]
     # At first the plain mean: what is wrong from the start is soon known.
     counts[one.slot] += 1.0
     precisions[one.slot] += max(weight, 1.0 / counts[one.slot]) * (worth - precisions[one.slot])
-
-
-@internal
-def _close(it: Watch, place: int) -> None:
-    """It is not watched any more, and no more in its bucket."""
-    one = _named(it, place)
-    one.is_open = 0
     buckets, at = ints_at(it.buckets), spot(one.key, it.mask)
     # Places are kept plus one: 0 is none.
     if buckets[at] == place + 1:
@@ -107,8 +97,7 @@ def _close(it: Watch, place: int) -> None:
 def _forget_first(it: Watch) -> None:
     """What was named first has not come, if it is still watched."""
     if _named(it, it.first).is_open:
-        _judge(it, _named(it, it.first), 0.0)
-        _close(it, it.first)
+        _close(it, it.first, 0.0)
     it.first = it.first + 1 if it.first + 1 < it.room else 0
     it.n -= 1
 
@@ -135,17 +124,15 @@ def settle(it: Watch, key: int, outcome: int) -> None:
         one = _named(it, place - 1)
         following = one.next
         if one.key == key:
-            if it.now >= one.since:
-                _judge(it, one, _worth(outcome))
-            _close(it, place - 1)
+            _close(it, place - 1, _worth(outcome))
         place = following
     while it.n > 0 and _named(it, it.first).due <= it.now:
         _forget_first(it)
 
 
 @internal
-def watch(it: Watch, key: int, slot: int, lag: int) -> None:
-    """A slot has named a block, which says something from ``lag`` accesses on: 1 is the next one."""
+def watch(it: Watch, key: int, slot: int) -> None:
+    """A slot has named a block."""
     if it.n == it.room:
         _forget_first(it)
     place = it.first + it.n
@@ -153,7 +140,6 @@ def watch(it: Watch, key: int, slot: int, lag: int) -> None:
     it.n += 1
     one = _named(it, place)
     buckets, at = ints_at(it.buckets), spot(key, it.mask)
-    one.key, one.slot, one.is_open = key, slot, 1
-    one.since, one.due = it.now + lag, it.now + it.window
+    one.key, one.slot, one.due, one.is_open = key, slot, it.now + it.window, 1
     one.next = buckets[at]
     buckets[at] = place + 1

@@ -19,7 +19,7 @@ from simulator.demand import DemandTier
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.needs import ToShow, needs_of
-from simulator.policy import Policy, Table, Trigger, hears, parts_of
+from simulator.policy import Policy, Table, Trigger, hears, parts_of, table_at_once
 from simulator.records.run import Run
 from simulator.residency.names import MOST_PUSHED_OUT
 from simulator.seeds import generator
@@ -63,8 +63,7 @@ class Engine:
         self._system = system
         self._capacities = capacities_of(system, policy)
         self._books = books
-        # Its parts need not keep what they share.
-        self._whole, parts = policy, parts_of(policy, is_free=is_free(charge))
+        self._parts = parts = parts_of(policy, is_free=is_free(charge))
         self._policy = policy = parts.later
         self._charge = charge
         self._progress = progress
@@ -99,7 +98,7 @@ class Engine:
         if table is not None:
             self._ask_without_python(table, charge)
         if parts.at_once is not None:
-            self._ask_within_accesses(parts.at_once.table)  # type: ignore[attr-defined]
+            self._ask_within_accesses(table_at_once(parts.at_once))
 
     def _ask_within_accesses(self, table: Table) -> None:
         """Whatever is told is told there."""

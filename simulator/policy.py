@@ -178,7 +178,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A policy that answers in two parts (rule R42), which may share a state.
+    """A policy that answers in two parts (rule R43), which may share a state.
 
     ``at_once``, if there is one, is asked by its table within each access that puts a question; so it takes no time,
     has the trigger of ``later``, and needs no column but ``op``. It alone hears of fates, of all blocks. The question
@@ -225,18 +225,22 @@ def recalls(policy: Policy) -> bool:
 def parts_of(policy: Policy, *, is_free: bool) -> Parts:
     """What of it a run asks at once, and later: all of it, if it has no parts, or where questions cost nothing.
 
-    Raises ValueError if what answers at once is asked at other accesses, or cannot be: it has no table, or needs more.
+    Raises ValueError if what answers at once would be asked at other accesses, or needs more than they have.
     """
     parts: Parts | None = getattr(policy, "parts", None)
     if parts is None or is_free:
         return Parts(None, policy)
-    at_once = parts.at_once
-    if at_once is not None:
-        table: Table | None = getattr(at_once, "table", None)
+    if (at_once := parts.at_once) is not None:
         if at_once.trigger != parts.later.trigger:
-            raise ValueError(f"at_once is asked at {at_once.trigger!r}; expected the trigger of later")
-        if table is None or table.is_learned or table.is_timed:
-            raise ValueError("at_once has no table, or one that is learned or timed; expected a table that is neither")
-        if set(getattr(at_once, "needs", ())) - {"op"}:
-            raise ValueError(f"at_once needs {at_once.needs}; expected no column but 'op'")  # type: ignore[attr-defined]
+            raise ValueError(f"parts.at_once is asked at {at_once.trigger.name}; expected {parts.later.trigger.name}")
+        if needs := set(getattr(at_once, "needs", ())) - {"op"}:
+            raise ValueError(f"parts.at_once needs {', '.join(sorted(needs))}; expected no column but op")
     return parts
+
+
+def table_at_once(at_once: Policy) -> Table:
+    """What compiled code asks within an access. Raises ValueError if there is no such, or it takes time."""
+    table: Table | None = getattr(at_once, "table", None)
+    if table is None or table.is_learned or table.is_timed:
+        raise ValueError("parts.at_once has no table, or one that is learned or timed; expected one that is neither")
+    return table

@@ -138,7 +138,7 @@ def from_rows(experiment: Path, arm: str) -> dict[str, Any]:
     expected = {
         "n_train_accesses": int(a["access"].min()) - settings_of(experiment)[1], "n_accesses": len(a),
         "n_hit": hit, "n_hit_prefetched": hit_prefetched, "n_late": late, "n_merged": merged, "n_miss": miss,
-        "n_proposed": int(q["n_proposed"].sum()), "n_issued": len(p),
+        "n_proposed": int(q["n_proposed"].sum() + q["n_at_once"].sum()), "n_issued": len(p),
         "n_dropped_stale": int(q.loc[q["status"] == "stale", "n_proposed"].sum()),
         **{f"n_prefetch_{fate}": int(f.get(fate, 0)) for fate in
            ("timely", "late", "evicted_unused", "cancelled", "resident_unused", "in_flight")},

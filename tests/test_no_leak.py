@@ -11,7 +11,7 @@ from tests.test_policies import EXAMPLES, SMALL
 
 N_TRAIN, N_COMMON = 300, 220
 _WARM = ("next_n", "hybrid", "selector", "spp", "isb", "probability_graph", "amp", "pythia")
-_QUESTION = ["access", "predicted_key", "confidence"]
+_QUESTION = ["access", "predicted_key", "confidence", "n_at_once"]
 _PREFETCH = ["prefetch", "inference", "access", "key", "proposed_ns", "confidence", "expert"]
 
 
@@ -22,6 +22,7 @@ def arms() -> dict[str, dict[str, Any]]:
     others = {"hybrid-lstm": {**EXAMPLES["hybrid"], "experts": [{"kind": "stride"}, network], "start": "warm"}}
     # Trained on every 50 accesses: the last time before the other future begins, or at its first access.
     others["lstm-updated"] = {**network, "update": {"every": 50, "window": 100}}
+    others["hybrid-lstm-later"] = others["hybrid-lstm"]
     others["hybrid-cost"] = {**EXAMPLES["hybrid"], "rule": "cost", "start": "warm"}
     every = {name: policy for name, policy in {**EXAMPLES, **warm, **others}.items() if name != "none"}
     free = {"in_gpu_memory": False}
@@ -29,6 +30,11 @@ def arms() -> dict[str, dict[str, Any]]:
         name.replace(", ", "-").replace(" ", "-"): {**policy, **(free if policy["kind"] == "lstm" else {})}
         for name, policy in every.items()
     }
+
+
+def charge_of(arm: str) -> Any:
+    """Whose models answer later: before the next access all the same, so that what comes then changes no question."""
+    return {"kind": "fixed", "latency": "30 us"} if arm.endswith("-later") else "free"
 
 
 def test_another_future_changes_nothing_before_it(tmp_path: Path) -> None:
@@ -46,7 +52,7 @@ def test_another_future_changes_nothing_before_it(tmp_path: Path) -> None:
                 "arrivals": {"kind": "closed", "think": "100 us"},
                 "train_ratio": N_TRAIN / len(keys),
             },
-            arms=["none", *({"name": arm, "policy": policy, "charge": "free"} for arm, policy in arms().items())],
+            arms=["none", *({"name": arm, "policy": policy, "charge": charge_of(arm)} for arm, policy in arms().items())],
         )
         result = call(write(tmp_path, content, f"{name}.yaml"), "--out", tmp_path / name)
         assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""The part of a policy that answers within the access that asks (rule R42)."""
+"""The part of a policy that answers within the access that asks (rule R43)."""
 
 from typing import TYPE_CHECKING
 
