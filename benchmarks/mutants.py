@@ -43,12 +43,14 @@ R2 model/asking: a server goes on before other completions
 + yield self.model.env.timeout(0)
 R2 model/asking: answers that cost no time come after the links have chosen
 - if charged_ns:
+-                 yield is_over
 + if not charged_ns:
 +                 yield Instant(self.model.env, 31)
 +             else:
++                 yield is_over
 R2 model/asking: answers come after the links have chosen
-- yield Instant(self.model.env, COMPLETION, charged_ns)
-+ yield Instant(self.model.env, 31, charged_ns)
+- is_over = Instant(self.model.env, COMPLETION, charged_ns)
++ is_over = Instant(self.model.env, 31, charged_ns)
 R2 model/accesses: the last stream issues first
 - ISSUE + stream
 + ISSUE + 9 - stream
@@ -276,7 +278,7 @@ R13 model/asking: proposals are issued before the waiter looks up
 +         if self.is_sync:
 +             self.model.accesses.look_up(question.access)
 R13 model/accesses: tier 0 is slow without an inference
-- if self.model.asking.n_busy:
+- if self.model.asking.n_busy or self.model.asking.updating.is_on_server:
 + if self.model.asking.is_asked:
 R14 model/asking: the queue has one place more
 - len(self.queue.items) >= self.config.queue_limit
@@ -311,8 +313,47 @@ R14 model/asking: stale_after counts from the start
 - now - question.asked_ns > stale_after
 + now - question.started_ns > stale_after
 R15 model/asking: a batch is charged for each of its questions
-- return cost.charged_ns
-+ return cost.charged_ns * len(batch)
+- return decision.update, cost.charged_ns
++ return decision.update, cost.charged_ns * len(batch)
+R43 model/asking: an inference waits for nobody, and nobody for it
+- self.updating.give_way()
++ pass
+R43 model/asking: what gave way goes on when it likes
+- self.updating.may_go_on()
++ pass
+R43 model/asking: that an update is over is no news
+- if self.updating.is_news:
++ if False:
+R43 model/asking: an update is the oldest question's
+- self.updating.begin(update, batch[-1].access.index)
++ self.updating.begin(update, batch[0].access.index)
+R43 model/accesses: an update slows nobody
+- or self.model.asking.updating.is_on_server
++ or False
+R43 model/updating: what gave way begins anew
+- self.left_ns -= self.model.now - self._began_ns
++ pass
+R43 model/updating: it gives way where another server is free
+- self.is_on_server and asking.n_busy + 1 == asking.config.servers
++ self.is_on_server
+R43 model/updating: it takes a server that it has not
+- if self._ends is None and self.left_ns and asking.n_busy < asking.config.servers:
++ if self._ends is None and self.left_ns:
+R43 model/updating: one on a device of its own slows tier 0
+- self._ends is not None and self._update is not None and self._update.shares
++ self._ends is not None
+R43 model/updating: it has started whenever it went on
+- if self._started_ns < 0:
++ if True:
+R43 model/updating: what has given way is over all the same
+- if ends is self._ends:
++ if True:
+R43 model/updating: all wait for a server
+- elif update.shares:
++ elif True:
+R43 model/model: what is open at the end is forgotten
+- self.asking.updating.keep()
++ pass
 R16 ledger/questions: a guess is about one access later
 - + self._ahead.accesses
 + + self._ahead.accesses + 1

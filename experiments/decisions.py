@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from experiments.charges import AnyCharge, Measured
 from experiments.recording import Recording
+from experiments.updates import DIGEST as UPDATES_DIGEST
 from policies.given import Built
 from simulator.charge import Charge, Cost
 from simulator.errors import InputError
@@ -56,6 +57,7 @@ class Recorder:
         self.charge = charge
         self.before = getattr(charge, "before", None)
         """Of a charge that has a pace of its own."""
+        self.of_update = getattr(charge, "of_update", None)
         self._write = write
         self._rows: list[tuple[Any, ...]] = []
         self._n_batches = 0
@@ -123,6 +125,11 @@ def as_recorded(built: Built, recording: Recording) -> Built:
     Raises:
         InputError: the recording has none, or they were changed.
     """
+    if UPDATES_DIGEST in recording.metadata:
+        raise InputError(
+            f"{recording.file}: is of a policy that goes on learning, which a replay without it would not do; expected "
+            "decisions: recomputed"
+        )
     file = recording.file.parent.parent / TABLE / recording.file.name
     expected = recording.metadata.get(DIGEST)
     if expected is None:

@@ -40,8 +40,9 @@ def key_of(row: dict[str, Any]) -> Key:
 
 
 def is_timed(arm: Arm) -> bool:
-    """Whether the arm is charged the time that its own inferences take on this machine."""
-    return arm.charged.kind == "measured"
+    """Whether the arm is charged the time that its own inferences, or its training in between, take on this machine."""
+    kind = arm.charged.kind
+    return kind == "measured" or (arm.policy.core.times_updates and kind not in ("free", "replay"))
 
 
 def n_repeats(experiment: Experiment, arm: Arm) -> int:

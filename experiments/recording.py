@@ -14,6 +14,7 @@ from experiments.charges import Measured, Replay, Sampled
 from experiments.config import Arm, Experiment
 from experiments.plan import stem_of
 from experiments.seal import SEALED_COLUMNS, Seal
+from experiments.updates import charged_in
 from policies.given import Recorded
 from simulator.charge import Charge, Cost, Guess, fixed, measured, measured_cpu, sampled
 from simulator.charge import Replay as ReplayCharge
@@ -221,4 +222,5 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
             f"arms.{arm.name}.charge.source: {recording.file} was recorded with charge "
             f"{recording.metadata['latencies']!r}; expected one whose clock was charged measured latencies"
         )
-    return ReplayCharge(recording.costs, recording.guesses, str(recording.file)), recording
+    updates_ns = charged_in(recording.file, recording.metadata)
+    return ReplayCharge(recording.costs, recording.guesses, str(recording.file), updates_ns), recording

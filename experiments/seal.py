@@ -15,7 +15,7 @@ SEALED_COLUMNS = (
 PACED_BY = ("charge_pace", "charge_clock")
 SEALED_METADATA = (
     "replay_key", "latencies", "latencies_backend", "device", "model_hash", "backend", "horizon", "working",
-    "footprint_bytes", "provenance", "decisions_sha256", *PACED_BY,
+    "footprint_bytes", "provenance", "decisions_sha256", "updates_sha256", *PACED_BY,
 )  # fmt: skip
 
 

@@ -24,6 +24,11 @@ from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.seal import PACED_BY
 from experiments.shared import SharedTrace
 from experiments.tables import RunTables
+from experiments.updates import DIGEST as UPDATES_DIGEST
+from experiments.updates import TABLE as UPDATES
+from experiments.updates import columns_of as columns_of_updates
+from experiments.updates import digest_of
+from experiments.updates import metrics as update_metrics
 from policies.given import Given
 from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
@@ -65,6 +70,7 @@ def code_hash() -> str:
             "shared.py",
             "single.py",
             "tables.py",
+            "updates.py",
         )
     ]
     for source in sorted(sources):
@@ -127,6 +133,9 @@ def run_one(
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
+    has_updates = getattr(arm.policy.core, "update", None) is not None
+    if has_updates and output.inferences:
+        tables.add(UPDATES)
     keeps = output.inferences and keeps_decisions(arm.charged, built)
     if keeps:
         tables.add(DECISIONS)
@@ -151,6 +160,7 @@ def run_one(
                 f"learned from {learned.n_accesses} accesses, but was judged from access {books.min_access} on"
             )
         sink.write("windows", books.windows())
+        sink.write(UPDATES, columns_of_updates(books.updates))
         if built.training:
             sink.write("training", {name: [row[name] for row in built.training] for name in built.training[0]})
         device, backend = (built.details.get(name, "none") for name in ("device", "backend"))
@@ -182,6 +192,7 @@ def run_one(
                 "versions": versions(),
                 **({"provenance": measured_on} if measured_on else {}),
                 **({DIGEST: recorder.finish()} if keeps else {}),
+                **({UPDATES_DIGEST: digest_of([u.charged_ns for u in books.updates])} if UPDATES in tables else {}),
             }
         )
     except BaseException:
@@ -200,6 +211,7 @@ def run_one(
         "n_warm_up_accesses": parts.judged - parts.n_train,
         "requests_per_time": workload.requests_per_time,
         **run_metrics(books, result, system),
+        **update_metrics(books, has_updates=has_updates),
         "n_inferences_paced": charge.n_paced if isinstance(charge, paced) else None,
         **columns_of(arm.charged, built.probe, books, result),
         **details,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from experiments.aside import aside_of, naming, written_aside
 from experiments.plan import Key, stem_of
 from experiments.seal import Seal, of_rows
-from simulator.accounting import INFERENCE_COLUMNS
+from simulator.accounting import INFERENCE_COLUMNS, UpdateDone
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Status
 from simulator.records.rows import AccessRow, PrefetchRow
@@ -63,6 +63,9 @@ SCHEMAS: dict[str, Any] = {
             ("keys", pa.list_(pa.uint64())),
             ("confidences", pa.list_(pa.float64())),
         ]
+    ),
+    "updates": pa.schema(
+        [*_RUN, *((name, pa.float64() if name == "loss" else pa.int64()) for name in UpdateDone._fields)]
     ),
     "windows": pa.schema(
         [

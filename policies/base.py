@@ -82,6 +82,11 @@ class PolicySettings(PluginSettings):
         return ""
 
     @property
+    def times_updates(self) -> bool:
+        """Whether it learns while it runs, and what that takes is charged as measured."""
+        return False
+
+    @property
     def brings_latencies(self) -> bool:
         """Whether its answers come with recorded latencies of their own, which ``replay`` charges."""
         return False

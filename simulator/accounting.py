@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.arrays import NONE
 from simulator.distribution import Distribution
 from simulator.fates import NOTHING_SAVED
-from simulator.policy import Fate, Outcome, Status
+from simulator.policy import Fate, Outcome, Status, Update
 from simulator.records.rows import InferenceRow, WindowRow
 from simulator.tally import SHARE_BITS
 
@@ -94,6 +94,22 @@ class Questions:
     host: Distribution = field(default_factory=Distribution)
 
 
+class UpdateDone(NamedTuple):
+    """An update of the policy (rule R43), in the table's order; times of what did not come before the end are NONE."""
+
+    update: int
+    access: int
+    begun_ns: int
+    started_ns: int
+    ended_ns: int
+    charged_ns: int
+    n_preempted: int
+    host_ns: int
+    cpu_ns: int
+    n_accesses: int
+    loss: float
+
+
 @dataclass
 class Unjudged:
     """The counts of accesses that are not judged, and of the prefetches that they asked for."""
@@ -127,6 +143,7 @@ class Books:
     slack: Distribution = field(default_factory=Distribution)
     saved: Distribution = field(default_factory=Distribution)
     questions: Questions = field(default_factory=Questions)
+    updates: list[UpdateDone] = field(default_factory=list)
     has_shadow: bool = False
     n_shadow_misses: int = 0
     n_saved: int = 0
@@ -172,6 +189,17 @@ class Books:
             columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
             columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~is_known)
             self.sink.write("inferences", columns)
+
+    def add_update(
+        self, access: int, update: Update, begun_ns: int, started_ns: int, ended_ns: int, n_preempted: int
+    ) -> None:
+        """Take one that is over, or open at the end."""
+        self.updates.append(
+            UpdateDone(
+                len(self.updates), access, begun_ns, started_ns, ended_ns, update.charged_ns, n_preempted,
+                update.host_ns, update.cpu_ns, update.n_accesses, update.loss,
+            )
+        )  # fmt: skip
 
     def windows(self) -> dict[str, Any]:
         """The time series: a row for each ``window`` accesses of the trace."""

@@ -1,15 +1,16 @@
 """What an inference costs on the simulated clock (rule R15)."""
 
 import gc
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.policy import AccessRun, Decision, Policy
+from simulator.policy import AccessRun, Decision, Policy, Update
 
 
 class Cost(NamedTuple):
@@ -42,8 +43,9 @@ def measured_cpu(decision: Decision) -> Cost:
 def put(policy: Policy, charge: Charge, runs: Sequence[AccessRun], now_ns: int) -> tuple[Decision, Cost]:
     """Put a batch of questions to a policy at a simulated time, which the charge may learn and the policy may not.
 
-    A charge with a pace of its own has a method ``before``, told of the time and the number of questions. Garbage is
-    collected between questions, not in one: all that the simulator holds would be gone through while a clock runs.
+    A charge with a pace of its own has a method ``before``, told of the time and the number of questions; one that says
+    what updates take has ``of_update``. Garbage is collected between questions, not in one: all that the simulator
+    holds would be gone through while a clock runs.
     """
     before = getattr(charge, "before", None)
     if before is not None:
@@ -55,7 +57,11 @@ def put(policy: Policy, charge: Charge, runs: Sequence[AccessRun], now_ns: int) 
     finally:
         if collects:
             gc.enable()
-    return decision, charge(decision)
+    cost = charge(decision)
+    of_update = getattr(charge, "of_update", None)
+    if decision.update is not None and of_update is not None:
+        decision = replace(decision, update=of_update(decision.update))
+    return decision, cost
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,10 @@ class fixed:  # noqa: N801 - made like the other charges
     def __call__(self, decision: Decision) -> Cost:
         """Whatever it took."""
         return Cost(self.ns, decision.host_ns, decision.device_ns, decision.cpu_ns)
+
+    def of_update(self, update: Update) -> Update:
+        """Where questions are free, so are updates; else they take what they take."""
+        return update if self.ns else replace(update, charged_ns=0)
 
 
 def is_free(charge: Charge) -> bool:
@@ -80,8 +90,12 @@ class Replay:
     Where a guess differs, the run is another one than was recorded: its latencies would be charged to the wrong work.
     """
 
-    def __init__(self, costs: Sequence[Cost], guesses: Sequence[Sequence[Guess]], source: str) -> None:
+    def __init__(
+        self, costs: Sequence[Cost], guesses: Sequence[Sequence[Guess]], source: str, updates_ns: Sequence[int] = ()
+    ) -> None:
+        """``updates_ns``: what each update was charged."""
         self._costs = costs
+        self._updates_ns = deque(updates_ns)
         self._guesses = guesses
         self._source = source
         self._n_used = 0
@@ -107,6 +121,12 @@ class Replay:
             )
         self._n_used += 1
         return self._costs[self._n_used - 1]
+
+    def of_update(self, update: Update) -> Update:
+        """As it was charged then. Raises InputError if there were fewer of them."""
+        if not self._updates_ns:
+            raise InputError(f"{self._source}: the run has more updates than it: it was recorded from another run")
+        return replace(update, charged_ns=self._updates_ns.popleft())
 
     def finish(self) -> None:
         """Raises InputError if latencies are left over: the recording was of another run."""

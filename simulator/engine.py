@@ -141,7 +141,7 @@ class Engine:
             InputError: the trace is bad, or a recording does not fit the run.
         """
         run, places = kernel.compile_run(), self._places()
-        talk = Talk(self._machine, self._policy, self._charge, self._to_show, hears=self._hears)
+        talk = Talk(self._machine, self._policy, self._charge, self._to_show, self._books, hears=self._hears)
         while True:
             why = run(*places)
             if why == kernel.ASK:
@@ -159,6 +159,7 @@ class Engine:
                 break
             # Arrays that grow are others afterwards.
             places = self._places()
+        talk.keep_update()
         return self._close()
 
     def _places(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from simulator.compiled import internal
 from simulator.records.moving import Event, nth_event
 from simulator.records.run import Run
 
-CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE, MAY_COME_IN = range(4)
+CALL_ENDS, INFERENCE_ENDS, ANSWER_IS_THERE, MAY_COME_IN, UPDATE_ENDS = range(5)
 FOREVER = 2**63 - 1
 
 
@@ -66,3 +66,17 @@ def pop(run: Run) -> None:
         at = child
     if at != n:
         _copy(last, nth_event(run, run.events, at))
+
+
+@internal
+def cancel(run: Run, kind: int) -> None:
+    """The one event of a kind does not happen."""
+    at = 0
+    while nth_event(run, run.events, at).kind != kind:
+        at += 1
+    # As if it were due first of all: those above it come down.
+    while at > 0:
+        above = (at - 1) // 2
+        _copy(nth_event(run, run.events, above), nth_event(run, run.events, at))
+        at = above
+    pop(run)

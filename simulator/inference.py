@@ -11,6 +11,7 @@ from simulator.records.moving import Question, access_at, question_at
 from simulator.records.run import Run
 from simulator.serving import look_up
 from simulator.streams import stream_of
+from simulator.updating import give_way, is_on_server
 
 
 @internal
@@ -69,6 +70,7 @@ def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int, cpu_ns: int) 
     if charged_ns == 0:
         # No time passes, so no event either: the answer is there before anything else can happen.
         return first
+    give_way(run)
     server.n_busy += 1
     server.slow_ppm = run.settings.busy_ppm
     schedule(run, charged_ns, INFERENCE_ENDS, first)
@@ -79,7 +81,7 @@ def begin(run: Run, charged_ns: int, host_ns: int, device_ns: int, cpu_ns: int) 
 def end(run: Run) -> None:
     """A server is free again."""
     run.server.n_busy -= 1
-    if run.server.n_busy == 0:
+    if run.server.n_busy == 0 and not is_on_server(run):
         run.server.slow_ppm = PPM
 
 

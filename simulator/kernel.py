@@ -5,7 +5,20 @@ from typing import Any
 
 from numba import types
 
-from simulator import at_once, attribution, backlog, events, keyset, prefixes, questions, room, serving, streams, tally
+from simulator import (
+    at_once,
+    attribution,
+    backlog,
+    events,
+    keyset,
+    prefixes,
+    questions,
+    room,
+    serving,
+    streams,
+    tally,
+    updating,
+)
 from simulator.answers import HAS_GUESS, call_learn, call_want, distinct
 from simulator.arrays import NONE, At, Ints
 from simulator.charging import LISTED, MEASURED, MEASURED_CPU
@@ -310,6 +323,9 @@ def _run(tiers: int, tier: int, machine: int, trace: int) -> int:
         if is_over and not run.is_at_end:
             return NEED_DATA
         if due > run.now or is_over:
+            if updating.can_go_on(run) and not is_over:
+                updating.go_on(run)
+                due = events.next_due(run)
             if run.must_choose:
                 if not room.for_choice(run, arena, shadow):
                     return ROOM
@@ -329,8 +345,11 @@ def _run(tiers: int, tier: int, machine: int, trace: int) -> int:
         run.now = event.due_ns
         if run.now > run.latest_ns:
             return TOO_LATE
-        run.fired_kind, run.fired = event.kind, event.what
+        kind = event.kind
+        run.fired_kind, run.fired = kind, event.what
         events.pop(run)
+        if kind == events.UPDATE_ENDS:
+            updating.end(run)
 
 
 @cache

@@ -114,22 +114,44 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """Work that a policy begins beside its questions, such as training (rule R43): its result is there when it is over.
+
+    It takes ``charged_ns``, on a device of its own or, where it ``shares``, on the inference server, whenever a server
+    has nothing else to do. ``host_ns`` and ``cpu_ns`` are what it took in truth, ``n_accesses`` what it learnt from,
+    ``loss`` how wrong the policy was about these.
+    """
+
+    charged_ns: int
+    shares: bool = False
+    host_ns: int = 0
+    cpu_ns: int = 0
+    n_accesses: int = 0
+    loss: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """The answers to a batch of questions, and what deciding them took together: wall, device, this thread's CPU."""
+    """The answers to a batch of questions, and what deciding them took together: wall, device, this thread's CPU.
+
+    ``update`` is begun when they are decided; only one at a time.
+    """
 
     answers: Sequence[Answer]
     host_ns: int = 0
     device_ns: int = 0
     cpu_ns: int = 0
+    update: Update | None = None
 
 
 @dataclass(slots=True)
 class Told:
-    """What came since the last question: fates, and misses on blocks that prefetches had evicted."""
+    """What came since the last question: fates, misses on blocks that prefetches had evicted, the end of an update."""
 
     keys: list[int] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     n_polluted: int = 0
+    is_updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

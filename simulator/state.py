@@ -209,8 +209,8 @@ class Machine:
         self._pool(pool).n_free += n
         self._n_of[pool] += n
         if pool in ("transfers", "questions"):
-            # As many events as there are transfers, questions and tiers can be pending at once.
-            n_events = self._n_of["transfers"] + self._n_of["questions"] + self.run.n_links + 1
+            # As many events as there are transfers, questions and tiers can be pending at once, and an update's end.
+            n_events = self._n_of["transfers"] + self._n_of["questions"] + self.run.n_links + 2
             self.run.events = self._move(Event, self.run.events, self.run.n_events, n_events)
         if pool == "transfers" and 2 * self._n_of[pool] > self.run.flight_mask:
             size = self.run.flight_mask + 1

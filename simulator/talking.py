@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simulator.accounting import Books
 from simulator.arrays import NONE, Ints
 from simulator.charge import Charge, put
 from simulator.compiled import address_of
 from simulator.errors import OutsideError
 from simulator.handing import Asked, hand_back, hand_over
 from simulator.needs import ToShow
-from simulator.policy import AccessRun, Answer, Fate, Policy, Told
+from simulator.policy import AccessRun, Answer, Fate, Policy, Told, Update
 from simulator.records import checked
 from simulator.state import Machine
+from simulator.updating import begin
 
 _FIRST_ROOM = 256
 
@@ -21,11 +23,12 @@ class Talk:
     """Puts each batch of questions that is due to the policy, and hands the answers back."""
 
     def __init__(
-        self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, *, hears: bool
+        self, machine: Machine, policy: Policy, charge: Charge, to_show: ToShow | None, books: Books, *, hears: bool
     ) -> None:  # fmt: skip
         """``hears``: the policy is to be told of fates."""
         self._machine, self._policy, self._charge, self._to_show = machine, policy, charge, to_show
-        self._hears = hears
+        self._books, self._hears = books, hears
+        self._update: tuple[int, Update] | None = None
         n_questions = machine.run.settings.batch_size
         self._asked: Ints = np.zeros(n_questions * Asked.words, np.int64)
         checked.declare(self._asked, Asked, 0, n_questions)
@@ -51,6 +54,10 @@ class Talk:
         machine = self._machine
         if self._hears:
             self._tell()
+        if machine.run.updating.is_news:
+            machine.run.updating.is_news = 0
+            self.keep_update()
+            self._policy.told(Told(is_updated=True))
         n_questions = hand_over(machine.address, self._at, *self._shown_in, self._room)
         if n_questions < 0:
             self._make_room(-2 * n_questions)
@@ -79,7 +86,22 @@ class Talk:
         if n_lacking:
             machine.reserve("chunks", n_lacking)
             hand_back(machine.address, n_questions, *answers)
+        if decision.update is not None:
+            self._begin(decision.update, int(self._rows["access"][n_questions - 1]))
         return bool(n_lacking)
+
+    def _begin(self, update: Update, access: int) -> None:
+        if self._update is not None:
+            raise ValueError(f"the policy begins an update at access {access}, but one is not over; expected one")
+        self._update = access, update
+        begin(self._machine.address, update.charged_ns, update.shares)
+
+    def keep_update(self) -> None:
+        """Of the update that was begun last, over or not, keep what came of it."""
+        if self._update is not None:
+            (access, update), it = self._update, self._machine.run.updating
+            self._books.add_update(access, update, it.begun_ns, it.started_ns, it.ended_ns, it.n_preempted)
+            self._update = None
 
     def _tell(self) -> None:
         """Tell the policy what came since it was asked last, if anything did."""

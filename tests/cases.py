@@ -14,7 +14,7 @@ from policies.registry import POLICIES
 from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger, Update
 from simulator.trace import Batch, make_batch
 from tests.strategies import OUR_EVICTIONS, PUSH_OUT, ListWorkload
 
@@ -55,8 +55,9 @@ WRITE_BACKS: list[dict[str, Any]] = [
 class Wishes:
     """A policy that wants ``key * i + step`` of the access that asks, for each step, and hears what became of it.
 
-    After each fate that it hears, and each pollution, it wants other blocks: who tells it otherwise than the other
-    engine is found out. Its guess is the first block, held back or not.
+    After each fate that it hears, each pollution and each update, it wants other blocks: who tells it otherwise than
+    the other engine is found out. Its guess is the first block, held back or not. ``updates`` are what its updates
+    take; each is begun as soon as the one before is over, every other one on the server.
     """
 
     steps: Sequence[int]
@@ -66,6 +67,9 @@ class Wishes:
     footprint_bytes: int = 0
     ahead: Ahead = field(default_factory=Ahead)
     recalls: bool = False
+    updates: Sequence[int] = ()
+    n_updates: int = 0
+    is_updating: bool = False
     heard: int = 0
     shown: list[Any] = field(default_factory=list)
 
@@ -79,11 +83,17 @@ class Wishes:
             confidences = [1 / (i + 1) for i in range(len(keys))]
             guess = keys[0] if keys and key % 3 else None
             answers.append(Answer(keys, confidences, guess, 0.25 if guess is not None else float("nan")))
-        return Decision(answers, self.host_ns * len(runs), self.host_ns // 2)
+        update = None
+        if not self.is_updating and self.n_updates < len(self.updates):
+            update = Update(self.updates[self.n_updates], self.n_updates % 2 == 0, n_accesses=len(self.shown))
+            self.is_updating = True
+            self.n_updates += 1
+        return Decision(answers, self.host_ns * len(runs), self.host_ns // 2, update=update)
 
     def told(self, told: Told) -> None:
-        self.shown.append([told.keys, told.fates, told.n_polluted])
-        self.heard += sum(fate != Fate.TIMELY for fate in told.fates) + told.n_polluted
+        self.shown.append([told.keys, told.fates, told.n_polluted, told.is_updated])
+        self.heard += sum(fate != Fate.TIMELY for fate in told.fates) + told.n_polluted + told.is_updated
+        self.is_updating &= not told.is_updated
 
 
 class InParts:
@@ -216,6 +226,7 @@ def wholes(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
             draw(st.sampled_from([*Trigger, Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS])),
             draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
             Ahead(draw(st.integers(1, 3)), draw(st.booleans())), draw(st.booleans()),
+            draw(st.just([]) | st.lists(st.sampled_from([0, 1, unit, 7 * unit, 40 * unit]), max_size=6)),
         )  # fmt: skip
         return lambda: copy.deepcopy(wishes)
     chosen = POLICIES.validate({"kind": kind, **LOOSE.get(kind, {})})

@@ -11,7 +11,7 @@ OF_BOOKS = (
     "bytes_asked", "has_shadow",
     "n_shadow_misses", "n_saved", "n_caused", "n_outcomes", "sums", "min_access", "end_ns", "n_accesses",
     "link_queue_ns", "link_transfer_ns", "unjudged", "write_back_queued",
-    "has_prefixes", "n_hits_behind",
+    "has_prefixes", "n_hits_behind", "updates",
 )  # fmt: skip
 DISTRIBUTIONS = ("latency", "slack", "saved")
 

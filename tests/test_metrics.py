@@ -209,6 +209,8 @@ NOT_TWICE = {
     "footprint_bytes", "gpu_reserved_bytes", "gpu_process_bytes", "load_average",
     # test_controls has how models stand beside what needs no network.
     "named_ratio", "beats_control", "control", "control_top1_ratio", "n_restarts",
+    # test_updates has what training in between took.
+    "n_updates", "n_updates_over", "n_updates_preempted", "mean_update_charged_ns", "mean_update_age_ns",
     # test_paced has what pauses and other work make of a question.
     "charge_pace", "charge_clock", "n_inferences_paced", "inference_pause_ns",
     *(f"{q}_inference_{pace}_ns" for q in ("p50", "p99") for pace in ("back_to_back", "simulated", "cold")),

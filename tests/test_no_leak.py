@@ -20,6 +20,8 @@ def arms() -> dict[str, dict[str, Any]]:
     warm = {f"{name}-warm": {**EXAMPLES[name], "start": "warm"} for name in _WARM}
     network = {**SMALL, "encoding": "delta", "backend": "compiled", "in_gpu_memory": False}
     others = {"hybrid-lstm": {**EXAMPLES["hybrid"], "experts": [{"kind": "stride"}, network], "start": "warm"}}
+    # Trained on every 50 accesses: the last time before the other future begins, or at its first access.
+    others["lstm-updated"] = {**network, "update": {"every": 50, "window": 100}}
     others["hybrid-lstm-later"] = others["hybrid-lstm"]
     others["hybrid-cost"] = {**EXAMPLES["hybrid"], "rule": "cost", "start": "warm"}
     every = {name: policy for name, policy in {**EXAMPLES, **warm, **others}.items() if name != "none"}

@@ -8,7 +8,7 @@ import torch
 
 from policies.given import Accesses, Built, Given
 from policies.lstm.aim import pick_horizon
-from policies.lstm.backends.registry import BACKENDS
+from policies.lstm.backends.registry import backends_of
 from policies.lstm.batched import tables_of
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import weights_of
@@ -25,6 +25,7 @@ from policies.models.predictor import WARM_UP_CALLS
 from policies.models.provenance import of_device
 from policies.models.store import Kept, kept_for, obtain
 from policies.models.train import split, training_rows
+from policies.models.updated import Learner, UpdatedPolicy, update_bytes
 from simulator.errors import InputError
 
 
@@ -41,16 +42,24 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     standing = kept.trained.standings[predictor.horizon]
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
     n_lines = given.n_streams if config.per_stream else 1
-    states_bytes = n_lines * predictor.state_bytes
-    size = footprint(predictor.backend, predictor.n_bytes, states_bytes, given) if config.in_gpu_memory else 0
+    more_bytes = n_lines * predictor.state_bytes + update_bytes(kept.trained.model, config.update)
+    size = footprint(predictor.backend, predictor.n_bytes, more_bytes, given) if config.in_gpu_memory else 0
     if config.predictions == "batched":
         keys = given.simulated(config.per_stream)
         made = tables_of(keys, predictor, device)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size)
+        asked: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size)
     elif CompiledLstmPolicy.can_ask(predictor):
-        policy = CompiledLstmPolicy(predictor, threshold, n_lines, size)
+        asked = CompiledLstmPolicy(predictor, threshold, n_lines, size)
     else:
-        policy = LstmPolicy(predictor, threshold, size)
+        asked = LstmPolicy(predictor, threshold, size)
+    policy: LstmPolicy | UpdatedPolicy = asked
+    if config.update is not None:
+        learner = Learner(kept.trained.model, kept.trained.codec, LstmRecipe(config), config.update, device, given.seed)
+        policy = UpdatedPolicy(
+            asked, learner.warmed(sequences),
+            lambda network: predictor.backend.take(weights_of(network, predictor.horizon)), config.update,
+            per_stream=config.per_stream, footprint_bytes=size,
+        )  # fmt: skip
     asks = _made_up(predictor, given.batch_size)
     warm_up = _first_calls(predictor, asks)
     if config.predictions != "batched":
@@ -94,7 +103,7 @@ def _predictor(
     nearest = horizons[0] if config.horizon == "auto" else config.horizon
     horizon = given.recorded.horizon if given.recorded is not None else nearest
     weights = weights_of(kept.trained.model, horizon)
-    backend, trial_ns = BACKENDS.chosen(config.backend, device, weights, config.steps, given)
+    backend, trial_ns = backends_of(config).chosen(config.backend, device, weights, config.steps, given)
     predictor = LstmPredictor(kept, config, backend, horizon, trial_ns)
     if config.horizon != "auto" or len(horizons) == 1 or given.recorded is not None:
         return predictor

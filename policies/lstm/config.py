@@ -4,10 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from policies.base import PolicySettings
 from policies.given import Built, Given
 from policies.models.codecs.names import OF_SETS
-from policies.models.training import TargetKind, TrainConfig
+from policies.models.training import TargetKind, TrainConfig, Updatable
 from policies.models.where import Where, is_cuda
 from simulator.config import Count, Ratio
 
@@ -15,7 +14,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 _ON_CPU_ALONE, _ON_CUDA_ALONE = ("compiled", "onnx"), ("cuda_graph", "triton")
 
 
-class LstmConfig(TrainConfig, PolicySettings):
+class LstmConfig(TrainConfig, Updatable):
     """An LSTM trained on the first part of the trace; its own inference time is charged."""
 
     kind: Literal["lstm"]
@@ -84,6 +83,8 @@ class LstmConfig(TrainConfig, PolicySettings):
             raise ValueError("expand: 'rollout' walks access by access; expected target: access")
         if self.expand == "rollout" and self.predictions == "batched":
             raise ValueError("expand: 'rollout' goes with predictions: one_by_one; expected top_k")
+        if self.update is not None and self.predictions == "batched":
+            raise ValueError("update: goes with predictions: one_by_one, as what it answers changes while it runs")
         if self.backend in _ON_CUDA_ALONE and self.device == "cpu":
             raise ValueError(f"backend: {self.backend!r} goes with device: cuda or auto")
         if self.backend in _ON_CPU_ALONE and is_cuda(self.device):
@@ -105,12 +106,12 @@ class LstmConfig(TrainConfig, PolicySettings):
     def check(self) -> None:
         """Find out before any run whether device and backend are there. Raises InputError if not."""
         if is_cuda(self.device) or self.backend != "auto":
-            from policies.lstm.backends.registry import BACKENDS
+            from policies.lstm.backends.registry import backends_of
             from policies.models.device import pick_device
 
             device = pick_device(self.wanted_device)
             if self.backend != "auto":
-                BACKENDS.named(self.backend, device.type)
+                backends_of(self).named(self.backend, device.type)
 
     @property
     def wanted_device(self) -> str:
@@ -134,18 +135,18 @@ class LstmConfig(TrainConfig, PolicySettings):
 
     def backends(self) -> list[str]:
         """Those of the device that it would run on."""
-        from policies.lstm.backends.registry import BACKENDS
+        from policies.lstm.backends.registry import backends_of
         from policies.models.device import pick_device
 
-        return [kind.name for kind in BACKENDS.available(pick_device(self.wanted_device).type)]
+        return [kind.name for kind in backends_of(self).available(pick_device(self.wanted_device).type)]
 
     def run_by(self, backend: str) -> "LstmConfig":
         """See the base."""
         return self.model_copy(update={"backend": backend, "predictions": "one_by_one"})
 
     def beforehand(self) -> "LstmConfig":
-        """A roll-out goes on from each state; the order of several streams only the simulation tells."""
-        can = self.expand == "top_k" and self.per_stream
+        """A roll-out goes on from each state, an update is begun in the run; the order of streams it alone tells."""
+        can = self.expand == "top_k" and self.per_stream and self.update is None
         return self.model_copy(update={"predictions": "batched" if can else "one_by_one"})
 
     @property
@@ -181,6 +182,6 @@ class LstmConfig(TrainConfig, PolicySettings):
 
 
 _USE = {
-    "kind", "horizon", "expand", "degree", "rule", "threshold", "trigger", "predictions", "device", "backend",
+    "kind", "update", "horizon", "expand", "degree", "rule", "threshold", "trigger", "predictions", "device", "backend",
     "in_gpu_memory",
 }  # fmt: skip

@@ -30,6 +30,9 @@ class Backend(ABC):
     chooses: ClassVar[bool] = False
     """Whether it chooses the best classes by itself, on its device; else that is done on the host, from the scores."""
 
+    takes_weights: ClassVar[bool] = False
+    """Whether it can be given other weights while states go on."""
+
     place: torch.device = torch.device("cpu")
     """The very device."""
 
@@ -63,6 +66,13 @@ class Backend(ABC):
     def best(self, classes: Classes, states: Sequence[Any], choosing: Choosing) -> list[Chosen]:
         """As ``advance``, but of each state's scores the best classes: those that choose on the device, do it there."""
         return [choosing.of(scores) for scores in self.advance(classes, states)]
+
+    def take(self, network: Any) -> None:
+        """Answer by the weights of another network of the same shape from now on, in the same places.
+
+        Only where it ``takes_weights``.
+        """
+        raise NotImplementedError(f"{self.name} keeps its weights")
 
     def take_device_time(self) -> DeviceTime:
         """What the device took for the calls since this was last asked; 0 where the host is the device."""

@@ -24,15 +24,17 @@ from policies.models.footprint import footprint
 from policies.models.loading import arguments, class_of, exported, new_module, one_line, put, scripted, weights_in
 from policies.models.made_up import MadeUp
 from policies.models.model_policy import ModelPolicy, ModelPredictor
-from policies.models.network import n_bytes, state_bytes
+from policies.models.network import Network, n_bytes, state_bytes
 from policies.models.predictor import WARM_UP_CALLS
 from policies.models.provenance import of_device
 from policies.models.recipe import ModelRecipe
 from policies.models.store import Kept, kept_details, kept_for, obtain, read, training_sha256, vocabularies_in
 from policies.models.train import known, training_rows
+from policies.models.updated import Learner, UpdatedPolicy, update_bytes
 from simulator.classes import class_of as outside_class
 from simulator.classes import make, validated
 from simulator.errors import InputError, OutsideError, frames_of
+from simulator.policy import Policy
 
 _WHAT = "a class with fit(training), inputs(run) and answers(last_key, scores)"
 
@@ -78,11 +80,20 @@ def build_model(config: ModelConfig, given: Given) -> Built:
             "threshold": threshold,
         }
     )
-    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made, backend), needs, given.say)
+    size = _footprint(config, given, made, backend)
+    asked = ModelPolicy(predictor, config, threshold, size, needs, given.say)
+    policy: Policy = asked
+    if config.update is not None:
+        assert made.kept is not None
+        learner = _learner(config, made.kept, given.seed, device)
+        policy = UpdatedPolicy(
+            asked, learner.warmed(sequences), lambda network: backend.take(_as_run(made, network)), config.update,
+            per_stream=config.per_stream, footprint_bytes=size,
+        )  # fmt: skip
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
     first, then = _first_calls(config, sequences, needs)
-    warm_up = policy.watched.call(predictor.warmed, first, then)[0]
+    warm_up = asked.watched.call(predictor.warmed, first, then)[0]
     asks = MadeUp(ModelPolicy(predictor, config, 1.0, 0, needs, given.say), first, then)
     warm_up += asks.batches(given.batch_size)
     return Built(policy, details, training, warm_up, path, of_device(backend.place), asks)
@@ -283,8 +294,25 @@ def _footprint(config: ModelConfig, given: Given, made: Made, backend: Backend) 
     """See ``policies.models.footprint``; the weights of an ONNX file are its size."""
     network = made.network
     weights = n_bytes(network.module) if network.module is not None else len(network.onnx or b"")
-    states = (given.n_streams if config.per_stream else 1) * state_bytes(made.left_state)
-    return footprint(backend, weights, states, given) if config.in_gpu_memory else 0
+    more = (given.n_streams if config.per_stream else 1) * state_bytes(made.left_state)
+    if network.module is not None:
+        more += update_bytes(network.module, config.update)
+    return footprint(backend, weights, more, given) if config.in_gpu_memory else 0
+
+
+def _learner(config: ModelConfig, kept: Kept, seed: int, device: torch.device) -> Learner:
+    assert config.update is not None
+    recipe = ModelRecipe(config, lambda: fresh_encoder(config))
+    trained = kept.trained
+    return Learner(
+        trained.model, trained.codec, recipe, config.update, device, seed, lambda: _own_errors(config)
+    )  # fmt: skip
+
+
+def _as_run(made: Made, network: Network) -> Runnable:
+    """What was learnt, in the form that its backend runs."""
+    bare = network.bare
+    return replace(made.network, module=OneByOne(bare) if made.network.takes_one else bare)
 
 
 def _hash(config: ModelConfig, sequences: Sequence[Accesses]) -> str:

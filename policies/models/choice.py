@@ -21,11 +21,16 @@ ON_CPU = " (cpu)"
 class Backends:
     """The backends that can run a network of some kind, in order of preference where nothing is measured."""
 
-    def __init__(self, kinds: Sequence[type[Backend]]) -> None:
-        self.kinds = tuple(kinds)
+    def __init__(self, kinds: Sequence[type[Backend]], why_not: str = "") -> None:
+        """``why_not``: what else may be wrong with one that is none of them."""
+        self.kinds, self._why = tuple(kinds), why_not
 
     def __iter__(self) -> Iterator[type[Backend]]:
         return iter(self.kinds)
+
+    def that_take_weights(self) -> "Backends":
+        """Those that can be given other weights while they are used."""
+        return Backends([kind for kind in self.kinds if kind.takes_weights], "cannot be updated while it runs, or ")
 
     def available(self, device: str) -> list[type[Backend]]:
         """Those that run on ``cpu`` or ``cuda`` here."""
@@ -40,7 +45,7 @@ class Backends:
                     return kind
                 raise InputError(f"policy.backend: {name!r} cannot be used: {reason}")
         raise InputError(
-            f"policy.backend: {name!r} does not run on {device!r}; expected one of "
+            f"policy.backend: {name!r} {self._why}does not run on {device!r}; expected one of "
             f"{', '.join(kind.name for kind in self.kinds if kind.device == device)}"
         )
 

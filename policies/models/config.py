@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from policies.base import PolicySettings, TriggerName
+from policies.base import TriggerName
 from policies.given import Built, Given
 from policies.models.codecs.names import ENCODINGS, OF_SETS
 from policies.models.nets.settings import CARRIES, NETS
-from policies.models.training import PositiveFloat, TargetKind, TrainConfig
+from policies.models.training import PositiveFloat, TargetKind, TrainConfig, Updatable
 from policies.models.where import Where, is_cuda
 from simulator.config import Ratio, Strict
 from simulator.errors import InputError
@@ -37,7 +37,7 @@ class ModelSchedule(TrainConfig):
     is_carried: bool
 
 
-class ModelConfig(PolicySettings):
+class ModelConfig(Updatable):
     """Any network: your own class, an exported file, or one that comes with it; its inference time is charged."""
 
     kind: Literal["model"]
@@ -109,6 +109,8 @@ class ModelConfig(PolicySettings):
             raise ValueError("weights: is missing, and so is train; expected a file of weights, or train: {epochs: 20}")
         if self.weights is not None and self.train is not None:
             raise ValueError("train: starts from nothing, but there are weights; expected one of the two")
+        if self.update is not None and self.train is None:
+            raise ValueError("update: goes on with what train began; expected train: {epochs: 20} or the like")
         if self.is_ours and self.encoder_settings:
             raise ValueError("encoder_settings: go with a class; expected vocabulary and page_blocks")
         if self.target == "set" and self.encoder not in OF_SETS:

@@ -30,17 +30,17 @@ Loss = Callable[[Tensor, Classes], tuple[Tensor | None, Any]]
 class Stepper:
     """Gradients of batches that follow on each other."""
 
-    def __init__(
-        self, model: Network, loss: Loss, device: torch.device, seed: int, pool: ThreadPoolExecutor | None
-    ) -> None:
-        self._model, self._loss, self._device, self._pool = model, loss, device, pool
+    def __init__(self, model: Network, loss: Loss, device: torch.device, seed: int) -> None:
+        self._model, self._loss, self._device = model, loss, device
         self._parameters = list(model.parameters())
         net = fast_lstm_of(model, device)
         self._fast = [] if net is None else [FastLstm(net, seed * _MOST + i) for i in range(_MOST)]
         self._names = [] if net is None else [name for name, _ in net.named_parameters()]
         self._state: Any = None
 
-    def gradients(self, inputs: Classes, targets: Classes, *, goes_on: bool) -> tuple[Slopes, list[Any]]:
+    def gradients(
+        self, inputs: Classes, targets: Classes, pool: ThreadPoolExecutor | None, *, goes_on: bool
+    ) -> tuple[Slopes, list[Any]]:
         """Of the mean loss over inputs (B, T, fields) and targets (B, T, horizons, ...); and what was said of it.
 
         The gradients are valid until the next call.
@@ -62,7 +62,7 @@ class Stepper:
             # Lanes that have ended: neither they nor their states matter any more.
             return None if share == 0 else self._part(i, inputs[lanes], targets[lanes], share, goes_on=goes_on)
 
-        makes = self._pool.map if self._pool is not None and n_parts > 1 else map
+        makes = pool.map if pool is not None and n_parts > 1 else map
         said = list(makes(part, range(n_parts)))
         found = [fast.slopes for fast, one in zip(self._fast, said, strict=False) if one is not None]
         for more in found[1:]:

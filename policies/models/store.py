@@ -26,7 +26,7 @@ from simulator.errors import InputError
 _CODEC = "codec."
 _SOURCES = (
     "train.py", "start.py", "scoring.py", "lanes.py", "calibration.py", "controls.py", "codecs/base.py", "entropy.py",
-    "fast_lstm.py", "kernels.py", "optimizer.py", "parts.py", "sets.py", "wanted.py",
+    "fast_lstm.py", "fitting.py", "kernels.py", "optimizer.py", "parts.py", "sets.py", "wanted.py",
 )  # fmt: skip
 
 

@@ -10,27 +10,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from policies.given import Accesses
 from policies.models.calibration import Calibration, calibrate
-from policies.models.codecs.base import IGNORE, UNKNOWN, Classes, Codec, Keys
+from policies.models.codecs.base import Codec, Keys
 from policies.models.controls import Standing, standing_of
-from policies.models.entropy import Entropy, entropy
 from policies.models.fast_lstm import fast_network
-from policies.models.lanes import Encoded, accesses_of, chunks, encode, last_chunks
+from policies.models.fitting import Fitting, Tally, loss_of
+from policies.models.lanes import Encoded, accesses_of, encode
 from policies.models.network import Network
-from policies.models.optimizer import one_cycle, optimizer_for
-from policies.models.parts import Stepper, threads_for
+from policies.models.optimizer import one_cycle
+from policies.models.parts import threads_for
 from policies.models.schedule import Recipe, Schedule
 from policies.models.scoring import scored, scores_along
-from policies.models.sets import calibrate_set, entropy_of_sets, set_standing_of
+from policies.models.sets import calibrate_set, set_standing_of
 from policies.models.start import start_at_frequencies
 from simulator.errors import InputError
 
 Progress = Callable[[int, int, float, float], None]
 """Told (epoch from 1, epochs, mean loss, top-1 accuracy on the training part) after each epoch."""
-TOP_K = 5
 ATTEMPTS = 3
 _APART = 1_000_003
 _LEAST_VALIDATION = 64
@@ -83,43 +81,6 @@ def training_rows(trained: Trained, horizon: int) -> list[dict[str, Any]]:
 def known(row: dict[str, Any]) -> dict[str, Any]:
     """A row with null for what is no number: nothing was counted there."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
-
-
-class _Tally:
-    """Loss and accuracy over targets; of the nearest horizon, with all fields right."""
-
-    def __init__(self) -> None:
-        self.loss = self.top1 = self.topk = 0.0
-        self.n = 0
-
-    def add(self, targets: Classes, found: Entropy) -> None:
-        """Targets (N, fields) of the nearest horizon, and what was found of them."""
-        valid = (targets != IGNORE).all(axis=-1)
-        known = valid & (targets != UNKNOWN).all(axis=-1)
-        n = int(valid.sum())
-        self.loss += found.loss * n
-        self.top1 += int((known & (found.ranks == 0).all(axis=-1)).sum())
-        self.topk += int((known & (found.ranks < TOP_K).all(axis=-1)).sum())
-        self.n += n
-
-    def add_sets(self, loss: float, n: int, top1: int, topk: float) -> None:
-        """Of sets: how many of the best classes, and which share of the best five, are in them."""
-        self.loss += loss * n
-        self.top1 += top1
-        self.topk += topk
-        self.n += n
-
-    def take(self, other: "_Tally") -> None:
-        """What another one counted, too."""
-        self.loss += other.loss
-        self.top1 += other.top1
-        self.topk += other.topk
-        self.n += other.n
-
-    def means(self) -> tuple[float, float, float]:
-        if self.n == 0:
-            return (float("nan"),) * 3
-        return self.loss / self.n, self.top1 / self.n, self.topk / self.n
 
 
 def split(sequences: Sequence[Accesses], config: Schedule) -> tuple[list[Accesses], list[Accesses]]:
@@ -189,34 +150,27 @@ def _fitted(
 ) -> tuple[Network, list[Epoch], int]:  # fmt: skip
     """The network with the weights of its best epoch, all epochs, and which one that is."""
     config = recipe.schedule
-    pieces = chunks if model.scores_each else last_chunks
-    n_steps = sum(1 for _ in pieces(fit, config, np.random.default_rng(0)))
+    fitting = Fitting(model, config, device, rng, seed)
+    n_steps = fitting.n_steps(fit)
     if n_steps == 0:
         raise InputError(
             f"policy.horizons: no access of the training part has another {config.horizons[0]} ahead of it in its "
             "stream; expected smaller horizons or a larger part"
         )
-    optimizer = optimizer_for(model, config)
-
-    def loss_of(scores: Tensor, targets: Classes) -> tuple[Tensor | None, _Tally]:
-        said = _Tally()
-        return _loss(model, scores, targets, config, said), said
-
-    stepper = Stepper(model, loss_of, device, seed, pool)
     rows: list[Epoch] = []
     best = (float("inf"), 0, copy.deepcopy(model.state_dict()))
     # A shift can add a step to an epoch; the schedule stays at its end then.
     n_all, n_done = config.epochs * n_steps + 1, 0
+
+    def rate() -> tuple[float, float]:
+        nonlocal n_done
+        found = one_cycle(n_done, n_all, config.learning_rate)
+        n_done = min(n_done + 1, n_all - 1)
+        return found
+
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
-        model.train()
-        tally = _Tally()
-        for inputs, targets, goes_on in pieces(fit, config, rng):
-            slopes, said = stepper.gradients(inputs, targets, goes_on=goes_on)
-            for part in said:
-                tally.take(part)
-            optimizer.step(slopes, *one_cycle(n_done, n_all, config.learning_rate))
-            n_done = min(n_done + 1, n_all - 1)
+        tally = fitting.run_over(fit, rate, pool)
         checked = _validate(fast_network(model.eval(), config, device), validation, config, device)
         rows.append(
             Epoch(
@@ -240,25 +194,12 @@ def _fitted(
     return model.eval(), rows, best[1]
 
 
-def _loss(model: Network, scores: Tensor, targets: Classes, config: Schedule, tally: _Tally) -> Tensor | None:
-    """The gradients (..., C) of the mean cross-entropy over horizons and fields: targets (..., horizons, fields)."""
-    targets = targets.reshape(-1, *targets.shape[-2:])
-    scores = scores.reshape(len(targets), -1)
-    if config.target == "set":
-        loss, slopes, right = entropy_of_sets(scores, targets, [model.spans[horizon][0] for horizon in config.horizons])
-        tally.add_sets(loss, *right)
-        return slopes
-    found = entropy(scores, targets, model.spans, config.horizons)
-    tally.add(targets[:, 0], found)
-    return found.slopes
-
-
 def _validate(
     model: Network, streams: list[Encoded], config: Schedule, device: torch.device
 ) -> tuple[float, float, float]:
-    tally = _Tally()
+    tally = Tally()
     for scores, targets in scored(model, streams, config, device):
-        _loss(model, scores, targets, config, tally)
+        loss_of(model, scores, targets, config, tally)
     return tally.means()
 
 

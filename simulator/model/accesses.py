@@ -160,7 +160,7 @@ class Accesses:
         """Its service begins: latency + its own bytes over the bandwidth, slower beside an inference (R13, R29)."""
         rate = self.config.write_bandwidth if access.op == WRITE else self.config.read_bandwidth
         service_ns = self.config.latency + ceil_div(access.size * 10**9, rate)
-        if self.model.asking.n_busy:
+        if self.model.asking.n_busy or self.model.asking.updating.is_on_server:
             service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
         access.end_ns = self.model.now + service_ns
         self.model.ledger.serve(access, service_ns)

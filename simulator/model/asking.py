@@ -14,8 +14,22 @@ from simulator.errors import OutsideError
 from simulator.model.accesses import Access
 from simulator.model.at_once import answer_at_once
 from simulator.model.links import COMPLETION, PREFETCH, SERVE, Instant
+from simulator.model.updating import Updating
 from simulator.needs import ALWAYS_THERE, needs_of
-from simulator.policy import AccessRun, Answer, Fate, Outcome, Policy, Status, Told, Trigger, hears, parts_of, recalls
+from simulator.policy import (
+    AccessRun,
+    Answer,
+    Fate,
+    Outcome,
+    Policy,
+    Status,
+    Told,
+    Trigger,
+    Update,
+    hears,
+    parts_of,
+    recalls,
+)
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -78,7 +92,8 @@ class InferenceServer:
         self.queue = (_NewestFirst if self._takes_newest else Store)(model.env)
         """Questions that no server has taken up, in the order of asking."""
         self.n_busy = 0
-        """Servers at work."""
+        """Servers at work on questions."""
+        self.updating = Updating(model)
         self._hears = hears(self._hearer)
         self.needs = needs_of(policy)
         self.told = Told()
@@ -155,19 +170,28 @@ class InferenceServer:
             end = -1 if self._takes_newest else 0
             batch += [waiting.pop(end) for _ in range(min(self.config.batch_size - 1, len(waiting)))]
             batch.sort(key=lambda question: question.row)
-            charged_ns = self._decide(batch)
+            update, charged_ns = self._decide(batch)
             if charged_ns:
+                self.updating.give_way()
                 self.n_busy += 1
-                yield Instant(self.model.env, COMPLETION, charged_ns)
+                is_over = Instant(self.model.env, COMPLETION, charged_ns)
+            if update is not None:
+                self.updating.begin(update, batch[-1].access.index)
+            if charged_ns:
+                yield is_over
                 self.n_busy -= 1
+                self.updating.may_go_on()
             for question in batch:
                 self._deliver(question)
             yield Instant(self.model.env, SERVE)
 
-    def _decide(self, batch: list[Question]) -> int:
-        """The answers, which are known at once; what they cost is charged on the clock (rule R15)."""
+    def _decide(self, batch: list[Question]) -> tuple[Update | None, int]:
+        """The answers, which are known at once; what they cost is charged on the clock (rule R15). The update begun."""
         if self._at_once is None:
             self._tell_news()
+        if self.updating.is_news:
+            self.updating.keep()
+            self.policy.told(Told(is_updated=True))
         try:
             runs = [self._run(question) for question in batch]
             decision, cost = put(self.policy, self.charge, runs, self.model.now)
@@ -179,7 +203,7 @@ class InferenceServer:
             question.started_ns = self.model.now
         self._n_batches += 1
         self.model.tell("started", batch)
-        return cost.charged_ns
+        return decision.update, cost.charged_ns
 
     def _run(self, question: Question) -> AccessRun:
         """The accesses that the policy has not been shown, up to the one that asks; it may have been shown that."""

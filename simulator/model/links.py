@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 END = 2  # the last access is served, and nothing else happens (rule R34);
 COMPLETION = 3  # a call over a link or an inference is over, those of one instant in the order in which they began;
 SERVE = 4  # all completions are applied: free servers take up questions;
-CHOICE = 5  # free channels take up transfers, tier 0's link first: CHOICE + the link's number;
+SPARE = 5  # a server that is still free goes on with the policy's update;
+CHOICE = 6  # free channels take up transfers, tier 0's link first: CHOICE + the link's number;
 OBSERVE = 31  # nothing of the model's: for processes of one's own that are to come after all of that;
 ISSUE = 32  # accesses are issued, the first stream's first: ISSUE + the stream's number.
 

@@ -158,6 +158,7 @@ class Model:
         if self.trace.following is not None:
             start(self)
             self.env.run(until=self._over)
+        self.asking.updating.keep()
         self.ledger.close()
         books = self.ledger.books
         return RunResult(books.end_ns, self.ledger.bytes_moved(), books.n_accesses)

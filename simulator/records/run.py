@@ -91,6 +91,24 @@ class Server(Record):
     n_sent_at_once: int  # ... and what of it was issued
 
 
+class Updating(Record):
+    """The policy's update (rule R43): what is left of it, since when it has been going on, how it went.
+
+    ``began_ns`` is NONE while it waits for a server, ``started_ns`` before it had one, ``ended_ns`` until it is over;
+    ``is_news`` until the policy knows of that.
+    """
+
+    is_live: int
+    shares: int
+    is_news: int
+    left_ns: int
+    began_ns: int
+    begun_ns: int
+    started_ns: int
+    ended_ns: int
+    n_preempted: int
+
+
 class Pair(Record):
     """A value and how often it came."""
 
@@ -278,6 +296,7 @@ class Run(Record):
     spare: int
     serviced: Serviced
     server: Server
+    updating: Updating
     open_fates: List
     late_fates: List
     n_polluted_told: int

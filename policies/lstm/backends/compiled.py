@@ -115,6 +115,7 @@ class Compiled(Backend):
 
     name = "compiled"
     device = "cpu"
+    takes_weights = True
 
     def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
         self.first, self.starts = weights.input_products()
@@ -129,6 +130,12 @@ class Compiled(Backend):
         self.head = np.ascontiguousarray(weights.head.T)
         self.head_bias = weights.head_bias
         self._shape = (2, n_layers, n_hidden)
+
+    def take(self, network: Weights) -> None:
+        """See the base: whoever has the arrays' addresses goes on with them."""
+        other = Compiled(network)
+        for name in ("first", "inner", "biases", "head", "head_bias"):
+            getattr(self, name)[...] = getattr(other, name)
 
     def new_state(self) -> Floats:
         """Zero."""

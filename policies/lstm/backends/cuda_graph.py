@@ -17,6 +17,8 @@ from policies.models.graphs import LENGTHS, GraphBackend
 class CudaGraph(GraphBackend):
     """A batch goes one by one: each question is one launch, or a few. A state is one tensor (2, layers, 1, H)."""
 
+    takes_weights = True
+
     def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
         super().__init__(weights, place)
         self._eager = EagerCuda(weights, self.place)
@@ -29,6 +31,10 @@ class CudaGraph(GraphBackend):
         state[0][0].copy_(after[0])
         state[0][1].copy_(after[1])
         return scores
+
+    def take(self, network: Weights) -> None:
+        """See the base: graphs read the weights where they lie."""
+        self._eager.take(network)
 
     def _weights(self) -> Sequence[Tensor]:
         return self._eager.weights()

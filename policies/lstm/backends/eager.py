@@ -18,6 +18,7 @@ class Eager(Backend):
 
     name = "eager"
     device = "cpu"
+    takes_weights = True
 
     def __init__(self, weights: Weights, place: torch.device | None = None) -> None:
         self.place = torch.device(self.device) if place is None else place
@@ -49,6 +50,12 @@ class Eager(Backend):
         """All that lies on the device: for one access alone, and the same once more for longer runs."""
         apart = [*self._embeddings, *self._w_ih, *self._w_hh, *self._b, self._zero_b, self._head, self._head_bias]
         return [*apart, *self._lstm.parameters()]
+
+    def take(self, network: Weights) -> None:
+        """See the base."""
+        with torch.no_grad():
+            for mine, other in zip(self.weights(), type(self)(network, self.place).weights(), strict=True):
+                mine.copy_(other)
 
     def new_state(self) -> list[Tensor]:
         """Zero."""

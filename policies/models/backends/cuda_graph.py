@@ -15,6 +15,8 @@ from simulator.errors import InputError
 class CudaGraph(GraphBackend):
     """One launch a question where a window is run; where a state is carried, one for each power of two of accesses."""
 
+    takes_weights = True
+
     def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
         network = with_zero_state(network, self.name)
         assert network.module is not None
@@ -38,6 +40,11 @@ class CudaGraph(GraphBackend):
             for part, new in zip(state, tree_flatten(after)[0], strict=True):
                 part.copy_(new)
         return scores
+
+    def take(self, network: Runnable) -> None:
+        """See the base: graphs read the weights where they lie."""
+        assert network.module is not None
+        self._module.load_state_dict(network.module.state_dict())
 
     def _weights(self) -> Sequence[Tensor]:
         return [*self._module.parameters(), *self._module.buffers()]

@@ -23,6 +23,7 @@ class Eager(Backend):
 
     name = "eager"
     device = "cpu"
+    takes_weights = True
 
     def __init__(self, network: Runnable, place: torch.device | None = None) -> None:
         if self.device == "cpu":
@@ -33,6 +34,11 @@ class Eager(Backend):
         self._module: Any = network.module.to(self.place)
         self._is_carried = network.is_carried
         self._first = moved(network.first_state, self.place)
+
+    def take(self, network: Runnable) -> None:
+        """See the base."""
+        assert network.module is not None
+        self._module.load_state_dict(network.module.state_dict())
 
     def new_state(self) -> list[Any]:
         """What comes before the first access. Networks do not write to what they are given."""

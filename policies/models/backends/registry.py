@@ -15,6 +15,8 @@ OF_ONNX = Backends((Onnx,))
 
 def backends_of(config: ModelConfig) -> Backends:
     """Those that can run the network that a config names."""
+    if config.update is not None:
+        return OF_CLASSES.that_take_weights()
     if not config.is_file:
         return OF_CLASSES
     if config.model.endswith(ONNX):
