@@ -52,7 +52,10 @@ def test_another_future_changes_nothing_before_it(tmp_path: Path) -> None:
                 "arrivals": {"kind": "closed", "think": "100 us"},
                 "train_ratio": N_TRAIN / len(keys),
             },
-            arms=["none", *({"name": arm, "policy": policy, "charge": charge_of(arm)} for arm, policy in arms().items())],
+            arms=[
+                "none",
+                *({"name": arm, "policy": policy, "charge": charge_of(arm)} for arm, policy in arms().items()),
+            ],
         )
         result = call(write(tmp_path, content, f"{name}.yaml"), "--out", tmp_path / name)
         assert result.exit_code == 0, result.output
