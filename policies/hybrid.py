@@ -21,7 +21,7 @@ from policies.learned import LearnedTable
 from policies.paying import Paying, numbers_of
 from policies.timing import Timing
 from policies.watching import Watch
-from simulator.answers import HAS_GUESS, HEARD, LEARN, POLLUTED, WANT, Floats, call_want, distinct
+from simulator.answers import HAS_GUESS, HEARD, LEARN, WANT, Floats, call_want, distinct
 from simulator.arrays import Ints
 from simulator.compiled import address_of, c_address, floats_at, internal, ints_at
 from simulator.config import Count, Ratio
@@ -106,10 +106,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
     it = _hybrid_at(state, START)
     if outcome > HEARD:
         watching.settle(it.watched, key, outcome)
-    elif outcome == POLLUTED:
-        it.paying.n_polluted += key
     else:
-        paying.hear_fate(it.paying, HEARD - outcome)
+        paying.hear(it.paying, key, outcome)
     experts.show(state, _EXPERTS, it.n_experts, key, stream, outcome)
 
 
@@ -251,5 +249,4 @@ class HybridPolicy(CompiledPolicy):
     @property
     def heard(self) -> dict[str, int]:
         """What the rule of what pays goes by."""
-        it = Hybrid(self.table.state, 0).paying
-        return {name: int(getattr(it, name)) for name in ("n_timely", "n_late", "n_wrong", "n_polluted")}
+        return paying.heard_of(Hybrid(self.table.state, 0).paying)

@@ -1,5 +1,6 @@
 """From config and training part to a policy that is ready to run."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -40,17 +41,18 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     predictor = _predictor(config, given, kept, sequences, device)
     standing = kept.trained.standings[predictor.horizon]
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
+    timing = given.timing() if config.rule == "cost" and math.isfinite(threshold) else None
     n_lines = given.n_streams if config.per_stream else 1
     states_bytes = n_lines * predictor.state_bytes
     size = footprint(predictor.backend, predictor.n_bytes, states_bytes, given) if config.in_gpu_memory else 0
     if config.predictions == "batched":
         keys = given.simulated(config.per_stream)
         made = tables_of(keys, predictor, device)
-        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size)
+        policy: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size, timing)
     elif CompiledLstmPolicy.can_ask(predictor):
-        policy = CompiledLstmPolicy(predictor, threshold, n_lines, size)
+        policy = CompiledLstmPolicy(predictor, threshold, n_lines, size, timing)
     else:
-        policy = LstmPolicy(predictor, threshold, size)
+        policy = LstmPolicy(predictor, threshold, size, timing)
     asks = _made_up(predictor, given.batch_size)
     warm_up = _first_calls(predictor, asks)
     if config.predictions != "batched":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
         )
     standing = made.kept.trained.standings[config.horizon] if made.kept is not None else None
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
+    timing = given.timing() if config.rule == "cost" and math.isfinite(threshold) else None
     details = known(
         {
             "model_hash": hash_,
@@ -78,7 +80,8 @@ def build_model(config: ModelConfig, given: Given) -> Built:
             "threshold": threshold,
         }
     )
-    policy = ModelPolicy(predictor, config, threshold, _footprint(config, given, made, backend), needs, given.say)
+    size = _footprint(config, given, made, backend)
+    policy = ModelPolicy(predictor, config, threshold, size, needs, given.say, timing)
     training = training_rows(made.kept.trained, config.horizon) if made.kept is not None else []
     path = made.kept.path if made.kept is not None else None
     first, then = _first_calls(config, sequences, needs)
