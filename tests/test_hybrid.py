@@ -96,9 +96,9 @@ def test_what_pays_follows_what_is_heard() -> None:
     # None of these does any harm: it is 250 each again.
     it.told(Told([9] * 384, [Fate.EVICTED_UNUSED] * 384))
     assert asked(it, 20, Outcome.HIT) == [(21, pytest.approx(0.36))]
-    # 1,500 are late beside 64 in time and 64 that are thought to have been: each waits for some 12 others.
+    # 3,000 are late beside 64 in time and 64 that are thought to have been: each keeps some 23 others waiting.
     it.told(Told([9] * 64, [Fate.TIMELY] * 64))
-    it.told(Told([9] * 1500, [Fate.LATE] * 1500))
+    it.told(Told([9] * 3000, [Fate.LATE] * 3000))
     assert asked(it, 30, Outcome.HIT) == []
 
 

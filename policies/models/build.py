@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
         )
     standing = made.kept.trained.standings[config.horizon] if made.kept is not None else None
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
+    timing = given.timing() if config.rule == "cost" and math.isfinite(threshold) else None
     details = known(
         {
             "model_hash": hash_,
@@ -81,7 +83,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
         }
     )
     size = _footprint(config, given, made, backend)
-    asked = ModelPolicy(predictor, config, threshold, size, needs, given.say)
+    asked = ModelPolicy(predictor, config, threshold, size, needs, given.say, timing)
     policy: Policy = asked
     if config.update is not None:
         assert made.kept is not None
