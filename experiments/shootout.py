@@ -48,7 +48,7 @@ def main(
         if into is None:
             typer.echo(text)
         else:
-            _put(into, text)
+            put(into, text)
 
 
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
@@ -168,7 +168,8 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, text: str) -> None:
+    """Tables into a page, in the place of those between its marks. Raises InputError if it has none."""
     from experiments.aside import written_aside
     from simulator.errors import InputError
 
