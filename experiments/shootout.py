@@ -1,5 +1,6 @@
 """``tierfetch shootout CONFIG``: the results of a config's variants as Markdown tables."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,7 +134,8 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
     fetched = [key for key in names if key.endswith(("_demand_bytes", "_prefetch_bytes")) and key.startswith(
         experiment.system.tiers[0].name)]  # fmt: skip
     ratios = _ratios(experiment, results)
-    devices = sorted({row["device"] for rows in results.values() for row in rows if row["latencies"] == "measured"})
+    measured = [row for rows in results.values() for row in rows if row["latencies"] == "measured"]
+    devices = sorted({f"{row['device']} by its {row['charge_clock']} clock" for row in measured})
     lines = [
         f"### {name or experiment.name}",
         "",
@@ -148,7 +150,7 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
     for arm in sorted(results, key=lambda arm: ratios[arm]):
         rows = results[arm]
         moved = sum(mean(rows, key) or 0.0 for key in fetched)
-        question = mean(rows, "p50_inference_host_ns") if rows[0]["latencies"] == "measured" else None
+        question = mean(rows, "p50_inference_charged_ns") if rows[0]["latencies"] == "measured" else None
         issued = (mean(rows, "n_issued") or 0.0) / some["n_accesses"]
         cells = [
             time_text(mean(rows, "mean_latency_ns") or 0.0),
@@ -161,7 +163,23 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
             time_text(question) if question is not None else "-",
         ]
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    models = _models(results)
+    return "\n".join([*lines, *(["", *models] if models else [])])
+
+
+def _models(results: dict[str, list[Row]]) -> list[str]:
+    """What trained models named beforehand, beside the best of their controls; arms with one model share a line."""
+    said: dict[str, list[str]] = {}
+    for arm, rows in results.items():
+        for row in rows:
+            if row.get("beats_control") is not None:
+                held = ", and is held back" if row["threshold"] == math.inf else ""
+                told = (
+                    f"named {row['named_ratio']:.3f} of the validation part, {row['control']} "
+                    f"{row['control_top1_ratio']:.3f}{held} (seed {row['seed']})."
+                )
+                said.setdefault(told, []).append(arm)
+    return [f"- {', '.join(arms)}: {told}" for told, arms in said.items()]
 
 
 def _ratio(value: float | None) -> str:

@@ -75,6 +75,16 @@ def test_each_variant_is_run_into_its_folder_and_tabulated(tmp_path: Path) -> No
     assert document.read_text() == text
 
 
+def test_models_are_told_beside_their_controls() -> None:
+    model = {"beats_control": False, "named_ratio": 0.25, "control": "the next block", "control_top1_ratio": 0.5}
+    row = model | {"seed": 0, "threshold": 0.1}
+    rows = {"none": [{"seed": 0}], "a": [row], "b": [row], "c": [row | {"threshold": float("inf")}]}
+    assert shootout._models(rows) == [
+        "- a, b: named 0.250 of the validation part, the next block 0.500 (seed 0).",
+        "- c: named 0.250 of the validation part, the next block 0.500, and is held back (seed 0).",
+    ]
+
+
 def test_a_document_without_a_place_for_tables(tmp_path: Path) -> None:
     path, out = write(tmp_path, content()), tmp_path / "out"
     call(path, "--out", out)
