@@ -97,7 +97,7 @@ def _summary(experiments: dict[str, "Experiment"], results: dict[str, dict[str, 
     cells = {name: _ratios(experiments[name], results[name]) for name in results}
     # What nobody can have: the future, and a model that thinks in no time.
     real = {arm.name for arm in first.arms if not isinstance(arm.policy.core, OracleConfig)
-            and not (arm.policy.learns and arm.charged.kind == "free")}  # fmt: skip
+            and not (arm.policy.is_measured and arm.charged.kind == "free")}  # fmt: skip
     best = {name: min(ratio for arm, ratio in ratios.items() if arm in real) for name, ratios in cells.items()}
     lines = [
         f"Mean latency / that of `{first.baseline}`; after the stroke: under the throttle. "
