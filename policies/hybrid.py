@@ -78,7 +78,7 @@ class HybridConfig(OfExperts):
 
 
 class HybridPolicy(CompiledPolicy):
-    """Policies as experts; asked and shown at every access. With one that is learned it has parts (rule R43).
+    """Policies as experts; asked and shown at every access. With one that is learned it has parts (rule R44).
 
     Its tables answer within the access then, and its models when their answer is there. What they answer together is
     there for who wraps it, and to be warmed.

@@ -1,4 +1,4 @@
-"""What is answered within the access that asks: a question to a free table (R13, R15), or a part of one (R43).
+"""What is answered within the access that asks: a question to a free table (R13, R15), or a part of one (R44).
 
 Of a question to a table that costs nothing, put while none waits, what happens and in which order is what
 ``questions``, ``inference`` and ``issuing`` would do one after another: no time passes between them, and nothing else

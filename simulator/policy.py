@@ -178,7 +178,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A policy that answers in two parts (rule R43), which may share a state.
+    """A policy that answers in two parts (rule R44), which may share a state.
 
     ``at_once``, if there is one, is asked by its table within each access that puts a question; so it takes no time,
     has the trigger of ``later``, and needs no column but ``op``. It alone hears of fates, of all blocks. The question

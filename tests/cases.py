@@ -14,7 +14,7 @@ from policies.registry import POLICIES
 from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger, Update, hears, recalls
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger, Update
 from simulator.trace import Batch, make_batch
 from tests.strategies import OUR_EVICTIONS, PUSH_OUT, ListWorkload
 
@@ -97,18 +97,13 @@ class Wishes:
 
 
 class InParts:
-    """A table that answers at once, and any policy that is asked by a question; where all is free, that alone."""
+    """A table that answers at once, and any policy that is asked by a question: as a whole it is that one."""
 
     def __init__(self, at_once: Any, later: Any) -> None:
         self.parts = Parts(at_once, later)
-        self.trigger, self.ahead, self.footprint_bytes = later.trigger, later.ahead, later.footprint_bytes
-        self.needs, self.hears, self.recalls = getattr(later, "needs", ()), hears(later), recalls(later)
-        self.decide, self.told = later.decide, later.told
 
-    @property
-    def shown(self) -> Any:
-        """Where somebody keeps it."""
-        return getattr(self.parts.later, "shown", None)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.parts.later, name)
 
 
 @dataclass

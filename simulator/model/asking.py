@@ -1,4 +1,4 @@
-"""Questions to the policy, the inference server, and what answers bring (rules R10, R12 to R16, R31 to R33, R43)."""
+"""Questions to the policy, the inference server, what answers bring (rules R10, R12 to R16, R31 to R33, R43, R44)."""
 
 from collections import deque
 from collections.abc import Generator
@@ -131,7 +131,7 @@ class InferenceServer:
         return question.status != Status.QUEUE_FULL
 
     def _propose_at_once(self, question: Question, part: Policy) -> None:
-        """What answers within the access is sent for before the question is put, under its number (rule R43)."""
+        """What answers within the access is sent for before the question is put, under its number (rule R44)."""
         self._tell_news()
         answer = answer_at_once(part, question.access)
         question.n_at_once = len(answer.keys)

@@ -1,4 +1,4 @@
-"""The part of a policy that answers within the access that asks (rule R43)."""
+"""The part of a policy that answers within the access that asks (rule R44)."""
 
 from typing import TYPE_CHECKING
 
