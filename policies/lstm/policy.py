@@ -1,7 +1,8 @@
 """The LSTM as a prefetch policy, asked access by access or of predictions made beforehand.
 
 After Hashemi et al., "Learning Memory Access Patterns" (ICML 2018); with page and offset after Shi et al., "A
-Hierarchical Neural Model of Data Prefetching" (ASPLOS 2021). Leaves out program counters.
+Hierarchical Neural Model of Data Prefetching" (ASPLOS 2021). Leaves out program counters, which
+``kind: model`` has as columns.
 """
 
 from collections.abc import Mapping, Sequence

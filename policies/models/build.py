@@ -151,7 +151,7 @@ def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
         sizes = Sizes(config.vocabulary, config.page_blocks, (config.horizon,), config.target)
         return CodecEncoder(
             config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature,
-            target=config.target,
+            target=config.target, columns=config.columns,
         )  # fmt: skip
     kind = outside_class(config.encoder, config._beside, _WHAT).object
     absent = [name for name in ("fit", "inputs", "answers") if not callable(getattr(kind, name, None))]
@@ -216,6 +216,7 @@ def _trained_encoder(config: ModelConfig, kept: Kept) -> Any:
     return CodecEncoder(
         config.encoder, codec=codec, horizon=config.horizon, degree=config.degree,
         temperature=kept.trained.calibrations[config.horizon].temperature, target=config.target,
+        columns=config.columns,
     )  # fmt: skip
 
 
