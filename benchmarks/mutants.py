@@ -267,14 +267,8 @@ R13 model/asking: a batch has one question more
 + self.config.batch_size
 R13 model/asking: proposals are issued before the waiter looks up
 -             self.model.accesses.look_up(question.access)
--         answer = question.answer
--         experts = answer.experts or [-1] * len(answer.keys)
--         for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
--             self._propose(question, key, confidence, expert)
-+         answer = question.answer
-+         experts = answer.experts or [-1] * len(answer.keys)
-+         for key, confidence, expert in zip(answer.keys, answer.confidences, experts, strict=True):
-+             self._propose(question, key, confidence, expert)
+-         self._propose_all(question, question.answer)
++         self._propose_all(question, question.answer)
 +         if self.is_sync:
 +             self.model.accesses.look_up(question.access)
 R13 model/accesses: tier 0 is slow without an inference

@@ -1,5 +1,6 @@
 """``tierfetch shootout CONFIG``: the results of a config's variants as Markdown tables."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,7 +49,7 @@ def main(
         if into is None:
             typer.echo(text)
         else:
-            _put(into, text)
+            put(into, text)
 
 
 def _rows(experiment: "Experiment", folder: Path, config: Path, variant: str) -> dict[str, list[Row]]:
@@ -96,7 +97,7 @@ def _summary(experiments: dict[str, "Experiment"], results: dict[str, dict[str, 
     cells = {name: _ratios(experiments[name], results[name]) for name in results}
     # What nobody can have: the future, and a model that thinks in no time.
     real = {arm.name for arm in first.arms if not isinstance(arm.policy.core, OracleConfig)
-            and not (arm.policy.learns and arm.charged.kind == "free")}  # fmt: skip
+            and not (arm.policy.is_measured and arm.charged.kind == "free")}  # fmt: skip
     best = {name: min(ratio for arm, ratio in ratios.items() if arm in real) for name, ratios in cells.items()}
     lines = [
         f"Mean latency / that of `{first.baseline}`; after the stroke: under the throttle. "
@@ -133,7 +134,8 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
     fetched = [key for key in names if key.endswith(("_demand_bytes", "_prefetch_bytes")) and key.startswith(
         experiment.system.tiers[0].name)]  # fmt: skip
     ratios = _ratios(experiment, results)
-    devices = sorted({row["device"] for rows in results.values() for row in rows if row["latencies"] == "measured"})
+    measured = [row for rows in results.values() for row in rows if row["latencies"] == "measured"]
+    devices = sorted({f"{row['device']} by its {row['charge_clock']} clock" for row in measured})
     lines = [
         f"### {name or experiment.name}",
         "",
@@ -148,7 +150,7 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
     for arm in sorted(results, key=lambda arm: ratios[arm]):
         rows = results[arm]
         moved = sum(mean(rows, key) or 0.0 for key in fetched)
-        question = mean(rows, "p50_inference_host_ns") if rows[0]["latencies"] == "measured" else None
+        question = mean(rows, "p50_inference_charged_ns") if rows[0]["latencies"] == "measured" else None
         issued = (mean(rows, "n_issued") or 0.0) / some["n_accesses"]
         cells = [
             time_text(mean(rows, "mean_latency_ns") or 0.0),
@@ -161,14 +163,31 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
             time_text(question) if question is not None else "-",
         ]
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    models = _models(results)
+    return "\n".join([*lines, *(["", *models] if models else [])])
+
+
+def _models(results: dict[str, list[Row]]) -> list[str]:
+    """What trained models named beforehand, beside the best of their controls; arms with one model share a line."""
+    said: dict[str, list[str]] = {}
+    for arm, rows in results.items():
+        for row in rows:
+            if row.get("beats_control") is not None:
+                held = ", and is held back" if row["threshold"] == math.inf else ""
+                told = (
+                    f"named {row['named_ratio']:.3f} of the validation part, {row['control']} "
+                    f"{row['control_top1_ratio']:.3f}{held} (seed {row['seed']})."
+                )
+                said.setdefault(told, []).append(arm)
+    return [f"- {', '.join(arms)}: {told}" for told, arms in said.items()]
 
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, text: str) -> None:
+    """Tables into a page, in the place of those between its marks. Raises InputError if it has none."""
     from experiments.aside import written_aside
     from simulator.errors import InputError
 

@@ -20,7 +20,7 @@ from policies.experts import Expert, OfExperts, tables_of
 from policies.given import Built, Given, Keys
 from policies.hybrid_rules import Hybrid
 from policies.learned import LearnedPolicy, LearnedTable, learned
-from policies.paying import numbers_of
+from policies.paying import heard_of, numbers_of
 from policies.timing import Timing
 from simulator.arrays import Ints
 from simulator.compiled import address_of
@@ -173,5 +173,4 @@ class HybridPolicy(CompiledPolicy):
     @property
     def heard(self) -> dict[str, int]:
         """What the rule of what pays goes by."""
-        it = Hybrid(self.table.state, 0).paying
-        return {name: int(getattr(it, name)) for name in ("n_timely", "n_late", "n_wrong", "n_polluted")}
+        return heard_of(Hybrid(self.table.state, 0).paying)

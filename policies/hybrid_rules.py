@@ -14,7 +14,7 @@ from policies import experts, paying, watching
 from policies.experts import TENTHS, nth_expert
 from policies.paying import Paying
 from policies.watching import Watch
-from simulator.answers import HAS_GUESS, HEARD, POLLUTED, Floats, call_want, distinct
+from simulator.answers import HAS_GUESS, HEARD, Floats, call_want, distinct
 from simulator.arrays import Ints
 from simulator.compiled import floats_at, internal, ints_at
 from simulator.records.record import Record, view
@@ -61,10 +61,8 @@ def _learn(state: Ints, which: int, key: int, stream: int, outcome: int) -> None
     if which != _MODELS:
         if outcome > HEARD:
             watching.settle(it.watched, key, outcome)
-        elif outcome == POLLUTED:
-            it.paying.n_polluted += key
         else:
-            paying.hear_fate(it.paying, HEARD - outcome)
+            paying.hear(it.paying, key, outcome)
     for i in range(it.n_experts):
         expert = nth_expert(state, _EXPERTS, i)
         if outcome <= HEARD or _is_of(expert.is_learned, which):

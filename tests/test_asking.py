@@ -15,6 +15,7 @@ from policies.lstm.batched import tables_of
 from policies.lstm.config import LstmConfig
 from policies.lstm.policy import BatchedLstmPolicy, CompiledLstmPolicy, LstmPolicy
 from policies.lstm.predictor import LstmPredictor
+from policies.timing import Timing
 from simulator.accounting import Books
 from simulator.charge import Charge, Cost, fixed, measured, measured_cpu, sampled
 from simulator.config import Closed, System
@@ -97,11 +98,11 @@ def trace(n: int = 160) -> ListWorkload:
     return workload(KEYS[np.arange(n) % len(KEYS)].tolist(), stream=streams, request=[i // 2 for i in range(n)])
 
 
-def batched(name: str) -> BatchedLstmPolicy:
+def batched(name: str, timing: Timing | None = None) -> BatchedLstmPolicy:
     it, whole = predictor(name), trace().batch
     lines = whole.stream if it.config.per_stream else np.zeros(len(whole.key), np.int64)
     keys = {int(line): whole.key[lines == line] for line in np.unique(lines)}
-    return BatchedLstmPolicy(it, 0.01, N_STREAMS, tables_of(keys, it, torch.device("cpu")), keys)
+    return BatchedLstmPolicy(it, 0.01, N_STREAMS, tables_of(keys, it, torch.device("cpu")), keys, timing=timing)
 
 
 def everything(
@@ -146,6 +147,32 @@ def test_a_run_is_the_same_however_it_asks(name: str) -> None:
         assert looked_up == asked or not (config.is_carried and config.per_stream)
         assert looked_up == everything(Model, batched(name), charge(), inference)
         assert looked_up == everything(Engine, InPython(batched(name)), charge(), inference)
+
+
+HEARD = Timing(1000, lambda h: 0.0, wrong_ns=20, inference_ns=None, is_sync=False, occupied_ns=300)
+"""So little at first that much is fetched, and then heard of: late, evicted in vain, and what that pushed out."""
+
+
+def test_a_rule_that_hears_is_the_same_however_it_asks() -> None:
+    """Its threshold follows what becomes of its proposals, and all hear the same before the same questions."""
+    think = "20 us"
+    for name, (charge, inference) in zip(("delta", "page_offset", "all streams"), RUNS_OF, strict=False):
+        it = predictor(name)
+        policies: list[Any] = [CompiledLstmPolicy(it, 0.0, N_STREAMS, timing=HEARD) for _ in range(3)]
+        policies += [LstmPolicy(it, 0.0, timing=HEARD) for _ in range(2)]
+        policies += [batched(name, HEARD) for _ in range(3)]
+        ways = Engine, Model, Model, Engine, Model, Engine, Model, Engine
+        asked = [policies[0], policies[1], InPython(policies[2]), *policies[3:7], InPython(policies[7])]
+        found = [everything(make, one, charge(), inference, think) for make, one in zip(ways, asked, strict=True)]
+        # Streams that run apart come in another order than the trace's, along which was predicted beforehand.
+        groups = [range(8)] if it.config.per_stream else [range(5), range(5, 8)]
+        for group in groups:
+            first = group[0]
+            assert all(found[i] == found[first] and policies[i].rule.heard == policies[first].rule.heard for i in group)
+        heard = policies[0].rule.heard
+        assert min(heard["n_late"], heard["n_wrong"], heard["n_polluted"]) > 0
+        deaf = CompiledLstmPolicy(it, HEARD.break_even(), N_STREAMS)
+        assert found[0] != everything(Engine, deaf, charge(), inference, think)
 
 
 def test_what_was_measured_is_replayed() -> None:

@@ -65,6 +65,15 @@ def test_by_hand() -> None:
     one = AccessRun(np.array([21], np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8), {"op": np.zeros(1)})
     found = same.decide([one]).answers[0]
     assert (list(found.keys), list(found.experts)) == ([22, 23], [0, 1])
+    # Named by two, first by the less sure one, whose guesses at hits have not come: it is the other's.
+    two = HybridPolicy(
+        config(window=1, weight=0.5, prior=0.5), [NextNPolicy(2, "access"), NextNPolicy(1, "miss", 2)], 0, 1
+    )
+    assert asked(two, 100, Outcome.HIT) == [(101, 0.5), (102, 0.5)]
+    asked(two, 200, Outcome.HIT)
+    one = AccessRun(np.array([300], np.uint64), np.zeros(1, np.uint32), np.full(1, 4, np.uint8), {"op": np.zeros(1)})
+    found = two.decide([one]).answers[0]
+    assert (list(found.keys), list(found.experts)) == ([302, 301], [1, 0])
 
 
 def test_it_never_wants_more_than_an_eighth_of_tier_0() -> None:
@@ -96,9 +105,9 @@ def test_what_pays_follows_what_is_heard() -> None:
     # None of these does any harm: it is 250 each again.
     it.told(Told([9] * 384, [Fate.EVICTED_UNUSED] * 384))
     assert asked(it, 20, Outcome.HIT) == [(21, pytest.approx(0.36))]
-    # 1,500 are late beside 64 in time and 64 that are thought to have been: each waits for some 12 others.
+    # 3,000 are late beside 64 in time and 64 that are thought to have been: each keeps some 23 others waiting.
     it.told(Told([9] * 64, [Fate.TIMELY] * 64))
-    it.told(Told([9] * 1500, [Fate.LATE] * 1500))
+    it.told(Told([9] * 3000, [Fate.LATE] * 3000))
     assert asked(it, 30, Outcome.HIT) == []
 
 

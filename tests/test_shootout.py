@@ -15,6 +15,7 @@ ARMS = [
     {"name": "none", "policy": {"kind": "none"}},
     {"name": "oracle", "policy": {"kind": "oracle"}},
     {"name": "next_n", "policy": NEXT_N},
+    {"name": "warm", "policy": NEXT_N | {"start": "warm"}},
     {"name": "next_n_fdp", "policy": {"kind": "fdp", "policy": NEXT_N, "level": 1}},
 ]
 VARIANTS = [
@@ -43,7 +44,7 @@ def test_each_variant_is_run_into_its_folder_and_tabulated(tmp_path: Path) -> No
     assert {folder.name for folder in out.iterdir()} == {"noise"}
     early = tables(path, "--out", out)
     assert early.exit_code == 2
-    assert "scan: has no results of 4 of 4 arms (none, oracle, next_n, ...); run tierfetch run" in early.stderr
+    assert "scan: has no results of 5 of 5 arms (none, oracle, next_n, ...); run tierfetch run" in early.stderr
     assert "--variant scan first" in early.stderr
     assert call(path, "--out", out).exit_code == 0
 
@@ -67,12 +68,24 @@ def test_each_variant_is_run_into_its_folder_and_tabulated(tmp_path: Path) -> No
             assert f"| {runs['coverage_ratio'][arm]:.3f} |" in line
     # The better of the arms that can be had is bold, the oracle never; the throttled arm stands beside its own.
     assert f"| next_n | **{ratios['scan']['next_n']:.3f}** / {ratios['scan']['next_n_fdp']:.3f} |" in text
+    # A table that was warmed can be had for nothing.
+    assert f"| warm | **{ratios['scan']['warm']:.3f}** |" in text
     assert f"| oracle | {ratios['scan']['oracle']:.3f} |" in text
     assert ratios["scan"]["next_n"] < ratios["scan"]["next_n_fdp"] < 1
 
     again = tables(path, "--out", out, "--into", document)
     assert again.exit_code == 0
     assert document.read_text() == text
+
+
+def test_models_are_told_beside_their_controls() -> None:
+    model = {"beats_control": False, "named_ratio": 0.25, "control": "the next block", "control_top1_ratio": 0.5}
+    row = model | {"seed": 0, "threshold": 0.1}
+    rows = {"none": [{"seed": 0}], "a": [row], "b": [row], "c": [row | {"threshold": float("inf")}]}
+    assert shootout._models(rows) == [
+        "- a, b: named 0.250 of the validation part, the next block 0.500 (seed 0).",
+        "- c: named 0.250 of the validation part, the next block 0.500, and is held back (seed 0).",
+    ]
 
 
 def test_a_document_without_a_place_for_tables(tmp_path: Path) -> None:
@@ -88,7 +101,7 @@ def test_a_document_without_a_place_for_tables(tmp_path: Path) -> None:
 def test_results_of_another_config_or_of_other_seeds_are_not_taken(tmp_path: Path) -> None:
     path, out = write(tmp_path, content()), tmp_path / "out"
     assert call(path, "--out", out, "--seeds", "5,6").exit_code == 0
-    assert "scan: has no results of 4 of 4 arms" in tables(path, "--out", out).stderr
+    assert "scan: has no results of 5 of 5 arms" in tables(path, "--out", out).stderr
     assert call(path, "--out", out).exit_code == 0
     both = tables(path, "--out", out)
     alone = tmp_path / "alone"

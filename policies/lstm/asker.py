@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from policies import paying
 from policies.lstm.backends.compiled import Compiled, run_through, score
 from policies.lstm.coding import Coding, decode, encode, write_coding
 from policies.lstm.predictor import LstmPredictor
 from policies.models.top import best
-from simulator.answers import LEARN, WANT, Floats, above
+from policies.paying import Rule, paying_at
+from simulator.answers import HEARD, LEARN, WANT, Floats, above
 from simulator.arrays import Ints
 from simulator.compiled import (
     address_of,
@@ -46,7 +48,8 @@ class Asker(Record):
     """Settings, and the addresses of weights, states and scratch space; behind them the lines.
 
     ``window`` is 0 where a state is carried. ``states`` are (lines + 1, 2, layers, H), the last one for roll-outs and
-    windows; ``pending`` classes (lines, room, fields); ``numbers`` one over the temperature, and the threshold.
+    windows; ``pending`` classes (lines, room, fields); ``numbers`` one over the temperature. ``paying`` is the rule of
+    what is sure enough.
     """
 
     coding: Coding
@@ -74,13 +77,14 @@ class Asker(Record):
     sure: int
     widths: int
     numbers: int
+    paying: int
 
 
 _asker_at, _nth_line = view(Asker), nth(Line)
 _LINES: Any = Asker.words
 
 
-def table_of(predictor: LstmPredictor, threshold: float, n_lines: int) -> tuple[Table, list[Any]]:
+def table_of(predictor: LstmPredictor, rule: Rule, n_lines: int) -> tuple[Table, list[Any]]:
     """A fresh policy as a table, and the arrays that must live as long as it does."""
     config, backend, codec = predictor.config, predictor.backend, predictor.codec
     assert isinstance(backend, Compiled)
@@ -107,10 +111,12 @@ def table_of(predictor: LstmPredictor, threshold: float, n_lines: int) -> tuple[
     it.pending = keep(np.zeros((n_lines, it.room, it.coding.n_fields), np.int64))
     it.classes, it.sure = keep(np.zeros((config.degree, it.coding.n_fields), np.int64)), keep(np.zeros(config.degree))
     temperature = predictor.kept.trained.calibrations[predictor.horizon].temperature
-    it.numbers = keep(np.array([1 / temperature, threshold]))
+    it.numbers = keep(np.array([1 / temperature]))
+    it.paying = rule.address
     table = Table(
-        state, c_address(LEARN, _learn), c_address(WANT, _want), config.degree, is_learned=True, is_timed=True
-    )
+        state, c_address(LEARN, _learn), c_address(WANT, _want), config.degree, hears=rule.hears, is_learned=True,
+        is_timed=True,
+    )  # fmt: skip
     return table, kept
 
 
@@ -168,8 +174,11 @@ def _clear(it: Asker, state: int) -> None:
 
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
-    """An access, whatever came of it."""
+    """An access, whatever came of it; or news, if the rule hears."""
     it = _asker_at(state, START)
+    if outcome <= HEARD:
+        paying.hear(paying_at(ints_at(it.paying), START), key, outcome)
+        return
     at = stream if it.per_stream else 0
     line, n_fields = _nth_line(state, _LINES, at), it.coding.n_fields
     if line.n_pending == it.room:
@@ -236,4 +245,4 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
             if _key_of(it, line.last_key, i, from_place(keys, n)):
                 confidences[n] = sure[i]
                 n += 1
-    return above(keys, confidences, n, floats_at(it.numbers)[1])
+    return above(keys, confidences, n, paying.least(paying_at(ints_at(it.paying), START)))

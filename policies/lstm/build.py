@@ -1,5 +1,6 @@
 """From config and training part to a policy that is ready to run."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -41,17 +42,18 @@ def build_lstm(config: LstmConfig, given: Given) -> Built:
     predictor = _predictor(config, given, kept, sequences, device)
     standing = kept.trained.standings[predictor.horizon]
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
+    timing = given.timing() if config.rule == "cost" and math.isfinite(threshold) else None
     n_lines = given.n_streams if config.per_stream else 1
     more_bytes = n_lines * predictor.state_bytes + update_bytes(kept.trained.model, config.update)
     size = footprint(predictor.backend, predictor.n_bytes, more_bytes, given) if config.in_gpu_memory else 0
     if config.predictions == "batched":
         keys = given.simulated(config.per_stream)
         made = tables_of(keys, predictor, device)
-        asked: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size)
+        asked: LstmPolicy = BatchedLstmPolicy(predictor, threshold, n_lines, made, keys, size, timing)
     elif CompiledLstmPolicy.can_ask(predictor):
-        asked = CompiledLstmPolicy(predictor, threshold, n_lines, size)
+        asked = CompiledLstmPolicy(predictor, threshold, n_lines, size, timing)
     else:
-        asked = LstmPolicy(predictor, threshold, size)
+        asked = LstmPolicy(predictor, threshold, size, timing)
     policy: LstmPolicy | UpdatedPolicy = asked
     if config.update is not None:
         learner = Learner(kept.trained.model, kept.trained.codec, LstmRecipe(config), config.update, device, given.seed)

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from policies import paying
 from policies.lstm.batched import Table as Predictions
 from policies.lstm.coding import Coding, decode, write_coding
 from policies.lstm.predictor import LstmPredictor
 from policies.models.codecs.base import Keys
-from simulator.answers import LEARN, WANT, Floats, above
+from policies.paying import Rule, paying_at
+from simulator.answers import HEARD, LEARN, WANT, Floats, above
 from simulator.arrays import Ints
 from simulator.compiled import address_of, c_address, compiled, floats_at, ints_at
 from simulator.policy import Table
@@ -19,14 +21,17 @@ from simulator.records.rows import START
 
 
 class LookedUp(Record):
-    """Addresses of all lines' predictions, one behind the other: keys and confidences (n, degree), counts (n,)."""
+    """Addresses of all lines' predictions, one behind the other: keys and confidences (n, degree), counts (n,).
+
+    ``paying`` is the address of the rule of what is sure enough.
+    """
 
     per_stream: int
     degree: int
     keys: int
     sure: int
     counts: int
-    threshold: int
+    paying: int
 
 
 class Line(Record):
@@ -63,7 +68,10 @@ def _decode_all(
 
 
 def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
-    """An access has come."""
+    """An access has come; or news, if the rule hears."""
+    if outcome <= HEARD:
+        paying.hear(paying_at(ints_at(_looked_up_at(state, START).paying), START), key, outcome)
+        return
     line = _nth_line(state, _LINES, stream if _looked_up_at(state, START).per_stream else 0)
     line.n_seen += 1
 
@@ -80,11 +88,11 @@ def _want(state: Ints, key: int, stream: int, keys: Ints, confidences: Floats) -
     n = ints_at(it.counts)[at]
     for i in range(n):
         keys[i], confidences[i] = predicted[at * it.degree + i], sure[at * it.degree + i]
-    return above(keys, confidences, n, floats_at(it.threshold)[0])
+    return above(keys, confidences, n, paying.least(paying_at(ints_at(it.paying), START)))
 
 
 def table_of(
-    predictions: Mapping[int, Predictions], sequences: Mapping[int, Keys], predictor: LstmPredictor, threshold: float,
+    predictions: Mapping[int, Predictions], sequences: Mapping[int, Keys], predictor: LstmPredictor, rule: Rule,
     n_lines: int,
 ) -> tuple[Table, list[Any]]:  # fmt: skip
     """The policy, and the arrays that must live as long as it does. ``sequences`` are what was predicted along."""
@@ -106,8 +114,9 @@ def table_of(
         at += len(keys)
     it = LookedUp(state, 0)
     it.per_stream, it.degree = predictor.config.per_stream, degree
-    least = np.array([threshold])
-    it.keys, it.sure, it.counts, it.threshold = (address_of(array) for array in (found, sure, counts, least))
-
-    table = Table(state, c_address(LEARN, _learn), c_address(WANT, _want), degree, is_learned=True)
-    return table, [found, sure, counts, least, *values]
+    it.keys, it.sure, it.counts = (address_of(array) for array in (found, sure, counts))
+    it.paying = rule.address
+    table = Table(
+        state, c_address(LEARN, _learn), c_address(WANT, _want), degree, hears=rule.hears, is_learned=True
+    )  # fmt: skip
+    return table, [found, sure, counts, *values]

@@ -1,7 +1,8 @@
 """The LSTM as a prefetch policy, asked access by access or of predictions made beforehand.
 
 After Hashemi et al., "Learning Memory Access Patterns" (ICML 2018); with page and offset after Shi et al., "A
-Hierarchical Neural Model of Data Prefetching" (ASPLOS 2021). Leaves out program counters.
+Hierarchical Neural Model of Data Prefetching" (ASPLOS 2021). Leaves out program counters, which
+``kind: model`` has as columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from policies.lstm.batched import Table as Predictions
 from policies.lstm.predictor import LstmPredictor
 from policies.models.codecs.base import Keys
 from policies.models.policy import NetworkPolicy
+from policies.timing import Timing
 from simulator.clock import HAS_CLOCKS
 from simulator.policy import AccessRun, Decision
 
@@ -24,10 +26,12 @@ class LstmPolicy(NetworkPolicy):
 
     predictor: LstmPredictor
 
-    def __init__(self, predictor: LstmPredictor, threshold: float, footprint_bytes: int = 0) -> None:
+    def __init__(
+        self, predictor: LstmPredictor, threshold: float, footprint_bytes: int = 0, timing: Timing | None = None
+    ) -> None:
         config = predictor.config
         super().__init__(
-            predictor, config.trigger, threshold, per_stream=config.per_stream, is_carried=config.is_carried,
+            predictor, config.trigger, threshold, timing, per_stream=config.per_stream, is_carried=config.is_carried,
             footprint_bytes=footprint_bytes,
         )  # fmt: skip
 
@@ -36,10 +40,11 @@ class CompiledLstmPolicy(LstmPolicy):
     """The same answers from compiled code: a run asks it without Python, and what that takes is measured there."""
 
     def __init__(
-        self, predictor: LstmPredictor, threshold: float, n_lines: int = 1, footprint_bytes: int = 0
+        self, predictor: LstmPredictor, threshold: float, n_lines: int = 1, footprint_bytes: int = 0,
+        timing: Timing | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(predictor, threshold, footprint_bytes)
-        self.table, self._kept = table_of(predictor, threshold, n_lines)
+        super().__init__(predictor, threshold, footprint_bytes, timing)
+        self.table, self._kept = table_of(predictor, self.rule, n_lines)
         self._asking = LearnedTable(self.table, n_lines if self._per_stream else None)
 
     @staticmethod
@@ -62,11 +67,11 @@ class BatchedLstmPolicy(LstmPolicy):
 
     def __init__(
         self, predictor: LstmPredictor, threshold: float, n_lines: int, predictions: Mapping[int, Predictions],
-        sequences: Mapping[int, Keys], footprint_bytes: int = 0,
+        sequences: Mapping[int, Keys], footprint_bytes: int = 0, timing: Timing | None = None,
     ) -> None:  # fmt: skip
         """``sequences``: the accesses of each line, along which was predicted."""
-        super().__init__(predictor, threshold, footprint_bytes)
-        self.table, self._kept = looked_up.table_of(predictions, sequences, predictor, threshold, n_lines)
+        super().__init__(predictor, threshold, footprint_bytes, timing)
+        self.table, self._kept = looked_up.table_of(predictions, sequences, predictor, self.rule, n_lines)
         self._asking = LearnedTable(self.table, n_lines if self._per_stream else None)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
         )
     standing = made.kept.trained.standings[config.horizon] if made.kept is not None else None
     threshold = least_confidence(config.rule, config.threshold, lambda: given.timing().break_even(), standing)
+    timing = given.timing() if config.rule == "cost" and math.isfinite(threshold) else None
     details = known(
         {
             "model_hash": hash_,
@@ -81,7 +83,7 @@ def build_model(config: ModelConfig, given: Given) -> Built:
         }
     )
     size = _footprint(config, given, made, backend)
-    asked = ModelPolicy(predictor, config, threshold, size, needs, given.say)
+    asked = ModelPolicy(predictor, config, threshold, size, needs, given.say, timing)
     policy: Policy = asked
     if config.update is not None:
         assert made.kept is not None
@@ -149,7 +151,7 @@ def fresh_encoder(config: ModelConfig, temperature: float = 1.0) -> Any:
         sizes = Sizes(config.vocabulary, config.page_blocks, (config.horizon,), config.target)
         return CodecEncoder(
             config.encoder, sizes, horizon=config.horizon, degree=config.degree, temperature=temperature,
-            target=config.target,
+            target=config.target, columns=config.columns,
         )  # fmt: skip
     kind = outside_class(config.encoder, config._beside, _WHAT).object
     absent = [name for name in ("fit", "inputs", "answers") if not callable(getattr(kind, name, None))]
@@ -214,6 +216,7 @@ def _trained_encoder(config: ModelConfig, kept: Kept) -> Any:
     return CodecEncoder(
         config.encoder, codec=codec, horizon=config.horizon, degree=config.degree,
         temperature=kept.trained.calibrations[config.horizon].temperature, target=config.target,
+        columns=config.columns,
     )  # fmt: skip
 
 

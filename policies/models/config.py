@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -40,6 +40,8 @@ class ModelSchedule(TrainConfig):
 class ModelConfig(Updatable):
     """Any network: your own class, an exported file, or one that comes with it; its inference time is charged."""
 
+    newer: ClassVar[tuple[str, ...]] = ("update", "columns")
+
     kind: Literal["model"]
     model: Annotated[str, Field(min_length=1)]
     """A network that comes with it, a class (my.nets:Net, ./nets.py:Net), or a file: .pt2, TorchScript .pt, .onnx."""
@@ -58,6 +60,8 @@ class ModelConfig(Updatable):
     """A file of classes, in place of those of the training part: which class is which key, step or page."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
     """Blocks of a page, with `encoder: page_offset`."""
+    columns: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16, strict=False)] = ()
+    """Columns of the trace that an encoder of ours reads, too: features as `pc` or `layer`, or `op`, `position`, ..."""
     per_stream: bool = True
     """Whether each stream has a history of its own."""
     context: Literal["carried"] | WindowConfig = "carried"
@@ -111,6 +115,10 @@ class ModelConfig(Updatable):
             raise ValueError("train: starts from nothing, but there are weights; expected one of the two")
         if self.update is not None and self.train is None:
             raise ValueError("update: goes on with what train began; expected train: {epochs: 20} or the like")
+        if self.columns and not self.is_ours:
+            raise ValueError("columns: go with an encoder of ours; one of your own names them in needs; expected none")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"columns: expected different names, got {list(self.columns)}")
         if self.is_ours and self.encoder_settings:
             raise ValueError("encoder_settings: go with a class; expected vocabulary and page_blocks")
         if self.target == "set" and self.encoder not in OF_SETS:
@@ -260,15 +268,15 @@ class ModelConfig(Updatable):
     def shaping(self) -> dict[str, Any]:
         """What trained weights depend on, beside the training part and the sources of classes."""
         names = {
-            "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "per_stream", "context",
-            "horizon", "target", "train",
+            "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "columns", "per_stream",
+            "context", "horizon", "target", "train",
         }  # fmt: skip
         return self.model_dump(mode="json", include=names)
 
     def working(self) -> dict[str, Any]:
         """What the work of one inference depends on: recorded latencies fit where this is the same."""
         names = {
-            "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "per_stream", "context",
-            "degree", "trigger", "target",
+            "model", "settings", "encoder", "encoder_settings", "vocabulary", "page_blocks", "columns", "per_stream",
+            "context", "degree", "trigger", "target",
         }  # fmt: skip
         return {**self.model_dump(mode="json", include=names), "fingerprint": self.fingerprint()}

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from policies.given import Accesses
 from policies.models.codecs.base import Classes, Codec, Floats, Keys, Vocabularies
-from policies.models.codecs.registry import CODECS
+from policies.models.codecs.columns import WithColumns
+from policies.models.codecs.registry import CODECS, codec_of
 from policies.models.top import Choosing
 from policies.models.training import TargetKind
 from simulator.errors import InputError
@@ -62,18 +63,20 @@ class Sizes:
 
 
 class CodecEncoder:
-    """The encoders that come with it: the most frequent keys, steps, or pages are classes."""
+    """The encoders that come with it: the most frequent keys, steps, or pages are classes.
 
-    needs: tuple[str, ...] = ()
+    With columns of the trace it ``needs`` these, and their most frequent values are classes of fields of their own.
+    """
 
     def __init__(
         self, encoding: str, sizes: Sizes | None = None, *, codec: Codec | None = None, horizon: int = 1,
-        degree: int = 1, temperature: float = 1.0, target: TargetKind = "access",
+        degree: int = 1, temperature: float = 1.0, target: TargetKind = "access", columns: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         """``codec``: one that was learned; answers have up to ``degree`` blocks, from scores over ``temperature``."""
         self.is_set = target == "set"
         self.encoding = encoding
         self.horizon = horizon
+        self.needs = columns
         self._sizes = sizes or Sizes()
         self._degree = degree
         self._temperature = temperature
@@ -88,12 +91,13 @@ class CodecEncoder:
 
     def fit(self, training: Sequence[Accesses]) -> None:
         """See the protocol."""
-        self._take(CODECS[self.encoding].learn([sequence.keys for sequence in training], self._sizes))
+        codec = CODECS[self.encoding].learn([sequence.keys for sequence in training], self._sizes)
+        self._take(WithColumns.beside(codec, self.needs, training, self._sizes.vocabulary) if self.needs else codec)
 
     def restore(self, vocabularies: Vocabularies, source: str) -> None:
         """Take vocabularies that were learned before. Raises InputError if they are another encoding's."""
         try:
-            self._take(CODECS[self.encoding](vocabularies))
+            self._take(codec_of(self.encoding, vocabularies, self.needs))
         except (KeyError, IndexError):
             there = ", ".join(vocabularies) or "none"
             raise InputError(
@@ -103,6 +107,8 @@ class CodecEncoder:
 
     def inputs(self, run: Seen) -> Classes:
         """See the protocol."""
+        if isinstance(self.codec, WithColumns):
+            return self.codec.seen(run.key, run.previous, run.columns)
         return self.codec.encode(run.key, run.previous)
 
     def choosing(self, wanted: int | None = None) -> Choosing:

@@ -9,6 +9,7 @@ from policies.models.context import Context
 from policies.models.encoder import Encoder, Found
 from policies.models.policy import NetworkPolicy
 from policies.models.predictor import After, Predictor
+from policies.timing import Timing
 from simulator.errors import OutsideError
 from simulator.policy import AccessRun, Decision
 from simulator.watched import Watched
@@ -51,10 +52,10 @@ class ModelPolicy(NetworkPolicy):
 
     def __init__(
         self, predictor: ModelPredictor, config: ModelConfig, threshold: float, footprint_bytes: int,
-        needs: tuple[str, ...], say: Callable[[str], None],
+        needs: tuple[str, ...], say: Callable[[str], None], timing: Timing | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            predictor, config.trigger, threshold, per_stream=config.per_stream, is_carried=config.is_carried,
+            predictor, config.trigger, threshold, timing, per_stream=config.per_stream, is_carried=config.is_carried,
             footprint_bytes=footprint_bytes, needs=needs,
         )  # fmt: skip
         self.watched = Watched(f"policy model {config.model}", _NO_LIMIT, say)

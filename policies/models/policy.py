@@ -8,6 +8,8 @@ import numpy as np
 from policies.models.codecs.base import Keys
 from policies.models.encoder import NO_COLUMNS, Columns, Found
 from policies.models.predictor import Line, Predictor, Question
+from policies.paying import Rule
+from policies.timing import Timing
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 
@@ -37,16 +39,15 @@ def _of_stream(run: AccessRun, stream: int) -> tuple[int, Keys, Columns]:
 class NetworkPolicy:
     """Asks the predictor for what follows the accesses so far, of the asking stream or of all.
 
-    ``threshold`` is the least confidence that is prefetched; ``is_carried``: a line's state must have been run before
-    it is asked again.
+    ``threshold`` is the least confidence that is prefetched; with a ``timing`` that follows what is heard
+    (``policies.paying``). ``is_carried``: a line's state must have been run before it is asked again.
     """
 
-    hears = False
     recalls = True
 
     def __init__(
-        self, predictor: Predictor, trigger: str, threshold: float, *, per_stream: bool, is_carried: bool,
-        footprint_bytes: int = 0, needs: tuple[str, ...] = (),
+        self, predictor: Predictor, trigger: str, threshold: float, timing: Timing | None = None, *, per_stream: bool,
+        is_carried: bool, footprint_bytes: int = 0, needs: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.predictor = predictor
         self.trigger = Trigger[trigger.upper()]
@@ -55,7 +56,8 @@ class NetworkPolicy:
         self.needs = needs
         self._per_stream = per_stream
         self._is_carried = is_carried
-        self._threshold = threshold
+        self.rule = Rule(threshold, timing)
+        self.hears = self.rule.hears
         self._lines: dict[int, Line] = {}
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
@@ -83,7 +85,8 @@ class NetworkPolicy:
             asked[question_of] = i, line.ask()
         if asked:
             answer()
-        answers = [answer_of(found[i], self._threshold) if i in found else Answer() for i in range(len(runs))]
+        least = self.rule.least()
+        answers = [answer_of(found[i], least) if i in found else Answer() for i in range(len(runs))]
         host_ns = time.perf_counter_ns() - start
         cpu_ns = time.thread_time_ns() - cpu
         return Decision(answers, *predictor.timed(host_ns), cpu_ns)
@@ -100,7 +103,8 @@ class NetworkPolicy:
         return run.asking[1] if self._per_stream else 0
 
     def told(self, told: Told) -> None:
-        """Learns nothing while it runs."""
+        """Learns nothing while it runs but what pays."""
+        self.rule.told(told)
 
 
 def answer_of(found: Found, threshold: float) -> Answer:

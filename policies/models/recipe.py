@@ -10,7 +10,7 @@ import numpy as np
 from policies.given import Accesses
 from policies.models.call import Runnable, checked, module_run
 from policies.models.codecs.base import Codec, Vocabularies
-from policies.models.codecs.registry import CODECS
+from policies.models.codecs.registry import codec_of
 from policies.models.config import ModelConfig
 from policies.models.encoder import CodecEncoder, EncoderCodec
 from policies.models.loading import new_module
@@ -36,7 +36,9 @@ class ModelRecipe:
 
     def restored(self, vocabularies: Vocabularies, sequences: Sequence[Accesses]) -> Codec:
         """From vocabularies; anybody's own encoder is fitted again, which is the same."""
-        return CODECS[self.config.encoder](vocabularies) if self.config.is_ours else self.learn(sequences)
+        if not self.config.is_ours:
+            return self.learn(sequences)
+        return codec_of(self.config.encoder, vocabularies, self.config.columns)
 
     def network(self, codec: Codec) -> Wrapped:
         """Made for the codec, and tried with it."""
@@ -62,5 +64,6 @@ class ModelRecipe:
             module = NETS[self.config.model][0].partition(":")[0].rpartition(".")[2]
             found += [(here / "nets" / f"{name}.py").read_bytes() for name in ("fields", "recurrent", module)]
         if self.config.is_ours:
-            found.append((here / "codecs" / f"{self.config.encoder}.py").read_bytes())
+            names = [self.config.encoder, *(["columns"] if self.config.columns else [])]
+            found += [(here / "codecs" / f"{name}.py").read_bytes() for name in names]
         return found

@@ -1,6 +1,6 @@
 """The settings of training, those of the LSTM among them. No torch in sight."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -46,12 +46,16 @@ class Updatable(PolicySettings):
     update: UpdateConfig | None = None
     """Training on while running; null: it stays as it was trained."""
 
+    newer: ClassVar[tuple[str, ...]] = ("update",)
+    """Settings that are left out where they say nothing."""
+
     @model_serializer(mode="wrap")
     def _without_usual(self, described: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Experiments that were made before there was such a setting are the same ones.
         found: dict[str, Any] = described(self)
-        if self.update is None:
-            found.pop("update", None)
+        for name in self.newer:
+            if not getattr(self, name):
+                found.pop(name, None)
         return found
 
     @property
