@@ -29,9 +29,9 @@ CASES: dict[str, dict[str, Any]] = {
     "key": {"encoding": "key", "degree": 2},
     "delta": {"encoding": "delta", "degree": 3, "layers": 1},
     "page_offset": {"encoding": "page_offset", "degree": 4, "page_blocks": 16},
-    "rollout": {"encoding": "delta", "expand": "rollout", "degree": 3},
+    "rollout": {"encoding": "delta_offset", "page_blocks": 16, "expand": "rollout", "degree": 3},
     "window": {"encoding": "key", "inference": "window", "window": 5, "degree": 2},
-    "all streams": {"encoding": "delta", "per_stream": False, "horizons": [2]},
+    "all streams": {"encoding": "delta_offset", "page_blocks": 16, "per_stream": False, "horizons": [2]},
     "at misses": {"encoding": "key", "trigger": "miss", "hidden": 5},
 }
 _rng = np.random.default_rng(0)
