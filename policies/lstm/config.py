@@ -19,7 +19,7 @@ class LstmConfig(TrainConfig, Updatable):
 
     kind: Literal["lstm"]
     encoding: Literal["key", "delta", "delta_offset", "page_offset"] = "key"
-    """What its classes are: keys, steps between keys, these beside offsets in pages, or pages and offsets, two heads."""
+    """Its classes: keys, steps between keys, steps beside offsets in pages, or pages and offsets with two heads."""
     vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Most frequent classes of the training part; all others are one unknown class, which asks for nothing."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
