@@ -19,6 +19,7 @@ SOURCES: Registry[SourceSettings] = Registry(
         "random": "workloads.random:RandomConfig",
         "zipf": "workloads.random:ZipfConfig",
         "pointer_chase": "workloads.pointer_chase:PointerChaseConfig",
+        "moe_experts": "workloads.moe_experts:MoeExpertsConfig",
         "phases": "workloads.combine:PhasesConfig",
         "interleave": "workloads.combine:InterleaveConfig",
         "slice": "workloads.combine:SliceConfig",
