@@ -19,6 +19,8 @@ SOURCES: Registry[SourceSettings] = Registry(
         "random": "workloads.random:RandomConfig",
         "zipf": "workloads.random:ZipfConfig",
         "pointer_chase": "workloads.pointer_chase:PointerChaseConfig",
+        "embedding_rows": "workloads.embedding_rows:EmbeddingRowsConfig",
+        "kv_sessions": "workloads.kv_sessions:KvSessionsConfig",
         "moe_experts": "workloads.moe_experts:MoeExpertsConfig",
         "phases": "workloads.combine:PhasesConfig",
         "interleave": "workloads.combine:InterleaveConfig",
