@@ -33,7 +33,7 @@ _TARGETS: dict[str, dict[str, Any]] = {
     "set16": {"target": "set", "horizon": 16},
     "set64": {"target": "set", "horizon": 64},
 }
-_ENCODINGS = ("delta", "key", "page_offset")
+_ENCODINGS = ("delta", "delta_offset", "key", "page_offset")
 _TRAIN = {"learning_rate": 3e-3}
 CONTROLS: dict[str, dict[str, Any]] = {"static_deltas": {"kind": "static_deltas"}}
 

@@ -348,6 +348,21 @@ R43 model/updating: all wait for a server
 R43 model/model: what is open at the end is forgotten
 - self.asking.updating.keep()
 + pass
+R44 model/asking: what is free is asked apart
+- is_free=is_free(charge)
++ is_free=False
+R44 model/asking: the later part hears
+- parts.at_once or parts.later
++ parts.later
+R44 model/asking: what was proposed at once is not counted
+- question.n_at_once = len(answer.keys)
++ question.n_at_once = 0
+R44 model/at_once: nothing is written
+- np.array([access.op], np.uint8)
++ np.array([0], np.uint8)
+R44 model/at_once: it looks as if all had missed
+- np.array([access.outcome], np.uint8)
++ np.array([4], np.uint8)
 R16 ledger/questions: a guess is about one access later
 - + self._ahead.accesses
 + + self._ahead.accesses + 1

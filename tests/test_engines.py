@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +13,19 @@ from experiments.config import Arm, Experiment
 from experiments.loading import load
 from experiments.plan import Run
 from experiments.single import run_one
+from policies.given import Given
+from policies.registry import POLICIES
 from simulator.accounting import Keeps
+from simulator.charge import fixed
 from simulator.compiled import CHECKED
 from simulator.engine import Engine
 from simulator.evictions import compiled
 from simulator.model.model import Model
-from tests.cases import Case, cases
+from simulator.policy import Fate
+from simulator.trace import make_batch
+from tests.cases import ARRIVALS, Case, InParts, cases, trained
 from tests.differential import assert_same, everything_of
+from tests.strategies import system
 from tests.test_configs import CONFIGS
 from tests.test_experiment import call, config, table, write
 
@@ -32,6 +39,29 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 @given(cases())
 def test_random_systems(case: Case) -> None:
     assert_same(everything_of(Engine, case), everything_of(Model, case))
+
+
+def test_a_part_that_hears_and_wants_a_hundred_at_once() -> None:
+    """Beside a table that does not hear: each is told what is its own, and there is room for all of it (rule R44)."""
+    experts = [{"kind": "next_n", "n": 100, "trigger": "access"}, {"kind": "next_n", "n": 2, "trigger": "access"}]
+    hears, deaf = (
+        POLICIES.validate(said) for said in (
+            {"kind": "selector", "step": 2, "experts": experts}, {"kind": "markov", "trigger": "access"},
+        )
+    )  # fmt: skip
+
+    def policy() -> InParts:
+        return InParts(*(one.build(Given(trained, 0)).policy for one in (hears, deaf)))
+
+    keys = np.random.default_rng(1).integers(0, 30, 200)
+    case = Case(
+        system(20, prefetch={"in_flight": 300, "queued": 300}), ARRIVALS.validate_python({"kind": "closed"}),
+        make_batch(keys), 50, policy, lambda: fixed(150), Keeps(),
+    )  # fmt: skip
+    found = everything_of(Engine, case)
+    assert_same(found, everything_of(Model, case))
+    assert "100" in found["inferences.n_at_once"]
+    assert found["n_fates"][Fate.EVICTED_UNUSED] > 0
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=SLOW)

@@ -143,7 +143,7 @@ def _run(it: Asker, state: int, classes: int, n: int) -> None:
 @internal
 def _choose(it: Asker, state: int, k: int) -> int:
     """The best ``k`` classes by a state, into ``classes`` and ``sure``; how many there are."""
-    scores, n_fields = singles_matrix(it.scores, 1, it.n_scores)[0], it.coding.n_fields
+    scores, n_meant = singles_matrix(it.scores, 1, it.n_scores)[0], it.coding.n_meant
     at = it.states + 4 * 2 * it.n_layers * it.n_hidden * state
     score(
         singles_matrix(at, it.n_layers, it.n_hidden), singles_matrix(it.head, it.n_hidden, it.n_scores),
@@ -151,8 +151,8 @@ def _choose(it: Asker, state: int, k: int) -> int:
     )  # fmt: skip
     return int(
         best(
-            scores, ints_matrix(it.widths, 1, n_fields)[0], floats_at(it.numbers)[0], it.is_set != 0,
-            ints_matrix(it.classes, k, n_fields), floats_matrix(it.sure, 1, k)[0],
+            scores, ints_matrix(it.widths, 1, n_meant)[0], floats_at(it.numbers)[0], it.is_set != 0,
+            ints_matrix(it.classes, k, n_meant), floats_matrix(it.sure, 1, k)[0],
         )
     )  # fmt: skip
 
@@ -198,8 +198,8 @@ def _learn(state: Ints, key: int, stream: int, outcome: int) -> None:
 @internal
 def _key_of(it: Asker, last_key: int, i: int, key: Ints) -> bool:
     """Write the key of one of the classes that were chosen; False if they mean none."""
-    classes, n_fields = ints_at(it.classes), it.coding.n_fields
-    return decode(it.coding, last_key, classes[i * n_fields], classes[i * n_fields + n_fields - 1], key)
+    classes, n_meant = ints_at(it.classes), it.coding.n_meant
+    return decode(it.coding, last_key, classes[i * n_meant], classes[i * n_meant + n_meant - 1], key)
 
 
 @internal

@@ -18,12 +18,12 @@ class LstmConfig(TrainConfig, Updatable):
     """An LSTM trained on the first part of the trace; its own inference time is charged."""
 
     kind: Literal["lstm"]
-    encoding: Literal["key", "delta", "page_offset"] = "key"
-    """What its classes are: keys, steps between keys (`delta`), or pages and offsets with two heads."""
+    encoding: Literal["key", "delta", "delta_offset", "page_offset"] = "key"
+    """Its classes: keys, steps between keys, steps beside offsets in pages, or pages and offsets with two heads."""
     vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
     """Most frequent classes of the training part; all others are one unknown class, which asks for nothing."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
-    """Blocks of a page, with `encoding: page_offset`."""
+    """Blocks of a page, with `encoding: page_offset` or `delta_offset`."""
     per_stream: bool = True
     """Whether each stream has a history of its own."""
 

@@ -9,6 +9,7 @@ from policies.given import Accesses
 from policies.lstm.config import LstmConfig
 from policies.lstm.model import LstmModel
 from policies.models.codecs.base import Codec, Vocabularies
+from policies.models.codecs.names import files_of
 from policies.models.codecs.registry import CODECS
 
 
@@ -39,5 +40,6 @@ class LstmRecipe:
     def sources(self) -> list[bytes]:
         """Network and encoding."""
         there = Path(str(shared.__file__)).parent
-        files = ["nets/fields.py", "nets/recurrent.py", "nets/lstm.py", f"codecs/{self.schedule.encoding}.py"]
+        files = ["nets/fields.py", "nets/recurrent.py", "nets/lstm.py"]
+        files += [f"codecs/{name}.py" for name in files_of(self.schedule.encoding)]
         return [Path(__file__).with_name("model.py").read_bytes(), *[(there / name).read_bytes() for name in files]]

@@ -51,7 +51,7 @@ class ModelConfig(Updatable):
     """Weights of a class: safetensors, or a state_dict as .pt; a file has its own."""
 
     encoder: Annotated[str, Field(min_length=1)] = "key"
-    """Turns accesses into inputs and scores into keys: key, delta, page_offset, or a class such as ./enc.py:Enc."""
+    """Turns accesses into inputs and scores into keys: one of ours (key, delta, ...), or a class as ./enc.py:Enc."""
     encoder_settings: dict[str, Any] = Field(default_factory=dict)
     """Handed to the encoder's class."""
     vocabulary: Annotated[int, Field(ge=1, le=2**20)] = 1024
@@ -59,7 +59,7 @@ class ModelConfig(Updatable):
     vocabularies: PathText | None = None
     """A file of classes, in place of those of the training part: which class is which key, step or page."""
     page_blocks: Annotated[int, Field(ge=1, le=2**16)] = 64
-    """Blocks of a page, with `encoder: page_offset`."""
+    """Blocks of a page, with `encoder: page_offset` or `delta_offset`."""
     columns: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16, strict=False)] = ()
     """Columns of the trace that an encoder of ours reads, too: features as `pc` or `layer`, or `op`, `position`, ..."""
     per_stream: bool = True

@@ -10,6 +10,7 @@ import numpy as np
 from policies.given import Accesses
 from policies.models.call import Runnable, checked, module_run
 from policies.models.codecs.base import Codec, Vocabularies
+from policies.models.codecs.names import files_of
 from policies.models.codecs.registry import codec_of
 from policies.models.config import ModelConfig
 from policies.models.encoder import CodecEncoder, EncoderCodec
@@ -64,6 +65,6 @@ class ModelRecipe:
             module = NETS[self.config.model][0].partition(":")[0].rpartition(".")[2]
             found += [(here / "nets" / f"{name}.py").read_bytes() for name in ("fields", "recurrent", module)]
         if self.config.is_ours:
-            names = [self.config.encoder, *(["columns"] if self.config.columns else [])]
+            names = [*files_of(self.config.encoder), *(["columns"] if self.config.columns else [])]
             found += [(here / "codecs" / f"{name}.py").read_bytes() for name in names]
         return found

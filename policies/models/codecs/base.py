@@ -69,7 +69,7 @@ class Codec(ABC):
     """
 
     names: ClassVar[tuple[str, ...]]
-    """The fields."""
+    """The fields of an access."""
     names_keys: ClassVar[bool] = True
     """Whether known classes are one key, given the last one."""
 
