@@ -139,10 +139,16 @@ def test_configs(path: Path, tmp_path: Path) -> None:
                 {name: str(value) for name, value in row.items() if not re.search(OF_THE_MACHINE, name)} for row in rows
             ]
             assert of_the_run[0] == of_the_run[1]
-        n_tables = 4 * len(arms) + sum(arm.policy.learns for arm in arms)
+        n_tables = 4 * len(arms) + sum(has_model(arm.policy) for arm in arms)
         # And what was decided.
-        n_tables += sum(arm.policy.learns and arm.charged.kind in ("measured", "replay") for arm in arms)
+        n_tables += sum(has_model(arm.policy) and arm.charged.kind in ("measured", "replay") for arm in arms)
         assert same_files(tmp_path / variant / "compiled", tmp_path / variant / "simpy") == n_tables
+
+
+def has_model(policy: Any) -> bool:
+    """Whether a network is trained for it: tables that are warmed learn, too."""
+    core = policy.core
+    return core.kind == "lstm" or any(map(has_model, getattr(core, "experts", ())))
 
 
 def _files(experiment: Experiment) -> list[Path]:

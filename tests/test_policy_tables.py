@@ -322,6 +322,34 @@ def test_pythia_is_wrong_about_what_is_written() -> None:
     assert found == [[1], [2], [3], [5]]
 
 
+_LATE = Outcome.LATE
+_REWARDED: list[tuple[float, float, list[tuple[int, Outcome, int]]]] = [
+    (20, 0.5, [(0, MISS, READ), (1, HIT_PREFETCHED, READ), (2, MISS, READ)]),
+    (12, 0.5, [(0, MISS, READ), (1, _LATE, READ), (2, MISS, READ)]),
+    (12, 0.5, [(0, MISS, READ), (1, MISS, READ), (2, MISS, READ)]),
+    (-8, 0.5, [(0, MISS, READ), (1, HIT_PREFETCHED, WRITE), (2, MISS, READ)]),
+    (-14, 0.01, [(0, MISS, READ), (1, _LATE, WRITE), (2, MISS, READ)]),
+    (-8, 0.5, [(0, MISS, READ), (200, MISS, READ), (400, MISS, READ)]),
+    # Late once, which is more than a hundredth: misses of blocks that nobody fetched take nothing off that.
+    (-14, 0.01, [(0, MISS, READ), (1, _LATE, READ), *[(i, MISS, READ) for i in range(2, 60)],
+                 (200, MISS, READ), (400, MISS, READ), (600, MISS, READ)]),
+    # And those that are there in time do.
+    (-8, 0.01, [(0, MISS, READ), (1, _LATE, READ), *[(i, HIT_PREFETCHED, READ) for i in range(2, 60)],
+                (200, MISS, READ), (400, MISS, READ), (600, MISS, READ)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reward", "crowded", "shown"), _REWARDED)
+def test_pythia_rewards_by_hand(reward: float, crowded: float, shown: list[tuple[int, Outcome, int]]) -> None:
+    """With a learning rate of 1 the value of the only action is the reward of the last one that left the queue."""
+    policy = make(
+        "pythia", actions=[1], planes=1, tiles=1, alpha=1.0, gamma=0, epsilon=0, queue=2, max_degree=1, crowded=crowded
+    )
+    for key, outcome, op in shown:
+        assert ask(policy, key, outcome=outcome, op=op) == [key + 1]
+    assert policy._arrays["values"].tolist() == [reward, reward]
+
+
 def test_selector_tries_all_and_keeps_to_what_was_useful() -> None:
     """Two accesses each: one step, ten steps, nothing. Then ten steps, whose block was there and was read."""
     experts = [{"kind": "next_n", "trigger": "access"}, {"kind": "next_n", "stride": 10, "trigger": "access"}]
