@@ -23,6 +23,7 @@ from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.needs import Columns, check_needs, needs_of
 from simulator.trace import WRITE, Batch, Workload, part
+from workloads.requests import Requests
 from workloads.spread import Spread
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class Learned:
 def _future(workload: Workload, system: System, first: int) -> Demand:
     accesses = accesses_from(workload, first)
     size = max(1, int(accesses.size_bytes.astype(np.int64).max(initial=1)))
-    return Demand(accesses.key, accesses.stream, savable(accesses, system), system.tiers[0].capacity // size)
+    requests = Requests().of(accesses).astype(np.int64)
+    room = system.tiers[0].capacity // size
+    return Demand(accesses.key, accesses.stream, savable(accesses, system), room, requests)
 
 
 def _timing(experiment: Experiment, arm: Arm, workload: Workload, n_train: int, recording: Recording | None) -> Timing:

@@ -40,13 +40,14 @@ class Demand(NamedTuple):
     """What is run, in the trace's order: keys, streams, and of which accesses a prefetch can save the fetch.
 
     Those are reads, and where blocks are computed not the first of a key. ``room``: how many of the blocks tier 0
-    holds.
+    holds. ``requests`` are counted from 0 by their first accesses; where there are none each access is one.
     """
 
     keys: Keys
     stream: npt.NDArray[np.uint32]
     reads: npt.NDArray[np.bool_]
     room: int = NO_LIMIT
+    requests: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ POLICIES: Registry[PolicySettings] = Registry(
         "leap": "policies.leap:LeapConfig",
         "lstm": "policies.lstm.config:LstmConfig",
         "model": "policies.models.config:ModelConfig",
+        "lookahead": "policies.foretold:LookaheadConfig",
+        "expert_gate": "policies.foretold:ExpertGateConfig",
         "oracle": "policies.oracle:OracleConfig",
         "hybrid": "policies.hybrid:HybridConfig",
         "selector": "policies.selector:SelectorConfig",

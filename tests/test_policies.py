@@ -64,6 +64,8 @@ TABLES: dict[str, dict[str, Any]] = {
 EXAMPLES: dict[str, dict[str, Any]] = {
     **TABLES,
     "oracle": {"kind": "oracle"},
+    "lookahead": {"kind": "lookahead", "requests": 3},
+    "expert_gate": {"kind": "expert_gate", "experts": 4, "accuracy": [0.9, 0.5]},
     "lstm": SMALL,
     "lstm, window": {**SMALL, "inference": "window", "degree": 3},
     "lstm, delta, eager": {**SMALL, "encoding": "delta", "backend": "eager", "degree": 2},
@@ -209,7 +211,9 @@ MADE_FOR: dict[str, list[int]] = {
     "static_deltas": _steps([3, 50, 9]), "hybrid": _steps([37]),
     "selector": _steps([37]), "ghb": _steps([3, 50, 9]), "dcpt": _steps([3, 50, 9]),
     "spp": _steps([2, 3, 5]), "pythia": _steps([1]), "sms": _footprints(),
-    "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
+    "oracle": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(),
+    "lookahead": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(),
+    "expert_gate": np.random.default_rng(4).integers(0, 10**6, 1000).tolist(), "fdp": _steps([1]), "gate": _steps([1]),
 }  # fmt: skip
 LARGER: dict[str, dict[str, Any]] = {
     "mithril": {"mining_entries": 64, "recording_entries": 512, "entries": 512},
