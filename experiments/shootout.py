@@ -135,7 +135,10 @@ def _details(experiment: "Experiment", name: str, results: dict[str, list[Row]])
         experiment.system.tiers[0].name)]  # fmt: skip
     ratios = _ratios(experiment, results)
     measured = [row for rows in results.values() for row in rows if row["latencies"] == "measured"]
-    devices = sorted({f"{row['device']} by its {row['charge_clock']} clock" for row in measured})
+    # Tables that are charged have no device.
+    devices = sorted(
+        {f"{row['device']} by its {row['charge_clock']} clock" for row in measured if row["device"] != "none"}
+    )
     lines = [
         f"### {name or experiment.name}",
         "",
