@@ -14,12 +14,14 @@ import numpy as np
 
 from experiments.warm import compile_core
 from policies.lstm.policy import CompiledLstmPolicy
+from simulator.charge import fixed
 from simulator.config import Closed
 from simulator.engine import Engine
 from simulator.plugins import needs_nothing
 from simulator.residency.registry import EVICTIONS
 from tests.strategies import FREE, books, system, workload
 from tests.test_asking import N_STREAMS, batched, everything, predictor
+from tests.test_hybrid import hybrid
 from tests.test_policies import EXAMPLES, made
 from tests.test_presets import PRESETS, is_text
 from tests.test_presets import made as reader
@@ -38,6 +40,9 @@ def learned() -> None:
     for case in ("key", "rollout", "window"):
         everything(Engine, CompiledLstmPolicy(predictor(case), 0.01, N_STREAMS), FREE, {})
     everything(Engine, batched("key"), FREE, {})
+    # A hybrid with one answers as a whole where questions are free, else in parts.
+    for charge in (FREE, fixed(1)):
+        everything(Engine, hybrid(), charge, {})
 
 
 def readers() -> None:
