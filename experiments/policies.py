@@ -1,6 +1,7 @@
 """``tierfetch policies [KIND]``: what there is to choose from, and the settings of each."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +30,9 @@ def main(
         found = [known[kind] for known in sections.values() if kind in known]
         if not found:
             kinds = dict.fromkeys(kind for known in sections.values() for kind in known)
-            raise InputError(f"{kind}: there is none of that name; expected one of {', '.join(kinds)}")
+            close = get_close_matches(kind, kinds, 1)
+            meant = f" ({close[0]!r}?)" if close else ""
+            raise InputError(f"{kind}: there is none of that name{meant}; expected one of {', '.join(kinds)}")
         for one in found:
             if isinstance(one, str):
                 raise InputError(one)

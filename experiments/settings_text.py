@@ -29,7 +29,8 @@ def type_text(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if origin in (Union, UnionType):
         return " | ".join(dict.fromkeys(type_text(part) for part in get_args(annotation)))
     if origin is tuple:
-        return f"[{type_text(get_args(annotation)[0])}, ...]"
+        parts = ["..." if part is Ellipsis else type_text(part) for part in get_args(annotation)]
+        return f"[{', '.join(parts)}]"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"{{{', '.join(annotation.model_fields)}}}"
     return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
@@ -46,8 +47,11 @@ def range_text(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if get_origin(annotation) in (Union, UnionType):
         parts += [range_text(part) for part in get_args(annotation)]
     elif get_origin(annotation) is tuple:
-        each = range_text(get_args(annotation)[0])
-        parts.append(f"each {each}" if each else "")
+        each = [range_text(part) for part in get_args(annotation) if part is not Ellipsis]
+        if Ellipsis not in get_args(annotation):
+            parts.append("; ".join(each) if any(each) else "")
+        elif each[0]:
+            parts.append(f"each {each[0]}")
     return ", ".join(dict.fromkeys(part for part in parts if part))
 
 

@@ -100,9 +100,10 @@ def tables_of(policies: Sequence[Policy], configs: Sequence[PolicyConfig]) -> li
     for i, policy in enumerate(policies):
         table: Table | None = getattr(policy, "table", None)
         if table is None:
+            why = " with 'update'" if getattr(configs[i], "update", None) else ""
             raise InputError(
-                f"policy.experts.{i}: {configs[i].kind!r} is asked by Python here; expected policies that compiled "
-                "code asks: those of tables, and lstm on the backend 'compiled'"
+                f"policy.experts.{i}: {configs[i].kind!r}{why} is asked by Python here; expected policies that "
+                "compiled code asks: those of tables, and lstm on the backend 'compiled', without 'update'"
             )
         found.append(table)
     return found

@@ -49,7 +49,7 @@ class ExpertGateConfig(PolicySettings):
 
 
 class ForetoldPolicy:
-    """Asked at every access; at the first of a request it wants the reads of the stream's next ones, nearest first."""
+    """Asked at every access; once a request has begun it wants the reads of the stream's next ones, nearest first."""
 
     hears = False
     recalls = False
@@ -83,11 +83,13 @@ class ForetoldPolicy:
 
     def _answer(self, run: AccessRun) -> Answer:
         request = _NONE
-        # A stream's accesses are shown in the order of the trace, each once.
+        # A stream's accesses are shown in the order of the trace, each once: several where questions were superseded,
+        # so that the first of a request need not be the last one here.
         for stream in run.stream.tolist():
             at = self._n_shown[stream] = self._n_shown.get(stream, -1) + 1
             begins = self._begins.get(stream, ())
-            request = int(begins[at]) if at < len(begins) else _NONE
+            if at < len(begins) and begins[at] != _NONE:
+                request = int(begins[at])
         found: dict[int, float] = {}
         for ahead, accuracy in enumerate(self._accuracy):
             request = int(self._next[request]) if request != _NONE else _NONE

@@ -24,7 +24,7 @@ def capacities_of(system: System, policy: Policy) -> list[int]:
     if capacity <= 0:
         raise InputError(
             f"system.tiers.0.capacity: {first.capacity} B of {first.name!r}, but the policy keeps "
-            f"{policy.footprint_bytes} B there (rule R7); expected a larger tier"
+            f"{policy.footprint_bytes} B there (rule R7); expected a larger tier, or a policy with in_gpu_memory: false"
         )
     return [capacity, *(tier.capacity for tier in system.tiers[1:])]
 

@@ -44,6 +44,12 @@ def test_accesses_that_come_together_are_counted_all() -> None:
     assert list(policy("lookahead").decide([run]).answers[0].keys) == [8]
 
 
+def test_a_request_whose_own_question_was_superseded_is_answered_all_the_same() -> None:
+    # Shown with the second access of request 12, whose first one is in the same run.
+    run = AccessRun(np.array(KEYS[:5], np.uint64), np.array(STREAM[:5], np.uint32), np.full(5, 4, np.uint8))
+    assert list(policy("lookahead").decide([run]).answers[0].keys) == [8]
+
+
 def test_a_gate_that_is_always_right_is_a_lookahead() -> None:
     assert answers(policy("expert_gate", experts=8, accuracy=[1.0, 1.0])) == answers(policy("lookahead", requests=2))
 

@@ -95,7 +95,7 @@ def test_the_listing_has_every_plugin_with_its_line_and_settings() -> None:
     assert ".csv, .parquet" in run(policies.app, ["table"]).output
     unknown = run(policies.app, ["nextn"])
     assert unknown.exit_code == 2
-    assert "nextn: there is none of that name; expected one of none, next_n" in unknown.stderr
+    assert "nextn: there is none of that name ('next_n'?); expected one of none, next_n" in unknown.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from experiments import schema as command
 from experiments.config_schema import _name, as_text, schema
 from experiments.descriptions import descriptions
 from experiments.overrides import parse_yaml
-from experiments.settings_text import range_text
+from experiments.settings_text import range_text, type_text
 from experiments.shipped import CONFIGS, HARDWARE
 from policies.registry import POLICIES
 from simulator.config import Strict
@@ -141,6 +141,10 @@ def test_a_kind_says_type_range_default_and_meaning_of_each_setting() -> None:
     assert range_text(*_said(EVICTIONS["s3fifo"], "small_ratio")) == "above 0, below 1"
     assert range_text(*_said(POLICIES["next_n"], "stride")) == "-2^62 to 2^62"
     assert range_text(*_said(POLICIES["fdp"], "policy")) == ""
+    # Of two parts that differ, each by itself.
+    assert type_text(*_said(SOURCES["kv_sessions"], "answer")) == "[int, float]"
+    assert range_text(*_said(SOURCES["kv_sessions"], "answer")) == "1 to 2^48; 0 to 4"
+    assert type_text(*_said(POLICIES["lstm"], "horizons")) == "[int, ...]"
 
 
 def _said(class_: Any, name: str) -> tuple[Any, Any]:
