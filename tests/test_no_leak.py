@@ -11,6 +11,10 @@ from tests.test_policies import EXAMPLES, SMALL
 
 N_TRAIN, N_COMMON = 300, 220
 _WARM = ("next_n", "hybrid", "selector", "spp", "isb", "probability_graph", "amp", "pythia")
+_MODEL = {
+    "kind": "model", "encoder": "delta", "vocabulary": 32, "train": {"epochs": 2}, "degree": 2, "in_gpu_memory": False,
+    "device": "cpu",
+}  # fmt: skip
 _QUESTION = ["access", "predicted_key", "confidence", "n_at_once"]
 _PREFETCH = ["prefetch", "inference", "access", "key", "proposed_ns", "confidence", "expert"]
 
@@ -24,6 +28,14 @@ def arms() -> dict[str, dict[str, Any]]:
     others["lstm-updated"] = {**network, "update": {"every": 50, "window": 100}}
     others["hybrid-lstm-later"] = others["hybrid-lstm"]
     others["hybrid-cost"] = {**EXAMPLES["hybrid"], "rule": "cost", "start": "warm"}
+    # What is to come is the target here, and in training alone.
+    others["lstm-set"] = {**network, "target": "set", "horizons": [4], "degree": 3}
+    others["lstm-delta-offset"] = {**network, "encoding": "delta_offset", "page_blocks": 8, "degree": 2}
+    others["lstm-cost"] = {**network, "rule": "cost", "degree": 3}
+    for model in ("gru", "mlp", "transformer"):
+        others[model] = {**_MODEL, "model": model, **({"context": {"window": 4}} if model != "gru" else {})}
+    others["mlp-columns"] = {**others["mlp"], "columns": ["position", "op"]}
+    others["mlp-updated"] = {**others["mlp"], "update": {"every": 50, "window": 100}}
     every = {name: policy for name, policy in {**EXAMPLES, **warm, **others}.items() if name != "none"}
     free = {"in_gpu_memory": False}
     return {

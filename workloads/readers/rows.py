@@ -330,5 +330,5 @@ class Rows:
         more = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
         return InputError(
             f"{self._path}: column {self._layout.op!r}: {listed}{more} in {n:,} rows: reads or writes? expected known "
-            "words (op); --ops says what others mean, such as --ops 'read=get,1 write=put,0 skip=delete'"
+            "words (op); --ops, or ops of a source, says what others mean, such as 'read=get,1 write=put,0 skip=delete'"
         )
