@@ -41,9 +41,14 @@ class OfExperts(TableSettings):
     """The policies. By default twelve of tables, asked at every access; one of them counts in the training part."""
 
     def check(self) -> None:
-        """What the experts need."""
-        for expert in self.experts:
+        """What the experts need, and that none goes on learning."""
+        for i, expert in enumerate(self.experts):
             expert.check()
+            if getattr(expert.core, "update", None) is not None:
+                raise InputError(
+                    f"policy.experts.{i}: {expert.kind!r} has an update, and is asked by Python then, where "
+                    "compiled code asks experts; expected one without"
+                )
 
     def prepare(self, given: Given) -> None:
         """What the experts learn."""

@@ -20,6 +20,7 @@ from simulator.config import Count, Ratio
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 _NONE = -1
+_ALL_KEYS = 2**64
 
 
 class LookaheadConfig(PolicySettings):
@@ -114,10 +115,15 @@ class ForetoldPolicy:
         taken = set(keys)
         for key in (key for key, right in zip(keys, is_right, strict=True) if not right):
             first = key - key % self._group
-            others = [other for other in range(first, first + self._group) if other not in taken]
-            if others:
-                found.append(others[int(rng.integers(len(others)))])
-                taken.add(found[-1])
+            end = min(first + self._group, _ALL_KEYS)
+            not_these = sorted(other for other in taken if first <= other < end)
+            if len(not_these) < end - first:
+                # The others are counted, not listed: a group may be as large as its setting allows.
+                guess = first + int(rng.integers(end - first - len(not_these)))
+                for other in not_these:
+                    guess += other <= guess
+                found.append(guess)
+                taken.add(guess)
         return found
 
     def told(self, told: Told) -> None:

@@ -74,3 +74,15 @@ def test_a_gate_is_right_as_often_as_it_is_said() -> None:
 def test_a_seed_is_one_gate() -> None:
     gates = [policy("expert_gate", 20, experts=50, accuracy=[0.5]) for _ in range(2)]
     assert answers(gates[0], 20) == answers(gates[1], 20)
+
+
+def test_a_wrong_guess_is_a_key_whatever_the_group() -> None:
+    # The group of the largest key ends with it; of a group of any size nothing is listed.
+    known = Demand(np.array([2**64 - 1, 2**64 - 2], np.uint64), np.zeros(2, np.uint32), np.ones(2, bool))
+    given = Given(lambda per_stream, needs=(): [], 7, future=lambda: known)
+    for experts in (10, 2**48):
+        gate = POLICIES.validate({"kind": "expert_gate", "experts": experts, "accuracy": [0.0]}).build(given).policy
+        run = AccessRun(known.keys[:1], known.stream[:1], np.array([4], np.uint8))
+        (guess,) = gate.decide([run]).answers[0].keys
+        assert guess != 2**64 - 2
+        assert 2**64 - 2 - (2**64 - 2) % experts <= guess < 2**64

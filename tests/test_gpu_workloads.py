@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
 from workloads.catalogue import catalogue, model_named
 from workloads.embedding_rows import expected_uses
@@ -80,12 +81,19 @@ def test_parameters_of_all_experts_are_most_of_the_published_ones() -> None:
         ({"kind": "moe_experts", "accesses": 10, "model": "llama-3.1-8b"}, "'llama-3.1-8b' has no experts"),
         ({"kind": "moe_experts", "accesses": 10, "layers": 33}, "layers: 33; expected at most 32"),
         ({"kind": "kv_sessions", "requests": 10, "model": "gpt-5"}, "'gpt-5' is not known"),
+        ({"kind": "kv_sessions", "requests": 10, "decode": 1e-300}, "decode"),
         ({"kind": "kv_sessions", "requests": 10, "system_tokens": 200, "most_tokens": 100}, "expected less than"),
     ],
 )
 def test_refused(source: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SOURCES.validate(source)
+
+
+def test_conversations_that_come_after_all_time_are_refused() -> None:
+    source = SOURCES.validate({"kind": "kv_sessions", "requests": 10_000, "session_gap": "1000000 s"})
+    with pytest.raises(InputError, match=r"request .* would come after .*; expected fewer requests"):
+        source.build(0).length()
 
 
 # -- experts ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from policies.registry import POLICIES
 from simulator.charge import fixed
 from simulator.config import Open
 from simulator.engine import Engine
+from simulator.errors import InputError
 from simulator.model.model import Model
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger, Update
 from tests.strategies import ListSink, books, system, workload
@@ -299,3 +300,15 @@ def test_any_network_is_updated(tmp_path: Path) -> None:
     result = call(write(tmp_path, config(seeds=[0], arms=arms)), "--out", tmp_path / "out", "--quiet")
     assert result.exit_code == 0, result.output
     assert len(table(tmp_path / "out", "updates/mlp-0.parquet")) == 6
+
+
+def test_no_expert_goes_on_learning_and_that_is_said_before_any_run() -> None:
+    lstm = {"kind": "lstm", "device": "cpu", "update": UPDATE}
+    chosen = POLICIES.validate({"kind": "hybrid", "experts": ["next_n", {"kind": "gate", "policy": lstm}]})
+    with pytest.raises(InputError, match=r"policy.experts.1: 'gate' has an update"):
+        chosen.check()
+
+
+def test_weights_that_are_no_numbers_never_answer() -> None:
+    with pytest.raises(InputError, match="training 1 gave weights that are no numbers; expected a smaller"):
+        right(built(update={**UPDATE, "learning_rate": 1e30, "passes": 2}).policy, [*range(60)] * 20)

@@ -18,8 +18,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from simulator.config import Count, Nanoseconds, Ratio
+from simulator.errors import InputError
 from simulator.seeds import generator
 from simulator.trace import READ, WRITE, Batch, make_batch
+from simulator.units import LATEST_NS
 from workloads.base import BATCH, BlockBytes, Reuse, SourceSettings
 from workloads.catalogue import model_named
 
@@ -72,7 +74,7 @@ class KvSessionsConfig(SourceSettings):
     """The same of later turns."""
     answer: Heavy = (280, 0.75)
     """The same of answers."""
-    decode: Annotated[float, Field(gt=0)] = 40.0
+    decode: Annotated[float, Field(ge=1e-3)] = 40.0
     """Tokens of an answer a second."""
     most_tokens: Count = 131072
     """A conversation that would be longer has no further turn; a first prompt is cut."""
@@ -183,6 +185,11 @@ class KvSessions:
                 now, session = next_ns, Session(n_sessions)
                 n_sessions += 1
                 next_ns += round(rng.exponential(config.session_gap))
+            if now > LATEST_NS:
+                raise InputError(
+                    f"kv_sessions: request {n_asked} would come after {LATEST_NS / _S:,.0f} s, the last time that "
+                    "there is; expected fewer requests or a smaller session_gap"
+                )
             while written and written[0][0] <= now:
                 ns, _, (key, *said) = heappop(written)
                 yield ns, key, WRITE, request, said[0], said[1], said[2]

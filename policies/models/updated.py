@@ -24,6 +24,7 @@ from policies.models.parts import threads_for
 from policies.models.policy import NetworkPolicy
 from policies.models.schedule import Recipe
 from policies.models.training import UpdateConfig
+from simulator.errors import InputError
 from simulator.policy import AccessRun, Decision, Told, Update
 from simulator.trace import WRITE
 
@@ -74,6 +75,11 @@ class Learner:
             losses = [
                 self._fitting.run_over(streams, lambda: rates, pool).means()[0] for _ in range(self._update.passes)
             ]
+        if not all(bool(torch.isfinite(weights).all()) for weights in self.network.parameters()):
+            raise InputError(
+                f"policy.update: training {self._n_updates} gave weights that are no numbers; expected a smaller "
+                f"learning_rate than {self._update.learning_rate:g}"
+            )
         self.network.eval()
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
