@@ -1,7 +1,7 @@
 """From which precision on a prefetch pays, in a system as loaded as it turns out to be.
 
 Ours. Before the run a wrong block is thought to cost what ``policies.timing`` estimates. While running, what is heard
-replaces that: how many misses there were on blocks that prefetches had evicted, for each block that was fetched;
+replaces that: how many misses prefetching caused, as shadow tags tell, for each block that was fetched;
 and which share of the right ones came late, as where the links are as busy as that. A wrong block then keeps
 others waiting for longer, as in a queue with one server: load / (1 - load) times what it occupies.
 

@@ -146,7 +146,10 @@ class Decision:
 
 @dataclass(slots=True)
 class Told:
-    """What came since the last question: fates, misses on blocks that prefetches had evicted, the end of an update."""
+    """What came since the last question: fates, misses that prefetches caused, the end of an update.
+
+    ``n_polluted`` are those on blocks that tier 0 would have had without prefetching, as shadow tags tell (rule R36).
+    """
 
     keys: list[int] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)

@@ -134,7 +134,8 @@ def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
         keyset.add(run, run.known, x.key)
     if run.polluted.n != 0 and keyset.discard(run, run.polluted, x.key):
         run.books.n_pollution += tally.is_judged(run, x.index)
-        run.n_polluted_told += run.settings.hears_fates
+    # Of what prefetches evicted much would have been pushed out all the same, and what that misses pushes out more.
+    run.n_polluted_told += run.settings.hears_fates != 0 and x.shadow == 0
     where = moves.held_in(arena, run.found)
     size = block_at(arena, run.found).size if where != 0 and x.op != WRITE else x.size
     if size > tier_at(arena, 0).capacity:

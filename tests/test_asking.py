@@ -107,10 +107,10 @@ def batched(name: str, timing: Timing | None = None) -> BatchedLstmPolicy:
 
 
 def everything(
-    make: Any, policy: Any, charge: Charge, inference: dict[str, Any], think: str = "2 us"
+    make: Any, policy: Any, charge: Charge, inference: dict[str, Any], think: str = "2 us", capacity: str = "16 B"
 ) -> dict[str, Any]:
     """All tables but what clocks said."""
-    tier = {"name": "tier", "capacity": "16 B", "latency": "1 us"}
+    tier = {"name": "tier", "capacity": capacity, "latency": "1 us"}
     fast = {"read_bandwidth": "1 GB/s", "write_bandwidth": "1 GB/s"}
     system = System.model_validate(
         {"tiers": [{**tier, **fast}], "links": [{"call": "3 us", **fast}], "origin": {"kind": "store"},
@@ -156,7 +156,8 @@ HEARD = Timing(1000, lambda h: 0.0, wrong_ns=20, inference_ns=None, is_sync=Fals
 
 def test_a_rule_that_hears_is_the_same_however_it_asks() -> None:
     """Its threshold follows what becomes of its proposals, and all hear the same before the same questions."""
-    think, heard = "20 us", Counter[str]()
+    # Of 40 blocks: with fewer, what they push out demand would have pushed out as well.
+    of, heard = ("20 us", "40 B"), Counter[str]()
     for name, (charge, inference) in zip(("delta", "page_offset", "all streams"), RUNS_OF, strict=False):
         it = predictor(name)
         policies: list[Any] = [CompiledLstmPolicy(it, 0.0, N_STREAMS, timing=HEARD) for _ in range(3)]
@@ -164,7 +165,7 @@ def test_a_rule_that_hears_is_the_same_however_it_asks() -> None:
         policies += [batched(name, HEARD) for _ in range(3)]
         ways = Engine, Model, Model, Engine, Model, Engine, Model, Engine
         asked = [policies[0], policies[1], InPython(policies[2]), *policies[3:7], InPython(policies[7])]
-        found = [everything(make, one, charge(), inference, think) for make, one in zip(ways, asked, strict=True)]
+        found = [everything(make, one, charge(), inference, *of) for make, one in zip(ways, asked, strict=True)]
         # Streams that run apart come in another order than the trace's, along which was predicted beforehand.
         groups = [range(8)] if it.config.per_stream else [range(5), range(5, 8)]
         for group in groups:
@@ -172,7 +173,7 @@ def test_a_rule_that_hears_is_the_same_however_it_asks() -> None:
             assert all(found[i] == found[first] and policies[i].rule.heard == policies[first].rule.heard for i in group)
         heard.update(policies[0].rule.heard)
         deaf = CompiledLstmPolicy(it, HEARD.break_even(), N_STREAMS)
-        assert found[0] != everything(Engine, deaf, charge(), inference, think)
+        assert found[0] != everything(Engine, deaf, charge(), inference, *of)
     assert min(heard[name] for name in ("n_timely", "n_late", "n_wrong", "n_polluted")) > 0
 
 

@@ -125,7 +125,7 @@ def test_a_rule_that_hears_is_the_same_in_engine_and_model() -> None:
     found, heard = [], []
     for of in (Engine, Model):
         it = HybridPolicy(config(weight=0.1), [NextNPolicy(2, "access", 8)], 0.0, N_STREAMS, timing)
-        found.append(everything(of, it, fixed(0), {}))
+        found.append(everything(of, it, fixed(0), {}, capacity="40 B"))
         heard.append(it.heard)
     assert found[0] == found[1]
     assert heard[0] == heard[1]

@@ -81,5 +81,6 @@ def test_where_a_wrong_block_makes_others_wait_it_says_no(tmp_path: Path) -> Non
         float(runs.loc["lstm", "mean_latency_ns"] / runs.loc["none", "mean_latency_ns"]) for runs in (hears, deaf)
     )
     assert without > 1.1
-    assert with_rule < 1.01
+    # What it asks for until it has heard enough.
+    assert with_rule < 1.02
     assert hears.loc["lstm", "n_issued"] < deaf.loc["lstm", "n_issued"] / 4

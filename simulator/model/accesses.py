@@ -99,7 +99,8 @@ class Accesses:
         if key in self.memory.polluted:
             self.memory.polluted.remove(key)
             self.model.ledger.pollute(access)
-            self.model.asking.told.n_polluted += 1
+        # Of what prefetches evicted much would have been pushed out all the same, and what that misses pushes out more.
+        self.model.asking.told.n_polluted += access.shadow == 0
         size = access.size
         if access.op == WRITE:
             self.memory.allocate(key, size)
