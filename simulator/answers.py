@@ -3,7 +3,7 @@
 Such a policy is a state (int64), a function ``learn(state, key, stream, outcome)`` and a function ``want(state, key,
 stream, keys, confidences)`` that writes what it wants, most wanted first, and returns how many. Keys are uint64 in the
 bits of an int64. A policy that hears fates is shown each by ``learn``: with its block's key, NONE for a stream, and as
-the outcome ``HEARD - fate``, which is less than 0. How many misses there were on blocks that prefetches had evicted
+the outcome ``HEARD - fate``, which is less than 0. How many misses there were that prefetching caused (rule R12)
 comes last, in place of a key, with the outcome POLLUTED. One that ``sees_writes`` finds WRITTEN in a write's outcome.
 
 One that is ``learned`` is shown all accesses, whatever their outcome, and writes behind what it wants its best guess,
@@ -183,7 +183,7 @@ def answer_learned(
 
 @compiled
 def hear(policy: int, learn: int, told: int, n: int, n_polluted: int) -> None:
-    """Tell a policy of ``n`` fates (ToldRow), and of misses on what prefetches evicted; all else are addresses."""
+    """Tell a policy of ``n`` fates (ToldRow), and of misses that prefetching caused; all else are addresses."""
     state, rows = ints_at(policy), ints_at(told)
     for i in range(n):
         row = nth_told_row(rows, START, i)

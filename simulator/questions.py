@@ -43,7 +43,7 @@ def asks(run: Run, outcome: int) -> bool:
 
 @internal
 def tell(run: Run, table: Table) -> None:
-    """Tell a table of what became of earlier proposals, and of misses on blocks that prefetches had evicted."""
+    """Tell a table of what became of earlier proposals, and of misses that prefetching caused."""
     told = run.rows.told
     state = ints_at(table.state)
     for i in range(told.n):

@@ -153,7 +153,7 @@ def test_what_an_encoder_answers_is_checked(files: Path) -> None:
         ({"train": {}, "weights": "w.pt"}, "expected one of the two"),
         ({"model": "a.onnx", "backend": "eager"}, "cannot run an ONNX file"),
         ({"model": "a.pt2", "weights": "w.pt"}, "model is a file, which has its own"),
-        ({"encoder": "keys", "train": {}}, "expected one of key, delta, page_offset"),
+        ({"encoder": "keys", "train": {}}, "expected one of key, delta, delta_offset, page_offset"),
     ],
     ids=str,
 )
