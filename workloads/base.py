@@ -69,19 +69,28 @@ class GeneratorSettings(SourceSettings):
     """Where its keys start, so that parts of a workload may share none."""
 
 
+S = TypeVar("S", bound=SourceSettings)
 G = TypeVar("G", bound=GeneratorSettings)
 
 
-class KeyGenerator(ABC, Generic[G]):
-    """A synthetic workload of one stream: keys in [first_key, ...), all blocks of one size."""
+class Generated(Generic[S]):
+    """A workload of one stream that is drawn."""
 
     n_streams = 1
     stream_ids: npt.NDArray[np.uint64] | None = None
 
-    def __init__(self, config: G, seed: int, name: str) -> None:
+    def __init__(self, config: S, seed: int, name: str) -> None:
         self.config = config
         self.seed = seed
         self.name = name
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """This workload's random numbers for one purpose."""
+        return generator(self.seed, "workload", self.name, purpose)
+
+
+class KeyGenerator(Generated[G], ABC):
+    """A synthetic workload of one stream: keys in [first_key, ...), all blocks of one size."""
 
     def length(self) -> int:
         """How many accesses there are."""
@@ -90,10 +99,6 @@ class KeyGenerator(ABC, Generic[G]):
     @abstractmethod
     def keys(self) -> Iterator[Keys]:
         """Endless keys, in pieces of any length, from the start."""
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """This workload's random numbers for one purpose."""
-        return generator(self.seed, "workload", self.name, purpose)
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""

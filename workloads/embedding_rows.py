@@ -16,9 +16,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.config import Count, Ratio
-from simulator.seeds import generator
 from simulator.trace import Batch, make_batch
-from workloads.base import BlockBytes, Key, SourceSettings
+from workloads.base import BlockBytes, Generated, Key, SourceSettings
 
 _FEATURES = ("table", "sample")
 # How many look-ups of a row are expected, over all of a data set: a power law in two pieces, from _LEAST over _BREAK to
@@ -77,22 +76,12 @@ class EmbeddingRowsConfig(SourceSettings):
         return EmbeddingRows(self, seed, name)
 
 
-class EmbeddingRows:
+class EmbeddingRows(Generated[EmbeddingRowsConfig]):
     """One stream. Keys: table * rows + row; features: ``table``, and ``sample``, counted over all batches."""
-
-    n_streams = 1
-    stream_ids: npt.NDArray[np.uint64] | None = None
-
-    def __init__(self, config: EmbeddingRowsConfig, seed: int, name: str) -> None:
-        self.config, self.seed, self.name = config, seed, name
 
     def length(self) -> int:
         """How many accesses there are."""
         return self.config.accesses
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """This workload's random numbers for one purpose."""
-        return generator(self.seed, "workload", self.name, purpose)
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""

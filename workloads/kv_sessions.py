@@ -3,8 +3,8 @@
 What is modelled (docs/gpu_workloads.md): conversations that arrive at random; turns that come after a time of reading
 and writing, and have all that was said before as their prefix; prompts and answers with heavy tails; system prompts and
 documents that conversations share; turns that go back and are answered anew; answers, whose blocks are written as they
-fill. A block's key is its number in the order of first appearance, as in Mooncake's traces; what has the same tokens
-before it has the same key. Not modelled: hours of the day, prompts that are shared by chance, and that a slower answer
+fill. A block's key is its number in the order in which blocks came to be; what has the same tokens before it has the
+same key. Not modelled: hours of the day, prompts that are shared by chance, and that a slower answer
 delays the next turn: times are those of a model that decodes at ``decode`` tokens a second.
 """
 
@@ -14,15 +14,13 @@ from heapq import heappop, heappush
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from simulator.config import Count, Nanoseconds, Ratio
 from simulator.errors import InputError
-from simulator.seeds import generator
 from simulator.trace import READ, WRITE, Batch, make_batch
 from simulator.units import LATEST_NS
-from workloads.base import BATCH, BlockBytes, Reuse, SourceSettings
+from workloads.base import BATCH, BlockBytes, Generated, Reuse, SourceSettings
 from workloads.catalogue import model_named
 
 _FEATURES = ("session", "turn", "tokens")
@@ -121,7 +119,7 @@ class KvSessionsConfig(SourceSettings):
 
 
 class Session:
-    """A conversation as it is so far: its blocks' keys (None: not seen yet), and how many tokens they stand for."""
+    """A conversation as it is so far: its blocks' keys, how many tokens there are, and where the last turn began."""
 
     __slots__ = ("keys", "n_tokens", "number", "turn", "turn_began")
 
@@ -131,21 +129,11 @@ class Session:
         self.n_tokens = self.turn_began = 0
 
 
-class KvSessions:
-    """One stream; a request is the prompt of a turn, or a block of an answer. Key: the number of first appearance.
+class KvSessions(Generated[KvSessionsConfig]):
+    """One stream; a request is the prompt of a turn, or a block of an answer. A key is a block's number.
 
     Features: ``session``, ``turn`` (from 0 on), ``tokens`` (of the prompt so far; of a block of an answer up to it).
     """
-
-    n_streams = 1
-    stream_ids: npt.NDArray[np.uint64] | None = None
-
-    def __init__(self, config: KvSessionsConfig, seed: int, name: str) -> None:
-        self.config, self.seed, self.name = config, seed, name
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """This workload's random numbers for one purpose."""
-        return generator(self.seed, "workload", self.name, purpose)
 
     def length(self) -> int:
         """How many accesses there are."""

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from simulator.config import Count, Ratio
-from simulator.seeds import generator
 from simulator.trace import Batch, make_batch
-from workloads.base import BlockBytes, Key, SourceSettings
+from workloads.base import BlockBytes, Generated, Key, SourceSettings
 from workloads.catalogue import LanguageModel, model_named
 
 _TOKENS = 64
@@ -89,26 +88,16 @@ class MoeExpertsConfig(SourceSettings):
         return MoeExperts(self, seed, name)
 
 
-class MoeExperts:
+class MoeExperts(Generated[MoeExpertsConfig]):
     """One stream; a request is the experts that a layer needs for the tokens of a step. Keys: layer * experts + expert.
 
     Features: ``layer``, ``token`` (the number of the step) and ``session`` (the number of the request that an expert is
     needed for, the first of them where there are several).
     """
 
-    n_streams = 1
-    stream_ids: npt.NDArray[np.uint64] | None = None
-
-    def __init__(self, config: MoeExpertsConfig, seed: int, name: str) -> None:
-        self.config, self.seed, self.name = config, seed, name
-
     def length(self) -> int:
         """How many accesses there are."""
         return self.config.accesses
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """This workload's random numbers for one purpose."""
-        return generator(self.seed, "workload", self.name, purpose)
 
     def popularity(self) -> npt.NDArray[np.float64]:
         """How often each expert is chosen first, (topics, layers, experts): shares of 1."""

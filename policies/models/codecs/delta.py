@@ -1,6 +1,7 @@
 """Classes are the most frequent differences of keys (Hashemi et al. 2018): unseen keys can be predicted."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class DeltaCodec(Codec):
     0. The unknown means that nothing is to be fetched.
     """
 
-    names = ("delta",)
+    names: ClassVar[tuple[str, ...]] = ("delta",)
 
     @classmethod
     def learn(cls, sequences: Sequence[Keys], config: CodecSettings) -> "DeltaCodec":

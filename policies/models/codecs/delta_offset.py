@@ -14,7 +14,7 @@ from policies.models.codecs.delta import DeltaCodec
 class DeltaOffsetCodec(DeltaCodec):
     """As DeltaCodec, with the offset in a page of ``page_blocks`` as a field more of each access."""
 
-    names = ("delta", "offset")  # type: ignore[assignment] # a field more
+    names = ("delta", "offset")
 
     def __init__(self, vocabularies: Vocabularies) -> None:
         super().__init__(vocabularies)
