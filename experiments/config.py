@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from experiments.charges import AnyCharge, ChargeConfig, Free, Measured
+from experiments.lives import told
 from experiments.overrides import override
 from policies.base import TableSettings
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
+from simulator.checks import check_arrivals_are, check_requests
 from simulator.config import Arrivals, Closed, Count, Strict, System
 from simulator.places import beside, config_folder
 from workloads.registry import Source
@@ -188,7 +190,11 @@ class Experiment(Strict):
                 "start: warm runs the training part first, but workload.train_ratio is 0; expected a share"
             )
         for arm in self.arms:
-            plain = [tier.eviction.label for tier in self.system_of(arm).tiers if tier.eviction.is_plain]
+            system = self.system_of(arm)
+            check_requests(system, self.workload.arrivals, prefix_reuse=self.workload.reuses_prefixes)
+            if arm.policy.core.is_asked_at_arrivals:
+                check_arrivals_are(system, f"{arm.policy.core.kind!r} of arm {arm.name!r}")
+            plain = [tier.eviction.label for tier in system.tiers if tier.eviction.is_plain]
             if plain and self.engine == "compiled":
                 raise ValueError(
                     f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
@@ -220,7 +226,7 @@ class Experiment(Strict):
     def system_of(self, arm: Arm) -> System:
         """The system as an arm has it."""
         if not arm.set:
-            return self.system
+            return told(self.system, self.workload.source)
         raw = json.loads(json.dumps({"system": self.system.model_dump(mode="json")}))
         for path, value in arm.set.items():
             if not path.startswith("system."):
@@ -230,7 +236,7 @@ class Experiment(Strict):
             override(raw, path, value)
         try:
             with beside(self._beside):
-                return System.model_validate(raw["system"])
+                return told(System.model_validate(raw["system"]), self.workload.source)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in ("system", *first["loc"]))

@@ -15,6 +15,8 @@ from experiments.config import Arm, Experiment
 from experiments.decisions import DIGEST, Recorder, keeps_decisions
 from experiments.decisions import TABLE as DECISIONS
 from experiments.kept import Done, digests_of
+from experiments.lives import TABLE as REQUESTS
+from experiments.lives import metrics as request_metrics
 from experiments.metrics import run_metrics
 from experiments.pacing import columns_of, said_of
 from experiments.plan import Run
@@ -63,6 +65,7 @@ def code_hash() -> str:
         for name in (
             "aiming.py",
             "decisions.py",
+            "lives.py",
             "metrics.py",
             "pacing.py",
             "prepared.py",
@@ -133,6 +136,8 @@ def run_one(
     tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
     if built.training:
         tables.add("training")
+    if system.requests is not None:
+        tables.add(REQUESTS)
     has_updates = getattr(arm.policy.core, "update", None) is not None
     if has_updates and output.inferences:
         tables.add(UPDATES)
@@ -211,6 +216,7 @@ def run_one(
         "n_warm_up_accesses": parts.judged - parts.n_train,
         "requests_per_time": workload.requests_per_time,
         **run_metrics(books, result, system),
+        **request_metrics(books),
         **update_metrics(books, has_updates=has_updates),
         "n_inferences_paced": charge.n_paced if isinstance(charge, paced) else None,
         **columns_of(arm.charged, built.probe, books, result),

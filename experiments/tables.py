@@ -17,7 +17,7 @@ from experiments.seal import Seal, of_rows
 from simulator.accounting import INFERENCE_COLUMNS, UpdateDone
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome, Status
-from simulator.records.rows import AccessRow, PrefetchRow
+from simulator.records.rows import AccessRow, PrefetchRow, RequestRow
 
 ROW_GROUP = 1 << 16
 """Rows are written as the run goes, in groups of about so many: memory does not grow with them."""
@@ -67,6 +67,7 @@ SCHEMAS: dict[str, Any] = {
     "updates": pa.schema(
         [*_RUN, *((name, pa.float64() if name == "loss" else pa.int64()) for name in UpdateDone._fields)]
     ),
+    "requests": _schema(RequestRow.dtype.names or ()),
     "windows": pa.schema(
         [
             *_RUN,

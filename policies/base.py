@@ -44,6 +44,11 @@ class PolicySettings(PluginSettings):
         return self
 
     @property
+    def is_asked_at_arrivals(self) -> bool:
+        """Whether it is asked when requests arrive, which they do where they have a life (rule R45)."""
+        return False
+
+    @property
     def learns(self) -> bool:
         """Whether it is trained on the first part of the trace before the run."""
         return False

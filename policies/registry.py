@@ -32,6 +32,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "model": "policies.models.config:ModelConfig",
         "lookahead": "policies.foretold:LookaheadConfig",
         "expert_gate": "policies.foretold:ExpertGateConfig",
+        "queue_time": "policies.queue_time:QueueTimeConfig",
         "oracle": "policies.oracle:OracleConfig",
         "hybrid": "policies.hybrid:HybridConfig",
         "selector": "policies.selector:SelectorConfig",

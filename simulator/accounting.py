@@ -19,6 +19,8 @@ Rows = npt.NDArray[Any]
 COMPONENTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
 SUMMED = ("latency_ns", *COMPONENTS)
 _OF_QUESTIONS = ("has_guess", "has_next", "is_known")
+SPANS = ("waiting_ns", "fetching_ns", "computing_ns", "decoding_ns")
+"""What a request's life is made of (rule R45)."""
 INFERENCE_COLUMNS = tuple(name for name in InferenceRow.dtype.names or () if name not in _OF_QUESTIONS)
 REJECTIONS = (
     "rejected_resident",
@@ -154,6 +156,10 @@ class Books:
     end_ns: int = 0
     n_accesses: int = 0
     n_broken: int = 0
+    has_lives: bool = False
+    n_requests: int = 0
+    ttft: Distribution = field(default_factory=Distribution)
+    spans: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPANS, 0))
     unjudged: Unjudged = field(default_factory=Unjudged)
     link_queue_ns: list[int] = field(default_factory=list)
     link_transfer_ns: list[int] = field(default_factory=list)
@@ -189,6 +195,11 @@ class Books:
             columns["next_key"] = np.ma.masked_array(columns["next_key"], ~has_next)
             columns["came_true"] = np.ma.masked_array(columns["came_true"].astype(bool), ~is_known)
             self.sink.write("inferences", columns)
+
+    def add_requests(self, rows: Rows) -> None:
+        """Take requests that are over for the table (RequestRow)."""
+        if self.sink is not None and len(rows):
+            self.sink.write("requests", columns_of(rows[np.argsort(rows["access"])]))
 
     def add_update(
         self, access: int, update: Update, begun_ns: int, started_ns: int, ended_ns: int, n_preempted: int
@@ -246,6 +257,9 @@ class Books:
             f"accesses whose parts are more than the whole (rule R18) {self.n_broken} = 0": self.n_broken == 0,
             f"shadow {self.n_shadow_misses} - saved {self.n_saved} + caused {self.n_caused} = missed {n_missed}": (
                 self.n_shadow_misses - self.n_saved + self.n_caused == n_missed or not self.has_shadow
+            ),
+            f"times to the first token {self.ttft.total} = {self.spans} without decoding": (
+                self.ttft.total == sum(self.spans[name] for name in SPANS[:-1])
             ),
             f"accesses issued {n_issued_accesses} = outcomes {sum(outcomes)}": n_issued_accesses == sum(outcomes),
             f"accesses judged {self.n_accesses} = outcomes {sum(self.n_outcomes)} = latencies {self.latency.n}": (

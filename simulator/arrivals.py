@@ -3,7 +3,15 @@
 from collections import deque
 from collections.abc import Iterator
 
-from simulator.checks import check_durations, check_order, check_sizes, check_streams, too_late
+from simulator.checks import (
+    check_durations,
+    check_order,
+    check_sizes,
+    check_streams,
+    check_whole,
+    decode_times,
+    too_late,
+)
 from simulator.config import Arrivals, Open, Poisson, System
 from simulator.model.accesses import Access
 from simulator.needs import check_needs, needs_of
@@ -37,8 +45,12 @@ class Trace:
 
     def _read(self, batches: Iterator[Batch], first: int) -> Iterator[Access]:
         start_ns, before_ns, position, before_request = None, 0, 0, (-1, -1)
+        requests, last_of = self._system.requests, dict[int, int]()
         for batch in batches:
             check_sizes(batch, first)
+            if requests is not None:
+                check_whole(batch, last_of, before_request, first)
+            decode_ns = decode_times(requests, batch, first).tolist()
             check_streams(batch, self.n_streams, first)
             if len(batch):
                 check_durations(self._system, int(batch.size_bytes.max()))
@@ -47,6 +59,7 @@ class Trace:
             features = {name: batch.features[name].tolist() for name in self._needs if name in batch.features}
             for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
                 access = Access(first + i, *row)
+                access.decode_ns = decode_ns[i]
                 of_request = (*row[:2],)
                 position = position + 1 if of_request == before_request else 0
                 before_request, recorded_ns = of_request, access.arrival_ns
@@ -87,6 +100,16 @@ class Trace:
             self.n_read += 1
             self.following = next(self._accesses, None)
         return access
+
+    def whole_requests(self) -> Iterator[list[Access]]:
+        """Request by request, in the order of the trace, in which the accesses of each follow each other."""
+        while (access := self.next()) is not None:
+            request = [access]
+            of_request = access.stream, access.request
+            while self.following is not None and (self.following.stream, self.following.request) == of_request:
+                request.append(self.following)
+                self.next()
+            yield request
 
     def next_of(self, stream: int) -> Access | None:
         """The next access of a stream."""

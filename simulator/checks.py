@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config import System
+from simulator.arrays import NONE
+from simulator.config import Arrivals, System
 from simulator.errors import InputError
 from simulator.hops import hops_of
-from simulator.policy import Policy
-from simulator.trace import MOST_BYTES, Batch
+from simulator.policy import Policy, Trigger
+from simulator.requests import Requests
+from simulator.trace import MOST_BYTES, Batch, begins
 from simulator.units import LATEST_NS, LONGEST_NS, MIB, NS_PER_S, ceil_div
 
 
@@ -27,6 +29,80 @@ def capacities_of(system: System, policy: Policy) -> list[int]:
             f"{policy.footprint_bytes} B there (rule R7); expected a larger tier, or a policy with in_gpu_memory: false"
         )
     return [capacity, *(tier.capacity for tier in system.tiers[1:])]
+
+
+def check_policy(system: System, policy: Policy) -> None:
+    """A policy that is asked at arrivals can be. Raises InputError if it cannot."""
+    if policy.trigger == Trigger.ARRIVAL:
+        check_arrivals_are(system, type(policy).__name__)
+
+
+def check_arrivals_are(system: System, policy: str) -> None:
+    """Requests arrive, as a policy that is asked then needs. Raises InputError if they have no life."""
+    if system.requests is None:
+        raise InputError(
+            f"system.requests: is missing; policy {policy} is asked when requests arrive, which they do only with it "
+            "(rule R45)"
+        )
+
+
+def check_requests(system: System, arrivals: Arrivals, *, prefix_reuse: bool) -> None:
+    """What lives of requests (rule R45) go with. Raises InputError if that is not there."""
+    requests = system.requests
+    if requests is None:
+        return
+    if arrivals.kind == "closed":
+        raise InputError(
+            "system.requests: requests that wait for their turn need arrivals, but workload.arrivals is closed; "
+            "expected open or poisson"
+        )
+    if requests.storage is not None and not prefix_reuse:
+        raise InputError(
+            "system.requests.storage: goes with workload.reuse: prefix, as a block alone is fetched wherever it is"
+        )
+    if requests.block_tokens is None and (requests.prefill is not None or requests.decode is not None):
+        raise InputError(
+            "system.requests.block_tokens: is missing, and the workload does not say it; expected a number of tokens"
+        )
+
+
+def decode_times(requests: Requests | None, batch: Batch, first: int) -> npt.NDArray[np.int64]:
+    """What each access's request takes to be answered, in ns; NONE where the trace does not say. ``first`` as above.
+
+    Raises InputError if an answer takes too long.
+    """
+    tokens = batch.features.get(requests.answer) if requests is not None else None
+    if requests is None or tokens is None:
+        return np.full(len(batch), NONE, np.int64)
+    different, which = np.unique(tokens, return_inverse=True)
+    ns = [requests.decode_ns(n) for n in different.tolist()]
+    if ns and max(ns) > LONGEST_NS:
+        bad = int(np.flatnonzero(which == int(np.argmax(ns)))[0])
+        raise InputError(
+            f"trace: access {first + bad}: an answer of {int(tokens[bad])} tokens ({requests.answer}) takes longer "
+            f"than {LONGEST_NS // NS_PER_S:,} s; expected fewer, or a higher system.requests.decode"
+        )
+    return np.array(ns, np.int64)[which]
+
+
+def check_whole(batch: Batch, last_of: dict[int, int], before: tuple[int, int] | None, first: int) -> None:
+    """Where requests have a life their accesses follow each other in the trace: none goes on behind another stream's.
+
+    ``last_of`` has the last request of each stream so far, and is brought up to date; ``before`` as in ``begins``.
+
+    Raises:
+        InputError: one goes on.
+    """
+    starts = np.flatnonzero(begins(batch, before))
+    for at, stream, request in zip(
+        starts.tolist(), batch.stream[starts].tolist(), batch.request[starts].tolist(), strict=True
+    ):
+        if last_of.get(stream) == request:
+            raise InputError(
+                f"trace: request {request} goes on at access {first + at}, behind accesses of other streams; where "
+                "requests have a life (system.requests) the accesses of each follow each other in the trace"
+            )
+        last_of[stream] = request
 
 
 def check_sizes(batch: Batch, first: int) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.accounting import COMPONENTS, Books, Questions, Unjudged
+from simulator.accounting import COMPONENTS, SPANS, Books, Questions, Unjudged
 from simulator.arrays import NONE
 from simulator.distribution import Distribution
 from simulator.records.moving import Link, Transfer
@@ -72,6 +72,8 @@ def close_tally(run: Run, books: Books) -> None:
     books.end_ns, books.min_access = counted.end_ns - run.judged_since_ns, counted.first_closed
     books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
     books.latency, books.slack, books.saved = (_distribution(run, name) for name in ("latency", "slack", "saved"))
+    books.has_lives, books.n_requests = run.settings.running > 0, counted.n_requests
+    books.ttft, books.spans = _distribution(run, "ttft"), {name: getattr(counted, name) for name in SPANS}
     charged, host = (_distribution(run, name, counted.n_at_once) for name in ("charged", "host"))
     books.questions = Questions(
         counted.n_asked, counted.n_of_status.tolist(), counted.n_predicted, counted.n_came_true, charged, host

@@ -14,6 +14,7 @@ from simulator.quantities import Nanoseconds as Nanoseconds
 from simulator.quantities import Ratio as Ratio
 from simulator.quantities import Strict as Strict
 from simulator.quantities import Whole as Whole
+from simulator.requests import Requests
 from simulator.residency.names import EntersName
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from simulator.residency.settings import AdmissionSettings, EvictionSettings
@@ -96,8 +97,8 @@ class ComputeOrigin(Strict):
     """
 
     kind: Literal["compute"]
-    per_mib: Nanoseconds
-    """How long it takes to make 1 MiB of a block."""
+    per_mib: Nanoseconds = Field("0 ns", validate_default=True)
+    """How long it takes to make 1 MiB of a block; may be left out where `requests.prefill` says it by tokens."""
     call: Nanoseconds = Field("0 ns", validate_default=True)
     """Beside that, for each block."""
     channels: Count = 1
@@ -166,6 +167,14 @@ class System(Strict):
     """What may be outstanding of prefetches."""
     inference: InferenceServer = InferenceServer()
     """Where predictions are made, and what becomes of late ones."""
+    requests: Requests | None = Field(None, exclude_if=lambda value: value is None)
+    """How requests are served that have a life: running places, prefill, decoding; null: accesses are all there is."""
+
+    @property
+    def computing(self) -> tuple[int, int]:
+        """What making a block takes where the origin computes: ns per MiB, and ns beside that."""
+        assert isinstance(self.origin, ComputeOrigin)
+        return self.origin.per_mib, self.origin.call + (self.requests.prefill_ns() if self.requests else 0)
 
     def link_names(self) -> list[str]:
         """A link by the levels that it joins; where blocks are computed in tier 0, the computing is one too."""
@@ -185,7 +194,24 @@ class System(Strict):
             )
         if self.clean_evictions == "demote" and self.placement == "inclusive":
             raise ValueError("clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)")
+        self._check_requests()
         return self
+
+    def _check_requests(self) -> None:
+        requests, names = self.requests, [tier.name for tier in self.tiers]
+        computes = isinstance(self.origin, ComputeOrigin)
+        if computes and "per_mib" not in self.origin.model_fields_set and not (requests and requests.prefill):
+            raise ValueError("origin: per_mib is missing; expected it, or requests.prefill")
+        if requests is None:
+            return
+        if requests.prefill is not None and not computes:
+            raise ValueError("requests: prefill needs an origin that computes (origin.kind: compute)")
+        if requests.storage is not None and requests.storage not in names[1:]:
+            raise ValueError(f"requests: storage is {requests.storage!r}; expected a tier below the first: {names[1:]}")
+        if requests.storage is not None and not computes:
+            raise ValueError("requests: storage needs an origin that computes what is not brought in time")
+        if requests.stop != "wait_complete" and requests.storage is None:
+            raise ValueError(f"requests: stop is {requests.stop!r}; it goes with storage, and that is missing")
 
 
 class Closed(Strict):

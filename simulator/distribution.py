@@ -90,11 +90,11 @@ class Distribution:
         """The distinct values, in order, and how often each of them came."""
         self.n = int(self.counts.sum())
         """How many values were counted."""
-        self._total = total
+        self.total = total
 
     def mean(self) -> float:
         """The mean, always exact, or NaN of nothing."""
-        return self._total / self.n if self.n else float("nan")
+        return self.total / self.n if self.n else float("nan")
 
     def quantile(self, q: float) -> float:
         """The smallest value that at least ``q`` of all do not exceed, or NaN of nothing."""

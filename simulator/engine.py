@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator import closing, fates, kernel, questions
+from simulator import closing, fates, kernel, lives, questions
 from simulator.accounting import Books, RunResult
 from simulator.arrays import NONE, Ints
 from simulator.charge import Charge, fixed, is_free, measured, measured_cpu, sampled
 from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
-from simulator.checks import capacities_of, check_durations, check_sizes, too_late
+from simulator.checks import capacities_of, check_durations, check_policy, check_requests, check_sizes, too_late
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
@@ -62,6 +62,8 @@ class Engine:
         """
         self._system = system
         self._capacities = capacities_of(system, policy)
+        check_requests(system, arrivals, prefix_reuse=prefix_reuse)
+        check_policy(system, policy)
         self._books = books
         self._parts = parts = parts_of(policy, is_free=is_free(charge))
         self._policy = policy = parts.later
@@ -81,17 +83,17 @@ class Engine:
         self._to_show: ToShow | None = None
         table = _table_of(policy, charge)
         if table is None and (wanted := needs_of(policy)):
-            in_order = arrivals.kind != "closed" or workload.n_streams == 1
-            who = f"policy {type(policy).__name__}"
-            self._to_show = ToShow(who, wanted, first_access=first_access, in_order=in_order)
+            self._to_show = ToShow(f"policy {type(policy).__name__}", wanted, first_access=first_access)
         self._feed = Feed(
             part(workload.batches(), first_access), self._machine, arrivals, generator(seed, "arrivals"), first_access,
-            next_use=future.next_use if future is not None else None, to_show=self._to_show,
+            next_use=future.next_use if future is not None else None, to_show=self._to_show, requests=system.requests,
         )  # fmt: skip
         if books.first_access == first_access:
             self._run.judged_since_ns = 0
         books.has_prefixes = prefix_reuse
-        self._run.settings.reuses_prefixes = prefix_reuse
+        settings = self._run.settings
+        settings.reuses_prefixes = prefix_reuse
+        settings.defers = system.requests is not None and prefix_reuse and system.origin.kind == "compute"
         self._place()
         self._sizes = (2**63 - 1, 0)
         self._hears = hears(policy)
@@ -178,6 +180,7 @@ class Engine:
         books, machine = self._books, self._machine
         for buffer, add in (
             ("accesses", books.add_accesses), ("prefetches", books.add_prefetches), ("inferences", books.add_questions),
+            ("requests", books.add_requests),
         ):  # fmt: skip
             rows = machine.rows(buffer)
             n = len(rows) if at_end else len(rows) - len(rows) % _ROWS
@@ -195,10 +198,11 @@ class Engine:
     def _load(self) -> None:
         feed, run = self._feed, self._run
         n_before = feed.n_loaded
-        feed.load(run.position)
+        n_dropped = feed.load(run.position)
         run.is_at_end = feed.at_end
-        if not feed.at_end:
-            run.position = 0
+        if not feed.closed:
+            run.position -= n_dropped
+            run.arrived -= n_dropped
         self._place()
         if feed.n_loaded > n_before:
             check_sizes(feed.new, self._first_access + n_before)
@@ -218,7 +222,7 @@ class Engine:
         books, machine = self._books, self._machine
         books.bytes_asked, started, queued, books.link_queue_ns, books.link_transfer_ns = closing.link_books(self._run)
         books.write_back_queued = closing.backlogs(self._run, len(self._capacities))
-        for close_left in (fates.close_left, questions.record_left):
+        for close_left in (fates.close_left, questions.record_left, lives.close_left):
             while not close_left(machine.address):
                 self._make_room()
         self._flush(at_end=True)

@@ -8,12 +8,13 @@ import numpy as np
 
 from simulator import window
 from simulator.arrays import NONE, Ints
-from simulator.checks import check_arrivals, check_order, check_streams
+from simulator.checks import check_arrivals, check_order, check_streams, check_whole, decode_times
 from simulator.compiled import address_of
 from simulator.config import Arrivals, Open, Poisson
 from simulator.needs import ToShow, features_among
 from simulator.records import checked
 from simulator.records.rows import TraceRow
+from simulator.requests import Requests
 from simulator.state import Machine
 from simulator.trace import Batch, begins, concatenate, make_batch, with_features
 
@@ -30,16 +31,22 @@ class Feed:
         first_access: int = 0,
         next_use: Ints | None = None,
         to_show: ToShow | None = None,
+        requests: Requests | None = None,
     ) -> None:
         """``machine`` has the streams.
 
         ``first_access`` is where the trace's part begins, for messages; ``next_use`` as in ``simulator.future``.
-        ``to_show`` takes what is to be shown of what is loaded; without it features are left where they are.
+        ``to_show`` takes what is to be shown of what is loaded; without it features are left where they are, but for
+        what ``requests`` read of answers.
 
         Raises:
             InputError: the trace lacks a feature that is to be shown.
         """
-        names = features_among(to_show.names) if to_show is not None else ()
+        names = list(features_among(to_show.names)) if to_show is not None else []
+        names += [requests.answer] if requests is not None else []
+        self._requests = requests
+        self._last_of: dict[int, int] = {}
+        self._before: tuple[int, int] | None = None
         if to_show is not None and (first := next(batches, None)) is not None:
             # What is missing is found out now, not when the run has begun.
             to_show.check(first)
@@ -64,15 +71,18 @@ class Feed:
         self.window: Ints = np.empty(0, np.int64)
         self.new = make_batch([])
 
-    def load(self, position: int) -> None:
+    def load(self, position: int) -> int:
         """Drop what every stream has passed (in an open loop: what is before ``position``) and append a batch.
 
-        What was appended is ``new``.
+        What was appended is ``new``. Returns how many rows were dropped.
         """
         keep_from = position
         if self.closed:
             places = self._machine.streams["next"][:-1]
             keep_from = int(places.min(initial=self.length, where=places != NONE))
+        if self._requests is not None:
+            places = self._machine.lives["issuer"]["next"]
+            keep_from = int(places.min(initial=keep_from, where=places != NONE))
         n_kept = self.length - keep_from
         news: list[Batch] = []
         # As much as is kept: where one stream lags behind or has ended, moving what is kept stays linear in the trace.
@@ -84,11 +94,12 @@ class Feed:
         self.new = make_batch([])
         if not news:
             self.at_end = True
-            return
+            return 0
         new = concatenate(news)
         first = self.base + self.length
         check_streams(new, self._machine.run.n_streams, self._first + first)
         self.new = new = self._timed(new)
+        answers = self._answers(new, self._first + first)
         if self._to_show is not None:
             self._to_show.add(new)
         next_use = np.empty(0, np.int64) if self._next_use is None else self._next_use[first : first + len(new)]
@@ -99,14 +110,28 @@ class Feed:
         checked.declare(rows, TraceRow, 0, length)
         window.fill(
             address_of(rows), n_kept, new.time_ns, new.key.view(np.int64), new.size_bytes, new.stream,
-            new.request.view(np.int64), new.op, next_use,
+            new.request.view(np.int64), new.op, next_use, answers,
         )  # fmt: skip
         if self.closed:
             window.move_up(address_of(rows), n_kept, self._machine.address, keep_from)
             window.link(address_of(rows), n_kept, length, self._machine.address)
+        if self._requests is not None:
+            lives = self._machine.lives
+            for place in (lives["issuer"]["next"], lives["prompt_end"], lives["end"]):
+                np.subtract(place, keep_from, out=place, where=lives["issuer"]["next"] != NONE)
         self.n_loaded += len(new)
         self.base += keep_from
         self.window, self.length = rows, length
+        return keep_from
+
+    def _answers(self, batch: Batch, first: int) -> Ints:
+        """What answers take (``RequestRow``); nothing where requests have no life."""
+        if self._requests is None:
+            return np.empty(0, np.int64)
+        check_whole(batch, self._last_of, self._before, first)
+        if len(batch):
+            self._before = int(batch.stream[-1]), int(batch.request[-1])
+        return decode_times(self._requests, batch, first)
 
     def _timed(self, batch: Batch) -> Batch:
         """The batch with arrival times from the arrival process."""

@@ -33,7 +33,7 @@ _nth_asked = nth(Asked)
 
 
 @compiled
-def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, room: int) -> int:
+def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, accesses: int, room: int) -> int:
     """Write the questions of the next batch (Asked) and the accesses that they show, each in order; how many questions.
 
     All but ``room`` are addresses, ``machine`` that of the run's memory. If there are more accesses than ``room``, none
@@ -42,6 +42,7 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
     run = run_at(machine)
     server, shown = run.server, run.rows.shown
     of_question, to_keys, to_streams, to_outcomes = ints_at(asked), ints_at(keys), ints_at(streams), ints_at(outcomes)
+    to_accesses = ints_at(accesses)
     n_questions, place, end = batch_size(run), next_batch(run), server.shown
     for i in range(n_questions):
         q, row = question_at(run, place), _nth_asked(of_question, START, i)
@@ -55,6 +56,7 @@ def hand_over(machine: int, asked: int, keys: int, streams: int, outcomes: int, 
     for i in range(n):
         access = nth_shown_row(run, shown.rows, first + i)
         to_keys[i], to_streams[i], to_outcomes[i] = access.key, access.stream, access.outcome
+        to_accesses[i] = access.access
     return n_questions
 
 

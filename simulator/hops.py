@@ -34,7 +34,7 @@ def hops_of(system: System) -> list[Hop]:
     origin = system.origin
     if isinstance(origin, ComputeOrigin) and origin.enters == "first":
         # All that costs time is the computing.
-        hops.append(Hop(0, (0, 0), (0, 0), origin.channels, 1, (origin.per_mib, origin.call)))
+        hops.append(Hop(0, (0, 0), (0, 0), origin.channels, 1, system.computing))
     return hops
 
 
@@ -59,7 +59,7 @@ def _hop(system: System, level: int) -> Hop:
     elif not isinstance(origin, ComputeOrigin):
         read_latency = origin.latency
     elif origin.enters == "last":
-        compute = (origin.per_mib, origin.call)
+        compute = system.computing
     return Hop(
         link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute
     )

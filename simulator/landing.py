@@ -199,6 +199,7 @@ def _is_overdue(run: Run, t: Transfer) -> bool:
 @internal
 def _cancel(run: Run, t: Transfer) -> None:
     """A prefetch, taken out of its queue, has waited for too long."""
+    run.has_landed = 1
     flight.leave(run, t)
     release(run, t)
     link_of(run, t).bytes_asked[t.class_] -= t.size

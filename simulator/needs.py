@@ -1,9 +1,8 @@
 """What policies are shown beyond keys, streams and outcomes, on request (rule R12): looked up in Python when asked.
 
-Compiled code knows nothing of it: a stream's accesses are issued, and shown, in the order of the trace.
+Compiled code knows nothing of it but which accesses it shows.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,14 +88,17 @@ class Columns:
 
 
 class ToShow:
-    """Columns of the accesses that were loaded and have not been shown, by stream where streams run apart."""
+    """Columns of the accesses that were loaded and have not been shown, by their numbers: the order is the run's."""
 
-    def __init__(self, who: str, names: Sequence[str], *, first_access: int, in_order: bool) -> None:
-        """``in_order``: accesses are shown in the order of the trace, whatever their streams."""
+    def __init__(self, who: str, names: Sequence[str], *, first_access: int) -> None:
+        """``who`` asks for them, for messages; the first access that is added has this number."""
         self._columns = Columns(who, names, first_access)
         self._who, self.names = who, tuple(names)
-        self._in_order = in_order
-        self._waiting: dict[int, _Queue] = {}
+        self._next = first_access
+        # Of each piece its first access, its columns, and how many of its accesses have not been shown.
+        self._firsts: list[int] = []
+        self._pieces: list[Rows] = []
+        self._left: list[int] = []
 
     def check(self, batch: Batch) -> None:
         """Accesses have what is to be shown. Raises InputError if they lack a feature."""
@@ -108,58 +110,24 @@ class ToShow:
         if not len(batch):
             return
         columns = self._columns.of(batch)
-        rows = np.array([columns[name].astype(np.uint64) for name in self.names], np.uint64)
-        if self._in_order:
-            self._of(0).add(rows)
-            return
-        order = np.argsort(batch.stream, kind="stable")
-        rows = rows[:, order]
-        for stream, first, end in _stretches(batch.stream[order]):
-            self._of(stream).add(rows[:, first:end])
+        self._firsts.append(self._next)
+        self._pieces.append(np.array([columns[name].astype(np.uint64) for name in self.names], np.uint64))
+        self._left.append(len(batch))
+        self._next += len(batch)
 
-    def take(self, streams: npt.NDArray[np.uint32]) -> dict[str, npt.NDArray[Any]]:
-        """The columns of the next accesses that are shown, which are of these streams; there may be none (R14)."""
-        if not len(streams):
-            rows = np.empty((len(self.names), 0), np.uint64)
-        elif self._in_order:
-            rows = self._of(0).take(len(streams))
-        else:
-            order = np.argsort(streams, kind="stable")
-            rows = np.empty((len(self.names), len(streams)), np.uint64)
-            for stream, first, end in _stretches(streams[order]):
-                rows[:, order[first:end]] = self._of(stream).take(end - first)
+    def take(self, accesses: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """The columns of accesses that are shown now, each once; there may be none (R14)."""
+        rows = np.empty((len(self.names), len(accesses)), np.uint64)
+        pieces = np.searchsorted(self._firsts, accesses, side="right") - 1
+        for piece in np.unique(pieces).tolist():
+            mine = pieces == piece
+            rows[:, mine] = self._pieces[piece][:, accesses[mine] - self._firsts[piece]]
+            self._left[piece] -= int(mine.sum())
+        kept = [i for i, n_left in enumerate(self._left) if n_left]
+        if len(kept) < len(self._left):
+            self._firsts, self._left = [self._firsts[i] for i in kept], [self._left[i] for i in kept]
+            self._pieces = [self._pieces[i] for i in kept]
         return {
             name: row.astype(ALWAYS_THERE.get(name, np.uint64), copy=False)
             for name, row in zip(self.names, rows, strict=True)
         }
-
-    def _of(self, stream: int) -> "_Queue":
-        return self._waiting.setdefault(stream, _Queue())
-
-
-class _Queue:
-    """Rows that come in pieces, taken in order; a piece is let go when its last row was taken."""
-
-    def __init__(self) -> None:
-        self._pieces: deque[Rows] = deque()
-
-    def add(self, rows: Rows) -> None:
-        """More rows."""
-        self._pieces.append(rows)
-
-    def take(self, n: int) -> Rows:
-        """The next ``n``, as a copy: who keeps it does not keep the piece."""
-        taken = []
-        while n > 0:
-            piece = self._pieces.popleft()
-            taken.append(piece[:, :n])
-            if piece.shape[1] > n:
-                self._pieces.appendleft(piece[:, n:])
-            n -= taken[-1].shape[1]
-        return np.concatenate(taken, axis=1)
-
-
-def _stretches(streams: npt.NDArray[np.uint32]) -> list[tuple[int, int, int]]:
-    """(Stream, first place, place behind the last) of each in sorted streams."""
-    first = np.flatnonzero(np.diff(streams, prepend=-1)).tolist()
-    return list(zip(streams[first].tolist(), first, [*first[1:], len(streams)], strict=True))

@@ -19,6 +19,7 @@ class Trigger(IntEnum):
     MISS = 1
     TAGGED = 2  # at misses and first uses of prefetched blocks
     ACCESS = 3
+    ARRIVAL = 4  # when a request arrives, where requests have a life (rule R45); accesses are not shown
 
 
 class Outcome(IntEnum):

@@ -27,7 +27,7 @@ from simulator.trace import WRITE
 
 ANSWERED, STALE, QUEUE_FULL, SUPERSEDED, PENDING = (int(status) for status in Status)
 _HIT, _HIT_PREFETCHED = int(Outcome.HIT), int(Outcome.HIT_PREFETCHED)
-NEVER, ON_MISS, TAGGED, ON_ACCESS = (int(trigger) for trigger in Trigger)
+NEVER, ON_MISS, TAGGED, ON_ACCESS, ON_ARRIVAL = (int(trigger) for trigger in Trigger)
 
 
 @internal
@@ -62,13 +62,13 @@ def shown_as(run: Run, op: int, outcome: int) -> int:
 
 
 @internal
-def remember(run: Run, key: int, stream: int, op: int, outcome: int) -> None:
+def remember(run: Run, access: int, key: int, stream: int, op: int, outcome: int) -> None:
     """An access that the policy will be shown. A table sees those of its trigger alone."""
     if run.settings.asks_python or run.settings.is_learned or asks(run, outcome):
         shown = run.rows.shown
         row = nth_shown_row(run, shown.rows, shown.n)
         shown.n += 1
-        row.key, row.stream, row.outcome = key, stream, shown_as(run, op, outcome)
+        row.access, row.key, row.stream, row.outcome = access, key, stream, shown_as(run, op, outcome)
 
 
 @internal

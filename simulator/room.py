@@ -119,6 +119,22 @@ def for_access(run: Run, arena: Arena, shadow: Arena, access: int) -> bool:
 
 
 @inlined
+def for_arrival(run: Run, arena: Arena, n_shown: int) -> bool:
+    """For a question about a request that arrives, with so many accesses that are shown."""
+    if _left(run.rows.shown) < n_shown:
+        run.needs.shown_rows = n_shown
+        return False
+    return _has(run, arena, 1, 0, 0, 0, 0, 2, 0)
+
+
+@inlined
+def for_request(run: Run) -> bool:
+    """For a request that is over."""
+    run.needs.request_rows = 1
+    return _left(run.rows.requests) > 0 and run.books.ttft.n_left > 0
+
+
+@inlined
 def for_questions(run: Run, arena: Arena, shadow: Arena, n: int) -> bool:
     """For questions that a table answers, and that may be answered at once."""
     most_wanted = run.settings.most_wanted

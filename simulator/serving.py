@@ -8,6 +8,7 @@ from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below, pu
 from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, compute, compute_again, demand, fetch, way_ns
 from simulator.policy import Outcome
+from simulator.prefixes import gives_up
 from simulator.records import lists
 from simulator.records.arena import Arena, block_at, entry_at, tier_at
 from simulator.records.moving import (
@@ -95,8 +96,8 @@ def _serve(run: Run, x: Access, transfer_ns: int) -> None:
         service, transfer_ns, x.inference_ns, x.shadow,
     )  # fmt: skip
     run.n_outstanding -= 1
-    if run.settings.is_closed:
-        complete(run, x.stream, run.now + service)
+    if run.settings.is_closed or run.settings.running:
+        complete(run, x.issuer, run.now + service)
     give_back(run, run.pools.accesses, x)
 
 
@@ -116,6 +117,10 @@ def join_or_fetch(run: Run, arena: Arena, x: Access, has_turn: bool) -> int:
     moving = flight.find(run, x.key)
     if moving != NONE:
         t = transfer_at(run, moving)
+        if x.is_behind and gives_up(run, t):
+            run.n_polluted_told += run.settings.hears_fates != 0 and x.shadow == 0
+            _wait_for(run, compute_again(run, x.key, t.size), x)
+            return MISS
         if not t.is_down:
             x.outcome = MERGED
             if t.priority == PREFETCH:
@@ -181,6 +186,7 @@ def hit_behind(run: Run, arena: Arena, x: Access) -> None:
 @inlined
 def _land(run: Run, arena: Arena, t: Transfer) -> None:
     """A block is in tier 0: serve who waits for it, in the order they came."""
+    run.has_landed |= not t.is_again
     if t.prefetch != NONE:
         fates.fill(run, prefetch_at(run, t.prefetch))
     elif t.late != NONE:
@@ -236,12 +242,12 @@ def end_hop(run: Run, arena: Arena, t: Transfer, arrived: int) -> None:
 @internal
 def new_access(
     run: Run, index: int, stream: int, request: int, key: int, op: int, size: int, outcome: int, shadow: int,
-    is_behind: bool,
+    is_behind: bool, issuer: int,
 ) -> Access:  # fmt: skip
     """An access that waits."""
     x = access_at(run, take(run, run.pools.accesses))
     x.index, x.stream, x.request, x.key, x.op, x.size = index, stream, request, key, op, size
     x.outcome, x.shadow, x.issued_ns, x.inference_ns, x.joined_ns = outcome, shadow, run.now, 0, 0
-    x.is_behind = is_behind
+    x.is_behind, x.issuer = is_behind, issuer
     run.n_outstanding += 1
     return x

@@ -33,12 +33,13 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.is_exclusive = system.placement == "exclusive"
     to.bounds_backlogs = any(tier.write_back != WriteBack() for tier in system.tiers)
     to.demotes = system.clean_evictions == "demote"
+    write_lives(to, system)
     to.computes = origin.kind == "compute"
     to.computes_in_place = origin.kind == "compute" and origin.enters == "first"
     to.max_in_flight, to.max_queued, to.max_bytes = budget.in_flight, budget.queued, budget.bytes
     to.max_wait_ns = NONE if budget.max_wait is None else budget.max_wait
     to.trigger = int(policy.trigger)
-    to.is_sync = server.mode == "sync" and has_policy
+    to.is_sync = server.mode == "sync" and has_policy and policy.trigger != Trigger.ARRIVAL
     to.supersedes = server.queue == "newest_first" and not to.is_sync
     to.takes_newest = to.supersedes and recalls(policy)
     to.servers, to.queue_limit, to.batch_size = server.servers, server.queue_limit, server.batch_size
@@ -47,6 +48,20 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.asks_python = has_policy
     to.hears_fates = has_policy and hears(policy)
     to.most_wanted = table.most_wanted if table is not None else 0
+
+
+def write_lives(to: Settings, system: System) -> None:
+    """How requests are served, if they have a life (rule R45)."""
+    requests, n_tiers = system.requests, len(system.tiers)
+    to.usable, to.timeout_ns = (1 << n_tiers) - 1, NONE
+    if requests is None:
+        return
+    to.running, to.gives_up = requests.running, requests.stop != "wait_complete"
+    to.decode_block_ns = requests.decode_ns(requests.block_tokens or 1)
+    if requests.storage is not None:
+        to.usable = (1 << [tier.name for tier in system.tiers].index(requests.storage)) - 1
+    if requests.timeout is not None:
+        to.timeout_ns = requests.timeout
 
 
 def write_at_once(to: Settings, table: Table, wanted: Ints) -> None:
@@ -80,5 +95,6 @@ def write_kept(kept: Kept, books: Books) -> None:
     """Of what the books take rows."""
     keeps = books.keeps if books.takes("accesses") else Keeps(length=0)
     kept.prefetches, kept.inferences = books.takes("prefetches"), books.takes("inferences")
+    kept.requests = books.takes("requests")
     kept.accesses = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
     kept.length, kept.every, kept.below = keeps.length, keeps.every, keeps.below

@@ -28,6 +28,7 @@ from simulator.records.moving import (
     Access,
     Chunk,
     Event,
+    Life,
     Link,
     Pool,
     Pooled,
@@ -38,7 +39,15 @@ from simulator.records.moving import (
     Transfer,
 )
 from simulator.records.record import Record
-from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, ShownRow, ToldRow, WindowRow
+from simulator.records.rows import (
+    AccessRow,
+    InferenceRow,
+    PrefetchRow,
+    RequestRow,
+    ShownRow,
+    ToldRow,
+    WindowRow,
+)
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
 from simulator.settings import write_kept, write_link, write_settings
 from simulator.units import LATEST_NS
@@ -53,10 +62,12 @@ _POOLS: dict[str, type[Pooled]] = {
 # The rows of each buffer, and what says how many are needed.
 _BUFFERS: dict[str, tuple[type[Record], str]] = {
     "accesses": (AccessRow, "access_rows"), "prefetches": (PrefetchRow, "prefetch_rows"),
-    "inferences": (InferenceRow, "inference_rows"), "shown": (ShownRow, "shown_rows"), "told": (ToldRow, "told_rows"),
+    "inferences": (InferenceRow, "inference_rows"), "requests": (RequestRow, "request_rows"),
+    "shown": (ShownRow, "shown_rows"), "told": (ToldRow, "told_rows"),
 }  # fmt: skip
 _COUNTED = {
-    "latency": "access_rows", "slack": "prefetch_rows", "saved": "prefetch_rows", "charged": "inference_rows",
+    "latency": "access_rows", "ttft": "request_rows", "slack": "prefetch_rows",
+    "saved": "prefetch_rows", "charged": "inference_rows",
     "host": "inference_rows",
 }  # fmt: skip
 
@@ -78,6 +89,8 @@ class Machine:
         run.n_streams = run.n_ready = n_streams
         clear_all(run.server.queue.list, run.server.asked, run.open_fates, run.late_fates)
         self._streams(n_streams)
+        if system.requests is not None:
+            self._places(system.requests.running)
         self._links(system)
         self.run.victims = self._region(Victim, VICTIM_ROOM)
         self._new_flight(_FIRST_TABLE)
@@ -100,6 +113,12 @@ class Machine:
         self.run.ready = self._region(Ready, n)
         # All at time 0.
         self._rows(Ready, self.run.ready, n)["stream"] = np.arange(n)
+
+    def _places(self, n: int) -> None:
+        """Where requests have a life, places are ready, not streams; none has a request."""
+        self.run.lives = self._region(Life, n)
+        self.lives["issuer"]["next"] = NONE
+        self.run.ready, self.run.n_ready = self._region(Ready, n), 0
 
     def _links(self, system: System) -> None:
         hops = hops_of(system)
@@ -155,6 +174,11 @@ class Machine:
     def streams(self) -> npt.NDArray[Any]:
         """The streams, as a structured array that is a view; behind them the one of all together."""
         return self._rows(Stream, self.run.streams, self.run.n_streams + 1)
+
+    @property
+    def lives(self) -> npt.NDArray[Any]:
+        """The places of running requests, as a structured array that is a view."""
+        return self._rows(Life, self.run.lives, self.run.settings.running)
 
     def rows(self, buffer: str) -> npt.NDArray[Any]:
         """What a buffer holds, as a structured array that is a view."""

@@ -1,7 +1,7 @@
 """Who issues next: the streams of a closed loop, in a heap by time (rule R2), and the ends of their requests."""
 
 from simulator.compiled import internal
-from simulator.records.moving import Ready, Stream, nth_ready, nth_stream
+from simulator.records.moving import Ready, Stream, nth_life, nth_ready, nth_stream
 from simulator.records.run import Run
 
 
@@ -9,6 +9,12 @@ from simulator.records.run import Run
 def stream_of(run: Run, stream: int) -> Stream:
     """A stream by its number."""
     return nth_stream(run, run.streams, stream)
+
+
+@internal
+def issuer_of(run: Run, number: int) -> Stream:
+    """Who issues accesses and waits for them: in a closed loop a stream, else the place of a request (rule R45)."""
+    return nth_life(run, run.lives, number).issuer if run.settings.running else nth_stream(run, run.streams, number)
 
 
 @internal
@@ -79,13 +85,28 @@ def pop(run: Run) -> None:
 
 
 @internal
+def bring_forward(run: Run, number: int, time_ns: int) -> None:
+    """One that is ready at some later time is ready then."""
+    at = 0
+    while nth_ready(run, run.ready, at).stream != number:
+        at += 1
+    _rise(run, at, time_ns, number)
+
+
+@internal
 def complete(run: Run, number: int, end_ns: int) -> None:
-    """An access that waited ends then; its stream goes on if it was the last of its request."""
-    stream = stream_of(run, number)
+    """An access that waited ends then; its issuer goes on if it was the last of its request."""
+    stream = issuer_of(run, number)
     stream.end_ns = max(stream.end_ns, end_ns)
     stream.n_outstanding -= 1
     if stream.n_outstanding == 0 and not stream.is_inside:
         push(run, number, stream.end_ns + run.settings.think_ns)
+
+
+@internal
+def end_request_at(run: Run, time_ns: int) -> None:
+    """The first that is ready is ready again from that time on."""
+    _replace_first(run, time_ns, next_ready(run).stream)
 
 
 @internal

@@ -41,8 +41,10 @@ class Talk:
         """For so many accesses that are shown."""
         self._room = n
         self._keys = np.zeros(n, np.uint64)
-        self._streams, self._outcomes = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        self._shown_in = address_of(self._keys), address_of(self._streams), address_of(self._outcomes)
+        self._streams, self._outcomes, self._accesses = (np.zeros(n, np.int64) for _ in range(3))
+        self._shown_in = (
+            address_of(self._keys), address_of(self._streams), address_of(self._outcomes), address_of(self._accesses),
+        )  # fmt: skip
 
     def _answer_in(self, n: int) -> None:
         """For so many blocks that are wanted."""
@@ -66,7 +68,7 @@ class Talk:
         for i in range(n_questions):
             end = int(self._asked[i * _WORDS + _END])
             streams = self._streams[first:end].astype(np.uint32)
-            columns = self._to_show.take(streams) if self._to_show is not None else {}
+            columns = self._to_show.take(self._accesses[first:end]) if self._to_show is not None else {}
             outcomes = self._outcomes[first:end].astype(np.uint8)
             about = None
             if self._asked[i * _WORDS + _IS_RECALLED]:

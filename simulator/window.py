@@ -13,14 +13,15 @@ from simulator.streams import stream_of
 @compiled
 def fill(
     window: int, first: int, time: Ints, key: Ints, size: Ints, stream: npt.NDArray[np.uint32],
-    request: Ints, op: npt.NDArray[np.uint8], next_use: Ints,
+    request: Ints, op: npt.NDArray[np.uint8], next_use: Ints, answers: Ints,
 ) -> None:  # fmt: skip
     """Write accesses into rows of the window, which lies at that address, from ``first`` on."""
     rows = ints_at(window)
     for i in range(len(key)):
         row = trace_row(rows, first + i)
         row.key, row.size, row.stream, row.request = key[i], size[i], stream[i], request[i]
-        row.op, row.time_ns, row.follower = op[i], time[i], NONE
+        row.op, row.time_ns = op[i], time[i]
+        row.follower = answers[i] if len(answers) > 0 else NONE
         row.next_use = next_use[i] if len(next_use) > 0 else 0
 
 

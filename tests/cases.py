@@ -15,7 +15,7 @@ from simulator.accounting import Keeps
 from simulator.charge import Charge, fixed, measured, sampled
 from simulator.config import Arrivals, System
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Parts, Told, Trigger, Update
-from simulator.trace import Batch, make_batch
+from simulator.trace import Batch, begins, make_batch
 from tests.strategies import OUR_EVICTIONS, PUSH_OUT, ListWorkload
 
 _TRAINED = np.array([0, 1, 2, 3, 5, 4, 7, 6, 9, 2, 11, 13, 12, 1], np.uint64)
@@ -203,10 +203,12 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
 
 
 @st.composite
-def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
+def made_policies(draw: st.DrawFn, n_keys: int, unit: int, has_lives: bool) -> Callable[[], Any]:
     """Makes the same policy each time it is called; some have a part that answers at once."""
-    later = draw(wholes(n_keys, unit))
+    later = draw(wholes(n_keys, unit, has_lives))
     trigger = later().trigger
+    if trigger == Trigger.ARRIVAL:
+        return later
     kind = draw(st.sampled_from([None, None, *TABLES]))
     has_own = kind in ("hybrid", "selector")
     if kind is None or trigger == Trigger.NEVER or (has_own and trigger != Trigger.ACCESS):
@@ -217,13 +219,18 @@ def made_policies(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
 
 
 @st.composite
-def wholes(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
-    """Makes the same policy each time it is called."""
+def wholes(draw: st.DrawFn, n_keys: int, unit: int, has_lives: bool) -> Callable[[], Any]:
+    """Makes the same policy each time it is called. Where requests have a life it may be asked at arrivals."""
+    triggers = [*Trigger, Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS]
+    if has_lives:
+        triggers += [Trigger.ARRIVAL] * 4
+    else:
+        triggers.remove(Trigger.ARRIVAL)
     kind = draw(st.sampled_from([*["wishes"] * 2 * len(TABLES), *TABLES]))
     if kind == "wishes":
         wishes = Wishes(
             draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys,
-            draw(st.sampled_from([*Trigger, Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS])),
+            draw(st.sampled_from(triggers)),
             draw(st.sampled_from([0, 1, unit, 5 * unit])), draw(st.sampled_from([0, 0, 1])),
             Ahead(draw(st.integers(1, 3)), draw(st.booleans())), draw(st.booleans()),
             draw(st.just([]) | st.lists(st.sampled_from([0, 1, unit, 7 * unit, 40 * unit]), max_size=6)),
@@ -231,6 +238,31 @@ def wholes(draw: st.DrawFn, n_keys: int, unit: int) -> Callable[[], Any]:
         return lambda: copy.deepcopy(wishes)
     chosen = POLICIES.validate({"kind": kind, **LOOSE.get(kind, {})})
     return lambda: chosen.build(Given(trained, 0, n_streams=5)).policy
+
+
+@st.composite
+def lives(draw: st.DrawFn, system: System, unit: int, batch: Batch) -> tuple[System, Batch, bool]:
+    """The system with requests that have a life, a trace of whole requests, and whether blocks are reused by prefix."""
+    computes, names = system.origin.kind == "compute", [tier.name for tier in system.tiers]
+    # From so many tokens a second that a token takes no time to one that takes as long as other things.
+    rates = st.sampled_from([None, f"{10**9 / unit:.3f} tokens/s", "1000000000 tokens/s", "77777777.7 tokens/s"])
+    requests: dict[str, Any] = {
+        "running": draw(st.integers(1, 4)), "decode": draw(rates), "prefill": draw(rates) if computes else None,
+        "block_tokens": draw(st.integers(1, 3)),
+    }  # fmt: skip
+    by_prefix = draw(st.booleans())
+    if computes and len(names) > 1 and draw(st.booleans()):
+        by_prefix = True
+        stop = draw(st.sampled_from(["wait_complete", "best_effort", "timeout"]))
+        requests |= {"storage": draw(st.sampled_from(names[1:])), "stop": stop}
+        if stop == "timeout":
+            requests["timeout"] = f"{draw(st.sampled_from([0, unit, 4 * unit]))} ns"
+    whole = make_batch(
+        batch.key, size_bytes=batch.size_bytes, stream=batch.stream, op=batch.op, time_ns=batch.time_ns,
+        request=np.cumsum(begins(batch, None)) + 7,
+        features={"output_tokens": batch.key % 5} if draw(st.booleans()) else None,
+    )  # fmt: skip
+    return System.model_validate(system.model_dump(mode="json") | {"requests": requests}), whole, by_prefix
 
 
 @st.composite
@@ -249,6 +281,9 @@ def cases(draw: st.DrawFn) -> Case:
             ] + [{"kind": "open"}, {"kind": "open", "speedup": 2.0}, {"kind": "poisson", "mean_gap": f"{unit} ns"}]
         )
     )  # fmt: skip
+    has_lives, by_prefix = draw(st.booleans()), draw(st.booleans())
+    if has_lives and arrivals["kind"] != "closed":
+        system, batch, by_prefix = draw(lives(system, unit, batch))
     charge = draw(
         st.sampled_from(
             [
@@ -260,6 +295,6 @@ def cases(draw: st.DrawFn) -> Case:
     keeps = draw(st.sampled_from([Keeps(), Keeps(), Keeps(share=0.5), Keeps(3, 7)]))
     return Case(
         system, ARRIVALS.validate_python(arrivals), batch, draw(st.sampled_from([1, 7, 1 << 16])),
-        draw(made_policies(n_keys, unit)), charge, keeps, draw(st.just(0) | st.integers(0, len(batch) - 1)),
-        draw(st.booleans()),
+        draw(made_policies(n_keys, unit, system.requests is not None)), charge, keeps,
+        draw(st.just(0) | st.integers(0, len(batch) - 1)), by_prefix,
     )  # fmt: skip

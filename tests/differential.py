@@ -12,8 +12,9 @@ OF_BOOKS = (
     "n_shadow_misses", "n_saved", "n_caused", "n_outcomes", "sums", "min_access", "end_ns", "n_accesses",
     "link_queue_ns", "link_transfer_ns", "unjudged", "write_back_queued",
     "has_prefixes", "n_hits_behind", "updates",
+    "has_lives", "n_requests", "spans",
 )  # fmt: skip
-DISTRIBUTIONS = ("latency", "slack", "saved")
+DISTRIBUTIONS = ("latency", "slack", "saved", "ttft")
 
 
 def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
     )
     result = engine.run()
     found: dict[str, Any] = {"result": (result.end_ns, result.bytes_moved, result.n_accesses)}
-    for table in ("accesses", "prefetches", "inferences"):
+    for table in ("accesses", "prefetches", "inferences", "requests"):
         columns = sink.columns(table)
         # Rows in the same order, too. As text: a confidence may be NaN.
         found |= {f"{table}.{name}": str(values.tolist()) for name, values in columns.items()}

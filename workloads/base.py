@@ -51,6 +51,16 @@ class SourceSettings(PluginSettings):
         return False
 
     @property
+    def tokens_of_block(self) -> int | None:
+        """How many tokens a block of a KV cache holds, where the workload knows."""
+        return None
+
+    @property
+    def has_whole_requests(self) -> bool | None:
+        """Whether answers are part of the requests that they answer, as where requests have a life; None: has none."""
+        return None
+
+    @property
     def reuse(self) -> Reuse:
         """What of a request is of use where a block is missing: each block, or those before it alone (rule R41)."""
         return "block"

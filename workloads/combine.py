@@ -39,6 +39,18 @@ class _OfOthers(SourceSettings):
         return any(source.depends_on_seed for source in self.made_of)
 
     @property
+    def tokens_of_block(self) -> int | None:
+        """If it is the same in all."""
+        found = {source.tokens_of_block for source in self.made_of}
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def has_whole_requests(self) -> bool | None:
+        """If that is so of all that say it, or of none."""
+        found = {source.has_whole_requests for source in self.made_of} - {None}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def reuse(self) -> Reuse:
         """Of prefixes, if that is so of all."""
         return "prefix" if all(source.reuse == "prefix" for source in self.made_of) else "block"

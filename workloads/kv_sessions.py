@@ -23,7 +23,7 @@ from simulator.units import LATEST_NS
 from workloads.base import BATCH, BlockBytes, Generated, Reuse, SourceSettings
 from workloads.catalogue import model_named
 
-_FEATURES = ("session", "turn", "tokens")
+_FEATURES = ("session", "turn", "tokens", "output_tokens")
 _S = 1e9
 
 
@@ -91,6 +91,10 @@ class KvSessionsConfig(SourceSettings):
     writes: bool = True
     """Whether blocks of answers are written as they fill; else they first come as part of the next prompt."""
 
+    answers: Literal["apart", "whole"] = "apart"
+    """Whether blocks of answers come at times of their own, ``decode`` tokens a second after the prompt, or belong to
+    its request, behind the prompt: whole, for systems whose requests have a life (`system.requests`), which decode."""
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         model_named(self.model)
@@ -102,6 +106,16 @@ class KvSessionsConfig(SourceSettings):
     def block_bytes(self) -> int:
         """How large a block is."""
         return self.block or model_named(self.model).kv_bytes(self.block_tokens, self.kv, self.tensor_parallel)
+
+    @property
+    def tokens_of_block(self) -> int:
+        """Of each."""
+        return self.block_tokens
+
+    @property
+    def has_whole_requests(self) -> bool:
+        """Where they are not apart."""
+        return self.answers == "whole"
 
     @property
     def has_times(self) -> bool:
@@ -130,9 +144,10 @@ class Session:
 
 
 class KvSessions(Generated[KvSessionsConfig]):
-    """One stream; a request is the prompt of a turn, or a block of an answer. A key is a block's number.
+    """One stream; a request is the prompt of a turn, or a block of an answer, or both. A key is a block's number.
 
-    Features: ``session``, ``turn`` (from 0 on), ``tokens`` (of the prompt so far; of a block of an answer up to it).
+    Features: ``session``, ``turn`` (from 0 on), ``tokens`` (of the prompt so far; of a block of an answer up to it),
+    ``output_tokens`` (of the turn's answer).
     """
 
     def length(self) -> int:
@@ -145,7 +160,7 @@ class KvSessions(Generated[KvSessionsConfig]):
 
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
-        rows: list[tuple[int, int, int, int, int, int, int]] = []
+        rows: list[tuple[int, ...]] = []
         for row in self._rows():
             rows.append(row)
             if len(rows) >= BATCH:
@@ -154,17 +169,17 @@ class KvSessions(Generated[KvSessionsConfig]):
         if rows:
             yield self._batch(rows)
 
-    def _batch(self, rows: list[tuple[int, int, int, int, int, int, int]]) -> Batch:
+    def _batch(self, rows: list[tuple[int, ...]]) -> Batch:
         time, key, op, request, *features = (np.array(column) for column in zip(*rows, strict=True))
         columns: dict[str, Any] = {"time_ns": time, "op": op, "request": request, "size_bytes": self.config.block_bytes}
         return make_batch(key, **columns, features=dict(zip(_FEATURES, features, strict=True)))
 
-    def _rows(self) -> Iterator[tuple[int, int, int, int, int, int, int]]:
-        """Time, key, op, request, session, turn, tokens of each access, in the order of time."""
+    def _rows(self) -> Iterator[tuple[int, ...]]:
+        """Time, key, op, request, and the features of each access, in the order of time."""
         config, rng = self.config, self.rng("sessions")
         shared = _Shared(config, self.rng("shared"))
         waiting: list[tuple[int, int, Session]] = []
-        written: list[tuple[int, int, tuple[int, int, int, int]]] = []
+        written: list[tuple[int, int, tuple[int, ...]]] = []
         next_ns, n_sessions, n_asked, n_put, request = 0, 0, 0, 0, 0
         while n_asked < config.requests:
             if waiting and waiting[0][0] <= next_ns:
@@ -180,21 +195,26 @@ class KvSessions(Generated[KvSessionsConfig]):
                 )
             while written and written[0][0] <= now:
                 ns, _, (key, *said) = heappop(written)
-                yield ns, key, WRITE, request, said[0], said[1], said[2]
+                yield ns, key, WRITE, request, *said
                 request += 1
             prompt = self._prompt(session, shared, rng)
             n_asked += 1
-            for key in session.keys[: prompt // config.block_tokens]:
-                yield now, key, READ, request, session.number, session.turn, prompt
-            request += prompt >= config.block_tokens
             answer = Tokens(*config.answer).drawn(rng)
+            for key in session.keys[: prompt // config.block_tokens]:
+                yield now, key, READ, request, session.number, session.turn, prompt, answer
+            request += prompt >= config.block_tokens
             self._extend(session, answer, shared)
-            for i in range(prompt // config.block_tokens, session.n_tokens // config.block_tokens):
+            n_whole = prompt // config.block_tokens
+            for i in range(n_whole, session.n_tokens // config.block_tokens if config.writes else n_whole):
                 full = (i + 1) * config.block_tokens
-                if config.writes:
+                key, of_turn = session.keys[i], (session.number, session.turn, full, answer)
+                if config.answers == "whole":
+                    yield now, key, WRITE, request - (n_whole > 0), *of_turn
+                else:
                     ns = now + round((full - prompt) / config.decode * _S)
-                    heappush(written, (ns, n_put, (session.keys[i], session.number, session.turn, full)))
+                    heappush(written, (ns, n_put, (key, *of_turn)))
                     n_put += 1
+            request += config.answers == "whole" and n_whole == 0
             think = config.think * float(np.exp(config.think_sigma * rng.standard_normal()))
             if rng.random() < config.more_turns and session.n_tokens < config.most_tokens:
                 session.turn += 1

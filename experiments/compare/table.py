@@ -19,6 +19,8 @@ COMPARED = {
     "p50_latency_ns": True,
     "p99_latency_ns": True,
     "p999_latency_ns": True,
+    "mean_ttft_ns": True,
+    "p99_ttft_ns": True,
     "coverage_ratio": False,
     "end_ns": True,
 }

@@ -18,6 +18,7 @@ from simulator.units import LATEST_NS
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
     from simulator.model.asking import Question
+    from simulator.model.lives import Life
     from simulator.model.memory import Transfer
     from simulator.model.model import Model
 
@@ -53,12 +54,13 @@ class Ledger:
 
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
-        self.n_issued = self._n_served = self._waited_ns = 0
+        self.n_issued = self._n_served = self._waited_ns = self._ttft_ns = 0
         self._rows = Rows(books)
         self.questions = QuestionLog(self._rows, model.asking.policy.ahead, books.first_access)
         self._latency: Counter[int] = Counter()
         self._slack: Counter[int] = Counter()
         self._saved: Counter[int] = Counter()
+        self._ttft: Counter[int] = Counter()
         self._open: dict[Prefetch, None] = {}
         self._late: dict[Prefetch, None] = {}
         self._cells: dict[int, list[int]] = {}
@@ -236,6 +238,30 @@ class Ledger:
         pairs = zip(self.model.memory.links, self._bytes_before, strict=True)
         return [[n - m for n, m in zip(link.bytes_started, before, strict=True)] for link, before in pairs]
 
+    # -- requests (R45) -----------------------------------------------------------------------------------------------
+    def end(self, life: "Life") -> None:
+        """A request is over, or all of its accesses have been served at the end."""
+        first, (fetched_ns, first_token_ns, end_ns) = (life.prompt or life.answer)[0], life.times()
+        if not self.is_judged(first.index):
+            return
+        spans = {
+            "waiting_ns": life.started_ns - life.arrival_ns, "fetching_ns": fetched_ns - life.started_ns,
+            "computing_ns": first_token_ns - fetched_ns, "decoding_ns": end_ns - first_token_ns,
+        }  # fmt: skip
+        ttft_ns = first_token_ns - life.arrival_ns
+        self.books.n_requests += 1
+        self._ttft[ttft_ns] += 1
+        self._ttft_ns += ttft_ns
+        if max(end_ns, self._ttft_ns) > LATEST_NS:
+            raise too_late(first.index)
+        for name, ns in spans.items():
+            self.books.spans[name] += ns
+        self._rows.add("requests", {
+            "access": first.index, "stream": first.stream, "request": signed(first.request),
+            "arrival_ns": life.arrival_ns, **spans, "ttft_ns": ttft_ns,
+            "n_read": len(life.prompt), "n_found": life.n_found, "n_written": len(life.answer),
+        })  # fmt: skip
+
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """Settle what is open, fill the books and check the identities. Raises BooksError if one does not hold."""
@@ -249,6 +275,7 @@ class Ledger:
         self._rows.hand_on_all()
         self.model.progress(self._n_served)
         books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
+        books.has_lives, books.ttft = self.model.lives is not None, distribution(self._ttft)
         n_cells = max(self._cells, default=-1) + 1
         cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]
         books.cells = np.zeros(n_cells, WindowRow.dtype)

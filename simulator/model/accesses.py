@@ -24,7 +24,8 @@ class Access:
 
     ``shadow`` is -1, or whether a tier 0 without prefetching misses it. One that has to wait does so from ``joined_ns``
     on for a transfer; ``served`` happens when its block is there and its service begins. ``is_behind``: a block
-    before it in its request is missing (rule R41). ``shown`` has the columns that the policy asks for.
+    before it in its request is missing (rule R41). ``shown`` has the columns that the policy asks for, ``decode_ns``
+    what its request's answer takes (-1: not said), ``issuer`` the place that its request has (rule R45).
     """
 
     index: int
@@ -35,6 +36,8 @@ class Access:
     op: int
     arrival_ns: int
     shown: tuple[int, ...] = ()
+    decode_ns: int = -1
+    issuer: int = -1
     issued_ns: int = 0
     outcome: Outcome = Outcome.MISS
     shadow: int = -1
@@ -71,7 +74,7 @@ class Accesses:
         if access.is_behind:
             self.model.ledger.hit_behind(access)
         if access.is_behind and self.memory.computes:
-            self._wait(access, self.memory.compute_again(access.key))
+            self._wait(access, self.memory.compute_again(access.key, self.tier.blocks[access.key].size))
         else:
             self._serve(access)
 
@@ -89,7 +92,12 @@ class Accesses:
     def _join_or_fetch(self, access: Access, has_turn: bool) -> None:
         key, transfer = access.key, self.model.flight.get(access.key)
         if transfer is not None:
-            self._join(access, transfer)
+            lives = self.model.lives
+            if access.is_behind and lives is not None and lives.gives_up(transfer):
+                self.model.asking.told.n_polluted += access.shadow == 0
+                self._wait(access, self.memory.compute_again(key, transfer.size))
+            else:
+                self._join(access, transfer)
             return
         if access.op == WRITE and not has_turn and self.tier.backlog.is_shut:
             access.joined_ns, access.served = self.model.now, access.served or self.model.env.event()
@@ -193,7 +201,9 @@ def open_loop(model: "Model") -> Generator[Any, Any, None]:
 
 def start(model: "Model") -> None:
     """Start the processes that issue accesses."""
-    if isinstance(model.arrivals, Closed):
+    if model.lives is not None:
+        model.env.process(model.lives.arrivals())
+    elif isinstance(model.arrivals, Closed):
         for stream in range(model.trace.n_streams):
             model.env.process(closed_loop(model, stream, model.arrivals.think))
     else:

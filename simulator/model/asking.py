@@ -30,6 +30,7 @@ from simulator.policy import (
     parts_of,
     recalls,
 )
+from simulator.trace import WRITE
 
 if TYPE_CHECKING:
     from simulator.model.model import Model
@@ -39,6 +40,7 @@ _ASKS = {
     Trigger.MISS: frozenset({Outcome.LATE, Outcome.MERGED, Outcome.MISS}),
     Trigger.TAGGED: frozenset(Outcome) - {Outcome.HIT},
     Trigger.ACCESS: frozenset(Outcome),
+    Trigger.ARRIVAL: frozenset[Outcome](),
 }
 """At which outcomes a policy is asked (rule R31)."""
 _NO_COST, _NO_ANSWER = Cost(0, 0, 0, 0), Answer()
@@ -86,7 +88,9 @@ class InferenceServer:
         # Where a part answers at once, what is to be heard is told there.
         policy, self._hearer = parts.later, parts.at_once or parts.later
         self.config = model.system.inference
-        self.is_asked, self.is_sync = policy.trigger != Trigger.NEVER, self.config.mode == "sync"
+        self.is_asked = policy.trigger != Trigger.NEVER
+        # A request that arrives waits for nobody.
+        self.is_sync = self.config.mode == "sync" and policy.trigger != Trigger.ARRIVAL
         self._supersedes = self.config.queue == "newest_first" and not self.is_sync
         self._takes_newest = self._supersedes and recalls(policy)
         self.queue = (_NewestFirst if self._takes_newest else Store)(model.env)
@@ -110,8 +114,19 @@ class InferenceServer:
         """Whether an access of this outcome puts a question."""
         return outcome in self._asks
 
+    def ask_at_arrival(self, prompt: list[Access]) -> None:
+        """A request arrives: a policy that is asked then is shown what it reads, as a look-up would find it (R45)."""
+        reads = [access for access in prompt if access.op != WRITE]
+        if self.policy.trigger == Trigger.ARRIVAL and reads:
+            for access in reads:
+                found = self.model.accesses.peek(access.key)
+                self._unseen.append((access.key, access.stream, found, *access.shown))
+            self.ask(reads[-1])
+
     def remember(self, access: Access) -> None:
         """The policy will be shown this access, with the outcome that it has now (rule R12)."""
+        if self.policy.trigger == Trigger.ARRIVAL:
+            return
         self._unseen.append((access.key, access.stream, access.outcome, *access.shown))
 
     def ask(self, access: Access) -> bool:

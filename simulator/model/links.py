@@ -148,12 +148,13 @@ def make_links(env: Environment, system: System) -> list[Link]:
         for i, link in enumerate(system.links)
     ]
     if isinstance(origin, ComputeOrigin) and origin.enters == "first":
-        links.append(Link(env, len(links), names[-1], origin.channels, 1, lambda n, _: _computing(origin, n), max_wait))
+        links.append(Link(env, len(links), names[-1], origin.channels, 1, lambda n, _: _computing(system, n), max_wait))
     return links
 
 
-def _computing(origin: ComputeOrigin, n_bytes: int) -> int:
-    return origin.call + ceil_div(n_bytes * origin.per_mib, 2**20)
+def _computing(system: System, n_bytes: int) -> int:
+    per_mib, call = system.computing
+    return call + ceil_div(n_bytes * per_mib, 2**20)
 
 
 def _duration(system: System, i: int) -> Callable[[int, bool], int]:
@@ -169,6 +170,6 @@ def _duration(system: System, i: int) -> Callable[[int, bool], int]:
         ns = link.call + ceil_div(n_bytes * 10**9, read)
         if below is not None:
             return ns + below.latency
-        return ns + (_computing(origin, n_bytes) if isinstance(origin, ComputeOrigin) else origin.latency)
+        return ns + (_computing(system, n_bytes) if isinstance(origin, ComputeOrigin) else origin.latency)
 
     return duration

@@ -165,9 +165,9 @@ class Memory:
         assert block is not None
         return block
 
-    def compute_again(self, key: int) -> Transfer:
-        """Start the computing of a block that tier 0 has: it is of no use behind a missing one (rule R41)."""
-        return Transfer(self.model, key, self.tiers[0].blocks[key].size, DEMAND, self.origin, is_again=True)
+    def compute_again(self, key: int, size: int) -> Transfer:
+        """Start the computing of a block that tier 0 has, or that comes too late: it is of no use (R41, R45)."""
+        return Transfer(self.model, key, size, DEMAND, self.origin, is_again=True)
 
     def _count_prefetch(self, n: int, size: int) -> None:
         self.n_prefetches += n
@@ -187,6 +187,8 @@ class Memory:
         self._count_prefetch(-1, transfer.size)
         transfer.claim.resource.bytes_asked[transfer.kind] -= transfer.size
         self.model.ledger.cancel(transfer)
+        if self.model.lives is not None:
+            self.model.lives.look_again()
         self._write_down(transfer.source, transfer.key, transfer.size, transfer.dirty, demotes=False)
 
     def end_hop(self, transfer: Transfer) -> Tier | None:
@@ -230,6 +232,8 @@ class Memory:
         self.polluted.discard(transfer.key)
         is_prefetch = transfer.kind == PREFETCH
         self.insert(0, transfer.key, Block(transfer.size, dirty, transfer.prefetch), by_prefetch=is_prefetch)
+        if self.model.lives is not None:
+            self.model.lives.look_again()
         self.model.tell("landed", transfer)
         self.model.accesses.land(transfer)
 

@@ -13,7 +13,7 @@ from simpy import Environment
 from simulator.accounting import Books, RunResult
 from simulator.arrivals import Trace
 from simulator.charge import Charge
-from simulator.checks import capacities_of
+from simulator.checks import capacities_of, check_policy, check_requests
 from simulator.config import Arrivals, System
 from simulator.evictions.of_system import make_all, next_uses
 from simulator.evictions.registry import make
@@ -22,6 +22,7 @@ from simulator.model.accesses import Access, Accesses, start
 from simulator.model.asking import InferenceServer
 from simulator.model.backlog import Backlog
 from simulator.model.links import END, Instant, Link, make_links
+from simulator.model.lives import Lives
 from simulator.model.memory import Memory, Tier, Transfer
 from simulator.model.prefixes import Prefixes
 from simulator.policy import Policy
@@ -70,6 +71,9 @@ class Model:
         self._prefixes = Prefixes(self) if prefix_reuse else None
         self.accesses = Accesses(self)
         self.asking = InferenceServer(self, policy, charge)
+        check_requests(system, arrivals, prefix_reuse=prefix_reuse)
+        check_policy(system, self.asking.policy)
+        self.lives = Lives(self, system.requests, defers=prefix_reuse) if system.requests is not None else None
         self.ledger = Ledger(self, books)
         self.trace = Trace(system, arrivals, workload, first_access, seed, self.asking.policy)
         self._over, self._has_run = self.env.event(), False
@@ -114,7 +118,9 @@ class Model:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
             self._shadow.push_out()
             self.ledger.questions.judge(access)
-        if self._prefixes is not None:
+        if self._prefixes is not None and self.lives is not None:
+            access.is_behind = self.lives.is_behind(access)
+        elif self._prefixes is not None:
             access.is_behind = self._prefixes.is_behind(access)
         self.tell("issued", access)
         if asking.is_sync and asking.asks_at(outcome := self.accesses.peek(access.key)):
@@ -159,6 +165,8 @@ class Model:
             start(self)
             self.env.run(until=self._over)
         self.asking.updating.keep()
+        if self.lives is not None:
+            self.lives.close()
         self.ledger.close()
         books = self.ledger.books
         return RunResult(books.end_ns, self.ledger.bytes_moved(), books.n_accesses)

@@ -73,6 +73,7 @@ class Transfer(Pooled, line=LINE):
 class Access(Pooled, line=LINE):
     """An access that waits: for a block, since ``joined_ns``, for its ``turn`` (``backlog``), or for an answer.
 
+    ``issuer`` waits for it: in a closed loop its stream, where requests have a life the place of its request.
     ``is_behind``: a block before it in its request is missing (``prefixes``).
     """
 
@@ -90,6 +91,7 @@ class Access(Pooled, line=LINE):
     joined_ns: int
     turn: int
     is_behind: int
+    issuer: int
 
 
 class Prefetch(Pooled, line=LINE):
@@ -183,6 +185,31 @@ class Stream(Record):
     questions: List
 
 
+class Life(Record):
+    """A place for a request that runs, and the one that has it (rule R45).
+
+    ``phase`` as in ``lives``. In the window lie its accesses up to ``prompt_end`` and ``end``; ``issuer.next`` is the
+    next one. ``first`` is its first access in the trace, ``n_found`` accesses of its prompt were found, ``n_written``
+    of its answer are issued. Times are when it came, when its turn had come, and when what was found was fetched.
+    """
+
+    issuer: Stream
+    phase: int
+    first: int
+    stream: int
+    prompt_end: int
+    end: int
+    n_read: int
+    n_found: int
+    n_answer: int
+    n_written: int
+    arrival_ns: int
+    started_ns: int
+    fetched_ns: int
+    first_token_ns: int
+    decode_ns: int
+
+
 class Queue(Record):
     """Those that wait, in order."""
 
@@ -243,7 +270,7 @@ class Event(Record):
 
 
 class Ready(Record):
-    """A stream that may issue from a time on."""
+    """A stream, or the place of a request, that may issue from a time on."""
 
     time_ns: int
     stream: int
@@ -252,7 +279,7 @@ class Ready(Record):
 _pooled_at = view(Pooled)
 transfer_at, access_at, prefetch_at = view(Transfer), view(Access), view(Prefetch)
 question_at, chunk_at = view(Question), view(Chunk)
-nth_stream, nth_link, nth_event, nth_ready = nth(Stream), nth(Link), nth(Event), nth(Ready)
+nth_stream, nth_link, nth_event, nth_ready, nth_life = nth(Stream), nth(Link), nth(Event), nth(Ready), nth(Life)
 
 # Where the nodes of lists are.
 IN_QUEUE, AMONG_WAITERS, AMONG_FATES = Transfer.word("queue"), Access.word("waiters"), Prefetch.word("fates")

@@ -79,10 +79,31 @@ class InferenceRow(Record):
     is_known: int
 
 
+class RequestRow(Record):
+    """A request that has had a life (rule R45), by its first access; how many blocks it read, found, and wrote last.
+
+    ``n_found`` are those that were there, or on their way, when its turn came; ``n_read`` is of all before its answer.
+    """
+
+    access: int
+    stream: int
+    request: int
+    arrival_ns: int
+    waiting_ns: int
+    fetching_ns: int
+    computing_ns: int
+    decoding_ns: int
+    ttft_ns: int
+    n_read: int
+    n_found: int
+    n_written: int
+
+
 class TraceRow(Record):
     """An access of the trace, to come: all that issuing it reads, in one cache line.
 
-    ``follower`` is the place in the window of its stream's next one, or NONE; ``next_use`` as in ``future``.
+    ``follower`` is the place in the window of its stream's next one, or NONE; ``next_use`` as in ``future``. Where
+    requests have a life, nobody follows a stream: ``follower`` is what its request's answer takes in ns, or NONE.
     """
 
     key: int
@@ -98,6 +119,7 @@ class TraceRow(Record):
 class ShownRow(Record):
     """An access that the policy is shown."""
 
+    access: int
     key: int
     stream: int
     outcome: int
@@ -119,6 +141,7 @@ class WindowRow(Record):
 
 
 nth_access_row, nth_prefetch_row, nth_inference_row = nth(AccessRow), nth(PrefetchRow), nth(InferenceRow)
+nth_request_row = nth(RequestRow)
 nth_shown_row, nth_told_row, nth_window_row = nth(ShownRow), nth(ToldRow), nth(WindowRow)
 _nth_trace_row = nth(TraceRow)
 _TRACE_WORDS = TraceRow.words

@@ -6,7 +6,7 @@ from simulator.arrays import At, Ints
 from simulator.policy import Fate, Outcome, Rejection, Status
 from simulator.records.arena import Block, Victim
 from simulator.records.lists import List
-from simulator.records.moving import Event, Link, Pool, Prefetch, Queue, Ready, Stream
+from simulator.records.moving import Event, Life, Link, Pool, Prefetch, Queue, Ready, Stream
 from simulator.records.record import Record, first, nth, view
 from simulator.records.rows import WindowRow
 
@@ -39,6 +39,12 @@ class Settings(Record, memory="constant"):
     demotes: int
     bounds_backlogs: int
     reuses_prefixes: int
+    running: int  # requests have a life, and so many run at a time (rule R45); 0: they have none
+    defers: int  # what a request misses is computed when what is there was fetched
+    usable: int  # the tiers from which requests take blocks, as bits
+    gives_up: int  # a request does not wait for what prefetches are bringing, ...
+    timeout_ns: int  # ... but for so long since it came; NONE: not at all
+    decode_block_ns: int  # a block of an answer, where the trace does not say how long the answer is
     computes: int  # blocks exist once they were asked for
     computes_in_place: int
     max_in_flight: int
@@ -156,7 +162,13 @@ class Books(Record):
     n_pollution: int
     n_bypassed: int
     n_hits_behind: int
+    n_requests: int
+    waiting_ns: int
+    fetching_ns: int
+    computing_ns: int
+    decoding_ns: int
     latency: Counts
+    ttft: Counts
     slack: Counts
     saved: Counts
     charged: Counts
@@ -187,6 +199,7 @@ class Kept(Record):
     accesses: int  # as in ``tally``
     prefetches: int
     inferences: int
+    requests: int
     length: int
     every: int
     below: int
@@ -206,6 +219,7 @@ class Buffers(Record):
     accesses: Buffer
     prefetches: Buffer
     inferences: Buffer
+    requests: Buffer
     shown: Buffer
     told: Buffer
 
@@ -241,6 +255,7 @@ class Needs(Record):
     access_rows: int
     prefetch_rows: int
     inference_rows: int
+    request_rows: int
     told_rows: int
     shown_rows: int
     polluted: int
@@ -264,7 +279,9 @@ class Run(Record):
     ``n_issued`` prefetches sent for, ``n_turns`` given (``backlog``). ``must_choose`` says that links have something
     new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found`` (a slot),
     ``found_prefetch`` and ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room
-    (``room``); ``most_evicted`` bounds how many victims one block can have, or one use.
+    (``room``); ``most_evicted`` bounds how many victims one block can have, or one use. In an open loop ``position`` is
+    the place in the window of what comes next; where requests have a life, of the first that has no place to run, and
+    ``arrived`` of the first that has not come. ``has_landed``: since requests were looked at last.
     """
 
     settings: Settings
@@ -277,11 +294,13 @@ class Run(Record):
     n_questions: int
     n_issued: int
     position: int
+    arrived: int
     window_length: int
     n_loaded: int
     is_at_end: int
     n_streams: int
     n_ready: int
+    has_landed: int
     n_outstanding: int
     n_prefetches: int
     prefetch_bytes: int
@@ -313,6 +332,7 @@ class Run(Record):
     flight_mask: int
     streams: At[Stream]
     ready: At[Ready]
+    lives: At[Life]
     links: At[Link]
     n_links: int
     events: At[Event]
