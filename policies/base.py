@@ -14,6 +14,7 @@ from simulator.arrays import Ints, signed
 from simulator.compiled import address_of, c_address
 from simulator.plugins import PluginSettings
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Table, Told, Trigger
+from simulator.records.rows import ShownRow
 from simulator.trace import WRITE
 
 N_KEYS = 2**64
@@ -214,21 +215,28 @@ def sure(keys: Sequence[int]) -> list[tuple[int, float]]:
 
 
 def shown_of(run: AccessRun, table: Table) -> Ints:
-    """The accesses of a run as rows of what a table is shown (n, 3). Without a column ``op`` all are reads."""
+    """The accesses of a run as rows of what a table is shown (ShownRow). Without a column ``op`` all are reads."""
     outcomes = run.outcome.astype(np.int64)
     if table.sees_writes and "op" in run.columns:
         outcomes |= np.where(run["op"] == WRITE, WRITTEN, 0)
-    return np.stack([np.asarray(run.key, np.uint64).view(np.int64), run.stream, outcomes], axis=1)
+    return _rows(np.asarray(run.key, np.uint64), run.stream, outcomes)
+
+
+def _rows(keys: Keys, streams: npt.NDArray[Any], outcomes: npt.NDArray[np.int64]) -> Ints:
+    """As compiled code has them; of their numbers nothing is known, and no table sees those."""
+    rows = np.zeros(len(keys), ShownRow.dtype)
+    rows["key"], rows["stream"], rows["outcome"] = keys.view(np.int64), streams, outcomes
+    return rows.view(np.int64)
 
 
 def show_all(table: Table, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
     """Show a table accesses (n,), each as a miss, and ask it after each; what it wants is let go."""
     outcomes = np.full(len(keys), Outcome.MISS) | np.where(writes & table.sees_writes, WRITTEN, 0)
-    shown = np.stack([keys.view(np.int64), streams, outcomes], axis=1)
+    shown = _rows(keys, streams, outcomes)
     # A learned one writes its best guess behind what it wants.
     wanted, sure = np.zeros(table.most_wanted + 1, np.int64), np.zeros(table.most_wanted + 1)
     answer_each(
-        address_of(table.state), table.learn, table.want, address_of(shown), len(shown), address_of(wanted),
+        address_of(table.state), table.learn, table.want, address_of(shown), len(keys), address_of(wanted),
         address_of(sure),
     )  # fmt: skip
 
@@ -296,7 +304,7 @@ class CompiledPolicy:
         shown = shown_of(run, table)
         key, stream = run.asking
         n = answer(
-            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), self._above, signed(key),
+            address_of(table.state), table.learn, table.want, address_of(shown), len(run), self._above, signed(key),
             stream, address_of(self._keys), address_of(self._confidences),
         )  # fmt: skip
         if n == 0:

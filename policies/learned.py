@@ -40,7 +40,7 @@ class LearnedTable:
             raise ValueError(f"stream {largest}: expected less than {self._n_lines}")
         shown = shown_of(run, table)
         found = answer_learned(
-            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), signed(key), stream,
+            address_of(table.state), table.learn, table.want, address_of(shown), len(run), signed(key), stream,
             address_of(self._wanted), address_of(self._sure), address_of(self._took),
         )  # fmt: skip
         n = found & ~HAS_GUESS

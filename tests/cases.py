@@ -30,7 +30,8 @@ def trained(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
 ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
 FROM_OUTSIDE = {"python", "file", "model"}
-TABLES = sorted(set(POLICIES) - {"none", "lstm", "oracle", "lookahead", "expert_gate", "fdp", "gate", *FROM_OUTSIDE})
+OTHERS = {"none", "lstm", "oracle", "lookahead", "expert_gate", "queue_time", "fdp", "gate"}
+TABLES = sorted(set(POLICIES) - OTHERS - FROM_OUTSIDE)
 LOOSE: dict[str, dict[str, Any]] = {
     "static_deltas": {"rule": "threshold", "threshold": 0},
     "hybrid": {"threshold": 0.2, "experts": [{"kind": "next_n", "n": 3}, {"kind": "stride"}, {"kind": "markov"}]},

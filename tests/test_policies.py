@@ -66,6 +66,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "oracle": {"kind": "oracle"},
     "lookahead": {"kind": "lookahead", "requests": 3},
     "expert_gate": {"kind": "expert_gate", "experts": 4, "accuracy": [0.9, 0.5]},
+    "queue_time": {"kind": "queue_time", "most": 9},
     "lstm": SMALL,
     "lstm, window": {**SMALL, "inference": "window", "degree": 3},
     "lstm, delta, eager": {**SMALL, "encoding": "delta", "backend": "eager", "degree": 2},

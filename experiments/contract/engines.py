@@ -65,7 +65,7 @@ def _asked(table: Table, run: AccessRun, wanted: Ints, sure: "np.ndarray[Any, An
     shown, (key, stream) = shown_of(run, table), run.asking
     return int(
         answer(
-            address_of(table.state), table.learn, table.want, address_of(shown), len(shown), _ABOVE.get(trigger, -1),
+            address_of(table.state), table.learn, table.want, address_of(shown), len(run), _ABOVE.get(trigger, -1),
             signed(key), stream, address_of(wanted), address_of(sure),
         )
     )  # fmt: skip
