@@ -70,7 +70,8 @@ def wrapped(policy: Any, how: str) -> Any:
 def seeing(draw: st.DrawFn) -> tuple[Case, list[Any]]:
     """A run of a policy that sees features, wrapped or not; and the list of what it is shown, in both runs."""
     case = draw(cases())
-    trigger = draw(st.sampled_from([Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS, Trigger.NEVER]))
+    triggers = [Trigger.MISS, Trigger.TAGGED, Trigger.ACCESS, Trigger.NEVER]
+    trigger = draw(st.sampled_from([*triggers, Trigger.ARRIVAL] if case.system.requests is not None else triggers))
     ahead, how, seen = Ahead(1, draw(st.booleans())), draw(st.sampled_from(["", "fdp", "gate", "fdp gate"])), []
     wishes = Seeing([1, 3], 20, trigger, draw(st.sampled_from([0, 90])), ahead=ahead)
 
@@ -97,7 +98,8 @@ def test_both_engines_show_the_same_features_with_the_same_accesses(drawn: tuple
             places += at.tolist()
             assert all(columns[name][at].tolist() == values for name, values in shown.items())
     assert len(set(places)) == len(places)
-    for one in range(5):
+    # Where requests have a life, those that came later may be served sooner.
+    for one in range(5) if case.system.requests is None else ():
         mine = np.flatnonzero(case.batch.stream == one).tolist()
         shown = [place for place in places if case.batch.stream[place] == one]
         assert shown == mine[: len(shown)]
