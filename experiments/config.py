@@ -193,6 +193,12 @@ class Experiment(Strict):
                 raise ValueError(
                     f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
                 )
+            counts = [tier.eviction for tier in self.system_of(arm).tiers if tier.eviction.n_counted]
+            if counts and self.workload.train_ratio == 0 and self.warm_up == "none":
+                raise ValueError(
+                    f"workload.train_ratio: is 0, but {counts[0].label} counts what comes before the judged accesses; "
+                    "expected a share such as 0.5, or keys"
+                )
             if arm.policy.learns and self.workload.train_ratio == 0:
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
