@@ -51,6 +51,11 @@ class NextTurnConfig(PolicySettings):
         """A question takes what its sessions take: there is no table that answers in no time."""
         return True
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """What tells sessions apart, and when they are there."""
+        return ("op", "request", "time_ns", *(() if self.session == _STREAM else (self.session,)))
+
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(NextTurnPolicy(self))
@@ -75,7 +80,7 @@ class NextTurnPolicy:
 
     def __init__(self, config: NextTurnConfig) -> None:
         self.trigger = Trigger[config.trigger.upper()]
-        self.needs = ("op", "request", "time_ns", *(() if config.session == _STREAM else (config.session,)))
+        self.needs = config.asks_for
         self._config = config
         self._sessions: OrderedDict[int, _Session] = OrderedDict()
         self._pausing: OrderedDict[int, None] = OrderedDict()
