@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.config import Arm
 from policies.given import Given
 from policies.none import NonePolicy
 from policies.registry import POLICIES
@@ -81,6 +82,15 @@ def test_the_oldest_pauses_are_forgotten() -> None:
     keys_of(it, [(0, 1, 0, 1), (5, 1, 1, 1), (105, 1, 2, 1), (205, 1, 3, 1), (205, 2, 4, 2)])
     assert ask(it, 255, 3, 5, 3)[0] == []
     assert ask(it, 305, 3, 5, 4)[0] == [1, 2]
+
+
+def test_a_question_takes_time() -> None:
+    """Plain Python, and charged as measured where nothing is said."""
+    arm = Arm.model_validate({"name": "a", "policy": "next_turn"})
+    assert arm.charged.kind == "measured"
+    columns = {name: np.zeros(1, np.int64) for name in ("op", "request", "time_ns", "session")}
+    run = AccessRun(np.zeros(1, np.uint64), np.zeros(1, np.uint32), np.full(1, 4, np.uint8), columns)
+    assert policy().decide([run]).host_ns > 500
 
 
 @pytest.mark.parametrize("make", [Engine, Model])
