@@ -199,11 +199,19 @@ class Experiment(Strict):
                 raise ValueError(
                     f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
                 )
+            counts = [tier.eviction for tier in self.system_of(arm).tiers if tier.eviction.n_counted]
+            if counts and self.workload.train_ratio == 0 and self.warm_up == "none":
+                raise ValueError(
+                    f"workload.train_ratio: is 0, but {counts[0].label} counts what comes before the judged accesses; "
+                    "expected a share such as 0.5, or keys"
+                )
             if arm.policy.learns and self.workload.train_ratio == 0:
                 raise ValueError(
                     f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
                 )
             core, charged = arm.policy.core, arm.charged
+            if core.kind == "expert_gate":
+                self._check_gate(arm.name, getattr(core, "experts", None))
             if core.untimed and charged.kind == "measured":
                 raise ValueError(
                     f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
@@ -222,6 +230,19 @@ class Experiment(Strict):
                     "charged (only kind: file has its own, in a column latency_ns)"
                 )
         return self
+
+    def _check_gate(self, name: str, experts: int | None) -> None:
+        """Its experts of a layer are those of the workload, if that says how many they are."""
+        there = self.workload.source.experts_of_layer
+        if experts is None and not there:
+            raise ValueError(
+                f"arms.{name}.policy.experts: is missing, and {self.workload.source.kind!r} does not say how many "
+                "experts a layer has; expected a number"
+            )
+        if experts is not None and there and experts != there:
+            raise ValueError(
+                f"arms.{name}.policy.experts: {experts}; expected {there}, as the workload's model has, or none"
+            )
 
     def system_of(self, arm: Arm) -> System:
         """The system as an arm has it."""

@@ -29,14 +29,18 @@ def evictions_of(text: str) -> list[EvictionSettings]:
     try:
         names = split(text)
         found = [one for name in names for one in (_with_defaults() if name == "all" else [name])]
-        return list({made.label: made for made in map(EVICTIONS.parse, found)}.values())
+        made = {one.label: one for one in map(EVICTIONS.parse, found)}
     except ValueError as error:
         raise InputError(*(f"--eviction: {problem}" for problem in error.args)) from None
+    if counts := [label for label, one in made.items() if one.n_counted]:
+        raise InputError(f"--eviction: {counts[0]} counts a training part, and there is none here; expected its keys")
+    return list(made.values())
 
 
 def _with_defaults() -> list[str]:
-    """The evictions that a name alone says."""
-    return [kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
+    """The evictions that a name alone says, and that need no accesses before these."""
+    named = [kind for kind, class_ in EVICTIONS.items() if needs_nothing(class_)]
+    return [kind for kind in named if not EVICTIONS.parse(kind).n_counted]
 
 
 def rates_of(text: str) -> list[int]:

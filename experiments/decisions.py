@@ -119,8 +119,8 @@ class _Decided:
         """Learns nothing."""
 
 
-def as_recorded(built: Built, recording: Recording) -> Built:
-    """What is built, with the recording's decisions in place of its own.
+def recorded_answers(recording: Recording) -> list[list[Answer]]:
+    """What was decided, batch by batch.
 
     Raises:
         InputError: the recording has none, or they were changed.
@@ -155,4 +155,10 @@ def as_recorded(built: Built, recording: Recording) -> Built:
         if question == 0:
             batches.append([])
         batches[-1].append(Answer(keys, sure, guess, math.nan if confidence is None else confidence))
-    return replace(built, policy=_Decided(built.policy, batches, str(file)))
+    return batches
+
+
+def as_recorded(built: Built, recording: Recording) -> Built:
+    """What is built, with the recording's decisions in place of its own. Raises InputError as ``recorded_answers``."""
+    file = recording.file.parent.parent / TABLE / recording.file.name
+    return replace(built, policy=_Decided(built.policy, recorded_answers(recording), str(file)))

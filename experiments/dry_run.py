@@ -91,8 +91,8 @@ def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *
 
 def _problems(experiment: Experiment, folder: Path, runs: list[Run], *, force: bool) -> Iterator[str]:
     """What would end the command before its first run."""
+    from experiments.beforehand import check_charge, check_columns
     from experiments.folder import check_folder, kept_in
-    from experiments.recording import make_charge
 
     def of(action: Any) -> Iterator[str]:
         try:
@@ -105,8 +105,9 @@ def _problems(experiment: Experiment, folder: Path, runs: list[Run], *, force: b
             yield f"{path}: no such file; expected a trace (TIERFETCH_TRACES names the folder to look in)"
     for arm in experiment.arms:
         yield from (f"arm {arm.name}: {problem}" for problem in of(arm.policy.check))
+        yield from of(lambda arm=arm: check_columns(experiment, arm))
     for run in runs:
-        yield from of(lambda run=run: make_charge(experiment, run.arm, run.seed))
+        yield from of(lambda run=run: check_charge(experiment, run))
     yield from of(lambda: check_folder(folder, force=force))
     if not force:
         yield from of(lambda: kept_in(experiment, folder, force=False))

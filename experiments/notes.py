@@ -16,6 +16,7 @@ _MANY_ISSUED = 1000
 _PAUSED_OVER_CHARGED = 1.5
 _FEW_ANSWERED_RATIO = 0.5
 _MANY_AT_ONCE = 1.5
+_MANY_REFUSED_RATIO, _MANY_PROPOSED = 0.2, 1000
 _MEAN_OVER_MEDIAN, _P99_OVER_MEDIAN = 2, 10
 Row = dict[str, Any]
 
@@ -27,7 +28,7 @@ def notes(experiment: Experiment, rows: list[Row], sizes: Sizes) -> list[str]:
         *_of_same_seeds(experiment, rows), *_of_same_repeats(rows),
         *_of_uneven(rows), *_of_arrivals(experiment, rows), *_of_cut(experiment, rows),
         *_of_room(experiment, rows, sizes), *_of_sizes(sizes), *_of_prefetches(rows),
-        *_of_large(rows), *_of_write_backs(experiment, rows),
+        *_of_large(rows), *_of_write_backs(experiment, rows), *_of_budget(rows),
     ]  # fmt: skip
 
 
@@ -180,12 +181,30 @@ def _of_uneven(rows: list[Row]) -> Iterator[str]:
 
 
 def _of_arrivals(experiment: Experiment, rows: list[Row]) -> Iterator[str]:
+    arrivals, source = experiment.workload.arrivals, experiment.workload.source
+    if arrivals.kind != "open" and source.lives_by_times:
+        yield (
+            f"arrivals: {arrivals.kind} leaves out the times that {source.kind} makes, when conversations pause and "
+            "come back: {kind: open} uses them."
+        )
     n = max(row["requests_per_time"] for row in rows)
-    if experiment.workload.arrivals.kind == "open" and n > _MANY_AT_ONCE:
+    if arrivals.kind == "open" and n > _MANY_AT_ONCE:
         yield (
             f"The trace's clock is coarse: {n:.1f} requests share an arrival time, and are simulated as a burst. "
             "arrivals: {kind: open, spread: true} spreads them over the clock's tick; conclusions may differ."
         )
+
+
+def _of_budget(rows: list[Row]) -> Iterator[str]:
+    """Prefetches that the budget refuses are no policy's doing."""
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == arm]
+        n_refused, n = (sum(row[name] for row in of_arm) for name in ("n_rejected_budget", "n_proposed"))
+        if n >= _MANY_PROPOSED and n_refused > _MANY_REFUSED_RATIO * n:
+            yield (
+                f"{arm}: of {n:,} blocks that it proposed the budget refused {n_refused:,}: system.prefetch, "
+                "{in_flight: ..., queued: ..., bytes: ...}, bounds what it can do here."
+            )
 
 
 def _of_large(rows: list[Row]) -> Iterator[str]:

@@ -104,6 +104,10 @@ def _print_one(console: Any, kind: str, config: Any) -> None:
         console.print(textwrap.fill(" ".join(paragraph.split()), 110), highlight=False, markup=False)
     if names := ", ".join(getattr(config, "name_parts", ())):
         console.print(f"Files of this format have one of these in their names: {names}", highlight=False, markup=False)
+    if features := ", ".join(getattr(config, "features", ())):
+        console.print(f"Features of its accesses: {features}", highlight=False, markup=False)
+    for name, choices in getattr(config, "choices", dict)().items():
+        console.print(textwrap.fill(f"{name} is one of {', '.join(choices)}", 110), highlight=False, markup=False)
     table = Table(title=f"Settings of {kind}", title_justify="left")
     for name in ("setting", "type", "range", "default", "meaning"):
         table.add_column(name)

@@ -208,6 +208,7 @@ def prepare(
             n_streams=workload.n_streams,
             room=lambda: learned.room(system.tiers[0].capacity),
             batch_size=most_at_once(system, workload.n_streams),
+            experts_of_layer=experiment.workload.source.experts_of_layer,
             say=say or (lambda text: None),
         ),
     )

@@ -49,16 +49,17 @@ def run_all(
         RunsDiedError: processes died; all other runs are done.
         RunsFailedError: code from outside failed; all other runs are done.
     """
-    from experiments.recording import make_charge
+    from experiments.beforehand import check_charge, check_columns
     from experiments.tables import make_folder
     from workloads.readers.files import sha256
 
     traces = {str(path): sha256(path) for path in experiment.workload.source.files()}
     for arm in experiment.arms:
         arm.policy.check()
+        check_columns(experiment, arm)
     for run in planned(experiment):
         # Everything that can be wrong with the input of any run is found before the first one starts.
-        make_charge(experiment, run.arm, run.seed)
+        check_charge(experiment, run)
     check_folder(folder, force=force)
     made_for_it = missing(folder)
     make_folder(folder)

@@ -36,6 +36,11 @@ class PolicySettings(PluginSettings):
     def check(self) -> None:
         """Find out before any run what the policy needs of the machine. Raises InputError if it is not there."""
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Columns of the trace that its settings name, so that one that is missing is found out before any run."""
+        return ()
+
     def prepare(self, given: Given) -> None:
         """Do what ``build`` may find done: what is learned is kept, so that it can be learned beside other runs."""
 

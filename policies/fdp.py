@@ -63,6 +63,11 @@ class FdpConfig(PolicySettings):
         self.policy.check()
 
     @property
+    def asks_for(self) -> tuple[str, ...]:
+        """As the wrapped policy."""
+        return self.policy.asks_for
+
+    @property
     def core(self) -> PolicySettings:
         """The wrapped policy."""
         return self.policy.core

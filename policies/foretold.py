@@ -17,6 +17,7 @@ from pydantic import Field
 from policies.base import PolicySettings
 from policies.given import Built, Demand, Given
 from simulator.config import Count, Ratio
+from simulator.errors import InputError
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Told, Trigger
 
 _NONE = -1
@@ -39,14 +40,18 @@ class ExpertGateConfig(PolicySettings):
     """Experts of the next layers, guessed by their routers from this layer's state: as often right as is said."""
 
     kind: Literal["expert_gate"]
-    experts: Count
-    """Experts of a layer: keys are layer times experts plus expert, and a wrong guess is another one of its layer."""
+    experts: Count | None = None
+    """Experts of a layer: keys are layer times experts plus expert, and a wrong guess is another one of its layer;
+    null: as many as the workload says, which `moe_experts` does."""
     accuracy: tuple[Ratio, ...] = Field((0.9,), min_length=1, max_length=64, strict=False)
     """Share of the guesses that are right: a layer ahead, two layers ahead, and so on as far as it looks."""
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""
-        return Built(ForetoldPolicy(given.future(), self.accuracy, self.experts, given.seed))
+        experts = self.experts or given.experts_of_layer
+        if not experts:
+            raise InputError("policy.experts: is missing, and the workload does not say it; expected a number")
+        return Built(ForetoldPolicy(given.future(), self.accuracy, experts, given.seed))
 
 
 class ForetoldPolicy:

@@ -47,6 +47,11 @@ class GateConfig(PolicySettings):
         self.policy.check()
 
     @property
+    def asks_for(self) -> tuple[str, ...]:
+        """As the wrapped policy."""
+        return self.policy.asks_for
+
+    @property
     def core(self) -> PolicySettings:
         """The wrapped policy."""
         return self.policy.core

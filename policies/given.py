@@ -90,8 +90,8 @@ class Given:
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
     ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
     ``room`` is how many blocks tier 0 holds, as large as those of the training part are on the average.
-    ``n_streams`` are those of the whole trace; ``batch_size``: so many questions may come at once. ``say`` tells the
-    user of something.
+    ``n_streams`` are those of the whole trace; ``batch_size``: so many questions may come at once.
+    ``experts_of_layer`` is 0 where the workload does not say it. ``say`` tells the user of something.
     """
 
     sequences: Sequences
@@ -105,6 +105,7 @@ class Given:
     n_streams: int = 1
     room: Callable[[], int] = lambda: NO_LIMIT
     batch_size: int = 1
+    experts_of_layer: int = 0
     say: Callable[[str], None] = _silent
 
 

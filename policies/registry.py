@@ -31,6 +31,7 @@ POLICIES: Registry[PolicySettings] = Registry(
         "lstm": "policies.lstm.config:LstmConfig",
         "model": "policies.models.config:ModelConfig",
         "lookahead": "policies.foretold:LookaheadConfig",
+        "next_turn": "policies.next_turn:NextTurnConfig",
         "expert_gate": "policies.foretold:ExpertGateConfig",
         "queue_time": "policies.queue_time:QueueTimeConfig",
         "oracle": "policies.oracle:OracleConfig",

@@ -54,11 +54,22 @@ class SelectorConfig(OfExperts):
     owners: Count = 4096
     """Blocks whose arm is remembered."""
 
+    def check(self) -> None:
+        """What its arms need, and that none of them is a model."""
+        super().check()
+        for i, expert in enumerate(self.experts):
+            if expert.core.is_measured:
+                raise _learned(i, expert.kind)
+
     def fresh(self, given: Given) -> Built:
         """All experts, fresh. Raises InputError if one of them is no table, or is learned."""
         built = self.built(given)
         policy = SelectorPolicy(self, [one.policy for one in built])
         return Built(policy, {key: value for one in built for key, value in one.details.items()})
+
+
+def _learned(i: int, kind: str) -> InputError:
+    return InputError(f"policy.experts.{i}: {kind!r} is learned; expected policies of tables")
 
 
 class Selector(Record):
@@ -184,9 +195,7 @@ class SelectorPolicy(CompiledPolicy):
         tables = self._tables = tables_of(policies, config.experts)
         for i, table in enumerate(tables):
             if table.is_learned:
-                raise InputError(
-                    f"policy.experts.{i}: {config.experts[i].kind!r} is learned; expected policies of tables"
-                )
+                raise _learned(i, config.experts[i].kind)
         n = len(tables) + 1
         owners = Selector.words + (n - 1) * Expert.words
         state = rows.state(owners + rows.words(config.owners, 2))

@@ -52,11 +52,13 @@ def _misses(
 class DemandTier:
     """Tier 0 as it would be if nobody prefetched and a missed block came at once."""
 
-    def __init__(self, system: System, workload: Workload, seed: int, future: Future | None) -> None:
+    def __init__(
+        self, system: System, workload: Workload, seed: int, future: Future | None, judged_from: int = 0
+    ) -> None:
         """``future`` is of the accesses to come; the tier needs it if its eviction is Belady's."""
         self.foresees = system.tiers[0].eviction.foresees
         alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
-        self.residency = make_residency(alone, [system.tiers[0].capacity], workload, seed)
+        self.residency = make_residency(alone, [system.tiers[0].capacity], workload, seed, judged_from)
         if self.foresees and future is not None:
             self.residency.foresee(future.keys, future.first_use)
         self._victims = np.empty(_VICTIMS * Victim.words, np.int64)
@@ -81,7 +83,7 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
     if system.tiers[0].eviction.is_plain:
         return accesses, _plain_misses(accesses, workload, system, seed)
     future = future_of(iter([accesses])) if system.tiers[0].eviction.foresees else None
-    tier = DemandTier(system, workload, seed, future)
+    tier = DemandTier(system, workload, seed, future, first_access)
     next_use = future.next_use if future is not None else np.empty(0, np.int64)
     return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)
 

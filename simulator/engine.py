@@ -74,11 +74,13 @@ class Engine:
         if any(tier.eviction.foresees for tier in system.tiers):
             future = future_of(part(workload.batches(), first_access))
         books.has_shadow = policy.trigger != Trigger.NEVER
-        self._residency = make_residency(system, self._capacities, workload, seed)
+        self._residency = make_residency(system, self._capacities, workload, seed, books.first_access)
         if future is not None:
             self._residency.foresee(future.keys, future.first_use)
         # What a tier 0 misses that nobody prefetches into: run alongside, it tells what prefetching saved and caused.
-        self._shadow = DemandTier(system, workload, seed, future).residency if books.has_shadow else self._residency
+        self._shadow = self._residency
+        if books.has_shadow:
+            self._shadow = DemandTier(system, workload, seed, future, books.first_access).residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._to_show: ToShow | None = None
         table = _table_of(policy, charge)

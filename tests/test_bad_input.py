@@ -221,6 +221,58 @@ def test_bad_override(tmp_path: Path, override: str, expected: str) -> None:
     refuse(tmp_path, config(), expected, arguments=("--set", override))
 
 
+PINNED = "system.tiers.0.eviction=pinned"
+EXPERTS = "workload.source={kind: moe_experts, accesses: 600, block: 4 KiB}"
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((PINNED, "workload.train_ratio=0"), "pinned counts what comes before the judged accesses"),
+        ((EXPERTS, "arms.next_n.policy=expert_gate(experts=4)"), "arms.next_n.policy.experts: 4; expected 8"),
+        (("arms.next_n.policy=gate(policy=expert_gate)",), "'pointer_chase' does not say how many experts"),
+    ],
+)
+def test_arms_that_do_not_fit_the_workload(tmp_path: Path, sets: tuple[str, ...], expected: str) -> None:
+    arms = [NONE, {"name": "next_n", "policy": {"kind": "next_n"}}]
+    refuse(tmp_path, config(arms=arms), expected, arguments=tuple(part for one in sets for part in ("--set", one)))
+
+
+def test_arms_that_fit_the_workload(tmp_path: Path) -> None:
+    """A list of keys needs no training part, nor what comes before in a warm-up; a gate has the model's experts."""
+    arms = [NONE, {"name": "gate", "policy": "expert_gate"}, {"name": "same", "policy": "expert_gate(experts=8)"}]
+    path = write(tmp_path, config(arms=arms, seeds=[0]))
+    for i, sets in enumerate(((f"{PINNED}(keys=[3])", "workload.train_ratio=0"), (PINNED, "warm_up=0.2"))):
+        more = ("--set", EXPERTS, *(part for one in sets for part in ("--set", one)))
+        assert call(path, "--out", tmp_path / str(i), *more).exit_code == 0
+        latency = table(tmp_path / str(i), "runs.parquet").set_index("arm")["mean_latency_ns"]
+        assert latency["gate"] == latency["same"] < latency["none"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("next_turn", "asks for the feature 'session', which the trace does not have"),
+        ("gate(policy=next_turn(session=user))", "asks for the feature 'user'"),
+        (
+            {"kind": "model", "model": "gru", "columns": ["pc"], "train": {"epochs": 1}, "in_gpu_memory": False},
+            "asks for the feature 'pc'",
+        ),
+        ("selector(experts=[next_n, lstm])", "policy.experts.1: 'lstm' is learned; expected policies of tables"),
+    ],
+)
+def test_what_is_wrong_with_the_last_arm_is_found_before_the_first_runs(
+    tmp_path: Path, policy: Any, expected: str
+) -> None:
+    content = config(arms=[NONE, {"name": "last", "policy": policy}])
+    path = write(tmp_path, content)
+    for more in ((), ("--dry-run",)):
+        result = call(path, "--out", tmp_path / "out", *more)
+        assert result.exit_code == 2
+        assert expected in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_times_that_go_backwards(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("k,t\n1,100\n2,50\n")
     source = {"kind": "table", "path": str(tmp_path / "t.csv"), "columns": {"key": "k", "time_ns": "t"}}

@@ -47,6 +47,10 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "wtinylfu": st.fixed_dictionaries(
         {}, optional={"window_ratio": ratios, "protected_ratio": ratios, "variant": VARIANT}
     ),
+    "pinned": st.one_of(
+        st.fixed_dictionaries({"keys": st.lists(st.integers(0, 24), min_size=1, max_size=12)}),
+        st.fixed_dictionaries({"keep": st.integers(1, 9)}),
+    ),
     "hyperbolic": st.fixed_dictionaries({"n_sample": st.integers(1, 100)}),
 }  # fmt: skip
 
@@ -78,6 +82,7 @@ OTHERS = [
     "s3fifo(move_to_main_threshold=1)", "2q(ain_ratio=0.5)", "2q(aout_ratio=1.5)", "slru(seg_size=[1, 1])",
     "slru(seg_size=[3, 1, 1, 1])", "lirs(hir_ratio=0.2)", "lirs(stack_ratio=1.1)", "wtinylfu(window_ratio=0.2)",
     "wtinylfu(protected_ratio=0.2)", "wtinylfu(variant=libcachesim)", "hyperbolic(n_sample=2)",
+    f"pinned(keys={sorted(set(drifting(3, 6000)[:900]))[:60]})",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from simulator.errors import InputError
 from simulator.trace import COLUMNS, Batch, concatenate
 from workloads.catalogue import catalogue, model_named
 from workloads.embedding_rows import expected_uses
+from workloads.kv_sessions import _by_rank
 from workloads.registry import SOURCES
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -29,6 +30,18 @@ def trace(kind: str, seed: int = 0, **changes: Any) -> Batch:
     batch = concatenate(list(workload.batches()))
     assert workload.length() == len(batch)
     return batch
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_it_says_its_features_and_its_models(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from typer.testing import CliRunner
+
+    from experiments.policies import app
+
+    text = " ".join(CliRunner().invoke(app, [kind]).output.split())
+    assert f"Features of its accesses: {', '.join(trace(kind).features)} " in text
+    assert ("model is one of llama-2-7b, llama-3.1-8b" in text) == (kind == "kv_sessions")
+    assert ("model is one of mixtral-8x7b, mixtral-8x22b" in text) == (kind == "moe_experts")
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -82,6 +95,9 @@ def test_parameters_of_all_experts_are_most_of_the_published_ones() -> None:
         ({"kind": "moe_experts", "accesses": 10, "layers": 33}, "layers: 33; expected at most 32"),
         ({"kind": "kv_sessions", "requests": 10, "model": "gpt-5"}, "'gpt-5' is not known"),
         ({"kind": "kv_sessions", "requests": 10, "decode": 1e-300}, "decode"),
+        # What would be drawn at once, and what of each row is in memory.
+        ({"kind": "embedding_rows", "accesses": 10, "batch": 2**13, "pooling": 2**11 + 1}, "at most 16,777,216"),
+        ({"kind": "embedding_rows", "accesses": 10, "tables": 65536, "rows": 2**31}, "at most 67,108,864"),
         ({"kind": "kv_sessions", "requests": 10, "system_tokens": 200, "most_tokens": 100}, "expected less than"),
     ],
 )
@@ -186,6 +202,21 @@ def test_rows_of_a_user_go_together_where_they_are_to() -> None:
 
 
 # -- conversations ----------------------------------------------------------------------------------------------------
+def test_no_conversation_has_more_tokens_than_it_can() -> None:
+    # Turns and answers of thousands of tokens, where 4,096 are all: 64 blocks of 64.
+    batch = trace("kv_sessions", prompt=[2000, 1.5], answer=[1000, 1.0], more_turns=0.9, retry_ratio=0.0)
+    assert batch.features["tokens"].max() == 4096
+    sessions = np.unique(np.stack([batch.features["session"], batch.key]), axis=1)[0]
+    assert np.bincount(sessions.astype(np.int64)).max() == 64
+
+
+def test_the_first_ranks_come_most_often() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.bincount([_by_rank(3, rng) for _ in range(11_000)], minlength=3)
+    # 1, 1/2 and 1/3 of 11/6; a standard deviation of 52 at most.
+    assert drawn == pytest.approx([6000, 3000, 2000], abs=200)
+
+
 def naive_prefix_hits(batch: Batch) -> tuple[int, int]:
     """Blocks of prompts behind which nothing is missing, with room for all; and all of them."""
     seen: set[int] = set()

@@ -210,6 +210,7 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "load_average": 3.2, "p50_inference_charged_ns": 100.0, "mean_inference_charged_ns": 199.0,
         "p99_inference_charged_ns": 999.0, "has_settled": True, "n_evicted": 0, "resident_bytes": 100 * 1024,
         "footprint_bytes": 0, "n_asked": 100, "n_questions_answered": 50, "n_questions_superseded": 50,
+        "n_proposed": 1000, "n_rejected_budget": 200,
         **dict.fromkeys((f"n_questions_{end}" for end in ("stale", "queue_full", "pending_at_end")), 0),
         **dict.fromkeys(COMPARED, 0.5),
         **{f"{link}_write_back_queued_bytes_max": 0 for link in experiment.system.link_names()},
@@ -249,6 +250,9 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         row[f"{links[0]}_write_back_queued_bytes_max"] = 2 * tier.capacity
         said = [note for note in notes(changed, [row]) if "waited to be written down" in note]
         assert len(said) == n_lines
+    (refused,) = notes(again, [rows[0] | {"n_rejected_budget": 201}])
+    assert refused.startswith("lstm: of 1,000 blocks that it proposed the budget refused 201: system.prefetch, {in")
+    assert notes(again, [rows[0] | {"n_proposed": 999, "n_rejected_budget": 998}]) == []
     # In a closed loop nobody looks at arrival times.
     assert notes(again, [rows[0] | {"requests_per_time": 16.9}]) == []
     # Each says what is the case, and only then.
@@ -256,6 +260,15 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_cut = notes(settled, [rows[0] | {"seed": 2}, rows[0] | {"seed": 1, "has_settled": False}])
     assert len(of_cut) == 1
     assert "no point from which on none has settled (seed 1): half of its requests is cut" in of_cut[0]
+
+
+def test_a_note_on_conversations_in_a_closed_loop(tmp_path: Path) -> None:
+    """Their pauses are what they are about; an open loop has them, and other workloads have none."""
+    source = {"kind": "kv_sessions", "requests": 30, "block": "4 KiB"}
+    for kind, arrivals in (("closed", {"kind": "closed"}), ("open", {"kind": "open"})):
+        content = config(arms=PLAIN[:1], seeds=[0], workload={"source": source, "arrivals": arrivals})
+        text = " ".join(call(write(tmp_path, content), "--out", tmp_path / kind).output.split())
+        assert ("arrivals: closed leaves out the times that kv_sessions makes" in text) == (kind == "closed")
 
 
 def test_a_note_on_seeds_that_are_all_the_same(tmp_path: Path) -> None:

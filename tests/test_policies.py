@@ -67,6 +67,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "lookahead": {"kind": "lookahead", "requests": 3},
     "expert_gate": {"kind": "expert_gate", "experts": 4, "accuracy": [0.9, 0.5]},
     "queue_time": {"kind": "queue_time", "most": 9},
+    "next_turn": {"kind": "next_turn", "session": "stream"},
     "lstm": SMALL,
     "lstm, window": {**SMALL, "inference": "window", "degree": 3},
     "lstm, delta, eager": {**SMALL, "encoding": "delta", "backend": "eager", "degree": 2},
@@ -81,7 +82,7 @@ CYCLE = np.tile(np.array([3, 1, 4, 15, 9, 2, 6], np.uint64), 60)
 def run_of(keys: list[int], stream: int = 0) -> AccessRun:
     n = len(keys)
     columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, 4, np.uint8)
-    return AccessRun(*columns, {"op": np.full(n, READ)})
+    return AccessRun(*columns, {"op": np.full(n, READ), "time_ns": np.zeros(n, np.int64), "request": columns[0]})
 
 
 def sequences(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
@@ -141,8 +142,9 @@ def test_contract(kind: str, runs: Any, fates: list[Fate]) -> None:
         about = None if n else shown[i % len(shown)]
         shown += [(key, stream) for key in keys]
         columns = np.array(keys, np.uint64), np.full(n, stream, np.uint32), np.full(n, outcome, np.uint8)
-        run = AccessRun(*columns, {"op": np.full(n, WRITE if outcome == 2 else READ)}, about=about)
-        for column in (run.key, run.stream, run.outcome, run["op"]):
+        of_run = {"op": np.full(n, WRITE if outcome == 2 else READ), "time_ns": np.full(n, i), "request": np.full(n, i)}
+        run = AccessRun(*columns, of_run, about=about)
+        for column in (run.key, run.stream, run.outcome, *of_run.values()):
             column.flags.writeable = False
         a, b = first.decide([run]).answers[0], second.decide([run]).answers[0]
         # Another instance, which has seen other things, changes nothing.
@@ -255,9 +257,8 @@ def test_covers_what_it_is_made_for(kind: str) -> None:
 
 
 def test_every_policy_is_made_for_something() -> None:
-    assert {EXAMPLES[kind]["kind"] for kind in MADE_FOR} == set(POLICIES) - {
-        "none", "lstm", "queue_time", *FROM_OUTSIDE
-    }  # fmt: skip
+    others = {"none", "lstm", "queue_time", "next_turn"}
+    assert {EXAMPLES[kind]["kind"] for kind in MADE_FOR} == set(POLICIES) - others - FROM_OUTSIDE
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if kind not in TABLES])

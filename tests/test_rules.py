@@ -48,6 +48,30 @@ def with_channels(machine: System, *channels: int) -> System:
     return System.model_validate(raw)
 
 
+# -- R28: pinned blocks ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("eviction", "outcomes"),
+    [
+        # Before, 9, 7 and 5 are there twice each: the smaller key is kept. 7 pushes out 1, 2 pushes out 7, 7 then 2.
+        ({"kind": "pinned", "keep": 1}, [MISS, MISS, MISS, MISS, HIT, MISS]),
+        # 7 is kept as well, and when both are there 2 pushes out the one used longest ago, 5, which pushes out 2.
+        ({"kind": "pinned", "keep": 2}, [MISS, MISS, MISS, MISS, MISS, HIT]),
+        # Of a list, whatever was counted: 5 goes for 7, then 1 for 2.
+        ({"kind": "pinned", "keys": [7]}, [MISS, MISS, MISS, MISS, MISS, HIT]),
+        ({"kind": "pinned", "keys": [1]}, [MISS, MISS, MISS, MISS, MISS, MISS]),
+        ("lru", [MISS, MISS, MISS, MISS, MISS, MISS]),
+    ],
+)
+def test_who_is_pinned_stays(make: Any, eviction: Any, outcomes: list[Outcome]) -> None:
+    """Room for two, and for two without the policy, which wants nothing. Six accesses are counted, and not run."""
+    trace = workload([9, 7, 5, 7, 5, 9, 5, 1, 7, 2, 5, 7])
+    ledger = Books(sink := ListSink(), 10, first_access=6)
+    closed = Closed.model_validate({"kind": "closed"})
+    make(system(2, eviction=eviction), closed, trace, ScriptedPolicy([], 1), FREE, ledger, first_access=6).run()
+    assert [row["outcome"] for row in sink.accesses()] == outcomes
+    assert ledger.n_shadow_misses == outcomes.count(MISS)
+
+
 # -- R42: evicted by the use of another ------------------------------------------------------------------------------
 def test_a_use_may_push_out_a_dirty_block(make: Any) -> None:
     # Room for five: 0 and 1 come into the lower list, which is for two, 2 and 3 into the upper one, and 4 into the

@@ -6,7 +6,7 @@ A generator's accesses are made in blocks of a fixed length, so that a trace nev
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,25 @@ DEFAULT_BLOCK = "64 KiB"
 
 
 class SourceSettings(PluginSettings):
-    """The settings of a workload. The first line of a subclass's docstring is what ``tierfetch policies`` lists."""
+    """The settings of a workload. The first line of a subclass's docstring is what ``tierfetch policies`` lists.
+
+    Attributes:
+        features: The columns of its own that its accesses have, where all its traces have the same.
+        lives_by_times: Its accesses say little without their arrival times: a closed loop makes another workload of it.
+    """
+
+    features: ClassVar[tuple[str, ...]] = ()
+    lives_by_times: ClassVar[bool] = False
+
+    @classmethod
+    def choices(cls) -> dict[str, list[str]]:
+        """What a setting is one of, where its type does not say it."""
+        return {}
+
+    @property
+    def experts_of_layer(self) -> int:
+        """How many experts a layer has, if its blocks are experts, layer by layer; else 0."""
+        return 0
 
     def build(self, seed: int, name: str = "source") -> Workload:
         """The workload. ``name`` keys its random numbers, so that two alike parts of one workload differ.

@@ -9,11 +9,11 @@ modelled: popularity that changes over time.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.config import Count, Ratio
 from simulator.trace import Batch, make_batch
@@ -26,6 +26,7 @@ _FEATURES = ("table", "sample")
 _LEAST, _BREAK, _MOST = 0.6107954761388951, 100.0, 1e5
 _BELOW, _ABOVE = 1.86558529, 2.07595254
 _HEAD = 0.1
+_MOST_LOOK_UPS, _MOST_ROWS = 2**24, 2**26
 Numbers = npt.NDArray[np.float64]
 
 
@@ -70,6 +71,17 @@ class EmbeddingRowsConfig(SourceSettings):
     """The size of a row: of 128 numbers of 32 bits."""
     first_key: Key = 0
     """Where its keys start."""
+
+    features: ClassVar[tuple[str, ...]] = _FEATURES
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        # A batch's look-ups of a table are drawn at once, and each row of each table has its popularity in memory.
+        for first, second, most in (("batch", "pooling", _MOST_LOOK_UPS), ("tables", "rows", _MOST_ROWS)):
+            n = getattr(self, first) * getattr(self, second)
+            if n > most:
+                raise ValueError(f"{first}: {second} times as many are {n:,}; expected at most {most:,}")
+        return self
 
     def build(self, seed: int, name: str = "source") -> "EmbeddingRows":
         """The workload of a seed."""

@@ -9,11 +9,12 @@ delays the next turn: times are those of a model that decodes at ``decode`` toke
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from heapq import heappop, heappush
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from simulator.config import Count, Nanoseconds, Ratio
@@ -21,7 +22,7 @@ from simulator.errors import InputError
 from simulator.trace import READ, WRITE, Batch, make_batch
 from simulator.units import LATEST_NS
 from workloads.base import BATCH, BlockBytes, Generated, Reuse, SourceSettings
-from workloads.catalogue import model_named
+from workloads.catalogue import catalogue, model_named
 
 _FEATURES = ("session", "turn", "tokens", "output_tokens")
 _S = 1e9
@@ -75,7 +76,7 @@ class KvSessionsConfig(SourceSettings):
     decode: Annotated[float, Field(ge=1e-3)] = 40.0
     """Tokens of an answer a second."""
     most_tokens: Count = 131072
-    """A conversation that would be longer has no further turn; a first prompt is cut."""
+    """Tokens that a conversation can have: what would be longer is cut, and has no further turn."""
     systems: Count = 1
     """System prompts; a conversation begins with one, the first of them most often (1 / rank)."""
     system_tokens: Annotated[int, Field(ge=0)] = 512
@@ -94,6 +95,14 @@ class KvSessionsConfig(SourceSettings):
     answers: Literal["apart", "whole"] = "apart"
     """Whether blocks of answers come at times of their own, ``decode`` tokens a second after the prompt, or belong to
     its request, behind the prompt: whole, for systems whose requests have a life (`system.requests`), which decode."""
+
+    features: ClassVar[tuple[str, ...]] = _FEATURES
+    lives_by_times: ClassVar[bool] = True
+
+    @classmethod
+    def choices(cls) -> dict[str, list[str]]:
+        """The models."""
+        return {"model": list(catalogue())}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -199,7 +208,7 @@ class KvSessions(Generated[KvSessionsConfig]):
                 request += 1
             prompt = self._prompt(session, shared, rng)
             n_asked += 1
-            answer = Tokens(*config.answer).drawn(rng)
+            answer = min(Tokens(*config.answer).drawn(rng), config.most_tokens - prompt)
             for key in session.keys[: prompt // config.block_tokens]:
                 yield now, key, READ, request, session.number, session.turn, prompt, answer
             request += prompt >= config.block_tokens
@@ -226,7 +235,7 @@ class KvSessions(Generated[KvSessionsConfig]):
         config = self.config
         if session.turn == 0:
             shared.begin(session, rng)
-            n = min(Tokens(*config.first_prompt).drawn(rng), config.most_tokens - session.n_tokens)
+            n = Tokens(*config.first_prompt).drawn(rng)
         else:
             if rng.random() < config.retry_ratio:
                 # What is behind the turn before is cut off; a block that it began in is another one now.
@@ -234,7 +243,7 @@ class KvSessions(Generated[KvSessionsConfig]):
                 del session.keys[session.n_tokens // config.block_tokens :]
             n = Tokens(*config.prompt).drawn(rng)
         session.turn_began = session.n_tokens
-        self._extend(session, max(n, 1), shared)
+        self._extend(session, min(n, config.most_tokens - session.n_tokens), shared)
         return session.n_tokens
 
     def _extend(self, session: Session, n_tokens: int, shared: "_Shared") -> None:
@@ -277,5 +286,12 @@ def _by_rank(n: int, rng: np.random.Generator) -> int:
     """One of ``n``, that of rank r in proportion to 1 / r."""
     if n == 1:
         return 0
+    return int(np.searchsorted(_up_to_rank(n), rng.random(), side="right").clip(0, n - 1))
+
+
+@cache
+def _up_to_rank(n: int) -> npt.NDArray[np.float64]:
+    """Shares of all up to each rank (n,)."""
     shares = 1 / np.arange(1, n + 1)
-    return int(np.searchsorted(np.cumsum(shares / shares.sum()), rng.random(), side="right").clip(0, n - 1))
+    found: npt.NDArray[np.float64] = np.cumsum(shares / shares.sum())
+    return found

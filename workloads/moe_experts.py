@@ -8,7 +8,7 @@ prompts (all tokens are decoded one by one), capacity limits, and shared experts
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from simulator.config import Count, Ratio
 from simulator.trace import Batch, make_batch
 from workloads.base import BlockBytes, Generated, Key, SourceSettings
-from workloads.catalogue import LanguageModel, model_named
+from workloads.catalogue import LanguageModel, model_named, with_experts
 
 _TOKENS = 64
 _FEATURES = ("layer", "token", "session")
@@ -54,6 +54,18 @@ class MoeExpertsConfig(SourceSettings):
     straight lines. Where chance does so more often already, as often as that."""
     first_key: Key = 0
     """Where its keys start."""
+
+    features: ClassVar[tuple[str, ...]] = _FEATURES
+
+    @classmethod
+    def choices(cls) -> dict[str, list[str]]:
+        """The models that have some."""
+        return {"model": with_experts()}
+
+    @property
+    def experts_of_layer(self) -> int:
+        """As the catalogue has it."""
+        return self.of.experts
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -273,6 +273,11 @@ class ModelConfig(Updatable):
         }  # fmt: skip
         return self.model_dump(mode="json", include=names)
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Its columns."""
+        return self.columns
+
     def working(self) -> dict[str, Any]:
         """What the work of one inference depends on: recorded latencies fit where this is the same."""
         names = {

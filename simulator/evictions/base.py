@@ -1,5 +1,6 @@
 """What all eviction policies share: sizes, room, admission, and prefetched blocks aside."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -130,6 +131,9 @@ class Eviction:
 
     def foresee(self, first_uses: dict[int, int]) -> None:
         """Before the run: where in the demand stream each of its keys is used first."""
+
+    def pin(self, keys: Iterable[int]) -> None:
+        """Before the run: these were accessed most before what is judged."""
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued, before it is looked up; its key is used next at ``next_use`` (or ``belady.NEVER``)."""

@@ -1,5 +1,6 @@
 """A compiled eviction policy in the place of a readable one: a tier of its own in an arena of its own."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,10 @@ class Compiled(Eviction):
         """Before the run: where each key is used first."""
         keys = np.fromiter(first_uses, np.uint64, len(first_uses)).view(np.int64)
         self._tier.foresee(keys, np.fromiter(first_uses.values(), np.int64, len(first_uses)))
+
+    def pin(self, keys: Iterable[int]) -> None:
+        """Before the run: these were accessed most before what is judged."""
+        self._tier.pin(0, [signed(key) for key in keys])
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued; its key is used next there."""

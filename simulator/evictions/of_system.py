@@ -1,6 +1,7 @@
 """The eviction policies of a configured system, and the future for those that must know it."""
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from simulator.config import System
@@ -12,9 +13,17 @@ from simulator.trace import Workload, part
 
 
 def make_all(
-    system: System, capacities: Sequence[int], workload: Workload, seed: int, make: Callable[..., Eviction]
+    system: System,
+    capacities: Sequence[int],
+    workload: Workload,
+    seed: int,
+    make: Callable[..., Eviction],
+    judged_from: int = 0,
 ) -> list[Eviction]:
-    """One for each tier, of these capacities in bytes; ``make`` as in ``registry``."""
+    """One for each tier, of these capacities in bytes; ``make`` as in ``registry``.
+
+    ``judged_from`` is the access up to which those that pin blocks count.
+    """
     found, prefetch = [], system.prefetch
     draws = int(generator(seed, "eviction").integers(2**62))
     is_sketched = any(tier.eviction.sketches or tier.admission.sketches for tier in system.tiers)
@@ -28,7 +37,21 @@ def make_all(
                 admission=tier.admission, enters=enters, region_ratio=prefetch.region_ratio,
             )
         )  # fmt: skip
+        if tier.eviction.n_counted:
+            found[-1].pin(most_used(workload, judged_from, tier.eviction.n_counted))
     return found
+
+
+def most_used(workload: Workload, before: int, n: int) -> list[int]:
+    """The ``n`` keys with most accesses before one; of equal counts the smaller keys."""
+    counts: Counter[int] = Counter()
+    at = 0
+    for batch in workload.batches():
+        if at >= before:
+            break
+        counts.update(batch.key[: before - at].tolist())
+        at += len(batch)
+    return sorted(counts, key=lambda key: (-counts[key], key))[:n]
 
 
 def next_uses(workload: Workload, first_access: int) -> tuple["array[int]", dict[int, int]]:

@@ -76,6 +76,21 @@ class _OfClass(EvictionSettings):
         return not self.is_plain and self._compiled.foresees
 
     @property
+    def remembers(self) -> bool:  # type: ignore[override]
+        """Whether it is told of keys before the run."""
+        return not self.is_plain and self._compiled.remembers
+
+    @property
+    def n_counted(self) -> int:
+        """How many keys it is told."""
+        return 0 if self.is_plain else self._compiled.n_counted
+
+    @property
+    def pinned(self) -> tuple[int, ...]:
+        """Keys that it is told whatever was counted."""
+        return () if self.is_plain else self._compiled.pinned
+
+    @property
     def sketches(self) -> bool:  # type: ignore[override]
         """Whether it counts by a sketch."""
         return not self.is_plain and self._compiled.sketches

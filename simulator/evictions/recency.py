@@ -1,6 +1,7 @@
-"""Policies that know order and little else: FIFO, LRU, CLOCK and SIEVE."""
+"""Policies that know order and little else: FIFO, LRU, one that pins blocks, CLOCK and SIEVE."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from simulator.evictions.base import Eviction, Settings
 
@@ -27,6 +28,31 @@ class Lru(Fifo):
 
     def _hit(self, key: int) -> None:
         self._order.move_to_end(key)
+
+
+class Pinned(Eviction):
+    """The hottest blocks, which are known before, go only where nobody else is left; the others as in LRU."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._pinned = set(self.settings.pinned)
+        self._order: OrderedDict[int, None] = OrderedDict()  # who was used longest ago first
+
+    def pin(self, keys: Iterable[int]) -> None:
+        """These were accessed most before what is judged."""
+        self._pinned |= set(keys)
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        self._order[key] = None
+
+    def _hit(self, key: int) -> None:
+        self._order.move_to_end(key)
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        return next((key for key in self._order if key not in self._pinned), next(iter(self._order)))
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        del self._order[key]
 
 
 class Clock(Fifo):

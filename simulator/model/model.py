@@ -59,7 +59,7 @@ class Model:
         self.capacities = capacities_of(system, policy)
         self._hooks: dict[str, list[Hook]] = {event: [] for event in EVENTS}
         self.flight: dict[int, Transfer] = {}
-        evictions = make_all(system, self.capacities, workload, seed, make_eviction)
+        evictions = make_all(system, self.capacities, workload, seed, make_eviction, books.first_access)
         tiers = [
             Tier(tier.name, level, evictions[level], Backlog(self.env, tier.write_back))
             for level, tier in enumerate(system.tiers)
@@ -80,7 +80,7 @@ class Model:
         # Tier 0 as it would be without the policy, if a missed block came at once (rule R36).
         books.has_shadow = self.asking.is_asked
         whole = [tier.capacity for tier in system.tiers]
-        shadows = make_all(system, whole, workload, seed, make_eviction)[: int(books.has_shadow)]
+        shadows = make_all(system, whole, workload, seed, make_eviction, books.first_access)[: int(books.has_shadow)]
         self._shadow = shadows[0] if shadows else None
         self._foresees = [eviction for eviction in [*evictions, *shadows] if eviction.foresees]
         if self._foresees:

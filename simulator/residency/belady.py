@@ -18,13 +18,6 @@ NEVER = 1 << 62
 
 
 @internal
-def foresee(arena: Arena, level: int, slot: At[Block], position: int) -> None:
-    """Before the run: a key of the stream, and where it is used first."""
-    ghosts.keep(arena, level, slot)
-    entry_at(arena, level, slot).aux = -position
-
-
-@internal
 def passed(arena: Arena, key: int, next_use: int) -> None:
     """An access was issued; its key is used next at ``next_use``."""
     slot = blocks.find(arena, key)

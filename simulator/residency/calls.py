@@ -4,9 +4,9 @@ import numpy as np
 
 from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, ints_at
-from simulator.records.arena import arena_at, block_at, tier_at
+from simulator.records.arena import arena_at, block_at, entry_at, tier_at
 from simulator.records.record import words_of
-from simulator.residency import belady, blocks, moves
+from simulator.residency import blocks, ghosts, moves
 
 
 @compiled
@@ -68,14 +68,15 @@ def enter_again(old: int, new: int) -> None:
 
 
 @compiled
-def foresee(address: int, level: int, keys: Ints, positions: Ints) -> None:
-    """Tell a tier that reads the future of each key's first use; there are slots enough."""
+def remember(address: int, level: int, keys: Ints, marks: Ints) -> None:
+    """Before the run: keys that a tier has as ghosts from the start, with their ``aux``; there are slots enough."""
     arena = arena_at(address)
     for i in range(len(keys)):
         slot = blocks.find(arena, keys[i])
         if slot == NONE:
             slot = blocks.add(arena, keys[i], 1)
-        belady.foresee(arena, level, slot, positions[i])
+        ghosts.keep(arena, level, slot)
+        entry_at(arena, level, slot).aux = marks[i]
 
 
 @compiled

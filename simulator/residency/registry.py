@@ -24,6 +24,7 @@ EVICTIONS = Registry(
         "gdsf": f"{_HERE}.gdsf:Gdsf",
         "hyperbolic": f"{_HERE}.hyperbolic:Hyperbolic",
         "belady": f"{_HERE}.belady:Belady",
+        "pinned": f"{_HERE}.pinned:Pinned",
         "python": "simulator.evictions.outside:PythonEviction",
     },
     {"tierfetch.evictions": "simulator.evictions.outside:settings_of"},

@@ -14,6 +14,7 @@ from simulator.residency import calls, moves
 from simulator.residency.hooks import hook_up
 from simulator.residency.memory import Part, Plan
 from simulator.residency.names import ENTERS_NAMES
+from simulator.residency.pinned import PINNED
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from simulator.residency.settings import AdmissionSettings, EvictionSettings, Made
 
@@ -27,7 +28,7 @@ class TierSpec(NamedTuple):
 
     The policies are settings, or what a config says of them; ``region_ratio`` is the share of the capacity for
     ``enters: region``; ``n_blocks`` about how many blocks fit, by which sketches are sized (default: blocks of one
-    byte).
+    byte); ``pinned`` are the keys that its eviction policy is told before the run (int64).
     """
 
     capacity: int
@@ -36,6 +37,7 @@ class TierSpec(NamedTuple):
     enters: str = "front"
     region_ratio: float = 0
     n_blocks: int | None = None
+    pinned: Ints | None = None
 
 
 class Gone(NamedTuple):
@@ -76,6 +78,9 @@ class Residency:
         self.arena: Ints = self._plan.make(first_slots)
         for level, (spec, eviction, admission) in enumerate(zip(specs, evictions, admissions, strict=True)):
             self._set_up(level, spec, eviction, admission, seed + level)
+        for level, (spec, eviction) in enumerate(zip(specs, evictions, strict=True)):
+            listed = np.array(eviction.pinned, np.uint64).view(np.int64)
+            self._remember(level, listed if spec.pinned is None else spec.pinned, PINNED)
         self._victims = np.empty(_VICTIMS * Victim.words, np.int64)
         declare(self._victims, Victim, 0, _VICTIMS)
 
@@ -87,6 +92,7 @@ class Residency:
     ) -> None:
         tier = self._tier(level)
         tier.order, tier.foresees, tier.capacity, tier.random = eviction.order, eviction.foresees, spec.capacity, seed
+        tier.remembers = eviction.remembers or eviction.foresees
         tier.enters = ENTERS_NAMES.index(spec.enters)
         clear_all(tier.aside.blocks)
         tier.aside.limit = int(spec.region_ratio * spec.capacity)
@@ -107,10 +113,16 @@ class Residency:
 
     def foresee(self, keys: Ints, positions: Ints) -> None:
         """Where each key of the demand stream is used first, for the tiers that read the future (keys as int64)."""
-        if self._foresees:
-            self.reserve(len(keys))
-            for level in self._foresees:
-                calls.foresee(self._address, level, keys, positions)
+        for level in self._foresees:
+            self._remember(level, keys, -positions)
+
+    def _remember(self, level: int, keys: Ints, marks: Ints | int) -> None:
+        self.reserve(len(keys))
+        calls.remember(self._address, level, keys, np.broadcast_to(np.int64(marks), len(keys)).copy())
+
+    def pin(self, level: int, keys: Sequence[int]) -> None:
+        """Before the run: keys (as int64) that stay in a tier."""
+        self._remember(level, np.array(keys, np.int64), PINNED)
 
     def where(self, key: int) -> int:
         """A bit for each tier that holds the block: bit 0 is the fastest."""

@@ -71,6 +71,7 @@ class EvictionSettings(PluginSettings):
         hooks: Its functions; None where the order is at hand.
         order: Where the order is kept.
         foresees: It is told where every block is used next.
+        remembers: It is told of keys before the run, and has them as ghosts whenever it does not hold them.
         sketches: It counts uses by a sketch: how many blocks fit must be known.
         pushes_out: Blocks may have to go when another one is used.
     """
@@ -80,7 +81,18 @@ class EvictionSettings(PluginSettings):
     hooks: ClassVar[EvictionHooks | None] = None
     order: ClassVar[int] = HOOKED
     foresees: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     sketches: ClassVar[bool] = False
+
+    @property
+    def n_counted(self) -> int:
+        """How many keys it is told: those with most accesses before what is judged."""
+        return 0
+
+    @property
+    def pinned(self) -> tuple[int, ...]:
+        """Keys that it is told whatever was counted."""
+        return ()
 
     @property
     def pushes_out(self) -> bool:
