@@ -7,6 +7,7 @@ import numpy as np
 from simulator.arrays import signed
 from simulator.compiled import address_of, compiled
 from simulator.evictions.base import Eviction
+from simulator.families import Families
 from simulator.records.arena import Arena
 from simulator.records.record import first
 from simulator.residency import belady
@@ -26,7 +27,8 @@ class Compiled(Eviction):
 
     def __init__(self, spec: TierSpec, seed: int) -> None:
         """One tier, as ``Residency`` takes it."""
-        self.foresees = EVICTIONS.validate(spec.eviction).foresees
+        chosen = EVICTIONS.validate(spec.eviction)
+        self.foresees, self.knows_families = chosen.foresees, chosen.knows_families
         self._tier = Residency([spec], seed=seed)
         self._pushed_out: list[int] = []
 
@@ -58,6 +60,11 @@ class Compiled(Eviction):
         """Before the run: where each key is used first."""
         keys = np.fromiter(first_uses, np.uint64, len(first_uses)).view(np.int64)
         self._tier.foresee(keys, np.fromiter(first_uses.values(), np.int64, len(first_uses)))
+
+    def adopt(self, parents: dict[int, int]) -> None:
+        """Before the run: whose parent each key is."""
+        keys, theirs = (np.fromiter(of, np.uint64, len(parents)).view(np.int64) for of in (parents, parents.values()))
+        self._tier.adopt(Families(keys, theirs))
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued; its key is used next there."""

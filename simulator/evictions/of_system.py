@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from simulator.config import System
 from simulator.evictions.base import Eviction
 from simulator.evictions.belady import NEVER
@@ -28,6 +30,23 @@ def make_all(
                 admission=tier.admission, enters=enters, region_ratio=prefetch.region_ratio,
             )
         )  # fmt: skip
+    return found
+
+
+def parents_of(workload: Workload, first_access: int) -> dict[int, int]:
+    """Of each key that ever comes behind another in a request, the first that was there."""
+    said = getattr(workload, "families", None)
+    if said is not None:
+        return {key % 2**64: parent % 2**64 for key, parent in zip(*map(np.ndarray.tolist, said()), strict=True)}
+    found: dict[int, int] = {}
+    last: dict[int, tuple[int, int]] = {}  # of each stream the request and the key of its last access
+    for batch in part(workload.batches(), first_access):
+        rows = zip(batch.stream.tolist(), batch.request.tolist(), batch.key.tolist(), strict=True)
+        for stream, request, key in rows:
+            its_request, before = last.get(stream, (request, key))
+            if its_request == request and before != key:
+                found.setdefault(key, before)
+            last[stream] = request, key
     return found
 
 

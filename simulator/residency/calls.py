@@ -6,7 +6,7 @@ from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, ints_at
 from simulator.records.arena import arena_at, block_at, tier_at
 from simulator.records.record import words_of
-from simulator.residency import belady, blocks, moves
+from simulator.residency import belady, blocks, leaf_lru, moves
 
 
 @compiled
@@ -76,6 +76,19 @@ def foresee(address: int, level: int, keys: Ints, positions: Ints) -> None:
         if slot == NONE:
             slot = blocks.add(arena, keys[i], 1)
         belady.foresee(arena, level, slot, positions[i])
+
+
+@compiled
+def adopt(address: int, level: int, keys: Ints, parents: Ints) -> None:
+    """Tell a tier that must know of it whose parent each block is; there are slots enough."""
+    arena = arena_at(address)
+    for i in range(len(keys)):
+        child, parent = blocks.find(arena, keys[i]), blocks.find(arena, parents[i])
+        if child == NONE:
+            child = blocks.add(arena, keys[i], 1)
+        if parent == NONE:
+            parent = blocks.add(arena, parents[i], 1)
+        leaf_lru.adopt(arena, level, child, parent)
 
 
 @compiled

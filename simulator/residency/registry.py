@@ -9,6 +9,7 @@ EVICTIONS = Registry(
     EvictionSettings,
     {
         "lru": f"{_HERE}.lru:Lru",
+        "leaf_lru": f"{_HERE}.leaf_lru:LeafLru",
         "fifo": f"{_HERE}.fifo:Fifo",
         "random": f"{_HERE}.rand:Random",
         "clock": f"{_HERE}.clock:Clock",

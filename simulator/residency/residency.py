@@ -7,13 +7,14 @@ import numpy as np
 
 from simulator.arrays import NONE, At, Ints, signed
 from simulator.compiled import address_of
+from simulator.families import Families
 from simulator.records.arena import GHOST, Arena, Tier, Victim
 from simulator.records.checked import declare
 from simulator.records.lists import clear_all
 from simulator.residency import calls, moves
 from simulator.residency.hooks import hook_up
 from simulator.residency.memory import Part, Plan
-from simulator.residency.names import ENTERS_NAMES
+from simulator.residency.names import ENTERS_NAMES, FAMILIES, FUTURE, NOTHING
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from simulator.residency.settings import AdmissionSettings, EvictionSettings, Made
 
@@ -67,6 +68,7 @@ class Residency:
         admissions = [ADMISSIONS.validate(spec.admission) for spec in specs]
         self.n_tiers = len(specs)
         self._foresees = [level for level, eviction in enumerate(evictions) if eviction.foresees]
+        self._knows_families = [level for level, eviction in enumerate(evictions) if eviction.knows_families]
         parts = []
         for spec, eviction, admission in zip(specs, evictions, admissions, strict=True):
             n_blocks = spec.n_blocks or spec.capacity
@@ -86,7 +88,8 @@ class Residency:
         self, level: int, spec: TierSpec, eviction: EvictionSettings, admission: AdmissionSettings, seed: int
     ) -> None:
         tier = self._tier(level)
-        tier.order, tier.foresees, tier.capacity, tier.random = eviction.order, eviction.foresees, spec.capacity, seed
+        tier.order, tier.capacity, tier.random = eviction.order, spec.capacity, seed
+        tier.is_told = FUTURE if eviction.foresees else FAMILIES if eviction.knows_families else NOTHING
         tier.enters = ENTERS_NAMES.index(spec.enters)
         clear_all(tier.aside.blocks)
         tier.aside.limit = int(spec.region_ratio * spec.capacity)
@@ -111,6 +114,13 @@ class Residency:
             self.reserve(len(keys))
             for level in self._foresees:
                 calls.foresee(self._address, level, keys, positions)
+
+    def adopt(self, families: Families) -> None:
+        """Whose parent each block is, for the tiers that must know."""
+        if self._knows_families:
+            self.reserve(len(np.union1d(*families)))
+            for level in self._knows_families:
+                calls.adopt(self._address, level, *families)
 
     def where(self, key: int) -> int:
         """A bit for each tier that holds the block: bit 0 is the fastest."""

@@ -71,6 +71,7 @@ class EvictionSettings(PluginSettings):
         hooks: Its functions; None where the order is at hand.
         order: Where the order is kept.
         foresees: It is told where every block is used next.
+        knows_families: It is told which block comes before each in its requests.
         sketches: It counts uses by a sketch: how many blocks fit must be known.
         pushes_out: Blocks may have to go when another one is used.
     """
@@ -80,6 +81,7 @@ class EvictionSettings(PluginSettings):
     hooks: ClassVar[EvictionHooks | None] = None
     order: ClassVar[int] = HOOKED
     foresees: ClassVar[bool] = False
+    knows_families: ClassVar[bool] = False
     sketches: ClassVar[bool] = False
 
     @property
