@@ -13,22 +13,25 @@ def _n_found(keys: Sequence[int], cache: Any) -> int:
     return next((i for i, key in enumerate(keys) if key not in cache), len(keys))
 
 
-def lru(prompts: Prompts, n_blocks: int | None = None) -> list[int]:
-    """Of each prompt the blocks that hit, in an LRU cache of so many blocks; None: of all."""
-    return _in_order(prompts, n_blocks, moves=True)
+def lru(prompts: Prompts, n_blocks: int | None = None, *, at_once: bool = False) -> list[int]:
+    """Of each prompt the blocks that hit, in an LRU cache of so many blocks; None: of all.
+
+    Block by block, or ``at_once``: what of a prompt is there is used before anything of it comes in.
+    """
+    return _in_order(prompts, n_blocks, moves=True, at_once=at_once)
 
 
-def fifo(prompts: Prompts, n_blocks: int | None = None) -> list[int]:
+def fifo(prompts: Prompts, n_blocks: int | None = None, *, at_once: bool = False) -> list[int]:
     """The same, first in, first out."""
-    return _in_order(prompts, n_blocks, moves=False)
+    return _in_order(prompts, n_blocks, moves=False, at_once=at_once)
 
 
-def _in_order(prompts: Prompts, n_blocks: int | None, *, moves: bool) -> list[int]:
+def _in_order(prompts: Prompts, n_blocks: int | None, *, moves: bool, at_once: bool) -> list[int]:
     cache: dict[int, None] = {}
     found = []
     for keys in prompts:
         found.append(_n_found(keys, cache))
-        for key in keys:
+        for key in sorted(keys, key=lambda key: key not in cache) if at_once else keys:
             if key in cache:
                 if not moves:
                     continue

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.headroom import TRACES
+from benchmarks.prefix_loops import lru
 from simulator.trace import Batch, concatenate
 from workloads.embedding_rows import expected_uses
 from workloads.registry import SOURCES
@@ -35,16 +36,7 @@ def _prompts(batch: Batch) -> list[list[int]]:
 
 def prefix_hits(prompts: list[list[int]], n_blocks: int | None = None) -> float:
     """The share of blocks behind which nothing is missing, in an LRU cache of so many blocks; None: of all."""
-    cache: dict[int, None] = {}
-    n_hits = 0
-    for keys in prompts:
-        n_hits += next((i for i, key in enumerate(keys) if key not in cache), len(keys))
-        for key in keys:
-            cache.pop(key, None)
-            cache[key] = None
-            if n_blocks is not None and len(cache) > n_blocks:
-                del cache[next(iter(cache))]
-    return n_hits / sum(map(len, prompts))
+    return sum(lru(prompts, n_blocks)) / sum(map(len, prompts))
 
 
 def of_conversations() -> Iterator[Row]:

@@ -15,9 +15,9 @@ from simulator.evictions.segments import Slru, WTinyLfu
 from simulator.residency import registry
 
 EVICTIONS: dict[str, type[Eviction]] = {
-    "lru": Lru, "leaf_lru": LeafLru, "fifo": Fifo, "random": Random, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo,
-    "lfu": Lfu, "lfuda": Lfuda, "arc": Arc, "2q": TwoQ, "slru": Slru, "lirs": Lirs, "wtinylfu": WTinyLfu, "gdsf": Gdsf,
-    "hyperbolic": Hyperbolic, "belady": Belady,
+    "lru": Lru, "fifo": Fifo, "random": Random, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "lfu": Lfu,
+    "lfuda": Lfuda, "arc": Arc, "2q": TwoQ, "slru": Slru, "lirs": Lirs, "wtinylfu": WTinyLfu, "gdsf": Gdsf,
+    "hyperbolic": Hyperbolic, "leaf_lru": LeafLru, "belady": Belady,
 }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ EVICTIONS = Registry(
     EvictionSettings,
     {
         "lru": f"{_HERE}.lru:Lru",
-        "leaf_lru": f"{_HERE}.leaf_lru:LeafLru",
         "fifo": f"{_HERE}.fifo:Fifo",
         "random": f"{_HERE}.rand:Random",
         "clock": f"{_HERE}.clock:Clock",
@@ -24,6 +23,7 @@ EVICTIONS = Registry(
         "wtinylfu": f"{_HERE}.wtinylfu:WTinyLfu",
         "gdsf": f"{_HERE}.gdsf:Gdsf",
         "hyperbolic": f"{_HERE}.hyperbolic:Hyperbolic",
+        "leaf_lru": f"{_HERE}.leaf_lru:LeafLru",
         "belady": f"{_HERE}.belady:Belady",
         "python": "simulator.evictions.outside:PythonEviction",
     },
