@@ -4,9 +4,11 @@ They know nothing of tiers, requests or clocks; ``benchmarks.kvcache`` and the t
 """
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 Prompts = Sequence[Sequence[int]]
+_NEVER = 1 << 62
 
 
 def _n_found(keys: Sequence[int], cache: Any) -> int:
@@ -43,11 +45,11 @@ def _in_order(prompts: Prompts, n_blocks: int | None, *, moves: bool, at_once: b
 
 
 def radix_lru(prompts: Prompts, n_blocks: int) -> list[int]:
-    """The same in a tree of prefixes, which goes from its leaves: as an engine does it, a prompt at a time.
+    """The same in a tree of prefixes, which goes from its leaves, as kvcache-simulator has it.
 
-    What a prompt finds is used, from its root on; then the rest is taken in, for which other prompts' leaves go, the
-    least recently used first. Where there are none it ends there. (One by one, as kvcache-simulator does, a prompt
-    that is longer than the cache even lets go of its own new end, and keeps a block less.)
+    What a prompt finds is used, from its root on; then the rest is taken in, for which leaves go, the least recently
+    used first, but for what the prompt has found. Where there is none it ends there, as where the leaf that goes is
+    the prompt's own new end: one that is longer than the cache keeps its head, less a block.
     """
     used: dict[int, int] = {}  # when, of the blocks that are there
     parents: dict[int, int] = {}
@@ -69,10 +71,38 @@ def radix_lru(prompts: Prompts, n_blocks: int) -> list[int]:
                 del used[gone]
                 if gone in parents:
                     n_children[parents[gone]] -= 1
+            if before is not None and before not in used:
+                break
             now += 1
             used[key] = now
-            kept.add(key)
             if before is not None:
                 parents[key] = before
                 n_children[before] = n_children.get(before, 0) + 1
+    return found
+
+
+def optimal(prompts: Prompts, n_blocks: int, *, passes_by: bool) -> list[int]:
+    """The same where the block goes that is used next furthest from now (Belady).
+
+    With ``passes_by`` one that comes may be that block itself, and is not taken in.
+    """
+    keys = [key for one in prompts for key in one]
+    next_use, later = [0] * len(keys), dict.fromkeys(keys, _NEVER)
+    for at in range(len(keys) - 1, -1, -1):
+        next_use[at], later[keys[at]] = later[keys[at]], at
+    cache: dict[int, int] = {}
+    furthest: list[tuple[int, int]] = []  # minus a next use, and whose it is or was
+    found, uses = [], iter(next_use)
+    for one in prompts:
+        found.append(_n_found(one, cache))
+        # In this order: a prompt that has come to its end takes none of the next one's.
+        for key, use in zip(one, uses, strict=False):
+            if key not in cache and len(cache) >= n_blocks:
+                while cache.get(furthest[0][1]) != -furthest[0][0]:
+                    heappop(furthest)
+                if passes_by and -furthest[0][0] <= use:
+                    continue
+                del cache[heappop(furthest)[1]]
+            cache[key] = use
+            heappush(furthest, (-use, key))
     return found

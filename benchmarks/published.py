@@ -89,6 +89,12 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def put_into(page: Path, begin: str, end: str, text: str) -> None:
+    """Into a page, in the place of what is between two marks."""
+    before, rest = page.read_text().split(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
+
+
 def main() -> None:
     """To the terminal, or into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -97,9 +103,7 @@ def main() -> None:
     if into is None:
         print(table())
         return
-    text = into.read_text()
-    before, rest = text.split(BEGIN)
-    into.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.split(END)[1]}")
+    put_into(into, BEGIN, END, table())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.prefix_loops import fifo, lru, radix_lru
+from benchmarks.prefix_loops import fifo, lru, optimal, radix_lru
 from policies.none import NonePolicy
 from simulator.config import Closed
 from simulator.demand import misses_of
@@ -21,8 +21,8 @@ from simulator.trace import make_batch
 from tests.strategies import FREE, ListWorkload, books, system
 
 CLOSED = Closed.model_validate({"kind": "closed"})
-LOOPS = {"fifo": fifo, "lru": lru, "leaf_lru": radix_lru}
-AT_ONCE = {**LOOPS, "fifo": partial(fifo, at_once=True), "lru": partial(lru, at_once=True)}
+LOOPS = {"fifo": fifo, "lru": lru, "leaf_lru": radix_lru, "belady": partial(optimal, passes_by=False)}
+AT_ONCE = {"fifo": partial(fifo, at_once=True), "lru": partial(lru, at_once=True), "leaf_lru": radix_lru}
 
 
 def prompts_of(choices: list[list[int]]) -> list[list[int]]:
@@ -61,7 +61,7 @@ def test_hits_by_prefix_are_a_plain_loops(eviction: str, prompts: list[list[int]
 
 
 @pytest.mark.parametrize("engine", [Engine, Model])
-@pytest.mark.parametrize("eviction", LOOPS)
+@pytest.mark.parametrize("eviction", AT_ONCE)
 @settings(max_examples=100, deadline=None)
 @given(prompts=PROMPTS, capacity=st.integers(6, 30))
 @example(prompts=[[0, 1, 2, 3, 4, 5], [6], [0, 1, 2, 3, 4, 5], [6], [0]], capacity=6)
