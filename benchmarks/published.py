@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.headroom import TRACES
+from benchmarks.prefix_loops import lru
 from simulator.trace import Batch, concatenate
 from workloads.embedding_rows import expected_uses
 from workloads.registry import SOURCES
@@ -35,16 +36,7 @@ def _prompts(batch: Batch) -> list[list[int]]:
 
 def prefix_hits(prompts: list[list[int]], n_blocks: int | None = None) -> float:
     """The share of blocks behind which nothing is missing, in an LRU cache of so many blocks; None: of all."""
-    cache: dict[int, None] = {}
-    n_hits = 0
-    for keys in prompts:
-        n_hits += next((i for i, key in enumerate(keys) if key not in cache), len(keys))
-        for key in keys:
-            cache.pop(key, None)
-            cache[key] = None
-            if n_blocks is not None and len(cache) > n_blocks:
-                del cache[next(iter(cache))]
-    return n_hits / sum(map(len, prompts))
+    return sum(lru(prompts, n_blocks)) / sum(map(len, prompts))
 
 
 def of_conversations() -> Iterator[Row]:
@@ -97,6 +89,12 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def put_into(page: Path, begin: str, end: str, text: str) -> None:
+    """Into a page, in the place of what is between two marks."""
+    before, rest = page.read_text().split(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
+
+
 def main() -> None:
     """To the terminal, or into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,9 +103,7 @@ def main() -> None:
     if into is None:
         print(table())
         return
-    text = into.read_text()
-    before, rest = text.split(BEGIN)
-    into.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.split(END)[1]}")
+    put_into(into, BEGIN, END, table())
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from experiments.trace_input import TraceInput, share_of
 from simulator.errors import InputError
-from simulator.trace import Batch, concatenate, with_features
+from simulator.families import Families, families_within
+from simulator.trace import Batch, begins, concatenate, with_features
 from simulator.units import parse_bytes
 from workloads.base import BATCH
-from workloads.sampling import PARTS, sample
+from workloads.sampling import PARTS, are_sampled, sample
 
 FRACTIONS = "0.001,0.01,0.05,0.1,0.25"
 _MOST = 2**62
@@ -26,8 +27,9 @@ class Replayed:
     n_streams = 1
     stream_ids: npt.NDArray[np.uint64] | None = None
 
-    def __init__(self, batch: Batch, n_of_trace: int, parts: int) -> None:
-        self._batch = batch
+    def __init__(self, batch: Batch, requests: npt.NDArray[np.uint32], n_of_trace: int, parts: int) -> None:
+        self._batch = _alone(batch)
+        self._requests = requests
         self.n_of_trace = n_of_trace
         self.parts = parts
         keys, first = np.unique(batch.key, return_index=True)
@@ -54,7 +56,11 @@ class Replayed:
             return self
         batch = sample(self._batch, parts)
         _expect_some(batch, parts)
-        return Replayed(_alone(batch), self.n_of_trace, parts)
+        return Replayed(batch, self._requests[are_sampled(self._batch.key, parts)], self.n_of_trace, parts)
+
+    def families(self) -> Families:
+        """Which block comes before each in its requests, which accesses one after another do not say any more."""
+        return families_within(self._batch.key.view(np.int64), np.diff(self._requests, prepend=np.uint32(0)) == 0)
 
 
 def _alone(batch: Batch) -> Batch:
@@ -63,13 +69,18 @@ def _alone(batch: Batch) -> Batch:
     )
 
 
+def _requests_of(batch: Batch) -> npt.NDArray[np.uint32]:
+    """The number of each access's request, from 1."""
+    return np.cumsum(begins(batch, None), dtype=np.uint32)
+
+
 def _expect_some(batch: Batch, parts: int) -> None:
     if len(batch) == 0:
         raise InputError(f"--sample {parts / PARTS:.3g}: no key of the trace is in the sample; expected a larger rate")
 
 
 def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
-    """Read a trace: some 33 bytes an access that is in the sample stay in memory.
+    """Read a trace: some 37 bytes an access that is in the sample stay in memory.
 
     Raises:
         InputError: it is bad or empty.
@@ -84,7 +95,7 @@ def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
     _expect_some(whole, parts)
     if unit_size:
         whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.int64))
-    return Replayed(_alone(whole), n, parts)
+    return Replayed(whole, _requests_of(whole), n, parts)
 
 
 def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *, unit_size: bool) -> list[int]:

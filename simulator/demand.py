@@ -8,6 +8,7 @@ import numpy.typing as npt
 from simulator.arrays import NONE, At, Ints
 from simulator.compiled import address_of, compiled, inlined, ints_at
 from simulator.config import System
+from simulator.families import Families, families_of
 from simulator.future import Future, future_of
 from simulator.records.arena import Arena, Victim, arena_at, block_at, tier_at
 from simulator.records.checked import declare
@@ -53,14 +54,17 @@ class DemandTier:
     """Tier 0 as it would be if nobody prefetched and a missed block came at once."""
 
     def __init__(
-        self, system: System, workload: Workload, seed: int, future: Future | None, judged_from: int = 0
-    ) -> None:
-        """``future`` is of the accesses to come; the tier needs it if its eviction is Belady's."""
+        self, system: System, workload: Workload, seed: int, future: Future | None, judged_from: int = 0,
+        families: Families | None = None,
+    ) -> None:  # fmt: skip
+        """``future`` and ``families`` are of the accesses to come, for an eviction that must be told of them."""
         self.foresees = system.tiers[0].eviction.foresees
         alone = system.model_copy(update={"tiers": system.tiers[:1], "links": system.links[:1]})
         self.residency = make_residency(alone, [system.tiers[0].capacity], workload, seed, judged_from)
         if self.foresees and future is not None:
             self.residency.foresee(future.keys, future.first_use)
+        if families is not None:
+            self.residency.adopt(families)
         self._victims = np.empty(_VICTIMS * Victim.words, np.int64)
         declare(self._victims, Victim, 0, _VICTIMS)
 
@@ -83,7 +87,8 @@ def misses_of(workload: Workload, system: System, first_access: int, seed: int) 
     if system.tiers[0].eviction.is_plain:
         return accesses, _plain_misses(accesses, workload, system, seed)
     future = future_of(iter([accesses])) if system.tiers[0].eviction.foresees else None
-    tier = DemandTier(system, workload, seed, future, first_access)
+    families = families_of(workload, first_access) if system.tiers[0].eviction.knows_families else None
+    tier = DemandTier(system, workload, seed, future, first_access, families)
     next_use = future.next_use if future is not None else np.empty(0, np.int64)
     return accesses, tier.misses(accesses.key.view(np.int64), accesses.size_bytes.astype(np.int64), next_use)
 

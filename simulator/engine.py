@@ -16,6 +16,7 @@ from simulator.checks import capacities_of, check_durations, check_policy, check
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System
 from simulator.demand import DemandTier
+from simulator.families import families_of
 from simulator.feed import Feed
 from simulator.future import future_of
 from simulator.needs import ToShow, needs_of
@@ -77,10 +78,14 @@ class Engine:
         self._residency = make_residency(system, self._capacities, workload, seed, books.first_access)
         if future is not None:
             self._residency.foresee(future.keys, future.first_use)
+        families = None
+        if any(tier.eviction.knows_families for tier in system.tiers):
+            families = families_of(workload, first_access)
+            self._residency.adopt(families)
         # What a tier 0 misses that nobody prefetches into: run alongside, it tells what prefetching saved and caused.
         self._shadow = self._residency
         if books.has_shadow:
-            self._shadow = DemandTier(system, workload, seed, future, books.first_access).residency
+            self._shadow = DemandTier(system, workload, seed, future, books.first_access, families).residency
         self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
         self._to_show: ToShow | None = None
         table = _table_of(policy, charge)

@@ -1,5 +1,6 @@
 """One contract for every eviction policy, over the registry, and each compiled one against the same in plain Python."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from simulator.evictions.heaps import Heap
 from simulator.evictions.registry import EVICTIONS as PLAIN
 from simulator.evictions.registry import make
 from simulator.evictions.sketch import Sketch
+from simulator.families import Families
 from simulator.future import future_of
 from simulator.records.arena import arena_at
 from simulator.records.run import Run, run_at
@@ -59,6 +61,10 @@ class Driver:
         self.residency.foresee(self.future.keys, self.future.first_use)
         self.at = 0
 
+    def adopt(self, parents: dict[int, int]) -> None:
+        keys, theirs = (np.array(list(of), np.uint64).view(np.int64) for of in (parents, parents.values()))
+        self.residency.adopt(Families(keys, theirs))
+
     def request(self, key: int, size: int = 1, prefetch: int = NONE) -> list[int] | None:
         if hasattr(self, "future") and prefetch == NONE:
             pass_by(address_of(self.residency.arena), signed(key), self.future.next_use[self.at])
@@ -84,6 +90,11 @@ class Pair:
         if self.plain.foresees:
             self.driver.foresee(demanded)
             self.plain.foresee(first_uses)
+        if self.plain.knows_families:
+            # Of requests of three; keys that come back elsewhere make circles, too.
+            parents = {key: before for at, (before, key) in enumerate(pairwise(demanded)) if at % 3 and before != key}
+            self.driver.adopt(parents)
+            self.plain.adopt(parents)
 
     def request(self, key: int, size: int = 1, *, prefetched: bool = False) -> list[int] | None:
         if prefetched and key in self.plain:
@@ -295,6 +306,21 @@ def test_who_is_used_is_not_pushed_out(eviction: dict[str, Any], variant: str) -
         pair.check()
         pushed_out += pair.pushed_out
     assert (pushed_out != []) == (variant == "libcachesim")
+
+
+def test_prefixes_go_from_their_end() -> None:
+    """1, 2, 3 are a prefix, 4 another one, used in the order 2, 4, 1, 3, in which LRU would let go of them.
+
+    The leaves are 4 and 3; 2 is the oldest of all as soon as it is one.
+    """
+    driver, plain = Driver(4, "leaf_lru"), make("leaf_lru", 4)
+    for one in (driver, plain):
+        one.adopt({2: 1, 3: 2})
+        assert [one.request(key, 1) for key in [1, 2, 3, 4, 2, 4, 1, 3]] == [[]] * 4 + [None] * 4
+        assert [one.request(key, 1) for key in [5, 6, 7, 8]] == [[4], [3], [2], [1]]
+        # A parent that comes back when its child is there is none: 2 goes after 3 again.
+        assert [one.request(key, 1) for key in [3, 2, 9, 10, 11, 12]] == [[5], [6], [7], [8], [3], [2]]
+    assert driver.residency.keys(0) == plain.keys() == {9, 10, 11, 12}
 
 
 def test_the_hand_of_sieve_goes_on_where_it_was() -> None:

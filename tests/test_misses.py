@@ -4,14 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from experiments import counting, misses
+from experiments.replayed import Replayed
+from simulator.families import families_of
 from simulator.residency.registry import EVICTIONS
+from simulator.trace import make_batch
 from tests.conftest import real_trace
+from tests.strategies import ListWorkload
+from workloads.sampling import PARTS, sample
 
 # Under LRU with two blocks every third access of this circle misses for ever; keys 1 and 2 are 100 and 50 bytes long.
 CIRCLE = "".join(f"{1 + i % 3},{(100, 50, 50)[i % 3]}\n" for i in range(30))
@@ -155,3 +161,31 @@ def test_settings_of_evictions(tmp_path: Path) -> None:
     rows = pd.read_parquet(tmp_path / "o" / "misses.parquet")
     assert rows["eviction"].tolist() == said
     assert rows["n_misses"].nunique() > 1
+
+
+def test_requests_say_what_comes_before_a_block(tmp_path: Path) -> None:
+    """Three blocks and a conversation, read three times, with one more block between: its end goes, not its head.
+
+    LRU: the other block pushes out the head, which pushes out what comes behind it, and so on: all 11 miss. Leaves: the
+    other one pushes out the third block, which then pushes out the other one: 3 + 1 + 1 + 1 + 1.
+    """
+    path = tmp_path / "prompts.jsonl"
+    rows = [[1, 2, 3], [4], [1, 2, 3], [5], [1, 2, 3]]
+    path.write_text("".join(json.dumps({"hash_ids": ids, "input_length": 16 * len(ids)}) + "\n" for ids in rows))
+    out = tmp_path / "out"
+    call(path, "--unit-size", "--capacity", "3", "--eviction", "lru,leaf_lru", "--out", out)
+    found = pd.read_parquet(out / "misses.parquet").set_index("eviction")["n_misses"]
+    assert found.to_dict() == {"lru": 11, "leaf_lru": 7}
+
+
+def test_a_sample_has_the_families_of_its_requests() -> None:
+    """Of a request's blocks those that are in the sample; accesses one after another do not say it any more."""
+    rng = np.random.default_rng(1)
+    batch = make_batch(rng.integers(0, 300, 2000), request=np.repeat(np.arange(400), 5), stream=np.arange(2000) // 40)
+    whole = Replayed(batch, np.repeat(np.arange(1, 401, dtype=np.uint32), 5), 2000, PARTS)
+    for parts in (PARTS, PARTS // 2):
+        expected = families_of(ListWorkload(sample(batch, parts)))
+        found = families_of(whole.sampled(parts))
+        assert found.keys.tolist() == expected.keys.tolist()
+        assert found.parents.tolist() == expected.parents.tolist()
+        assert len(found.keys) > 50

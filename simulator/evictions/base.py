@@ -56,6 +56,7 @@ class Eviction:
     of_run = ("settings",)  # no config says what the constructor takes
     most_pushed_out = 8  # by one use
     foresees = False  # whether it must be told the future by ``foresee`` and ``passed``
+    knows_families = False  # whether it must be told by ``adopt`` which block comes before each in its requests
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings.eviction
@@ -134,6 +135,9 @@ class Eviction:
 
     def pin(self, keys: Iterable[int]) -> None:
         """Before the run: these were accessed most before what is judged."""
+
+    def adopt(self, parents: dict[int, int]) -> None:
+        """Before the run: of each key that ever comes behind another in a request, the one before it."""
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued, before it is looked up; its key is used next at ``next_use`` (or ``belady.NEVER``)."""

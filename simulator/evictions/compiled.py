@@ -8,6 +8,7 @@ import numpy as np
 from simulator.arrays import signed
 from simulator.compiled import address_of, compiled
 from simulator.evictions.base import Eviction
+from simulator.families import Families
 from simulator.records.arena import Arena
 from simulator.records.record import first
 from simulator.residency import belady
@@ -27,7 +28,8 @@ class Compiled(Eviction):
 
     def __init__(self, spec: TierSpec, seed: int) -> None:
         """One tier, as ``Residency`` takes it."""
-        self.foresees = EVICTIONS.validate(spec.eviction).foresees
+        chosen = EVICTIONS.validate(spec.eviction)
+        self.foresees, self.knows_families = chosen.foresees, chosen.knows_families
         self._tier = Residency([spec], seed=seed)
         self._pushed_out: list[int] = []
 
@@ -63,6 +65,11 @@ class Compiled(Eviction):
     def pin(self, keys: Iterable[int]) -> None:
         """Before the run: these were accessed most before what is judged."""
         self._tier.pin(0, [signed(key) for key in keys])
+
+    def adopt(self, parents: dict[int, int]) -> None:
+        """Before the run: whose parent each key is."""
+        keys, theirs = (np.fromiter(of, np.uint64, len(parents)).view(np.int64) for of in (parents, parents.values()))
+        self._tier.adopt(Families(keys, theirs))
 
     def passed(self, key: int, next_use: int) -> None:
         """An access is issued; its key is used next there."""

@@ -4,6 +4,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from simulator.config import System
 from simulator.evictions.base import Eviction
 from simulator.evictions.belady import NEVER
@@ -52,6 +54,23 @@ def most_used(workload: Workload, before: int, n: int) -> list[int]:
         counts.update(batch.key[: before - at].tolist())
         at += len(batch)
     return sorted(counts, key=lambda key: (-counts[key], key))[:n]
+
+
+def parents_of(workload: Workload, first_access: int) -> dict[int, int]:
+    """Of each key that ever comes behind another in a request, the first that was there."""
+    said = getattr(workload, "families", None)
+    if said is not None:
+        return {key % 2**64: parent % 2**64 for key, parent in zip(*map(np.ndarray.tolist, said()), strict=True)}
+    found: dict[int, int] = {}
+    last: dict[int, tuple[int, int]] = {}  # of each stream the request and the key of its last access
+    for batch in part(workload.batches(), first_access):
+        rows = zip(batch.stream.tolist(), batch.request.tolist(), batch.key.tolist(), strict=True)
+        for stream, request, key in rows:
+            its_request, before = last.get(stream, (request, key))
+            if its_request == request and before != key:
+                found.setdefault(key, before)
+            last[stream] = request, key
+    return found
 
 
 def next_uses(workload: Workload, first_access: int) -> tuple["array[int]", dict[int, int]]:

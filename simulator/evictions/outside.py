@@ -91,6 +91,11 @@ class _OfClass(EvictionSettings):
         return () if self.is_plain else self._compiled.pinned
 
     @property
+    def knows_families(self) -> bool:  # type: ignore[override]
+        """Whether it is told which block comes before each."""
+        return not self.is_plain and self._compiled.knows_families
+
+    @property
     def sketches(self) -> bool:  # type: ignore[override]
         """Whether it counts by a sketch."""
         return not self.is_plain and self._compiled.sketches

@@ -1,6 +1,6 @@
-"""Policies that know order and little else: FIFO, LRU, one that pins blocks, CLOCK and SIEVE."""
+"""Policies that know order and little else: FIFO, LRU, one that pins blocks, LRU from prefixes' ends, CLOCK, SIEVE."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 from simulator.evictions.base import Eviction, Settings
@@ -53,6 +53,39 @@ class Pinned(Eviction):
 
     def _leave(self, key: int, size: int, evicted: bool) -> None:
         del self._order[key]
+
+
+class LeafLru(Lru):
+    """Who was used longest ago goes, of the blocks that are no held one's parent: prefixes are let go from their end.
+
+    As radix trees of KV caches do it. Where all are parents, which keys that do not say what a block was computed from
+    can make so, it is LRU.
+    """
+
+    knows_families = True
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._parents: dict[int, int] = {}
+        self._children: Counter[int] = Counter()  # that are held
+
+    def adopt(self, parents: dict[int, int]) -> None:
+        """Before the run: of each key that ever comes behind another in a request, the one before it."""
+        self._parents = parents
+
+    def _insert(self, key: int, size: int, ghost: str | None) -> None:
+        super()._insert(key, size, ghost)
+        if key in self._parents:
+            self._children[self._parents[key]] += 1
+
+    def _victim(self, size: int, ghost: str | None) -> int:
+        leaves = (key for key in self._order if not self._children[key])
+        return next(leaves, next(iter(self._order)))
+
+    def _leave(self, key: int, size: int, evicted: bool) -> None:
+        super()._leave(key, size, evicted)
+        if key in self._parents:
+            self._children[self._parents[key]] -= 1
 
 
 class Clock(Fifo):

@@ -9,7 +9,7 @@ from simulator.evictions.frequency import Gdsf, Lfu, Lfuda
 from simulator.evictions.ghosts import Arc, S3Fifo, TwoQ
 from simulator.evictions.lirs import Lirs
 from simulator.evictions.outside import make_plain
-from simulator.evictions.recency import Clock, Fifo, Lru, Pinned, Sieve
+from simulator.evictions.recency import Clock, Fifo, LeafLru, Lru, Pinned, Sieve
 from simulator.evictions.sampling import Hyperbolic, Random
 from simulator.evictions.segments import Slru, WTinyLfu
 from simulator.residency import registry
@@ -17,7 +17,7 @@ from simulator.residency import registry
 EVICTIONS: dict[str, type[Eviction]] = {
     "lru": Lru, "fifo": Fifo, "random": Random, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "lfu": Lfu,
     "lfuda": Lfuda, "arc": Arc, "2q": TwoQ, "slru": Slru, "lirs": Lirs, "wtinylfu": WTinyLfu, "gdsf": Gdsf,
-    "hyperbolic": Hyperbolic, "belady": Belady, "pinned": Pinned,
+    "hyperbolic": Hyperbolic, "leaf_lru": LeafLru, "belady": Belady, "pinned": Pinned,
 }  # fmt: skip
 
 

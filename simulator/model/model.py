@@ -15,7 +15,7 @@ from simulator.arrivals import Trace
 from simulator.charge import Charge
 from simulator.checks import capacities_of, check_policy, check_requests
 from simulator.config import Arrivals, System
-from simulator.evictions.of_system import make_all, next_uses
+from simulator.evictions.of_system import make_all, next_uses, parents_of
 from simulator.evictions.registry import make
 from simulator.ledger.ledger import Ledger
 from simulator.model.accesses import Access, Accesses, start
@@ -87,6 +87,10 @@ class Model:
             self._next_uses, first_uses = next_uses(workload, first_access)
             for eviction in self._foresees:
                 eviction.foresee(first_uses)
+        if any(eviction.knows_families for eviction in [*evictions, *shadows]):
+            parents = parents_of(workload, first_access)
+            for eviction in [*evictions, *shadows]:
+                eviction.adopt(parents)
 
     @property
     def now(self) -> int:

@@ -95,16 +95,15 @@ class AsideList(Record):
 class Tier(Record, line=LINE):
     """A tier.
 
-    ``order`` says whether its eviction policy is at hand or behind hooks (``residency.eviction``), ``remembers`` that
-    it was told of keys before the run, ``foresees`` that it is told of next uses, too. ``n_in`` and
+    ``order`` says whether its eviction policy is at hand or behind hooks (``residency.eviction``), ``is_told`` what it
+    is told of the trace before the run (``residency.names``). ``n_in`` and
     ``n_out`` are blocks that ever came and went, ``coming`` is the one that is coming in, ``fields`` how far behind a
     slot the policy's further fields lie, ``random`` the state of its random numbers, ``overflows`` whether the use just
     now may have pushed blocks out.
     """
 
     order: int
-    foresees: int
-    remembers: int
+    is_told: int
     capacity: int
     used: int
     n_blocks: int

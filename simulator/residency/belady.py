@@ -12,6 +12,7 @@ from simulator.records.arena import ASIDE, Arena, Block, block_at, entry_at, tie
 from simulator.residency import blocks, ghosts, heap, lfu
 from simulator.residency.heap import Stamp
 from simulator.residency.lfu import state_at, victim
+from simulator.residency.names import FUTURE
 from simulator.residency.settings import EvictionHooks, EvictionSettings
 
 NEVER = 1 << 62
@@ -25,7 +26,7 @@ def passed(arena: Arena, key: int, next_use: int) -> None:
         return
     where = block_at(arena, slot).where
     for level in range(arena.n_tiers):
-        if tier_at(arena, level).foresees:
+        if tier_at(arena, level).is_told == FUTURE:
             entry_at(arena, level, slot).aux = -next_use
             if (where >> level) & 1 and not (where >> (ASIDE + level)) & 1:
                 heap.fix(arena, level, state_at(arena, level).blocks, slot)

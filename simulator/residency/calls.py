@@ -6,7 +6,7 @@ from simulator.arrays import NONE, Ints
 from simulator.compiled import compiled, ints_at
 from simulator.records.arena import arena_at, block_at, entry_at, tier_at
 from simulator.records.record import words_of
-from simulator.residency import blocks, ghosts, moves
+from simulator.residency import blocks, ghosts, leaf_lru, moves
 
 
 @compiled
@@ -77,6 +77,19 @@ def remember(address: int, level: int, keys: Ints, marks: Ints) -> None:
             slot = blocks.add(arena, keys[i], 1)
         ghosts.keep(arena, level, slot)
         entry_at(arena, level, slot).aux = marks[i]
+
+
+@compiled
+def adopt(address: int, level: int, keys: Ints, parents: Ints) -> None:
+    """Tell a tier that must know of it whose parent each block is; there are slots enough."""
+    arena = arena_at(address)
+    for i in range(len(keys)):
+        child, parent = blocks.find(arena, keys[i]), blocks.find(arena, parents[i])
+        if child == NONE:
+            child = blocks.add(arena, keys[i], 1)
+        if parent == NONE:
+            parent = blocks.add(arena, parents[i], 1)
+        leaf_lru.adopt(arena, level, child, parent)
 
 
 @compiled

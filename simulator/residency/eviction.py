@@ -29,7 +29,7 @@ def on_hit(arena: Arena, level: int, slot: At[Block]) -> None:
 def recall(arena: Arena, level: int, slot: At[Block]) -> None:
     """A block is about to come in: if it is a ghost, its policy learns from that; ``aux`` is its mark then, else 0."""
     tier = tier_at(arena, level)
-    if tier.remembers or ghosts.is_one(arena, level, slot):
+    if tier.is_told or ghosts.is_one(arena, level, slot):
         call_on_slot(tier.hooks.recall, arena, level, slot)
     else:
         entry_at(arena, level, slot).aux = 0
@@ -41,7 +41,7 @@ def on_insert(arena: Arena, level: int, slot: At[Block]) -> None:
     tier, entry = tier_at(arena, level), entry_at(arena, level, slot)
     if tier.enters != FRONT and entry.prefetch != NONE:
         aside.enter(arena, level, slot)
-        if not tier.remembers:
+        if not tier.is_told:
             # Its policy will see it as a new block, whatever it remembered of it.
             entry.aux = 0
     else:
@@ -96,7 +96,7 @@ def on_remove(arena: Arena, level: int, slot: At[Block], evicted: bool) -> None:
     tier = tier_at(arena, level)
     if tier.aside.n_blocks != 0 and aside.has(arena, level, slot):
         aside.leave(arena, level, slot)
-        if tier.remembers:
+        if tier.is_told:
             ghosts.keep(arena, level, slot)
     elif tier.order == HOOKED:
         call_on_remove(tier.hooks.on_remove, arena, level, slot, evicted)

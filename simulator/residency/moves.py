@@ -150,7 +150,7 @@ def insert_found(
     if not again and not admission.admits(arena, level, slot, gone):
         n_victims = _report(arena, level, slot, out, at, report_all)
         block.where &= ~COMING
-        if tier.remembers:
+        if tier.is_told:
             ghosts.keep(arena, level, slot)
         if block.where == 0:
             blocks.free(arena, slot)

@@ -23,6 +23,7 @@ EVICTIONS = Registry(
         "wtinylfu": f"{_HERE}.wtinylfu:WTinyLfu",
         "gdsf": f"{_HERE}.gdsf:Gdsf",
         "hyperbolic": f"{_HERE}.hyperbolic:Hyperbolic",
+        "leaf_lru": f"{_HERE}.leaf_lru:LeafLru",
         "belady": f"{_HERE}.belady:Belady",
         "pinned": f"{_HERE}.pinned:Pinned",
         "python": "simulator.evictions.outside:PythonEviction",

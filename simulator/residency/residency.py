@@ -7,6 +7,7 @@ import numpy as np
 
 from simulator.arrays import NONE, At, Ints, signed
 from simulator.compiled import address_of
+from simulator.families import Families
 from simulator.records.arena import GHOST, Arena, Tier, Victim
 from simulator.records.checked import declare
 from simulator.records.lists import clear_all
@@ -69,6 +70,7 @@ class Residency:
         admissions = [ADMISSIONS.validate(spec.admission) for spec in specs]
         self.n_tiers = len(specs)
         self._foresees = [level for level, eviction in enumerate(evictions) if eviction.foresees]
+        self._knows_families = [level for level, eviction in enumerate(evictions) if eviction.knows_families]
         parts = []
         for spec, eviction, admission in zip(specs, evictions, admissions, strict=True):
             n_blocks = spec.n_blocks or spec.capacity
@@ -91,8 +93,8 @@ class Residency:
         self, level: int, spec: TierSpec, eviction: EvictionSettings, admission: AdmissionSettings, seed: int
     ) -> None:
         tier = self._tier(level)
-        tier.order, tier.foresees, tier.capacity, tier.random = eviction.order, eviction.foresees, spec.capacity, seed
-        tier.remembers = eviction.remembers or eviction.foresees
+        tier.order, tier.capacity, tier.random = eviction.order, spec.capacity, seed
+        tier.is_told = eviction.is_told
         tier.enters = ENTERS_NAMES.index(spec.enters)
         clear_all(tier.aside.blocks)
         tier.aside.limit = int(spec.region_ratio * spec.capacity)
@@ -123,6 +125,13 @@ class Residency:
     def pin(self, level: int, keys: Sequence[int]) -> None:
         """Before the run: keys (as int64) that stay in a tier."""
         self._remember(level, np.array(keys, np.int64), PINNED)
+
+    def adopt(self, families: Families) -> None:
+        """Whose parent each block is, for the tiers that must know."""
+        if self._knows_families:
+            self.reserve(len(np.union1d(*families)))
+            for level in self._knows_families:
+                calls.adopt(self._address, level, *families)
 
     def where(self, key: int) -> int:
         """A bit for each tier that holds the block: bit 0 is the fastest."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, Field
 
 from simulator.plugins import PluginSettings
-from simulator.residency.names import HOOKED
+from simulator.residency.names import FAMILIES, FUTURE, HOOKED, KEYS, NOTHING
 
 if TYPE_CHECKING:
     from simulator.arrays import At, Ints
@@ -72,6 +72,7 @@ class EvictionSettings(PluginSettings):
         order: Where the order is kept.
         foresees: It is told where every block is used next.
         remembers: It is told of keys before the run, and has them as ghosts whenever it does not hold them.
+        knows_families: It is told which block comes before each in its requests.
         sketches: It counts uses by a sketch: how many blocks fit must be known.
         pushes_out: Blocks may have to go when another one is used.
     """
@@ -82,7 +83,13 @@ class EvictionSettings(PluginSettings):
     order: ClassVar[int] = HOOKED
     foresees: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    knows_families: ClassVar[bool] = False
     sketches: ClassVar[bool] = False
+
+    @property
+    def is_told(self) -> int:
+        """What of the trace, before the run (``residency.names``)."""
+        return FUTURE if self.foresees else FAMILIES if self.knows_families else KEYS if self.remembers else NOTHING
 
     @property
     def n_counted(self) -> int:
