@@ -38,8 +38,8 @@ class Marks:
             if mark.request is not None:
                 if self._last_own == (mark.stream, mark.request):
                     raise ValueError(
-                        f"request {mark.request} of stream {mark.stream}: the call before, which was in no request, got "
-                        f"this number; expected {self._next} or more, or that one in a request, too"
+                        f"request {mark.request} of stream {mark.stream}: the call before, in no request, got this "
+                        f"number; expected {self._next} or more, or that one in a request, too"
                     )
                 self._next = max(self._next, mark.request + 1)
         self._local.mark = mark

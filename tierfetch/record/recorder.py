@@ -55,14 +55,16 @@ class Recorder:
             raise InputError(f"{self.path}: no such folder; expected one that is there")
         if self.path.exists() and not self._force:
             raise InputError(f"{self.path}: is there already; expected another name, or force=True")
-        self._writer = Writer(self.path)
-        self._is_open = True
         if self._functional:
             from tierfetch.record.calls import Lookups
             from tierfetch.record.modules import Tables
 
             self._tables = Tables(self._spaces)
-            self._lookups = self._at_end.enter_context(Lookups(self._tables, self._put))
+            self._lookups = Lookups(self._tables, self._put)
+        self._writer = Writer(self.path)
+        self._is_open = True
+        if self._lookups is not None:
+            self._at_end.enter_context(self._lookups)
         return self
 
     def __exit__(
