@@ -1,5 +1,6 @@
 """The ids in a recording are those that the model has used, in its order, with the sizes that rows have."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,8 @@ def test_bags(
         r.embeddings(bag)
         # Something is always read, so that there is something to tell.
         bag(torch.tensor([0]), torch.tensor([0, 1] if last_ends else [0]))
-        if by_name:
-            out = bag(input=ids, offsets=offsets, per_sample_weights=weights)
-        else:
-            out = bag(ids, offsets, weights)
+        named = {"input": ids, "offsets": offsets, "per_sample_weights": weights}
+        out = bag(**named) if by_name else bag(*named.values())
     rows = rows_of(path).iloc[1:]
     want = [
         (token, row)
@@ -208,28 +207,40 @@ def test_a_call_that_fails_has_looked_nothing_up(path: Path) -> None:
 
 
 def test_hooks_are_gone_afterwards(path: Path) -> None:
-    model = Model()
-    with pytest.warns(UserWarning, match=r"nothing was recorded of bag, tok, layer 0: not called, or not as modules"):  # noqa: SIM117
-        with tierfetch.Recorder(path) as r:
-            r.embeddings(model)
-            r.experts(model.moe.gate, top_k=2, layer=0, bytes=10)
-            assert model.bag._forward_hooks
+    model, recorder = Model(), tierfetch.Recorder(path)
+    recorder.__enter__()
+    recorder.embeddings(model)
+    recorder.experts(model.moe.gate, top_k=2, layer=0, bytes=10)
+    assert model.bag._forward_hooks
+    with pytest.warns(UserWarning, match=r"nothing was recorded of bag, tok, layer 0: not called, or not as modules"):
+        recorder.__exit__(None, None, None)
     assert not any(module._forward_hooks for module in model.modules())
+    assert len(rows_of(path)) == 0
 
 
 def test_gradients_are_as_without(path: Path) -> None:
     """Nothing of a recording is part of the graph, and a step is the same with it."""
-    found = []
-    for is_recorded in (False, True):
-        torch.manual_seed(1)
-        model = Model()
-        with tierfetch.Recorder(path) as r:
-            r.embeddings(model.tok if is_recorded else nn.Embedding(1, 1))
-            if is_recorded:
-                r.experts(model.moe.gate, top_k=2, layer=0, bytes=10)
-            model(torch.arange(6), torch.tensor([0, 2]), torch.tensor([4, 5])).sum().backward()
-            if not is_recorded:
-                r.kv([1], bytes_per_token=1, block_tokens=1)
-        path.unlink()
-        found.append([parameter.grad for parameter in model.parameters()])
-    assert all((a is None and b is None) or torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+    def gradients(model: Model) -> list[Tensor | None]:
+        model(torch.arange(6), torch.tensor([0, 2]), torch.tensor([4, 5])).sum().backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    model = Model()
+    alike = copy.deepcopy(model)
+    with tierfetch.Recorder(path) as r:
+        r.embeddings(model)
+        r.experts(model.moe.gate, top_k=2, layer=0, bytes=10)
+        found = gradients(model)
+    pairs = list(zip(found, gradients(alike), strict=True))
+    assert all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
+    assert sum(a is not None for a, _ in pairs) > 4
+
+
+def test_a_copy_of_a_model_that_is_recorded(path: Path) -> None:
+    """As averages of weights make it: it can be made, and is recorded with its original."""
+    table = nn.Embedding(5, 2)
+    with tierfetch.Recorder(path) as r:
+        r.embeddings(table)
+        copy.deepcopy(table)(torch.tensor([1]))
+        table(torch.tensor([2]))
+    assert rows_of(path)["key"].tolist() == [1, 2]
