@@ -17,12 +17,14 @@ from tierfetch.record.blocks import Chains, tokens_of
 from tierfetch.record.marks import Mark, Marked, Marks, checked
 from tierfetch.record.rows import Call
 from tierfetch.record.spaces import LEGEND, Space, Spaces
-from tierfetch.record.writing import Writer
 
 if TYPE_CHECKING:
     from torch import nn
 
     from tierfetch.record.calls import Lookups
+    from tierfetch.record.writing import Writer
+
+# Torch and Arrow are imported when a recording begins.
 
 
 class Recorder:
@@ -61,6 +63,8 @@ class Recorder:
 
             self._tables = Tables(self._spaces)
             self._lookups = Lookups(self._tables, self._put)
+        from tierfetch.record.writing import Writer
+
         self._writer = Writer(self.path)
         self._is_open = True
         if self._lookups is not None:
@@ -89,7 +93,8 @@ class Recorder:
             self._warn()
 
     def _warn(self) -> None:
-        silent = [space.name for space in self._spaces.all if space.n_accesses == 0]
+        # A cache without a whole block is none of these.
+        silent = [space.name for space in self._spaces.all if space.n_accesses == 0 and space.kind != "kv"]
         if silent:
             warnings.warn(
                 f"{self.path}: nothing was recorded of {', '.join(silent[:8])}{' and others' * (len(silent) > 8)}: not "
@@ -98,7 +103,7 @@ class Recorder:
             )
         if self._lookups is not None and self._lookups.n_unknown:
             warnings.warn(
-                f"{self.path}: {self._lookups.n_unknown} look-ups in weights of no recorded model were left out",
+                f"{self.path}: left out, as in weights of no recorded model: {self._lookups.n_unknown} look-ups",
                 stacklevel=3,
             )
 
@@ -195,6 +200,12 @@ class Recorder:
             TypeError, ValueError: these are no tokens, or other blocks than those of ``name`` before.
         """
         self._check_open()
+        before, filled = tokens_of("prompt", prompt), tokens_of("answer", answer)
+        mark = self._marks.current
+        mark = Mark(
+            mark.request if request is None else checked("request", request),
+            mark.stream if stream is None else checked("stream", stream),
+        )
         size = checked("block_tokens", block_tokens) * checked("bytes_per_token", bytes_per_token)
         if name not in self._chains:
             if block_tokens < 1:
@@ -206,15 +217,9 @@ class Recorder:
                 f"{name}: block_tokens={block_tokens}, bytes_per_token={bytes_per_token}; expected "
                 f"{chains.block_tokens} and {known}, as before, or another name="
             )
-        before, filled = tokens_of("prompt", prompt), tokens_of("answer", answer)
         blocks = chains.numbers(np.concatenate([before, filled]))
         tokens = np.arange(len(blocks), dtype=np.uint64) * np.uint64(block_tokens)
         n_read = len(before) // block_tokens
-        mark = self._marks.current
-        mark = Mark(
-            mark.request if request is None else checked("request", request),
-            mark.stream if stream is None else checked("stream", stream),
-        )
         if reads and n_read:
             with self._marks.set(mark):
                 self._put(Call(space, blocks[:n_read], n_read, tokens=tokens[:n_read]))

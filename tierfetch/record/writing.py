@@ -30,7 +30,7 @@ class Writer:
         self.n_accesses = 0
         self._calls: list[Call] = []
         self._n_waiting = 0
-        self._is_closing = False
+        self._is_closing = self._is_wanted = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         # Of the first call: a trace begins at 0.
@@ -48,7 +48,11 @@ class Writer:
         Waits while too many ids are waiting. Raises what went wrong on the thread.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._error or self._has_room(call.n_ids))
+            while self._error is None and not self._has_room(call.n_ids):
+                # Else the thread would go on waiting for more, which cannot come.
+                self._is_wanted = True
+                self._changed.notify_all()
+                self._changed.wait()
             if self._error is not None:
                 raise self._error
             if self._is_closing:
@@ -67,16 +71,16 @@ class Writer:
         return self._n_waiting == 0 or self._n_waiting + n_ids <= MOST_IDS
 
     def _has_piece(self) -> bool:
-        return self._is_closing or self._n_waiting >= _PIECE_IDS or len(self._calls) >= _PIECE_CALLS
+        return self._is_closing or self._is_wanted or self._n_waiting >= _PIECE_IDS or len(self._calls) >= _PIECE_CALLS
 
     def _run(self) -> None:
         try:
             while True:
                 with self._changed:
                     self._changed.wait_for(self._has_piece)
-                    calls, self._calls, self._n_waiting = self._calls, [], 0
+                    calls, self._calls, self._n_waiting, self._is_wanted = self._calls, [], 0, False
                     self._changed.notify_all()
-                if not calls:
+                if not calls and self._is_closing:
                     return
                 batch = batch_of(calls, self.streams)
                 with naming(self._path):
