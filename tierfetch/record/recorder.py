@@ -8,12 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.trace import WRITE
-from tierfetch.record.blocks import Chains, tokens_of
+from tierfetch.record.blocks import Caches, tokens_of
 from tierfetch.record.marks import Mark, Marked, Marks, checked
 from tierfetch.record.rows import Call
 from tierfetch.record.spaces import LEGEND, Space, Spaces
@@ -40,7 +38,7 @@ class Recorder:
         self.path = Path(path)
         self._functional, self._force = functional, force
         self._spaces, self._marks = Spaces(), Marks()
-        self._chains: dict[str, tuple[Space, Chains, int]] = {}
+        self._caches = Caches(self._spaces)
         self._hooked: dict[int, Any] = {}
         self._tables: Any = None
         self._lookups: Lookups | None = None
@@ -206,26 +204,13 @@ class Recorder:
             mark.request if request is None else checked("request", request),
             mark.stream if stream is None else checked("stream", stream),
         )
-        size = checked("block_tokens", block_tokens) * checked("bytes_per_token", bytes_per_token)
-        if name not in self._chains:
-            if block_tokens < 1:
-                raise ValueError(f"block_tokens={block_tokens}; expected 1 or more")
-            self._chains[name] = self._spaces.add(name, "kv", size), Chains(block_tokens), bytes_per_token
-        space, chains, known = self._chains[name]
-        if (chains.block_tokens, known) != (block_tokens, bytes_per_token):
-            raise ValueError(
-                f"{name}: block_tokens={block_tokens}, bytes_per_token={bytes_per_token}; expected "
-                f"{chains.block_tokens} and {known}, as before, or another name="
-            )
-        blocks = chains.numbers(np.concatenate([before, filled]))
-        tokens = np.arange(len(blocks), dtype=np.uint64) * np.uint64(block_tokens)
-        n_read = len(before) // block_tokens
-        if reads and n_read:
+        read, written = self._caches.calls(name, before, filled, block_tokens, bytes_per_token)
+        if reads and read is not None:
             with self._marks.set(mark):
-                self._put(Call(space, blocks[:n_read], n_read, tokens=tokens[:n_read]))
+                self._put(read)
         with self._marks.set(Mark(None, mark.stream)):
-            for at in range(n_read, len(blocks)):
-                self._put(Call(space, blocks[at : at + 1], 1, tokens=tokens[at : at + 1], op=WRITE))
+            for call in written:
+                self._put(call)
 
     def request(self, number: int | None = None, *, stream: int | None = None) -> Marked:
         """What this thread does from now on, or inside a ``with``, is one request, of this number or a new one.
@@ -260,7 +245,7 @@ class Recorder:
         self._at_end.callback(modules.hooked(module, hook).remove)
         modules.forget_compiled()
 
-    def _the_writer(self) -> Writer:
+    def _the_writer(self) -> "Writer":
         assert self._writer is not None
         return self._writer
 
