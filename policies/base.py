@@ -236,7 +236,7 @@ def _rows(keys: Keys, streams: npt.NDArray[Any], outcomes: npt.NDArray[np.int64]
 
 def show_all(table: Table, keys: Keys, streams: npt.NDArray[np.uint32], writes: npt.NDArray[np.bool_]) -> None:
     """Show a table accesses (n,), each as a miss, and ask it after each; what it wants is let go."""
-    outcomes = np.full(len(keys), Outcome.MISS) | np.where(writes & table.sees_writes, WRITTEN, 0)
+    outcomes = np.where(writes & table.sees_writes, Outcome.MISS | WRITTEN, Outcome.MISS).astype(np.int64)
     shown = _rows(keys, streams, outcomes)
     # A learned one writes its best guess behind what it wants.
     wanted, sure = np.zeros(table.most_wanted + 1, np.int64), np.zeros(table.most_wanted + 1)

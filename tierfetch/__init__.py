@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tierfetch.kinds import workloads as workloads
     from tierfetch.memory import Books as Books
     from tierfetch.memory import simulate as simulate
+    from tierfetch.record import Recorder as Recorder
     from tierfetch.results import Best as Best
     from tierfetch.results import Results as Results
     from tierfetch.study import Experiment as Experiment
@@ -65,6 +66,7 @@ _WHERE = {
     "tierfetch.counts": ("misses",),
     "tierfetch.kinds": ("admissions", "evictions", "formats", "policies", "workloads"),
     "tierfetch.memory": ("Books", "simulate"),
+    "tierfetch.record": ("Recorder",),
     "tierfetch.results": ("Best", "Results"),
     "tierfetch.study": ("Experiment",),
     "tierfetch.traces": ("Trace", "TraceInfo"),

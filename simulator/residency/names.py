@@ -6,7 +6,7 @@ from typing import Literal, get_args
 # arrival, which most simulations are of and which become part of the code that calls.
 HOOKED, BY_USE, BY_ARRIVAL = range(3)
 
-# What of the trace a tier is told before the run: nothing; where every block is used next; which one is its parent; some
+# What of the trace a tier is told before the run: nothing; where every block is used next; which is its parent; some
 # keys. Who is told keeps rows of blocks that it does not hold.
 NOTHING, FUTURE, FAMILIES, KEYS = range(4)
 

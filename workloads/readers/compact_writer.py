@@ -88,10 +88,12 @@ class CompactWriter:
         stream_ids: npt.NDArray[np.uint64] | None = None,
         reuse: Reuse = "block",
         hashed: Mapping[str, str] | None = None,
+        more: Mapping[bytes, str] | None = None,
     ) -> About:
         """Write what is left, and the description.
 
-        ``stream_ids`` are the trace's (``Workload.stream_ids``), ``hashed`` is as in ``Reading``.
+        ``stream_ids`` are the trace's (``Workload.stream_ids``), ``hashed`` is as in ``Reading``; ``more`` is what else
+        the file's metadata is to say, by name.
         """
         ids = None if stream_ids is None else stream_ids[: self.n_streams].tolist()
         if self._writer is None:
@@ -108,7 +110,8 @@ class CompactWriter:
             dict(hashed or {}),
         )
         self._write_group()
-        self._writer.add_key_value_metadata({ABOUT: json.dumps({"version": VERSIONS[-1], **asdict(about)})})
+        described = json.dumps({"version": VERSIONS[-1], **asdict(about)})
+        self._writer.add_key_value_metadata({**(more or {}), ABOUT: described})
         return about
 
     def close(self) -> None:
