@@ -30,7 +30,7 @@ def trained(per_stream: bool, needs: Sequence[str] = ()) -> list[Accesses]:
 ARRIVALS: Any = TypeAdapter(Arrivals)
 # What needs more than its settings is built by an experiment: the configs have all of these.
 FROM_OUTSIDE = {"python", "file", "model"}
-OTHERS = {"none", "lstm", "oracle", "lookahead", "expert_gate", "queue_time", "fdp", "gate"}
+OTHERS = {"none", "lstm", "oracle", "lookahead", "expert_gate", "next_turn", "queue_time", "fdp", "gate"}
 TABLES = sorted(set(POLICIES) - OTHERS - FROM_OUTSIDE)
 LOOSE: dict[str, dict[str, Any]] = {
     "static_deltas": {"rule": "threshold", "threshold": 0},

@@ -12,16 +12,15 @@ from typing import Any, ClassVar, Literal
 from simulator.arrays import NONE, At
 from simulator.compiled import internal
 from simulator.records.arena import ASIDE, Arena, Block, block_at, entry_at, fields_of
-from simulator.records.record import Record
 from simulator.residency import ghosts, heap, lfu
+from simulator.residency.heap import Stamp
 from simulator.residency.lfu import state_at, victim
 from simulator.residency.settings import EvictionHooks, EvictionSettings
 
 
-class Kin(Record):
-    """When a block was used last (the heap's tie-break: first); its family, and how many children the tier holds."""
+class Kin(Stamp):
+    """A block's family beside when it was used last, and how many children the tier holds."""
 
-    time: int
     parent: At[Block]
     n_children: int
     has_family: int
