@@ -363,6 +363,74 @@ R44 model/at_once: nothing is written
 R44 model/at_once: it looks as if all had missed
 - np.array([access.outcome], np.uint8)
 + np.array([4], np.uint8)
+R45 model/lives: a place is given to who came last
+- heappop(self.free), self.waiting.popleft()
++ heappop(self.free), self.waiting.pop()
+R45 model/lives: the last place is given first
+- place, life = heappop(self.free), self.waiting.popleft()
++ place, life = self.free.pop(), self.waiting.popleft()
+R45 model/lives: a place is never free again
+- heappush(self.free, place)
++ pass
+R45 model/lives: what is missing is asked for with the rest
+- if self.defers and self.is_missing(access):
++ if False:
+R45 model/lives: what is missing waits for nothing
+- yield self._turn(place, fetched_ns)
++ yield self._turn(place)
+R45 model/lives: the first token comes when all was found
+- first_token_ns = end_ns = life.times()[1]
++ first_token_ns = end_ns = life.times()[0]
+R45 model/lives: an answer begins with its first block
+- life.decode_ns * i // len(life.answer)
++ life.decode_ns * (i - 1) // len(life.answer)
+R45 model/lives: a place is free when all is written
+- return fetched, first_token, max(first_token + self.decode_ns, written)
++ return fetched, first_token, written
+R45 model/lives: what is in storage is fetched
+- any(level < self.usable for level in self.model.memory.holders(access.key))
++ bool(self.model.memory.holders(access.key))
+R45 model/lives: what is on its way is waited for
+- return self.gives_up(transfer)
++ return False
+R45 model/lives: what is missing is never computed where some tier has it
+- return life.is_broken and (access.key in self.model.flight or bool(self.model.memory.holders(access.key)))
++ return False
+R45 model/lives: it waits until the time is over
+- life.has_landed.succeed()
++ pass
+R45 model/lives: the time counts from when its turn came
+- deadline_ns = life.arrival_ns + (self.requests.timeout or 0)
++ deadline_ns = model.now + (self.requests.timeout or 0)
+R45 model/lives: it goes on when the first has come
+- while model.now < deadline_ns and self._awaits(life):
++ if model.now < deadline_ns and self._awaits(life):
+R45 model/lives: it is asked when its turn comes
+- self.model.asking.ask_at_arrival(life.prompt)
++ pass
+R45 model/lives: those that run at the end are forgotten
+- self.model.ledger.end(self.running[place])
++ pass
+R45 model/accesses: who goes on without a block waits for it
+- self._wait(access, self.memory.compute_again(key, transfer.size))
++ self._join(access, transfer)
+R45 model/asking: writes are shown as well
+- reads = [access for access in prompt if access.op != WRITE]
++ reads = list(prompt)
+R45 model/asking: it is shown no look-up
+- found = self.model.accesses.peek(access.key)
++ found = Outcome.MISS
+R45 model/asking: accesses are shown, too
+- if self.policy.trigger == Trigger.ARRIVAL:
+-             return
+-         self._unseen
++ self._unseen
+R45 model/asking: a request that arrives waits for the answer
+- self.config.mode == "sync" and policy.trigger != Trigger.ARRIVAL
++ self.config.mode == "sync"
+R45 ledger/ledger: fetching begins when it came
+- "fetching_ns": fetched_ns - life.started_ns,
++ "fetching_ns": fetched_ns - life.arrival_ns,
 R16 ledger/questions: a guess is about one access later
 - + self._ahead.accesses
 + + self._ahead.accesses + 1
