@@ -29,13 +29,17 @@ LATENCIES = ("0 ns", "10 us", "100 us", "300 us", "1 ms", "3 ms", "10 ms", "100 
 _ASSUMED = "10 us"
 
 
+def _rung(arm: str, latency: str) -> str:
+    return f"{arm}-at-{latency.replace(' ', '')}"
+
+
 def climbing(experiment: Experiment, names: tuple[str, ...], latencies: tuple[str, ...] = LATENCIES) -> Experiment:
-    """The baseline, and each of the arms with each latency, called ``arm at latency``."""
+    """The baseline, and each of the arms with each latency."""
     arms = {arm.name: arm for arm in experiment.arms}
     rungs = [arms[experiment.baseline]]
     for name, latency in product(names, latencies):
         charge = {"kind": "fixed", "latency": latency, "assumed": _ASSUMED}
-        rung = {"name": f"{name} at {latency}", "policy": arms[name].policy, "charge": charge, "set": arms[name].set}
+        rung = {"name": _rung(name, latency), "policy": arms[name].policy, "charge": charge, "set": arms[name].set}
         rungs.append(Arm.model_validate(rung))
     output = experiment.output.model_copy(update={"accesses": False, "prefetches": False, "inferences": False})
     return experiment.model_copy(update={"arms": tuple(rungs), "output": output})
@@ -91,7 +95,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             rows = run_all(climbing(experiment, names), Path(folder) / "out", console, quiet=True)
         shares = relative(rows, experiment.baseline)
-        found[config] = {arm: {ns: shares[f"{arm} at {ns}"] for ns in LATENCIES} for arm in names}
+        found[config] = {arm: {ns: shares[_rung(arm, ns)] for ns in LATENCIES} for arm in names}
         for arm, points in found[config].items():
             print(f"| `{config}` | `{arm}` | {' | '.join(f'{share:.3f}' for share in points.values())} |", flush=True)
     if given.into is not None:
