@@ -192,6 +192,11 @@ class Experiment(Strict):
         for arm in self.arms:
             system = self.system_of(arm)
             check_requests(system, self.workload.arrivals, prefix_reuse=self.workload.reuses_prefixes)
+            if arm.policy.core.follows_streams and system.requests is not None:
+                raise ValueError(
+                    f"arms.{arm.name}.policy: {arm.policy.core.kind!r} follows a stream from request to request, but "
+                    "with system.requests many run at a time; expected another, such as queue_time"
+                )
             if arm.policy.core.is_asked_at_arrivals:
                 check_arrivals_are(system, f"{arm.policy.core.kind!r} of arm {arm.name!r}")
             plain = [tier.eviction.label for tier in system.tiers if tier.eviction.is_plain]

@@ -50,6 +50,11 @@ class PolicySettings(PluginSettings):
         return self
 
     @property
+    def follows_streams(self) -> bool:
+        """Whether it takes a stream's requests to come one after another: not where many run at a time (rule R45)."""
+        return False
+
+    @property
     def is_asked_at_arrivals(self) -> bool:
         """Whether it is asked when requests arrive, which they do where they have a life (rule R45)."""
         return False

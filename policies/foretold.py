@@ -31,6 +31,11 @@ class LookaheadConfig(PolicySettings):
     requests: Annotated[int, Field(ge=1, le=64)] = 1
     """How many of them."""
 
+    @property
+    def follows_streams(self) -> bool:
+        """From request to request."""
+        return True
+
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""
         return Built(ForetoldPolicy(given.future(), (1.0,) * self.requests, 0, given.seed))
@@ -45,6 +50,11 @@ class ExpertGateConfig(PolicySettings):
     null: as many as the workload says, which `moe_experts` does."""
     accuracy: tuple[Ratio, ...] = Field((0.9,), min_length=1, max_length=64, strict=False)
     """Share of the guesses that are right: a layer ahead, two layers ahead, and so on as far as it looks."""
+
+    @property
+    def follows_streams(self) -> bool:
+        """From request to request."""
+        return True
 
     def build(self, given: Given) -> Built:
         """A fresh policy for one run."""

@@ -15,7 +15,10 @@ from simulator.errors import InputError
 ZIPF = {"source": {"kind": "zipf", "n_keys": 100, "exponent": 0.9, "accesses": 1000}}
 MADE_BEFORE = {
     "cloudphysics": {"": "131325a0f6"},
+    "embedding_rows": {"": "fe5aff7057"},
+    "kv_sessions": {"": "26170a8ea6"},
     "mixed": {"": "788f2669a8"},
+    "moe_experts": {"": "dd850f283f"},
     "mooncake": {"": "b3f8d8a562"},
     "shootout": {
         "cloudphysics": "a5ce5a020f", "mooncake": "d5b80440b8", "lirs": "215a4861ff", "orm": "e99a5cc872",
