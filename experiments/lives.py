@@ -31,7 +31,7 @@ def told(system: System, source: SourceSettings) -> System:
 def metrics(books: Books) -> dict[str, Any]:
     """Columns of ``runs``; nothing in them where requests have no life."""
     n, ttft = books.n_requests, books.ttft
-    found: dict[str, Any] = {"n_requests": n}
+    found: dict[str, Any] = {"n_requests": n, "found_ratio": books.n_found / books.n_read if books.n_read else None}
     found["mean_ttft_ns"] = ttft.mean() if n else None
     found |= {f"p{q}_ttft_ns": ttft.quantile(q / 100) if n else None for q in (50, 90, 99)}
     found |= {f"mean_{name}": books.spans[name] / n if n else None for name in SPANS}

@@ -22,6 +22,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("p50 latency", "p50_latency_ns", _TIME),
     ("p99 latency", "p99_latency_ns", _TIME),
     ("p99.9 latency", "p999_latency_ns", _TIME),
+    ("found of prompts", "found_ratio", _RATIO),
     ("first token", "mean_ttft_ns", _TIME),
     ("  of it waiting", "mean_waiting_ns", _TIME),
     ("  of it fetching", "mean_fetching_ns", _TIME),

@@ -158,6 +158,8 @@ class Books:
     n_broken: int = 0
     has_lives: bool = False
     n_requests: int = 0
+    n_read: int = 0
+    n_found: int = 0
     ttft: Distribution = field(default_factory=Distribution)
     spans: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPANS, 0))
     unjudged: Unjudged = field(default_factory=Unjudged)

@@ -73,6 +73,7 @@ def close_tally(run: Run, books: Books) -> None:
     books.n_accesses, books.n_broken = counted.n_closed, counted.n_broken
     books.latency, books.slack, books.saved = (_distribution(run, name) for name in ("latency", "slack", "saved"))
     books.has_lives, books.n_requests = run.settings.running > 0, counted.n_requests
+    books.n_read, books.n_found = counted.n_read, counted.n_found
     books.ttft, books.spans = _distribution(run, "ttft"), {name: getattr(counted, name) for name in SPANS}
     charged, host = (_distribution(run, name, counted.n_at_once) for name in ("charged", "host"))
     books.questions = Questions(

@@ -185,6 +185,8 @@ def _record(run: Run, life: Life) -> None:
     decoding = max(life.first_token_ns + life.decode_ns, end_ns) - life.first_token_ns
     ttft = waiting + fetching + computing
     books.n_requests += 1
+    books.n_read += life.n_read
+    books.n_found += life.n_found
     books.waiting_ns += waiting
     books.fetching_ns += fetching
     books.computing_ns += computing

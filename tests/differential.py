@@ -12,7 +12,7 @@ OF_BOOKS = (
     "n_shadow_misses", "n_saved", "n_caused", "n_outcomes", "sums", "min_access", "end_ns", "n_accesses",
     "link_queue_ns", "link_transfer_ns", "unjudged", "write_back_queued",
     "has_prefixes", "n_hits_behind", "updates",
-    "has_lives", "n_requests", "spans",
+    "has_lives", "n_requests", "n_read", "n_found", "spans",
 )  # fmt: skip
 DISTRIBUTIONS = ("latency", "slack", "saved", "ttft")
 

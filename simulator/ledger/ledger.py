@@ -250,6 +250,8 @@ class Ledger:
         }  # fmt: skip
         ttft_ns = first_token_ns - life.arrival_ns
         self.books.n_requests += 1
+        self.books.n_read += len(life.prompt)
+        self.books.n_found += life.n_found
         self._ttft[ttft_ns] += 1
         self._ttft_ns += ttft_ns
         if max(end_ns, self._ttft_ns) > LATEST_NS:

@@ -163,6 +163,8 @@ class Books(Record):
     n_bypassed: int
     n_hits_behind: int
     n_requests: int
+    n_read: int  # accesses of prompts, ...
+    n_found: int  # ... and those that were found
     waiting_ns: int
     fetching_ns: int
     computing_ns: int
