@@ -717,7 +717,7 @@ def _compare(mutant: Mutant | None, n_examples: int) -> Notice:
         max_examples=n_examples, phases=[Phase.generate], derandomize=True, database=None, deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(cases())
+    @given(cases(all_live=mutant is not None and mutant.rule == "R45"))
     def agree(case: Case) -> None:
         nonlocal n, by
         if by is None:

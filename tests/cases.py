@@ -267,23 +267,27 @@ def lives(draw: st.DrawFn, system: System, unit: int, batch: Batch) -> tuple[Sys
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """A run; every other one has ties on purpose: what can happen at one time does."""
+def cases(draw: st.DrawFn, all_live: bool = False) -> Case:
+    """A run; every other one has ties on purpose: what can happen at one time does.
+
+    Of some, or with ``all_live`` of all, requests have a life.
+    """
     ties, n_keys = draw(st.booleans()), draw(st.sampled_from([8, 20, 60]))
     unit = 100 if ties else draw(st.sampled_from([10, 100]))
     sizes = "one" if ties else draw(st.sampled_from(["one", "by key", "any"]))
     batch = draw(traces(n_keys, [0, unit, 3 * unit] if ties else [0, 1, unit, 4 * unit], sizes))
     # Room for the largest block, beside what a policy keeps; else some blocks pass by.
     system = draw(machines(unit, 2 if sizes == "one" or draw(st.booleans()) else 4, ties))
+    thinks = () if all_live else (0, unit - 1, unit, 3 * unit + 7)
     arrivals = draw(
         st.sampled_from(
             [
-                {"kind": "closed", "think": f"{think} ns"} for think in (0, unit - 1, unit, 3 * unit + 7)
+                {"kind": "closed", "think": f"{think} ns"} for think in thinks
             ] + [{"kind": "open"}, {"kind": "open", "speedup": 2.0}, {"kind": "poisson", "mean_gap": f"{unit} ns"}]
         )
     )  # fmt: skip
     has_lives, by_prefix = draw(st.booleans()), draw(st.booleans())
-    if has_lives and arrivals["kind"] != "closed":
+    if (all_live or has_lives) and arrivals["kind"] != "closed":
         system, batch, by_prefix = draw(lives(system, unit, batch))
     charge = draw(
         st.sampled_from(

@@ -199,9 +199,8 @@ def test_what_the_budget_refuses_is_computed_for_good(make: Any) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(cases())
+@given(cases(all_live=True))
 def test_what_holds_for_all_lives(case: Case) -> None:
-    assume(case.system.requests is not None)
     assert case.system.requests is not None
     found = everything_of(Engine, case)
     columns = {name.partition(".")[2]: eval(text) for name, text in found.items() if name.startswith("requests.")}
