@@ -227,7 +227,8 @@ def wholes(draw: st.DrawFn, n_keys: int, unit: int, has_lives: bool) -> Callable
         triggers += [Trigger.ARRIVAL] * 4
     else:
         triggers.remove(Trigger.ARRIVAL)
-    kind = draw(st.sampled_from([*["wishes"] * 2 * len(TABLES), *TABLES]))
+    arriving = ["queue_time"] * len(TABLES) if has_lives else []
+    kind = draw(st.sampled_from([*["wishes"] * 2 * len(TABLES), *TABLES, *arriving]))
     if kind == "wishes":
         wishes = Wishes(
             draw(st.lists(st.integers(0, n_keys), min_size=1, max_size=5)), n_keys,
@@ -257,7 +258,7 @@ def lives(draw: st.DrawFn, system: System, unit: int, batch: Batch) -> tuple[Sys
         stop = draw(st.sampled_from(["wait_complete", "best_effort", "timeout"]))
         requests |= {"storage": draw(st.sampled_from(names[1:])), "stop": stop}
         if stop == "timeout":
-            requests["timeout"] = f"{draw(st.sampled_from([0, unit, 4 * unit]))} ns"
+            requests["timeout"] = f"{draw(st.sampled_from([0, unit, 4 * unit, 20 * unit]))} ns"
     whole = make_batch(
         batch.key, size_bytes=batch.size_bytes, stream=batch.stream, op=batch.op, time_ns=batch.time_ns,
         request=np.cumsum(begins(batch, None)) + 7,

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from experiments.prepared import model_of
+from simulator.accounting import SPANS
 from tests.test_experiment import LSTM, call, table, write
 from tests.test_trace_ids import COLUMNS
 from tests.watched import Watched
@@ -211,6 +212,9 @@ NOT_TWICE = {
     "named_ratio", "beats_control", "control", "control_top1_ratio", "n_restarts",
     # test_updates has what training in between took.
     "n_updates", "n_updates_over", "n_updates_preempted", "mean_update_charged_ns", "mean_update_age_ns",
+    # test_lives has what requests are served in.
+    "n_requests", "found_ratio", *(f"{q}_ttft_ns" for q in ("mean", "p50", "p90", "p99")),
+    *(f"mean_{span}" for span in SPANS),
     # test_paced has what pauses and other work make of a question.
     "charge_pace", "charge_clock", "n_inferences_paced", "inference_pause_ns",
     *(f"{q}_inference_{pace}_ns" for q in ("p50", "p99") for pace in ("back_to_back", "simulated", "cold")),

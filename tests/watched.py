@@ -41,7 +41,7 @@ class Watched:
         self.model.on("landed", self._landed)
         self.model.on("evicted", self._gone)
         again = self.model.memory.compute_again
-        self.model.memory.compute_again = lambda key: self._keep(again(key))  # type: ignore[method-assign]
+        self.model.memory.compute_again = lambda key, size: self._keep(again(key, size))  # type: ignore[method-assign]
         propose = self.model.ledger.propose
         self.model.ledger.propose = lambda question, reason: (
             self.reasons.update([reason] * self._is_judged(question.access)), propose(question, reason)
