@@ -16,7 +16,7 @@ ZIPF = {"source": {"kind": "zipf", "n_keys": 100, "exponent": 0.9, "accesses": 1
 MADE_BEFORE = {
     "cloudphysics": {"": "131325a0f6"},
     "embedding_rows": {"": "fe5aff7057"},
-    "kv_sessions": {"": "26170a8ea6"},
+    "kv_sessions": {"": "2f670412b3"},
     "mixed": {"": "788f2669a8"},
     "moe_experts": {"": "dd850f283f"},
     "mooncake": {"": "b3f8d8a562"},
