@@ -244,6 +244,12 @@ class Experiment(Strict):
                 f"arms.{name}.policy.experts: is missing, and {self.workload.source.kind!r} does not say how many "
                 "experts a layer has; expected a number"
             )
+        first_key = getattr(self.workload.source, "first_key", 0)
+        if there and first_key % there:
+            raise ValueError(
+                f"workload.source.first_key: {first_key}; expected a multiple of {there}: layers are told "
+                f"by keys, as arm {name!r} does"
+            )
         if experts is not None and there and experts != there:
             raise ValueError(
                 f"arms.{name}.policy.experts: {experts}; expected {there}, as the workload's model has, or none"

@@ -230,6 +230,7 @@ EXPERTS = "workload.source={kind: moe_experts, accesses: 600, block: 4 KiB}"
     [
         ((PINNED, "workload.train_ratio=0"), "pinned counts what comes before the judged accesses"),
         ((EXPERTS, "arms.next_n.policy=expert_gate(experts=4)"), "arms.next_n.policy.experts: 4; expected 8"),
+        ((EXPERTS[:-1] + ", first_key: 12}", "arms.next_n.policy=expert_gate"), "12; expected a multiple of 8"),
         (("arms.next_n.policy=gate(policy=expert_gate)",), "'pointer_chase' does not say how many experts"),
     ],
 )

@@ -323,6 +323,20 @@ def test_prefixes_go_from_their_end() -> None:
     assert driver.residency.keys(0) == plain.keys() == {9, 10, 11, 12}
 
 
+def test_who_is_pinned_is_not_pushed_out() -> None:
+    """Room for three, of which 5 and 6 are to stay: others go for each other, in the order of their last uses."""
+    keys = [5, 1, 2, 3, 5, 6, 4, 7, 5, 10, 6, 11, 12]
+    pair = Pair(3, {"kind": "pinned", "keys": [5, 6]}, keys)
+    assert [pair.request(key) for key in keys[:8]] == [[], [], [], [1], None, [2], [3], [4]]
+    pair.remove(7)
+    # 6 was used longest ago, of the two that are left when two bytes are wanted.
+    assert pair.request(5) is None
+    assert pair.request(10, size=2) == [6]
+    # It comes back as one that stays.
+    assert [pair.request(key) for key in (6, 11, 12)] == [[10], [], [11]]
+    pair.check()
+
+
 def test_the_hand_of_sieve_goes_on_where_it_was() -> None:
     """It spares 1, which was used, evicts 2, and comes to 3 next, not back to 1."""
     keys = [1, 2, 3, 1, 4, 5]

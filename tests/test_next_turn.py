@@ -64,6 +64,24 @@ def test_who_is_back_is_asked_for_no_more() -> None:
     assert keys_of(it, [(175, 3, 4, 9), (176, 1, 5, 1), (176, 1, 5, 2)]) == [[1, 2], [], []]
 
 
+def test_who_still_writes_is_asked_for_no_more() -> None:
+    it = policy(quantile=0.5, lead="10 ns", degree=2)
+    keys_of(it, BEGINNING)
+    keys_of(it, [(100, 1, 3, key) for key in (1, 2, 3, 4, 5)])
+    # Three of its blocks are left when a block of its answer comes: it was not pausing.
+    assert keys_of(it, [(175, 3, 4, 9), (176, 1, 5, 6, WRITE), (177, 3, 4, 8)]) == [[1, 2], [], []]
+
+
+def test_a_turn_counts_once_and_its_answer_belongs_to_it() -> None:
+    it = policy(quantile=0.5, lead="10 ns")
+    keys_of(it, BEGINNING)
+    # Sessions 2 and 1 are due, 1 comes back; its next turn was not due, and teaches a pause of 1 beside 76 and 80.
+    assert keys_of(it, [(100, 1, 3, 1), (175, 3, 4, 9), (176, 1, 5, 1), (177, 1, 6, 1)]) == [[7], [1], [], []]
+    assert ask(it, 180, 1, 7, 11, WRITE) == ([], [])
+    # 66 are waited. Of four that were due by now one has come back.
+    assert ask(it, 250, 4, 8, 50) == ([9, 1, 11], [pytest.approx(1 / 3)] * 3)
+
+
 def test_a_write_is_no_turn() -> None:
     it = policy(quantile=0.5, lead="0 ns")
     keys_of(it, [*BEGINNING, (500, 1, 9, 5, WRITE), (501, 2, 10, 8, WRITE)])
