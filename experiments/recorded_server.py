@@ -35,7 +35,8 @@ def record(out: Path, command: Sequence[str], *, force: bool) -> tuple[int, str]
     # Beside the trace: what is there when all is lost can be found again, and there is room.
     folder = Path(tempfile.mkdtemp(prefix=f"{out.name}.", suffix=".recording", dir=out.parent))
     try:
-        code = _run(command, _surroundings(folder))
+        start = time.time()
+        code = _run(command, _surroundings(folder, start))
         problems = sorted({path.read_text() for path in folder.glob(shim.PROBLEM.format("*"))})
         rows, n_without = _rows(sorted(folder.glob(shim.REQUESTS.format("*"))))
         if rows:
@@ -45,10 +46,10 @@ def record(out: Path, command: Sequence[str], *, force: bool) -> tuple[int, str]
         shutil.rmtree(folder)
     if problems:
         raise InputError(*problems)
-    return code, _summary(out, rows, n_without)
+    return code, _summary(out, rows, n_without, start)
 
 
-def _surroundings(folder: Path) -> dict[str, str]:
+def _surroundings(folder: Path, start: float) -> dict[str, str]:
     """The environment in which vLLM finds the plugin: a folder that looks like one with a package installed."""
     site = folder / "site"
     about = site / f"{_NAME}-0.dist-info"
@@ -58,7 +59,7 @@ def _surroundings(folder: Path) -> dict[str, str]:
     (about / "entry_points.txt").write_text(_ENTRY_POINTS)
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    found.update({shim.FOLDER: str(folder.resolve()), shim.START: repr(time.time())})
+    found.update({shim.FOLDER: str(folder.resolve()), shim.START: repr(start)})
     if _PLUGINS in os.environ:
         # It names those that are loaded.
         found[_PLUGINS] = ",".join(filter(None, [os.environ[_PLUGINS], _NAME]))
@@ -112,7 +113,7 @@ def _rows(files: Sequence[Path]) -> tuple[list[dict[str, Any]], int]:
     return [{name: row[name] for name in names} for row in whole], len(found) - len(whole)
 
 
-def _summary(out: Path, rows: list[dict[str, Any]], n_without: int) -> str:
+def _summary(out: Path, rows: list[dict[str, Any]], n_without: int, start: float) -> str:
     short = f"; {n_without:,} without a whole block are left out" if n_without else ""
     if not rows:
         return f"No request was recorded{short}. Nothing was written: was it vLLM, and was it asked for anything?"
@@ -121,4 +122,7 @@ def _summary(out: Path, rows: list[dict[str, Any]], n_without: int) -> str:
     least = max(row["input_length"] // (len(row["hash_ids"]) + 1) + 1 for row in rows)
     most = min(row["input_length"] // len(row["hash_ids"]) for row in rows)
     size = f"{most:,}" if least >= most else f"{least:,} to {most:,}"
-    return f"Written: {out}, {len(rows):,} requests for {n_ids:,} blocks of {size} tokens{short}."
+    return (
+        f"Written: {out}, {len(rows):,} requests for {n_ids:,} blocks of {size} tokens{short}. Its time 0 is "
+        f"{start:.3f} s (Unix)."
+    )
