@@ -24,6 +24,7 @@ COMMANDS = {
     "shootout": "experiments.shootout",
     "beside": "experiments.beside",
     "check": "experiments.check",
+    "record": "experiments.record",
     "schema": "experiments.schema",
 }
 """By its name: the module of a command."""

@@ -1,4 +1,4 @@
-"""``tierfetch trace convert|info|head|formats``: what a trace is, and how to read it."""
+"""``tierfetch trace convert|info|head|formats|kv-events``: what a trace is, and how to read it."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.kv_events import kv_events
 from experiments.reading_options import ReadingOptions, TracePath, reads_a_trace
 from experiments.trace_input import TraceInput, share_of, trace_input
 
@@ -22,7 +23,7 @@ _LINE_EVERY_S = 30.0
 
 @app.callback()
 def _main() -> None:
-    """Convert any trace to compact Parquet, say what is in it, or show its first accesses."""
+    """Convert any trace to compact Parquet, say what is in it, show its first accesses, or hold events against it."""
 
 
 @app.command()
@@ -203,6 +204,9 @@ def formats() -> None:
         from experiments.progress import make_console
 
         print_formats(make_console())
+
+
+app.command("kv-events")(kv_events)
 
 
 def _shown(given: TraceInput, console: "Console", *, quiet: bool) -> Iterator[Any]:

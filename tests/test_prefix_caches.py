@@ -1,5 +1,6 @@
 """Caches of prefixes: families of blocks, and hits by prefix against loops that know nothing of tiers."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -74,6 +75,28 @@ def test_the_hits_of_a_run_are_a_plain_loops(
     engine(machine, CLOSED, workload_of(prompts), NonePolicy(), FREE, ledger, prefix_reuse=True).run()
     expected = AT_ONCE[eviction](prompts, capacity)
     assert ledger.n_outcomes[Outcome.HIT] - ledger.n_hits_behind == sum(expected)
+
+
+THEIRS = {"fifo": fifo, "lru": radix_lru, "optimal": partial(optimal, passes_by=True)}
+
+
+@pytest.mark.parametrize("policy", THEIRS)
+@settings(max_examples=200, deadline=None)
+@given(prompts=PROMPTS, capacity=st.integers(1, 12))
+def test_loops_are_those_of_the_package(policy: str, prompts: list[list[int]], capacity: int) -> None:
+    """Where it is installed: its hits, of all prompts, also where one is longer than the cache."""
+    trace = pytest.importorskip("kvcache_sim.trace")
+    from kvcache_sim.plan import build_execution_plan
+    from kvcache_sim.policies import simulate_policy
+
+    # It counts only what comes after the cache was filled for the first time: a prompt that fills it comes first.
+    first = list(range(-capacity, 0))
+    rows = [{"hash_ids": keys, "input_length": 1, "block_size": 1, "block_tokens": [1] * len(keys)} for keys in
+            [first, *prompts]]  # fmt: skip
+    read = trace.parse_trace_lines(map(json.dumps, rows))
+    result = simulate_policy(build_execution_plan(read, 1.5 / len(rows)), policy, capacity)
+    assert result.measurementMode == "fixed_window"
+    assert result.hitTokens == sum(THEIRS[policy]([first, *prompts], capacity))
 
 
 BATCHES = st.builds(

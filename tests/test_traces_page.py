@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import misses, trace
+from experiments import misses, record, trace
 from workloads.formats import formats
 
 PAGE = (Path(__file__).parents[1] / "docs" / "traces.md").read_text()
@@ -31,7 +31,7 @@ def test_a_command_is_taken(command: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIERFETCH_TRACES", str(tmp_path))
     words = shlex.split(command)[1:]
-    app = {"trace": trace.app, "misses": misses.app}[words[0]]
+    app = {"trace": trace.app, "misses": misses.app, "record": record.app}[words[0]]
     result = CliRunner().invoke(app, words[1:])
     if words[1] == "formats":
         assert result.exit_code == 0
