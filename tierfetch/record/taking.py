@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tierfetch.record.rows import Taken
 
+_WHOLE = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 CAPTURED = (
     "recording while a CUDA graph is captured: its replays run no hooks and would not be recorded; expected the graph "
     "to be captured before the recording, and calls that run without it inside"
@@ -38,13 +39,13 @@ class Copied:
 
 def take(ids: Tensor) -> Taken:
     """A flat copy of some ids, or its beginning. Raises what says that they are none, or that it cannot be done."""
-    if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
+    if ids.dtype not in _WHOLE:
         raise TypeError(f"ids of {ids.dtype}; expected whole numbers")
-    flat = ids.detach().reshape(-1)
-    if flat.device.type == "cuda":
-        if torch.cuda.is_current_stream_capturing():
-            raise RuntimeError(CAPTURED)
-        return Copied(flat)
-    if flat.device.type == "cpu":
-        return np.array(flat.numpy())
-    return np.asarray(flat.to("cpu", copy=True).numpy())
+    device = ids.device.type
+    if device == "cpu":
+        return ids.numpy().flatten()
+    if device != "cuda":
+        return ids.cpu().numpy().flatten()
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(CAPTURED)
+    return Copied(ids.reshape(-1))
