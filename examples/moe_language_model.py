@@ -107,11 +107,11 @@ def text(most_bytes: int = 6_000_000) -> Tensor:
     return torch.tensor(list(found[:most_bytes]))
 
 
-def train(model: LanguageModel, data: Tensor, steps: int, batch: int = 8, length: int = 128) -> float:
+def train(model: LanguageModel, data: Tensor, steps: int, batch: int = 8) -> float:
     """By AdamW; gives the loss of the last tenth, in nats a byte."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    start, losses = time.monotonic(), []
+    start, losses, length = time.monotonic(), [], CONTEXT // 2
     for step in range(steps):
         at = torch.randint(len(data) - length - 1, (batch, 1)) + torch.arange(length + 1)
         tokens = data[at]
