@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tierfetch.record.rows import Taken
 
-_WHOLE = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 CAPTURED = (
     "recording while a CUDA graph is captured: its replays run no hooks and would not be recorded; expected the graph "
     "to be captured before the recording, and calls that run without it inside"
@@ -38,13 +37,10 @@ class Copied:
 
 
 def take(ids: Tensor) -> Taken:
-    """A flat copy of some ids, or its beginning. Raises what says that they are none, or that it cannot be done."""
-    if ids.dtype not in _WHOLE:
-        raise TypeError(f"ids of {ids.dtype}; expected whole numbers")
-    device = ids.device.type
-    if device == "cpu":
+    """A flat copy of some ids, or its beginning. Raises RuntimeError where a CUDA graph is captured."""
+    if ids.is_cpu:
         return ids.numpy().flatten()
-    if device != "cuda":
+    if not ids.is_cuda:
         return ids.cpu().numpy().flatten()
     if torch.cuda.is_current_stream_capturing():
         raise RuntimeError(CAPTURED)
