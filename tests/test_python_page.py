@@ -1,4 +1,4 @@
-"""The examples of ``docs/python.md``, and what README shows from Python, give what they say they give."""
+"""The examples of two pages in docs, and what README shows from Python, give what they say they give."""
 
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
@@ -10,7 +10,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(("page", "least"), [("docs/python.md", 14), ("README.md", 1)])
+@pytest.mark.parametrize(("page", "least"), [("docs/python.md", 14), ("README.md", 1), ("docs/recording.md", 2)])
 def test_examples_run(page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)

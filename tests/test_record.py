@@ -114,6 +114,16 @@ def test_bags_in_two_dimensions(path: Path) -> None:
     assert rows["token"].tolist() == [0, 0, 1, 1, 1]
 
 
+def test_what_is_behind_the_last_bag_is_not_read(path: Path) -> None:
+    bag = nn.EmbeddingBag.from_pretrained(torch.eye(10), mode="sum", include_last_offset=True)
+    with tierfetch.Recorder(path) as r:
+        r.embeddings(bag)
+        out = bag(torch.tensor([5, 6, 7, 8]), torch.tensor([0, 1, 3]))
+    assert out.nonzero().tolist() == [[0, 5], [1, 6], [1, 7]]
+    rows = rows_of(path)
+    assert list(zip(rows["token"], rows["id"], strict=True)) == [(0, 5), (1, 6), (1, 7)]
+
+
 def test_ids_that_change_later(path: Path) -> None:
     """A buffer for the next batch's ids, as loaders have it."""
     table, buffer = nn.Embedding(100, 4), torch.empty(6, dtype=torch.int64)
@@ -121,9 +131,10 @@ def test_ids_that_change_later(path: Path) -> None:
         r.embeddings(table)
         for step in range(10):
             buffer.copy_(torch.arange(6) + step)
+            table(buffer)
             table(buffer.view(2, 3).T)
             buffer.fill_(99)
-    want = [start + step for step in range(10) for start in (0, 3, 1, 4, 2, 5)]
+    want = [start + step for step in range(10) for start in (*range(6), 0, 3, 1, 4, 2, 5)]
     assert rows_of(path)["id"].tolist() == want
 
 

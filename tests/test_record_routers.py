@@ -106,7 +106,7 @@ def test_forms_of_routers(path: Path, found: Any, settings: Any, want: list[int]
         (SCORES, {"top_k": 4}, r"scores of shape \[2, 3\]; expected 4 experts or more"),
         (SCORES, {"top_k": 2, "output": 1}, r"gives float32\[2, 3\]; expected more outputs \(output=1\)"),
         ((SCORES,), {"top_k": 2, "output": 1}, r"tuple of float32\[2, 3\]; expected more outputs \(output=1\)"),
-        (SCORES, {"select": lambda found: found}, r"ids of torch\.float32; expected whole numbers"),
+        (SCORES, {"select": lambda found: found}, r"select gave ids of torch\.float32; expected whole numbers"),
         (SCORES, {"select": lambda found: None}, "select gave NoneType"),
     ],
 )

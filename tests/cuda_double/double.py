@@ -104,6 +104,7 @@ def _of_cuda(machine: Machine) -> dict[str, Any]:
     return {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
+        "is_current_stream_capturing": lambda: machine.capturing is not None,
         "_lazy_init": lambda: None,
         "device_count": lambda: len(machine.devices),
         "current_device": lambda: machine.index,

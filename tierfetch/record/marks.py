@@ -4,6 +4,8 @@ import threading
 from dataclasses import dataclass
 from types import TracebackType
 
+from tierfetch.record.rows import Call
+
 _MOST = 2**64
 
 
@@ -13,6 +15,9 @@ class Mark:
 
     request: int | None = None
     stream: int = 0
+
+
+_UNMARKED = Mark()
 
 
 class Marks:
@@ -28,7 +33,7 @@ class Marks:
     @property
     def current(self) -> Mark:
         """This thread's."""
-        found: Mark = getattr(self._local, "mark", Mark())
+        found: Mark = getattr(self._local, "mark", _UNMARKED)
         return found
 
     def set(self, mark: Mark) -> "Marked":
@@ -55,14 +60,15 @@ class Marks:
             self._next += 1
             return self._next - 1
 
-    def number(self, mark: Mark) -> int:
-        """The request of a call under a mark."""
+    def apply(self, call: Call) -> None:
+        """Give a call the stream and request that it is of; whoever orders calls asks one at a time."""
+        mark = self.current
+        call.stream = mark.stream
         if mark.request is not None:
-            self._last_own = None
-            return mark.request
-        found = self.new_request()
-        self._last_own = mark.stream, found
-        return found
+            call.request, self._last_own = mark.request, None
+            return
+        call.request = self.new_request()
+        self._last_own = mark.stream, call.request
 
 
 class Marked:

@@ -63,7 +63,7 @@ class Recorder:
             self._lookups = Lookups(self._tables, self._put)
         from tierfetch.record.writing import Writer
 
-        self._writer = Writer(self.path)
+        self._writer = Writer(self.path, self._marks)
         self._is_open = True
         if self._lookups is not None:
             self._at_end.enter_context(self._lookups)
@@ -231,9 +231,7 @@ class Recorder:
     def _put(self, call: Call) -> None:
         # A hook may be called once more by a thread that was on its way when the block ended.
         if self._is_open:
-            mark = self._marks.current
-            call.stream = mark.stream
-            self._the_writer().put(call, lambda: self._marks.number(mark))
+            self._the_writer().put(call)
 
     def _hook(self, module: Any, hook: Any) -> None:
         from tierfetch.record import modules

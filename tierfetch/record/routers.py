@@ -65,7 +65,10 @@ def _said(found: Any) -> str:
 
 def _selected(space: Space, ids: Any) -> Tensor:
     try:
-        return torch.as_tensor(ids)
+        found = torch.as_tensor(ids)
     except (TypeError, ValueError, RuntimeError) as error:
         said = f"{space.name}: select gave {type(ids).__name__} ({error}); expected the ids of experts"
         raise TypeError(said) from None
+    if found.dtype.is_floating_point or found.dtype.is_complex or found.dtype == torch.bool:
+        raise TypeError(f"{space.name}: select gave ids of {found.dtype}; expected whole numbers")
+    return found

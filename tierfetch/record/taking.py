@@ -37,14 +37,11 @@ class Copied:
 
 
 def take(ids: Tensor) -> Taken:
-    """A flat copy of some ids, or its beginning. Raises what says that they are none, or that it cannot be done."""
-    if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
-        raise TypeError(f"ids of {ids.dtype}; expected whole numbers")
-    flat = ids.detach().reshape(-1)
-    if flat.device.type == "cuda":
-        if torch.cuda.is_current_stream_capturing():
-            raise RuntimeError(CAPTURED)
-        return Copied(flat)
-    if flat.device.type == "cpu":
-        return np.array(flat.numpy())
-    return np.asarray(flat.to("cpu", copy=True).numpy())
+    """A flat copy of some ids, or its beginning. Raises RuntimeError where a CUDA graph is captured."""
+    if ids.is_cpu:
+        return ids.numpy().flatten()
+    if not ids.is_cuda:
+        return ids.cpu().numpy().flatten()
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(CAPTURED)
+    return Copied(ids.reshape(-1))

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from experiments.aside import aside_of, naming
+from tierfetch.record.marks import Marks
 from tierfetch.record.rows import Call, Streams, batch_of
 from workloads.base import Reuse
 from workloads.readers.compact_writer import CompactWriter
@@ -23,7 +24,8 @@ class Writer:
     What goes wrong on the thread is raised by the next ``put``, and by ``close``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, marks: Marks) -> None:
+        self._marks = marks
         self._path, self._aside = path, aside_of(path)
         self._writer = CompactWriter(self._aside)
         self.streams = Streams()
@@ -32,7 +34,8 @@ class Writer:
         self._n_waiting = 0
         self._is_closing = self._is_wanted = False
         self._error: BaseException | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         # Of the first call: a trace begins at 0.
         self._start_ns: int | None = None
         with naming(path):
@@ -42,17 +45,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="tierfetch recorder", daemon=True)
         self._thread.start()
 
-    def put(self, call: Call, number: Callable[[], int]) -> None:
-        """Add a call, at this time and with the request's number that it gets now.
+    def put(self, call: Call) -> None:
+        """Add a call, at this time and with the mark that holds now: the model waits for what is done here.
 
         Waits while too many ids are waiting. Raises what went wrong on the thread.
         """
-        with self._changed:
-            while self._error is None and not self._has_room(call.n_ids):
-                # Else the thread would go on waiting for more, which cannot come.
-                self._is_wanted = True
-                self._changed.notify_all()
-                self._changed.wait()
+        with self._lock:
+            if self._n_waiting and self._n_waiting + call.n_ids > MOST_IDS:
+                self._wait_for_room(call.n_ids)
             if self._error is not None:
                 raise self._error
             if self._is_closing:
@@ -61,14 +61,18 @@ class Writer:
             if self._start_ns is None:
                 self._start_ns = now_ns
             call.time_ns = now_ns - self._start_ns
-            call.request = number()
+            self._marks.apply(call)
             self._calls.append(call)
             self._n_waiting += call.n_ids
-            if self._has_piece():
+            if self._n_waiting >= _PIECE_IDS or len(self._calls) >= _PIECE_CALLS:
                 self._changed.notify_all()
 
-    def _has_room(self, n_ids: int) -> bool:
-        return self._n_waiting == 0 or self._n_waiting + n_ids <= MOST_IDS
+    def _wait_for_room(self, n_ids: int) -> None:
+        while self._error is None and self._n_waiting and self._n_waiting + n_ids > MOST_IDS:
+            # Else the thread would go on waiting for more, which cannot come.
+            self._is_wanted = True
+            self._changed.notify_all()
+            self._changed.wait()
 
     def _has_piece(self) -> bool:
         return self._is_closing or self._is_wanted or self._n_waiting >= _PIECE_IDS or len(self._calls) >= _PIECE_CALLS
