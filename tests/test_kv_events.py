@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from experiments import trace
 from experiments.resident_sets import Comparison, compare
 from simulator.errors import InputError
+from simulator.evictions.registry import make
 from simulator.residency.registry import EVICTIONS
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
@@ -299,6 +300,22 @@ def test_requests_that_come_together_are_looked_at_together(tmp_path: Path) -> N
     found = compare(KvEvents(path), workload, EVICTIONS.validate("lru"), 5)
     assert [one.n_requests for one in found.moments] == [2, 3]
     assert found.differences == []
+
+
+def test_who_is_pushed_out_by_a_use_is_gone(tmp_path: Path) -> None:
+    """As many are here as the same policy in plain Python holds, after each request."""
+    eviction = EVICTIONS.parse("slru(seg_size=[1, 1], variant=libcachesim)")
+    keys = (np.random.default_rng(1).random(300) ** 2 * 20).astype(int).tolist()
+    path, plain, held, n_pushed_out = tmp_path / "events.jsonl", make(eviction, 7), [], 0
+    path.write_text('[0, [["AllBlocksCleared"]]]')
+    for key in keys:
+        plain.request(key, 1)
+        n_pushed_out += len(plain.push_out())
+        held.append(len(plain.keys()))
+    workload = ListWorkload(make_batch(keys, time_ns=np.arange(300)))
+    found = compare(KvEvents(path), workload, eviction, 7)
+    assert [one.n_here for one in found.moments] == held
+    assert n_pushed_out > 0
 
 
 def test_of_several_sources_one_is_chosen(tmp_path: Path) -> None:
