@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from experiments import check
 from experiments.contract.naming import contract_of
 from experiments.contract.rules import Verdict, judge, judge_all
+from simulator.policy import Outcome
 from tierfetch.testing import PolicyContract, WorkloadContract
 
 GOOD = """
@@ -462,6 +463,22 @@ class FromATest:
 class TestMine(PolicyContract):
     policy = FromATest
     settings: ClassVar[dict[str, Any]] = {"n": 3}
+
+
+class AtArrivals:
+    """What a request reads and tier 0 lacks, asked for when it arrives."""
+
+    trigger, needs = "arrival", ("place",)
+
+    def decide(self, run: Any) -> Any:
+        assert len(run["place"]) == len(run)
+        return [(int(key), 1.0) for key, outcome in zip(run.key, run.outcome, strict=True) if outcome == Outcome.MISS]
+
+
+class TestAtArrivals(PolicyContract):
+    """It goes through both engines, where requests have a life."""
+
+    policy = AtArrivals
 
 
 class TestByKind(PolicyContract):
