@@ -221,6 +221,17 @@ def test_what_holds_for_all_lives(case: Case) -> None:
     assert sum(found["spans"].values()) == sum(ends) - sum(life["arrival_ns"] for life in lives)
 
 
+@pytest.mark.parametrize("later", ["1 2", "7 8"])
+def test_what_comes_later_is_not_known(make: Any, later: str) -> None:
+    """What is sent for before a request comes does not depend on it: 1, when the one that reads it again comes."""
+    sink = ListSink()
+    come = trace((0, "1 2"), (9000, "3 4"), (20000, "1"), (30000, later))
+    make(machine(2), OPEN, come, QueueTimePolicy(None), FREE, books(sink), prefix_reuse=True).run()
+    rows = sink.columns("prefetches")
+    before = rows["proposed_ns"] < 30000
+    assert list(zip(rows["proposed_ns"][before], rows["key"][before], strict=True)) == [(20000, 1)]
+
+
 def test_a_poisson_process_gives_requests_their_times(make: Any) -> None:
     arrivals = Poisson.model_validate({"kind": "poisson", "mean_gap": "5 us"})
     spans, accesses, _ = run(make, machine(9), trace((0, "1 2"), (0, "3"), (0, "4")), arrivals=arrivals, seed=1)
