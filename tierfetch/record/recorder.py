@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy.typing as npt
 
@@ -184,6 +184,7 @@ class Recorder:
         bytes_per_token: int,
         block_tokens: int = 16,
         reads: bool = True,
+        answers: Literal["apart", "whole"] = "apart",
         request: int | None = None,
         stream: int | None = None,
         name: str = "kv",
@@ -192,7 +193,8 @@ class Recorder:
 
         The reads are one request, each write one of its own. To have their times right, say it twice: the prompt as
         it comes, and with ``reads=False`` prompt and answer once the answer is there. ``request`` and ``stream`` are
-        those of the mark unless said.
+        those of the mark unless said. With ``answers="whole"`` the writes are of the same request, behind its reads, as
+        systems want it whose requests have a life.
 
         Raises:
             TypeError, ValueError: these are no tokens, or other blocks than those of ``name`` before.
@@ -204,7 +206,10 @@ class Recorder:
             mark.request if request is None else checked("request", request),
             mark.stream if stream is None else checked("stream", stream),
         )
-        read, written = self._caches.calls(name, before, filled, block_tokens, bytes_per_token)
+        if answers not in ("apart", "whole") or (answers == "whole" and not reads):
+            raise ValueError(f"answers={answers!r}, reads={reads!r}; expected 'apart', or 'whole' with the reads")
+        is_whole = answers == "whole"
+        read, written = self._caches.calls(name, before, filled, block_tokens, bytes_per_token, is_whole=is_whole)
         if reads and read is not None:
             with self._marks.set(mark):
                 self._put(read)
