@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
+from experiments.arm_checks import check_arm
 from experiments.charges import AnyCharge, ChargeConfig, Free, Measured
 from experiments.lives import told
 from experiments.overrides import override
-from policies.base import TableSettings
 from policies.registry import PolicyConfig
 from simulator.accounting import Keeps
-from simulator.checks import check_arrivals_are, check_requests
 from simulator.config import Arrivals, Closed, Count, Strict, System
 from simulator.places import beside, config_folder
 from workloads.registry import Source
@@ -190,70 +189,8 @@ class Experiment(Strict):
                 "start: warm runs the training part first, but workload.train_ratio is 0; expected a share"
             )
         for arm in self.arms:
-            system = self.system_of(arm)
-            check_requests(system, self.workload.arrivals, prefix_reuse=self.workload.reuses_prefixes)
-            if arm.policy.core.follows_streams and system.requests is not None:
-                raise ValueError(
-                    f"arms.{arm.name}.policy: {arm.policy.core.kind!r} follows a stream from request to request, but "
-                    "with system.requests many run at a time; expected another, such as queue_time"
-                )
-            if arm.policy.core.is_asked_at_arrivals:
-                check_arrivals_are(system, f"{arm.policy.core.kind!r} of arm {arm.name!r}")
-            plain = [tier.eviction.label for tier in system.tiers if tier.eviction.is_plain]
-            if plain and self.engine == "compiled":
-                raise ValueError(
-                    f"engine: 'compiled' cannot ask {plain[0]}, which is in plain Python; expected auto or simpy"
-                )
-            counts = [tier.eviction for tier in self.system_of(arm).tiers if tier.eviction.n_counted]
-            if counts and self.workload.train_ratio == 0 and self.warm_up == "none":
-                raise ValueError(
-                    f"workload.train_ratio: is 0, but {counts[0].label} counts what comes before the judged accesses; "
-                    "expected a share such as 0.5, or keys"
-                )
-            if arm.policy.learns and self.workload.train_ratio == 0:
-                raise ValueError(
-                    f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5"
-                )
-            core, charged = arm.policy.core, arm.charged
-            if core.kind == "expert_gate":
-                self._check_gate(arm.name, getattr(core, "experts", None))
-            if core.untimed and charged.kind == "measured":
-                raise ValueError(
-                    f"arms.{arm.name}.charge: 'measured' {core.untimed}; expected sampled, replay, fixed or free"
-                )
-            is_table = isinstance(core, TableSettings) and not (core.is_measured or core.can_be_measured)
-            if is_table and charged.kind == "measured" and charged.pace != "back_to_back":
-                raise ValueError(
-                    f"arms.{arm.name}.charge.pace: {charged.pace!r} goes with what is measured call by call, and "
-                    f"{core.kind!r} is a table that takes nothing; expected no pace"
-                )
-            if charged.kind == "replay" and charged.source is None and charged.decisions == "recorded":
-                raise ValueError(f"arms.{arm.name}.charge.decisions: 'recorded' goes with a source; expected one")
-            if charged.kind == "replay" and charged.source is None and not core.brings_latencies:
-                raise ValueError(
-                    f"arms.{arm.name}.charge.source: is missing; expected a folder of results whose latencies are "
-                    "charged (only kind: file has its own, in a column latency_ns)"
-                )
+            check_arm(self, arm)
         return self
-
-    def _check_gate(self, name: str, experts: int | None) -> None:
-        """Its experts of a layer are those of the workload, if that says how many they are."""
-        there = self.workload.source.experts_of_layer
-        if experts is None and not there:
-            raise ValueError(
-                f"arms.{name}.policy.experts: is missing, and {self.workload.source.kind!r} does not say how many "
-                "experts a layer has; expected a number"
-            )
-        first_key = getattr(self.workload.source, "first_key", 0)
-        if there and first_key % there:
-            raise ValueError(
-                f"workload.source.first_key: {first_key}; expected a multiple of {there}: layers are told "
-                f"by keys, as arm {name!r} does"
-            )
-        if experts is not None and there and experts != there:
-            raise ValueError(
-                f"arms.{name}.policy.experts: {experts}; expected {there}, as the workload's model has, or none"
-            )
 
     def system_of(self, arm: Arm) -> System:
         """The system as an arm has it."""

@@ -124,5 +124,5 @@ def _summary(out: Path, rows: list[dict[str, Any]], n_without: int, start: float
     size = f"{most:,}" if least >= most else f"{least:,} to {most:,}"
     return (
         f"Written: {out}, {len(rows):,} requests for {n_ids:,} blocks of {size} tokens{short}. Its time 0 is "
-        f"{start:.3f} s (Unix)."
+        f"{start:.6f} s (Unix)."
     )

@@ -1,6 +1,6 @@
 """A tier's blocks beside those that an engine says it holds, from request to request."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from simulator.evictions.compiled import make
 from simulator.families import families_of
 from simulator.residency.settings import EvictionSettings
 from simulator.trace import Batch, Workload, begins
-from workloads.readers.kv_events import CLEARED, STORED, Event, KvEvents
+from workloads.readers.kv_events import CLEARED, STORED, Event
 
 
 class Moment(NamedTuple):
@@ -76,13 +76,14 @@ class _Sets:
 
 
 def compare(
-    events: KvEvents,
+    events: Iterable[Event],
     workload: Workload,
     eviction: EvictionSettings,
     n_blocks: int,
     *,
     source: str | None = None,
     offset_ns: int | None = None,
+    nameless: Container[int] = (),
 ) -> Comparison:
     """Replay the requests block by block, and look at both sets before each that comes later than the last one.
 
@@ -93,6 +94,7 @@ def compare(
         n_blocks: How many blocks it holds.
         source: The rank or worker whose events count; None: there is but one.
         offset_ns: The events' time of time 0 of the trace; by default the first event comes with the first request.
+        nameless: Blocks of which no event speaks, as of parts of blocks: they take room here, and are not counted.
 
     Raises:
         InputError: the files are bad, or there are several sources and none is chosen.
@@ -127,7 +129,8 @@ def compare(
         n, time_ns = n + 1, at_ns
         for key in keys:
             gone = tier.request(key, 1)
-            sets.put(sets.here, sets.there, key)
+            if key not in nameless:
+                sets.put(sets.here, sets.there, key)
             # It is one of them itself if it was not taken in.
             for victim in [*(gone or []), *tier.push_out()]:
                 sets.take(sets.here, sets.there, victim)

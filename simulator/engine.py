@@ -149,7 +149,7 @@ class Engine:
             BooksError: an identity of rule R19 does not hold.
             InputError: the trace is bad, or a recording does not fit the run.
         """
-        run, places = kernel.compile_run(), self._places()
+        run, places = kernel.compile_run(self._run.settings.running > 0), self._places()
         talk = Talk(self._machine, self._policy, self._charge, self._to_show, self._books, hears=self._hears)
         while True:
             why = run(*places)

@@ -1,6 +1,7 @@
 """The run itself, compiled: accesses of all streams in time order, and what happens in between, until Python must."""
 
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from numba import types
@@ -22,6 +23,7 @@ from simulator.residency import blocks
 
 # Why it stopped: as ``advancing`` says; Python has a question to answer, there is no cost left to charge, all is done.
 NEED_DATA, ROOM, TOO_LATE, ASK, COSTS, DONE = range(6)
+_advance = advancing.advance
 
 
 @internal
@@ -167,10 +169,7 @@ def _run(tiers: int, tier: int, machine: int, trace: int) -> int:
             if is_over:
                 # What else is due at this time does not happen any more.
                 return DONE if run.now <= run.latest_ns else TOO_LATE
-            if run.settings.running:
-                why = lives.advance(run, arena, shadow, window, due)
-            else:
-                why = advancing.advance(run, arena, shadow, window, due)
+            why = _advance(run, arena, shadow, window, due)
             if why == advancing.ISSUED or _are_all_served(run):
                 continue
             if why < advancing.ISSUED:
@@ -186,7 +185,13 @@ def _run(tiers: int, tier: int, machine: int, trace: int) -> int:
             updating.end(run)
 
 
+# The same for requests that have a life: what few runs need, no other has to wait for while it is compiled. A function
+# of its own, by its name and by what it knows as ``_advance``: closures are not kept on the disk.
+_run_lives = FunctionType(_run.__code__, {**globals(), "_advance": lives.advance}, "_run_lives")
+_run_lives.__qualname__ = "_run_lives"
+
+
 @cache
-def compile_run() -> Any:
-    """``_run``, whose machine code is one for all policies."""
-    return compiled_for(types.int64(*[types.int64] * 4), _run)
+def compile_run(has_lives: bool = False) -> Any:
+    """``_run``, whose machine code is one for all policies; another one where requests have a life."""
+    return compiled_for(types.int64(*[types.int64] * 4), _run_lives if has_lives else _run)

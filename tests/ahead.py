@@ -18,21 +18,25 @@ from simulator.charge import fixed
 from simulator.config import Closed
 from simulator.engine import Engine
 from simulator.plugins import needs_nothing
+from simulator.policy import Trigger
 from simulator.residency.registry import EVICTIONS
 from tests.strategies import FREE, books, system, workload
 from tests.test_asking import N_STREAMS, batched, everything, predictor
 from tests.test_hybrid import hybrid
+from tests.test_lives import OPEN
 from tests.test_policies import EXAMPLES, made
 from tests.test_presets import PRESETS, is_text
 from tests.test_presets import made as reader
 
 
 def policies() -> None:
-    """Each policy, asked without Python."""
+    """Each policy, asked without Python; what is asked at arrivals, where requests have a life."""
     closed = Closed.model_validate({"kind": "closed", "think": "1 us"})
     trace = workload(np.random.default_rng(0).integers(0, 60, 300))
     for kind in EXAMPLES:
-        Engine(system(20_000), closed, trace, made(kind), FREE, books()).run()
+        arrives = made(kind).trigger == Trigger.ARRIVAL
+        machine = system(20_000, requests={"running": 2} if arrives else None)
+        Engine(machine, OPEN if arrives else closed, trace, made(kind), FREE, books()).run()
 
 
 def learned() -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from experiments import trace
 from experiments.resident_sets import Comparison, compare
 from simulator.errors import InputError
+from simulator.evictions.registry import make
 from simulator.residency.registry import EVICTIONS
 from simulator.trace import make_batch
 from tests.strategies import ListWorkload
@@ -174,22 +175,23 @@ def test_what_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
 class Engine:
     """The blocks of a server that serves a request at a time, as vLLM does: freed from the last to the first.
 
-    A request takes the blocks that it finds out of the queue, and the longest unused out of it for the rest.
+    A request takes the blocks that it finds out of the queue, and the longest unused out of it for the rest, one of
+    them for the part of a block, which has no name.
     """
 
     def __init__(self, n_blocks: int) -> None:
         self.queue: list[int | None] = [None] * n_blocks
 
-    def serve(self, keys: list[int]) -> Iterator[list[Any]]:
+    def serve(self, keys: list[int], has_part: bool = False) -> Iterator[list[Any]]:
         found = next((i for i, key in enumerate(keys) if key not in self.queue), len(keys))
         for key in keys[:found]:
             self.queue.remove(key)
-        for _ in keys[found:]:
+        for _ in range(len(keys) - found + has_part):
             if (gone := self.queue.pop(0)) is not None:
                 yield ["BlockRemoved", [gone]]
         if keys[found:]:
             yield stored(keys[found:])
-        self.queue += reversed(keys)
+        self.queue += [*[None] * has_part, *reversed(keys)]
 
 
 def events_of(prompts: list[list[int]], n_blocks: int) -> list[list[Any]]:
@@ -223,6 +225,24 @@ def test_an_engine_that_frees_from_the_end_is_leaf_lru(
     for keys in prompts:
         list(engine.serve(keys))
     assert found.moments[-1].n_there == sum(key is not None for key in engine.queue)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), prompts=PROMPTS, n_blocks=st.integers(7, 30))
+def test_parts_of_blocks_take_room(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, prompts: list[list[int]], n_blocks: int
+) -> None:
+    """Some prompts end in the middle of a block: with a block of its own for each the two are equal, again."""
+    has_part = data.draw(st.lists(st.booleans(), min_size=len(prompts), max_size=len(prompts)))
+    engine = Engine(n_blocks)
+    batches = [
+        [i, list(engine.serve(keys, part))] for i, (keys, part) in enumerate(zip(prompts, has_part, strict=True))
+    ]
+    with_parts = [[*keys, 10**6 + i] if has_part[i] else keys for i, keys in enumerate(prompts)]
+    nameless = range(10**6, 2 * 10**6)
+    found = compared(tmp_path_factory.mktemp("kv"), with_parts, batches, n_blocks, offset_ns=0, nameless=nameless)
+    assert found.differences == []
+    assert len(found.moments) == len(prompts)
 
 
 TURNS = [[1, 2, 3], [4], [1, 2, 3], [5, 6], [4]]
@@ -269,6 +289,33 @@ def test_when_events_are(tmp_path: Path) -> None:
     assert compared(tmp_path, TURNS, batches, 5, offset_ns=100 * 10**9).differences == []
     (late,) = compared(tmp_path, TURNS, batches, 5, offset_ns=99 * 10**9).differences
     assert (late.n_requests, late.key, late.last) == (1, 1, None)
+
+
+def test_requests_that_come_together_are_looked_at_together(tmp_path: Path) -> None:
+    """Nobody can say which events are between them."""
+    path = tmp_path / "events.jsonl"
+    path.write_text(as_json([3.5, [stored([1, 2])]]) + "\n" + as_json([4.5, [stored([3])]]) + "\n")
+    times = np.array([0, 0, 1]) * 10**9
+    workload = ListWorkload(make_batch([1, 2, 3], request=[0, 1, 2], time_ns=times))
+    found = compare(KvEvents(path), workload, EVICTIONS.validate("lru"), 5)
+    assert [one.n_requests for one in found.moments] == [2, 3]
+    assert found.differences == []
+
+
+def test_who_is_pushed_out_by_a_use_is_gone(tmp_path: Path) -> None:
+    """As many are here as the same policy in plain Python holds, after each request."""
+    eviction = EVICTIONS.parse("slru(seg_size=[1, 1], variant=libcachesim)")
+    keys = (np.random.default_rng(1).random(300) ** 2 * 20).astype(int).tolist()
+    path, plain, held, n_pushed_out = tmp_path / "events.jsonl", make(eviction, 7), [], 0
+    path.write_text('[0, [["AllBlocksCleared"]]]')
+    for key in keys:
+        plain.request(key, 1)
+        n_pushed_out += len(plain.push_out())
+        held.append(len(plain.keys()))
+    workload = ListWorkload(make_batch(keys, time_ns=np.arange(300)))
+    found = compare(KvEvents(path), workload, eviction, 7)
+    assert [one.n_here for one in found.moments] == held
+    assert n_pushed_out > 0
 
 
 def test_of_several_sources_one_is_chosen(tmp_path: Path) -> None:

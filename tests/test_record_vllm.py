@@ -182,14 +182,21 @@ def test_how_the_command_ends(tmp_path: Path, word: str, code: int) -> None:
     assert len(rows(tmp_path / "trace.jsonl")) == 4
 
 
-def test_a_signal_is_the_commands_and_the_trace_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_the_commands_and_the_trace_is_written(tmp_path: Path, number: signal.Signals) -> None:
+    """SIGTERM is handed on; Ctrl-C is for both, and ends what is recorded, not who records."""
     server(tmp_path)
     said = command(tmp_path / "trace.jsonl", sys.executable, tmp_path / "serve.py", "wait")
-    with subprocess.Popen(said, env=surroundings(tmp_path), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        said, env=surroundings(tmp_path), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(60) == 128 + number
     assert len(rows(tmp_path / "trace.jsonl")) == 2
 
 

@@ -41,7 +41,8 @@ def number_of(block_hash: Any) -> int:
     raise TypeError(f"a block's hash is of type {type(value).__name__}")
 
 
-def _hashes_of(manager: Any, request: Any) -> Any:
+def hashes_of(manager: Any, request: Any) -> Any:
+    """Of the blocks of a request that was looked up."""
     if hasattr(request, "block_hashes"):
         return request.block_hashes
     if hasattr(manager, "req_to_block_hashes"):
@@ -74,7 +75,7 @@ class Recorder:
             return
         self._known.add(request.request_id)
         try:
-            ids = [number_of(one) for one in _hashes_of(manager, request)]
+            ids = [number_of(one) for one in hashes_of(manager, request)]
         except TypeError as error:
             _fail(str(error))
         since = int((time.time() - self._start) * 1000)

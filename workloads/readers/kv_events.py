@@ -55,7 +55,7 @@ class KvEvents:
         self.skipped.clear()
         for what, number, record in self._records():
             try:
-                yield from self._of_record(number, record)
+                yield from self.of_record(number, record)
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
                 detail = f"has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
                 raise InputError(
@@ -91,7 +91,8 @@ class KvEvents:
         except (ValueError, *BROKEN) as error:
             raise InputError(f"{self.path}: message {number + 1}: {error}") from None
 
-    def _of_record(self, number: int, record: Any) -> Iterator[Event]:
+    def of_record(self, number: int, record: Any) -> Iterator[Event]:
+        """The events of a batch or row, which has that number. Raises various errors if it is none."""
         if isinstance(record, dict) and "event" in record:
             yield from self._of_dynamo(number, record)
             return
