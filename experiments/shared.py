@@ -28,7 +28,7 @@ class HashedWorkload:
 
     @property
     def requests_per_time(self) -> float:
-        """How many requests share an arrival time, on average, of what was handed out since the last start."""
+        """How many requests share an arrival time, on average, of the whole trace once it was handed out."""
         return self._n_requests / max(self._n_times, 1)
 
     @property
@@ -41,25 +41,25 @@ class HashedWorkload:
         return self._workload.length()
 
     def batches(self) -> Iterator[Batch]:
-        """The trace, from its start."""
-        self._digest = hashlib.sha256()
-        self._n_requests = self._n_times = 0
+        """The trace, from its start. Who reads a part of it meanwhile changes nothing of what is said of it."""
+        digest, n_requests, n_times = hashlib.sha256(), 0, 0
         before, last = None, None
         for batch in self._workload.batches():
             for name in COLUMNS:
-                self._digest.update(np.ascontiguousarray(getattr(batch, name)).data)
+                digest.update(np.ascontiguousarray(getattr(batch, name)).data)
             for name, column in sorted(batch.features.items()):
-                self._digest.update(name.encode())
-                self._digest.update(np.ascontiguousarray(column).data)
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(column).data)
             if len(batch):
-                self._n_requests += int(begins(batch, before).sum())
-                self._n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (last != batch.time_ns[0])
+                n_requests += int(begins(batch, before).sum())
+                n_times += int(np.count_nonzero(np.diff(batch.time_ns))) + (last != batch.time_ns[0])
                 before, last = (int(batch.stream[-1]), int(batch.request[-1])), int(batch.time_ns[-1])
             yield batch
+        self._digest, self._n_requests, self._n_times = digest, n_requests, n_times
 
     @property
     def sha256(self) -> str:
-        """Of what was handed out since the last start: of the whole trace once it has ended."""
+        """Of the whole trace, once it was handed out to its end."""
         return self._digest.hexdigest()
 
 

@@ -156,7 +156,9 @@ def test_configs(path: Path, tmp_path: Path) -> None:
 def has_model(policy: Any) -> bool:
     """Whether a network is trained for it: tables that are warmed learn, too."""
     core = policy.core
-    return core.kind == "lstm" or any(map(has_model, getattr(core, "experts", ())))
+    experts = getattr(core, "experts", ())
+    # Those of a gate are a number.
+    return core.kind in ("lstm", "model") or (isinstance(experts, tuple) and any(map(has_model, experts)))
 
 
 def _files(experiment: Experiment) -> list[Path]:
