@@ -205,6 +205,7 @@ def prepare(
             timing=cache(lambda: _timing(experiment, arm, workload, parts.n_train, recording)),
             recorded=replayed.predicted_by if replayed is not None else None,
             is_measured=arm.charged.kind == "measured",
+            is_replayed=replayed is not None,
             n_streams=workload.n_streams,
             room=lambda: learned.room(system.tiers[0].capacity),
             batch_size=most_at_once(system, workload.n_streams),

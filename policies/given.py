@@ -88,7 +88,8 @@ class Given:
     ``sequences`` gives the accesses of the training part: a sequence a stream (True) or one of all (False), with the
     columns that are named;
     ``simulated`` the keys of those that are run in the same way, by stream, to predict from and never to learn from;
-    ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made.
+    ``future`` is for the oracle alone. ``is_measured``: the clock is charged the time of each call as it is made, or
+    where it ``is_replayed``, was when that was recorded.
     ``room`` is how many blocks tier 0 holds, as large as those of the training part are on the average.
     ``n_streams`` are those of the whole trace; ``batch_size``: so many questions may come at once.
     ``experts_of_layer`` is 0 where the workload does not say it. ``say`` tells the user of something.
@@ -102,6 +103,7 @@ class Given:
     future: Callable[[], Demand] = _no_future
     recorded: Recorded | None = None
     is_measured: bool = False
+    is_replayed: bool = False
     n_streams: int = 1
     room: Callable[[], int] = lambda: NO_LIMIT
     batch_size: int = 1

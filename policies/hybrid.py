@@ -55,7 +55,7 @@ class HybridConfig(OfExperts):
         # More at once would push out what is needed, and each other.
         config = self.model_copy(update={"degree": min(self.degree, max(given.room() // _SHARE, 1))})
         # A replay says what was said where it was measured: the best guess, even of what was held back.
-        is_timed = given.is_measured or given.recorded is not None
+        is_timed = given.is_measured or given.is_replayed
         policy = HybridPolicy(
             config, [one.policy for one in built], threshold, given.n_streams, timing, is_timed=is_timed
         )
