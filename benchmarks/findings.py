@@ -4,14 +4,13 @@
 No setting was chosen for a figure to come out; why they differ is said on the page.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.published import put_into
+from benchmarks.published import print_or_put
 from tierfetch import Experiment
 
 FOLDER = Path(__file__).parents[1] / "configs" / "findings"
@@ -90,16 +89,5 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """To the terminal, or into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, help=f"a page with {BEGIN} and {END}")
-    into = parser.parse_args().into
-    if into is None:
-        print(table())
-    else:
-        put_into(into, BEGIN, END, table())
-
-
 if __name__ == "__main__":
-    main()
+    print_or_put(__doc__, BEGIN, END, table)

@@ -4,7 +4,7 @@ A table in Markdown; with ``--into`` put into a page, between its marks.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +95,16 @@ def put_into(page: Path, begin: str, end: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
-def main() -> None:
-    """To the terminal, or into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, help=f"a page with {BEGIN} and {END}")
+def print_or_put(about: str | None, begin: str, end: str, table: Callable[[], str]) -> None:
+    """The command line of what makes a table: to the terminal, or between two marks of a page."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--into", type=Path, help=f"a page with {begin} and {end}")
     into = parser.parse_args().into
     if into is None:
         print(table())
-        return
-    put_into(into, BEGIN, END, table())
+    else:
+        put_into(into, begin, end, table())
 
 
 if __name__ == "__main__":
-    main()
+    print_or_put(__doc__, BEGIN, END, table)

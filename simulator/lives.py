@@ -6,85 +6,34 @@ for accesses.
 
 from simulator import flight, room, streams
 from simulator.advancing import DUE, IDLE, ISSUED, NEED_DATA, ROOM, TOO_LATE, issue
-from simulator.arrays import NONE, At, Ints
+from simulator.arrays import NONE, Ints
+from simulator.coming import (
+    AWAITS,
+    BEGINS,
+    COMPUTED,
+    COMPUTES,
+    DECODES,
+    ENDS,
+    FINDS,
+    FOUND,
+    FREE,
+    ask_about,
+    end_of,
+    prompt_end,
+    start,
+)
 from simulator.compiled import compiled, internal
 from simulator.distribution import count
 from simulator.events import FOREVER, next_due
 from simulator.landing import choose
 from simulator.links import PREFETCH
 from simulator.prefixes import is_missing
-from simulator.questions import ON_ARRIVAL, ask
+from simulator.questions import ON_ARRIVAL
 from simulator.records.arena import Arena
-from simulator.records.moving import Access, Life, nth_life, transfer_at
-from simulator.records.rows import nth_request_row, nth_shown_row, trace_row
+from simulator.records.moving import Life, nth_life, transfer_at
+from simulator.records.rows import nth_request_row, trace_row
 from simulator.records.run import Run, run_at
-from simulator.serving import peek
 from simulator.tally import is_judged
-from simulator.trace import WRITE
-
-FREE, BEGINS, AWAITS, FINDS, FOUND, COMPUTES, COMPUTED, DECODES, ENDS = range(9)
-_NOBODY: At[Access] = NONE
-
-
-@internal
-def _end_of(run: Run, window: Ints, at: int) -> int:
-    """Behind the last access of a request in the window; NONE if more of it may have to be loaded."""
-    first, end = trace_row(window, at), at + 1
-    while end < run.window_length:
-        row = trace_row(window, end)
-        if row.request != first.request or row.stream != first.stream:
-            return end
-        end += 1
-    return end if run.is_at_end else NONE
-
-
-@internal
-def _prompt_end(window: Ints, at: int, end: int) -> int:
-    """Behind the last read of a request: what follows is its answer."""
-    while end > at and trace_row(window, end - 1).op == WRITE:
-        end -= 1
-    return end
-
-
-@internal
-def _ask(run: Run, arena: Arena, window: Ints, at: int, end: int) -> bool:
-    """A policy that is asked at arrivals is shown what the request reads, as a look-up would find it."""
-    last = at - 1
-    for i in range(at, end):
-        row = trace_row(window, i)
-        if row.op != WRITE:
-            shown = run.rows.shown
-            to = nth_shown_row(run, shown.rows, shown.n)
-            shown.n += 1
-            to.access, to.key, to.stream, to.outcome = run.base + i, row.key, row.stream, peek(arena, row.key)
-            last = i
-    if last < at:
-        return False
-    row = trace_row(window, last)
-    return ask(run, run.base + last, row.key, row.stream, row.size, _NOBODY)
-
-
-@internal
-def _start(run: Run, window: Ints) -> None:
-    """Those that have come get the places that are free, the first that came the first place."""
-    for number in range(run.settings.running):
-        if run.position >= run.arrived:
-            return
-        life = nth_life(run, run.lives, number)
-        if life.phase == FREE:
-            at = run.position
-            first, end, it = trace_row(window, at), _end_of(run, window, at), life.issuer
-            it.next, it.n_outstanding, it.is_inside, it.request = at, 0, 0, first.request
-            it.prefix_of, it.is_broken = first.request, 0
-            life.phase, life.first, life.stream, life.end = BEGINS, run.base + at, first.stream, end
-            life.prompt_end = _prompt_end(window, at, end)
-            life.n_read, life.n_answer = life.prompt_end - at, end - life.prompt_end
-            life.n_found = life.n_written = 0
-            life.arrival_ns, life.decode_ns = first.time_ns, first.follower
-            if life.decode_ns == NONE:
-                life.decode_ns = life.n_answer * run.settings.decode_block_ns
-            run.position = end
-            streams.push(run, number, run.now)
 
 
 @internal
@@ -225,7 +174,7 @@ def _end(run: Run, window: Ints, number: int) -> None:
     _record(run, life)
     life.phase, life.issuer.next = FREE, NONE
     streams.pop(run)
-    _start(run, window)
+    start(run, window)
 
 
 @internal
@@ -247,16 +196,16 @@ def advance(run: Run, arena: Arena, shadow: Arena, window: Ints, horizon: int) -
             return TOO_LATE
         if arrival <= ready:
             at = run.arrived
-            end = _end_of(run, window, at)
+            end = end_of(run, window, at)
             if end == NONE:
                 return NEED_DATA
             asks = run.settings.trigger == ON_ARRIVAL
             if asks and not room.for_arrival(run, arena, end - at):
                 return ROOM
             run.now, run.arrived = now, end
-            if asks and _ask(run, arena, window, at, _prompt_end(window, at, end)):
+            if asks and ask_about(run, arena, window, at, prompt_end(window, at, end)):
                 run.server.has_news = 1
-            _start(run, window)
+            start(run, window)
             if run.server.has_news:
                 return ISSUED
             continue
