@@ -40,6 +40,21 @@ def test_a_conversation(path: Path) -> None:
     assert described.stream_ids == [9]
 
 
+def test_a_request_that_is_whole(path: Path) -> None:
+    """Its answer is behind its prompt, in one request; of others all is read, or written."""
+    with tierfetch.Recorder(path) as r:
+        for prompt, answer in (([1, 2, 3], [4, 5]), ([1, 2], [3]), ([1], [2]), ([1], [])):
+            r.kv(prompt, answer, block_tokens=2, bytes_per_token=8, answers="whole")
+        with pytest.raises(
+            ValueError, match="answers='whole', reads=False; expected 'apart', or 'whole' with the reads"
+        ):
+            r.kv([1], [2], block_tokens=2, bytes_per_token=8, answers="whole", reads=False)
+    rows = rows_of(path)
+    assert rows["key"].tolist() == [0, 1, 0, 0]
+    assert rows["op"].tolist() == [0, 1, 0, 1]
+    assert rows["request"].tolist() == [0, 0, 1, 2]
+
+
 @given(prompts=st.lists(st.tuples(TOKENS, TOKENS), min_size=1, max_size=8), block=st.integers(1, 4))
 def test_blocks_are_alike_where_all_tokens_before_are(
     tmp_path_factory: pytest.TempPathFactory, prompts: list[tuple[list[int], list[int]]], block: int

@@ -41,9 +41,11 @@ class Caches:
         self._known: dict[str, tuple[Space, Chains, int]] = {}
 
     def calls(
-        self, name: str, prompt: Tokens, answer: Tokens, block_tokens: int, bytes_per_token: int
+        self, name: str, prompt: Tokens, answer: Tokens, block_tokens: int, bytes_per_token: int, *, is_whole: bool
     ) -> tuple[Call | None, list[Call]]:
         """The reads of a prompt's whole blocks, if it has any, and the write of each that an answer fills.
+
+        Where a request is whole the writes are part of the first.
 
         Raises:
             TypeError, ValueError: these are no sizes, or others than those of the cache before.
@@ -62,6 +64,8 @@ class Caches:
         blocks = chains.numbers(np.concatenate([prompt, answer]))
         tokens = np.arange(len(blocks), dtype=np.uint64) * np.uint64(block_tokens)
         n_read = len(prompt) // block_tokens
+        if is_whole and len(blocks):
+            return Call(space, blocks, len(blocks), tokens=tokens, n_read=n_read), []
         read = Call(space, blocks[:n_read], n_read, tokens=tokens[:n_read]) if n_read else None
         written = [
             Call(space, blocks[at : at + 1], 1, tokens=tokens[at : at + 1], op=WRITE)

@@ -50,6 +50,14 @@ class Marks:
         self._local.mark = mark
         return Marked(self, before)
 
+    def other(self, request: int | None, stream: int | None) -> Mark:
+        """This thread's, but for what is said. Raises TypeError or ValueError if that is no number."""
+        mark = self.current
+        return Mark(
+            mark.request if request is None else checked("request", request),
+            mark.stream if stream is None else checked("stream", stream),
+        )
+
     def put_back(self, mark: Mark) -> None:
         """The mark that was there before another."""
         self._local.mark = mark

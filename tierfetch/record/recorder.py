@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy.typing as npt
 
@@ -162,17 +162,12 @@ class Recorder:
             TypeError, ValueError: what is given does not fit, or the router is recorded already.
         """
         self._check(router, "router")
-        from tierfetch.record import routers, sizes
+        from tierfetch.record import routers
 
         checked("layer", layer)
-        if (top_k is None) == (select is None):
-            raise ValueError(f"top_k={top_k!r}, select={select!r}; expected one of the two")
-        if top_k is not None and checked("top_k", top_k) == 0:
-            raise ValueError("top_k=0; expected 1 or more")
-        if (bytes is None) == (expert is None):
-            raise ValueError("expected bytes=, the size of an expert, or expert=, one of them, and not both")
+        routers.check_choice(top_k, select)
+        size = routers.size_of(bytes, expert)
         self._check_new({name or type(router).__name__: router})
-        size = sizes.module_bytes(expert) if bytes is None else checked("bytes", bytes)
         space = self._spaces.add(name or f"layer {layer}", "experts", size, layer=layer)
         self._hook(router, routers.hook_of(space, top_k, output, select, distinct, self._put))
 
@@ -184,6 +179,7 @@ class Recorder:
         bytes_per_token: int,
         block_tokens: int = 16,
         reads: bool = True,
+        answers: Literal["apart", "whole"] = "apart",
         request: int | None = None,
         stream: int | None = None,
         name: str = "kv",
@@ -192,19 +188,19 @@ class Recorder:
 
         The reads are one request, each write one of its own. To have their times right, say it twice: the prompt as
         it comes, and with ``reads=False`` prompt and answer once the answer is there. ``request`` and ``stream`` are
-        those of the mark unless said.
+        those of the mark unless said. With ``answers="whole"`` the writes are of the same request, behind its reads, as
+        systems want it whose requests have a life.
 
         Raises:
             TypeError, ValueError: these are no tokens, or other blocks than those of ``name`` before.
         """
         self._check_open()
         before, filled = tokens_of("prompt", prompt), tokens_of("answer", answer)
-        mark = self._marks.current
-        mark = Mark(
-            mark.request if request is None else checked("request", request),
-            mark.stream if stream is None else checked("stream", stream),
-        )
-        read, written = self._caches.calls(name, before, filled, block_tokens, bytes_per_token)
+        mark = self._marks.other(request, stream)
+        if answers not in ("apart", "whole") or (answers == "whole" and not reads):
+            raise ValueError(f"answers={answers!r}, reads={reads!r}; expected 'apart', or 'whole' with the reads")
+        is_whole = answers == "whole"
+        read, written = self._caches.calls(name, before, filled, block_tokens, bytes_per_token, is_whole=is_whole)
         if reads and read is not None:
             with self._marks.set(mark):
                 self._put(read)
@@ -219,9 +215,8 @@ class Recorder:
         is what it was.
         """
         self._check_open()
-        number = self._marks.new_request() if number is None else checked("request", number)
-        of = self._marks.current.stream if stream is None else checked("stream", stream)
-        return self._marks.set(Mark(number, of))
+        mark = self._marks.other(number, stream)
+        return self._marks.set(Mark(self._marks.new_request(), mark.stream) if number is None else mark)
 
     def stream(self, number: int) -> Marked:
         """What this thread does from now on, or inside a ``with``, is of this stream; each call is its own request."""

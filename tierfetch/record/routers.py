@@ -6,12 +6,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tierfetch.record.marks import checked
 from tierfetch.record.modules import Hook, Put
 from tierfetch.record.rows import Call
+from tierfetch.record.sizes import module_bytes
 from tierfetch.record.spaces import Space
 from tierfetch.record.taking import take
 
 Select = Callable[[Any], Any]
+
+
+def check_choice(top_k: int | None, select: Select | None) -> None:
+    """How experts are chosen. Raises TypeError or ValueError if that is not said, or said twice."""
+    if (top_k is None) == (select is None):
+        raise ValueError(f"top_k={top_k!r}, select={select!r}; expected one of the two")
+    if top_k is not None and checked("top_k", top_k) == 0:
+        raise ValueError("top_k=0; expected 1 or more")
+
+
+def size_of(n_bytes: int | None, expert: nn.Module | None) -> int:
+    """Of an expert, said or that of one of them. Raises TypeError or ValueError if it is neither or both."""
+    if (n_bytes is None) == (expert is None):
+        raise ValueError("expected bytes=, the size of an expert, or expert=, one of them, and not both")
+    return module_bytes(expert) if n_bytes is None else checked("bytes", n_bytes)
 
 
 def hook_of(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simulator.trace import READ, Batch
+from simulator.trace import READ, WRITE, Batch
 from tierfetch.record.spaces import MOST_IDS, NONE, Space
 
 
@@ -29,6 +29,7 @@ class Call:
     An id is of token ``place // per_token``; where there are ``offsets``, of the bag that begins at or before it, and
     with ``last_ends`` the last of these is no bag but where the ids end. Ids that are ``padding`` were not read.
     ``tokens`` says it all, where it is known. With ``distinct`` each id counts once. ``first`` is the row that id 0 is.
+    What is at or behind ``n_read``, if that is said, is written; else all has the same ``op``.
     """
 
     space: Space
@@ -42,6 +43,7 @@ class Call:
     distinct: bool = False
     first: int = 0
     op: int = READ
+    n_read: int | None = None
     time_ns: int = 0
     request: int = 0
     stream: int = 0
@@ -78,6 +80,10 @@ def batch_of(calls: Sequence[Call], streams: Streams) -> Batch:
         raise ValueError(f"{space.kind} {space.name!r}: id {ids[at]}; expected 0 to {MOST_IDS - 1}")
     for call, (found, _) in zip(calls, parts, strict=True):
         call.space.n_accesses += len(found)
+    op = each([call.op for call in calls], np.uint8)
+    for call, end, length in zip(calls, np.cumsum(lengths).tolist(), lengths.tolist(), strict=True):
+        if call.n_read is not None:
+            op[end - length + call.n_read : end] = WRITE
     tables = [NONE if call.space.kind != "embedding" else call.space.number for call in calls]
     return Batch(
         time_ns=each([call.time_ns for call in calls], np.int64),
@@ -85,7 +91,7 @@ def batch_of(calls: Sequence[Call], streams: Streams) -> Batch:
         size_bytes=each([call.space.id_bytes for call in calls], np.int64),
         stream=each([streams.index(call.stream) for call in calls], np.uint32),
         request=each([call.request for call in calls], np.uint64),
-        op=each([call.op for call in calls], np.uint8),
+        op=op,
         features={
             "table": each(tables, np.uint64),
             "layer": each([call.space.layer for call in calls], np.uint64),
