@@ -38,10 +38,14 @@ class Writer:
         self._changed = threading.Condition(self._lock)
         # Of the first call: a trace begins at 0.
         self._start_ns: int | None = None
-        with naming(path):
-            # Now, so that a place that cannot be written is told before the model runs; and the columns are there
-            # even if nothing comes.
-            self._writer.write(batch_of([], self.streams))
+        try:
+            with naming(path):
+                # Now, so that a place that cannot be written is told before the model runs; and the columns are there
+                # even if nothing comes.
+                self._writer.write(batch_of([], self.streams))
+        except BaseException:
+            self._give_up()
+            raise
         self._thread = threading.Thread(target=self._run, name="tierfetch recorder", daemon=True)
         self._thread.start()
 
@@ -100,7 +104,15 @@ class Writer:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:
+            # Another Ctrl-C: what waits is let go, and what the thread is at is soon done.
+            with self._changed:
+                self._calls = []
+            self._thread.join()
+            self._give_up()
+            raise
         if self._error is not None:
             self._give_up()
             raise self._error
