@@ -20,7 +20,7 @@ from torch import nn
 import tierfetch
 from simulator.errors import InputError
 from tests.recorded import legend_of, rows_of
-from tierfetch.record import modules, writing
+from tierfetch.record import writing
 from workloads.readers.compact_writer import CompactWriter
 
 
@@ -256,8 +256,10 @@ def test_an_interrupted_process(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_from_the_beginning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was begun is not left behind."""
+    write = CompactWriter.write
 
     def full(self: CompactWriter, batch: Any) -> None:
+        write(self, batch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(CompactWriter, "write", full)
@@ -275,8 +277,7 @@ def test_hooks_that_cannot_be_taken_back(path: Path, table: nn.Embedding, monkey
     with pytest.raises(AttributeError, match="half imported"), tierfetch.Recorder(path) as r:  # noqa: PT012
         r.embeddings(table)
         table(ids(1, 2))
-        monkeypatch.setattr(modules, "forget_compiled", broken)
-        r.embeddings(nn.Embedding(3, 1))
+        monkeypatch.setattr(torch.compiler, "reset", broken)
     assert rows_of(path)["id"].tolist() == [1, 2]
     assert [child.name for child in path.parent.iterdir()] == ["trace.parquet"]
     assert not table._forward_hooks
