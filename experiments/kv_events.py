@@ -18,7 +18,9 @@ def kv_events(
     events: Annotated[Path, typer.Argument(help="KV events of vLLM (MessagePack or JSON lines) or Dynamo (recorder).")],
     trace: TracePath,
     reading: ReadingOptions,
-    capacity: Annotated[int, typer.Option(min=1, metavar="BLOCKS", help="Blocks that the engine's cache holds.")],
+    capacity: Annotated[
+        int, typer.Option(min=1, max=2**40, metavar="BLOCKS", help="Blocks that the engine's cache holds.")
+    ],
     eviction: Annotated[str, typer.Option(help="Who goes from the tier here, as in `tierfetch misses`.")] = "leaf_lru",
     offset: Annotated[
         str | None,
@@ -60,7 +62,8 @@ def kv_events(
             raise InputError(f"--eviction {eviction}: is in plain Python; expected one that is compiled")
         try:
             offset_ns = None if offset is None else int(Decimal(offset) * _NS_PER_S)
-        except InvalidOperation:
+        except (InvalidOperation, ValueError, OverflowError):
+            # The last two: nan and inf.
             raise InputError(f"--offset {offset}: expected seconds, such as 1764246000.25") from None
         found = compare(said, given.workload, chosen[0], capacity, source=source, offset_ns=offset_ns)
         rows, remarks = lines_of(found, _MOMENTS)

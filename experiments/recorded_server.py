@@ -28,22 +28,30 @@ def record(out: Path, command: Sequence[str], *, force: bool) -> tuple[int, str]
     Raises:
         InputError: there is nowhere to write to, no such command, or vLLM is another than those that are known.
     """
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; expected the name of a file")
     if out.exists() and not force:
         raise InputError(f"{out}: is there already; expected another name, or --force")
     if not out.parent.is_dir():
         raise InputError(f"{out}: no such folder; expected one that is there")
     # Beside the trace: what is there when all is lost can be found again, and there is room.
     folder = Path(tempfile.mkdtemp(prefix=f"{out.name}.", suffix=".recording", dir=out.parent))
+    is_lost = False
     try:
         start = time.time()
         code = _run(command, _surroundings(folder, start))
         problems = sorted({path.read_text() for path in folder.glob(shim.PROBLEM.format("*"))})
         rows, n_without = _rows(sorted(folder.glob(shim.REQUESTS.format("*"))))
         if rows:
-            with written_aside(out) as aside:
-                aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            try:
+                with written_aside(out) as aside:
+                    aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            except OSError as error:
+                is_lost = True
+                raise InputError(f"{out}: {error.strerror}; the lines of each process are left in {folder}") from None
     finally:
-        shutil.rmtree(folder)
+        if not is_lost:
+            shutil.rmtree(folder)
     if problems:
         raise InputError(*problems)
     return code, _summary(out, rows, n_without, start)

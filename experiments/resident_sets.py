@@ -147,7 +147,7 @@ def _differences(sets: _Sets, n_requests: int) -> Iterator[Difference]:
 
 
 def _of_one_source(events: Iterable[Event], source: str | None) -> Iterator[Event]:
-    first = None
+    first, others = None, set[str]()
     for event in events:
         if source is None and first not in (None, event.source):
             raise InputError(
@@ -156,6 +156,10 @@ def _of_one_source(events: Iterable[Event], source: str | None) -> Iterator[Even
         if source in (None, event.source):
             first = event.source
             yield event
+        else:
+            others.add(event.source)
+    if first is None and others:
+        raise InputError(f"--source {source}: has no events; expected one of {', '.join(sorted(others))}")
 
 
 def _requests(batches: Iterable[Batch]) -> Iterator[tuple[int, list[int]]]:

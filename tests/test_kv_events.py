@@ -1,5 +1,6 @@
 """KV events of engines: their forms, what is refused, and a tier's blocks beside an engine's."""
 
+import gzip
 import json
 import struct
 from collections.abc import Iterator
@@ -162,6 +163,9 @@ def test_dynamos_rows(tmp_path: Path) -> None:
         (packed([1.0, [["AllBlocksCleared"]]]) + b"\xc7", "message 2: has a byte 0xc7 where a value begins"),
         (b"\x91" * 40, "message 1: is nested more than 32 deep"),
         (b"\x81\x90\x01", "message 1: has a list or a map as a key"),
+        (b'[1e400, [["AllBlocksCleared"]]]', "line 1: has the time inf"),
+        (b"[" * 100_000, "line 1: is no JSON"),
+        (b"PAR1", "message 1: is 80; expected a batch of vLLM's KV events"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
@@ -170,6 +174,17 @@ def test_what_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
     with pytest.raises(InputError) as raised:
         list(KvEvents(path))
     assert str(raised.value).startswith(f"{path}: {problem}")
+
+
+def test_a_damaged_archive_and_a_byte_order_mark(tmp_path: Path) -> None:
+    lines = b'[1.0, [["AllBlocksCleared"]]]\n' * 3
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + lines)
+    assert len(list(KvEvents(path))) == 3
+    archive = tmp_path / "events.jsonl.gz"
+    archive.write_bytes(gzip.compress(lines)[:-12])
+    with pytest.raises(InputError, match=r"damaged after line [0-3]: Compressed file ended"):
+        list(KvEvents(archive))
 
 
 class Engine:
@@ -352,6 +367,10 @@ def test_the_command(tmp_path: Path) -> None:
         (["--eviction", "belady"], "--eviction: belady knows the future, which no engine does"),
         (["--eviction", "lru,fifo"], "--eviction lru,fifo: expected one"),
         (["--offset", "soon"], "--offset soon: expected seconds"),
+        (["--offset", "nan"], "--offset nan: expected seconds"),
+        (["--offset", "inf"], "--offset inf: expected seconds"),
+        (["--source", "7"], "--source 7: has no events; expected one of 0"),
+        (["--capacity", "99999999999999999999"], "Invalid value for '--capacity'"),
         (["--format", "hash_ids"], "has no times; expected requests with the times"),
     ],
 )

@@ -108,6 +108,8 @@ def test_caches_of_several_models(path: Path) -> None:
         ([[1, 2]], {}, ValueError, r"prompt of shape \[1, 2\]; expected the tokens of one request"),
         ([1.0], {}, TypeError, "prompt of float64; expected whole numbers"),
         (["a"], {}, TypeError, "prompt of <U1; expected whole numbers"),
+        ([1, [2]], {}, ValueError, "prompt: .*; expected the tokens of one request"),
+        (torch.ones(2, dtype=torch.bfloat16), {}, TypeError, r"prompt of torch\.bfloat16; expected whole numbers"),
         ([1], {"block_tokens": 0}, ValueError, "block_tokens=0; expected 1 or more"),
         ([1], {"bytes_per_token": 0}, ValueError, "kv 'kv': 0 bytes each; expected 1 to"),
         ([1], {"request": -1}, ValueError, "request=-1; expected a whole number"),

@@ -144,6 +144,9 @@ def test_ids_that_are_none(path: Path) -> None:
         ({"top_k": 2, "expert": nn.ReLU()}, ValueError, r"expert=ReLU\(\.\.\.\): has no weights"),
         ({"top_k": 2, "expert": 3}, TypeError, "expert=3; expected a torch.nn.Module"),
         ({"top_k": 2, "bytes": 1, "layer": -1}, ValueError, "layer=-1; expected a whole number"),
+        ({"select": 3, "bytes": 1}, TypeError, "select=3; expected a function"),
+        ({"top_k": 2, "bytes": 1, "output": "x"}, TypeError, "output='x'; expected a whole number"),
+        ({"select": len, "bytes": 1, "output": 0}, ValueError, "output=0; expected it with top_k alone"),
     ],
 )
 def test_arguments_that_do_not_fit(path: Path, settings: Any, error: Any, message: str) -> None:

@@ -1,5 +1,6 @@
 """``tierfetch record vllm`` before a stand-in of vLLM: plugins, look-ups, several processes, other interfaces."""
 
+import errno
 import json
 import os
 import signal
@@ -7,10 +8,12 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from experiments import recorded_server
+from simulator.errors import InputError
 from simulator.trace import concatenate
 from workloads.registry import SOURCES
 
@@ -235,8 +238,28 @@ def test_where_nothing_can_be_recorded(tmp_path: Path) -> None:
         assert (found.returncode, said in found.stderr) == (code, True), found.stderr
         assert list(tmp_path.iterdir()) == []
     (tmp_path / "t.jsonl").write_text("kept")
-    for out, said in (("t.jsonl", "is there already"), ("no/t.jsonl", "no such folder")):
+    (tmp_path / "folder").mkdir()
+    for out, said in (
+        ("t.jsonl", "is there already"),
+        ("no/t.jsonl", "no such folder"),
+        ("folder", "is a folder; expected the name of a file"),
+    ):
         found = run(tmp_path, command(tmp_path / out, "true"))
         assert found.returncode == 2
         assert said in found.stderr
     assert (tmp_path / "t.jsonl").read_text() == "kept"
+
+
+def test_what_cannot_be_written_is_kept_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk, after hours of serving: the lines of the server's processes are there, and it is said where."""
+    serve = server(tmp_path)
+
+    def full(path: Path) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(recorded_server, "written_aside", full)
+    with pytest.raises(InputError, match=r"No space left on device; the lines of each process are left in ") as raised:
+        recorded_server.record(tmp_path / "t.jsonl", [sys.executable, str(serve)], force=False)
+    folder = Path(str(raised.value).rpartition(" left in ")[2])
+    assert sum(file.read_text().count('"hash_ids"') for file in folder.glob("requests-*")) == 6

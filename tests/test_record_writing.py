@@ -254,6 +254,77 @@ def test_an_interrupted_process(tmp_path: Path) -> None:
     assert [child.name for child in tmp_path.iterdir()] == ["t.parquet"]
 
 
+def test_a_disk_that_is_full_from_the_beginning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun is not left behind."""
+    write = CompactWriter.write
+
+    def full(self: CompactWriter, batch: Any) -> None:
+        write(self, batch)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(CompactWriter, "write", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*trace\.parquet'"):
+        tierfetch.Recorder(path).__enter__()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_hooks_that_cannot_be_taken_back(path: Path, table: nn.Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after Ctrl-C while PyTorch was being imported: what was recorded is kept."""
+
+    def broken() -> None:
+        raise AttributeError("half imported")
+
+    with pytest.raises(AttributeError, match="half imported"), tierfetch.Recorder(path) as r:  # noqa: PT012
+        r.embeddings(table)
+        table(ids(1, 2))
+        monkeypatch.setattr(torch.compiler, "reset", broken)
+    assert rows_of(path)["id"].tolist() == [1, 2]
+    assert [child.name for child in path.parent.iterdir()] == ["trace.parquet"]
+    assert not table._forward_hooks
+
+
+def test_an_interrupt_at_the_end(path: Path, table: nn.Embedding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another Ctrl-C while the rest is written: nothing is left."""
+    wait, interrupts = threading.Event.wait, [KeyboardInterrupt()]
+
+    def waited(self: threading.Event, timeout: float | None = None) -> bool:
+        if interrupts:
+            raise interrupts.pop()
+        return wait(self, timeout)
+
+    with pytest.raises(KeyboardInterrupt), tierfetch.Recorder(path) as r:  # noqa: PT012
+        r.embeddings(table)
+        table(ids(1, 2))
+        monkeypatch.setattr(threading.Event, "wait", waited)
+    assert not interrupts
+    assert list(path.parent.iterdir()) == []
+
+
+def test_numbers_of_requests_end(path: Path, table: nn.Embedding) -> None:
+    """Said to whoever asks for one more, not to the thread, which would lose all."""
+    with tierfetch.Recorder(path) as r:
+        r.embeddings(table)
+        with r.request(2**64 - 1):
+            table(ids(1))
+        with pytest.raises(ValueError, match=r"request 2\*\*64 - 1 was there, so that no number is left"):
+            table(ids(2))
+    assert rows_of(path)["request"].tolist() == [2**64 - 1]
+
+
+def test_a_table_that_is_called_without_a_tensor(path: Path) -> None:
+    class Listed(nn.Embedding):
+        def forward(self, given: Any) -> torch.Tensor:
+            return super().forward(torch.as_tensor(given))
+
+    table = Listed(9, 1)
+    with tierfetch.Recorder(path) as r:
+        r.embeddings(table)
+        with pytest.raises(TypeError, match="embedding 'Listed': was called with list; expected a tensor of ids"):
+            table([1, 2])
+        table(ids(3))
+    assert rows_of(path)["id"].tolist() == [3]
+
+
 def test_nothing_recorded(path: Path) -> None:
     with tierfetch.Recorder(path):
         pass
@@ -264,6 +335,10 @@ def test_nothing_recorded(path: Path) -> None:
 def test_places_where_it_cannot_be(tmp_path: Path) -> None:
     there = tmp_path / "there.parquet"
     there.write_text("mine")
+    folder = tmp_path / "folder.parquet"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"folder\.parquet: is a folder; expected the name of a file"):
+        tierfetch.Recorder(folder, force=True).__enter__()
     for wrong, message in {
         tmp_path / "t.csv": r"t\.csv: expected a name that ends in \.parquet",
         tmp_path / "no" / "t.parquet": "no such folder; expected one that is there",

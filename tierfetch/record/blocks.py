@@ -74,11 +74,18 @@ class Caches:
         return read, written
 
 
-def tokens_of(name: str, tokens: Sequence[int] | npt.ArrayLike | Any) -> Tokens:
+def tokens_of(name: str, tokens: Sequence[int] | npt.ArrayLike) -> Tokens:
     """A request's tokens, as numbers. Raises TypeError or ValueError if they are none."""
-    if hasattr(tokens, "detach"):
-        tokens = tokens.detach().cpu()
-    found = np.asarray(tokens)
+    given: Any = tokens
+    if hasattr(given, "detach"):
+        if given.dtype.is_floating_point:
+            # NumPy does not have all of these types.
+            raise TypeError(f"{name} of {given.dtype}; expected whole numbers, the ids of tokens")
+        given = given.detach().cpu()
+    try:
+        found = np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}; expected the tokens of one request, one after another") from None
     if found.size == 0:
         return np.empty(0, np.int64)
     if found.ndim != 1:

@@ -63,8 +63,10 @@ class Marks:
         self._local.mark = mark
 
     def new_request(self) -> int:
-        """A number that no request has had."""
+        """A number that no request has had. Raises ValueError if the caller has had the last one."""
         with self._lock:
+            if self._next >= _MOST:
+                raise ValueError("request 2**64 - 1 was there, so that no number is left; expected smaller ones")
             self._next += 1
             return self._next - 1
 

@@ -55,10 +55,10 @@ def hook_of(module: nn.Embedding | nn.EmbeddingBag, space: Space, put: Put) -> H
     """What is to be called after each of a module's forward passes."""
 
     def looked_up(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        put(rows_of(space, _given(args, kwargs, 0, "input")))
+        put(rows_of(space, _ids_in(space, args, kwargs)))
 
     def bags(given: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        ids, offsets = _given(args, kwargs, 0, "input"), _given(args, kwargs, 1, "offsets")
+        ids, offsets = _ids_in(space, args, kwargs), _given(args, kwargs, 1, "offsets")
         ends, padding = bool(given.include_last_offset), given.padding_idx
         put(bags_of(space, ids, offsets, ends, padding))  # type: ignore[arg-type]
 
@@ -67,6 +67,17 @@ def hook_of(module: nn.Embedding | nn.EmbeddingBag, space: Space, put: Put) -> H
 
 def _given(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str) -> Any:
     return args[place] if len(args) > place else kwargs.get(name)
+
+
+def _ids_in(space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    found = _given(args, kwargs, 0, "input")
+    if not isinstance(found, Tensor):
+        # Of a class that is derived from PyTorch's, whose forward takes something else.
+        raise TypeError(
+            f"{space.kind} {space.name!r}: was called with {type(found).__name__}; expected a tensor of ids as the "
+            "first argument, or as input="
+        )
+    return found
 
 
 def rows_of(space: Space, ids: Tensor) -> Call:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,8 @@ class Recorder:
             raise InputError(f"{self.path}: expected a name that ends in .parquet")
         if not self.path.parent.is_dir():
             raise InputError(f"{self.path}: no such folder; expected one that is there")
+        if self.path.is_dir():
+            raise InputError(f"{self.path}: is a folder; expected the name of a file")
         if self.path.exists() and not self._force:
             raise InputError(f"{self.path}: is there already; expected another name, or force=True")
         if self._functional:
@@ -73,7 +75,13 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
-        self._at_end.close()
+        try:
+            self._at_end.close()
+        finally:
+            # Also where PyTorch fails at taking back hooks, as after Ctrl-C while it was being imported.
+            self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
         writer = self._the_writer()
         try:
             writer.drain()
@@ -97,12 +105,12 @@ class Recorder:
             warnings.warn(
                 f"{self.path}: nothing was recorded of {', '.join(silent[:8])}{' and others' * (len(silent) > 8)}: not "
                 "called, or not as modules (replayed CUDA graphs, fused code, functional calls)",
-                stacklevel=3,
+                stacklevel=4,
             )
         if self._lookups is not None and self._lookups.n_unknown:
             warnings.warn(
                 f"{self.path}: left out, as in weights of no recorded model: {self._lookups.n_unknown} look-ups",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @property
@@ -165,7 +173,7 @@ class Recorder:
         from tierfetch.record import routers
 
         checked("layer", layer)
-        routers.check_choice(top_k, select)
+        routers.check_choice(top_k, output, select)
         size = routers.size_of(bytes, expert)
         self._check_new({name or type(router).__name__: router})
         space = self._spaces.add(name or f"layer {layer}", "experts", size, layer=layer)
@@ -173,8 +181,8 @@ class Recorder:
 
     def kv(
         self,
-        prompt: Iterable[int] | npt.ArrayLike,
-        answer: Iterable[int] | npt.ArrayLike = (),
+        prompt: Sequence[int] | npt.ArrayLike,
+        answer: Sequence[int] | npt.ArrayLike = (),
         *,
         bytes_per_token: int,
         block_tokens: int = 16,

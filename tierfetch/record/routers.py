@@ -16,12 +16,18 @@ from tierfetch.record.taking import take
 Select = Callable[[Any], Any]
 
 
-def check_choice(top_k: int | None, select: Select | None) -> None:
+def check_choice(top_k: int | None, output: int | None, select: Select | None) -> None:
     """How experts are chosen. Raises TypeError or ValueError if that is not said, or said twice."""
     if (top_k is None) == (select is None):
         raise ValueError(f"top_k={top_k!r}, select={select!r}; expected one of the two")
     if top_k is not None and checked("top_k", top_k) == 0:
         raise ValueError("top_k=0; expected 1 or more")
+    if select is not None and not callable(select):
+        raise TypeError(f"select={select!r}; expected a function from what the router gives to the ids of experts")
+    if output is not None and select is not None:
+        raise ValueError(f"output={output!r}; expected it with top_k alone: select is given all that the router gives")
+    if output is not None and (isinstance(output, bool) or not isinstance(output, int)):
+        raise TypeError(f"output={output!r}; expected a whole number, which of the router's outputs the scores are")
 
 
 def size_of(n_bytes: int | None, expert: nn.Module | None) -> int:

@@ -38,10 +38,16 @@ class Writer:
         self._changed = threading.Condition(self._lock)
         # Of the first call: a trace begins at 0.
         self._start_ns: int | None = None
-        with naming(path):
-            # Now, so that a place that cannot be written is told before the model runs; and the columns are there
-            # even if nothing comes.
-            self._writer.write(batch_of([], self.streams))
+        try:
+            with naming(path):
+                # Now, so that a place that cannot be written is told before the model runs; and the columns are there
+                # even if nothing comes.
+                self._writer.write(batch_of([], self.streams))
+        except BaseException:
+            self._give_up()
+            raise
+        # Not by joining it: a join that was interrupted takes the thread for ended (Python 3.11).
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tierfetch recorder", daemon=True)
         self._thread.start()
 
@@ -94,12 +100,23 @@ class Writer:
             with self._changed:
                 self._error, self._calls = error, []
                 self._changed.notify_all()
+        finally:
+            self._has_ended.set()
 
     def drain(self) -> None:
         """Nothing comes any more: wait for what is left. Raises what went wrong; then there is no file."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
+        try:
+            self._has_ended.wait()
+        except BaseException:
+            # Another Ctrl-C: what waits is let go, and what the thread is at is soon done.
+            with self._changed:
+                self._calls = []
+            self._has_ended.wait()
+            self._give_up()
+            raise
         self._thread.join()
         if self._error is not None:
             self._give_up()

@@ -10,6 +10,7 @@ A key is the low 64 bits of a block's hash, which is a number, bytes (their last
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _KINDS = {"BlockStored": STORED, "BlockRemoved": REMOVED, "AllBlocksCleared": CL
 # Of events that are lists: where the medium and the group of caches are. What is left out at the end is null.
 _PLACES = {STORED: (6, 9), REMOVED: (2, 3), CLEARED: (1, 1)}
 _LOW = 2**64 - 1
+_BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
@@ -70,18 +72,22 @@ class KvEvents:
                 raise InputError(f"{self.path}: damaged: {error}") from None
             if not first:
                 raise InputError(f"{self.path}: is empty; expected events")
-        is_text = first in b"{[ \t\r\n"
+        # The last is what a byte order mark begins with; in MessagePack that is a number, and no batch.
+        is_text = first in b"{[ \t\r\n\xef"
         with open_binary(self.path) as file:
             yield from self._lines(file) if is_text else self._messages(file)
 
     def _lines(self, file: BinaryIO) -> Iterator[tuple[str, int, Any]]:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield "line", number, json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{self.path}: line {number}: is no JSON: {error}") from None
+        number = 0
+        try:
+            for number, line in enumerate(file, 1):
+                text = line.removeprefix(_BOM) if number == 1 else line
+                if text.strip():
+                    yield "line", number, json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{self.path}: line {number}: is no JSON: {error}") from None
+        except BROKEN as error:
+            raise InputError(f"{self.path}: damaged after line {number}: {error}") from None
 
     def _messages(self, file: BinaryIO) -> Iterator[tuple[str, int, Any]]:
         number = 0
@@ -96,12 +102,14 @@ class KvEvents:
         if isinstance(record, dict) and "event" in record:
             yield from self._of_dynamo(number, record)
             return
+        if not isinstance(record, list | dict):
+            raise TypeError(f"is {record!r:.40}")
         if isinstance(record, list):
             ts, events, *rest = record
             rank = rest[0] if rest else None
         else:
             ts, events, rank = record["ts"], record["events"], record.get("data_parallel_rank")
-        if not isinstance(ts, int | float) or isinstance(ts, bool):
+        if not isinstance(ts, int | float) or isinstance(ts, bool) or not math.isfinite(ts):
             raise TypeError(f"has the time {ts!r}")
         for event in events:
             yield from self._of_vllm(number, round(ts * 1e9), event, str(rank or 0))
