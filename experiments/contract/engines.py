@@ -15,7 +15,7 @@ from simulator.answers import answer
 from simulator.arrays import Ints, signed
 from simulator.charge import fixed
 from simulator.compiled import address_of
-from simulator.config import Closed, System
+from simulator.config import Closed, Open, System
 from simulator.errors import OutsideError
 from simulator.needs import ALWAYS_THERE
 from simulator.policy import AccessRun, Fate, Outcome, Policy, Table, Trigger
@@ -147,9 +147,11 @@ def _batch(it: PolicySubject) -> Batch:
 def books_of(who: str, engine: Any, batch: Batch, policy: Any, eviction: Any = "lru") -> dict[str, Any]:
     """What a run over a batch comes to. Raises Broken if the policy fails, or the books do not close."""
     books = Books(None, max(len(batch), 1))
-    machine, closed = _system(batch, policy, eviction), Closed.model_validate({"kind": "closed", "think": "50 ns"})
+    machine = _system(batch, policy, eviction)
+    closed = Closed.model_validate({"kind": "closed", "think": "50 ns"})
+    arrivals = closed if machine.requests is None else Open.model_validate({"kind": "open"})
     try:
-        result = engine(machine, closed, _InMemory(batch), policy, fixed(0), books).run()
+        result = engine(machine, arrivals, _InMemory(batch), policy, fixed(0), books).run()
     except OutsideError as error:
         at = "" if error.access is None else f", at access {error.access} of a run"
         raise Broken(f"{error.lines[0]}{at}", *error.lines[1:]) from None
@@ -175,4 +177,8 @@ def _system(batch: Batch, policy: Policy, eviction: Any) -> System:
         {"name": "dram", "capacity": f"{8 * _SMALL * block} B", **fast},
     ]
     link = {"call": "100 ns", "read_bandwidth": "1 TB/s", "write_bandwidth": "1 TB/s", "channels": 2}
-    return System.model_validate({"tiers": tiers, "links": [link, link], "origin": {"kind": "store"}})
+    # Who is asked at arrivals needs requests that arrive.
+    requests = {"running": 4} if policy.trigger == Trigger.ARRIVAL else None
+    return System.model_validate(
+        {"tiers": tiers, "links": [link, link], "origin": {"kind": "store"}, "requests": requests}
+    )
