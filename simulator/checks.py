@@ -69,9 +69,15 @@ def check_requests(system: System, arrivals: Arrivals, *, prefix_reuse: bool) ->
 def decode_times(requests: Requests | None, batch: Batch, first: int) -> npt.NDArray[np.int64]:
     """What each access's request takes to be answered, in ns; NONE where the trace does not say. ``first`` as above.
 
-    Raises InputError if an answer takes too long.
+    Raises InputError if an answer takes too long, or the feature that was named is not there.
     """
     tokens = batch.features.get(requests.answer) if requests is not None else None
+    if requests is not None and tokens is None and requests.answer != Requests.model_fields["answer"].default:
+        # The default is there or not; a name that somebody wrote is meant.
+        raise InputError(
+            f"system.requests.answer: {requests.answer!r} is no feature of the trace; expected the name of one "
+            "(columns.features of a source)"
+        )
     if requests is None or tokens is None:
         return np.full(len(batch), NONE, np.int64)
     different, which = np.unique(tokens, return_inverse=True)

@@ -288,3 +288,11 @@ def test_settings_that_are_wrong_are_refused(requests: dict[str, Any], message: 
 def test_prefill_goes_with_computing(origin: Any, requests: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         system(3, lower=[9], origin=origin, requests=requests)
+
+
+def test_a_feature_that_was_named_and_is_not_there_is_refused(make: Any) -> None:
+    """The default may be missing: an answer is then as long as its blocks. A name that somebody wrote is meant."""
+    requests = trace((0, "1 w2"), answers=[4])
+    assert run(make, machine(), requests)[0][0][3] == 4002
+    with pytest.raises(InputError, match="answer: 'output_length' is no feature of the trace"):
+        run(make, machine(answer="output_length"), requests)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.errors import InputError
 from tests.preset_files import CASES, has_cases, hashed, kind_of, read, refusal, shown, written
 from workloads.formats import formats, source_of
 
@@ -74,6 +75,24 @@ def test_mooncake_refuses_what_is_none(tmp_path: Path) -> None:
     # What is before a row of another format is still there for who asks for it.
     path.write_text(MOONCAKE * 3 + bailian)
     assert read(path, damaged="stop")["key"] == [0, 462] * 3
+
+
+def test_formats_of_hash_ids_carry_columns_along(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(MOONCAKE)
+    columns = {"features": {"output_tokens": "output_length"}}
+    [batch] = source_of(path, "mooncake", columns=columns).build(0).batches()
+    assert (batch.key.tolist(), batch.features["output_tokens"].tolist()) == ([0, 462], [355, 355])
+    with pytest.raises(InputError, match=r"features\.n: has no column 'length'; expected one among timestamp"):
+        list(source_of(path, "mooncake", columns={"features": {"n": "length"}}).build(0).batches())
+
+
+def test_formats_say_how_many_tokens_a_block_has(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(MOONCAKE)
+    of = {name: source_of(path, name).tokens_of_block for name in ("mooncake", "bailian", "aiperf", "hash_ids")}
+    assert of == {"mooncake": 512, "bailian": 16, "aiperf": None, "hash_ids": None}
+    assert source_of(path, "azure_llm", block_tokens=64).tokens_of_block == 64
 
 
 # Bailian

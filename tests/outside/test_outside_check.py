@@ -223,6 +223,12 @@ def test_what_keeps_the_contract_is_said_to(tmp_path: Path, monkeypatch: pytest.
     assert re.search(r"median [0-9.]+ us, p99 [0-9.,]+ us, of which the asking itself takes [0-9.]+ us", good.output)
     assert re.search(r"800 accesses, [0-9]+ prefetches issued, [1-9][0-9]* of use", good.output)
 
+    write(tmp_path, "arrival.py", GOOD.replace("    needs =", '    trigger = "arrival"\n        needs ='))
+    good = run(check.app, ["arrival.py"])
+    assert good.exit_code == 0, good.output
+    assert "asked at: arrival; needs op, layer" in good.output
+    assert re.search(r"800 accesses, [1-9][0-9]* prefetches issued, [1-9][0-9]* of use", good.output)
+
     write(tmp_path, "bad.py", GOOD.replace(" if last + i < 2**64", ""))
     bad = run(check.app, ["bad.py:NextKey", "--quiet"])
     assert bad.exit_code == 4

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from simulator.errors import InputError
+from simulator.quantities import Strict
 from simulator.trace import MOST_BYTES
 from simulator.units import parse_bytes
 from workloads.base import BlockBytes, Reuse
@@ -159,8 +160,39 @@ class PresetFormat(RowFormat):
         return self.preset.layout.time is not None
 
 
+class Further(Strict):
+    """Columns that a format has beyond those of which it is made."""
+
+    features: dict[str, str] = Field(default_factory=dict)
+    """By the names that policies ask for."""
+
+
 class PrefixFormat(PresetFormat):
-    """One of KV-cache requests: a block is of use behind all that it was computed from."""
+    """One of KV-cache requests: a block is of use behind all that it was computed from.
+
+    ``columns`` has ``features`` alone: further columns, such as ``output_tokens: output_length``.
+    """
+
+    columns: Further | None = Field(None, exclude_if=lambda value: value is None)
+    """Further columns that are carried along."""
+    block_tokens: ClassVar[int | None] = None
+    """Of those of which it is published."""
+
+    def layout(self, names: Sequence[str]) -> Layout:
+        """What the columns mean, all told. Raises InputError if a feature's is not there."""
+        found, further = super().layout(names), self.columns.features if self.columns else {}
+        for name, column in further.items():
+            if column not in names:
+                raise InputError(
+                    f"{self.path}: columns.features.{name}: has no column {column!r}; expected one among "
+                    f"{', '.join(names) or 'none'}"
+                )
+        return replace(found, features={**found.features, **further})
+
+    @property
+    def tokens_of_block(self) -> int | None:
+        """As published."""
+        return self.block_tokens
 
     @property
     def reuse(self) -> Reuse:

@@ -57,6 +57,7 @@ class MooncakeConfig(PrefixFormat):
     """Mooncake's KV-cache requests as JSON lines: timestamp in ms, hash_ids of 512 tokens each."""
 
     kind: Literal["mooncake"]
+    block_tokens: ClassVar[int | None] = 512
     default_bytes: ClassVar[int] = 512 * TOKEN_BYTES
     preset: ClassVar[Preset] = Preset(
         source="Qin et al., FAST 2025 (https://github.com/kvcache-ai/Mooncake, FAST25-release)",
@@ -106,6 +107,7 @@ class BailianConfig(PrefixFormat):
     """
 
     kind: Literal["bailian"]
+    block_tokens: ClassVar[int | None] = 16
     default_bytes: ClassVar[int] = 16 * TOKEN_BYTES
     preset: ClassVar[Preset] = Preset(
         source="Wang et al., USENIX ATC 2025 (https://github.com/alibaba-edu/qwen-bailian-usagetraces-anon)",

@@ -44,6 +44,11 @@ class TokenFormat(ByNames):
         return replace(super().columns_of(names), block=self.block_tokens * TOKEN_BYTES)
 
     @property
+    def tokens_of_block(self) -> int:
+        """As the settings say."""
+        return self.block_tokens
+
+    @property
     def reuse(self) -> Reuse:
         """Of prefixes."""
         return "prefix"
