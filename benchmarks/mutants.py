@@ -428,6 +428,9 @@ R45 model/asking: accesses are shown, too
 R45 model/asking: a request that arrives waits for the answer
 - self.config.mode == "sync" and policy.trigger != Trigger.ARRIVAL
 + self.config.mode == "sync"
+R45 model/asking: a prefetch computes
+- is_nowhere = source == memory.origin and self.model.lives is not None
++ is_nowhere = False
 R45 ledger/ledger: fetching begins when it came
 - "fetching_ns": fetched_ns - life.started_ns,
 + "fetching_ns": fetched_ns - life.arrival_ns,

@@ -47,7 +47,15 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("training", "train_s", "seconds"),
 )
 _MAX_ARM_COLUMNS = 4
-_BRIEF = ("hit_ratio", "mean_latency_ns", "p99_latency_ns", "n_issued", "accuracy_ratio", "coverage_ratio")
+_BRIEF = (
+    "hit_ratio",
+    "mean_latency_ns",
+    "p99_latency_ns",
+    "mean_ttft_ns",
+    "n_issued",
+    "accuracy_ratio",
+    "coverage_ratio",
+)
 _WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
 
 

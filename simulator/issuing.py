@@ -24,7 +24,8 @@ def _reason_against(run: Run, arena: Arena, key: int, where: int, size: int) -> 
         return RESIDENT
     if flight.find(run, key) != NONE:
         return IN_FLIGHT
-    if settings.computes and not keyset.has(run, run.known, key):
+    # Nothing is computed ahead for a request that waits (R45).
+    if settings.computes and ((where == 0 and settings.running) or not keyset.has(run, run.known, key)):
         return UNKNOWN
     if size > tier_at(arena, 0).capacity:
         return TOO_LARGE

@@ -198,6 +198,17 @@ def test_what_the_budget_refuses_is_computed_for_good(make: Any) -> None:
     assert ledger.n_rejected["rejected_budget"] == 1
 
 
+def test_nothing_is_computed_ahead(make: Any) -> None:
+    """1 was there and is in no tier any more: when it is asked for again while another runs, nobody computes it."""
+    raw = machine(1, lower=(1,)).model_dump(mode="json")
+    raw["tiers"][1]["admission"] = {"kind": "size", "largest": "1 B"}
+    come = trace((0, "1"), (9000, "2"), (20000, "3"), (29000, "4"), (30000, "1"))
+    _, accesses, ledger = run(make, System.model_validate(raw), come, QueueTimePolicy(None))
+    assert accesses[-1] == (MISS, 31002)
+    assert ledger.n_rejected["rejected_unknown"] == 5
+    assert ledger.n_issued == 0
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(all_live=True))
 def test_what_holds_for_all_lives(case: Case) -> None:

@@ -259,7 +259,8 @@ class InferenceServer:
             return "rejected_resident"
         if key in self.model.flight:
             return "rejected_in_flight"
-        if self._computes and key not in self._known:
+        is_nowhere = source == memory.origin and self.model.lives is not None
+        if self._computes and (is_nowhere or key not in self._known):
             return "rejected_unknown"
         if size > self.model.capacities[0]:
             return "rejected_too_large"
