@@ -1,13 +1,12 @@
 """The closing table in the terminal: a column for each of a few arms, a row for each of many."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.compare.verdict import TOO_FEW
-from experiments.config import Experiment
 from experiments.means import mean
 from experiments.ranking import Ranking, difference_of
 
@@ -51,6 +50,26 @@ _BRIEF = ("hit_ratio", "mean_latency_ns", "p99_latency_ns", "n_issued", "accurac
 _WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
 
 
+class Titled(Protocol):
+    """What the table says of its experiment: a config has it, and so do kept results."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def baseline(self) -> str:
+        """The arm that the others are compared with."""
+
+    @property
+    def warm_up(self) -> str | int | float:
+        """What is run and not judged."""
+
+    @property
+    def start(self) -> str:
+        """``cold`` or ``warm``."""
+
+
 def time_text(ns: float) -> str:
     """A duration with three figures and the unit that suits it."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
@@ -89,7 +108,7 @@ def _difference(found: dict[str, Any], kind: str) -> str:
 
 def print_report(
     console: Console,
-    experiment: Experiment,
+    experiment: Titled,
     rows: list[dict[str, Any]],
     compared: list[dict[str, Any]],
     ranked: Ranking,
@@ -111,7 +130,7 @@ def print_report(
         )
 
 
-def _title(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
+def _title(experiment: Titled, rows: list[dict[str, Any]]) -> str:
     n_seeds, n_repeats = len({row["seed"] for row in rows}), max(row["repeat"] for row in rows) + 1
     cuts = sorted({row["n_warm_up_accesses"] for row in rows})
     text = f"{experiment.name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}"
@@ -138,21 +157,34 @@ def brief(
 ) -> tuple[list[str], list[list[str]]]:
     """Titles of columns, and a row for each arm of its name and what matters most."""
     kinds = {metric: (label, kind) for label, metric, kind in ROWS}
-    titles, rows = ["arm"], []
+    titles = ["arm"]
     for metric in _BRIEF:
         titles.append(kinds[metric][0].replace("prefetches ", ""))
         if metric == "mean_latency_ns":
             titles += ["vs baseline", "verdict"]
-    for arm, runs in of_arm.items():
-        cells = [arm + (" (baseline)" if arm == baseline else "")]
-        for metric in _BRIEF:
-            cells.append(_text(mean(runs, metric), kinds[metric][1]))
-            if metric == "mean_latency_ns":
-                found = difference_of(compared, arm, metric)
-                relative = found and found["relative_difference_ratio"]
-                cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
-        rows.append(cells)
+    rows = []
+    for row in summary(of_arm, compared):
+        texts = {metric: _text(row[metric], kinds[metric][1]) for metric in _BRIEF}
+        relative = row["relative_difference_ratio"]
+        texts["arm"] = row["arm"] + (" (baseline)" if row["arm"] == baseline else "")
+        texts["relative_difference_ratio"] = "" if relative is None else f"{relative:+.1%}"
+        texts["verdict"] = row["verdict"] or ""
+        rows.append([texts[name] for name in row])
     return titles, rows
+
+
+def summary(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What ``brief`` says, as it is: a row for each arm, with the names that the columns have in the tables."""
+    rows = []
+    for arm, runs in of_arm.items():
+        row: dict[str, Any] = {"arm": arm}
+        for metric in _BRIEF:
+            row[metric] = mean(runs, metric)
+            if metric == "mean_latency_ns":
+                found = difference_of(compared, arm, metric) or {}
+                row |= {name: found.get(name) for name in ("relative_difference_ratio", "verdict")}
+        rows.append(row)
+    return rows
 
 
 def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
