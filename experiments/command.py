@@ -14,6 +14,7 @@ NAME = "tierfetch"
 COMMANDS = {
     "run": "experiments.run",
     "init": "experiments.init",
+    "list": "experiments.listing",
     "show": "experiments.show",
     "trace": "experiments.trace",
     "policies": "experiments.policies",

@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    result: Annotated[Path, typer.Argument(help="The folder of an experiment that was run.")],
+    result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
 ) -> None:
     """Print the closing table of a finished experiment again, without a run.
 
