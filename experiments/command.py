@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "experiments.init",
     "list": "experiments.listing",
     "show": "experiments.show",
+    "export": "experiments.export",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",
