@@ -97,11 +97,15 @@ def _shown(name: str, value: Any, row: Row) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if name == "relative_difference_ratio":
         return f"{value:+.1%}"
-    if name in _DIFFERENCES or name == "baseline_mean":
+    if name == "baseline_mean":
         # What is compared says in which unit.
-        text = number_text(abs(value), _kind(str(row["metric"])))
-        return text if name == "baseline_mean" else ("-" if value < 0 else "+") + text
-    kind = _kind(name)
+        return _number(value, _kind(str(row["metric"])))
+    if name in _DIFFERENCES:
+        return ("-" if value < 0 else "+") + _number(abs(value), _kind(str(row["metric"])))
+    return _number(value, _kind(name))
+
+
+def _number(value: float, kind: str | None) -> str:
     if kind == "bytes":
         return bytes_text(int(value))
     if kind is not None:
