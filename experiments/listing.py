@@ -63,7 +63,7 @@ def main(
 
         if not folder.is_dir():
             what = "is no folder" if folder.exists() else "no such folder"
-            raise InputError(f"{folder}: {what}; expected one below which results lie, such as results")
+            raise InputError(f"{folder}: {what}; expected one below which results lie")
         listed: list[Listed] = []
         damaged: list[tuple[Path, str]] = []
         for path, error in places(folder):

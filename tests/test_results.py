@@ -255,6 +255,4 @@ def test_list_refuses(tmp_path: Path) -> None:
     for name, why in (("file", "is no folder"), ("nothing", "no such folder")):
         found = call("list", tmp_path / name)
         assert (found.exit_code, found.stdout) == (2, "")
-        assert (
-            found.stderr == f"error: {tmp_path / name}: {why}; expected one below which results lie, such as results\n"
-        )
+        assert found.stderr == f"error: {tmp_path / name}: {why}; expected one below which results lie\n"
