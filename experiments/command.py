@@ -14,6 +14,9 @@ NAME = "tierfetch"
 COMMANDS = {
     "run": "experiments.run",
     "init": "experiments.init",
+    "list": "experiments.listing",
+    "show": "experiments.show",
+    "export": "experiments.export",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",

@@ -74,7 +74,7 @@ def exit_codes(interrupted: str) -> Iterator[None]:
 
 def _leave(lines: list[str], code: int) -> None:
     for line in lines[:_MOST_LINES]:
-        print(_printable(line), file=sys.stderr)  # noqa: T201
+        print(printable(line), file=sys.stderr)  # noqa: T201
     if len(lines) > _MOST_LINES:
         print(f"and {len(lines) - _MOST_LINES} more", file=sys.stderr)  # noqa: T201
     try:
@@ -85,7 +85,7 @@ def _leave(lines: list[str], code: int) -> None:
     raise typer.Exit(code) from None
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """What input says is quoted: it may hold what ends a line or what a terminal obeys, and may have no end."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
     if len(line) <= _LONGEST:

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from experiments.aside import discard, is_aside, remove_dead
 from experiments.config import Experiment
 from experiments.kept import MANIFEST, RECEIPTS, Kept
+from experiments.plan import planned
 from simulator.errors import InputError
 
 LOCK = ".lock"
@@ -125,6 +126,8 @@ def about(experiment: Experiment, traces: dict[str, str], metadata: dict[str, An
     return {
         "name": experiment.name,
         **{key: value for key, value in metadata.items() if value},
+        # Not to be told from the config alone: whether an arm's latencies are measured, its policy's class says.
+        "planned": [run.stem for run in planned(experiment)],
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": TABLES,
     }

@@ -33,13 +33,18 @@ def difference_of(compared: list[Row], arm: str, metric: str) -> Row | None:
     return found
 
 
-def ranking(rows: list[Row], compared: list[Row], baseline: str, folder: Path) -> Ranking:
-    """Rank the arms of rows; ``compared``: their comparisons with the baseline; ``folder`` has their requests."""
+def means_of(rows: list[Row]) -> dict[str, float]:
+    """The arms of rows with their mean latency in ns, from the lowest."""
     of_arm: dict[str, list[Row]] = {}
     for row in rows:
         of_arm.setdefault(str(row["arm"]), []).append(row)
     means = {arm: mean(rows, "mean_latency_ns") or math.inf for arm, rows in of_arm.items()}
-    means = dict(sorted(means.items(), key=lambda item: item[1]))
+    return dict(sorted(means.items(), key=lambda item: item[1]))
+
+
+def ranking(rows: list[Row], compared: list[Row], baseline: str, folder: Path) -> Ranking:
+    """Rank the arms of rows; ``compared``: their comparisons with the baseline; ``folder`` has their requests."""
+    means = means_of(rows)
     first = next(iter(means))
     # From one sample it takes the requests to tell.
     of_requests = folder if are_one_sample(rows) else None

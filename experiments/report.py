@@ -1,62 +1,83 @@
 """The closing table in the terminal: a column for each of a few arms, a row for each of many."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.compare.verdict import TOO_FEW
-from experiments.config import Experiment
 from experiments.means import mean
 from experiments.ranking import Ranking, difference_of
 
-_RATIO, _TIME, _COUNT = "ratio", "time", "count"
+RATIO, TIME, COUNT = "ratio", "time", "count"
 ROWS: tuple[tuple[str, str, str], ...] = (
-    ("hit ratio", "hit_ratio", _RATIO),
-    ("  as prefixes", "prefix_hit_ratio", _RATIO),
-    ("mean latency", "mean_latency_ns", _TIME),
-    ("  of it queueing", "mean_queue_ns", _TIME),
-    ("  of it transfer", "mean_transfer_ns", _TIME),
-    ("  of it inference", "mean_inference_ns", _TIME),
-    ("p50 latency", "p50_latency_ns", _TIME),
-    ("p99 latency", "p99_latency_ns", _TIME),
-    ("p99.9 latency", "p999_latency_ns", _TIME),
-    ("found of prompts", "found_ratio", _RATIO),
-    ("first token", "mean_ttft_ns", _TIME),
-    ("  of it waiting", "mean_waiting_ns", _TIME),
-    ("  of it fetching", "mean_fetching_ns", _TIME),
-    ("  of it computing", "mean_computing_ns", _TIME),
-    ("p99 first token", "p99_ttft_ns", _TIME),
-    ("prefetches issued", "n_issued", _COUNT),
-    ("accuracy", "accuracy_ratio", _RATIO),
-    ("coverage", "coverage_ratio", _RATIO),
-    ("lateness", "lateness_ratio", _RATIO),
-    ("pollution", "pollution_ratio", _RATIO),
-    ("misses saved", "n_saved", _COUNT),
-    ("misses caused", "n_caused", _COUNT),
-    ("inference p50", "p50_inference_host_ns", _TIME),
-    ("inference p99", "p99_inference_host_ns", _TIME),
-    ("  back to back p50", "p50_inference_back_to_back_ns", _TIME),
-    ("  back to back p99", "p99_inference_back_to_back_ns", _TIME),
-    ("  at its pauses p50", "p50_inference_simulated_ns", _TIME),
-    ("  at its pauses p99", "p99_inference_simulated_ns", _TIME),
-    ("  cold p50", "p50_inference_cold_ns", _TIME),
-    ("  cold p99", "p99_inference_cold_ns", _TIME),
-    ("charged per inference", "mean_inference_charged_ns", _TIME),
+    ("hit ratio", "hit_ratio", RATIO),
+    ("  as prefixes", "prefix_hit_ratio", RATIO),
+    ("mean latency", "mean_latency_ns", TIME),
+    ("  of it queueing", "mean_queue_ns", TIME),
+    ("  of it transfer", "mean_transfer_ns", TIME),
+    ("  of it inference", "mean_inference_ns", TIME),
+    ("p50 latency", "p50_latency_ns", TIME),
+    ("p99 latency", "p99_latency_ns", TIME),
+    ("p99.9 latency", "p999_latency_ns", TIME),
+    ("found of prompts", "found_ratio", RATIO),
+    ("first token", "mean_ttft_ns", TIME),
+    ("  of it waiting", "mean_waiting_ns", TIME),
+    ("  of it fetching", "mean_fetching_ns", TIME),
+    ("  of it computing", "mean_computing_ns", TIME),
+    ("p99 first token", "p99_ttft_ns", TIME),
+    ("prefetches issued", "n_issued", COUNT),
+    ("accuracy", "accuracy_ratio", RATIO),
+    ("coverage", "coverage_ratio", RATIO),
+    ("lateness", "lateness_ratio", RATIO),
+    ("pollution", "pollution_ratio", RATIO),
+    ("misses saved", "n_saved", COUNT),
+    ("misses caused", "n_caused", COUNT),
+    ("inference p50", "p50_inference_host_ns", TIME),
+    ("inference p99", "p99_inference_host_ns", TIME),
+    ("  back to back p50", "p50_inference_back_to_back_ns", TIME),
+    ("  back to back p99", "p99_inference_back_to_back_ns", TIME),
+    ("  at its pauses p50", "p50_inference_simulated_ns", TIME),
+    ("  at its pauses p99", "p99_inference_simulated_ns", TIME),
+    ("  cold p50", "p50_inference_cold_ns", TIME),
+    ("  cold p99", "p99_inference_cold_ns", TIME),
+    ("charged per inference", "mean_inference_charged_ns", TIME),
     ("training", "train_s", "seconds"),
 )
 _MAX_ARM_COLUMNS = 4
-_BRIEF = (
-    "hit_ratio",
-    "mean_latency_ns",
-    "p99_latency_ns",
-    "mean_ttft_ns",
-    "n_issued",
-    "accuracy_ratio",
-    "coverage_ratio",
-)
+_TTFT = "mean_ttft_ns"
+_BRIEF = ("hit_ratio", "mean_latency_ns", "p99_latency_ns", _TTFT, "n_issued", "accuracy_ratio", "coverage_ratio")
+_LABELS = {metric: label.replace("prefetches ", "") for label, metric, _ in ROWS}
+SUMMARY = {
+    "arm": "arm",
+    **{metric: _LABELS[metric] for metric in _BRIEF[:2]},
+    "relative_difference_ratio": "vs baseline",
+    "verdict": "verdict",
+    **{metric: _LABELS[metric] for metric in _BRIEF[2:]},
+}
+"""What is said of each of many arms: columns of the tables, with their titles."""
 _WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
+
+
+class Titled(Protocol):
+    """What the table says of its experiment: a config has it, and so do kept results."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def baseline(self) -> str:
+        """The arm that the others are compared with."""
+
+    @property
+    def warm_up(self) -> str | int | float:
+        """What is run and not judged."""
+
+    @property
+    def start(self) -> str:
+        """``cold`` or ``warm``."""
 
 
 def time_text(ns: float) -> str:
@@ -75,29 +96,30 @@ def bytes_text(n: int) -> str:
     return f"{n} B"
 
 
-def _text(value: float | None, kind: str) -> str:
+def number_text(value: float | None, kind: str) -> str:
+    """A time, ratio, count or seconds, rounded to be read; a stroke where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    if kind == _TIME:
+    if kind == TIME:
         return time_text(value)
     return {"ratio": f"{value:.4f}", "count": f"{value:,.0f}", "seconds": f"{value:.1f} s"}[kind]
 
 
 def _difference(found: dict[str, Any], kind: str) -> str:
     sign = "+" if found["difference"] >= 0 else "-"
-    text = f"{sign}{_text(abs(found['difference']), kind)}"
-    if kind == _TIME and found["relative_difference_ratio"] is not None:
+    text = f"{sign}{number_text(abs(found['difference']), kind)}"
+    if kind == TIME and found["relative_difference_ratio"] is not None:
         text += f" ({found['relative_difference_ratio']:+.1%})"
     if found["low"] is None:
         return text + "\none seed: no interval"
-    low, high = (("-" if v < 0 else "+") + _text(abs(v), kind) for v in (found["low"], found["high"]))
+    low, high = (("-" if v < 0 else "+") + number_text(abs(v), kind) for v in (found["low"], found["high"]))
     more = f"; {found['n_to_settle']:,} would do" if found["verdict"] == TOO_FEW and found["n_to_settle"] else ""
     return f"{text}\n[{low}, {high}]\n{found['verdict']}{more}"
 
 
 def print_report(
     console: Console,
-    experiment: Experiment,
+    experiment: Titled,
     rows: list[dict[str, Any]],
     compared: list[dict[str, Any]],
     ranked: Ranking,
@@ -119,7 +141,7 @@ def print_report(
         )
 
 
-def _title(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
+def _title(experiment: Titled, rows: list[dict[str, Any]]) -> str:
     n_seeds, n_repeats = len({row["seed"] for row in rows}), max(row["repeat"] for row in rows) + 1
     cuts = sorted({row["n_warm_up_accesses"] for row in rows})
     text = f"{experiment.name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}"
@@ -145,22 +167,34 @@ def brief(
     of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str
 ) -> tuple[list[str], list[list[str]]]:
     """Titles of columns, and a row for each arm of its name and what matters most."""
-    kinds = {metric: (label, kind) for label, metric, kind in ROWS}
-    titles, rows = ["arm"], []
-    for metric in _BRIEF:
-        titles.append(kinds[metric][0].replace("prefetches ", ""))
-        if metric == "mean_latency_ns":
-            titles += ["vs baseline", "verdict"]
+    kinds = {metric: kind for _, metric, kind in ROWS}
+    found, rows = summary(of_arm, compared), []
+    titles = titles_of(found)
+    for row in found:
+        texts = {metric: number_text(row[metric], kinds[metric]) for metric in _BRIEF}
+        relative = row["relative_difference_ratio"]
+        texts["arm"] = row["arm"] + (" (baseline)" if row["arm"] == baseline else "")
+        texts["relative_difference_ratio"] = "" if relative is None else f"{relative:+.1%}"
+        texts["verdict"] = row["verdict"] or ""
+        rows.append([texts[name] for name in titles])
+    return list(titles.values()), rows
+
+
+def titles_of(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns of a summary with their titles; of first tokens only where requests have a life."""
+    lives = any(row[_TTFT] is not None for row in rows)
+    return {name: title for name, title in SUMMARY.items() if lives or name != _TTFT}
+
+
+def summary(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What ``brief`` says, as it is: a row for each arm, with the names that the columns have in the tables."""
+    rows = []
     for arm, runs in of_arm.items():
-        cells = [arm + (" (baseline)" if arm == baseline else "")]
-        for metric in _BRIEF:
-            cells.append(_text(mean(runs, metric), kinds[metric][1]))
-            if metric == "mean_latency_ns":
-                found = difference_of(compared, arm, metric)
-                relative = found and found["relative_difference_ratio"]
-                cells += ["" if relative is None else f"{relative:+.1%}", found["verdict"] if found else ""]
-        rows.append(cells)
-    return titles, rows
+        found = difference_of(compared, arm, "mean_latency_ns") or {}
+        of_mean = {name: found.get(name) for name in ("relative_difference_ratio", "verdict")}
+        row = {"arm": arm, **of_mean, **{metric: mean(runs, metric) for metric in _BRIEF}}
+        rows.append({name: row[name] for name in SUMMARY})
+    return rows
 
 
 def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
@@ -184,15 +218,15 @@ def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]
     for label, metric, kind in ROWS:
         means = [mean(of_arm[arm], metric) for arm in arms]
         if any(value is not None for value in means):
-            table.add_row(label, *(_text(value, kind) for value in means))
+            table.add_row(label, *(number_text(value, kind) for value in means))
     for label, key in _WORDS:
         words = {arm: [row[key] for row in of_arm[arm] if row.get(key) is not None] for arm in arms}
         table.add_row(label, *(", ".join(dict.fromkeys(map(str, words[arm]))) or "-" for arm in arms))
     table.add_section()
     for label, metric, kind in (
-        ("hit ratio vs baseline", "hit_ratio", _RATIO),
-        ("mean latency vs baseline", "mean_latency_ns", _TIME),
-        ("p99 latency vs baseline", "p99_latency_ns", _TIME),
+        ("hit ratio vs baseline", "hit_ratio", RATIO),
+        ("mean latency vs baseline", "mean_latency_ns", TIME),
+        ("p99 latency vs baseline", "p99_latency_ns", TIME),
     ):
         cells = []
         for arm in arms:

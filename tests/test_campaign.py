@@ -94,7 +94,7 @@ def test_a_traceback_is_found(shared: Path, tmp_path: Path, monkeypatch: pytest.
 def test_what_ends_a_line_and_lines_without_end_are_found(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exits, "_printable", lambda line: line)
+    monkeypatch.setattr(exits, "printable", lambda line: line)
     said = partial(found, configs, range(120), shared, tmp_path)
     assert any("characters" in text for text in said())
     assert any("belongs to no problem" in text or "names neither" in text or "would obey" in text for text in said())

@@ -1,11 +1,12 @@
 """The tables of results as Arrow: what is large is a dataset, of which is read what is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.kept import Kept
 from experiments.plan import Key
+from experiments.results import read_with, table_of
 from simulator.errors import InputError
 from tierfetch.plain import plain
 
@@ -63,13 +64,7 @@ class ArrowTables:
 
     def whole(self, table: str) -> Any:
         """A table over all runs. Raises InputError if it is not there, or damaged."""
-        import pyarrow.parquet as pq
-
-        path = self._folder / f"{table}.parquet"
-        if not path.exists():
-            why = "the workload has no phases" if table == "by_phase" else "the experiment was not run to its end"
-            raise InputError(f"{path}: no such table: {why}")
-        return _read(path, lambda: pq.read_table(path, page_checksum_verification=True))
+        return table_of(self._folder, table)
 
     def of_runs(self, table: str, arm: Names, seed: Numbers, repeat: Numbers) -> Any:
         """The files of the runs that are named, as one dataset. Raises InputError if there are none, or of a name."""
@@ -88,7 +83,7 @@ class ArrowTables:
         for file in files:
             if not file.exists():
                 raise InputError(f"{file}: is missing; run the experiment again to have it made")
-        return _read(files[0], lambda: ds.dataset([str(file) for file in files], format="parquet"))
+        return read_with(files[0], lambda: ds.dataset([str(file) for file in files], format="parquet"))
 
     def _runs(self, arm: Names, seed: Numbers, repeat: Numbers) -> list[Key]:
         keys = list(self._kept.runs)
@@ -104,13 +99,3 @@ class ArrowTables:
                     raise InputError(f"{self._folder}: has no {what} {name!r}; expected one of {expected}")
             keys = [key for key in keys if key[place] in names]
         return keys
-
-
-def _read(path: Path, read: Callable[[], Any]) -> Any:
-    import pyarrow as pa
-
-    try:
-        return read()
-    except (pa.ArrowException, OSError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read: {text}; run the experiment again to have it made") from None

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.kept import MANIFEST, Kept
+from experiments.results import KeptResults
 from simulator.errors import InputError
 from tierfetch.arrow import ArrowTables, Names, Numbers
 from tierfetch.plain import frame_of
@@ -42,11 +42,11 @@ class Results:
     Tables are read when they are asked for. ``arrow`` has the same tables as Arrow.
     """
 
-    def __init__(self, folder: Path, kept: Kept) -> None:
+    def __init__(self, kept: KeptResults) -> None:
         """``open`` makes them."""
-        self.folder = folder
+        self.folder = kept.folder
         self._kept = kept
-        self.arrow = ArrowTables(folder, kept)
+        self.arrow = ArrowTables(kept.folder, kept.kept)
 
     @classmethod
     def open(cls, folder: "str | PathLike[str]") -> "Results":
@@ -55,33 +55,27 @@ class Results:
         Raises:
             InputError: there are none, or what says which is damaged.
         """
-        path = Path(folder)
-        if not (path / MANIFEST).is_file():
-            raise InputError(f"{path}: holds no results (no {MANIFEST}); expected the folder of an experiment")
-        kept = Kept.load(path)
-        arms = [arm["name"] for arm in kept.about["config"]["arms"]]
-        kept.runs = dict(sorted(kept.runs.items(), key=lambda item: (arms.index(item[0][0]), *item[0][1:])))
-        return cls(path, kept)
+        return cls(KeptResults.open(Path(folder)))
 
     @property
     def name(self) -> str:
         """What the experiment is called."""
-        return str(self._kept.about["name"])
+        return self._kept.name
 
     @property
     def arms(self) -> list[str]:
         """The arms with a finished run, as the experiment has them in order."""
-        return list(dict.fromkeys(key[0] for key in self._kept.runs))
+        return list(dict.fromkeys(key[0] for key in self._kept.kept.runs))
 
     @property
     def seeds(self) -> list[int]:
         """The seeds with a finished run."""
-        return sorted({key[1] for key in self._kept.runs})
+        return sorted({key[1] for key in self._kept.kept.runs})
 
     @property
     def baseline(self) -> str:
         """The arm that the others are compared with."""
-        return str(self._config["baseline"])
+        return self._kept.baseline
 
     @property
     def runs(self) -> "pd.DataFrame":
@@ -152,8 +146,7 @@ class Results:
         from experiments.ranking import ranking
         from experiments.report import ranked_text
 
-        compared = self.arrow.comparisons.to_pylist()
-        ranked = ranking(self._asked_for, compared, self.baseline, self.folder)
+        ranked = ranking(self._kept.rows, self._kept.compared(), self.baseline, self.folder)
         return Best(ranked.first, ranked.means[ranked.first], tuple(ranked.level), ranked_text(ranked))
 
     def __repr__(self) -> str:
@@ -163,12 +156,12 @@ class Results:
     def _repr_html_(self) -> str:
         from experiments.report import brief
 
-        asked_for = self._asked_for
+        asked_for = self._kept.rows
         of_arm: dict[str, list[Row]] = {}
         for row in asked_for:
             of_arm.setdefault(row["arm"], []).append(row)
         try:
-            compared = self.arrow.comparisons.to_pylist()
+            compared = self._kept.compared()
         except InputError:
             # Not run to its end: means are all that there is.
             compared = []
@@ -178,17 +171,6 @@ class Results:
         seeds = ", ".join(map(str, sorted({row["seed"] for row in asked_for})))
         of = f"{escape(self.name)}: mean of seeds {seeds}; {escape(str(self.folder))}"
         return f"<table><caption>{of}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-    @property
-    def _config(self) -> Row:
-        config: Row = self._kept.about["config"]
-        return config
-
-    @property
-    def _asked_for(self) -> list[Row]:
-        """The rows of ``runs`` that were compared last: a folder may keep others, of other seeds."""
-        seeds, repeats = self._config["seeds"], self._config["repeats"]
-        return [run.row for key, run in self._kept.runs.items() if key[1] in seeds and key[2] < repeats]
 
     def _of_runs(
         self, table: str, arm: Names, seed: Numbers, repeat: Numbers, columns: Sequence[str] | None

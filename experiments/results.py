@@ -1,0 +1,121 @@
+"""The results that a folder keeps, read from it alone: no config's file, no class from outside, no run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.kept import MANIFEST, Kept
+from experiments.plan import Key, stem_of
+from simulator.errors import InputError
+
+Row = dict[str, Any]
+
+
+class NotWholeError(InputError):
+    """Runs are missing, or what is made of all of them: the experiment was not run to its end."""
+
+
+class KeptResults:
+    """An experiment that was run, to its end or not: what its manifest says of it, and its tables."""
+
+    def __init__(self, folder: Path, kept: Kept) -> None:
+        """``open`` makes them."""
+        self.folder, self.kept = folder, kept
+        config = kept.about["config"]
+        self.name = str(kept.about["name"])
+        self.arms = [str(arm["name"]) for arm in config["arms"]]
+        """All that the experiment has, as it has them in order, with a finished run or not."""
+        self.seeds: list[int] = list(config["seeds"])
+        """Those that were asked for last; a folder may keep runs of others."""
+        self.repeats, self.baseline = int(config["repeats"]), str(config["baseline"])
+        self.warm_up, self.start = config["warm_up"], str(config["start"])
+        order = {arm: i for i, arm in enumerate(self.arms)}
+        kept.runs = dict(sorted(kept.runs.items(), key=lambda item: (order[item[0][0]], *item[0][1:])))
+
+    @classmethod
+    def open(cls, folder: Path) -> "KeptResults":
+        """The results in a folder.
+
+        Raises:
+            InputError: there are none, or what says which is damaged.
+        """
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder}: holds no results (no {MANIFEST}); expected the folder of an experiment")
+        kept = Kept.load(folder)
+        try:
+            return cls(folder, kept)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder / MANIFEST}: is not as this version writes it ({error!r})") from None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of ``runs`` that were asked for last."""
+        return [found.row for (_, seed, n), found in self.kept.runs.items() if seed in self.seeds and n < self.repeats]
+
+    @property
+    def planned(self) -> list[str]:
+        """The names of the runs that were asked for last."""
+        # A manifest from before this was said has at least these.
+        least = [stem_of(arm, seed) for arm in self.arms for seed in self.seeds]
+        return list(self.kept.about.get("planned", least))
+
+    def missing(self) -> list[str]:
+        """Those of them that are not there with all their files, by their sizes; what is in these is not looked at."""
+        whole = {stem_of(*key) for key in self.kept.runs if self._has_files(key)}
+        return [run for run in self.planned if run not in whole]
+
+    def _has_files(self, key: Key) -> bool:
+        for name, (size, _) in self.kept.runs[key].files.items():
+            path = self.folder / name
+            if not path.is_file() or path.stat().st_size != size:
+                return False
+        return True
+
+    def compared(self) -> list[Row]:
+        """The rows of ``comparisons``, of what was asked for last.
+
+        Raises:
+            NotWholeError: the experiment was not run to its end.
+            InputError: the table is damaged.
+        """
+        table = table_of(self.folder, "comparisons")
+        of = json.loads((table.schema.metadata or {}).get(b"config", b"null"))
+        if json.dumps(of, sort_keys=True) != json.dumps(self.kept.about["config"], sort_keys=True):
+            raise NotWholeError(
+                f"{self.folder / 'comparisons.parquet'}: is of other seeds or settings than were asked for last; "
+                "run the experiment to its end to have it made"
+            )
+        rows: list[Row] = table.to_pylist()
+        return rows
+
+    def check_whole(self) -> None:
+        """Raises NotWholeError if runs are missing, so that nothing can be said of all."""
+        if missing := self.missing():
+            names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
+            raise NotWholeError(
+                f"{self.folder}: {len(missing)} of {len(self.planned)} runs are missing ({names}); run the experiment "
+                "again to have them made"
+            )
+
+
+def table_of(folder: Path, name: str) -> Any:
+    """A table over all runs, as a ``pyarrow.Table``. Raises InputError if it is not there, or damaged."""
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        why = "the workload has no phases" if name == "by_phase" else "the experiment was not run to its end"
+        raise NotWholeError(f"{path}: no such table: {why}")
+    return read_with(path, lambda: pq.read_table(path, page_checksum_verification=True))
+
+
+def read_with(path: Path, read: Callable[[], Any]) -> Any:
+    """What a call reads from a file. Raises InputError, which names it, if that is damaged."""
+    import pyarrow as pa
+
+    try:
+        return read()
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read: {text}; run the experiment again to have it made") from None

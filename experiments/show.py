@@ -1,0 +1,36 @@
+"""``tierfetch show RESULT``: the closing table of ``tierfetch run`` once more, from what the folder keeps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.exits import exit_codes
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
+) -> None:
+    """Print the closing table of a finished experiment again, without a run.
+
+    The notes that run prints below it are not kept; the same run again, which makes nothing, has them. Exit codes: 0
+    done, 2 there are no results, or not all of them.
+    """
+    with exit_codes("nothing was to be written"):
+        from experiments.progress import make_console
+        from experiments.ranking import ranking
+        from experiments.report import print_report
+        from experiments.results import KeptResults
+
+        kept = KeptResults.open(result)
+        kept.check_whole()
+        compared = kept.compared()
+        ranked = ranking(kept.rows, compared, kept.baseline, kept.folder)
+        print_report(make_console(), kept, kept.rows, compared, ranked)
+
+
+if __name__ == "__main__":
+    app()
