@@ -109,8 +109,8 @@ R6 model/accesses: a write does not make a block exist
 - self.model.asking.exists(key)
 + access.op == WRITE or self.model.asking.exists(key)
 R6 model/asking: what does not exist is prefetched
-- if self._computes and key not in self._known:
-+ if False:
+- (is_nowhere or key not in self._known)
++ is_nowhere
 R6 model/links: computing has one channel
 - names[-1], origin.channels, 1,
 + names[-1], 1, 1,
