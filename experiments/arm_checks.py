@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from policies.base import TableSettings
-from simulator.checks import check_arrivals_are, check_requests
+from simulator.checks import check_requests, check_requests_arrive
 from simulator.config import System
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _check_policy(experiment: "Experiment", arm: "Arm", system: System) -> None:
             "system.requests many run at a time; expected another, such as queue_time"
         )
     if core.is_asked_at_arrivals:
-        check_arrivals_are(system, f"{core.kind!r} of arm {arm.name!r}")
+        check_requests_arrive(system, f"{core.kind!r} of arm {arm.name!r}")
     if arm.policy.learns and experiment.workload.train_ratio == 0:
         raise ValueError(f"workload.train_ratio: is 0, but arm {arm.name!r} learns; expected a share such as 0.5")
     if core.kind == "expert_gate":

@@ -34,10 +34,10 @@ def capacities_of(system: System, policy: Policy) -> list[int]:
 def check_policy(system: System, policy: Policy) -> None:
     """A policy that is asked at arrivals can be. Raises InputError if it cannot."""
     if policy.trigger == Trigger.ARRIVAL:
-        check_arrivals_are(system, type(policy).__name__)
+        check_requests_arrive(system, type(policy).__name__)
 
 
-def check_arrivals_are(system: System, policy: str) -> None:
+def check_requests_arrive(system: System, policy: str) -> None:
     """Requests arrive, as a policy that is asked then needs. Raises InputError if they have no life."""
     if system.requests is None:
         raise InputError(

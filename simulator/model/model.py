@@ -68,12 +68,13 @@ class Model:
         self.tiers: dict[str, Tier] = {tier.name: tier for tier in tiers}
         self.links: dict[str, Link] = {link.name: link for link in self.memory.links}
         books.has_prefixes = prefix_reuse
-        self._prefixes = Prefixes(self) if prefix_reuse else None
         self.accesses = Accesses(self)
         self.asking = InferenceServer(self, policy, charge)
         check_requests(system, arrivals, prefix_reuse=prefix_reuse)
         check_policy(system, self.asking.policy)
         self.lives = Lives(self, system.requests, defers=prefix_reuse) if system.requests is not None else None
+        # Where requests have a life many of a stream are served at a time: each knows what of it is missing.
+        self._prefixes = (self.lives or Prefixes(self)) if prefix_reuse else None
         self.ledger = Ledger(self, books)
         self.trace = Trace(system, arrivals, workload, first_access, seed, self.asking.policy)
         self._over, self._has_run = self.env.event(), False
@@ -122,9 +123,7 @@ class Model:
             access.shadow = int(self._shadow.request(access.key, access.size) is not None)
             self._shadow.push_out()
             self.ledger.questions.judge(access)
-        if self._prefixes is not None and self.lives is not None:
-            access.is_behind = self.lives.is_behind(access)
-        elif self._prefixes is not None:
+        if self._prefixes is not None:
             access.is_behind = self._prefixes.is_behind(access)
         self.tell("issued", access)
         if asking.is_sync and asking.asks_at(outcome := self.accesses.peek(access.key)):
