@@ -488,6 +488,24 @@ R34 model/model: the run ends when the last service is over
 R34 model/model: other completions of the last instant happen
 - yield Instant(self.env, END)
 + yield Instant(self.env, 60)
+R8 model/links: a call takes the last free channel
+- next(channel for channel in count() if channel not in taken)
++ max(channel for channel in range(self.capacity) if channel not in taken)
+R8 ledger/ledger: a row has the class for its priority
+- "priority": t.claim.priority,
++ "priority": t.kind,
+R8 ledger/ledger: the last who waits is the cause
+- t.waiters[0].index
++ t.waiters[-1].index
+R8 ledger/ledger: demotions are write-backs
+- cause = Cause.WRITE_BACK if t.dirty == WRITTEN else Cause.DEMOTION
++ cause = Cause.WRITE_BACK
+R8 ledger/ledger: each block of a call has a number
+- self._n_calls += 1
++ self._n_calls += len(transfers)
+R38 ledger/ledger: calls before judging have rows
+- if self.began_ns < 0:
++ if False:
 R34 model/model: free channels start nothing at the end
 - link.choose()
 + pass

@@ -126,6 +126,8 @@ class Output(Strict):
     """A row for each issued prefetch."""
     inferences: bool = True
     """A row for each question."""
+    transfers: bool = False
+    """A row for each block that goes over a link, what timelines and explanations are made of."""
     window: Count = 1000
     """Accesses that a row of `windows` sums up."""
 

@@ -23,9 +23,13 @@ TABLES = {
     "comparisons.parquet": "each arm against the baseline",
     "attribution.parquet": "where the latency of each run went",
     "by_phase.parquet": "each run by the workload's phases, where it has any",
-    "accesses/, prefetches/, inferences/, windows/, training/": "a file for each arm, seed and repeat",
+    "accesses/, prefetches/, inferences/, transfers/, windows/, training/": "a file for each arm, seed and repeat",
 }
-_FOLDERS = {"accesses", "prefetches", "inferences", "decisions", "windows", "training", "models", RECEIPTS, SHARED}
+OF_RUNS = (
+    "accesses", "prefetches", "inferences", "decisions", "transfers", "requests", "updates", "windows", "training",
+)  # fmt: skip
+"""The tables with a file for each run."""
+_FOLDERS = {*OF_RUNS, "models", RECEIPTS, SHARED}
 OURS = {*(name for name in TABLES if "/" not in name), *_FOLDERS, MANIFEST, LOCK}
 """All that an experiment leaves in its folder."""
 

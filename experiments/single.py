@@ -133,7 +133,8 @@ def run_one(
     measured_on = provenance(built.provenance) if arm.charged.kind == "measured" else {}
     replayed = recording if arm.charged.kind == "replay" else None
     output = experiment.output
-    tables = {name for name in ("accesses", "prefetches", "inferences") if getattr(output, name)} | {"windows"}
+    chosen = ("accesses", "prefetches", "inferences", "transfers")
+    tables = {"windows", *(name for name in chosen if getattr(output, name))}
     if built.training:
         tables.add("training")
     if system.requests is not None:

@@ -104,7 +104,7 @@ def _between(brackets: list[tuple[float, float] | None]) -> list[int]:
 
 def _few_tables(experiment: Experiment) -> Any:
     """From one seed, an interval needs the accesses."""
-    wanted = {"accesses": len(experiment.seeds) == 1, "prefetches": False, "inferences": False}
+    wanted = {"accesses": len(experiment.seeds) == 1, "prefetches": False, "inferences": False, "transfers": False}
     return experiment.output.model_copy(update=wanted)
 
 

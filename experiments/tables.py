@@ -16,8 +16,9 @@ from experiments.plan import Key, stem_of
 from experiments.seal import Seal, of_rows
 from simulator.accounting import INFERENCE_COLUMNS, UpdateDone
 from simulator.errors import InputError
-from simulator.policy import Fate, Outcome, Status
-from simulator.records.rows import AccessRow, PrefetchRow, RequestRow
+from simulator.links import PRIORITY_NAMES
+from simulator.policy import Cause, Fate, Outcome, Status
+from simulator.records.rows import AccessRow, PrefetchRow, RequestRow, TransferRow
 
 ROW_GROUP = 1 << 16
 """Rows are written as the run goes, in groups of about so many: memory does not grow with them."""
@@ -31,10 +32,10 @@ _RUN: list[tuple[str, Any]] = [
 # What is no int64; all else of a row is one.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("stream", "request", "key", "predicted_key", "next_key"), pa.uint64()),
-    **dict.fromkeys(("op", "outcome", "shadow", "fate", "status"), _NAMES),
+    **dict.fromkeys(("op", "outcome", "shadow", "fate", "status", "link", "class", "priority", "cause"), _NAMES),
     **dict.fromkeys(("n_proposed", "n_at_once", "n_issued"), pa.int32()),
     "size_bytes": pa.int64(), "source_level": pa.int8(), "expert": pa.int16(), "confidence": pa.float32(),
-    "came_true": pa.bool_(),
+    "came_true": pa.bool_(), "is_down": pa.bool_(), "channel": pa.int32(),
 }  # fmt: skip
 
 
@@ -68,6 +69,7 @@ SCHEMAS: dict[str, Any] = {
         [*_RUN, *((name, pa.float64() if name == "loss" else pa.int64()) for name in UpdateDone._fields)]
     ),
     "requests": _schema(RequestRow.dtype.names or ()),
+    "transfers": _schema(name.rstrip("_") for name in TransferRow.dtype.names or ()),
     "windows": pa.schema(
         [
             *_RUN,
@@ -103,6 +105,9 @@ _ENUMS = {
     "fate": [fate.name.lower() for fate in Fate],
     "shadow": ["hit", "miss"],
     "status": [status.name.lower() for status in Status],
+    "class": list(PRIORITY_NAMES),
+    "priority": list(PRIORITY_NAMES),
+    "cause": [cause.name.lower() for cause in Cause],
 }
 _NEVER_IS_NULL = {"filled_ns", "first_used_ns", "first_used_access", "evicted_ns", "asked_ns", "started_ns", "ended_ns"}
 

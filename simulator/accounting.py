@@ -1,5 +1,6 @@
 """The books: every access, every prefetch, every byte; and the identities they must satisfy (R17 to R20)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -146,6 +147,7 @@ class Books:
     saved: Distribution = field(default_factory=Distribution)
     questions: Questions = field(default_factory=Questions)
     updates: list[UpdateDone] = field(default_factory=list)
+    link_names: list[str] = field(default_factory=list)
     has_shadow: bool = False
     n_shadow_misses: int = 0
     n_saved: int = 0
@@ -163,6 +165,8 @@ class Books:
     ttft: Distribution = field(default_factory=Distribution)
     spans: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPANS, 0))
     unjudged: Unjudged = field(default_factory=Unjudged)
+    transfer_bytes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Bytes of the rows of ``transfers``, by link and by what transfers were started as."""
     link_queue_ns: list[int] = field(default_factory=list)
     link_transfer_ns: list[int] = field(default_factory=list)
     cells: Rows = field(default_factory=lambda: np.zeros(0, WindowRow.dtype))
@@ -203,6 +207,21 @@ class Books:
         if self.sink is not None and len(rows):
             self.sink.write("requests", columns_of(rows[np.argsort(rows["access"])]))
 
+    def add_transfers(self, rows: Rows) -> None:
+        """Take blocks that have begun their way over a link for the table (TransferRow), in order of their calls."""
+        if self.sink is None or not len(rows):
+            return
+        for link, class_ in {*zip(rows["link"].tolist(), rows["class_"].tolist(), strict=True)}:
+            these = rows["size_bytes"][(rows["link"] == link) & (rows["class_"] == class_)]
+            self.transfer_bytes[link, class_] += int(these.sum())
+        columns = columns_of(rows)
+        columns["class"] = columns.pop("class_")
+        columns["link"] = np.array(self.link_names)[columns["link"]]
+        columns["is_down"] = columns["is_down"].astype(bool)
+        for name in ("access", "prefetch"):
+            columns[name] = np.ma.masked_array(columns[name], columns[name] == NONE)
+        self.sink.write("transfers", columns)
+
     def add_update(
         self, access: int, update: Update, begun_ns: int, started_ns: int, ended_ns: int, n_preempted: int
     ) -> None:
@@ -235,11 +254,13 @@ class Books:
         n_issued_accesses: int,
         bytes_started: Sequence[Sequence[int]],
         bytes_queued: Sequence[Sequence[int]],
+        bytes_moved: Sequence[Sequence[int]],
         tiers: Sequence[tuple[int, int, int, int]],
     ) -> None:
         """Assert the identities of rule R19, and that queueing and transfer by link sum to those of the accesses.
 
-        ``bytes_*`` are per link and priority class; ``tiers`` holds (in, out, resident by the books, found) of each.
+        ``bytes_*`` are per link and priority class, those moved since judging began; ``tiers`` holds (in, out, resident
+        by the books, found) of each.
 
         Raises:
             BooksError: one does not hold.
@@ -281,6 +302,9 @@ class Books:
         for i, (asked, started, queued) in enumerate(zip(self.bytes_asked, bytes_started, bytes_queued, strict=True)):
             balanced = all(a == s + q for a, s, q in zip(asked, started, queued, strict=True))
             checks[f"link {i}: bytes asked {asked} = moved {started} + queued {queued}"] = balanced
+            if self.takes("transfers"):
+                rows = [self.transfer_bytes[i, class_] for class_ in range(len(started))]
+                checks[f"link {i}: bytes of transfers {rows} = moved {bytes_moved[i]}"] = rows == [*bytes_moved[i]]
         for i, (n_in, n_out, n_blocks, n_found) in enumerate(tiers):
             checks[f"tier {i}: in {n_in} = out {n_out} + resident {n_blocks} (found {n_found})"] = (
                 n_in == n_out + n_blocks and n_blocks == n_found

@@ -74,7 +74,7 @@ class Engine:
         future = None
         if any(tier.eviction.foresees for tier in system.tiers):
             future = future_of(part(workload.batches(), first_access))
-        books.has_shadow = policy.trigger != Trigger.NEVER
+        books.has_shadow, books.link_names = policy.trigger != Trigger.NEVER, system.link_names()
         self._residency = make_residency(system, self._capacities, workload, seed, books.first_access)
         if future is not None:
             self._residency.foresee(future.keys, future.first_use)
@@ -187,7 +187,7 @@ class Engine:
         books, machine = self._books, self._machine
         for buffer, add in (
             ("accesses", books.add_accesses), ("prefetches", books.add_prefetches), ("inferences", books.add_questions),
-            ("requests", books.add_requests),
+            ("requests", books.add_requests), ("transfers", books.add_transfers),
         ):  # fmt: skip
             rows = machine.rows(buffer)
             n = len(rows) if at_end else len(rows) - len(rows) % _ROWS
@@ -239,9 +239,10 @@ class Engine:
             n_issued_accesses=self._run.n_accesses,
             bytes_started=started,
             bytes_queued=queued,
+            bytes_moved=(moved := closing.bytes_moved(self._run)),
             tiers=[tuple(self._residency.counts(level)) for level in range(len(self._capacities))],  # type: ignore[misc]
         )
-        return RunResult(books.end_ns, closing.bytes_moved(self._run), books.n_accesses)
+        return RunResult(books.end_ns, moved, books.n_accesses)
 
 
 def _charge_of(charge: Charge, *, is_timed: bool) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import types
 
-from simulator import advancing, attribution, backlog, events, keyset, lives, questions, room, serving, updating
+from simulator import advancing, attribution, backlog, calls, events, keyset, lives, questions, room, serving, updating
 from simulator.answers import HAS_GUESS, call_learn, call_want, distinct
 from simulator.arrays import NONE, At
 from simulator.charging import LISTED, MEASURED, MEASURED_CPU
@@ -46,7 +46,10 @@ def _happen(run: Run, arena: Arena, kind: int, what: At[Any]) -> None:
         if has_turn:
             place = _who_comes_in(run, arena, what)
         else:
-            link_of(run, transfer_at(run, what)).n_free += 1
+            link = link_of(run, transfer_at(run, what))
+            link.n_free += 1
+            if run.kept.transfers:
+                calls.end(run, link, what)
             run.must_choose = 1
             # Those of one call were on their way together: each has ended its hop before any of them lands.
             while place != NONE:

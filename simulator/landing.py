@@ -1,6 +1,6 @@
 """The ends of hops: landings, evictions, write-backs, and what a link takes up next (R5, R6, R9, R40, R42)."""
 
-from simulator import backlog, fates, flight, keyset
+from simulator import backlog, calls, fates, flight, keyset
 from simulator.arrays import NONE, At
 from simulator.compiled import inlined, internal, soon
 from simulator.fates import CANCELLED
@@ -265,5 +265,7 @@ def choose(run: Run) -> None:
             if first == NONE:
                 break
             link.n_free -= 1
-            start(run, transfer_at(run, first))
+            ns = start(run, transfer_at(run, first))
+            if run.kept.transfers:
+                calls.begin(run, link, transfer_at(run, first), ns)
     run.must_choose = 0

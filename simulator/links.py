@@ -51,8 +51,8 @@ def submit(run: Run, t: Transfer) -> None:
 
 
 @internal
-def start(run: Run, first: Transfer) -> None:
-    """A call begins, with this transfer and its mates."""
+def start(run: Run, first: Transfer) -> int:
+    """A call begins, with this transfer and its mates; what it takes, in ns."""
     link = link_of(run, first)
     n_bytes = 0
     place = first.at
@@ -67,6 +67,7 @@ def start(run: Run, first: Transfer) -> None:
     else:
         ns = read_ns(link, n_bytes)
     schedule(run, ns, CALL_ENDS, first.at)
+    return ns
 
 
 @internal

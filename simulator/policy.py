@@ -43,6 +43,16 @@ class Fate(IntEnum):
     IN_FLIGHT = 5
 
 
+class Cause(IntEnum):
+    """Why a block is moved over a link: a demotion is of one that was not written to, which is worth keeping."""
+
+    MISS = 0
+    PREFETCH = 1
+    RECOMPUTE = 2
+    WRITE_BACK = 3
+    DEMOTION = 4
+
+
 class Rejection(IntEnum):
     """Why a block that was proposed is not fetched (rules R10, R14)."""
 

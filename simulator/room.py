@@ -175,4 +175,12 @@ def for_choice(run: Run, arena: Arena, shadow: Arena) -> bool:
     if run.settings.max_wait_ns >= 0:
         for i in range(run.n_links):
             overdue += nth_link(run, run.links, i).queues[PREFETCH].n
+    if run.kept.transfers:
+        begun = 0
+        for i in range(run.n_links):
+            link = nth_link(run, run.links, i)
+            begun += min(link.n_free * link.blocks_per_call, link.n_queued + overdue)
+        if _left(run.rows.transfers) < begun:
+            run.needs.transfer_rows = begun
+            return False
     return overdue == 0 or spares(run, arena, shadow, overdue) or _has(run, arena, 0, 0, overdue, overdue, 0, 0, 0)

@@ -95,6 +95,6 @@ def write_kept(kept: Kept, books: Books) -> None:
     """Of what the books take rows."""
     keeps = books.keeps if books.takes("accesses") else Keeps(length=0)
     kept.prefetches, kept.inferences = books.takes("prefetches"), books.takes("inferences")
-    kept.requests = books.takes("requests")
+    kept.requests, kept.transfers = books.takes("requests"), books.takes("transfers")
     kept.accesses = (NO_ROWS, SOME_ROWS, ALL_ROWS)[(keeps.length > 0) + keeps.is_all]
     kept.length, kept.every, kept.below = keeps.length, keeps.every, keeps.below

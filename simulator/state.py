@@ -46,6 +46,7 @@ from simulator.records.rows import (
     RequestRow,
     ShownRow,
     ToldRow,
+    TransferRow,
     WindowRow,
 )
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
@@ -63,6 +64,7 @@ _POOLS: dict[str, type[Pooled]] = {
 _BUFFERS: dict[str, tuple[type[Record], str]] = {
     "accesses": (AccessRow, "access_rows"), "prefetches": (PrefetchRow, "prefetch_rows"),
     "inferences": (InferenceRow, "inference_rows"), "requests": (RequestRow, "request_rows"),
+    "transfers": (TransferRow, "transfer_rows"),
     "shown": (ShownRow, "shown_rows"), "told": (ToldRow, "told_rows"),
 }  # fmt: skip
 _COUNTED = {
@@ -128,6 +130,9 @@ class Machine:
         limits = [*(tier.write_back for tier in system.tiers), WriteBack()]
         for link, hop, limit in zip(all_links(self.run), hops, limits, strict=False):
             write_link(link, hop, limit)
+        for i, hop in enumerate(hops):
+            channels = self._region(None, hop.channels)
+            all_links(self.run)[i].channels = channels
 
     def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER

@@ -34,7 +34,7 @@ def everything_of(make: Any, case: Case, **others: Any) -> dict[str, Any]:
     )
     result = engine.run()
     found: dict[str, Any] = {"result": (result.end_ns, result.bytes_moved, result.n_accesses)}
-    for table in ("accesses", "prefetches", "inferences", "requests"):
+    for table in ("accesses", "prefetches", "inferences", "requests", "transfers"):
         columns = sink.columns(table)
         # Rows in the same order, too. As text: a confidence may be NaN.
         found |= {f"{table}.{name}": str(values.tolist()) for name, values in columns.items()}

@@ -280,7 +280,10 @@ def test_bad_arguments() -> None:
         ({"charge": "free("}, r"free\(: .*; expected NAME or NAME\(setting=value, ...\)"),
         ({"charge": "dear"}, "simulate: arms.0.charge: unknown kind 'dear'; expected one of 'measured'"),
         ({"arrivals": "open"}, "'open' needs a trace with arrival times"),
-        ({"keep": ["rows"]}, "keep: 'rows' is no table; expected one of accesses, prefetches, inferences, windows"),
+        (
+            {"keep": ["rows"]},
+            "keep: 'rows' is no table; expected one of accesses, prefetches, inferences, transfers, windows",
+        ),
         ({"policy": "lstm"}, "workload.train_ratio: is 0, but arm 'policy' learns; expected a share such as 0.5"),
     ]:
         with pytest.raises(InputError, match=expected):

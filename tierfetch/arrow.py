@@ -10,8 +10,11 @@ from experiments.results import read_with, table_of
 from simulator.errors import InputError
 from tierfetch.plain import plain
 
-OF_RUNS = ("accesses", "prefetches", "inferences", "windows", "training")
-"""The tables with a file for each run."""
+_WHY_NONE = {
+    "training": "none of these policies was trained",
+    "requests": "the config has no system.requests",
+    "updates": "none of these policies went on learning, or output.inferences: false",
+}
 Names = str | Sequence[str] | None
 Numbers = int | Sequence[int] | None
 
@@ -54,6 +57,18 @@ class ArrowTables:
         """Every question to their policies, as a ``pyarrow.dataset.Dataset``."""
         return self.of_runs("inferences", arm, seed, repeat)
 
+    def transfers(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every block that went over a link, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("transfers", arm, seed, repeat)
+
+    def requests(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every request that had a life, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("requests", arm, seed, repeat)
+
+    def updates(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
+        """Every update of a policy that went on learning, as a ``pyarrow.dataset.Dataset``."""
+        return self.of_runs("updates", arm, seed, repeat)
+
     def windows(self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None) -> Any:
         """Their time series, as a ``pyarrow.dataset.Dataset``."""
         return self.of_runs("windows", arm, seed, repeat)
@@ -78,7 +93,7 @@ class ArrowTables:
             if name.startswith(f"{table}/")
         ]
         if not files:
-            why = "none of these policies was trained" if table == "training" else f"output.{table}: false"
+            why = _WHY_NONE.get(table, f"output.{table}: false")
             raise InputError(f"{self._folder}: keeps no {table} of these runs ({why})")
         for file in files:
             if not file.exists():

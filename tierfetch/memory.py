@@ -30,7 +30,7 @@ from tierfetch.traces import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = ("accesses", "prefetches", "inferences", "windows")
+TABLES = ("accesses", "prefetches", "inferences", "transfers", "windows")
 _ARM = "policy"
 _TIME_LIMIT_NS = 10 * NS_PER_S
 
@@ -45,7 +45,7 @@ class Books(accounting.Books):
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def table(self, name: str) -> Any:
-        """The rows of ``accesses``, ``prefetches``, ``inferences`` or ``windows`` as a ``pyarrow.Table``.
+        """The rows of a table, such as ``accesses`` or ``transfers``, as a ``pyarrow.Table``.
 
         Raises:
             InputError: they were not kept.
@@ -173,7 +173,8 @@ def simulate(
         train_ratio: The share of the trace that a policy learns from, and that is not run.
         reuse: Whether what lies behind a missing block of its request is of use.
         engine: ``"simpy"`` runs the readable model.
-        keep: Tables whose rows to keep in memory: ``accesses``, ``prefetches``, ``inferences``, ``windows``.
+        keep: Tables whose rows to keep in memory: ``accesses``, ``prefetches``, ``inferences``, ``transfers``,
+            ``windows``.
 
     Returns:
         The closed books.

@@ -125,6 +125,24 @@ class Results:
         """Every question to a policy, as ``accesses``."""
         return self._of_runs("inferences", arm, seed, repeat, columns)
 
+    def transfers(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every block that went over a link (``output.transfers``), as ``accesses``."""
+        return self._of_runs("transfers", arm, seed, repeat, columns)
+
+    def requests(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every request that had a life, as ``accesses``."""
+        return self._of_runs("requests", arm, seed, repeat, columns)
+
+    def updates(
+        self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
+        """Every update of a policy that went on learning, as ``accesses``."""
+        return self._of_runs("updates", arm, seed, repeat, columns)
+
     def windows(
         self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
     ) -> "pd.DataFrame":

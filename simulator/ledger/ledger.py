@@ -11,13 +11,16 @@ from simulator.checks import too_late
 from simulator.fates import NOTHING_SAVED
 from simulator.ledger.questions import QuestionLog
 from simulator.ledger.rows import PIECE, Rows, bits, distribution, drawn, signed
-from simulator.policy import Fate, Outcome
+from simulator.model.links import PREFETCH
+from simulator.model.memory import WRITTEN
+from simulator.policy import Cause, Fate, Outcome
 from simulator.records.rows import WindowRow
 from simulator.units import LATEST_NS
 
 if TYPE_CHECKING:
     from simulator.model.accesses import Access
     from simulator.model.asking import Question
+    from simulator.model.links import Link
     from simulator.model.lives import Life
     from simulator.model.memory import Transfer
     from simulator.model.model import Model
@@ -54,7 +57,7 @@ class Ledger:
 
     def __init__(self, model: "Model", books: Books) -> None:
         self.model, self.books = model, books
-        self.n_issued = self._n_served = self._waited_ns = self._ttft_ns = 0
+        self.n_issued = self._n_calls = self._n_served = self._waited_ns = self._ttft_ns = 0
         self._rows = Rows(books)
         self.questions = QuestionLog(self._rows, model.asking.policy.ahead, books.first_access)
         self._latency: Counter[int] = Counter()
@@ -238,6 +241,29 @@ class Ledger:
         pairs = zip(self.model.memory.links, self._bytes_before, strict=True)
         return [[n - m for n, m in zip(link.bytes_started, before, strict=True)] for link, before in pairs]
 
+    def begin_call(self, link: "Link", channel: int, transfers: "list[Transfer]", ns: int) -> None:
+        """Blocks begin their way over a link, in one call, which takes so long."""
+        if self.began_ns < 0:
+            return
+        for t in transfers:
+            cause, access, prefetch = Cause.MISS, -1, -1
+            if t.kind == PREFETCH:
+                behind = t.prefetch or t.late
+                assert behind is not None
+                cause, prefetch = Cause.PREFETCH, behind.row
+            elif t.is_down:
+                cause = Cause.WRITE_BACK if t.dirty == WRITTEN else Cause.DEMOTION
+            else:
+                # Whoever started it waits for it before anybody else.
+                cause, access = Cause.RECOMPUTE if t.is_again else Cause.MISS, t.waiters[0].index
+            self._rows.add("transfers", {
+                "call": self._n_calls, "link": link.index, "channel": channel, "class_": t.kind,
+                "priority": t.claim.priority, "cause": cause, "access": access, "prefetch": prefetch,
+                "key": signed(t.key), "is_down": t.is_down, "size_bytes": t.size, "queued_ns": int(t.claim.time),
+                "started_ns": self.model.now, "ended_ns": self.model.now + ns,
+            })  # fmt: skip
+        self._n_calls += 1
+
     # -- requests (R45) -----------------------------------------------------------------------------------------------
     def end(self, life: "Life") -> None:
         """A request is over, or all of its accesses have been served at the end."""
@@ -298,5 +324,6 @@ class Ledger:
             n_issued_accesses=self.model.n_accesses,
             bytes_started=[link.bytes_started for link in links],
             bytes_queued=queued,
+            bytes_moved=self.bytes_moved(),
             tiers=[(tier.n_in, tier.n_out, tier.n_in - tier.n_out, len(tier.blocks)) for tier in tiers],
         )

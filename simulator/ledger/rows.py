@@ -7,13 +7,13 @@ import numpy as np
 
 from simulator.accounting import Books
 from simulator.distribution import Distribution
-from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, RequestRow
+from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, RequestRow, TransferRow
 
 PIECE = 1024
 """Rows that are handed on together."""
 _UINT64 = 2**64
 _DTYPES = {"accesses": AccessRow.dtype, "prefetches": PrefetchRow.dtype, "inferences": InferenceRow.dtype,
-           "requests": RequestRow.dtype}  # fmt: skip
+           "requests": RequestRow.dtype, "transfers": TransferRow.dtype}  # fmt: skip
 
 
 def signed(key: int) -> int:
@@ -46,7 +46,7 @@ class Rows:
     def __init__(self, books: Books) -> None:
         self._add = {
             "accesses": books.add_accesses, "prefetches": books.add_prefetches, "inferences": books.add_questions,
-            "requests": books.add_requests,
+            "requests": books.add_requests, "transfers": books.add_transfers,
         }  # fmt: skip
         self._rows: dict[str, list[dict[str, int]]] = {table: [] for table in self._add if books.takes(table)}
         self.keeps_accesses = "accesses" in self._rows

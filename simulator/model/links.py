@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from simpy import Environment, Event, PriorityResource
@@ -53,7 +54,7 @@ class Claim(PriorityRequest):
     def __init__(
         self, link: "Link", priority: int = DEMAND, preempt: bool = False, *, transfer: "Transfer | None" = None
     ) -> None:
-        self.transfer = transfer
+        self.transfer, self.channel = transfer, -1
         super().__init__(link, priority, preempt)
 
     def promote(self) -> None:
@@ -72,6 +73,7 @@ class Link(PriorityResource):
     """
 
     queue: Any
+    users: list[Claim]  # type: ignore[assignment]
     request: Any = BoundClass(Claim)
 
     def __init__(
@@ -128,13 +130,18 @@ class Link(PriorityResource):
         return is_alike and call[0].priority == claim.priority and len(call) < self.blocks_per_call
 
     def _start(self, call: list[Claim]) -> None:
-        self.users.append(call[0])  # the channel is held by the first one, for all of them
+        # The first one holds the first channel that is free, for all of them.
+        taken = {claim.channel for claim in self.users}
+        call[0].channel = next(channel for channel in count() if channel not in taken)
+        self.users.append(call[0])
         transfers = [claim.transfer for claim in call if claim.transfer is not None]
         for transfer in transfers:
             self.bytes_started[transfer.kind] += transfer.size
         n_bytes = sum(transfer.size for transfer in transfers)
         ns = self.duration(n_bytes, transfers[0].is_down) if transfers else 0
         end = Instant(self._env, COMPLETION, ns) if transfers else None
+        if transfers:
+            transfers[0].model.ledger.begin_call(self, call[0].channel, transfers, ns)
         for claim in call:
             claim.usage_since = self._env.now
             claim.succeed(end)

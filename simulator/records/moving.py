@@ -236,7 +236,7 @@ class Link(Record, line=LINE):
     ``n_free`` channels are free, ``n_queued`` transfers wait in the queues. Bytes that were asked for and that were
     started are counted by class, and kept as they were when judging began. ``queue_ns`` and ``transfer_ns`` are
     what judged accesses waited: in the queues, and while their block was on it. ``backlog`` is of the tier above. A
-    call up of ``timed_bytes`` takes ``timed_ns``.
+    call up of ``timed_bytes`` takes ``timed_ns``. ``channels`` as in ``calls``.
     """
 
     n_free: int
@@ -258,6 +258,7 @@ class Link(Record, line=LINE):
     queue_ns: int
     transfer_ns: int
     backlog: Backlog
+    channels: At[Any]
 
 
 class Event(Record):

@@ -99,6 +99,28 @@ class RequestRow(Record):
     n_written: int
 
 
+class TransferRow(Record):
+    """A block begins its way over a link, in a call that it may share; NONE is no access, and no prefetch.
+
+    The call is over at ``ended_ns``, which may lie behind the end of the run.
+    """
+
+    call: int
+    link: int
+    channel: int
+    class_: int
+    priority: int
+    cause: int
+    access: int
+    prefetch: int
+    key: int
+    is_down: int
+    size_bytes: int
+    queued_ns: int
+    started_ns: int
+    ended_ns: int
+
+
 class TraceRow(Record):
     """An access of the trace, to come: all that issuing it reads, in one cache line.
 
@@ -141,7 +163,7 @@ class WindowRow(Record):
 
 
 nth_access_row, nth_prefetch_row, nth_inference_row = nth(AccessRow), nth(PrefetchRow), nth(InferenceRow)
-nth_request_row = nth(RequestRow)
+nth_request_row, nth_transfer_row = nth(RequestRow), nth(TransferRow)
 nth_shown_row, nth_told_row, nth_window_row = nth(ShownRow), nth(ToldRow), nth(WindowRow)
 _nth_trace_row = nth(TraceRow)
 _TRACE_WORDS = TraceRow.words

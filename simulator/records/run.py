@@ -202,6 +202,7 @@ class Kept(Record):
     prefetches: int
     inferences: int
     requests: int
+    transfers: int
     length: int
     every: int
     below: int
@@ -222,6 +223,7 @@ class Buffers(Record):
     prefetches: Buffer
     inferences: Buffer
     requests: Buffer
+    transfers: Buffer
     shown: Buffer
     told: Buffer
 
@@ -258,6 +260,7 @@ class Needs(Record):
     prefetch_rows: int
     inference_rows: int
     request_rows: int
+    transfer_rows: int
     told_rows: int
     shown_rows: int
     polluted: int
@@ -277,8 +280,8 @@ class Run(Record):
 
     ``base`` is the trace's number of the window's first access; accesses are judged from ``judged_from`` on, which was
     issued at ``judged_since_ns``, NONE before that. The clock goes to ``latest_ns``, or no further at all once a sum
-    of times has become too large. ``n_accesses`` were issued in all, ``n_questions`` put,
-    ``n_issued`` prefetches sent for, ``n_turns`` given (``backlog``). ``must_choose`` says that links have something
+    of times has become too large. ``n_accesses`` were issued in all, ``n_questions`` put, ``n_issued`` prefetches sent
+    for, ``n_turns`` given (``backlog``), ``n_calls`` noted (``calls``). ``must_choose`` says that links have something
     new to choose from, ``fired`` is the event that happens next, and has not had room yet. ``found`` (a slot),
     ``found_prefetch`` and ``is_first_write`` are what the last look-up found. For ``spare`` small steps there is room
     (``room``); ``most_evicted`` bounds how many victims one block can have, or one use. In an open loop ``position`` is
@@ -307,6 +310,7 @@ class Run(Record):
     n_prefetches: int
     prefetch_bytes: int
     n_turns: int
+    n_calls: int
     must_choose: int
     fired_kind: int
     fired: At[Any]
