@@ -17,6 +17,8 @@ COMMANDS = {
     "list": "experiments.listing",
     "show": "experiments.show",
     "export": "experiments.export",
+    "report": "experiments.make_report",
+    "plot": "experiments.plot",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",
