@@ -17,6 +17,8 @@ COMMANDS = {
     "list": "experiments.listing",
     "show": "experiments.show",
     "export": "experiments.export",
+    "report": "experiments.make_report",
+    "plot": "experiments.plot",
     "timeline": "experiments.timeline",
     "explain": "experiments.explain",
     "trace": "experiments.trace",

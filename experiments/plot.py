@@ -1,0 +1,120 @@
+"""``tierfetch plot RESULT --kind KIND``: one chart of a page of results, as a picture for a paper."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.exits import exit_codes
+
+if TYPE_CHECKING:
+    from experiments.charts.chart import Chart
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """What a picture can be written as."""
+
+    PNG = "png"
+    SVG = "svg"
+    PDF = "pdf"
+
+
+@app.command()
+def main(
+    result: Annotated[Path, typer.Argument(help="A folder of results, as list names them, or of break-even.")],
+    kind: Annotated[str, typer.Option(help="Which chart: means, effects, ecdf, ...; another word lists them.")],
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="Of the picture.", show_default="as the file's name says, or png")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The picture.", show_default="KIND.FORMAT")
+    ] = None,
+    width: Annotated[int, typer.Option(min=200, max=4000, help="Of the plot, in pixels before --scale.")] = 640,
+    scale: Annotated[float, typer.Option(min=0.5, max=8, help="Pixels of a png for each.")] = 2.0,
+    title: Annotated[bool, typer.Option(help="With the chart's title above it.")] = True,
+) -> None:
+    """Write one chart of the page that report makes, with the same data and colours.
+
+    Needs the extra tierfetch[report]. Exit codes: 0 done, 2 bad input, such as a chart whose data is not there.
+    """
+    with exit_codes("nothing was written"):
+        from experiments.aside import written_aside
+        from experiments.export import check_out
+
+        form = format_ or _by_name(out)
+        place = out or Path(f"{kind}.{form.value}")
+        check_out(place, result)
+        picture = drawn(chart_of(result, kind), form, width=width, scale=scale, is_titled=title)
+        with written_aside(place) as aside:
+            aside.write_bytes(picture)
+        typer.echo(f"Picture: {place}")
+
+
+def _by_name(out: Path | None) -> Format:
+    from simulator.errors import InputError
+
+    if out is None:
+        return Format.PNG
+    try:
+        return Format(out.suffix.lstrip(".").lower())
+    except ValueError:
+        raise InputError(f"--out {out}: expected a name that ends in .png, .svg or .pdf, or --format") from None
+
+
+def chart_of(folder: Path, kind: str) -> "Chart":
+    """A chart of results.
+
+    Raises:
+        InputError: there is no such kind, the results have no data for it, or the extra is not installed.
+    """
+    from difflib import get_close_matches
+
+    from experiments.extras import need
+    from simulator.errors import InputError
+
+    need("report", "altair", "vl_convert")
+    from experiments.page.charts import KINDS, ladder, traffic
+    from experiments.page.found import open_found
+    from experiments.page.render import is_ladder
+
+    known = [*KINDS, "break-even"]
+    if is_ladder(folder):
+        if kind != "break-even":
+            raise InputError(f"--kind {kind}: {folder} is of break-even, and has that chart alone")
+        return ladder(folder)
+    found = open_found(folder)
+    of_links = {chart.kind: chart for chart in traffic(found)} if kind.startswith("traffic") else {}
+    if kind in of_links:
+        return of_links[kind]
+    if kind not in KINDS:
+        known += [f"traffic_{link}" for link in found.links]
+        close = get_close_matches(kind, known, 1)
+        meant = f"did you mean {close[0]!r}?" if close and kind != "break-even" else f"expected one of {', '.join(known)}"
+        raise InputError(f"--kind {kind}: {folder} has no such chart; {meant}")
+    chart = KINDS[kind](found)
+    if chart is None:
+        raise InputError(f"--kind {kind}: {folder} has no data for it; the page of tierfetch report says what keeps it")
+    return chart
+
+
+def drawn(chart: "Chart", form: Format, *, width: int, scale: float = 2.0, is_titled: bool = True) -> bytes:
+    """The chart as a picture on white, by Vega itself, without a browser."""
+    import vl_convert
+
+    spec = chart.spec(width)
+    spec["config"] = {**spec["config"], "background": "#ffffff", "font": "DejaVu Sans, Helvetica, Arial, sans-serif"}
+    spec["config"]["legend"] = {**spec["config"]["legend"], "columns": max(1, width // 170)}
+    if is_titled:
+        spec["title"] = {"text": chart.title, "anchor": "start", "fontSize": 14, "offset": 10}
+    if form is Format.SVG:
+        return str(vl_convert.vegalite_to_svg(spec)).encode()
+    if form is Format.PDF:
+        return bytes(vl_convert.vegalite_to_pdf(spec))
+    return bytes(vl_convert.vegalite_to_png(spec, scale=scale))
+
+
+if __name__ == "__main__":
+    app()
