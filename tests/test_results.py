@@ -168,7 +168,7 @@ def test_list_says_what_a_folder_holds(made: tuple[Path, str]) -> None:
     assert told[0].endswith("iB, whole, 9 runs")
     assert told[1] == "  arms none, next_n, wrong; seeds 3, 4, 5"
     # The same as in the closing table.
-    relative = re.search(r"mean latency vs baseline.*?\((-\d+\.\d)%\)", printed)
+    relative = re.search(r"  vs baseline.*?\((-\d+\.\d)%\)", printed)
     mean = re.search(r"Lowest mean latency: (next_n \(.*?\))", printed)
     assert relative is not None
     assert mean is not None
