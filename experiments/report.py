@@ -1,12 +1,8 @@
-"""The closing table in the terminal: a column for each of a few arms, a row for each of many."""
+"""What is said of results in tables to read: which metrics, their titles, and how numbers are written."""
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from experiments.compare.verdict import TOO_FEW
 from experiments.means import mean
 from experiments.ranking import Ranking, difference_of
 
@@ -45,7 +41,6 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("charged per inference", "mean_inference_charged_ns", TIME),
     ("training", "train_s", "seconds"),
 )
-_MAX_ARM_COLUMNS = 4
 _TTFT = "mean_ttft_ns"
 _BRIEF = ("hit_ratio", "mean_latency_ns", "p99_latency_ns", _TTFT, "n_issued", "accuracy_ratio", "coverage_ratio")
 _LABELS = {metric: label.replace("prefetches ", "") for label, metric, _ in ROWS}
@@ -57,27 +52,6 @@ SUMMARY = {
     **{metric: _LABELS[metric] for metric in _BRIEF[2:]},
 }
 """What is said of each of many arms: columns of the tables, with their titles."""
-_WORDS = (("device", "device"), ("backend", "backend"), ("accesses ahead", "horizon"), ("latencies", "latencies"))
-
-
-class Titled(Protocol):
-    """What the table says of its experiment: a config has it, and so do kept results."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def baseline(self) -> str:
-        """The arm that the others are compared with."""
-
-    @property
-    def warm_up(self) -> str | int | float:
-        """What is run and not judged."""
-
-    @property
-    def start(self) -> str:
-        """``cold`` or ``warm``."""
 
 
 def time_text(ns: float) -> str:
@@ -103,55 +77,6 @@ def number_text(value: float | None, kind: str) -> str:
     if kind == TIME:
         return time_text(value)
     return {"ratio": f"{value:.4f}", "count": f"{value:,.0f}", "seconds": f"{value:.1f} s"}[kind]
-
-
-def _difference(found: dict[str, Any], kind: str) -> str:
-    sign = "+" if found["difference"] >= 0 else "-"
-    text = f"{sign}{number_text(abs(found['difference']), kind)}"
-    if kind == TIME and found["relative_difference_ratio"] is not None:
-        text += f" ({found['relative_difference_ratio']:+.1%})"
-    if found["low"] is None:
-        return text + "\none seed: no interval"
-    low, high = (("-" if v < 0 else "+") + number_text(abs(v), kind) for v in (found["low"], found["high"]))
-    more = f"; {found['n_to_settle']:,} would do" if found["verdict"] == TOO_FEW and found["n_to_settle"] else ""
-    return f"{text}\n[{low}, {high}]\n{found['verdict']}{more}"
-
-
-def print_report(
-    console: Console,
-    experiment: Titled,
-    rows: list[dict[str, Any]],
-    compared: list[dict[str, Any]],
-    ranked: Ranking,
-) -> None:
-    """Print means over seeds, the differences to the baseline, and which arm is best."""
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    of_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in arms}
-    console.print(_title(experiment, rows), highlight=False, markup=False)
-    console.print((_full if len(arms) <= _MAX_ARM_COLUMNS else _brief)(of_arm, compared, experiment.baseline))
-    if len(arms) > 1:
-        console.print(ranked_text(ranked), highlight=False, markup=False)
-        methods = dict.fromkeys(
-            found["method"] for arm in arms if (found := difference_of(compared, arm, "mean_latency_ns")) is not None
-        )
-        console.print(
-            f"Brackets: 95 % interval of the paired difference ({'; '.join(methods)}); verdicts at 5 %, corrected for "
-            "the number of arms.",
-            highlight=False,
-        )
-
-
-def _title(experiment: Titled, rows: list[dict[str, Any]]) -> str:
-    n_seeds, n_repeats = len({row["seed"] for row in rows}), max(row["repeat"] for row in rows) + 1
-    cuts = sorted({row["n_warm_up_accesses"] for row in rows})
-    text = f"{experiment.name}: mean of {n_seeds} seed{'s' * (n_seeds != 1)}"
-    text += f" and {n_repeats} repeats of what is measured" if n_repeats > 1 else ""
-    text += f", {mean(rows, 'n_accesses') or 0:,.0f} accesses each"
-    if cuts != [0]:
-        reach = f"{cuts[0]:,}" if len(cuts) == 1 else f"{cuts[0]:,} to {cuts[-1]:,}"
-        by = f" (mser5 of {experiment.baseline})" if experiment.warm_up == "mser5" else ""
-        text += f" after {reach} of warm-up{by}"
-    return text + (", started warm" if experiment.start == "warm" else "")
 
 
 def ranked_text(ranked: Ranking) -> str:
@@ -195,42 +120,3 @@ def summary(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, An
         row = {"arm": arm, **of_mean, **{metric: mean(runs, metric) for metric in _BRIEF}}
         rows.append({name: row[name] for name in SUMMARY})
     return rows
-
-
-def _brief(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
-    """A row for each arm; ``comparisons.parquet`` and ``runs.parquet`` have the rest."""
-    titles, rows = brief(of_arm, compared, baseline)
-    table = Table()
-    for title in titles:
-        table.add_column(title, justify="left" if title in ("arm", "verdict") else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _full(of_arm: dict[str, list[dict[str, Any]]], compared: list[dict[str, Any]], baseline: str) -> Table:
-    """A column for each arm."""
-    arms = list(of_arm)
-    table = Table()
-    table.add_column("")
-    for arm in arms:
-        table.add_column(arm + (" (baseline)" if arm == baseline else ""), justify="right")
-    for label, metric, kind in ROWS:
-        means = [mean(of_arm[arm], metric) for arm in arms]
-        if any(value is not None for value in means):
-            table.add_row(label, *(number_text(value, kind) for value in means))
-    for label, key in _WORDS:
-        words = {arm: [row[key] for row in of_arm[arm] if row.get(key) is not None] for arm in arms}
-        table.add_row(label, *(", ".join(dict.fromkeys(map(str, words[arm]))) or "-" for arm in arms))
-    table.add_section()
-    for label, metric, kind in (
-        ("hit ratio vs baseline", "hit_ratio", RATIO),
-        ("mean latency vs baseline", "mean_latency_ns", TIME),
-        ("p99 latency vs baseline", "p99_latency_ns", TIME),
-    ):
-        cells = []
-        for arm in arms:
-            found = difference_of(compared, arm, metric)
-            cells.append(_difference(found, kind) if found else "")
-        table.add_row(label, *cells)
-    return table

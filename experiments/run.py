@@ -8,6 +8,7 @@ import typer
 
 from experiments.exits import exit_codes
 from experiments.jobs import Jobs
+from experiments.show import Full
 
 if TYPE_CHECKING:
     from experiments.config import Experiment
@@ -44,6 +45,7 @@ def main(
     by: Annotated[
         Breakdown | None, typer.Option(help="Also a table of each arm by phase, of a workload of phases.")
     ] = None,
+    full: Full = False,
     jobs: Jobs = 1,
     dry_run: Annotated[
         bool,
@@ -70,7 +72,7 @@ def main(
             if dry_run:
                 problems += _say_what(experiment, folder, force=force, jobs=jobs)
                 continue
-            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by)
+            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by, full=full)
         if problems:
             raise InputError(*problems)
 
@@ -96,8 +98,9 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 
 def run_experiment(
-    experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None
-) -> None:
+    experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None,
+    full: bool = False,
+) -> None:  # fmt: skip
     """Do what the command does, for one experiment: make it, and print what came of it.
 
     Raises:
@@ -114,10 +117,11 @@ def run_experiment(
     console = make_console()
     rows, compared, phases = make(experiment, folder, console=console, quiet=quiet, force=force, jobs=jobs)
     if not quiet:
+        from experiments.closing import print_report
         from experiments.ranking import ranking
-        from experiments.report import print_report
 
-        print_report(console, experiment, rows, compared, ranking(rows, compared, experiment.baseline, folder))
+        ranked = ranking(rows, compared, experiment.baseline, folder)
+        print_report(console, experiment, rows, compared, ranked, full=full)
     if by is not None:
         # Asked for by name: that nothing else is to be said does not take it back.
         asked_for = {key_of(row) for row in rows}

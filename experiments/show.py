@@ -7,12 +7,15 @@ import typer
 
 from experiments.exits import exit_codes
 
+Full = Annotated[bool, typer.Option("--full", help="Every metric in the closing table, not only what decides.")]
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
     result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
+    full: Full = False,
 ) -> None:
     """Print the closing table of a finished experiment again, without a run.
 
@@ -20,16 +23,16 @@ def main(
     done, 2 there are no results, or not all of them.
     """
     with exit_codes("nothing was to be written"):
+        from experiments.closing import print_report
         from experiments.progress import make_console
         from experiments.ranking import ranking
-        from experiments.report import print_report
         from experiments.results import KeptResults
 
         kept = KeptResults.open(result)
         kept.check_whole()
         compared = kept.compared()
         ranked = ranking(kept.rows, compared, kept.baseline, kept.folder)
-        print_report(make_console(), kept, kept.rows, compared, ranked)
+        print_report(make_console(), kept, kept.rows, compared, ranked, full=full)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def folder(made: tuple[Path, str], tmp_path: Path) -> Path:
 def closing(printed: str, name: str = "small") -> str:
     """The closing table as ``run`` prints it, up to the notes."""
     lines = printed[printed.index(f"{name}: mean of ") :].splitlines(keepends=True)
-    last = next(i for i, line in enumerate(lines) if line.startswith("Brackets: "))
+    last = next(i for i, line in enumerate(lines) if line.startswith(("Brackets: ", "Verdicts: ")))
     return "".join(lines[: last + 2])
 
 
@@ -58,6 +58,7 @@ def test_show_prints_the_closing_table_and_makes_nothing(made: tuple[Path, str])
     assert found.exit_code == 0, found.output
     assert found.stdout == closing(printed)
     assert "Lowest mean latency: next_n" in found.stdout
+    assert ("misses caused" in found.stdout, "misses caused" in call("show", out, "--full").stdout) == (False, True)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
@@ -167,7 +168,7 @@ def test_list_says_what_a_folder_holds(made: tuple[Path, str]) -> None:
     assert told[0].endswith("iB, whole, 9 runs")
     assert told[1] == "  arms none, next_n, wrong; seeds 3, 4, 5"
     # The same as in the closing table.
-    relative = re.search(r"mean latency vs baseline.*?\((-\d+\.\d)%\)", printed)
+    relative = re.search(r"  vs baseline.*?\((-\d+\.\d)%\)", printed)
     mean = re.search(r"Lowest mean latency: (next_n \(.*?\))", printed)
     assert relative is not None
     assert mean is not None
