@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "experiments.listing",
     "show": "experiments.show",
     "export": "experiments.export",
+    "compare": "experiments.comparing",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",
