@@ -122,8 +122,11 @@ def in_order(folders: Iterable[Path]) -> list[Path]:
     return sorted(folders, key=lambda path: _natural(path.name))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    # Numbers before words.
+    return [
+        (False, int(part), "") if part.isdecimal() else (True, 0, part) for part in re.split(r"(\d+)", name) if part
+    ]
 
 
 def named(names: list[str], most: int = 5) -> str:

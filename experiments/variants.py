@@ -135,12 +135,17 @@ def swept(configs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def short(keys: Sequence[str]) -> dict[str, str]:
-    """Keys by their last parts, two or as many as it takes to tell each from the others."""
+    """Keys as they may be called beside each other: an arm's by its name, others by their last parts."""
     found = {}
     for key in keys:
         parts = key.split(".")
         ends = (".".join(parts[-n:]) for n in range(min(2, len(parts)), len(parts) + 1))
-        found[key] = next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
+        of_others = [other for other in keys if other != key]
+        found[key] = (
+            ".".join(parts[1:])
+            if parts[0] == "arms"
+            else next(end for end in ends if not any(f".{other}".endswith(f".{end}") for other in of_others))
+        )
     return found
 
 
