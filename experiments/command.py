@@ -21,6 +21,7 @@ COMMANDS = {
     "plot": "experiments.plot",
     "timeline": "experiments.timeline",
     "explain": "experiments.explain",
+    "compare": "experiments.comparing",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",

@@ -44,12 +44,13 @@ def main(
         Path | None, typer.Option(metavar="FILE", help="Write it there, in place of what is there.", show_default="-")
     ] = None,
 ) -> None:
-    """Write a table of finished results as CSV, Markdown or LaTeX.
+    """Write a table of finished results as CSV, Markdown or LaTeX; of a folder with several variants, of all of them.
 
     Exit codes: 0 done, 2 bad input, such as results that are not whole.
     """
     with exit_codes("nothing was written"):
-        from experiments.results import KeptResults
+        from experiments.variant_tables import table_of_variants
+        from experiments.variants import KeptVariants, opened
         from experiments.written import as_csv, as_latex, as_markdown
         from simulator.errors import InputError
 
@@ -58,7 +59,12 @@ def main(
             raise InputError("expected one of --csv, --markdown and --latex")
         if out is not None:
             check_out(out, result)
-        text = forms[0](_some(_table(KeptResults.open(result), table, is_shown=not csv), columns))
+        found = opened(result)
+        if isinstance(found, KeptVariants):
+            written = table_of_variants(found, table.value, is_shown=not csv)
+        else:
+            written = _table(found, table, is_shown=not csv)
+        text = forms[0](_some(written, columns))
         if out is None:
             typer.echo(text, nl=False)
         else:

@@ -41,6 +41,8 @@ class Listed(NamedTuple):
     missing: list[str]
     lacks: str | None
     size_bytes: int
+    variant: str | None = None
+    """Which one, of an experiment that has several below one folder."""
 
     @property
     def is_whole(self) -> bool:
@@ -55,6 +57,7 @@ def main(
 ) -> None:
     """List results, the newest first: what was run, how it came out, and whether runs are missing.
 
+    Several variants of an experiment in one folder are listed together.
     Folders that hold no results are passed by, damaged ones are named at the end. Files are held against their sizes
     alone, where run reads them. Exit codes: 0 done, 2 there is no such folder.
     """
@@ -78,20 +81,25 @@ def main(
         if as_json:
             _print_json(listed, damaged)
         else:
-            _print(folder, listed, is_empty=not listed and not damaged)
+            from experiments.listed_variants import in_groups, lines_of_variants
+
+            if not listed and not damaged:
+                typer.echo(printable(f"{folder}: no results lie there"))
+            for group in in_groups(listed):
+                for line in lines_of_variants(group) if len(group) > 1 else lines_of(group[0]):
+                    typer.echo(printable(line))
         for _, problem in damaged:
             typer.echo(printable(f"damaged: {problem}"), err=True)
 
 
 def places(top: Path) -> Iterator[tuple[Path, str | None]]:
     """Each folder of results at or below one, and each that cannot be looked into, with the reason."""
-    from experiments.folder import LOCK
-    from experiments.kept import MANIFEST, RECEIPTS
+    from experiments.kept import MANIFEST
+    from experiments.results import SIGNS
 
     unread: list[OSError] = []
     for place, below, files in os.walk(top, onerror=unread.append):
-        # Other programs write a manifest.json, too. A table of runs without one is what is left of a result.
-        signs = {LOCK, RECEIPTS, "runs.parquet"} & {*files, *below}
+        signs = {*SIGNS} & {*files, *below}
         if (signs and MANIFEST in {*files, *below}) or len(signs) > 1:
             yield Path(place), None
             below.clear()
@@ -104,6 +112,7 @@ def look_at(folder: Path) -> Listed:
     """What is to be said of a folder of results. Raises InputError if it is damaged."""
     from experiments.kept import MANIFEST
     from experiments.results import KeptResults, NotWholeError
+    from experiments.variants import base_of
 
     kept = KeptResults.open(folder)
     compared: list[dict[str, Any]] = []
@@ -116,6 +125,7 @@ def look_at(folder: Path) -> Listed:
     return Listed(
         folder, kept.name, (folder / MANIFEST).stat().st_mtime_ns, kept.arms, kept.seeds, kept.baseline,
         _best(kept, compared), len(kept.planned), missing, lacks, _size(folder),
+        folder.name if base_of(kept) is not None else None,
     )  # fmt: skip
 
 
@@ -143,31 +153,39 @@ def _size(folder: Path) -> int:
     return size
 
 
-def _print(top: Path, listed: list[Listed], *, is_empty: bool) -> None:
-    from experiments.report import bytes_text, time_text
-
-    if is_empty:
-        typer.echo(printable(f"{top}: no results lie there"))
-    for one in listed:
-        written = datetime.fromtimestamp(one.written_ns / 1e9).astimezone()
-        runs = f"{one.n_runs} run{'s' * (one.n_runs != 1)}"
-        state = f"{len(one.missing)} of {runs} missing" if one.missing else one.lacks or f"whole, {runs}"
-        lines = [
-            f"{one.folder}: {one.name}, {written:%Y-%m-%d %H:%M}, {bytes_text(one.size_bytes)}, {state}",
-            f"  arms {_some(one.arms)}; seeds {_some(one.seeds)}",
-        ]
-        if one.best is not None:
-            arm, ns, relative, verdict = one.best
-            text = f"  lowest mean latency: {arm} ({time_text(ns)})"
-            if verdict is not None:
-                by = "" if relative is None else f", {relative:+.1%}"
-                text += f"{by} against {one.baseline}: {verdict}"
-            lines.append(text + (", the baseline" if arm == one.baseline and len(one.arms) > 1 else ""))
-        for line in lines:
-            typer.echo(printable(line))
+def lines_of(one: Listed) -> list[str]:
+    """What is said of a result."""
+    lines = [head(str(one.folder), one.name, [one]), f"  arms {some(one.arms)}; seeds {some(one.seeds)}"]
+    return lines + ([f"  lowest mean latency: {best_text(one)}"] if one.best is not None else [])
 
 
-def _some(names: list[Any]) -> str:
+def head(where: str, name: str, of: list[Listed]) -> str:
+    """Where results lie, when the last of them were written, their size, and whether all of them are there."""
+    from experiments.report import bytes_text
+
+    written = datetime.fromtimestamp(max(one.written_ns for one in of) / 1e9).astimezone()
+    n, n_missing = sum(one.n_runs for one in of), sum(len(one.missing) for one in of)
+    runs = f"{n} run{'s' * (n != 1)}"
+    lacks = next((one.lacks for one in of if one.lacks is not None), None)
+    state = f"{n_missing} of {runs} missing" if n_missing else lacks or f"whole, {runs}"
+    return f"{where}: {name}, {written:%Y-%m-%d %H:%M}, {bytes_text(sum(one.size_bytes for one in of))}, {state}"
+
+
+def best_text(one: Listed) -> str:
+    """The arm with the lowest mean latency, beside the baseline."""
+    from experiments.report import time_text
+
+    assert one.best is not None
+    arm, ns, relative, verdict = one.best
+    text = f"{arm} ({time_text(ns)})"
+    if verdict is not None:
+        by = "" if relative is None else f", {relative:+.1%}"
+        text += f"{by} against {one.baseline}: {verdict}"
+    return text + (", the baseline" if arm == one.baseline and len(one.arms) > 1 else "")
+
+
+def some(names: list[Any]) -> str:
+    """The first of many names, and how many more there are."""
     more = len(names) - _MOST_NAMES
     # To leave out one would not be shorter.
     shown = names if more <= 1 else names[:_MOST_NAMES]

@@ -1,15 +1,19 @@
 """The results that a folder keeps, read from it alone: no config's file, no class from outside, no run."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.kept import MANIFEST, Kept
+from experiments.folder import LOCK
+from experiments.kept import MANIFEST, RECEIPTS, Kept
 from experiments.plan import Key, stem_of
 from simulator.errors import InputError
 
 Row = dict[str, Any]
+SIGNS = (LOCK, RECEIPTS, "runs.parquet")
+"""Of which a folder of results has one beside its manifest, and what is left of one has two."""
 
 
 class NotWholeError(InputError):
@@ -41,7 +45,13 @@ class KeptResults:
             InputError: there are none, or what says which is damaged.
         """
         if not (folder / MANIFEST).is_file():
-            raise InputError(f"{folder}: holds no results (no {MANIFEST}); expected the folder of an experiment")
+            below = places_below(folder)
+            some = (
+                f", but below it {named([path.name for path in below])}; expected one of these folders" if below else ""
+            )
+            raise InputError(
+                f"{folder}: holds no results (no {MANIFEST})" + (some or "; expected the folder of an experiment")
+            )
         kept = Kept.load(folder)
         try:
             return cls(folder, kept)
@@ -92,11 +102,36 @@ class KeptResults:
     def check_whole(self) -> None:
         """Raises NotWholeError if runs are missing, so that nothing can be said of all."""
         if missing := self.missing():
-            names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
             raise NotWholeError(
-                f"{self.folder}: {len(missing)} of {len(self.planned)} runs are missing ({names}); run the experiment "
-                "again to have them made"
+                f"{self.folder}: {len(missing)} of {len(self.planned)} runs are missing ({named(missing, 3)}); run the "
+                "experiment again to have them made"
             )
+
+
+def places_below(folder: Path) -> list[Path]:
+    """Folders of results right below one, in order."""
+    if not folder.is_dir():
+        return []
+    found = (path.parent for path in folder.glob(f"*/{MANIFEST}") if path.is_file())
+    # Other programs write a manifest.json, too.
+    return in_order(path for path in found if any((path / sign).exists() for sign in SIGNS))
+
+
+def in_order(folders: Iterable[Path]) -> list[Path]:
+    """Folders by their names, numbers in these by their size."""
+    return sorted(folders, key=lambda path: _natural(path.name))
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    # Numbers before words.
+    return [
+        (False, int(part), "") if part.isdecimal() else (True, 0, part) for part in re.split(r"(\d+)", name) if part
+    ]
+
+
+def named(names: list[str], most: int = 5) -> str:
+    """The first of many names."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 def table_of(folder: Path, name: str) -> Any:

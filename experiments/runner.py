@@ -24,12 +24,13 @@ Row = dict[str, Any]
 
 def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
     """What the tables over several runs say of themselves; the last three by arm, or by seed for the trace."""
-    from experiments.single import versions
+    from experiments.single import code_hash, versions
 
     return {
         "config": experiment.model_dump(mode="json"),
         "config_hash": experiment.folder_hash(),
         "versions": versions(),
+        "code": code_hash(),
         "device": {row["arm"]: row["device"] for row in rows},
         "latencies": {row["arm"]: row["latencies"] for row in rows},
         "trace_sha256": {str(row["seed"]): row["trace_sha256"] for row in rows},

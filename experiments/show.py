@@ -17,7 +17,7 @@ def main(
     result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
     full: Full = False,
 ) -> None:
-    """Print the closing table of a finished experiment again, without a run.
+    """Print the closing table of a finished experiment again, without a run; of several variants, an arm a row.
 
     The notes that run prints below it are not kept; the same run again, which makes nothing, has them. Exit codes: 0
     done, 2 there are no results, or not all of them.
@@ -26,9 +26,13 @@ def main(
         from experiments.closing import print_report
         from experiments.progress import make_console
         from experiments.ranking import ranking
-        from experiments.results import KeptResults
+        from experiments.variant_tables import print_variants
+        from experiments.variants import KeptVariants, opened
 
-        kept = KeptResults.open(result)
+        kept = opened(result)
+        if isinstance(kept, KeptVariants):
+            print_variants(make_console(), kept)
+            return
         kept.check_whole()
         compared = kept.compared()
         ranked = ranking(kept.rows, compared, kept.baseline, kept.folder)

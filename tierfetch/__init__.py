@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tierfetch.study import Experiment as Experiment
     from tierfetch.traces import Trace as Trace
     from tierfetch.traces import TraceInfo as TraceInfo
+    from tierfetch.variants import VariantResults as VariantResults
     from workloads.base import GeneratorSettings as GeneratorSettings
     from workloads.base import KeyGenerator as KeyGenerator
     from workloads.base import SourceSettings as SourceSettings
@@ -70,6 +71,7 @@ _WHERE = {
     "tierfetch.results": ("Best", "Results"),
     "tierfetch.study": ("Experiment",),
     "tierfetch.traces": ("Trace", "TraceInfo"),
+    "tierfetch.variants": ("VariantResults",),
     "workloads.base": ("GeneratorSettings", "KeyGenerator", "SourceSettings"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.results import KeptResults
+from experiments.variants import KeptVariants, opened
 from simulator.errors import InputError
 from tierfetch.arrow import ArrowTables, Names, Numbers
 from tierfetch.plain import frame_of
@@ -47,15 +48,22 @@ class Results:
         self.folder = kept.folder
         self._kept = kept
         self.arrow = ArrowTables(kept.folder, kept.kept)
+        self.variants: dict[str, Results] = {}
+        """Each by itself, of a folder with several variants."""
 
     @classmethod
     def open(cls, folder: "str | PathLike[str]") -> "Results":
-        """The results in a folder, of an experiment that was run to its end or not.
+        """The results in a folder, of an experiment that was run to its end or not; or of its variants, below it.
 
         Raises:
             InputError: there are none, or what says which is damaged.
         """
-        return cls(KeptResults.open(Path(folder)))
+        found = opened(Path(folder))
+        if isinstance(found, KeptVariants):
+            from tierfetch.variants import VariantResults
+
+            return VariantResults(found)
+        return cls(found)
 
     @property
     def name(self) -> str:

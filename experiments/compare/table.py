@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.compare.requests import request_latencies
 from experiments.compare.seeds import Difference, over_runs
+from experiments.compare.unpaired import welch
 from experiments.compare.verdict import TOO_FEW, holm, n_to_settle, verdict
 from experiments.compare.within import within
 
@@ -42,14 +43,16 @@ def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = Non
     found: list[dict[str, Any]] = []
     pairs = {arm: _samples(runs, base) for arm, runs in by_arm.items()}
     for metric in COMPARED:
-        found += _judged([_over_runs(arm, baseline, metric, *of_both) for arm, of_both in pairs.items()])
+        found += judged([_over_runs(arm, baseline, metric, *of_both) for arm, of_both in pairs.items()])
     if folder is not None:
         for seed in base:
             before = request_latencies(folder, baseline, seed)
             if before is None:
                 continue
             arms = [arm for arm, runs in by_arm.items() if seed in runs]
-            found += _judged([_within(arm, baseline, seed, folder, before) for arm in arms])
+            found += judged(
+                [_within(arm, baseline, seed, request_latencies(folder, arm, seed), before) for arm in arms]
+            )
     order = {arm: i for i, arm in enumerate(by_arm)}
     return sorted(found, key=lambda row: order[row["arm"]])
 
@@ -57,6 +60,40 @@ def compare(rows: list[dict[str, Any]], baseline: str, folder: Path | None = Non
 Runs = dict[int, list[dict[str, Any]]]
 """Rows by seed, in the order of their repeats."""
 Compared = tuple[dict[str, Any], Difference, float, bool]
+"""The start of a row, the difference, the baseline's mean, and whether less is better."""
+
+
+def paired(arm: str, baseline: str, runs: Runs, base: Runs) -> list[Compared]:
+    """Every metric of two arms, which need not be of one experiment, over the seeds that both have, as ``compare``."""
+    of_both = _samples(runs, base)
+    found = [_over_runs(arm, baseline, metric, *of_both) for metric in COMPARED]
+    return [one for one in found if one is not None]
+
+
+def of_requests(arm: str, baseline: str, seed: int, after: Any, before: Any) -> list[Compared]:
+    """What the requests of two runs over one trace say, as ``request_latencies`` has them; nothing if too few."""
+    found = None if before is None else _within(arm, baseline, seed, after, before)
+    return [] if found is None else [found]
+
+
+def unpaired(arm: str, baseline: str, runs: Runs, base: Runs) -> list[Compared]:
+    """Every metric of two arms that saw other traces of one kind: Welch's t over seeds, each by its mean.
+
+    Where all seeds of an arm came out the same they are one sample, as in ``compare``.
+    """
+    rows = [[row for of_seed in one.values() for row in of_seed] for one in (runs, base)]
+    kept = [
+        list(one.values())[: 1 if came_out_the_same(of) else None] for one, of in zip((runs, base), rows, strict=True)
+    ]
+    found: list[Compared] = []
+    for metric, lower_is_better in COMPARED.items():
+        values = [[_values(of_seed, metric) for of_seed in one] for one in kept]
+        if not all(all(one) for one in values):
+            continue
+        ours, theirs = ([math.fsum(v) / len(v) for v in one] for one in values)
+        row = {"arm": arm, "baseline": baseline, "metric": metric, "basis": SEEDS, "seed": None}
+        found.append((row, welch(ours, theirs), math.fsum(theirs) / len(theirs), lower_is_better))
+    return found
 
 
 def are_one_sample(rows: list[dict[str, Any]]) -> bool:
@@ -97,8 +134,7 @@ def _values(rows: list[dict[str, Any]], metric: str) -> list[float]:
     return [] if None in values else [float(value) for value in values if value is not None]
 
 
-def _within(arm: str, baseline: str, seed: int, folder: Path, before: Any) -> Compared | None:
-    after = request_latencies(folder, arm, seed)
+def _within(arm: str, baseline: str, seed: int, after: Any, before: Any) -> Compared | None:
     if after is None or len(after) != len(before):
         return None
     difference = within(after, before)
@@ -108,8 +144,8 @@ def _within(arm: str, baseline: str, seed: int, folder: Path, before: Any) -> Co
     return row, difference, float(before.mean()), True
 
 
-def _judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
-    """Rows of one metric, all arms: the correction needs them together."""
+def judged(compared: list[Compared | None]) -> list[dict[str, Any]]:
+    """Rows of all that is said together, such as one metric of all arms: the correction needs them together."""
     known = [one for one in compared if one is not None]
     adjusted = holm([difference.p_value for _, difference, _, _ in known])
     rows = []
