@@ -37,8 +37,7 @@ def legend(*, blocks: bool) -> str:
 
 
 def line(values: Sequence[float], width: int) -> str:
-    """The last of a series of values as a line of blocks from the lowest to the highest of them."""
+    """The last of a series of values as a line of blocks, from 0 to the highest of them."""
     shown = values[-width:]
-    low, high = min(shown, default=0.0), max(shown, default=0.0)
-    step = (high - low) / (len(_LEVELS) - 1) or 1.0
-    return "".join(_LEVELS[round((value - low) / step)] for value in shown)
+    step = max(shown, default=0.0) / (len(_LEVELS) - 1) or 1.0
+    return "".join(_LEVELS[round(value / step)] for value in shown)

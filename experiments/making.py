@@ -1,19 +1,26 @@
 """An experiment from its config to all of its tables; what is said of them afterwards is ``experiments.report``'s."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.callbacks import Callback, Callbacks
 from experiments.config import Experiment
+from experiments.exits import RunsDiedError, RunsFailedError
 
 Row = dict[str, Any]
 
 
 class Made(NamedTuple):
-    """What came of an experiment: rows of ``runs`` and ``comparisons`` that were asked for, all of ``by_phase``."""
+    """What came of an experiment: rows of ``runs`` and ``comparisons`` that were asked for, all of ``by_phase``.
+
+    ``failed`` are lines on callbacks that raised something.
+    """
 
     rows: list[Row]
     compared: list[Row]
     phases: list[Row]
+    failed: list[str]
 
 
 def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
@@ -25,16 +32,17 @@ def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
 
 def make(
     experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
-    jobs: int = 1,
+    jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (),
 ) -> Made:  # fmt: skip
     """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
 
     ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
-    ``make_console`` finds.
+    ``make_console`` finds. ``live``: how all arms stand is shown meanwhile. ``callbacks`` are told of runs.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
         RunsDiedError: processes died; all other runs are kept.
+        RunsFailedError: code from outside failed in runs; all others are kept.
     """
     from experiments.compare import compare
     from experiments.metrics import attribution
@@ -43,7 +51,16 @@ def make(
     from experiments.runner import kept_rows, metadata, run_all
     from experiments.tables import write_rows
 
-    rows = run_all(experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs)
+    told = Callbacks(callbacks, experiment, folder)
+    try:
+        rows = run_all(
+            experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs, live=live,
+            callbacks=told,
+        )  # fmt: skip
+    except (RunsDiedError, RunsFailedError) as error:
+        if not told.failed:
+            raise
+        raise type(error)(*error.args, *told.lines) from None
     compared = compare(rows, experiment.baseline, folder)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}
@@ -54,4 +71,5 @@ def make(
     phases = by_phase(experiment, kept, folder)
     if phases:
         write_rows(folder / "by_phase.parquet", phases, metadata(experiment, kept))
-    return Made(rows, compared, phases)
+    told.finished(rows, compared)
+    return Made(rows, compared, phases, told.lines)

@@ -7,13 +7,16 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from experiments.notebook import NotebookProgress, in_notebook
+
+if TYPE_CHECKING:
+    from simulator.accounting import SoFar
 
 _LINE_EVERY_S = 10.0
 _DRAW_EVERY_S = 0.1
@@ -59,9 +62,20 @@ class OneRun:
         self._started = self._last_line = time.monotonic()
         # When how many accesses were done, of late: how fast it goes now, without the start.
         self._lately: deque[tuple[float, int]] = deque()
-        self._task = None if of_all.bar is None else of_all.bar.add_task(escape(label), total=n_accesses, rate="")
-        if self._task is None:
-            self._of_all.say(label)
+        self._task: TaskID | None = None
+        self._enter()
+
+    def _enter(self) -> None:
+        """It has a bar from now on, or a line."""
+        if self._of_all.bar is not None:
+            self._task = self._of_all.bar.add_task(escape(self._label), total=self._total, rate="")
+        else:
+            self._of_all.say(self._label)
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether it is told of in lines."""
+        return self._task is None
 
     def _line(self, text: str) -> None:
         self._of_all.say(f"  {self._label}: {text}" if self._of_all.n_at_once > 1 else f"  {text}")
@@ -80,12 +94,12 @@ class OneRun:
         self._show(total=n_epochs, completed=epoch, rate=text)
         if epoch == n_epochs:
             self._show(total=self._total, completed=0)
-        if self._task is None and epoch in (1, n_epochs):
+        if self._is_told and epoch in (1, n_epochs):
             self._line(text)
         self._lately.clear()
 
-    def accesses(self, n_done: int) -> None:
-        """So many accesses of the run are simulated."""
+    def accesses(self, n_done: int, so_far: "SoFar | None" = None) -> None:
+        """So many accesses of the run are simulated; where somebody watches, what they have come to."""
         if n_done == 0:
             return
         now = time.monotonic()
@@ -95,7 +109,7 @@ class OneRun:
         began, n_before = self._lately[0]
         rate = (n_done - n_before) / (now - began) if now - began >= _LEAST_S else None
         self._show(completed=n_done, rate="" if rate is None else f"{rate:,.0f} accesses/s")
-        if self._task is None and now - self._last_line >= _LINE_EVERY_S:
+        if self._is_told and now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
             text = f", {rate:,.0f}/s, {(self._total - n_done) / rate:.0f} s left" if rate else ""
             self._line(f"{n_done:,} of {self._total:,} accesses{text}")
@@ -131,6 +145,9 @@ class OneRun:
 class RunProgress:
     """Shows runs, one after another or side by side; as a context manager it owns the bars."""
 
+    watches = False
+    """Whether it is to be told what runs have come to while they go on."""
+
     def __init__(self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1) -> None:
         self._console = console
         self._quiet = quiet
@@ -138,8 +155,11 @@ class RunProgress:
         self._n_started = 0
         self.n_at_once = n_at_once
         self.bar: Progress | None = None
-        if quiet:
-            return
+        if not quiet:
+            self.bar = self._made()
+
+    def _made(self) -> Progress | None:
+        """Bars where they can be drawn."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -147,10 +167,9 @@ class RunProgress:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
-        if console.is_terminal:
-            self.bar = _Bars(*columns, console=console, transient=True, auto_refresh=False)
-        elif in_notebook():
-            self.bar = NotebookProgress(*columns)
+        if self._console.is_terminal:
+            return _Bars(*columns, console=self._console, transient=True, auto_refresh=False)
+        return NotebookProgress(*columns) if in_notebook() else None
 
     def __enter__(self) -> "RunProgress":
         if self.bar is not None:
@@ -172,11 +191,17 @@ class RunProgress:
         """So many runs are to be made."""
         self._n_runs = n_runs
 
-    def start(self, run: str, n_accesses: int, *, is_again: bool = False) -> OneRun:
+    def has(self, row: Mapping[str, Any]) -> None:
+        """A run was finished before, and is kept."""
+
+    def start(self, run: str, n_accesses: int, *, arm: str = "", is_again: bool = False) -> OneRun:
         """A run begins; one that begins again keeps the count as it is."""
         self._n_started += not is_again
-        return OneRun(self, f"[{self._n_started}/{self._n_runs}] {run}", n_accesses)
+        return self._shown(f"[{self._n_started}/{self._n_runs}] {run}", n_accesses, arm)
 
-    def start_training(self, run: str) -> OneRun:
+    def start_training(self, run: str, *, arm: str = "") -> OneRun:
         """The training of a run's model begins, ahead of it."""
-        return OneRun(self, f"training ahead: {run}", 0)
+        return self._shown(f"training ahead: {run}", 0, arm)
+
+    def _shown(self, label: str, n_accesses: int, arm: str) -> OneRun:
+        return OneRun(self, label, n_accesses)

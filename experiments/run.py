@@ -1,16 +1,18 @@
 """``tierfetch run CONFIG``: every arm with every seed, the tables, the comparison."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.exits import exit_codes
+from experiments.exits import RunsFailedError, exit_codes
 from experiments.jobs import Jobs
 from experiments.show import Full
 
 if TYPE_CHECKING:
+    from experiments.callbacks import Callback
     from experiments.config import Experiment
 
 
@@ -47,6 +49,18 @@ def main(
     ] = None,
     full: Full = False,
     jobs: Jobs = 1,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Show how all arms stand as they run, in a terminal; elsewhere lines."),
+    ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LOGGER",
+            show_default=False,
+            help="Log runs as they are finished: mlflow, mlflow:FOLDER, or ./file.py:Class; may be given again.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -62,17 +76,31 @@ def main(
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load
+        from experiments.loggers.chosen import callbacks_of
         from experiments.making import folder_of
         from simulator.errors import InputError
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
+        if live and quiet:
+            raise InputError("--live --quiet: one shows what the other hides; expected one of them")
+        callbacks = callbacks_of(log or [], config)
         problems: list[str] = []
         for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
             folder = folder_of(experiment, name, out)
             if dry_run:
                 problems += _say_what(experiment, folder, force=force, jobs=jobs)
                 continue
-            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by, full=full)
+            run_experiment(
+                experiment,
+                folder,
+                quiet=quiet,
+                force=force,
+                jobs=jobs,
+                by=by,
+                full=full,
+                live=live,
+                callbacks=callbacks,
+            )
         if problems:
             raise InputError(*problems)
 
@@ -99,12 +127,13 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def run_experiment(
     experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None,
-    full: bool = False,
+    full: bool = False, live: bool = False, callbacks: Sequence["Callback"] = (),
 ) -> None:  # fmt: skip
     """Do what the command does, for one experiment: make it, and print what came of it.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong, or there are no phases to tell apart.
+        RunsFailedError: a callback raised something.
     """
     from experiments.phases import check_phases, print_by_phase
 
@@ -115,7 +144,9 @@ def run_experiment(
     from experiments.progress import make_console
 
     console = make_console()
-    rows, compared, phases = make(experiment, folder, console=console, quiet=quiet, force=force, jobs=jobs)
+    rows, compared, phases, failed = make(
+        experiment, folder, console=console, quiet=quiet, force=force, jobs=jobs, live=live, callbacks=callbacks
+    )  # fmt: skip
     if not quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking
@@ -137,6 +168,9 @@ def run_experiment(
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
+    if failed:
+        # The tables are whole, and said: now what was to be told of them elsewhere.
+        raise RunsFailedError(f"error: {failed[0]}", *failed[1:])
 
 
 if __name__ == "__main__":

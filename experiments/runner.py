@@ -1,10 +1,12 @@
 """Makes the runs of an experiment that its folder does not keep yet."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.callbacks import Callbacks
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError, RunsFailedError
 from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, missing, remove_leftovers
@@ -39,11 +41,12 @@ def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
 
 def run_all(
     experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1,
-    title: str = "",
+    title: str = "", live: bool = False, callbacks: Callbacks | None = None,
 ) -> list[Row]:  # fmt: skip
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
 
-    ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs.
+    ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs. ``live``:
+    how all arms stand is shown as they run, if the console can be drawn on. ``callbacks`` are told of runs.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -65,15 +68,17 @@ def run_all(
     made_for_it = missing(folder)
     make_folder(folder)
     with locked(folder):
-        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces)
+        told = callbacks or Callbacks([], experiment, folder)
+        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told)
         remove_leftovers(folder)
         is_new = not (folder / MANIFEST).exists()
         if is_new:
             # From here on it says whose folder this is, however the first run ends.
             made.write()
         try:
-            with RunProgress(console, quiet=quiet, n_at_once=jobs or n_cores()) as progress:
+            with _progress(experiment, console, quiet=quiet, n_at_once=jobs or n_cores(), live=live) as progress:
                 made.choose(progress, force=force, title=title)
+                told.started()
                 made.run(progress)
         except (InputError, MemoryError, OutsideError, RunsFailedError):
             if is_new and not made.kept.runs:
@@ -86,6 +91,15 @@ def run_all(
             if made.kept.runs:
                 made.write()
     return [made.kept.runs[run.key].row for run in planned(experiment)]
+
+
+def _progress(experiment: Experiment, console: Any, *, quiet: bool, n_at_once: int, live: bool) -> RunProgress:
+    if quiet or not live:
+        return RunProgress(console, quiet=quiet, n_at_once=n_at_once)
+    from experiments.live import live_or_lines
+
+    n_runs = Counter(run.arm.name for run in planned(experiment))
+    return live_or_lines(console, experiment.name, n_runs, n_at_once=n_at_once)
 
 
 def kept_rows(experiment: Experiment, folder: Path) -> list[Row]:
@@ -115,8 +129,11 @@ def hash_of(experiment: Experiment, run: Run, n_warm_up: int, traces: Mapping[st
 class _Making:
     """The runs of an experiment, on their way into its folder."""
 
-    def __init__(self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str]) -> None:
+    def __init__(
+        self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks
+    ) -> None:
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
+        self._callbacks = callbacks
         self._todo: dict[Key, Run] = {}
         self._cuts: dict[int, Cut] = {}
         self._hashes: dict[Key, str] = {}
@@ -156,6 +173,8 @@ class _Making:
                 # Not one of its files is left, so that nobody reads what is damaged together with the others.
                 self.kept.remove(key)
         self._todo = {key: run for key, run in runs.items() if key not in self.kept.runs}
+        for key in runs.keys() - self._todo.keys():
+            progress.has(self.kept.runs[key].row)
         for key, run in self._todo.items():
             # Before it is made: what is found afterwards may have been edited meanwhile.
             self._hash(run)
@@ -196,6 +215,7 @@ class _Making:
                 row = {**done.row, "has_settled": self._cuts[seed].has_settled}
                 self._check_sources(self._todo[key_of(row)])
                 self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
+                self._callbacks.run_finished(row)
                 interrupts.check()
         failed = [line for run, error in self._failed for line in _told(run, error)]
         if self._died:
@@ -221,15 +241,16 @@ class _Making:
             yield from self._side_by_side(runs, progress, n_simulated)
             return
         for run in runs:
-            shown = progress.start(str(run), n_simulated)
+            shown = progress.start(str(run), n_simulated, arm=run.arm.name)
 
-            def tell(n_done: int, shown: OneRun = shown) -> None:
+            def tell(*done: Any, shown: OneRun = shown) -> None:
                 interrupts.check()
-                shown.accesses(n_done)
+                shown.accesses(*done)
 
             try:
                 done = run_one(
-                    self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch, say=shown.said
+                    self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch, say=shown.said,
+                    watches=progress.watches,
                 )  # fmt: skip
             except OutsideError as error:
                 self._failed.append((run, error))
@@ -244,15 +265,16 @@ class _Making:
 
         def show(task: "Task") -> OneRun:
             if task.trains_only:
-                return progress.start_training(str(task.run))
-            return progress.start(str(task.run), n_simulated, is_again=task.n_tries > 0)
+                return progress.start_training(str(task.run), arm=task.run.arm.name)
+            is_again = task.n_tries > 0
+            return progress.start(str(task.run), n_simulated, arm=task.run.arm.name, is_again=is_again)
 
         n, seeds = min(progress.n_at_once, len(runs)), sorted({run.seed for run in runs})
         traces = share_all(self.experiment.workload.source, seeds, self.folder / SHARED, n)
         ahead = {(run.arm.name, run.seed): run for run in runs if is_timed(run.arm) and run.arm.policy.learns}
         training = [Task(run, trains_only=True) for run in ahead.values()]
-        beside = [Task(run, self._n_warm_up(run)) for run in runs if not is_timed(run.arm)]
-        alone = [Task(run, self._n_warm_up(run)) for run in runs if is_timed(run.arm)]
+        tasks = [Task(run, self._n_warm_up(run), watches=progress.watches) for run in runs]
+        beside, alone = ([task for task in tasks if is_timed(task.run.arm) == timed] for timed in (False, True))
         # What runs beside a run whose own wall time is charged would be measured with it.
         for group, n_jobs in (([*training, *beside], n), (alone, 1)):
             try:

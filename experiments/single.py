@@ -37,7 +37,9 @@ from simulator.charge import Replay
 from simulator.paced import paced
 from simulator.plugins import fingerprints
 
-Progress = Callable[[int], None]
+Progress = Callable[..., None]
+"""Is told how many accesses are done; where it watches, also what the run has come to so far (``SoFar``)."""
+SHOWN_WINDOWS = 40
 Say = Callable[[str], None]
 RECORDED = " (recorded)"
 
@@ -116,11 +118,13 @@ def run_one(
     training_progress: TrainingProgress | None = None,
     trace: SharedTrace | None = None,
     say: Say | None = None,
+    *,
+    watches: bool = False,
 ) -> Done:
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
-    made anew. ``say`` tells the user of something that a policy does.
+    made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
@@ -148,10 +152,16 @@ def run_one(
     sink = RunTables(folder, run.key, tables, workload.stream_ids)
     recorder = Recorder(charge, sink.write)
     books = Books(sink, output.window, first_access=parts.judged, keeps=output.keeps)
+
+    def tell(n_done: int) -> None:
+        assert progress is not None
+        progress(n_done, engine.so_far(SHOWN_WINDOWS))
+
     try:
         engine = engine_of(experiment, arm)(
             system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
-            seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes, progress=progress,
+            seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
+            progress=tell if watches else progress,
         )  # fmt: skip
         simulated = time.perf_counter()
         warm_up = replayed.warm_up if replayed is not None else built.warm_up

@@ -39,6 +39,7 @@ class Task:
     run: Run
     n_warm_up: int = 0
     trains_only: bool = False
+    watches: bool = False
     n_tries: int = 0
     death: str = ""
 
@@ -83,8 +84,8 @@ def _do(task: Task, pipe: Connection, experiment: Experiment, folder: Path, trac
         prepare_one(experiment, task.run, tell_epoch, trace)
         return None
     return run_one(
-        experiment, task.run, folder, task.n_warm_up, lambda n: tell("accesses", n), tell_epoch, trace,
-        say=lambda text: pipe.send(("said", (text,))),
+        experiment, task.run, folder, task.n_warm_up, lambda *done: tell("accesses", *done), tell_epoch, trace,
+        say=lambda text: pipe.send(("said", (text,))), watches=task.watches,
     )  # fmt: skip
 
 

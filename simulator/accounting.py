@@ -85,6 +85,24 @@ class RunResult:
     n_accesses: int
 
 
+@dataclass(frozen=True)
+class SoFar:
+    """What a run has come to while it goes on: of judged accesses their outcomes, and the sum of their latencies.
+
+    ``windows`` are the mean latencies of the last few windows of accesses, that of the one that is going on too.
+    """
+
+    n_outcomes: list[int]
+    latency_ns: int
+    windows: list[float]
+
+    @classmethod
+    def of(cls, n_outcomes: Sequence[int], latency_ns: int, cells: Rows) -> "SoFar":
+        """``cells``: the last windows' rows (WindowRow)."""
+        counts = cells["n_of_outcome"].sum(axis=1)
+        return cls(list(n_outcomes), latency_ns, (cells["latency_ns"][counts > 0] / counts[counts > 0]).tolist())
+
+
 @dataclass
 class Questions:
     """The counts of what was asked: by status, guesses that could be judged and those that came true, times in ns."""

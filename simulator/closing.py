@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.accounting import COMPONENTS, SPANS, Books, Questions, Unjudged
+from simulator.accounting import COMPONENTS, SPANS, Books, Questions, Rows, Unjudged
 from simulator.arrays import NONE
 from simulator.distribution import Distribution
 from simulator.records.moving import Link, Transfer
@@ -85,5 +85,15 @@ def close_tally(run: Run, books: Books) -> None:
     unjudged = run.unjudged
     books.unjudged = Unjudged(unjudged.n_of_outcome.tolist(), unjudged.n_of_fate.tolist())
     books.n_rejected = dict(zip(books.n_rejected, counted.n_rejected.tolist(), strict=True))
+    books.cells = _cells(run, 0, run.windows.n_rows)
+
+
+def _cells(run: Run, first: int, end: int) -> Rows:
     rows = run.windows.rows
-    books.cells = WindowRow.as_rows(run.ints[rows : rows + run.windows.n_rows * WindowRow.words]).copy()
+    return WindowRow.as_rows(run.ints[rows + first * WindowRow.words : rows + end * WindowRow.words]).copy()
+
+
+def windows_so_far(run: Run, n: int) -> Rows:
+    """The last windows that judged accesses have closed in."""
+    end = min(run.windows.row + 1, run.windows.n_rows)
+    return _cells(run, max(end - n, 0), end)

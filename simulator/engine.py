@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from simulator import closing, fates, kernel, lives, questions
-from simulator.accounting import Books, RunResult
+from simulator.accounting import Books, RunResult, SoFar
 from simulator.arrays import NONE, Ints
 from simulator.charge import Charge, fixed, is_free, measured, measured_cpu, sampled
 from simulator.charging import FIXED, LISTED, MEASURED, MEASURED_CPU
@@ -170,6 +170,13 @@ class Engine:
             places = self._places()
         talk.keep_update()
         return self._close()
+
+    def so_far(self, n_windows: int) -> SoFar:
+        """What it has come to, with the last ``n_windows`` windows: for who is told of progress."""
+        counted = self._run.books
+        return SoFar.of(
+            counted.n_of_outcome.tolist(), counted.latency.total, closing.windows_so_far(self._run, n_windows)
+        )
 
     def _places(self) -> tuple[int, ...]:
         arenas = address_of(self._residency.arena), address_of(self._shadow.arena)

@@ -136,7 +136,8 @@ def test_bars_know_all_outcomes() -> None:
     assert list(OUTCOMES) == [f"n_{outcome.name.lower()}" for outcome in Outcome]
 
 
-def test_a_line_goes_from_the_lowest_to_the_highest_value() -> None:
+def test_a_line_goes_from_zero_to_the_highest_value() -> None:
     assert line([9, 0, 7, 1, 3.5], 4) == "▁█▂▅"
-    assert line([5, 5], 4) == "▁▁"
+    assert line([5, 5], 4) == "██"
+    assert line([0, 0], 4) == "▁▁"
     assert line([], 4) == ""

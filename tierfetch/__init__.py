@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.metadata import version
 
+    from experiments.callbacks import Callback as Callback
+    from experiments.callbacks import Ongoing as Ongoing
     from experiments.exits import RunsDiedError as RunsDiedError
     from experiments.exits import RunsFailedError as RunsFailedError
     from policies.base import CompiledPolicy as CompiledPolicy
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     __version__ = version("tierfetch")
 
 _WHERE = {
+    "experiments.callbacks": ("Callback", "Ongoing"),
     "experiments.exits": ("RunsDiedError", "RunsFailedError"),
     "policies.base": ("CompiledPolicy", "PolicySettings", "TablePolicy"),
     "policies.given": ("Built", "Given"),

@@ -1,9 +1,9 @@
 """An experiment: its config, changed and run from Python."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.config import Experiment as Config
 from experiments.loading import Override, experiments_of, only, read
@@ -12,6 +12,7 @@ from simulator.errors import InputError
 from tierfetch.plain import plain
 
 if TYPE_CHECKING:
+    from experiments.callbacks import Callback
     from tierfetch.results import Results
 
 
@@ -75,8 +76,9 @@ class Experiment:
         return folder_of(self.config, "", None)
 
     def run(
-        self, *, jobs: int = 1, progress: bool = True, out: "str | PathLike[str] | None" = None, force: bool = False
-    ) -> "Results":
+        self, *, jobs: int = 1, progress: bool | Literal["live"] = True, out: "str | PathLike[str] | None" = None,
+        force: bool = False, callbacks: "Sequence[Callback]" = (),
+    ) -> "Results":  # fmt: skip
         """Make all runs that are not kept yet, and all tables.
 
         A run that is interrupted loses what it was at; finished ones are kept, and the next call goes on from there.
@@ -84,22 +86,30 @@ class Experiment:
         Args:
             jobs: So many runs at once, in processes; 0: one a core. A script needs no ``if __name__ == "__main__"``
                 for that. Runs whose own latencies are measured go alone.
-            progress: Show how far it is: a bar in a terminal and in a notebook, lines elsewhere.
+            progress: Show how far it is: a bar in a terminal and in a notebook, lines elsewhere. ``"live"``: how all
+                arms stand, in a terminal.
             out: The folder of the results, by default ``folder``.
             force: Repeat runs that are finished.
+            callbacks: Are told of each run as it is finished, and of the end.
 
         Raises:
             InputError: the trace, a recording or the folder is wrong.
             RunsDiedError: processes died and died again; all other runs are kept.
-            RunsFailedError: a class of your own failed; all other runs are kept.
+            RunsFailedError: a class of your own failed; all other runs are kept. Where it is a callback, all are.
         """
+        from experiments.exits import RunsFailedError
         from experiments.making import make
         from tierfetch.results import Results
 
         if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
             raise InputError(f"jobs: {jobs!r}; expected a number of processes, or 0 for one a core")
         folder = self.folder if out is None else Path(out)
-        make(self.config, folder, quiet=not progress, force=force, jobs=jobs)
+        made = make(
+            self.config, folder, quiet=not progress, force=force, jobs=jobs, live=progress == "live",
+            callbacks=callbacks,
+        )  # fmt: skip
+        if made.failed:
+            raise RunsFailedError(*made.failed)
         return Results.open(folder)
 
     def __repr__(self) -> str:

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.accounting import Books
+from simulator.accounting import COMPONENTS, Books, SoFar
 from simulator.checks import too_late
 from simulator.fates import NOTHING_SAVED
 from simulator.ledger.questions import QuestionLog
@@ -290,6 +290,12 @@ class Ledger:
             "n_read": len(life.prompt), "n_found": life.n_found, "n_written": len(life.answer),
         })  # fmt: skip
 
+    def so_far(self, n_windows: int) -> SoFar:
+        """What it has come to, with the last ``n_windows`` windows: for who is told of progress."""
+        books, last = self.books, sorted(self._cells)[-n_windows:]
+        latency_ns = sum(books.sums[name] for name in COMPONENTS)
+        return SoFar.of(books.n_outcomes, latency_ns, _rows_of([self._cells[i] for i in last]))
+
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
         """Settle what is open, fill the books and check the identities. Raises BooksError if one does not hold."""
@@ -305,10 +311,7 @@ class Ledger:
         books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
         books.has_lives, books.ttft = self.model.lives is not None, distribution(self._ttft)
         n_cells = max(self._cells, default=-1) + 1
-        cells = [self._cells.get(i, [0] * _CELL) for i in range(n_cells)]
-        books.cells = np.zeros(n_cells, WindowRow.dtype)
-        for row, cell in zip(books.cells, cells, strict=True):
-            row["n_of_outcome"], row["latency_ns"], row["inference_ns"] = cell[:-2], cell[-2], cell[-1]
+        books.cells = _rows_of([self._cells.get(i, [0] * _CELL) for i in range(n_cells)])
         books.sums["latency_ns"] = sum(ns * n for ns, n in self._latency.items())
         books.link_queue_ns = [link.queue_ns for link in links]
         books.link_transfer_ns = [link.transfer_ns for link in links]
@@ -327,3 +330,11 @@ class Ledger:
             bytes_moved=self.bytes_moved(),
             tiers=[(tier.n_in, tier.n_out, tier.n_in - tier.n_out, len(tier.blocks)) for tier in tiers],
         )
+
+
+def _rows_of(cells: list[list[int]]) -> Any:
+    """Windows as the tables have them (WindowRow)."""
+    rows = np.zeros(len(cells), WindowRow.dtype)
+    for row, cell in zip(rows, cells, strict=True):
+        row["n_of_outcome"], row["latency_ns"], row["inference_ns"] = cell[:-2], cell[-2], cell[-1]
+    return rows

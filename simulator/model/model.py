@@ -10,7 +10,7 @@ from typing import Any
 
 from simpy import Environment
 
-from simulator.accounting import Books, RunResult
+from simulator.accounting import Books, RunResult, SoFar
 from simulator.arrivals import Trace
 from simulator.charge import Charge
 from simulator.checks import capacities_of, check_policy, check_requests
@@ -153,6 +153,10 @@ class Model:
             link.choose()
             yield self.env.timeout(0)
         self._over.succeed()
+
+    def so_far(self, n_windows: int) -> SoFar:
+        """What it has come to, with the last ``n_windows`` windows: for who is told of progress."""
+        return self.ledger.so_far(n_windows)
 
     def run(self) -> RunResult:
         """Run to the end of the trace, close the books and check them.
