@@ -45,6 +45,10 @@ def main(
         Breakdown | None, typer.Option(help="Also a table of each arm by phase, of a workload of phases.")
     ] = None,
     jobs: Jobs = 1,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Also a page of the results beside their folder, as tierfetch report makes it."),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -70,7 +74,7 @@ def main(
             if dry_run:
                 problems += _say_what(experiment, folder, force=force, jobs=jobs)
                 continue
-            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by)
+            run_experiment(experiment, folder, quiet=quiet, force=force, jobs=jobs, by=by, is_reported=report)
         if problems:
             raise InputError(*problems)
 
@@ -96,14 +100,28 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 
 def run_experiment(
-    experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None
+    experiment: "Experiment",
+    folder: Path,
+    *,
+    quiet: bool,
+    force: bool,
+    jobs: int = 1,
+    by: Breakdown | None = None,
+    is_reported: bool = False,
 ) -> None:
     """Do what the command does, for one experiment: make it, and print what came of it.
 
     Raises:
-        InputError: the trace, a recording or the folder is wrong, or there are no phases to tell apart.
+        InputError: the trace, a recording or the folder is wrong, there are no phases to tell apart, or a page is
+            asked for without the extra that makes it.
     """
     from experiments.phases import check_phases, print_by_phase
+
+    if is_reported:
+        from experiments.make_report import check_extra
+
+        # Not after hours of runs.
+        check_extra()
 
     if by is not None:
         check_phases(experiment)
@@ -133,6 +151,12 @@ def run_experiment(
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
+    if is_reported:
+        from experiments.make_report import page_beside
+
+        page = page_beside(folder)
+        if not quiet:
+            console.print(f"Page: {page}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

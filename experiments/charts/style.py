@@ -149,6 +149,11 @@ def log_scale(values: Sequence[float], **more: Any) -> Any:
     return alt.Scale(type="log", nice=False, **more) if is_wide(values) else alt.Scale(zero=True, **more)
 
 
+def over(data: list[dict[str, Any]]) -> alt.Chart:
+    """A chart of rows, which stay where they are used: a page has each once."""
+    return alt.Chart(alt.Data(values=data))  # type: ignore[no-untyped-call]
+
+
 # -- encodings ---------------------------------------------------------------------------------------------------------
 def by_part(names: Sequence[str], colours: Sequence[str], order: str = "order") -> dict[str, Any]:
     """Colours and the order of what is stacked."""

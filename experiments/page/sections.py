@@ -1,8 +1,9 @@
 """The page's sections in order: which charts they have, and what is said where there are none."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.charts.chart import Chart, Numbers
 from experiments.page import words
@@ -13,18 +14,20 @@ from experiments.page.surroundings import notes_of
 from experiments.results import table_of
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True)
+class Section:
     """A heading with what is below it."""
 
     id: str
     title: str
-    says: list[str] = []
-    charts: list[Chart] = []
-    tables: list[Numbers] = []
+    says: list[str] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    tables: list[Numbers] = field(default_factory=list)
     drawing: Diagram | None = None
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True)
+class Result:
     """What a page says of one folder of results."""
 
     id: str
@@ -33,7 +36,7 @@ class Result(NamedTuple):
     verdicts: list[tuple[str, str]]
     notices: list[str]
     sections: list[Section]
-    again: dict[str, Any] = {}
+    again: dict[str, Any] = field(default_factory=dict)
     """How to make it again."""
 
 
@@ -117,11 +120,15 @@ def result_of(found: Found, number: int) -> Result:
     notices = []
     if missing := found.kept.missing():
         names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
-        notices.append(f"Runs are missing ({names}): run the experiment again to have them made. Means are of what is there.")
+        notices.append(
+            f"Runs are missing ({names}): run the experiment again to have them made. Means are of what is there."
+        )
     elif not found.compared and len(found.arms) > 1:
-        notices.append("Comparisons are of other seeds or settings than were asked for last; run the experiment to its end.")
+        notices.append(
+            "Comparisons are of other seeds or settings than were asked for last; run the experiment to its end."
+        )
     id_ = f"r{number}"
-    sections = [s._replace(id=f"{id_}-{s.id}") for part in (_first, _planned, _last) for s in part(found)]
+    sections = [replace(s, id=f"{id_}-{s.id}") for part in (_first, _planned, _last) for s in part(found)]
     return Result(id_, found.name, words.headline(found), words.verdicts(found), notices, sections, reproduction(found))
 
 
@@ -142,7 +149,9 @@ def reproduction(found: Found) -> dict[str, Any]:
     device = {arm: value for arm, value in about.get("device", {}).items() if value != "none"}
     hashes = {"config": about.get("config_hash"), **{f"trace, seed {s}": h for s, h in about["trace_sha256"].items()}}
     hashes |= {f"file {path.rpartition('/')[2]}": sha for path, sha in about.get("traces_sha256", {}).items()}
-    hashes |= {f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")}
+    hashes |= {
+        f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")
+    }
     return {
         "command": f"tierfetch run {found.name}.yaml", "config": yaml.safe_dump(found.config, sort_keys=False, width=100),
         "versions": about.get("versions", {}), "device": device, "latencies": about.get("latencies", {}),
