@@ -13,6 +13,7 @@ from experiments.charts.style import (
     STEP,
     arms_down,
     by_part,
+    log_scale,
     over,
     picked,
     share_axis,
@@ -44,7 +45,7 @@ def bounds(rows: list[Row]) -> Chart | None:
     ).properties(height=alt.Step(STEP))  # fmt: skip
     says = "Of the gain in mean latency that an oracle has, which pays for its transfers, arms capture: "
     lines = [
-        [r["arm"], *(time_text(r[n]) for n in ("mean_latency_ns", "p99_latency_ns")), number_text(r["hit_ratio"], "ratio"),
+        [r["arm"], time_text(r["mean_latency_ns"]), time_text(r["p99_latency_ns"]), number_text(r["hit_ratio"], "ratio"),
          f"{r['captured_ratio']:.1%}"] for r in rows
     ]  # fmt: skip
     says += "; ".join(f"{row['arm']} {row['text']}" for row in data)
@@ -62,6 +63,7 @@ def break_even(rows: list[Row], crossings: list[Row]) -> Chart:
     ]
     modes = list(dict.fromkeys(row["part"] for row in data))
     pick, opacity = picked("part")
+    known = [row["y"] for row in data]
     scale = alt.Scale(type="symlog", constant=1000, nice=False)
     # The ladder begins at nothing, which a logarithm has no place for.
     ticks = [0, *(10**power for power in range(3, 9))]
@@ -73,7 +75,7 @@ def break_even(rows: list[Row], crossings: list[Row]) -> Chart:
     tooltip = [alt.Tooltip("part:N", title="mode"), alt.Tooltip("inference:N", title="of an inference"),
                alt.Tooltip("latency:N", title="mean of an access")]  # fmt: skip
     line = base.mark_line(point=True).encode(
-        x=x, y=alt.Y("y:Q", axis=time_axis("mean latency of an access", [row["y"] for row in data]), scale=alt.Scale(type="log", nice=False)),
+        x=x, y=alt.Y("y:Q", axis=time_axis("mean latency of an access", known), scale=log_scale(known)),
         color=colour, opacity=opacity, tooltip=tooltip,
     )  # fmt: skip
     band = base.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour)

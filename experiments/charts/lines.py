@@ -76,9 +76,10 @@ def tail(found: Mapping[str, Histogram], of: Arms) -> Chart | None:
         data += [{"arm": arm, "x": short(v), "share": short(s)} for v, s in zip(values, above, strict=True)]
     known = [row["x"] for row in data]
     x = alt.X("x:Q", axis=time_axis("latency of an access", known), scale=log_scale(known))
-    scale = alt.Scale(type="log", domain=[min(row["share"] for row in data), 1], nice=False)
+    least = min(row["share"] for row in data)
+    scale = alt.Scale(type="log", domain=[least, 1], nice=False)
     y = alt.Y("share:Q", scale=scale,
-              axis=share_axis("share that takes as long or longer", "~%"))  # fmt: skip
+              axis=share_axis("share that takes as long or longer", "~%", least))  # fmt: skip
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("text:N", title="latency"),
                alt.Tooltip("share:Q", title="as long or longer", format=".3~%")]  # fmt: skip
     picture = _lines(data, arms, of, x, y, tooltip, interpolate="step-before")
@@ -120,7 +121,9 @@ def windows(rows: list[Row], phases: list[tuple[int, str]], of: Arms, metric: st
         names = list(dict.fromkeys(row["part"] for row in spans))
         colour = alt.Fill(
             "part:N", scale=alt.Scale(domain=names, range=[_BANDS[i % len(_BANDS)] for i in range(len(names))]),
-            legend=alt.Legend(title="phase", orient="bottom", symbolOpacity=0.35, symbolStrokeWidth=0, symbolType="square"),
+            legend=alt.Legend(
+                title="phase", orient="bottom", symbolOpacity=0.35, symbolStrokeWidth=0, symbolType="square"
+            ),
         )  # fmt: skip
         bands = over(spans).mark_rect(opacity=0.13).encode(
             x=x, x2="x2:Q", fill=colour, tooltip=[alt.Tooltip("part:N", title="phase")]
@@ -172,7 +175,7 @@ def by_phase(rows: list[Row], of: Arms) -> Chart | None:
     picture = over(data).mark_point(filled=True, size=90).encode(
         x=alt.X("value:Q", axis=time_axis("mean latency of an access", known), scale=log_scale(known, padding=12)),
         y=alt.Y("phase:N", sort=names, title=None, axis=alt.Axis(grid=True, tickBand="extent")),
-        color=of.color(there, "circle"),
+        color=of.color(there, "circle"), shape=of.shapes(there),
         yOffset=alt.YOffset("arm:N", sort=there), opacity=opacity, tooltip=tooltip,
     ).add_params(pick).properties(height={"step": max(34, 9 * len(there)), "for": "position"})  # fmt: skip
     best = {name: min((r for r in data if r["phase"] == name), key=lambda r: r["value"]) for name in names}

@@ -20,7 +20,7 @@ def training(rows: list[Row], of: Arms) -> Chart | None:
     if not there:
         return None
     data: list[Row] = []
-    lines = []
+    lines, epochs = [], sorted({int(row["epoch"]) for row in rows})
     for arm in there:
         of_arm = [row for row in rows if row["arm"] == arm]
         for epoch in sorted({row["epoch"] for row in of_arm}):
@@ -34,7 +34,11 @@ def training(rows: list[Row], of: Arms) -> Chart | None:
             losses = [number_text(mean(of_epoch, name), "ratio") for name in _PARTS]
             lines.append([arm, str(epoch), *losses, *top1, f"{n_kept} of {len(of_epoch)}"])
     pick, opacity = picked()
-    x = alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
+    x = alt.X(
+        "epoch:Q",
+        axis=alt.Axis(title="epoch", values=epochs, format="d", labelOverlap="greedy"),
+        scale=alt.Scale(nice=False),
+    )
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="of"), alt.Tooltip("epoch:Q"),
                alt.Tooltip("loss:Q", format=".4f"), alt.Tooltip("kept:Q", title="runs that kept it")]  # fmt: skip
     base = over(data).encode(
@@ -71,7 +75,8 @@ def calibration(answers: Mapping[str, Any], of: Arms) -> Chart | None:
     x = alt.X("sure:Q", scale=alt.Scale(domain=[0, 1]), axis=share_axis("confidence of the best guess", ".0%"))
     y = alt.Y("true:Q", scale=alt.Scale(domain=[0, 1]), axis=share_axis("share that came true", ".0%"))
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("sure:Q", title="mean confidence", format=".1%"),
-               alt.Tooltip("true:Q", title="came true", format=".1%"), alt.Tooltip("n:Q", title="answers", format=",")]  # fmt: skip
+               alt.Tooltip("true:Q", title="came true", format=".1%"),
+               alt.Tooltip("n:Q", title="answers", format=",")]  # fmt: skip
     base = over(data).encode(x=x, y=y, color=of.color(arms), opacity=opacity, tooltip=tooltip)
     line = base.mark_line().encode(strokeDash=of.dashes(arms)).add_params(pick)
     dots = base.mark_point(filled=True, opacity=1).encode(

@@ -42,10 +42,10 @@ class Result:
 
 _PLANS: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("attribution", "Where the latency goes", ("attribution", "first_token"),
-     "What an access takes is service from tier 0, queueing for links, transfer over them, and thinking that it waits for.", ""),
+     "An access takes service from tier 0, queueing for links, transfer over them, and thinking that it waits for.", ""),
     ("distribution", "Distribution of the latency", ("ecdf", "tail"),
-     "All accesses of an arm's runs together, in 64 bins an octave: times are within 1 %. Quantiles of the tables above "
-     "are exact, and means over runs.",
+     "All accesses of an arm's runs together, in 64 bins an octave: times are within 1 %. Quantiles in the tables of "
+     "arms are exact, and means over runs.",
      "No run kept its accesses; output: {accesses: true} keeps a row for each, {kind: sampled, rate: 0.01} some."),
     ("time", "Over time, and by phase", ("windows", "hits", "phases"), "",
      "There is no table of windows; output: {window: 200} keeps a row for each 200 accesses."),
@@ -104,8 +104,8 @@ def _last(found: Found) -> Iterator[Section]:
     yield Section("links", "Links and traffic", said, [*([use] if use else []), *charts])
     bounds = KINDS["bounds"](found)
     said = [] if bounds else [
-        "Not run. tierfetch bounds CONFIG runs the arms beside an oracle, tierfetch break-even CONFIG charges a ladder of "
-        "thinking times; their folders are results to report as well, beside this one."
+        "Not run. tierfetch bounds CONFIG runs the arms beside an oracle, tierfetch break-even CONFIG charges a ladder "
+        "of thinking times; their folders are results to report as well, beside this one."
     ]  # fmt: skip
     yield Section("possible", "What is possible, and until when it pays", said, [bounds] if bounds else [])
     notes = notes_of(found)
@@ -153,7 +153,8 @@ def reproduction(found: Found) -> dict[str, Any]:
         f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")
     }
     return {
-        "command": f"tierfetch run {found.name}.yaml", "config": yaml.safe_dump(found.config, sort_keys=False, width=100),
+        "command": f"tierfetch run {found.name}.yaml",
+        "config": yaml.safe_dump(found.config, sort_keys=False, width=100),
         "versions": about.get("versions", {}), "device": device, "latencies": about.get("latencies", {}),
         "hashes": {name: value for name, value in hashes.items() if value},
     }  # fmt: skip
