@@ -16,7 +16,9 @@ def main(
         list[Path],
         typer.Argument(metavar="RESULT...", help="Folders of results, as list names them, of bounds or of break-even."),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, in place of what is there.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, in place of what is there.")] = Path(
+        "report.html"
+    ),
 ) -> None:
     """Write a page of results: one HTML file with all charts, which needs no network.
 
@@ -37,9 +39,8 @@ def write_page(folders: list[Path], out: Path) -> None:
     """
     from experiments.aside import written_aside
     from experiments.export import check_out
-    from experiments.extras import need
 
-    need("report", "altair", "vl_convert", "jinja2")
+    check_extra()
     for folder in folders:
         check_out(out, folder)
     from experiments.page.render import page_of
@@ -47,6 +48,20 @@ def write_page(folders: list[Path], out: Path) -> None:
     html = page_of(folders)
     with written_aside(out) as aside:
         aside.write_text(html, encoding="utf-8")
+
+
+def page_beside(folder: Path) -> Path:
+    """Write the page of an experiment beside its folder, which holds nothing else; where it is."""
+    out = folder.with_name(f"{folder.resolve().name}.html")
+    write_page([folder], out)
+    return out
+
+
+def check_extra() -> None:
+    """Raises InputError if what makes pages is not installed."""
+    from experiments.extras import need
+
+    need("report", "altair", "vl_convert", "jinja2")
 
 
 if __name__ == "__main__":

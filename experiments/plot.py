@@ -29,9 +29,7 @@ def main(
     format_: Annotated[
         Format | None, typer.Option("--format", help="Of the picture.", show_default="as the file's name says, or png")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The picture.", show_default="KIND.FORMAT")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The picture.", show_default="KIND.FORMAT")] = None,
     width: Annotated[int, typer.Option(min=200, max=4000, help="Of the plot, in pixels before --scale.")] = 640,
     scale: Annotated[float, typer.Option(min=0.5, max=8, help="Pixels of a png for each.")] = 2.0,
     title: Annotated[bool, typer.Option(help="With the chart's title above it.")] = True,
@@ -92,7 +90,9 @@ def chart_of(folder: Path, kind: str) -> "Chart":
     if kind not in KINDS:
         known += [f"traffic_{link}" for link in found.links]
         close = get_close_matches(kind, known, 1)
-        meant = f"did you mean {close[0]!r}?" if close and kind != "break-even" else f"expected one of {', '.join(known)}"
+        meant = (
+            f"did you mean {close[0]!r}?" if close and kind != "break-even" else f"expected one of {', '.join(known)}"
+        )
         raise InputError(f"--kind {kind}: {folder} has no such chart; {meant}")
     chart = KINDS[kind](found)
     if chart is None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -20,6 +20,19 @@ class Breakdown(StrEnum):
     """What results can be told apart by."""
 
     PHASE = "phase"
+
+
+class How(NamedTuple):
+    """How an experiment is run, and what is said of it, as the options have it."""
+
+    quiet: bool = False
+    force: bool = False
+    jobs: int = 1
+    by: Breakdown | None = None
+    full: bool = False
+    live: bool = False
+    report: bool = False
+    callbacks: Sequence["Callback"] = ()
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -61,6 +74,10 @@ def main(
             help="Log runs as they are finished: mlflow, mlflow:FOLDER, or ./file.py:Class; may be given again.",
         ),
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Also a page of the results beside their folder, as tierfetch report makes it."),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -84,23 +101,16 @@ def main(
         if live and quiet:
             raise InputError("--live --quiet: one shows what the other hides; expected one of them")
         callbacks = callbacks_of(log or [], config)
+        how = How(
+            quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
+        )  # fmt: skip
         problems: list[str] = []
         for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
             folder = folder_of(experiment, name, out)
             if dry_run:
                 problems += _say_what(experiment, folder, force=force, jobs=jobs)
                 continue
-            run_experiment(
-                experiment,
-                folder,
-                quiet=quiet,
-                force=force,
-                jobs=jobs,
-                by=by,
-                full=full,
-                live=live,
-                callbacks=callbacks,
-            )
+            run_experiment(experiment, folder, how)
         if problems:
             raise InputError(*problems)
 
@@ -125,19 +135,22 @@ def parse_seeds(text: str | None) -> list[int] | None:
         raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
 
 
-def run_experiment(
-    experiment: "Experiment", folder: Path, *, quiet: bool, force: bool, jobs: int = 1, by: Breakdown | None = None,
-    full: bool = False, live: bool = False, callbacks: Sequence["Callback"] = (),
-) -> None:  # fmt: skip
+def run_experiment(experiment: "Experiment", folder: Path, how: How) -> None:
     """Do what the command does, for one experiment: make it, and print what came of it.
 
     Raises:
-        InputError: the trace, a recording or the folder is wrong, or there are no phases to tell apart.
+        InputError: the trace, a recording or the folder is wrong, there are no phases to tell apart, or a page is
+            asked for without the extra that makes it.
         RunsFailedError: a callback raised something.
     """
     from experiments.phases import check_phases, print_by_phase
 
-    if by is not None:
+    if how.report:
+        from experiments.make_report import check_extra
+
+        # Not after hours of runs.
+        check_extra()
+    if how.by is not None:
         check_phases(experiment)
     from experiments.making import make
     from experiments.plan import key_of
@@ -145,19 +158,20 @@ def run_experiment(
 
     console = make_console()
     rows, compared, phases, failed = make(
-        experiment, folder, console=console, quiet=quiet, force=force, jobs=jobs, live=live, callbacks=callbacks
+        experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.jobs, live=how.live,
+        callbacks=how.callbacks,
     )  # fmt: skip
-    if not quiet:
+    if not how.quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking
 
         ranked = ranking(rows, compared, experiment.baseline, folder)
-        print_report(console, experiment, rows, compared, ranked, full=full)
-    if by is not None:
+        print_report(console, experiment, rows, compared, ranked, full=how.full)
+    if how.by is not None:
         # Asked for by name: that nothing else is to be said does not take it back.
         asked_for = {key_of(row) for row in rows}
         print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
-    if not quiet:
+    if not how.quiet:
         from experiments.notes import notes
         from workloads.readers.files import files_in
         from workloads.sizes import sizes_of
@@ -168,6 +182,12 @@ def run_experiment(
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
+    if how.report:
+        from experiments.make_report import page_beside
+
+        page = page_beside(folder)
+        if not how.quiet:
+            console.print(f"Page: {page}", highlight=False, markup=False)
     if failed:
         # The tables are whole, and said: now what was to be told of them elsewhere.
         raise RunsFailedError(f"error: {failed[0]}", *failed[1:])

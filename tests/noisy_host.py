@@ -15,7 +15,7 @@ import pandas as pd
 
 from experiments.compare.verdict import ALPHA
 from experiments.loading import load
-from experiments.run import run_experiment
+from experiments.run import How, run_experiment
 from simulator.charge import Cost
 from simulator.policy import Decision
 from tests.test_experiment import config, write
@@ -113,7 +113,7 @@ def experiment(
         # It would ask on the machine that this runs on, for most of the time that a run takes.
         patch("experiments.single.columns_of", return_value={}),
     ):
-        run_experiment(load(write(folder, content(seeds, repeats, call)))[""], Path(out), quiet=True, force=False)
+        run_experiment(load(write(folder, content(seeds, repeats, call)))[""], Path(out), How(quiet=True))
         runs, compared = (pd.read_parquet(Path(out) / f"{name}.parquet") for name in ("runs", "comparisons"))
     assert host.n_calls == 2 * n_seeds * repeats * N_JUDGED
     return runs, compared.set_index("metric")

@@ -302,8 +302,8 @@ def test_runs_without_lstm_never_import_torch_nor_what_takes_a_second(tmp_path: 
     path = write(tmp_path, content)
     code = (
         "import sys; from pathlib import Path; from experiments.loading import load; "
-        "from experiments.run import run_experiment\n"
-        f"run_experiment(load(Path({str(path)!r}))[''], Path({str(tmp_path / 'out')!r}), quiet=True, force=False)\n"
+        "from experiments.run import How, run_experiment\n"
+        f"run_experiment(load(Path({str(path)!r}))[''], Path({str(tmp_path / 'out')!r}), How(quiet=True))\n"
         "assert not {'torch', 'scipy.stats'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ})

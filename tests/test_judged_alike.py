@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestPower
 
 from experiments.compare.verdict import ALPHA, WORSE
 from experiments.loading import load
-from experiments.run import run_experiment
+from experiments.run import How, run_experiment
 from simulator.charge import Cost
 from simulator.policy import Decision
 from tests.test_experiment import config, write
@@ -43,7 +43,7 @@ def content(seeds: list[int], charge: dict[str, Any], call: str = "10 us", **cha
 def ran(folder: Path, content: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables ``runs`` and ``comparisons``."""
     with TemporaryDirectory(dir=folder) as out:
-        run_experiment(load(write(folder, content))[""], Path(out), quiet=True, force=False)
+        run_experiment(load(write(folder, content))[""], Path(out), How(quiet=True))
         runs, compared = (pd.read_parquet(Path(out) / f"{name}.parquet") for name in ("runs", "comparisons"))
     return runs, compared.set_index("metric")
 
@@ -67,7 +67,7 @@ def recorded(folder: Path) -> dict[str, Any]:
 
     timed = content([0], {"kind": "measured"}, start="warm")
     with patch("experiments.recording.measured", measured):
-        run_experiment(load(write(folder, timed))[""], folder / "out", quiet=True, force=False)
+        run_experiment(load(write(folder, timed))[""], folder / "out", How(quiet=True))
     return {"kind": "sampled", "source": str(folder / "out" / "inferences" / "a-0.parquet")}
 
 

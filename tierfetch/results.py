@@ -175,6 +175,22 @@ class Results:
         ranked = ranking(self._kept.rows, self._kept.compared(), self.baseline, self.folder)
         return Best(ranked.first, ranked.means[ranked.first], tuple(ranked.level), ranked_text(ranked))
 
+    def report(self, out: "str | PathLike[str] | None" = None) -> Path:
+        """Write a page of the results, as ``tierfetch report``: one HTML file, which needs no network.
+
+        Args:
+            out: The file, by default beside the folder, called like it.
+
+        Raises:
+            InputError: no run is finished, the file cannot be one, or ``tierfetch[report]`` is not installed.
+        """
+        from experiments.make_report import page_beside, write_page
+
+        if out is None:
+            return page_beside(self.folder)
+        write_page([self.folder], Path(out))
+        return Path(out)
+
     def __repr__(self) -> str:
         seeds = ", ".join(map(str, self.seeds))
         return f"<Results {self.name}: arms {', '.join(self.arms)}; seeds {seeds}; in {self.folder}>"

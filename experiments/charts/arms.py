@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from experiments.charts.chart import Chart, Numbers, listed, short
-from experiments.charts.style import GREY, STEP, Arms, arms_down, by_part, log_scale, share_axis, time_axis
+from experiments.charts.style import GREY, STEP, Arms, arms_down, by_part, log_scale, over, share_axis, time_axis
 from experiments.means import mean
 from experiments.ranking import difference_of
 from experiments.report import number_text, time_text
@@ -17,7 +17,8 @@ _COLOURS = ("#56b4e9", "#0072b2", "#d55e00")
 
 def means(rows: list[Row], compared: list[Row], of: Arms) -> Chart:
     """Bars of the mean latency, with the interval of the difference to the baseline."""
-    data, lines, arms = [], [], of.names
+    data: list[Row] = []
+    lines, arms = [], of.names
     for arm in arms:
         value = mean((row for row in rows if row["arm"] == arm), "mean_latency_ns")
         if value is None:
@@ -38,7 +39,7 @@ def means(rows: list[Row], compared: list[Row], of: Arms) -> Chart:
         alt.Tooltip("arm:N"), alt.Tooltip("text:N", title="mean latency"),
         alt.Tooltip("interval:N", title="95 % interval"), alt.Tooltip("verdict:N"),
     ]  # fmt: skip
-    base = alt.Chart(alt.Data(values=data)).encode(y=arms_down(arms), tooltip=tooltip)
+    base = over(data).encode(y=arms_down(arms), tooltip=tooltip)
     bars = base.mark_bar(height={"band": 0.7}).encode(
         x=alt.X("value:Q", axis=time_axis("mean latency of an access"), scale=alt.Scale(zero=True)),
         color=of.color(arms).legend(None),
@@ -52,7 +53,8 @@ def means(rows: list[Row], compared: list[Row], of: Arms) -> Chart:
 
 def tails(rows: list[Row], arms: list[str]) -> Chart:
     """Quantiles of latency, a dot each, means over runs."""
-    data, lines = [], []
+    data: list[Row] = []
+    lines = []
     for arm in arms:
         of_arm = [row for row in rows if row["arm"] == arm]
         values = {label: mean(of_arm, metric) for metric, label in _TAILS.items()}
@@ -62,7 +64,7 @@ def tails(rows: list[Row], arms: list[str]) -> Chart:
         ]  # fmt: skip
         lines.append([arm, *(number_text(value, "time") for value in values.values())])
     known = [row["value"] for row in data]
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = over(data).encode(
         x=alt.X("value:Q", axis=time_axis("latency of an access, mean over runs", known),
                 scale=log_scale(known, padding=12)), y=arms_down(arms),
         tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="quantile"), alt.Tooltip("text:N", title="latency")],
@@ -80,7 +82,8 @@ def tails(rows: list[Row], arms: list[str]) -> Chart:
 def effects(compared: list[Row], of: Arms) -> Chart | None:
     """Relative differences of mean and tail latency to the baseline, with their intervals."""
     labels = {"mean_latency_ns": "mean", "p99_latency_ns": "p99"}
-    data, lines, baseline = [], [], of.baseline
+    data: list[Row] = []
+    lines, baseline = [], of.baseline
     for arm in of.names:
         for metric, label in labels.items():
             found = difference_of(compared, arm, metric)
@@ -102,7 +105,7 @@ def effects(compared: list[Row], of: Arms) -> Chart | None:
         return None
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="latency"), alt.Tooltip("text:N", title="difference"),
                alt.Tooltip("interval:N", title="95 % interval"), alt.Tooltip("verdict:N")]  # fmt: skip
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = over(data).encode(
         y=arms_down([arm for arm in of.names if arm != baseline]), tooltip=tooltip,
         yOffset=alt.YOffset("part:N", sort=list(labels.values())),
     )  # fmt: skip
@@ -110,10 +113,14 @@ def effects(compared: list[Row], of: Arms) -> Chart | None:
     x = alt.X("value:Q", axis=axis)
     part = by_part(list(labels.values()), ("#0072b2", "#d55e00"))["color"]
     # Two symbols, so that they are apart without colours; both are over the interval.
-    shape = alt.Shape("part:N", scale=alt.Scale(domain=list(labels.values()), range=["circle", "diamond"]), legend=alt.Legend(title=None))
+    shape = alt.Shape(
+        "part:N",
+        scale=alt.Scale(domain=list(labels.values()), range=["circle", "diamond"]),
+        legend=alt.Legend(title=None),
+    )
     spread = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", axis=axis), x2="high:Q", color=part)
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, color=part, shape=shape)
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="zero:Q")
+    zero = over([{"zero": 0}]).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="zero:Q")
     says = "Relative differences of latency to the baseline, with 95 % intervals: " + "; ".join(
         f"{line[0]} {line[1]} {line[2]} ({line[5]})" for line in lines
     )

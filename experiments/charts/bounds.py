@@ -5,7 +5,21 @@ from typing import Any
 import altair as alt
 
 from experiments.charts.chart import PICK, Chart, Numbers
-from experiments.charts.style import BLUE, GREY, HEIGHT, RED, STEP, arms_down, by_part, picked, share_axis, time_axis, time_expr
+from experiments.charts.style import (
+    BLUE,
+    GREY,
+    HEIGHT,
+    RED,
+    STEP,
+    arms_down,
+    by_part,
+    log_scale,
+    over,
+    picked,
+    share_axis,
+    time_axis,
+    time_expr,
+)
 from experiments.report import number_text, time_text
 
 Row = dict[str, Any]
@@ -25,13 +39,13 @@ def bounds(rows: list[Row]) -> Chart | None:
     ]  # fmt: skip
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("text:N", title="captured"),
                alt.Tooltip("latency:N", title="mean latency")]  # fmt: skip
-    picture = alt.Chart(alt.Data(values=data)).mark_bar(color=BLUE, height={"band": 0.7}).encode(
+    picture = over(data).mark_bar(color=BLUE, height={"band": 0.7}).encode(
         x=alt.X("value:Q", axis=share_axis("share of the gain that the oracle has")),
         y=arms_down([row["arm"] for row in data]), tooltip=tooltip,
     ).properties(height=alt.Step(STEP))  # fmt: skip
     says = "Of the gain in mean latency that an oracle has, which pays for its transfers, arms capture: "
     lines = [
-        [r["arm"], *(time_text(r[n]) for n in ("mean_latency_ns", "p99_latency_ns")), number_text(r["hit_ratio"], "ratio"),
+        [r["arm"], time_text(r["mean_latency_ns"]), time_text(r["p99_latency_ns"]), number_text(r["hit_ratio"], "ratio"),
          f"{r['captured_ratio']:.1%}"] for r in rows
     ]  # fmt: skip
     says += "; ".join(f"{row['arm']} {row['text']}" for row in data)
@@ -44,31 +58,35 @@ def break_even(rows: list[Row], crossings: list[Row]) -> Chart:
     first = rows[0]["arm"]
     ladder = sorted((r for r in rows if r["arm"] == first), key=lambda row: (row["mode"], row["inference_p50_ns"]))
     keys = ("inference_p50_ns", "mean_latency_ns", "ci_low_ns", "ci_high_ns")
-    data = [{"part": row["mode"], **dict(zip(("x", "y", "low", "high"), map(row.get, keys), strict=True))} for row in ladder]
+    data = [
+        {"part": row["mode"], **dict(zip(("x", "y", "low", "high"), map(row.get, keys), strict=True))} for row in ladder
+    ]
     modes = list(dict.fromkeys(row["part"] for row in data))
     pick, opacity = picked("part")
+    known = [row["y"] for row in data]
     scale = alt.Scale(type="symlog", constant=1000, nice=False)
     # The ladder begins at nothing, which a logarithm has no place for.
     ticks = [0, *(10**power for power in range(3, 9))]
     axis = time_axis("latency of an inference (0, then logarithmic)").copy()
     axis.values = ticks
     x = alt.X("x:Q", scale=scale, axis=axis)
-    base = alt.Chart(alt.Data(values=data)).transform_calculate(
-        inference=time_expr("datum.x"), latency=time_expr("datum.y")
-    )
+    base = over(data).transform_calculate(inference=time_expr("datum.x"), latency=time_expr("datum.y"))
     colour = by_part(modes, [(BLUE, RED)[i % 2] for i in range(len(modes))])["color"]
     tooltip = [alt.Tooltip("part:N", title="mode"), alt.Tooltip("inference:N", title="of an inference"),
                alt.Tooltip("latency:N", title="mean of an access")]  # fmt: skip
     line = base.mark_line(point=True).encode(
-        x=x, y=alt.Y("y:Q", axis=time_axis("mean latency of an access", [row["y"] for row in data]), scale=alt.Scale(type="log", nice=False)),
+        x=x, y=alt.Y("y:Q", axis=time_axis("mean latency of an access", known), scale=log_scale(known)),
         color=colour, opacity=opacity, tooltip=tooltip,
     )  # fmt: skip
     band = base.mark_area(opacity=0.18).encode(x=x, y="low:Q", y2="high:Q", color=colour)
     level = rows[0]["baseline_mean_latency_ns"]
-    rule = alt.Chart(alt.Data(values=[{"y": level}])).mark_rule(color=GREY, strokeDash=[5, 3]).encode(y="y:Q")
+    rule = over([{"y": level}]).mark_rule(color=GREY, strokeDash=[5, 3]).encode(y="y:Q")
     picture = (band + rule + line.add_params(pick)).properties(height=HEIGHT)
     said = [f"{r['mode']}, against {r['against']}: {_until(r['break_even_ns'])}" for r in crossings]
-    says = f"Mean latency of {first} over the latency of an inference; the dashed line is the baseline. It pays " + "; ".join(said)
+    says = (
+        f"Mean latency of {first} over the latency of an inference; the dashed line is the baseline. It pays "
+        + "; ".join(said)
+    )
     lines = [[r["mode"], *(number_text(r[n], "time") for n in keys)] for r in ladder]
     numbers = Numbers(["mode", "of an inference", "mean of an access", "95 % from", "to"], lines)
     return Chart("break_even", "Until which thinking time it pays", f"{says}.", picture, numbers, PICK)

@@ -52,7 +52,7 @@ class Histogram:
         return float(values[np.searchsorted(below, max(1, math.ceil(share * below[-1] - 1e-9)))])
 
     def points(self, most: int = _POINTS) -> list[tuple[float, float]]:
-        """Values with the share that does not exceed them: all steps, or so many, as close at the tail as at the middle."""
+        """Values with the share that does not exceed them: all, or so many, as close at the tail as elsewhere."""
         values, below = self._steps()
         if len(values) == 0:
             return []

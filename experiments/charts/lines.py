@@ -6,8 +6,19 @@ from typing import Any
 import altair as alt
 
 from experiments.charts.chart import PICK_AND_ZOOM, Chart, Numbers, short
-from experiments.charts.style import HEIGHT, Arms, count_axis, log_scale, picked, share_axis, time_axis, time_expr, zoomed
 from experiments.charts.histogram import Histogram
+from experiments.charts.style import (
+    HEIGHT,
+    Arms,
+    count_axis,
+    log_scale,
+    over,
+    picked,
+    share_axis,
+    time_axis,
+    time_expr,
+    zoomed,
+)
 from experiments.report import number_text, time_text
 
 Row = dict[str, Any]
@@ -18,11 +29,9 @@ _BANDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f
 def _lines(data: list[Row], there: list[str], of: Arms, x: alt.X, y: alt.Y, tooltip: Any, **mark: Any) -> Any:
     pick, opacity = picked()
     return (
-        alt.Chart(alt.Data(values=data))
+        over(data)
         .mark_line(**mark)
-        .encode(
-            x=x, y=y, color=of.color(there), strokeDash=of.dashes(there), opacity=opacity, tooltip=tooltip
-        )
+        .encode(x=x, y=y, color=of.color(there), strokeDash=of.dashes(there), opacity=opacity, tooltip=tooltip)
         .add_params(pick)
         .properties(height=HEIGHT)
     )
@@ -33,13 +42,12 @@ def _quantiles(found: Mapping[str, Histogram]) -> Numbers:
     return Numbers(["arm", "values", *(f"p{100 * q:g}" for q in _QUANTILES)], lines)
 
 
-def distribution(
-    found: Mapping[str, Histogram], of: Arms, kind: str, title: str, axis: str, says: str
-) -> Chart | None:
+def distribution(found: Mapping[str, Histogram], of: Arms, kind: str, title: str, axis: str, says: str) -> Chart | None:
     """The share of values that do not exceed one, a line an arm; times are logarithmic where they lie far apart."""
     if not found:
         return None
-    data, arms = [], list(found)
+    data: list[Row] = []
+    arms = list(found)
     for arm, histogram in found.items():
         points = histogram.points()
         # From nothing on: a distribution of one value is a step, too.
@@ -59,7 +67,8 @@ def tail(found: Mapping[str, Histogram], of: Arms) -> Chart | None:
     """The share of accesses that take longer, both axes logarithmic."""
     if not found:
         return None
-    data, arms = [], list(found)
+    data: list[Row] = []
+    arms = list(found)
     for arm, histogram in found.items():
         points = histogram.points()
         values, above = [v for v, _ in points], [1.0, *(1 - share for _, share in points[:-1])]
@@ -67,9 +76,10 @@ def tail(found: Mapping[str, Histogram], of: Arms) -> Chart | None:
         data += [{"arm": arm, "x": short(v), "share": short(s)} for v, s in zip(values, above, strict=True)]
     known = [row["x"] for row in data]
     x = alt.X("x:Q", axis=time_axis("latency of an access", known), scale=log_scale(known))
-    scale = alt.Scale(type="log", domain=[min(row["share"] for row in data), 1], nice=False)
+    least = min(row["share"] for row in data)
+    scale = alt.Scale(type="log", domain=[least, 1], nice=False)
     y = alt.Y("share:Q", scale=scale,
-              axis=share_axis("share that takes as long or longer", "~%"))  # fmt: skip
+              axis=share_axis("share that takes as long or longer", "~%", least))  # fmt: skip
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("text:N", title="latency"),
                alt.Tooltip("share:Q", title="as long or longer", format=".3~%")]  # fmt: skip
     picture = _lines(data, arms, of, x, y, tooltip, interpolate="step-before")
@@ -78,9 +88,7 @@ def tail(found: Mapping[str, Histogram], of: Arms) -> Chart | None:
     return Chart("tail", "The tail of the latency", says, picture, _quantiles(found), PICK_AND_ZOOM)
 
 
-def windows(
-    rows: list[Row], phases: list[tuple[int, str]], of: Arms, metric: str
-) -> Chart | None:
+def windows(rows: list[Row], phases: list[tuple[int, str]], of: Arms, metric: str) -> Chart | None:
     """A metric over the trace, a line an arm, with the workload's phases behind it."""
     if not rows:
         return None
@@ -91,6 +99,11 @@ def windows(
         for r in rows if r[metric] is not None
     ]  # fmt: skip
     there = [arm for arm in of.names if any(row["arm"] == arm for row in data)]
+    drawn = [*data]
+    for arm in there:
+        # A step is as wide as its window, the last one too.
+        end = max((row for row in data if row["arm"] == arm), key=lambda row: row["x"])
+        drawn.append({**end, "x": end["x2"]})
     first, last = min(row["x"] for row in data), max(row["x2"] for row in data)
     x = alt.X("x:Q", scale=alt.Scale(domain=[first, last], nice=False),
               axis=count_axis("access of the trace"))  # fmt: skip
@@ -101,16 +114,18 @@ def windows(
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("x:Q", title="from access", format=","),
                alt.Tooltip("text:N", title="mean latency" if is_time else "hit ratio")]  # fmt: skip
     text = time_expr("datum.y") if is_time else "format(datum.y, '.4f')"
-    picture: Any = _lines(data, there, of, x, y, tooltip, interpolate="step-after", strokeWidth=1.5)
+    picture: Any = _lines(drawn, there, of, x, y, tooltip, interpolate="step-after", strokeWidth=1.5)
     picture = picture.transform_calculate(text=text).add_params(zoomed())
     spans = _spans(phases, first, last)
     if spans:
         names = list(dict.fromkeys(row["part"] for row in spans))
         colour = alt.Fill(
             "part:N", scale=alt.Scale(domain=names, range=[_BANDS[i % len(_BANDS)] for i in range(len(names))]),
-            legend=alt.Legend(title="phase", orient="bottom", symbolOpacity=0.35, symbolStrokeWidth=0, symbolType="square"),
+            legend=alt.Legend(
+                title="phase", orient="bottom", symbolOpacity=0.35, symbolStrokeWidth=0, symbolType="square"
+            ),
         )  # fmt: skip
-        bands = alt.Chart(alt.Data(values=spans)).mark_rect(opacity=0.13).encode(
+        bands = over(spans).mark_rect(opacity=0.13).encode(
             x=x, x2="x2:Q", fill=colour, tooltip=[alt.Tooltip("part:N", title="phase")]
         )  # fmt: skip
         picture = (bands + picture).resolve_legend(fill="independent")
@@ -122,7 +137,9 @@ def windows(
     for row in data:
         by_x.setdefault(row["x"], {})[row["arm"]] = row["y"]
     kind_of = "time" if is_time else "ratio"
-    lines = [[f"{at:,}", *(number_text(found.get(arm), kind_of) for arm in there)] for at, found in sorted(by_x.items())]
+    lines = [
+        [f"{at:,}", *(number_text(found.get(arm), kind_of) for arm in there)] for at, found in sorted(by_x.items())
+    ]
     return Chart(kind, title, says, picture, Numbers(["from access", *there], lines), PICK_AND_ZOOM)
 
 
@@ -142,7 +159,8 @@ def by_phase(rows: list[Row], of: Arms) -> Chart | None:
         return None
     from experiments.means import mean
 
-    data, names = [], list(dict.fromkeys(row["phase"] for row in rows))
+    data: list[Row] = []
+    names = list(dict.fromkeys(row["phase"] for row in rows))
     for name in names:
         for arm in of.names:
             mine = [row for row in rows if (row["phase"], row["arm"]) == (name, arm)]
@@ -154,10 +172,10 @@ def by_phase(rows: list[Row], of: Arms) -> Chart | None:
     known, (pick, opacity) = [row["value"] for row in data], picked()
     tooltip = [alt.Tooltip("phase:N"), alt.Tooltip("arm:N"), alt.Tooltip("text:N", title="mean latency"),
                alt.Tooltip("hits:N", title="hit ratio")]  # fmt: skip
-    picture = alt.Chart(alt.Data(values=data)).mark_point(filled=True, size=90).encode(
+    picture = over(data).mark_point(filled=True, size=90).encode(
         x=alt.X("value:Q", axis=time_axis("mean latency of an access", known), scale=log_scale(known, padding=12)),
         y=alt.Y("phase:N", sort=names, title=None, axis=alt.Axis(grid=True, tickBand="extent")),
-        color=of.color(there, "circle"),
+        color=of.color(there, "circle"), shape=of.shapes(there),
         yOffset=alt.YOffset("arm:N", sort=there), opacity=opacity, tooltip=tooltip,
     ).add_params(pick).properties(height={"step": max(34, 9 * len(there)), "for": "position"})  # fmt: skip
     best = {name: min((r for r in data if r["phase"] == name), key=lambda r: r["value"]) for name in names}

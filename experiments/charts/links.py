@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 
 from experiments.charts.chart import Chart, Numbers
-from experiments.charts.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, arms_down, by_part, share_axis
+from experiments.charts.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, arms_down, by_part, over, share_axis
 from experiments.means import mean
 from experiments.report import time_text
 
@@ -20,7 +20,8 @@ def use(rows: list[Row], arms: list[str], capacities: dict[str, float]) -> Chart
     """
     if not capacities:
         return None
-    data, lines = [], []
+    data: list[Row] = []
+    lines = []
     for arm in arms:
         line = [arm]
         for link, bytes_per_s in capacities.items():
@@ -38,7 +39,7 @@ def use(rows: list[Row], arms: list[str], capacities: dict[str, float]) -> Chart
         lines.append(line)
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="link"), alt.Tooltip("text:N", title="used"),
                alt.Tooltip("queued:N", title="queueing of an access, mean")]  # fmt: skip
-    picture = alt.Chart(alt.Data(values=data)).mark_bar().encode(
+    picture = over(data).mark_bar().encode(
         x=alt.X("value:Q", axis=share_axis("share of the link's bandwidth in use, over the whole run")),
         y=arms_down(arms), yOffset=alt.YOffset("part:N", sort=list(capacities)),
         color=by_part(list(capacities), [_COLOURS[i % len(_COLOURS)] for i in range(len(capacities))])["color"],

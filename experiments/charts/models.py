@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from experiments.charts.chart import PICK, Chart, Numbers, short
-from experiments.charts.style import GREY, HEIGHT, ORANGE, Arms, arms_down, by_part, picked, share_axis
+from experiments.charts.style import GREY, HEIGHT, ORANGE, Arms, arms_down, by_part, over, picked, share_axis
 from experiments.means import mean
 from experiments.report import number_text
 
@@ -19,7 +19,8 @@ def training(rows: list[Row], of: Arms) -> Chart | None:
     there = [arm for arm in of.names if any(row["arm"] == arm for row in rows)]
     if not there:
         return None
-    data, lines = [], []
+    data: list[Row] = []
+    lines, epochs = [], sorted({int(row["epoch"]) for row in rows})
     for arm in there:
         of_arm = [row for row in rows if row["arm"] == arm]
         for epoch in sorted({row["epoch"] for row in of_arm}):
@@ -33,10 +34,14 @@ def training(rows: list[Row], of: Arms) -> Chart | None:
             losses = [number_text(mean(of_epoch, name), "ratio") for name in _PARTS]
             lines.append([arm, str(epoch), *losses, *top1, f"{n_kept} of {len(of_epoch)}"])
     pick, opacity = picked()
-    x = alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
+    x = alt.X(
+        "epoch:Q",
+        axis=alt.Axis(title="epoch", values=epochs, format="d", labelOverlap="greedy"),
+        scale=alt.Scale(nice=False),
+    )
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="of"), alt.Tooltip("epoch:Q"),
                alt.Tooltip("loss:Q", format=".4f"), alt.Tooltip("kept:Q", title="runs that kept it")]  # fmt: skip
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = over(data).encode(
         x=x, y=alt.Y("loss:Q", axis=alt.Axis(title="mean loss", tickCount=5), scale=alt.Scale(zero=False)),
         color=of.color(there), opacity=opacity, tooltip=tooltip,
     )  # fmt: skip
@@ -53,7 +58,8 @@ def training(rows: list[Row], of: Arms) -> Chart | None:
 
 def calibration(answers: Mapping[str, Any], of: Arms) -> Chart | None:
     """How often answers came true, by how sure they were; on the diagonal confidence is what it says."""
-    data, lines = [], []
+    data: list[Row] = []
+    lines = []
     for arm, given in answers.items():
         # Tables name all that they know with the same confidence: there is nothing to calibrate.
         if (given.n > 0).sum() < 2:
@@ -69,16 +75,15 @@ def calibration(answers: Mapping[str, Any], of: Arms) -> Chart | None:
     x = alt.X("sure:Q", scale=alt.Scale(domain=[0, 1]), axis=share_axis("confidence of the best guess", ".0%"))
     y = alt.Y("true:Q", scale=alt.Scale(domain=[0, 1]), axis=share_axis("share that came true", ".0%"))
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("sure:Q", title="mean confidence", format=".1%"),
-               alt.Tooltip("true:Q", title="came true", format=".1%"), alt.Tooltip("n:Q", title="answers", format=",")]  # fmt: skip
-    base = alt.Chart(alt.Data(values=data)).encode(
-        x=x, y=y, color=of.color(arms), opacity=opacity, tooltip=tooltip
-    )
+               alt.Tooltip("true:Q", title="came true", format=".1%"),
+               alt.Tooltip("n:Q", title="answers", format=",")]  # fmt: skip
+    base = over(data).encode(x=x, y=y, color=of.color(arms), opacity=opacity, tooltip=tooltip)
     line = base.mark_line().encode(strokeDash=of.dashes(arms)).add_params(pick)
     dots = base.mark_point(filled=True, opacity=1).encode(
         size=alt.Size("n:Q", scale=alt.Scale(range=[20, 300]), legend=None)
     )
     ideal = [{"sure": 0, "true": 0}, {"sure": 1, "true": 1}]
-    diagonal = alt.Chart(alt.Data(values=ideal)).mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1).encode(x=x, y=y)
+    diagonal = over(ideal).mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1).encode(x=x, y=y)
     says = "Confidence of best guesses against the share that came true, of judged accesses; dots grow with answers."
     numbers = Numbers(["arm", "mean confidence", "came true", "answers"], lines)
     picture = (diagonal + line + dots).properties(height=HEIGHT)
@@ -87,7 +92,8 @@ def calibration(answers: Mapping[str, Any], of: Arms) -> Chart | None:
 
 def controls(rows: list[Row], arms: list[str]) -> Chart | None:
     """What models named beforehand on the validation part, beside the best control that needs no network."""
-    data, lines = [], []
+    data: list[Row] = []
+    lines = []
     colours = {"the model": "#0072b2", "its best control": ORANGE}
     for arm in arms:
         of_arm = [row for row in rows if row["arm"] == arm and row.get("control_top1_ratio") is not None]
@@ -104,7 +110,7 @@ def controls(rows: list[Row], arms: list[str]) -> Chart | None:
     there = list(dict.fromkeys(row["arm"] for row in data))
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="by"), alt.Tooltip("text:N", title="named"),
                alt.Tooltip("control:N", title="control")]  # fmt: skip
-    picture = alt.Chart(alt.Data(values=data)).mark_bar().encode(
+    picture = over(data).mark_bar().encode(
         x=alt.X("value:Q", axis=share_axis("share of the validation part that was named", ".0%"),
                 scale=alt.Scale(domain=[0, 1])),
         y=arms_down(there), yOffset=alt.YOffset("part:N", sort=list(colours)),

@@ -18,6 +18,7 @@ from experiments.charts.style import (
     by_part,
     bytes_axis,
     count_axis,
+    over,
     parts_colours,
     picked,
     share_axis,
@@ -43,7 +44,7 @@ def _bars(values: Values, colours: Mapping[str, str], x: alt.X, text: Any, share
     pick, opacity = picked("part")
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("part:N", title="part"), alt.Tooltip("text:N", title="value"),
                alt.Tooltip("share:Q", title=share, format=".1%")]  # fmt: skip
-    picture = alt.Chart(alt.Data(values=data)).mark_bar(height={"band": 0.75}).encode(
+    picture = over(data).mark_bar(height={"band": 0.75}).encode(
         x=x, y=arms_down(list(values)), **by_part(list(colours), list(colours.values())), opacity=opacity,
         tooltip=tooltip,
     )  # fmt: skip
@@ -116,7 +117,13 @@ def outcomes(rows: list[Row], arms: list[str]) -> Chart:
 
 
 def _of_counts(
-    rows: list[Row], arms: list[str], kind: str, title: str, axis: str, named: Mapping[str, tuple[str, str]], prefix: str
+    rows: list[Row],
+    arms: list[str],
+    kind: str,
+    title: str,
+    axis: str,
+    named: Mapping[str, tuple[str, str]],
+    prefix: str,
 ) -> Chart | None:
     values, colours = _counts(rows, arms, named, prefix)
     if not values:

@@ -83,6 +83,12 @@ class Arms(NamedTuple):
         scale = alt.Scale(domain=list(arms), range=[self.dash_of(arm) for arm in arms])
         return alt.StrokeDash("arm:N", scale=scale, legend=alt.Legend(title=None, symbolType="stroke"))
 
+    def shapes(self, arms: Sequence[str]) -> alt.Shape:
+        """The same for dots."""
+        shape = dict(zip(map(tuple, _DASHES), ("circle", "diamond", "triangle-up", "square"), strict=True))
+        scale = alt.Scale(domain=list(arms), range=[shape[tuple(self.dash_of(arm))] for arm in arms])
+        return alt.Shape("arm:N", scale=scale, legend=alt.Legend(title=None))
+
 
 def parts_colours(parts: Sequence[str]) -> list[str]:
     """Of what a latency is made of: ``service``, ``inference``, ``transfer <link>``, ``queue <link>``."""
@@ -134,9 +140,12 @@ def count_axis(title: str) -> alt.Axis:
     return alt.Axis(title=title, format=",.0f", tickCount=6, labelOverlap="greedy", labelSeparation=6)
 
 
-def share_axis(title: str, form: str = "~%") -> alt.Axis:
-    """Shares, in per cent."""
-    return alt.Axis(title=title, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=6)
+def share_axis(title: str, form: str = "~%", least: float = 1.0) -> alt.Axis:
+    """Shares, in per cent; of a logarithmic axis from far below 1 on the decades alone."""
+    more: dict[str, Any] = {"tickCount": 6}
+    if least < 0.1:
+        more = {"values": [10**-power for power in range(math.ceil(-math.log10(least)) + 1)]}
+    return alt.Axis(title=title, format=form, labelOverlap="greedy", labelSeparation=6, **more)
 
 
 def is_wide(values: Sequence[float]) -> bool:
@@ -147,6 +156,11 @@ def is_wide(values: Sequence[float]) -> bool:
 def log_scale(values: Sequence[float], **more: Any) -> Any:
     """Logarithmic where values are far apart, from zero on where they are not."""
     return alt.Scale(type="log", nice=False, **more) if is_wide(values) else alt.Scale(zero=True, **more)
+
+
+def over(data: list[dict[str, Any]]) -> alt.Chart:
+    """A chart of rows, which stay where they are used: a page has each once."""
+    return alt.Chart(alt.Data(values=data))  # type: ignore[no-untyped-call]
 
 
 # -- encodings ---------------------------------------------------------------------------------------------------------
@@ -178,11 +192,13 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "aria": False,
     "axis": {
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8, "gridColor": "#dddddd",
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8,
+        "gridColor": "#dddddd",
         "domainColor": "#888888", "tickColor": "#888888", "labelColor": "#222222", "titleColor": "#222222",
     },
     "legend": {
-        "orient": "top", "titleFontSize": 12, "titleFontWeight": "normal", "labelFontSize": 12, "labelLimit": 220, "symbolStrokeWidth": 3, "columns": 4,
+        "orient": "top", "titleFontSize": 12, "titleFontWeight": "normal", "labelFontSize": 12, "labelLimit": 220,
+        "symbolStrokeWidth": 3, "columns": 4,
         "labelColor": "#222222", "rowPadding": 3, "columnPadding": 14,
     },
     "line": {"strokeWidth": 2},

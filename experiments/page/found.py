@@ -151,13 +151,13 @@ class Found:
                 n += np.bincount(at, total, len(n))
                 hits += np.bincount(at, counts[0] + counts[1], len(n))
                 latency += np.bincount(at, total * batch.column(1).to_numpy(zero_copy_only=False), len(n))
-            for i in np.flatnonzero(n):
-                found.append(
-                    {
-                        "arm": arm, "first_access": first + int(i) * width, "last_access": first + int(i + 1) * width,
-                        "mean_latency_ns": float(latency[i] / n[i]), "hit_ratio": float(hits[i] / n[i]),
-                    }
-                )  # fmt: skip
+            found += [
+                {
+                    "arm": arm, "first_access": first + int(i) * width, "last_access": first + int(i + 1) * width,
+                    "mean_latency_ns": float(latency[i] / n[i]), "hit_ratio": float(hits[i] / n[i]),
+                }
+                for i in np.flatnonzero(n)
+            ]  # fmt: skip
         return found
 
     @cached_property

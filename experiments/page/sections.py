@@ -1,8 +1,9 @@
 """The page's sections in order: which charts they have, and what is said where there are none."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.charts.chart import Chart, Numbers
 from experiments.page import words
@@ -13,18 +14,20 @@ from experiments.page.surroundings import notes_of
 from experiments.results import table_of
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True)
+class Section:
     """A heading with what is below it."""
 
     id: str
     title: str
-    says: list[str] = []
-    charts: list[Chart] = []
-    tables: list[Numbers] = []
+    says: list[str] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    tables: list[Numbers] = field(default_factory=list)
     drawing: Diagram | None = None
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True)
+class Result:
     """What a page says of one folder of results."""
 
     id: str
@@ -33,16 +36,16 @@ class Result(NamedTuple):
     verdicts: list[tuple[str, str]]
     notices: list[str]
     sections: list[Section]
-    again: dict[str, Any] = {}
+    again: dict[str, Any] = field(default_factory=dict)
     """How to make it again."""
 
 
 _PLANS: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("attribution", "Where the latency goes", ("attribution", "first_token"),
-     "What an access takes is service from tier 0, queueing for links, transfer over them, and thinking that it waits for.", ""),
+     "An access takes service from tier 0, queueing for links, transfer over them, and thinking that it waits for.", ""),
     ("distribution", "Distribution of the latency", ("ecdf", "tail"),
-     "All accesses of an arm's runs together, in 64 bins an octave: times are within 1 %. Quantiles of the tables above "
-     "are exact, and means over runs.",
+     "All accesses of an arm's runs together, in 64 bins an octave: times are within 1 %. Quantiles in the tables of "
+     "arms are exact, and means over runs.",
      "No run kept its accesses; output: {accesses: true} keeps a row for each, {kind: sampled, rate: 0.01} some."),
     ("time", "Over time, and by phase", ("windows", "hits", "phases"), "",
      "There is no table of windows; output: {window: 200} keeps a row for each 200 accesses."),
@@ -101,8 +104,8 @@ def _last(found: Found) -> Iterator[Section]:
     yield Section("links", "Links and traffic", said, [*([use] if use else []), *charts])
     bounds = KINDS["bounds"](found)
     said = [] if bounds else [
-        "Not run. tierfetch bounds CONFIG runs the arms beside an oracle, tierfetch break-even CONFIG charges a ladder of "
-        "thinking times; their folders are results to report as well, beside this one."
+        "Not run. tierfetch bounds CONFIG runs the arms beside an oracle, tierfetch break-even CONFIG charges a ladder "
+        "of thinking times; their folders are results to report as well, beside this one."
     ]  # fmt: skip
     yield Section("possible", "What is possible, and until when it pays", said, [bounds] if bounds else [])
     notes = notes_of(found)
@@ -117,11 +120,15 @@ def result_of(found: Found, number: int) -> Result:
     notices = []
     if missing := found.kept.missing():
         names = ", ".join([*missing[:3], *(["..."] if len(missing) > 3 else [])])
-        notices.append(f"Runs are missing ({names}): run the experiment again to have them made. Means are of what is there.")
+        notices.append(
+            f"Runs are missing ({names}): run the experiment again to have them made. Means are of what is there."
+        )
     elif not found.compared and len(found.arms) > 1:
-        notices.append("Comparisons are of other seeds or settings than were asked for last; run the experiment to its end.")
+        notices.append(
+            "Comparisons are of other seeds or settings than were asked for last; run the experiment to its end."
+        )
     id_ = f"r{number}"
-    sections = [s._replace(id=f"{id_}-{s.id}") for part in (_first, _planned, _last) for s in part(found)]
+    sections = [replace(s, id=f"{id_}-{s.id}") for part in (_first, _planned, _last) for s in part(found)]
     return Result(id_, found.name, words.headline(found), words.verdicts(found), notices, sections, reproduction(found))
 
 
@@ -142,9 +149,12 @@ def reproduction(found: Found) -> dict[str, Any]:
     device = {arm: value for arm, value in about.get("device", {}).items() if value != "none"}
     hashes = {"config": about.get("config_hash"), **{f"trace, seed {s}": h for s, h in about["trace_sha256"].items()}}
     hashes |= {f"file {path.rpartition('/')[2]}": sha for path, sha in about.get("traces_sha256", {}).items()}
-    hashes |= {f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")}
+    hashes |= {
+        f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")
+    }
     return {
-        "command": f"tierfetch run {found.name}.yaml", "config": yaml.safe_dump(found.config, sort_keys=False, width=100),
+        "command": f"tierfetch run {found.name}.yaml",
+        "config": yaml.safe_dump(found.config, sort_keys=False, width=100),
         "versions": about.get("versions", {}), "device": device, "latencies": about.get("latencies", {}),
         "hashes": {name: value for name, value in hashes.items() if value},
     }  # fmt: skip

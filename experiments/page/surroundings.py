@@ -83,7 +83,11 @@ def capacities_of(found: Found) -> dict[str, float]:
     for (above, lower), tier, tier_below, link in zip(
         pairwise([*(tier["name"] for tier in tiers), "origin"]), tiers, below, links, strict=True
     ):
-        said = [link["read_bandwidth"], tier["write_bandwidth"], *([tier_below["read_bandwidth"]] if tier_below else [])]
+        said = [
+            link["read_bandwidth"],
+            tier["write_bandwidth"],
+            *([tier_below["read_bandwidth"]] if tier_below else []),
+        ]
         name = f"{above}_{lower}"
         if name in found.links:
             rates[name] = min(float(parse_bytes_per_s(rate)) for rate in said) * link["channels"]

@@ -108,7 +108,9 @@ def _arrivals(arrivals: Row) -> str:
 
     if arrivals["kind"] == "closed":
         think = parse_ns(arrivals.get("think", "0 ns"))
-        return "each stream asks again " + (f"{time_text(think)} after" if think else "at once after") + " its last answer"
+        return (
+            "each stream asks again " + (f"{time_text(think)} after" if think else "at once after") + " its last answer"
+        )
     return {"open": "requests come at the trace's own times", "poisson": "requests come at random (Poisson)"}.get(
         arrivals["kind"], f"arrivals: {arrivals['kind']}"
     )
