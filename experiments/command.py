@@ -17,6 +17,8 @@ COMMANDS = {
     "list": "experiments.listing",
     "show": "experiments.show",
     "export": "experiments.export",
+    "timeline": "experiments.timeline",
+    "explain": "experiments.explain",
     "trace": "experiments.trace",
     "policies": "experiments.policies",
     "misses": "experiments.misses",

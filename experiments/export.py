@@ -57,7 +57,7 @@ def main(
         if len(forms) != 1:
             raise InputError("expected one of --csv, --markdown and --latex")
         if out is not None:
-            _check(out, result)
+            check_out(out, result)
         text = forms[0](_some(_table(KeptResults.open(result), table, is_shown=not csv), columns))
         if out is None:
             typer.echo(text, nl=False)
@@ -68,7 +68,7 @@ def main(
                 aside.write_text(text)
 
 
-def _check(out: Path, result: Path) -> None:
+def check_out(out: Path, result: Path) -> None:
     """Raises InputError where a file would take the place of what is none, or of a table."""
     from simulator.errors import InputError
 
