@@ -44,7 +44,7 @@ def main(
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.backends import print_backends
-        from experiments.curves import draw_break_even, draw_map
+        from experiments.break_even_pictures import draw_break_even, draw_map
         from experiments.loading import load, only
         from experiments.progress import make_console
         from experiments.run import parse_seeds
@@ -58,7 +58,9 @@ def main(
         about = {"config": experiment.model_dump(mode="json"), "arm": found.arm}
         write_rows(folder / "break_even.parquet", [{name: row[name] for name in COLUMNS} for row in found.rows], about)
         write_rows(folder / "crossings.parquet", found.crossings, about)
-        pictures = draw_break_even(experiment.name, found.rows, found.references, found.crossings, folder)
+        pictures = draw_break_even(
+            experiment.name, found.rows, found.references, found.crossings, folder, found.backends
+        )
         write_rows(folder / "backends.parquet", found.backends, about)
         if not quiet:
             _print(console, found.crossings)

@@ -55,14 +55,15 @@ def main(
 ) -> None:
     """Replay a trace without prefetching through the engine and count misses by eviction policy and capacity.
 
-    Without --capacity and --fraction: 0.001, 0.01, 0.05, 0.1 and 0.25 of the trace, where the largest block fits in.
-    Exit codes: 0 done, 2 bad input, 4 code of yours failed, 130 interrupted, 1 a bug.
+    Without --capacity and --fraction: 0.001, 0.01, 0.05, 0.1 and 0.25 of the trace, where the largest block fits in;
+    with --plot the curves have some more, up to half of it. Exit codes: 0 done, 2 bad input, 4 code of yours failed,
+    130 interrupted, 1 a bug.
     """
     with exit_codes("nothing was written"):
         from experiments.compiling import Announced
         from experiments.counting import error_of, evictions_of, rates_of, row_of, sampled
         from experiments.progress import make_console
-        from experiments.replayed import capacities_of, replayed
+        from experiments.replayed import CURVE, FRACTIONS, capacities_of, replayed
         from experiments.single import versions
         from experiments.tables import make_folder, write_rows
         from experiments.warm import compile_core
@@ -78,7 +79,12 @@ def main(
         given = trace_input(trace, reading)
         whole = replayed(given, rates[0], unit_size=unit_size)
         given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
-        capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size)
+        usual = CURVE if plot else FRACTIONS
+        capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size, usual=usual)
+        # What is between and beyond is for the picture: the table would not fit.
+        shown = capacities
+        if plot and capacity is None and fraction is None:
+            shown = capacities_of(whole, None, None, unit_size=unit_size)
         samples = sampled(whole, rates, capacities, unit_size=unit_size)
         folder = out or Path("results") / f"misses-{trace.name.replace('.', '-')}"
         make_folder(folder)
@@ -111,16 +117,16 @@ def main(
                         )  # fmt: skip
         write_rows(folder / "misses.parquet", rows, {"versions": versions(), "seed": seed})
         if not quiet:
-            _print(console, rows)
+            _print(console, [row for row in rows if row["capacity"] in shown])
             console.print(f"Table: {folder / 'misses.parquet'}", highlight=False)
         if beside is not None:
             from experiments.beside import set_beside
 
             set_beside(rows, evictions, whole, folder, None if quiet else console)
         if plot:
-            from experiments.curves import draw_misses
+            from experiments.miss_curves import draw_misses
 
-            pictures = draw_misses(rows, folder)
+            pictures = draw_misses(rows, folder, whole.n_bytes, whole.n_keys / whole.n_of_trace)
             if not quiet:
                 console.print(f"Pictures: {', '.join(map(str, pictures))}", highlight=False)
 

@@ -15,6 +15,8 @@ from workloads.base import BATCH
 from workloads.sampling import PARTS, are_sampled, sample
 
 FRACTIONS = "0.001,0.01,0.05,0.1,0.25"
+CURVE = "0.001,0.0025,0.005,0.01,0.025,0.05,0.1,0.25,0.5"
+"""The same and more, so that a curve shows where it bends; with all of the trace they would end in one point."""
 _MOST = 2**62
 
 
@@ -98,8 +100,10 @@ def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
     return Replayed(whole, _requests_of(whole), n, parts)
 
 
-def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *, unit_size: bool) -> list[int]:
-    """The capacities that the options name, of the whole trace's tier; by default those that can hold every block.
+def capacities_of(
+    trace: Replayed, capacity: str | None, fraction: str | None, *, unit_size: bool, usual: str = FRACTIONS
+) -> list[int]:
+    """The capacities that the options name, of the whole trace's tier; else the usual ones that can hold every block.
 
     Raises:
         InputError: one is no size or no share.
@@ -113,7 +117,7 @@ def capacities_of(trace: Replayed, capacity: str | None, fraction: str | None, *
         if unit_size and not text.strip().isdecimal():
             raise InputError(f"--capacity {text}: expected a number of blocks with --unit-size")
     by_default = capacity is None and fraction is None
-    shares = FRACTIONS if by_default else fraction
+    shares = usual if by_default else fraction
     if shares is not None:
         found += [int(share_of(text, "--fraction") * trace.n_bytes) for text in shares.split(",")]
     if by_default:
