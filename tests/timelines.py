@@ -195,7 +195,7 @@ def expected(rows: RunRows, span: Span) -> Expected:
         chain = [one for question, one in of["inferences"] if question["inference"] == row["inference"]]
         chain += [sent, *_moved(of, "prefetch", row["prefetch"])]
         # The first use comes last: it ends when the block is there.
-        last = max(chain, key=lambda one: int(one[2]))
+        last = sorted(chain, key=lambda one: int(one[2]))[-1]
         used = [one for access, one in of["accesses"] if access["access"] == row["first_used_access"]]
         found.flows += [*_in_time(chain), *((last, one) for one in used)]
     return found
