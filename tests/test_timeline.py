@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.timelines import writing
+from experiments import extras
 from experiments.timelines.lanes import OPEN, lanes_of
 from experiments.timelines.rows import RunRows
 from experiments.timelines.span import Span, end_of
@@ -239,7 +239,7 @@ def test_where_it_is_not_to_be_written(folder: Path) -> None:
 
 
 def test_without_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     found = call("timeline", folder, "--arm", "none")
     assert found.exit_code == 2
     assert "pip install 'tierfetch[timeline]'" in found.stderr
