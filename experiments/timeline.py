@@ -39,15 +39,14 @@ def main(
     Links need the table transfers: run with --set output.transfers=true. Exit codes: 0 done, 2 bad input.
     """
     with exit_codes("nothing was written"):
-        from experiments.timelines.writing import require
-
-        require()
         from experiments.aside import written_aside
         from experiments.export import check_out
+        from experiments.extras import need
         from experiments.timelines.rows import RunRows
         from experiments.timelines.span import span_of
         from experiments.timelines.whole import write_timeline
 
+        need("timeline", "perfetto")
         check_out(out, result)
         from_ns, to_ns = (None if text is None else _ns(option, text) for option, text in (("from", from_), ("to", to)))
         rows = RunRows.open(result, arm, seed, repeat)

@@ -69,7 +69,7 @@ def way_of(rows: RunRows, until_ns: int | None, **equal: int) -> tuple[Hop, ...]
     found = rows.some("transfers", all_equal(equal) & ~ds.field("is_down"))
     found.sort(key=lambda row: (row["queued_ns"], row["started_ns"]))
     # A hop follows at once where the tier between has room.
-    nexts = [row["queued_ns"] for row in found[1:]] + [until_ns]
+    nexts = [*(row["queued_ns"] for row in found), until_ns][1:]
     return tuple(_hop(rows, row, after) for row, after in zip(found, nexts, strict=True))
 
 

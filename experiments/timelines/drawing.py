@@ -137,6 +137,8 @@ class Drawing:
         begins, ends = ints(table["proposed_ns"]), ints(table["filled_ns"], OPEN)
         # When one was cancelled is in no table.
         ends = np.where((fate == "cancelled") & (ends == OPEN), begins, ends)
+        is_there = overlaps(begins, ends, self.span)
+        table, fate, begins, ends = table.filter(is_there), fate[is_there], begins[is_there], ends[is_there]
         used = ints(table["first_used_ns"])
         for name, of, values in (("slack_ns", "timely", used - ends), ("late_ns", "late", ends - used)):
             table = table.append_column(name, pa.array(values, mask=(fate != of) | (ends == OPEN)))

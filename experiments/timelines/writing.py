@@ -1,6 +1,5 @@
 """Perfetto's protobuf, written event by event: the extra ``tierfetch[timeline]``."""
 
-from importlib.util import find_spec
 from itertools import count
 from typing import IO, Any
 
@@ -9,15 +8,8 @@ import pyarrow as pa
 
 from experiments.timelines.events import BEGIN, COUNT, END, INSTANT, Counter, Event, Slices, in_order
 from experiments.timelines.tracks import Tracks
-from simulator.errors import InputError
 
 _SEQUENCE = 1
-
-
-def require() -> None:
-    """Raises InputError if Perfetto's package is not installed."""
-    if find_spec("perfetto") is None:
-        raise InputError("timeline: perfetto is not installed; expected the extra: pip install 'tierfetch[timeline]'")
 
 
 def write(file: IO[bytes], tracks: Tracks, slices: list[Slices], counters: list[Counter]) -> int:

@@ -1,0 +1,178 @@
+"""Why a prefetch was late, worked by hand, and whether what is said to have helped would have.
+
+Figures of ``strategies.system``: a hop takes 100 ns call + 10 ns for its byte, service 2 ns.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from experiments.explained.accesses import access_story, worst
+from experiments.explained.prefetches import Part, latest, prefetch_story
+from experiments.explained.words import of_access, of_prefetch
+from policies.next_n import NextNPolicy
+from simulator.charge import fixed
+from simulator.config import Open
+from simulator.engine import Engine
+from tests.cases import Case, cases
+from tests.strategies import system, workload
+from tests.timelines import MemoryRows, rows_of_case, rows_of_run
+
+OPEN = Open.model_validate({"kind": "open"})
+KEYS, TIMES, STREAMS = [5, 10, 20, 21], [0, 1000, 1010, 1400], [1, 0, 1, 1]
+
+
+def ran(times: list[int] = TIMES, think_ns: int = 30, **machine: Any) -> MemoryRows:
+    """Each miss asks for the next key, which takes ``think_ns``; the first access is a write, which fetches nothing."""
+    trace = workload(KEYS, stream=STREAMS, time_ns=times, op=[1, 0, 0, 0])
+    return rows_of_run(Engine, system(9, **machine), OPEN, trace, NextNPolicy(1, "miss"), fixed(think_ns))
+
+
+def outcome(rows: MemoryRows, access: int) -> str:
+    return str(rows.access(access)["outcome"])
+
+
+@pytest.fixture(scope="module")
+def queued() -> MemoryRows:
+    """The link has one channel.
+
+    At 1000 access 1 misses 10: on the link until 1110. Its question runs until 1030: prefetch 1, of 11, queues.
+    At 1010 access 2 misses 20, which goes before that: 1110 to 1220. Its question waits 20 for the server, runs from
+    1030 to 1060, and wants 21: prefetch 2 queues from 1060 on. Prefetch 1 is on the link from 1220 to 1330, prefetch 2
+    from 1330 to 1440. Access 3 asks for 21 at 1400: it is 40 late. Prefetch 0, of 6, was over long before.
+    """
+    return ran()
+
+
+def test_a_late_prefetch(queued: MemoryRows) -> None:
+    story = prefetch_story(queued, 2)
+    assert (story.key, story.fate, story.access, story.stream, story.source) == (21, "late", 2, 1, "origin")
+    assert (story.asked_ns, story.waited_ns, story.ran_ns, story.issued_ns) == (1010, 20, 30, 1060)
+    assert story.hops is not None
+    (hop,) = story.hops
+    assert (hop.link, hop.channel, hop.queued_ns, hop.started_ns, hop.ended_ns) == ("tier0_origin", 0, 1060, 1330, 1440)
+    assert [(o.cause, o.key, o.access, o.prefetch) for o in hop.under_way] == [("miss", 10, 1, None)]
+    assert [(o.cause, o.key, o.access, o.prefetch) for o in hop.went_first] == [
+        ("miss", 20, 2, None), ("prefetch", 11, None, 1),
+    ]  # fmt: skip
+    assert hop.freed_by == hop.went_first[1]
+    assert (story.filled_ns, story.first_used_access, story.first_used_ns, story.slack_ns) == (1440, 3, 1400, -40)
+    # 20 + 30 + 270 + 110 = 1440 - 1010.
+    assert sum(part.ns for part in story.parts) == 430
+    remedy = story.remedy
+    assert remedy is not None
+    assert (remedy.late_ns, remedy.lead_ns, remedy.needs_ns) == (40, 390, 110)
+    # Neither 20 for the server nor 30 for the inference would have been enough.
+    assert remedy.alone == (Part("waiting for tier0_origin", 270, False),)
+    assert remedy.together == ()
+    # Until 970 stream 1 had issued access 0; between it and access 2, that one included, one.
+    assert (remedy.ask_by, remedy.n_earlier) == (0, 1)
+    assert latest(queued, 5) == [2]
+
+
+def test_it_in_words(queued: MemoryRows) -> None:
+    assert of_prefetch(prefetch_story(queued, 2)) == [
+        "prefetch 2 of key 21 (1 B from origin, confidence 1): late by 40 ns",
+        "1.01 us: access 2 of stream 1 asked; the question waited 20 ns for the inference server, was answered after "
+        "30 ns; sent for at 1.06 us",
+        "1.06 us: tier0_origin: queued 270 ns behind the miss of key 10 for access 1 under way and 1 miss, 1 prefetch "
+        "that went first (the last was prefetch 1 of key 11), then on channel 0 for 110 ns",
+        "1.44 us: in the first tier; access 3 asked for it at 1.4 us, met it on its way and waited 40 ns",
+        "for a hit it had to be asked 40 ns earlier, all else alike: at access 0 or before (1 access of that stream "
+        "earlier than 2)",
+        "or come without waiting for tier0_origin (270 ns)",
+    ]
+
+
+def test_what_would_have_helped_does(queued: MemoryRows) -> None:
+    """Each remedy as a run of its own: the link free, or all asked 40 ns earlier; and 39 are not enough."""
+    assert outcome(queued, 3) == "late"
+    assert outcome(ran(channels=3), 3) == "hit_prefetched"
+    # Without the wait for the server or the inference it queues as long, less what it came earlier.
+    assert outcome(ran(inference={"servers": 2}), 3) == "late"
+    assert outcome(ran(think_ns=0), 3) == "late"
+    for earlier, found in ((40, "hit_prefetched"), (39, "late")):
+        assert outcome(ran([0, 1000 - earlier, 1010 - earlier, 1400]), 3) == found
+
+
+def test_waits_that_are_only_together_too_long() -> None:
+    """Nothing queues. Asked at 1010: 20 for the server, 30, 110 to 1170 on the way; wanted at 1130, it is 40 late."""
+    rows = ran([0, 1000, 1010, 1130], channels=4)
+    remedy = prefetch_story(rows, 2).remedy
+    assert remedy is not None
+    assert remedy.alone == ()
+    assert remedy.together == (
+        Part("the inference", 30, False), Part("waiting for the inference server", 20, False),
+    )  # fmt: skip
+    assert outcome(ran([0, 1000, 1010, 1130], 0, channels=4), 3) == "hit_prefetched"
+
+
+def test_one_that_only_asking_earlier_helps() -> None:
+    """Asked at 1010 and there at once, it is on the link from then until 1120; wanted at 1019, 9 ns after."""
+    rows = ran([0, 1000, 1010, 1019], 0, channels=4)
+    remedy = prefetch_story(rows, 2).remedy
+    assert remedy is not None
+    assert (remedy.late_ns, remedy.lead_ns, remedy.needs_ns, remedy.alone, remedy.together) == (101, 9, 110, (), ())
+    assert of_prefetch(prefetch_story(rows, 2))[-1] == (
+        "nothing else would have done: the transfers alone take 110 ns, and it was asked 9 ns before its use"
+    )
+
+
+def test_a_miss(queued: MemoryRows) -> None:
+    story = access_story(queued, 2)
+    assert (story.outcome, story.latency_ns, story.queue_ns, story.transfer_ns) == ("miss", 212, 100, 110)
+    assert story.way is not None
+    (hop,) = story.way
+    assert (hop.waited_ns, hop.moved_ns, hop.n_in_call) == (100, 110, 1)
+    assert [(o.cause, o.key) for o in (*hop.under_way, *hop.went_first)] == [("miss", 10)]
+    # It needs 110: sent for until 900, and stream 1 had issued nothing since access 0.
+    assert (story.needs_ns, story.ask_by, story.n_between) == (110, 0, 0)
+    assert of_access(story) == [
+        "access 2 (read of key 20, stream 1): 212 ns, a miss (serving 2 ns, queueing 100 ns, transfer 110 ns)",
+        "1.01 us: issued",
+        "1.01 us: tier0_origin: queued 100 ns behind the miss of key 10 for access 1 under way, then on channel 0 for "
+        "110 ns",
+        "fetching it takes 110 ns with nothing in its way: for a hit it had to be sent for at access 0 or before "
+        "(0 of its stream between)",
+    ]
+    assert worst(queued, 2) == [2, 1]
+
+
+def test_an_access_that_met_its_prefetch_has_its_story(queued: MemoryRows) -> None:
+    lines = of_access(access_story(queued, 3))
+    assert (
+        lines[0]
+        == "access 3 (read of key 21, stream 1): 42 ns, met its prefetch on the way (serving 2 ns, transfer 40 ns)"
+    )
+    assert lines[2:] == of_prefetch(prefetch_story(queued, 2))
+
+
+def test_a_write_fetches_nothing(queued: MemoryRows) -> None:
+    story = access_story(queued, 0)
+    assert (story.way, story.needs_ns, story.ask_by) == ((), None, None)
+    assert of_access(story)[0] == "access 0 (write of key 5, stream 1): 2 ns, a write that allocates (serving 2 ns)"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_every_story_adds_up(case: Case) -> None:
+    """What a prefetch's parts and an access's way take is what their tables say; all can be told in words."""
+    rows = rows_of_case(Engine, case)
+    for row in rows.read("prefetches").slice(0, 12).to_pylist():
+        story = prefetch_story(rows, row["prefetch"])
+        assert of_prefetch(story)
+        # What began before the first judged access has no rows of transfers.
+        if case.judged_from or story.filled_ns is None:
+            continue
+        assert sum(part.ns for part in story.parts) == story.filled_ns - (
+            story.issued_ns if story.is_at_once else story.asked_ns
+        )
+        assert (story.remedy is not None) == (story.slack_ns is not None and story.slack_ns < 0)
+    for row in rows.read("accesses").slice(0, 12).to_pylist():
+        told = access_story(rows, row["access"])
+        assert of_access(told)
+        if told.way and not case.judged_from:
+            assert sum(hop.moved_ns for hop in told.way) == told.transfer_ns
+            waited = told.way[0].queued_ns - told.issued_ns - told.inference_ns
+            assert sum(hop.waited_ns + hop.room_ns for hop in told.way) + waited == told.queue_ns
