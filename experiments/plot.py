@@ -87,6 +87,8 @@ def chart_of(folder: Path, kind: str) -> "Chart":
     of_links = {chart.kind: chart for chart in traffic(found)} if kind.startswith("traffic") else {}
     if kind in of_links:
         return of_links[kind]
+    if of_links:
+        raise InputError(f"--kind {kind}: {folder} has one for each link; expected {' or '.join(of_links)}")
     if kind not in KINDS:
         known += [f"traffic_{link}" for link in found.links]
         close = get_close_matches(kind, known, 1)

@@ -46,7 +46,8 @@ def bounds(rows: list[Row]) -> Chart | None:
     says = "Of the gain in mean latency that an oracle has, which pays for its transfers, arms capture: "
     lines = [
         [r["arm"], time_text(r["mean_latency_ns"]), time_text(r["p99_latency_ns"]),
-         number_text(r["hit_ratio"], "ratio"), f"{r['captured_ratio']:.1%}"] for r in rows
+         number_text(r["hit_ratio"], "ratio"),
+         f"{r['captured_ratio']:.1%}"] for r in rows
     ]  # fmt: skip
     says += "; ".join(f"{row['arm']} {row['text']}" for row in data)
     numbers = Numbers(["arm", "mean latency", "p99 latency", "hit ratio", "of the possible gain"], lines)

@@ -145,7 +145,7 @@ def windows(rows: list[Row], phases: list[tuple[int, str]], of: Arms, metric: st
 
 def _spans(phases: list[tuple[int, str]], first: int, last: int) -> list[Row]:
     """Phases from where they begin to where the next does, as far as they are drawn."""
-    ends = [start for start, _ in phases[1:]] + [last]
+    ends = [*(start for start, _ in phases[1:]), last][: len(phases)]
     return [
         {"x": max(start, first), "x2": min(end, last), "part": name}
         for (start, name), end in zip(phases, ends, strict=True)

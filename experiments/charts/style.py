@@ -187,7 +187,7 @@ def zoomed() -> Any:
 
 
 CONFIG: dict[str, Any] = {
-    "background": None,
+    "background": "transparent",
     "font": "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif",
     "view": {"stroke": None},
     "aria": False,

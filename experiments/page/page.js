@@ -12,7 +12,9 @@
     // As narrow as a telephone: names may take a third of it.
     if (place.clientWidth < 480) spec.config.axis.labelLimit = 110;
     try {
-      await vegaEmbed(place, spec, {renderer: "svg", actions: false, defaultStyle: false, tooltip: {theme: "custom"}, logLevel: 1});
+      await vegaEmbed(place, spec, {mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, tooltip: {theme: "custom"}, logLevel: 1});
+      // The place has the chart's name and its words; what is inside has none.
+      place.querySelector("svg").setAttribute("aria-hidden", "true");
       drawn += 1;
     } catch (error) {
       failed += 1;

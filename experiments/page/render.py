@@ -40,8 +40,9 @@ def written(results: list[Result]) -> str:
 
     files = resources.files("experiments.page")
     template, style, script = (files.joinpath(name).read_text() for name in ("page.html.j2", "page.css", "page.js"))
+    # The address of the schema is for editors; a page names no place elsewhere.
     specs = {
-        f"{result.id}-{chart.kind}": chart.spec("container")
+        f"{result.id}-{chart.kind}": {k: v for k, v in chart.spec("container").items() if k != "$schema"}
         for result in results for section in result.sections for chart in section.charts
     }  # fmt: skip
     scripts = library(), script

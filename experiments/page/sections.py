@@ -42,7 +42,7 @@ class Result:
 
 _PLANS: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("attribution", "Where the latency goes", ("attribution", "first_token"),
-     "An access takes service from tier 0, queueing for links, transfer over them, and thinking that it waits for.", ""),
+     "An access takes service from tier 0, queueing for links, transfer over them, and thinking it waits for.", ""),
     ("distribution", "Distribution of the latency", ("ecdf", "tail"),
      "All accesses of an arm's runs together, in 64 bins an octave: times are within 1 %. Quantiles in the tables of "
      "arms are exact, and means over runs.",
