@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _DRAW_EVERY_S = 0.25
 _BAR, _LINE, _NARROW = 10, 24, 100
-_FRAME = 6
+_FRAME = 7
 """Lines that are no arm's: the title, the table's head and lines, and what is left out."""
 _TITLES = ("arm", "runs", "", "accesses/s", "hit\nratio", "mean\nlatency", "its windows")
 _HITS = 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.callbacks import Callback
-from simulator.errors import InputError
+from simulator.errors import InputError, OutsideError
 
 MLFLOW = "mlflow"
 _FOLDER = "mlruns"
@@ -15,6 +15,7 @@ def callbacks_of(texts: Sequence[str], config: Path) -> list[Callback]:
 
     Raises:
         InputError: there is no such callback, or a package that it needs is not installed.
+        OutsideError: a class of one's own cannot be made.
     """
     return [_callback_of(text, config) for text in texts]
 
@@ -32,4 +33,7 @@ def _callback_of(text: str, config: Path) -> Callback:
     class_ = find(text, config.parent).object
     if not (isinstance(class_, type) and issubclass(class_, Callback)):
         raise InputError(f"--log {text}: {class_!r} is no tierfetch.Callback; expected a subclass of it")
-    return class_()
+    try:
+        return class_()
+    except Exception as error:
+        raise OutsideError.of(f"--log {text}", error) from None
