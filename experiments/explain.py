@@ -47,7 +47,10 @@ def main(
 
             typer.echo(json.dumps([asdict(story) for story, _ in told], indent=1))
             return
-        _print([lines for _, lines in told], has_transfers=rows.has("transfers"))
+        paragraphs = [lines for _, lines in told]
+        if latest is not None:
+            paragraphs = [_of_all(rows), *paragraphs]
+        _print(paragraphs, has_transfers=rows.has("transfers"))
 
 
 def _told(
@@ -67,11 +70,17 @@ def _told(
     return [(story, words.of_prefetch(story)) for story in brought]
 
 
+def _of_all(rows: "RunRows") -> list[str]:
+    from experiments.explained.prefetches import lateness
+    from experiments.explained.words import of_lateness
+
+    found = lateness(rows)
+    return ["no prefetch came late"] if found is None else of_lateness(found)
+
+
 def _print(paragraphs: list[list[str]], *, has_transfers: bool) -> None:
     from experiments.timelines.rows import ASKS_FOR
 
-    if not paragraphs:
-        typer.echo("no prefetch came late")
     for i, (first, *others) in enumerate(paragraphs):
         typer.echo(("\n" if i else "") + "\n  ".join([first, *others]))
     if not has_transfers:

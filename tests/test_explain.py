@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from experiments.explained.accesses import access_story, worst
-from experiments.explained.prefetches import Part, latest, prefetch_story
+from experiments.explained.prefetches import Lateness, Part, lateness, latest, prefetch_story
 from experiments.explained.words import of_access, of_prefetch
 from policies.next_n import NextNPolicy
 from simulator.charge import fixed
@@ -69,6 +69,8 @@ def test_a_late_prefetch(queued: MemoryRows) -> None:
     # Until 970 stream 1 had issued access 0; between it and access 2, that one included, one.
     assert (remedy.ask_by, remedy.n_earlier) == (0, 1)
     assert latest(queued, 5) == [2]
+    # Prefetches 0 and 1 were of no use.
+    assert lateness(queued) == Lateness(1, 1, 40, 390, 110, 0)
 
 
 def test_it_in_words(queued: MemoryRows) -> None:
@@ -114,6 +116,7 @@ def test_one_that_only_asking_earlier_helps() -> None:
     remedy = prefetch_story(rows, 2).remedy
     assert remedy is not None
     assert (remedy.late_ns, remedy.lead_ns, remedy.needs_ns, remedy.alone, remedy.together) == (101, 9, 110, (), ())
+    assert lateness(rows) == Lateness(1, 1, 101, 9, 110, 1)
     assert of_prefetch(prefetch_story(rows, 2))[-1] == (
         "nothing else would have done: the transfers alone take 110 ns, and it was asked 9 ns before its use"
     )

@@ -259,8 +259,9 @@ def test_explain_prints_and_hands_on(folder: Path) -> None:
 
     found = call("explain", folder, "--arm", "next_n", "--latest", 2)
     assert found.exit_code == 0, found.output
-    paragraphs = found.stdout.split("\n\n")
+    summed, *paragraphs = found.stdout.split("\n\n")
     assert len(paragraphs) == 2
+    assert re.match(r"\d+ of \d+ used prefetches came late, by ", summed)
     numbers = [int(re.match(r"prefetch (\d+) of key", text)[1]) for text in paragraphs]  # type: ignore[index]
     handed = json.loads(call("explain", folder, "--arm", "next_n", "--latest", 2, "--json").stdout)
     assert [story["prefetch"] for story in handed] == numbers

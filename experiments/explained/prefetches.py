@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from experiments.explained.ways import Hop, way_of
+from experiments.timelines.drawing import places
 from experiments.timelines.rows import RunRows
 
 
@@ -162,6 +164,40 @@ def _wanted_after(rows: RunRows, row: dict[str, Any]) -> tuple[int | None, int |
     found = rows.some("accesses", same & (ds.field("issued_ns") >= row["evicted_ns"]))
     first = min(found, key=lambda access: (access["issued_ns"], access["access"]), default=None)
     return (None, None) if first is None else (first["access"], first["issued_ns"])
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """The late ones among the prefetches that were used, of which all times are known; medians.
+
+    ``n_only_earlier`` were asked for less than their way takes before their use: with nothing in their way and no
+    thinking they would have been late too.
+    """
+
+    n_used: int
+    n_late: int
+    late_ns: float
+    lead_ns: float
+    needs_ns: float
+    n_only_earlier: int
+
+
+def lateness(rows: RunRows) -> Lateness | None:
+    """Of all prefetches of a run; None where none came late."""
+    names = ["inference", "issued_ns", "filled_ns", "first_used_ns", "saved_ns"]
+    found = rows.read("prefetches", names, ds.field("first_used_ns").is_valid() & ds.field("filled_ns").is_valid())
+    late = found.filter(pc.greater(found["filled_ns"], found["first_used_ns"]))
+    if len(late) == 0:
+        return None
+    used, filled, asked = (late[name].to_numpy() for name in ("first_used_ns", "filled_ns", "issued_ns"))
+    if rows.has("inferences"):
+        questions = rows.read("inferences", ["inference", "asked_ns"], ds.field("asked_ns").is_valid())
+        at = places(questions["inference"].to_numpy(), late["inference"].to_numpy())
+        asked = np.where(at >= 0, questions["asked_ns"].to_numpy()[at], asked)
+    # What a fetch takes that queues nowhere is in what a late one saved.
+    needs = late["saved_ns"].to_numpy() + filled - used
+    late_ns, lead_ns, needs_ns = (float(np.median(ns)) for ns in (filled - used, used - asked, needs))
+    return Lateness(len(found), len(late), late_ns, lead_ns, needs_ns, int((used - asked < needs).sum()))
 
 
 def latest(rows: RunRows, n: int) -> Sequence[int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from experiments.explained.accesses import AccessStory
-from experiments.explained.prefetches import PrefetchStory, Remedy
+from experiments.explained.prefetches import Lateness, PrefetchStory, Remedy
 from experiments.explained.ways import Hop, Other
 from experiments.report import bytes_text, time_text
 from experiments.timelines.whole import exactly
@@ -38,6 +38,18 @@ def of_prefetch(story: PrefetchStory) -> list[str]:
     if story.remedy is not None:
         lines += _remedy(story.remedy, story.access)
     return lines
+
+
+def of_lateness(found: Lateness) -> list[str]:
+    """Lines on all late prefetches of a run."""
+    n, earlier = found.n_late, found.n_only_earlier
+    return [
+        f"{n:,} of {found.n_used:,} used prefetches came late, by {time_text(found.late_ns)} (medians, here and below)",
+        f"they were asked for {time_text(found.lead_ns)} before their use, and their way alone takes "
+        f"{time_text(found.needs_ns)}",
+        f"{earlier:,} of them could only have been asked for earlier; {n - earlier:,} would have been in time with "
+        "nothing in their way",
+    ]
 
 
 def _asked(story: PrefetchStory) -> str:
