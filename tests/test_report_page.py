@@ -385,7 +385,9 @@ def test_bounds_and_break_even_are_drawn() -> None:
     assert bounds.bounds([row | {"captured_ratio": None} for row in rows]) is None
     crossings = [{"mode": "sync", "against": "none", "break_even_ns": ns} for ns in (5000.0, 0.0, None)]
     even = bounds.break_even(LADDER, crossings)
-    assert "up to 5 us; sync, against none: at none; sync, against none: at every latency that was tried" in even.says
+    assert even.says.startswith(
+        "lstm pays up to 5 us (sync, against none); at none (sync, against none); at every latency that was tried"
+    )
     # The rungs that are all charged the same, not those of a backend.
     assert len(even.numbers.rows) == 6
     for one in (chart, even):
