@@ -33,8 +33,10 @@ def test_all_of_our_files_are_in_it(wheel: Path) -> None:
     }
     configs = {f"tierfetch/configs/{path.relative_to(CONFIGS).as_posix()}" for path in CONFIGS.rglob("*.*")}
     assert len(configs) > 9
+    of_page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments" / "page").glob("page.*")}
+    assert len(of_page) == 3
     typed = {f"{package}/py.typed" for package in PACKAGES}
-    assert ours | configs | typed <= names
+    assert ours | configs | of_page | typed <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
 
 

@@ -83,11 +83,8 @@ def break_even(rows: list[Row], crossings: list[Row]) -> Chart:
     level = rows[0]["baseline_mean_latency_ns"]
     rule = over([{"y": level}]).mark_rule(color=GREY, strokeDash=[5, 3]).encode(y="y:Q")
     picture = (band + rule + line.add_params(pick)).properties(height=HEIGHT)
-    said = [f"{r['mode']}, against {r['against']}: {_until(r['break_even_ns'])}" for r in crossings]
-    says = (
-        f"Mean latency of {first} over the latency of an inference; the dashed line is the baseline. It pays "
-        + "; ".join(said)
-    )
+    said = [f"{_until(r['break_even_ns'])} ({r['mode']}, against {r['against']})" for r in crossings]
+    says = f"{first} pays {'; '.join(said)}. Its mean latency over that of an inference; the baseline is dashed"
     lines = [[r["mode"], *(number_text(r[n], "time") for n in keys)] for r in ladder]
     numbers = Numbers(["mode", "of an inference", "mean of an access", "95 % from", "to"], lines)
     return Chart("break_even", "Until which thinking time it pays", f"{says}.", picture, numbers, PICK)

@@ -109,7 +109,7 @@ def windows(rows: list[Row], phases: list[tuple[int, str]], of: Arms, metric: st
               axis=count_axis("access of the trace"))  # fmt: skip
     of_time = time_axis("mean latency of an access", [row["y"] for row in data])
     y_axis = of_time if is_time else alt.Axis(title="hit ratio", tickCount=5)
-    scale = log_scale([row["y"] for row in data]) if is_time else alt.Scale(domain=[0, 1])
+    scale = log_scale([row["y"] for row in data], padding=5) if is_time else alt.Scale(domain=[0, 1])
     y = alt.Y("y:Q", axis=y_axis, scale=scale)
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("x:Q", title="from access", format=","),
                alt.Tooltip("text:N", title="mean latency" if is_time else "hit ratio")]  # fmt: skip

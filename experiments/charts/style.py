@@ -167,7 +167,11 @@ def over(data: list[dict[str, Any]]) -> alt.Chart:
 def by_part(names: Sequence[str], colours: Sequence[str], order: str = "order") -> dict[str, Any]:
     """Colours and the order of what is stacked."""
     scale = alt.Scale(domain=list(names), range=list(colours))
-    return {"color": alt.Color("part:N", scale=scale, legend=alt.Legend(title=None)), "order": alt.Order(f"{order}:Q")}
+    # Not as pale as an interval is.
+    return {
+        "color": alt.Color("part:N", scale=scale, legend=alt.Legend(title=None, symbolOpacity=1)),
+        "order": alt.Order(f"{order}:Q"),
+    }
 
 
 def arms_down(arms: Sequence[str], field: str = "arm") -> alt.Y:

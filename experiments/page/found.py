@@ -153,7 +153,8 @@ class Found:
                 latency += np.bincount(at, total * batch.column(1).to_numpy(zero_copy_only=False), len(n))
             found += [
                 {
-                    "arm": arm, "first_access": first + int(i) * width, "last_access": first + int(i + 1) * width,
+                    "arm": arm, "first_access": first + int(i) * width,
+                    "last_access": min(first + int(i + 1) * width, last + window),
                     "mean_latency_ns": float(latency[i] / n[i]), "hit_ratio": float(hits[i] / n[i]),
                 }
                 for i in np.flatnonzero(n)

@@ -138,7 +138,7 @@ def ladder_of(folder: Path, number: int) -> Result:
     about = table_of(folder, "break_even").schema.metadata or {}
     name = f"break-even of {read_json(about.get(b'config'))['name']}"
     section = Section(f"r{number}-possible", chart.title, [], [chart])
-    return Result(f"r{number}", name, chart.says, [], [], [section])
+    return Result(f"r{number}", name, f"{chart.says.partition('. ')[0]}.", [], [], [section])
 
 
 def reproduction(found: Found) -> dict[str, Any]:
