@@ -4,11 +4,15 @@ It is asked in a process of its own, as it ends the process where a capacity doe
 """
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
@@ -115,10 +119,19 @@ def write_oracle_general(accesses: "Batch", path: Path) -> None:
 
 
 class Peer:
-    """What it counts on one trace."""
+    """What it counts on one trace. As a context manager it ends the process that counts."""
 
     def __init__(self, path: Path, n_accesses: int, *, unit_size: bool) -> None:
         self._path, self._n_accesses, self._unit_size = path, n_accesses, unit_size
+        self._server: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            # At the end of its input it ends.
+            self._server.communicate()
 
     def count(self, eviction: "EvictionSettings", capacity: int) -> Count:
         """Its misses with an eviction policy and a capacity."""
@@ -126,20 +139,27 @@ class Peer:
         if reason is not None:
             return Count(None, reason)
         settings = {theirs: getattr(eviction, ours) for ours, theirs in SETTINGS.get(eviction.kind, {}).items()}
-        asked = json.dumps([str(self._path), NAMES[eviction.kind], capacity, settings])
         limit_s = _LEAST_S + self._n_accesses / _ACCESSES_PER_S
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "experiments.peer", asked],
-                capture_output=True, text=True, errors="replace", check=False, timeout=limit_s, cwd=_ROOT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
+        code, said, words = self._ask([limit_s, str(self._path), NAMES[eviction.kind], capacity, settings])
+        if code is None:
             return Count(None, f"libCacheSim gives no answer within {limit_s:.0f} s")
-        if done.returncode != 0:
-            return Count(None, f"libCacheSim ends itself with this capacity: {_last_words(done.stderr)}")
-        miss_ratio, n_held = json.loads(done.stdout.splitlines()[-1])
+        if code != 0:
+            return Count(None, f"libCacheSim ends itself with this capacity: {_last_words(words)}")
+        miss_ratio, n_held = json.loads(said.splitlines()[-1])
         note = "" if n_held else "libCacheSim keeps no block with this capacity"
         return Count(round(miss_ratio * self._n_accesses), note)
+
+    def _ask(self, what: list[Any]) -> Any:
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "experiments.peer"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT,
+            )  # fmt: skip
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(what) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
 
 
 @contextmanager
@@ -148,7 +168,8 @@ def peer_of(accesses: "Batch", *, unit_size: bool) -> Iterator[Peer]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.oracleGeneral.bin"
         write_oracle_general(accesses, path)
-        yield Peer(path, len(accesses), unit_size=unit_size)
+        with Peer(path, len(accesses), unit_size=unit_size) as peer:
+            yield peer
 
 
 def _last_words(text: str) -> str:
@@ -166,5 +187,57 @@ def replay(path: str, name: str, capacity: int, settings: dict[str, Any]) -> Any
     return lambda: (float(cache.process_trace(reader)[0]), int(cache.get_n_obj()))
 
 
+def serve(asked: Iterator[str], answer: Callable[[str], object]) -> None:
+    """Replay what each line asks for, in a process of its own: libCacheSim may end the one that it is in.
+
+    Each is forked from this one, which has imported it. A line is answered with one: the exit code, or null where there
+    was none in time, and what was said on standard output and standard error.
+    """
+    import libcachesim  # noqa: F401
+
+    for line in asked:
+        limit_s, *what = json.loads(line)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            child = os.fork()
+            if child == 0:
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                code = 1
+                try:
+                    print(json.dumps(replay(*what)()), flush=True)  # noqa: T201
+                    code = 0
+                except Exception:
+                    traceback.print_exc()
+                    sys.stderr.flush()
+                finally:
+                    # Nothing of the process that it comes from is to be finished here.
+                    os._exit(code)
+            code_of = _ended(child, time.monotonic() + limit_s)
+            said = []
+            for file in (out, err):
+                file.seek(0)
+                said.append(file.read().decode(errors="replace"))
+        answer(json.dumps([code_of, *said]) + "\n")
+
+
+def _ended(child: int, deadline: float) -> int | None:
+    """The exit code of a process; None if it had to be killed for taking too long."""
+    pause_s = 0.001
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, 0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    print(json.dumps(replay(*json.loads(sys.argv[1]))()))  # noqa: T201
+    serve(iter(sys.stdin), _write)

@@ -1,7 +1,6 @@
 """Our miss counts beside libCacheSim's: equal to the last miss where docs/evictions.md says so, or why not."""
 
 import heapq
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -136,13 +135,18 @@ def test_what_bytes_cannot_be_compared() -> None:
     assert compared == ["lru", "fifo", "clock", "sieve", "lfu", "gdsf", "belady"]
 
 
-def test_a_peer_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*arguments: Any, timeout: float, **rest: Any) -> Any:
-        raise subprocess.TimeoutExpired("libcachesim", timeout)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    found = peer.Peer(Path("gone"), 100_000, unit_size=True).count(EVICTIONS.parse("lfu"), 1)
-    assert found == peer.Count(None, "libCacheSim gives no answer within 62 s")
+@WITH_PEER
+def test_a_peer_that_gives_no_answer_or_fails_leaves_the_next_one_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with peer.peer_of(make_batch(KEYS), unit_size=True) as theirs:
+        lfu = EVICTIONS.parse("lfu")
+        with monkeypatch.context() as patch:
+            patch.setattr(peer, "_LEAST_S", -1)
+            assert theirs.count(lfu, 103) == peer.Count(None, "libCacheSim gives no answer within -0 s")
+            patch.setitem(peer.NAMES, "lfu", "NoSuchPolicy")
+            patch.setattr(peer, "_LEAST_S", 60)
+            said = theirs.count(lfu, 103).note
+            assert said.startswith("libCacheSim ends itself with this capacity: AttributeError: ")
+        assert theirs.count(lfu, 103) == peer.Count(n_misses("lfu", 103, KEYS), "")
 
 
 @pytest.mark.parametrize(

@@ -236,8 +236,9 @@ def test_crommelin_for_one_server_is_pollaczek_khinchine() -> None:
 def test_the_inference_server_is_m_d_c(utilisation: float, servers: int, is_longer: bool, under: Under) -> None:
     n, found, factor = under.n(utilisation), [], under.factor if is_longer else 1.0
     for seed in range(SEEDS):
-        # All accesses are to one block that is there: only thinking takes time.
-        machine = system(servers=servers)
+        # All accesses are to one block that is there: only thinking takes time. What it comes to want does not pile up
+        # on the link, where SimPy would sort it again and again.
+        machine = system(call_ns=1, servers=servers)
         sink = run(
             under,
             machine,
