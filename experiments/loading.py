@@ -12,6 +12,7 @@ from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
 from experiments.shipped import config_named
 from experiments.shorthand import in_full, with_names
+from experiments.sweeping.said import spread_of, sweep_of
 from policies.registry import POLICIES
 from simulator.config import Strict
 from simulator.errors import InputError
@@ -49,10 +50,12 @@ def load(
     sets: list[str] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
+    sweeps: list[str] | None = None,
 ) -> dict[str, Experiment]:
     """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
 
-    The file may be a shipped one's name without its ending: ``mixed``.
+    The file may be a shipped one's name without its ending: ``mixed``. ``sweeps``: ``key.path=values``, beside or in
+    place of what its ``sweep`` says of the key.
     ``wanted`` names the variants to load, by default all. The name of an experiment ends in that of its variant. What
     an anchor repeats stays one value: an override of one place is one of all.
 
@@ -60,7 +63,7 @@ def load(
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
     path = config_named(path)
-    return experiments_of(read(path), path, sets, seeds, wanted)
+    return experiments_of(read(path), path, sets, seeds, wanted, sweeps)
 
 
 def experiments_of(
@@ -69,6 +72,7 @@ def experiments_of(
     sets: Sequence[str | Override] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
+    sweeps: list[str] | None = None,
 ) -> dict[str, Experiment]:
     """The experiments of a config's keys and values, as ``load`` reads them.
 
@@ -80,19 +84,32 @@ def experiments_of(
     """
     raw = copy.deepcopy(raw)
     with_names(raw, path)
+    sweep = sweep_of(path, raw.pop("sweep", None), sweeps or [])
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
         raise InputError(*explain(f"{path}: variants", error)) from None
     names = [variant.name for variant in variants]
-    for name in [*names, *(wanted or [])]:
+    for name in names:
         if names.count(name) != 1:
-            problem = f"{path} has no variant {name!r}" if name not in names else f"{path}: variants: {name!r} is twice"
-            raise InputError(f"{problem}; expected {'one of ' + ', '.join(names) if names else 'none'}")
-    chosen = [variant for variant in variants if wanted is None or variant.name in wanted]
-    if not names:
-        return {"": _one(path, raw, None, sets or [], seeds)}
-    return {variant.name: _one(path, raw, variant, sets or [], seeds) for variant in chosen}
+            raise InputError(f"{path}: variants: {name!r} is twice; expected one of {', '.join(names)}")
+    overrides = [one if isinstance(one, Override) else _parsed(one) for one in sets or []]
+    found: dict[str, dict[str, Any]] = {}
+    for variant in variants or [None]:
+        one = _overridden(path, raw, variant, overrides, seeds)
+        if sweep is None:
+            found[variant.name if variant else ""] = one
+            continue
+        for spread in spread_of(path, sweep, one, {override.key for override in overrides}):
+            name = "_".join(filter(None, [variant.name if variant else "", spread.name]))
+            found[name] = {**spread.raw, "name": f"{one['name']}-{spread.name}" if spread.name else one["name"]}
+    for name in wanted or []:
+        if name not in found or "" in found:
+            some = [*found][:20] + ["..."] * (len(found) > 20)
+            problem = f"{path} has no variant {name!r}"
+            raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
+    chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
+    return {name: _made(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
 
 
 def only(experiments: dict[str, Experiment]) -> Experiment:
@@ -128,26 +145,29 @@ def _parsed(text: str) -> Override:
     return Override(f"--set {text}", key.strip(), parse_yaml(value, f"--set {text}"))
 
 
-def _one(
-    path: Path, raw: Any, variant: Variant | None, sets: Sequence[str | Override], seeds: list[int] | None
-) -> Experiment:
-    where = f"{path}: variant {variant.name}" if variant else str(path)
-    raw = copy.deepcopy(raw)
+def _overridden(
+    path: Path, raw: Any, variant: Variant | None, sets: Sequence[Override], seeds: list[int] | None
+) -> dict[str, Any]:
+    """A config's keys and values as a variant, and the command line, have them."""
+    found: dict[str, Any] = copy.deepcopy(raw)
     if variant is not None:
         for key, value in variant.set.items():
             try:
-                override(raw, key, copy.deepcopy(value))
+                override(found, key, copy.deepcopy(value))
             except ValueError as error:
-                raise InputError(f"{where}: set: {error}") from None
-        raw["name"] = f"{raw['name']}-{variant.name}"
-    for one in sets:
-        said, key, value = one if isinstance(one, Override) else _parsed(one)
+                raise InputError(f"{path}: variant {variant.name}: set: {error}") from None
+        found["name"] = f"{found['name']}-{variant.name}"
+    for said, key, value in sets:
         try:
-            override(raw, key, copy.deepcopy(value))
+            override(found, key, copy.deepcopy(value))
         except ValueError as error:
             raise InputError(f"{said}: {error}") from None
     if seeds is not None:
-        raw["seeds"] = seeds
+        found["seeds"] = seeds
+    return found
+
+
+def _made(path: Path, where: str, raw: dict[str, Any]) -> Experiment:
     try:
         raw = in_full(raw, path)
     except InputError as error:

@@ -19,8 +19,9 @@ TRAIN_RATIO = 0.5
 
 
 def with_names(raw: dict[str, Any], path: Path) -> None:
-    """Give the experiment and its arms their names, by which overrides find them: the file's, and their policies'."""
+    """Give the experiment and its arms their names, the file's and their policies', and it a machine to be overridden."""
     raw.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).lstrip("._-")[:80] or "experiment")
+    raw.setdefault("system", {"preset": PRESET})
     arms = raw.get("arms")
     if not isinstance(arms, list):
         return
@@ -56,7 +57,7 @@ def in_full(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         InputError: what is said shortly cannot be understood.
     """
     with_names(raw, path)
-    short = raw.setdefault("system", {"preset": PRESET})
+    short = raw["system"]
     raw["system"] = system_in_full(short, path.parent)
     arms = raw.get("arms")
     arms = [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
@@ -64,13 +65,18 @@ def in_full(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         if isinstance(arm.get("set"), dict) and all(isinstance(key, str) for key in arm["set"]):
             arm["set"] = _in_arm(arm, short, raw["system"], path.parent)
     if arms and "baseline" not in raw:
-        raw["baseline"] = next((arm for arm in arms if _kind(arm.get("policy")) == "none"), arms[0]).get("name")
+        raw["baseline"] = default_baseline(arms)
     workload = raw.get("workload")
     if isinstance(workload, dict) and "train_ratio" not in workload and any(_learns(arm, path) for arm in arms):
         workload["train_ratio"] = TRAIN_RATIO
     if "seeds" not in raw:
         raw["seeds"] = SEEDS if _depends_on_seed(workload, path) else SEEDS[:1]
     return raw
+
+
+def default_baseline(arms: list[dict[str, Any]]) -> Any:
+    """The name of the arm that the others are compared with where a config does not say which."""
+    return next((arm for arm in arms if _kind(arm.get("policy")) == "none"), arms[0]).get("name")
 
 
 def _in_arm(arm: dict[str, Any], short: Any, full: Any, folder: Path) -> dict[str, Any]:
