@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 NAME = "tierfetch"
 COMMANDS = {
     "run": "experiments.run",
+    "merge": "experiments.merge",
     "init": "experiments.init",
     "list": "experiments.listing",
     "show": "experiments.show",

@@ -50,7 +50,7 @@ def dry_run(experiment: Experiment, folder: Path, console: Any, *, force: bool =
 
     say(f"{experiment.name}: {folder}")
     runs = planned(experiment)
-    problems = list(_problems(experiment, folder, runs, force=force))
+    problems = list(problems_of(experiment, folder, runs, force=force))
     try:
         if not problems:
             _say_what(experiment, folder, runs, say, force=force, jobs=jobs)
@@ -68,28 +68,35 @@ def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *
     arms, seeds = ", ".join(arm.name for arm in experiment.arms), ", ".join(map(str, experiment.seeds))
     say(f"  {len(runs)} runs: arms {arms}; seeds {seeds}")
     say(f"  {n:,} accesses each, {parts.n_train:,} of them to learn from; {n - parts.first:,} are simulated")
-    done = set() if force else _finished(experiment, folder, runs)
+    done = set() if force else finished(experiment, folder, runs)
     todo = [run for run in runs if run.key not in done]
     say(f"  {len(done)} runs are finished already; {len(todo)} to make")
     if not todo:
         return
     say("  timing a short run of each arm ...")
     with Announced(say):
-        one = _estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n)
+        one = estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n)
     alone = sum(one.wall_s[run.arm.name] for run in todo if is_timed(run.arm))
     beside = sum(one.wall_s[run.arm.name] for run in todo if not is_timed(run.arm))
     n_at_once = min(jobs or n_cores(), n_cores())
-    say(f"  time: about {_time(alone + beside / n_at_once)}, of which {_time(alone)} measured alone")
+    say(f"  time: about {time_of(alone + beside / n_at_once)}, of which {time_of(alone)} measured alone")
     for name, wall_s in one.wall_s.items():
-        say(f"    {name}: {_time(wall_s)} a run")
+        say(f"    {name}: {time_of(wall_s)} a run")
     free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
     n_bytes = sum(one.n_bytes[run.arm.name] for run in todo)
-    say(f"  disk: about {_bytes(n_bytes)}; {_bytes(free)} are free")
+    say(f"  disk: about {bytes_of(n_bytes)}; {bytes_of(free)} are free")
+    check_room(folder, n_bytes, free)
+
+
+def check_room(folder: Path, n_bytes: float, free: int) -> None:
+    """Raises InputError if a disk has less room than it takes."""
     if n_bytes > free:
-        raise InputError(f"{folder}: has no room for about {_bytes(n_bytes)}; expected fewer tables (output), or --out")
+        raise InputError(
+            f"{folder}: has no room for about {bytes_of(n_bytes)}; expected fewer tables (output), or --out"
+        )
 
 
-def _problems(experiment: Experiment, folder: Path, runs: list[Run], *, force: bool) -> Iterator[str]:
+def problems_of(experiment: Experiment, folder: Path, runs: list[Run], *, force: bool) -> Iterator[str]:
     """What would end the command before its first run."""
     from experiments.beforehand import check_charge, check_columns
     from experiments.folder import check_folder, kept_in
@@ -113,7 +120,7 @@ def _problems(experiment: Experiment, folder: Path, runs: list[Run], *, force: b
         yield from of(lambda: kept_in(experiment, folder, force=False))
 
 
-def _finished(experiment: Experiment, folder: Path, runs: list[Run]) -> set[Key]:
+def finished(experiment: Experiment, folder: Path, runs: list[Run]) -> set[Key]:
     """The runs that the folder keeps as they would be made today."""
     from experiments.kept import Kept
     from experiments.runner import hash_of
@@ -134,7 +141,7 @@ def _finished(experiment: Experiment, folder: Path, runs: list[Run]) -> set[Key]
     }
 
 
-def _estimated(experiment: Experiment, arms: list[Arm], n: int) -> _Estimate:
+def estimated(experiment: Experiment, arms: list[Arm], n: int) -> _Estimate:
     """What a run of each arm takes, as if that went by the accesses alone, but for what a run takes without any."""
     piece = min(n, _PIECE)
     whole = _measured(experiment, arms, piece, n)
@@ -208,13 +215,15 @@ def _models_in(folder: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _time(seconds: float) -> str:
+def time_of(seconds: float) -> str:
+    """As it is said."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _bytes(n: float) -> str:
+def bytes_of(n: float) -> str:
+    """As it is said: disks are sold in powers of ten."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if n >= factor:
             return f"{n / factor:.1f} {unit}"

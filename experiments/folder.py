@@ -12,6 +12,7 @@ from experiments.aside import discard, is_aside, remove_dead
 from experiments.config import Experiment
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from experiments.plan import planned
+from experiments.shards import Share
 from simulator.errors import InputError
 
 LOCK = ".lock"
@@ -125,7 +126,9 @@ def kept_in(experiment: Experiment, folder: Path, *, force: bool) -> Kept:
     return kept
 
 
-def about(experiment: Experiment, traces: dict[str, str], metadata: dict[str, Any]) -> dict[str, Any]:
+def about(
+    experiment: Experiment, traces: dict[str, str], metadata: dict[str, Any], share: Share | None = None
+) -> dict[str, Any]:
     """What a manifest says besides its runs: whose results these are, and what lies where."""
     return {
         "name": experiment.name,
@@ -134,4 +137,5 @@ def about(experiment: Experiment, traces: dict[str, str], metadata: dict[str, An
         "planned": [run.stem for run in planned(experiment)],
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": TABLES,
+        **({} if share is None else {"shard": share.said}),
     }

@@ -4,7 +4,9 @@
 it. The simulator and the hashes of results know the full form alone.
 """
 
+import copy
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -85,12 +87,18 @@ def _preset(name: Any, folder: Path, where: str) -> dict[str, Any]:
         text = path.read_text()[:_MOST_BYTES]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}.preset: {path}: cannot be read: {error}; expected a YAML file") from None
-    said = parse_yaml(text, str(path))
+    said = copy.deepcopy(_parsed(text, str(path)))
     if not isinstance(said, dict) or not isinstance(said.get("tiers"), list) or "preset" in said:
         raise InputError(f"{where}.preset: {path}: expected a system as configs have it, with a list of tiers")
     found = system_in_full(said, path.parent, str(path))
     assert isinstance(found, dict)
     return found
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, what: str) -> Any:
+    """A sweep asks for the same file with every combination, and YAML takes long."""
+    return parse_yaml(text, what)
 
 
 def _both_ways(said: Any, where: str) -> Any:

@@ -50,8 +50,26 @@ def load(
     sets: list[str] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
-    sweeps: list[str] | None = None,
 ) -> dict[str, Experiment]:
+    """What ``load_all`` reads, without the rest. Raises InputError as that."""
+    return load_all(path, sets, seeds, wanted).experiments
+
+
+class Loaded(NamedTuple):
+    """What a config has: experiments by variant, what they are called together, and whether a sweep made them."""
+
+    experiments: dict[str, Experiment]
+    name: str
+    is_swept: bool
+
+
+def load_all(
+    path: Path,
+    sets: list[str] | None = None,
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+    sweeps: list[str] | None = None,
+) -> Loaded:
     """The experiments of a YAML file by variant, with ``key.path=value`` overrides; without variants one, under "".
 
     The file may be a shipped one's name without its ending: ``mixed``. ``sweeps``: ``key.path=values``, beside or in
@@ -63,7 +81,7 @@ def load(
         InputError: the file, a variant, an override or a value is wrong; every key that is has a line.
     """
     path = config_named(path)
-    return experiments_of(read(path), path, sets, seeds, wanted, sweeps)
+    return all_of(read(path), path, sets, seeds, wanted, sweeps)
 
 
 def experiments_of(
@@ -72,15 +90,26 @@ def experiments_of(
     sets: Sequence[str | Override] | None = None,
     seeds: list[int] | None = None,
     wanted: list[str] | None = None,
-    sweeps: list[str] | None = None,
 ) -> dict[str, Experiment]:
-    """The experiments of a config's keys and values, as ``load`` reads them.
+    """What ``all_of`` reads, without the rest. Raises InputError as that."""
+    return all_of(raw, path, sets, seeds, wanted).experiments
+
+
+def all_of(
+    raw: dict[str, Any],
+    path: Path,
+    sets: Sequence[str | Override] | None = None,
+    seeds: list[int] | None = None,
+    wanted: list[str] | None = None,
+    sweeps: list[str] | None = None,
+) -> Loaded:
+    """The experiments of a config's keys and values, as ``load_all`` reads them.
 
     ``path`` is what names the config, in messages and where it has no name, and beside what its files may lie; it need
     not be there.
 
     Raises:
-        InputError: as ``load``.
+        InputError: as ``load_all``.
     """
     raw = copy.deepcopy(raw)
     with_names(raw, path)
@@ -95,12 +124,12 @@ def experiments_of(
             raise InputError(f"{path}: variants: {name!r} is twice; expected one of {', '.join(names)}")
     overrides = [one if isinstance(one, Override) else _parsed(one) for one in sets or []]
     found: dict[str, dict[str, Any]] = {}
-    for variant in variants or [None]:
+    for variant in [*variants] or [None]:
         one = _overridden(path, raw, variant, overrides, seeds)
         if sweep is None:
             found[variant.name if variant else ""] = one
             continue
-        for spread in spread_of(path, sweep, one, {override.key for override in overrides}):
+        for spread in spread_of(path, sweep, one, {key for _, key, _ in overrides}):
             name = "_".join(filter(None, [variant.name if variant else "", spread.name]))
             found[name] = {**spread.raw, "name": f"{one['name']}-{spread.name}" if spread.name else one["name"]}
     for name in wanted or []:
@@ -109,7 +138,8 @@ def experiments_of(
             problem = f"{path} has no variant {name!r}"
             raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
     chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
-    return {name: _made(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
+    made = {name: _made(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
+    return Loaded(made, str(raw["name"]), sweep is not None)
 
 
 def only(experiments: dict[str, Experiment]) -> Experiment:

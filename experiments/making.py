@@ -1,5 +1,6 @@
 """An experiment from its config to all of its tables; what is said of them afterwards is ``experiments.report``'s."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple
 from experiments.callbacks import Callback, Callbacks
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError, RunsFailedError
+from experiments.loading import Loaded
+from experiments.shards import Share
 
 Row = dict[str, Any]
 
@@ -23,6 +26,14 @@ class Made(NamedTuple):
     failed: list[str]
 
 
+def out_of(loaded: Loaded) -> Path | None:
+    """Where the results of a sweep go by themselves, together; None: each experiment's for itself."""
+    if not loaded.is_swept or "" in loaded.experiments:
+        return None
+    hashes = " ".join(experiment.folder_hash() for experiment in loaded.experiments.values())
+    return Path("results") / f"{loaded.name}-sweep-{hashlib.sha256(hashes.encode()).hexdigest()[:8]}"
+
+
 def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
     """Where an experiment's tables go: with ``--out``, a variant's into a folder of its own there."""
     if out is None:
@@ -32,35 +43,50 @@ def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
 
 def make(
     experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
-    jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (),
+    jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (), share: Share | None = None,
 ) -> Made:  # fmt: skip
     """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
 
     ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
     ``make_console`` finds. ``live``: how all arms stand is shown meanwhile. ``callbacks`` are told of runs.
+    Of a ``share`` its runs alone are made, and nothing that is of all of them.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
         RunsDiedError: processes died; all other runs are kept.
         RunsFailedError: code from outside failed in runs; all others are kept.
     """
-    from experiments.compare import compare
-    from experiments.metrics import attribution
-    from experiments.phases import by_phase
     from experiments.progress import make_console
-    from experiments.runner import kept_rows, metadata, run_all
-    from experiments.tables import write_rows
+    from experiments.runner import run_all
 
     told = Callbacks(callbacks, experiment, folder)
     try:
         rows = run_all(
             experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs, live=live,
-            callbacks=told,
+            callbacks=told, share=share,
         )  # fmt: skip
     except (RunsDiedError, RunsFailedError) as error:
         if not told.failed:
             raise
         raise type(error)(*error.args, *told.lines) from None
+    if share is not None:
+        return Made(rows, [], [], told.lines)
+    compared, phases = write_tables(experiment, folder, rows)
+    told.finished(rows, compared)
+    return Made(rows, compared, phases, told.lines)
+
+
+def write_tables(experiment: Experiment, folder: Path, rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The tables over all runs of a folder, but ``runs``, which there is; rows of ``comparisons`` and ``by_phase``.
+
+    ``rows``: those of ``runs`` that were asked for.
+    """
+    from experiments.compare import compare
+    from experiments.metrics import attribution
+    from experiments.phases import by_phase
+    from experiments.runner import kept_rows, metadata
+    from experiments.tables import write_rows
+
     compared = compare(rows, experiment.baseline, folder)
     write_rows(folder / "comparisons.parquet", compared, metadata(experiment, rows))
     arms = {arm.name: arm for arm in experiment.arms}
@@ -71,5 +97,4 @@ def make(
     phases = by_phase(experiment, kept, folder)
     if phases:
         write_rows(folder / "by_phase.parquet", phases, metadata(experiment, kept))
-    told.finished(rows, compared)
-    return Made(rows, compared, phases, told.lines)
+    return compared, phases

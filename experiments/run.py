@@ -14,6 +14,7 @@ from experiments.show import Full
 if TYPE_CHECKING:
     from experiments.callbacks import Callback
     from experiments.config import Experiment
+    from experiments.shards import Share
 
 
 class Breakdown(StrEnum):
@@ -61,6 +62,23 @@ def main(
         Breakdown | None, typer.Option(help="Also a table of each arm by phase, of a workload of phases.")
     ] = None,
     full: Full = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY.PATH=VALUES",
+            show_default=False,
+            help="Run with each of several values of a key: 1GiB,2GiB or 1..8 or 'log(1 us, 1 ms, 7)'; may be given "
+            "again for all combinations.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            show_default=False,
+            help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
+        ),
+    ] = None,
     jobs: Jobs = 1,
     live: Annotated[
         bool,
@@ -92,9 +110,10 @@ def main(
     policy, a model or a format of your own failed (as well), 130 interrupted (finished runs are kept), 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
-        from experiments.loading import load
+        from experiments.loading import load_all
         from experiments.loggers.chosen import callbacks_of
-        from experiments.making import folder_of
+        from experiments.many import run_many
+        from experiments.shards import parse
         from simulator.errors import InputError
 
         wanted = None if variant is None else [name.strip() for name in variant.split(",")]
@@ -104,23 +123,9 @@ def main(
         how = How(
             quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
         )  # fmt: skip
-        problems: list[str] = []
-        for name, experiment in load(config, set_ or [], parse_seeds(seeds), wanted).items():
-            folder = folder_of(experiment, name, out)
-            if dry_run:
-                problems += _say_what(experiment, folder, force=force, jobs=jobs)
-                continue
-            run_experiment(experiment, folder, how)
-        if problems:
-            raise InputError(*problems)
-
-
-def _say_what(experiment: "Experiment", folder: Path, *, force: bool, jobs: int) -> list[str]:
-    """What a dry run says of one experiment; what it lacks to run."""
-    from experiments.dry_run import dry_run
-    from experiments.progress import make_console
-
-    return dry_run(experiment, folder, make_console(), force=force, jobs=jobs)
+        part = None if shard is None else parse(shard)
+        loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
+        run_many(loaded, out, how, part, str(config), dry_run=dry_run)
 
 
 def parse_seeds(text: str | None) -> list[int] | None:
@@ -135,8 +140,10 @@ def parse_seeds(text: str | None) -> list[int] | None:
         raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
 
 
-def run_experiment(experiment: "Experiment", folder: Path, how: How) -> None:
+def run_experiment(experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None) -> None:
     """Do what the command does, for one experiment: make it, and print what came of it.
+
+    Of a ``share`` its runs alone are made, of which nothing is to be said before they are merged.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong, there are no phases to tell apart, or a page is
@@ -159,8 +166,10 @@ def run_experiment(experiment: "Experiment", folder: Path, how: How) -> None:
     console = make_console()
     rows, compared, phases, failed = make(
         experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.jobs, live=how.live,
-        callbacks=how.callbacks,
+        callbacks=how.callbacks, share=share,
     )  # fmt: skip
+    if share is not None:
+        how = how._replace(quiet=True, by=None, report=False)
     if not how.quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking

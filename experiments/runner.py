@@ -15,6 +15,7 @@ from experiments.jobs import n_cores
 from experiments.kept import MANIFEST, Done, Kept
 from experiments.plan import Key, Run, in_turn, is_timed, key_of, planned
 from experiments.progress import OneRun, RunProgress
+from experiments.shards import Share
 from simulator.errors import InputError, OutsideError
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
 
 def run_all(
     experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1,
-    title: str = "", live: bool = False, callbacks: Callbacks | None = None,
+    title: str = "", live: bool = False, callbacks: Callbacks | None = None, share: Share | None = None,
 ) -> list[Row]:  # fmt: skip
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
 
     ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs. ``live``:
-    how all arms stand is shown as they run, if the console can be drawn on. ``callbacks`` are told of runs.
+    how all arms stand is shown as they run, if the console can be drawn on. ``callbacks`` are told of runs. With a
+    ``share`` it is about its runs alone.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -69,7 +71,7 @@ def run_all(
     make_folder(folder)
     with locked(folder):
         told = callbacks or Callbacks([], experiment, folder)
-        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told)
+        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told, share)
         remove_leftovers(folder)
         is_new = not (folder / MANIFEST).exists()
         if is_new:
@@ -90,7 +92,7 @@ def run_all(
             remove_leftovers(folder)
             if made.kept.runs:
                 made.write()
-    return [made.kept.runs[run.key].row for run in planned(experiment)]
+    return [made.kept.runs[run.key].row for run in made.runs]
 
 
 def _progress(experiment: Experiment, console: Any, *, quiet: bool, n_at_once: int, live: bool) -> RunProgress:
@@ -104,10 +106,11 @@ def _progress(experiment: Experiment, console: Any, *, quiet: bool, n_at_once: i
 
 def kept_rows(experiment: Experiment, folder: Path) -> list[Row]:
     """The rows of all runs that the folder keeps, as in ``runs``: also of those that were asked for before."""
-    return _in_order(experiment, Kept.load(folder))
+    return in_order_of_plan(experiment, Kept.load(folder))
 
 
-def _in_order(experiment: Experiment, kept: Kept) -> list[Row]:
+def in_order_of_plan(experiment: Experiment, kept: Kept) -> list[Row]:
+    """The rows of all that is kept, by arm, seed and repeat."""
     arms = [arm.name for arm in experiment.arms]
     return [kept.runs[key].row for key in sorted(kept.runs, key=lambda key: (arms.index(key[0]), *key[1:]))]
 
@@ -130,10 +133,13 @@ class _Making:
     """The runs of an experiment, on their way into its folder."""
 
     def __init__(
-        self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks
-    ) -> None:
+        self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks,
+        share: Share | None,
+    ) -> None:  # fmt: skip
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
-        self._callbacks = callbacks
+        self._callbacks, self._share = callbacks, share
+        self.runs = [run for run in planned(experiment) if share is None or run.key in share.keys]
+        """Those that are asked for."""
         self._todo: dict[Key, Run] = {}
         self._cuts: dict[int, Cut] = {}
         self._hashes: dict[Key, str] = {}
@@ -147,7 +153,7 @@ class _Making:
         from experiments.single import sources_of
         from workloads.readers.files import files_in
 
-        runs = {run.key: run for run in planned(self.experiment)}
+        runs = {run.key: run for run in self.runs}
         if title:
             progress.say(f"{title}: {len(runs)} runs")
         for file in files_in(self.experiment.workload.source.build(self.experiment.seeds[0])):
@@ -292,8 +298,8 @@ class _Making:
         """The manifest and the table ``runs``, of all that is kept, in order of arms, seeds and repeats."""
         from experiments.tables import write_rows
 
-        rows = _in_order(self.experiment, self.kept)
+        rows = in_order_of_plan(self.experiment, self.kept)
         said = metadata(self.experiment, rows)
-        self.kept.write(about(self.experiment, self.traces, said))
+        self.kept.write(about(self.experiment, self.traces, said, self._share))
         if rows:
             write_rows(self.folder / "runs.parquet", rows, said)

@@ -19,7 +19,7 @@ TRAIN_RATIO = 0.5
 
 
 def with_names(raw: dict[str, Any], path: Path) -> None:
-    """Give the experiment and its arms their names, the file's and their policies', and it a machine to be overridden."""
+    """Give the experiment and its arms names, the file's and their policies', and it a machine, to be overridden."""
     raw.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem).lstrip("._-")[:80] or "experiment")
     raw.setdefault("system", {"preset": PRESET})
     arms = raw.get("arms")

@@ -56,7 +56,8 @@ class Condition:
                 pass
             case _:
                 raise ValueError(
-                    f"{ast.unparse(node)!r} is not understood; expected keys, values, comparisons, and, or, not, + - * /"
+                    f"{ast.unparse(node)!r} is not understood; expected keys, values, comparisons, and, or, not, "
+                    "+ - * /"
                 )
         for part in parts:
             self._check(part, keys)

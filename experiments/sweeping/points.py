@@ -42,9 +42,8 @@ class Sweep:
         problems: list[str] = []
         self._axes = [axis for axis in _axes(said, problems) if axis is not None]
         self.keys = [key for axis in self._axes for key in axis.keys]
-        for key in dict.fromkeys(self.keys):
-            if self.keys.count(key) > 1:
-                problems.append(f"{key}: is swept twice; expected each key once")
+        twice = [key for key in dict.fromkeys(self.keys) if self.keys.count(key) > 1]
+        problems += [f"{key}: is swept twice; expected each key once" for key in twice]
         if not self.keys and not problems:
             problems.append("has no keys; expected some of the config, each with its values")
         self._condition, self._sample = _condition(said, set(self.keys), problems), _sample(said, problems)
@@ -52,7 +51,8 @@ class Sweep:
         if self._sample is None and self.n_combinations > MOST_POINTS:
             of = " x ".join(str(len(axis.rows)) for axis in self._axes)
             problems.append(
-                f"has {self.n_combinations:,} combinations ({of}); expected at most {MOST_POINTS:,}, or sample: {{n: N}}"
+                f"has {self.n_combinations:,} combinations ({of}); expected at most {MOST_POINTS:,}, or "
+                "sample: {n: N}"
             )
         if problems:
             raise ValueError(*problems)
@@ -92,9 +92,8 @@ def _axes(said: Mapping[str, Any], problems: list[str]) -> Iterator[_Axis | None
         if key == "zip":
             together = values if isinstance(values, list) else [values]
             yield from (_zipped(one, problems) for one in together)
-        elif key not in _OTHERS:
-            if (found := _values(key, values, problems)) is not None:
-                yield _Axis((str(key),), [(value,) for value in found])
+        elif key not in _OTHERS and (found := _values(key, values, problems)) is not None:
+            yield _Axis((str(key),), [(value,) for value in found])
 
 
 def _values(key: Any, values: Any, problems: list[str]) -> list[Any] | None:

@@ -10,7 +10,6 @@ from experiments.sweeping.spread import Spread, spread
 from simulator.errors import InputError
 from simulator.one_line import split
 
-
 _NOT = {
     "name": "each combination gets a name of its own",
     "seeds": "every combination runs with all seeds: --seeds says which",

@@ -1,7 +1,7 @@
 """Combinations as variants and arms.
 
-A key below ``arms.NAME`` makes more arms of that one, within an experiment; any other key makes variants. So an arm that
-does not depend on a swept key runs once, and what all arms share, such as the trace, is made once for them.
+A key below ``arms.NAME`` makes more arms of that one, within an experiment; any other key makes variants. So an arm
+that does not depend on a swept key runs once, and what all arms share, such as the trace, is made once for them.
 """
 
 import copy
@@ -62,11 +62,15 @@ def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
         return None
     arms = raw.get("arms")
     # What is wrong with others, the checks of the whole config have words for.
-    names = [str(arm["name"]) for arm in arms if isinstance(arm, dict) and "name" in arm] if isinstance(arms, list) else []
+    names = (
+        [str(arm["name"]) for arm in arms if isinstance(arm, dict) and "name" in arm] if isinstance(arms, list) else []
+    )
     # Names may have dots.
     of = [name for name in names if rest.startswith(f"{name}.")]
     if not of:
-        raise ValueError(f"{key}: there is no such arm; expected arms.NAME.KEY, NAME one of {', '.join(names) or 'none'}")
+        raise ValueError(
+            f"{key}: there is no such arm; expected arms.NAME.KEY, NAME one of {', '.join(names) or 'none'}"
+        )
     arm = max(of, key=len)
     if arm == raw.get("baseline", default_baseline(raw["arms"])):
         raise ValueError(f"{key}: is of the baseline, which all arms are compared with; expected another arm's key")
@@ -89,7 +93,7 @@ def _set(raw: Any, key: str, value: Any) -> None:
 def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence[Point]) -> Iterable[Any]:
     taken = {arm["name"] for arm in arms if isinstance(arm, dict) and "name" in arm}
     for arm in arms:
-        keys = of_arm.get(arm.get("name")) if isinstance(arm, dict) else None
+        keys = of_arm.get(str(arm.get("name"))) if isinstance(arm, dict) else None
         if keys is None:
             yield arm
             continue
@@ -109,11 +113,11 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
 
 def _names(said: Sequence[Point], longest: int) -> list[str]:
     """What combinations are called, each by its own values."""
-    ends = _ends([key for key in said[0]]) if said else {}
+    ends = _ends(list(said[0])) if said else {}
     names = ["_".join(f"{ends[key]}-{_word(value)}" for key, value in point.items()) for point in said]
     longest = max(longest, _SHORTEST)
     for i, (name, point) in enumerate(zip(names, said, strict=True)):
-        if len(name) > longest or names.count(name) > 1 and len(names) < 1000 or not name and point:
+        if len(name) > longest or (names.count(name) > 1 and len(names) < 1000) or (not name and point):
             digest = hashlib.sha256(repr(sorted(point.items())).encode()).hexdigest()[:8]
             names[i] = f"{name[: longest - 9].rstrip('._-') or 'sweep'}-{digest}"
     if len(set(names)) < len(names):

@@ -1,0 +1,127 @@
+"""What a command runs: one experiment, some variants, the thousands of a sweep, or a shard of them."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.loading import Loaded
+from experiments.making import folder_of, out_of
+from experiments.progress import make_console
+from experiments.shards import Shard, shares
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.run import How
+
+_MOST_TABLES = 8
+"""Of more variants there is one table at the end, not one each."""
+_LINE_EVERY_S = 10.0
+
+
+def run_many(
+    loaded: Loaded, out: Path | None, how: "How", shard: Shard | None, config: str, *, dry_run: bool = False
+) -> None:
+    """Run all experiments of a config into folders below ``out``, or a shard of them; or say what would run.
+
+    Raises:
+        InputError: an experiment, its folder or the shard is wrong.
+        RunsDiedError: processes died; all other runs are kept.
+        RunsFailedError: code from outside failed; all other runs are kept.
+    """
+    from experiments.run import run_experiment
+
+    out = out_of(loaded) if out is None else out
+    share_of = None if shard is None else shares(loaded.experiments, shard, config)
+    if share_of is not None:
+        _check_shard(how)
+    chosen = {name: one for name, one in loaded.experiments.items() if share_of is None or name in share_of}
+    folders = {name: _below(folder_of(one, name, out), name, shard) for name, one in chosen.items()}
+    console = make_console()
+    if dry_run:
+        _say_all(loaded, folders, console, how, share_of)
+        return
+    are_many = len(chosen) > _MOST_TABLES
+    if are_many and how.report:
+        raise InputError("--report: there are many results; tierfetch report makes a page of those that are named")
+    progress = _Line(console, len(chosen), is_shown=are_many and not how.quiet)
+    for name, experiment in chosen.items():
+        share = None if share_of is None else share_of[name]
+        run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share)
+        progress.step(name)
+    if how.quiet:
+        return
+    if share_of is not None:
+        n = sum(len(share.keys) for share in share_of.values())
+        console.print(
+            f"Shard {shard}: {n:,} runs, to be put together by tierfetch merge: {_parent(folders, shard)}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+    elif are_many and out is not None:
+        _close(console, out, len(chosen))
+
+
+def _below(folder: Path, name: str, shard: Shard | None) -> Path:
+    """The folder of a shard lies beside those of others, which may be told the same --out."""
+    if shard is None:
+        return folder
+    return folder.parent / shard.folder / name if name else folder / shard.folder
+
+
+def _parent(folders: dict[str, Path], shard: Shard | None) -> Path:
+    name, folder = next(iter(folders.items()))
+    return folder.parents[1] if name else folder.parent
+
+
+def _check_shard(how: "How") -> None:
+    for what, is_said in (("--by", how.by is not None), ("--report", how.report), ("--full", how.full)):
+        if is_said:
+            raise InputError(f"--shard with {what}: says something of all runs; expected one of them")
+
+
+class _Line:
+    """How far many experiments have come, in a line now and then."""
+
+    def __init__(self, console: Any, n: int, *, is_shown: bool) -> None:
+        self._console, self._n, self._done, self._is_shown = console, n, 0, is_shown
+        self._began = self._last = time.monotonic()
+
+    def step(self, name: str) -> None:
+        """One more is over."""
+        self._done += 1
+        now = time.monotonic()
+        if self._is_shown and (now - self._last >= _LINE_EVERY_S or self._done in (1, self._n)):
+            self._last = now
+            left = (now - self._began) / self._done * (self._n - self._done)
+            more = f", about {left:.0f} s left" if self._done < self._n else ""
+            self._console.print(
+                f"{self._done:,} of {self._n:,}: {name}{more}", highlight=False, markup=False, soft_wrap=True
+            )
+
+
+def _close(console: Any, out: Path, n: int) -> None:
+    from experiments.variant_tables import print_variants
+    from experiments.variants import KeptVariants
+
+    if n <= 40:
+        print_variants(console, KeptVariants.open(out))
+    console.print(f"Tables of {n:,} variants: {out}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"tierfetch show, export and compare take it as one, and so does Results.open({str(out)!r}).",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _say_all(loaded: Loaded, folders: dict[str, Path], console: Any, how: "How", share_of: Any) -> None:
+    """What would run; of many experiments what they have together, with times of the first one's arms."""
+    from experiments.dry_run import dry_run
+
+    if share_of is not None or len(folders) > _MOST_TABLES:
+        from experiments.dry_sweep import dry_sweep
+
+        problems = dry_sweep(loaded, folders, console, force=how.force, jobs=how.jobs, share_of=share_of)
+    else:
+        problems = []
+        for name, folder in folders.items():
+            problems += dry_run(loaded.experiments[name], folder, console, force=how.force, jobs=how.jobs)
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
