@@ -34,6 +34,7 @@ class Variant(Strict):
     """Keys by their paths, such as system.tiers.hbm.capacity, and what they are here."""
 
 
+_NO_VARIANT: Sequence[Variant | None] = (None,)
 _VARIANTS: TypeAdapter[list[Variant]] = TypeAdapter(list[Variant])
 
 
@@ -124,14 +125,14 @@ def all_of(
             raise InputError(f"{path}: variants: {name!r} is twice; expected one of {', '.join(names)}")
     overrides = [one if isinstance(one, Override) else _parsed(one) for one in sets or []]
     found: dict[str, dict[str, Any]] = {}
-    for variant in [*variants] or [None]:
+    for variant in variants or _NO_VARIANT:
         one = _overridden(path, raw, variant, overrides, seeds)
         if sweep is None:
             found[variant.name if variant else ""] = one
             continue
         for spread in spread_of(path, sweep, one, {key for _, key, _ in overrides}):
             name = "_".join(filter(None, [variant.name if variant else "", spread.name]))
-            found[name] = {**spread.raw, "name": f"{one['name']}-{spread.name}" if spread.name else one["name"]}
+            found[name] = spread.raw
     for name in wanted or []:
         if name not in found or "" in found:
             some = [*found][:20] + ["..."] * (len(found) > 20)

@@ -16,7 +16,7 @@ def main(
         list[Path], typer.Argument(metavar="DIR...", help="What shards were told as --out, in any order.")
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put it all together.")],
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is missing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is missing, or wrong.")] = False,
 ) -> None:
     """Put the results of shards together: the same tables as one command leaves that makes all runs.
 
@@ -30,13 +30,13 @@ def main(
 
         console = make_console()
         found = merge(folders, out)
-        for line in found.notes:
+        for line in (*found.notes, *found.missing):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         if not quiet:
             text = f"{found.n_runs:,} runs of {found.n_experiments:,} experiment{'s' * (found.n_experiments != 1)}"
             console.print(f"{text}, {found.n_new:,} of them new: {out}", highlight=False, markup=False, soft_wrap=True)
         if found.missing:
-            raise InputError(*found.missing)
+            raise InputError(f"{out}: {found.n_missing:,} run{'s are' if found.n_missing != 1 else ' is'} missing")
 
 
 if __name__ == "__main__":

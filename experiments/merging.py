@@ -17,16 +17,15 @@ from experiments.results import KeptResults, in_order, places_below
 from experiments.shards import shard_of
 from simulator.errors import InputError
 
-_MOST_COMMANDS = 20
-
 
 @dataclass
 class Merged:
-    """What came of it: ``missing`` has a line for each shard that lacks runs."""
+    """What came of it: ``missing`` has a line for each shard that lacks some of the ``n_missing`` runs."""
 
     n_experiments: int = 0
     n_runs: int = 0
     n_new: int = 0
+    n_missing: int = 0
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -58,6 +57,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     for name, of in parts.items():
         _merge_one(of, out / name, found, lacking)
     found.missing = lacking.lines()
+    found.n_missing = lacking.n
     return found
 
 
@@ -186,19 +186,23 @@ class _Lacking:
         for i in lacks:
             self._of.setdefault(shard_of(before + i, int(said["of"])), []).append(runs[i].stem)
 
+    @property
+    def n(self) -> int:
+        """How many they are, once ``lines`` has looked for those of which nothing is known."""
+        return len(self._others) + sum(map(len, self._of.values()))
+
     def lines(self) -> list[str]:
         """One for each shard, with its command."""
         if self._said:
             # Of experiments of which no shard has left anything, not even the names are known.
             for place in set(range(int(self._said["n_runs"]))) - self._known:
                 self._of.setdefault(shard_of(place, int(self._said["of"])), []).append("of an experiment without any")
-        lines = [
-            f"shard {number}: {len(stems):,} run{'s are' if len(stems) != 1 else ' is'} missing ({stems[0]}"
-            f"{', ...' if len(stems) > 1 else ''}): tierfetch run {self._said['config']} --shard "
-            f"{number}/{self._said['of']}, with the options that the others had"
-            for number, stems in sorted(self._of.items())
+        return [
+            *self._others,
+            *(
+                f"shard {number}: {len(stems):,} run{'s are' if len(stems) != 1 else ' is'} missing ({stems[0]}"
+                f"{', ...' if len(stems) > 1 else ''}): tierfetch run {self._said['config']} --shard "
+                f"{number}/{self._said['of']}, with the options that the others had"
+                for number, stems in sorted(self._of.items())
+            ),
         ]
-        more = len(lines) - _MOST_COMMANDS
-        if more > 0:
-            lines = [*lines[:_MOST_COMMANDS], f"and {more} shards more"]
-        return [*lines, *self._others]

@@ -54,6 +54,8 @@ def _spaced(text: str, how: str, parts: list[str]) -> list[Any]:
         raise ValueError(f"{text!r}: expected {how}(FROM, TO, N) with N from 2 to {MOST_VALUES:,}")
     n = int(parts[2])
     (first, unit), (last, other) = _quantity(parts[0]), _quantity(parts[1])
+    if {unit, other} == {"int", "float"}:
+        unit = other = "float"
     if unit != other:
         raise ValueError(f"{text!r}: {parts[0]} and {parts[1]} are of different kinds; expected two of one")
     if not first < last or (how == "log" and first <= 0):

@@ -36,6 +36,8 @@ def _parsed(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise InputError(f"--sweep {text}: expected key.path=VALUE,VALUE,... or key.path=1..8")
     found = parse_yaml(values, f"--sweep {text}")
+    if found is None:
+        raise InputError(f"--sweep {text}: has no values; expected some")
     if isinstance(found, str):
         try:
             parts = split(found)

@@ -7,6 +7,7 @@ that does not depend on a swept key runs once, and what all arms share, such as 
 import copy
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ from experiments.shorthand import default_baseline
 from experiments.sweeping.points import Point
 from simulator.one_line import call
 
-_LONGEST, _SHORTEST = 80, 16
-"""Of a name, and what is left of one that is cut."""
+_LONGEST, _SHORTEST = 80, 24
+"""Of a name; and what a combination has of it at least."""
 
 
 class Spread(NamedTuple):
@@ -43,10 +44,13 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
     for point in points:
         by_variant.setdefault(_identity(point, of_variants), []).append(point)
     heads = [those[0] for those in by_variant.values()]
-    names = _names([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(str(raw["name"])))
+    base = str(raw["name"])[: _LONGEST - 1 - _SHORTEST]
+    names = _names([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(base))
     found = []
     for name, those in zip(names, by_variant.values(), strict=True):
         made = copy.deepcopy(dict(raw))
+        if name:
+            made["name"] = f"{base}-{name}"
         for key in of_variants:
             _set(made, key, those[0][key])
         if of_arm:
@@ -98,14 +102,14 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             yield arm
             continue
         settings = {_identity(point, keys): {key: point[key] for key in keys} for point in points}
-        prefix = f"arms.{arm['name']}."
-        for name, said in zip(_names(list(settings.values()), _LONGEST - 1 - len(arm["name"])), settings.values(),
-                              strict=True):  # fmt: skip
+        prefix, base = f"arms.{arm['name']}.", str(arm["name"])[: _LONGEST - 1 - _SHORTEST]
+        names = _names(list(settings.values()), _LONGEST - 1 - len(base))
+        for name, said in zip(names, settings.values(), strict=True):
             one = copy.deepcopy(arm)
             for key, value in said.items():
                 # Of an arm by itself: a policy may be said in a line.
                 _set(one, key.removeprefix(prefix), value)
-            one["name"] = f"{arm['name']}-{name}"
+            one["name"] = f"{base}-{name}"
             if one["name"] in taken:
                 raise ValueError(f"arms.{arm['name']}: a combination is called {one['name']!r}, as another arm is")
             yield one
@@ -115,9 +119,9 @@ def _names(said: Sequence[Point], longest: int) -> list[str]:
     """What combinations are called, each by its own values."""
     ends = _ends(list(said[0])) if said else {}
     names = ["_".join(f"{ends[key]}-{_word(value)}" for key, value in point.items()) for point in said]
-    longest = max(longest, _SHORTEST)
+    times = Counter(names)
     for i, (name, point) in enumerate(zip(names, said, strict=True)):
-        if len(name) > longest or (names.count(name) > 1 and len(names) < 1000) or (not name and point):
+        if len(name) > longest or times[name] > 1 or (not name and point):
             digest = hashlib.sha256(repr(sorted(point.items())).encode()).hexdigest()[:8]
             names[i] = f"{name[: longest - 9].rstrip('._-') or 'sweep'}-{digest}"
     if len(set(names)) < len(names):
