@@ -45,12 +45,13 @@ def schema() -> dict[str, Any]:
     """The schema of what a config may say."""
     from experiments.config import Experiment
     from experiments.loading import Variant
+    from experiments.sweeping.points import Sample
     from policies.registry import POLICIES
     from simulator.residency.registry import ADMISSIONS, EVICTIONS
     from workloads.registry import SOURCES
 
     registries = (POLICIES, SOURCES, EVICTIONS, ADMISSIONS)
-    classes = [Experiment, Variant, *(class_ for registry in registries for class_ in registry.values())]
+    classes = [Experiment, Variant, Sample, *(class_ for registry in registries for class_ in registry.values())]
     names, generated = models_json_schema([(class_, "validation") for class_ in classes], schema_generator=_Generator)
     definitions = generated["$defs"]
     for registry in registries:
@@ -88,6 +89,29 @@ def _escaped(kind: str) -> str:
     return kind.replace(".", r"\.")
 
 
+def _swept() -> dict[str, Any]:
+    """Keys with their values, and what else a sweep says."""
+    values = {"anyOf": [{"type": "array", "minItems": 1}, {"type": "string"}]}
+    together = {"type": "object", "additionalProperties": values, "minProperties": 2}
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "description": "Keys by their paths, each with the values that it takes: all combinations are run.",
+        "properties": {
+            "zip": {
+                "anyOf": [together, {"type": "array", "items": together}],
+                "description": "Keys that take their first values together, then their second ones.",
+            },
+            "when": {"type": "string", "description": "The combinations that count: a.b <= '4 GiB' and c.d in [1, 8]."},
+            "sample": {"$ref": "#/$defs/Sample"},
+        },
+        "additionalProperties": {
+            **values,
+            "description": "A list, or 1..8, or log(1 us, 1 ms, 7), or linear(0, 1, 5).",
+        },
+    }
+
+
 def _in_short(definitions: dict[str, Any]) -> None:
     """What may be left out or said shortly."""
     from experiments.shipped import preset_names
@@ -105,6 +129,7 @@ def _in_short(definitions: dict[str, Any]) -> None:
         "items": {"$ref": "#/$defs/Variant"},
         "description": "The same experiment with other keys, each an experiment of its own.",
     }
+    properties["sweep"] = _swept()
     # An arm in a line is named after its policy.
     items = properties["arms"]["items"]
     properties["arms"]["items"] = {"anyOf": [items, {_REFERENCE: "policy"}]}
