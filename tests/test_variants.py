@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import tierfetch
+from experiments import make_report
 from experiments.kept import Kept
 from experiments.results import KeptResults, in_order, table_of
 from experiments.variants import KeptVariants, opened, short, swept
@@ -88,7 +89,7 @@ def test_columns_that_one_variant_lacks_or_has_no_value_for(folder: Path) -> Non
     assert [row["more"] for row in rows] == [None] * 12 + list(range(6))
 
 
-def test_from_python(made: Path) -> None:
+def test_from_python(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = tierfetch.Results.open(made)
     assert isinstance(results, tierfetch.VariantResults)
     assert (results.name, results.arms, results.seeds, results.baseline) == (
@@ -101,6 +102,10 @@ def test_from_python(made: Path) -> None:
     assert results.variants["c200"].best().arm == "next_n"
     assert len(results.variants["stride"].accesses("none", 3)) == 595
     assert "<td>204800</td>" in results._repr_html_()
+    pages: list[Any] = []
+    monkeypatch.setattr(make_report, "write_page", lambda folders, out: pages.append((folders, out)))
+    assert results.report() == made.with_name("out.html")
+    assert pages == [([made / name for name in ("c40", "c200", "stride")], made.with_name("out.html"))]
     for ask in (results.best, results.accesses, results.arrow.windows):
         with pytest.raises(InputError, match=r"has several variants; expected one of them, such as variants\['c40'\]"):
             ask()

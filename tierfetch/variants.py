@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from html import escape
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from experiments.variants import VARIANT, KeptVariants
@@ -75,6 +77,14 @@ class VariantResults(Results):
     def best(self) -> Best:
         """Raises InputError: there is one in each variant."""
         _refuse(self._of, "best()")
+
+    def report(self, out: "str | PathLike[str] | None" = None) -> Path:
+        """Write a page of all variants, by default beside the folder, called like it; otherwise as ``Results``."""
+        from experiments.make_report import write_page
+
+        path = self.folder.with_name(f"{self.folder.resolve().name}.html") if out is None else Path(out)
+        write_page([one.folder for one in self.variants.values()], path)
+        return path
 
     def _of_runs(
         self, table: str, arm: Names, seed: Numbers, repeat: Numbers, columns: Sequence[str] | None

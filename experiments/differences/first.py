@@ -73,9 +73,11 @@ def first_sentence(found: Differences) -> str:
         unpaired = [one for one in found.arms if one.basis.kind == UNPAIRED]
         few = any(min(len(one.basis.seeds_a), len(one.basis.seeds_b)) == 1 for one in unpaired)
         reasons.append(unpaired[0].basis.why + (": one seed is too few to tell" if few else ", compared unpaired"))
-    if timed := [one.a for one in found.arms if one.is_timed and any(not row["is_same"] for row in one.rows)]:
+    if timed := [one for one in found.arms if one.is_timed and any(not row["is_same"] for row in one.rows)]:
+        means = [Moved(one, row) for one in timed for row in one.rows if row["metric"] == "mean_latency_ns"]
         reasons.append(
-            f"latencies of {_some(timed, _MOST_KEYS)} were timed once in each, and what moved with them is not judged"
+            f"latencies of {_some([one.a for one in timed], _MOST_KEYS)} were timed once in each, so that what moved "
+            f"with them is not judged: {_of_metrics(means)}"
         )
     because = f" ({'; '.join(reasons)})" if reasons else ""
     if config:
@@ -111,8 +113,9 @@ def _of_metric(one: Moved) -> str:
     parts: list[Any] = []
     if row.get("relative_difference_ratio") is not None:
         parts.append(f"{row['relative_difference_ratio']:+.2%}")
-    parts.append(row["verdict"] if is_shown(row) else "on these traces")
-    return f"{text} ({', '.join(parts)})"
+    if not one.arms.is_timed:
+        parts.append(row["verdict"] if is_shown(row) else "on these traces")
+    return f"{text} ({', '.join(parts)})" if parts else text
 
 
 def _short(text: str, most: int = 60) -> str:

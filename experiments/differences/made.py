@@ -19,13 +19,15 @@ def made_by(a: KeptResults, b: KeptResults, pairs: list[tuple[str, str]]) -> dic
             facts |= {f"arms.{arm_a}.{name}": value for name, value in _of_arm(kept, arm).items()}
     names = dict.fromkeys([*of_both[0], *of_both[1]])
     values = {name: [facts.get(name, ABSENT) for facts in of_both] for name in names}
-    return {name: both for name, both in values.items() if both[0] != both[1]}
+    # Results from before it was kept do not say of which code they are.
+    return {
+        name: both for name, both in values.items() if both[0] != both[1] and not (name == "code" and ABSENT in both)
+    }
 
 
 def _of_all(kept: KeptResults) -> dict[str, Any]:
     about = kept.kept.about
     found = {f"versions.{name}": version for name, version in about.get("versions", {}).items()}
-    # Results from before it was kept do not say.
     found |= {"code": about["code"]} if "code" in about else {}
     return found | {f"traces.{name}": digest for name, digest in about.get("traces_sha256", {}).items()}
 
