@@ -142,7 +142,13 @@ def table_of(folder: Path, name: str) -> Any:
     if not path.exists():
         why = "the workload has no phases" if name == "by_phase" else "the experiment was not run to its end"
         raise NotWholeError(f"{path}: no such table: {why}")
-    return read_with(path, lambda: pq.read_table(path, page_checksum_verification=True))
+
+    def read() -> Any:
+        # Twice as fast as read_table, which counts where there are thousands.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read()
+
+    return read_with(path, read)
 
 
 def read_with(path: Path, read: Callable[[], Any]) -> Any:

@@ -26,6 +26,8 @@ class KeptVariants:
         self.name = kept.name.removesuffix(f"-{first}")
         self.keys = swept([kept.kept.about["config"] for kept in of.values()])
         """What the variants set differently, by dotted keys: what each says, in their order."""
+        self._columns = {key: _of_one_type(values) for key, values in self.keys.items()}
+        self._places = {variant: place for place, variant in enumerate(of)}
 
     @classmethod
     def open(cls, folder: Path) -> "KeptVariants":
@@ -55,17 +57,15 @@ class KeptVariants:
 
     def settings(self, variant: str) -> Row:
         """What tells a variant from the others: numbers of bytes, ns and bytes/s; settings of a kind in a line."""
-        place = list(self.of).index(variant)
-        return {key: values[place] for key, values in self.columns().items()}
+        return {key: values[self._places[variant]] for key, values in self.columns().items()}
 
     def settings_text(self, variant: str) -> dict[str, str]:
         """The same as somebody would write it."""
-        place = list(self.of).index(variant)
-        return {key: value_text(values[place]) for key, values in self.keys.items()}
+        return {key: value_text(values[self._places[variant]]) for key, values in self.keys.items()}
 
     def columns(self) -> dict[str, list[Any]]:
         """A column for each key: of one type, text if there are several."""
-        return {key: _of_one_type(values) for key, values in self.keys.items()}
+        return self._columns
 
     def table(self, name: str) -> Any:
         """A table of all variants, as a ``pyarrow.Table``, with the name and the settings of each before its columns.
@@ -168,12 +168,13 @@ def _with(table: Any, of_all: Row, types: dict[str, Any]) -> Any:
     """A table with columns of one value in front; what it has itself, such as ``start``, stays its own."""
     import pyarrow as pa
 
-    table = table.replace_schema_metadata(None)
-    for i, name in enumerate(table.schema.names):
-        if table.column(i).null_count == len(table):
-            # Of no type: in another variant it may be text.
-            table = table.set_column(i, name, pa.nulls(len(table)))
-    for name, value in reversed(of_all.items()):
-        if name not in table.schema.names:
-            table = table.add_column(0, name, pa.array([value] * len(table), types.get(name)))
-    return table
+    n, names = len(table), table.schema.names
+    front = {
+        name: pa.repeat(pa.scalar(value, types.get(name)), n) for name, value in of_all.items() if name not in names
+    }
+    # Of no type where all is null: in another variant it may be text.
+    own = {
+        name: pa.nulls(n) if column.null_count == n else column
+        for name, column in zip(names, table.columns, strict=True)
+    }
+    return pa.table(front | own)
