@@ -79,7 +79,7 @@ def test_it_in_words(queued: MemoryRows) -> None:
         "1.01 us: access 2 of stream 1 asked; the question waited 20 ns for the inference server, was answered after "
         "30 ns; sent for at 1.06 us",
         "1.06 us: tier0_origin: queued 270 ns behind the miss of key 10 for access 1 under way and 1 miss, 1 prefetch "
-        "that went first (the last was prefetch 1 of key 11), then on channel 0 for 110 ns",
+        "that went first (prefetch 1 of key 11 made room), then on channel 0 for 110 ns",
         "1.44 us: in the first tier; access 3 asked for it at 1.4 us, met it on its way and waited 40 ns",
         "for a hit it had to be asked 40 ns earlier, all else alike: at access 0 or before (1 access of that stream "
         "earlier than 2)",
