@@ -175,7 +175,7 @@ def test_who_joins_what_others_sent_for() -> None:
 
 
 def test_a_block_that_prefetching_has_pushed_out() -> None:
-    """Of two: 0, then 1, which was prefetched; 10 pushes out 0, and 11, which nobody wants, 1: without it 1 is a hit."""
+    """Of two: 0, then 1, which was prefetched; 10 pushes out 0, and 11, which nobody wants, 1: without it, a hit."""
     rows = of_keys([0, 1, 10, 1], [0, 1000, 2000, 3000], 2)
     lines = of_access(access_story(rows, 3))
     assert "without prefetching it would have been a hit: what was prefetched has pushed the block out" in lines
