@@ -79,7 +79,7 @@ def test_it_in_words(queued: MemoryRows) -> None:
         "1.01 us: access 2 of stream 1 asked; the question waited 20 ns for the inference server, was answered after "
         "30 ns; sent for at 1.06 us",
         "1.06 us: tier0_origin: queued 270 ns behind the miss of key 10 for access 1 under way and 1 miss, 1 prefetch "
-        "that went first (the last was prefetch 1 of key 11), then on channel 0 for 110 ns",
+        "that went first (prefetch 1 of key 11 made room), then on channel 0 for 110 ns",
         "1.44 us: in the first tier; access 3 asked for it at 1.4 us, met it on its way and waited 40 ns",
         "for a hit it had to be asked 40 ns earlier, all else alike: at access 0 or before (1 access of that stream "
         "earlier than 2)",
@@ -155,6 +155,57 @@ def test_a_write_fetches_nothing(queued: MemoryRows) -> None:
     story = access_story(queued, 0)
     assert (story.way, story.needs_ns, story.ask_by) == ((), None, None)
     assert of_access(story)[0] == "access 0 (write of key 5, stream 1): 2 ns, a write that allocates (serving 2 ns)"
+
+
+def of_keys(keys: list[int], times: list[int], capacity: int = 9, think_ns: int = 0, **others: Any) -> MemoryRows:
+    """A stream each for the first and the others."""
+    columns = {name: others.pop(name) for name in ("op", "stream") if name in others}
+    trace = workload(keys, time_ns=times, **columns)
+    machine = system(capacity, **others)
+    return rows_of_run(Engine, machine, OPEN, trace, NextNPolicy(1, "miss"), fixed(think_ns))
+
+
+def test_who_joins_what_others_sent_for() -> None:
+    rows = of_keys([7, 7], [0, 50], stream=[0, 1])
+    lines = of_access(access_story(rows, 1))
+    assert lines[:2] == [
+        "access 1 (read of key 7, stream 1): 62 ns, joined what others had sent for (serving 2 ns, transfer 60 ns)",
+        "50 ns: issued; found the miss of key 7 for access 0 under way, until 110 ns on that link",
+    ]
+
+
+def test_a_block_that_prefetching_has_pushed_out() -> None:
+    """Of two: 0, then 1, which was prefetched; 10 pushes out 0, and 11, which nobody wants, 1: without it, a hit."""
+    rows = of_keys([0, 1, 10, 1], [0, 1000, 2000, 3000], 2)
+    lines = of_access(access_story(rows, 3))
+    assert "without prefetching it would have been a hit: what was prefetched has pushed the block out" in lines
+    assert not any("had brought the block" in line for line in lines)
+
+
+def test_a_block_that_was_prefetched_too_early() -> None:
+    """11 comes at 220; 50 misses at 1000 and is there at 1110, and 51 pushes 11 out at 1220, before it is wanted."""
+    rows = of_keys([10, 50, 11], [0, 1000, 2000], 2)
+    story, miss = prefetch_story(rows, 0), access_story(rows, 2)
+    assert (story.filled_ns, story.evicted_ns, story.wanted_access, story.wanted_ns) == (220, 1220, 2, 2000)
+    assert of_prefetch(story)[-1] == (
+        "220 ns: in the first tier; evicted 1 us later, unused; access 2 asked for it 780 ns after that, so long it "
+        "should have stayed"
+    )
+    assert "prefetch 0 had brought the block; it was evicted unused 780 ns before" in of_access(miss)
+
+
+def test_a_guess_that_came_to_nothing() -> None:
+    rows = of_keys([10, 11], [0, 500], think_ns=30, inference={"stale_after": "10 ns"})
+    assert "a question 500 ns before, at access 0, had named the block, and came to nothing (stale)" in of_access(
+        access_story(rows, 1)
+    )
+
+
+def test_a_block_on_its_way_down() -> None:
+    """Of one: 1 comes at 112 and pushes out 0, which was written to: on its way down until 223, read at 150."""
+    rows = of_keys([0, 1, 0], [0, 2, 150], 1, op=[1, 0, 0], prefetch={"in_flight": 1, "queued": 1, "bytes": "1 B"})
+    (down,) = [row for row in rows.read("transfers").to_pylist() if row["is_down"]]
+    assert f"its block was being written down until {down['ended_ns']} ns" in of_access(access_story(rows, 2))[1]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -82,7 +82,7 @@ def _behind(hop: Hop) -> str:
             said.append(f"{_counted(others)} {where}")
     text = f" behind {' and '.join(said)}" if said else ""
     if hop.freed_by is not None and len(hop.under_way) + len(hop.went_first) > 1:
-        text += f" (the last was {_which(hop.freed_by)})"
+        text += f" ({_which(hop.freed_by)} made room)"
     return text
 
 

@@ -68,9 +68,9 @@ class Event(NamedTuple):
 def in_order(slices: Sequence[Slices], counters: Sequence[Counter]) -> Iterator[list[Event]]:
     """All events in pieces, in the order in which a reader must find them.
 
-    Of one time: first the ends, of what began last first, so that slices of a track nest. Then the beginnings, in the
-    order of ``slices``, which is that of causes, so that flows point forward; in each, what takes no time comes before
-    what does and may follow it on its track. Then the counters.
+    Of one time: first the ends; those of a track come in any order, since each closes what began last. Then the
+    beginnings, in the order of ``slices``, which is that of causes, so that flows point forward; in each, what takes no
+    time comes before what does and may follow it on its track. Then the counters.
     """
     columns: list[list[Any]] = [[] for _ in range(8)]
 
@@ -83,7 +83,7 @@ def in_order(slices: Sequence[Slices], counters: Sequence[Counter]) -> Iterator[
         rows, takes_time = np.arange(len(some)), some.ends > some.begins
         add(some.begins, np.where(takes_time, BEGIN, INSTANT), place, rows, 1, place, takes_time, rows)
         over = np.flatnonzero(takes_time & (some.ends != OPEN))
-        add(some.ends[over], END, place, over, 0, -some.begins[over], -place, -over)
+        add(some.ends[over], END, place, over, 0, place, 0, over)
     for place, counter in enumerate(counters):
         rows = np.arange(len(counter.times))
         add(counter.times, COUNT, place, rows, 2, place, 0, rows)

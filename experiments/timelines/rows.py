@@ -120,8 +120,13 @@ class RunRows:
     def latest(self, table: str, what: Any) -> int | None:
         """The largest value of an expression over all rows; None where there is none."""
         dataset = self._dataset(table)
-        found = read_with(self._files[table], lambda: dataset.to_table(columns={"what": what}))["what"]
-        latest: int | None = pc.max(found).as_py()
+
+        def found() -> int | None:
+            # Batch by batch: there may be any number of rows.
+            latest = (pc.max(batch["what"]).as_py() for batch in dataset.to_batches(columns={"what": what}))
+            return max((value for value in latest if value is not None), default=None)
+
+        latest: int | None = read_with(self._files[table], found)
         return latest
 
     def access(self, number: int) -> dict[str, Any]:

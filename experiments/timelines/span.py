@@ -36,14 +36,14 @@ def _field(name: str) -> Any:
 
 TIMES = {
     "accesses": Times(_field("issued_ns"), _field("issued_ns") + _field("latency_ns"), ("issued_ns",), 2),
-    "prefetches": Times(_field("proposed_ns"), _field("filled_ns"), ("proposed_ns",), 6),
-    "inferences": Times(_field("asked_ns"), _field("ended_ns"), ("asked_ns",), 4),
+    "prefetches": Times(_field("proposed_ns"), _field("filled_ns"), ("proposed_ns",), 4),
+    "inferences": Times(_field("asked_ns"), _field("ended_ns"), ("asked_ns",), 2),
     "updates": Times(_field("begun_ns"), _field("ended_ns"), ("begun_ns",), 2),
     "requests": Times(
         _field("arrival_ns"), _field("arrival_ns") + _field("ttft_ns") + _field("decoding_ns"), ("arrival_ns",), 8
     ),
     # Queueing is counted, from its beginning on.
-    "transfers": Times(_field("queued_ns"), _field("ended_ns"), ("queued_ns",), 6),
+    "transfers": Times(_field("queued_ns"), _field("ended_ns"), ("queued_ns",), 4),
 }
 """The tables that are drawn; one that the run lacks is left out."""
 
