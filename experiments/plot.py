@@ -74,7 +74,7 @@ def chart_of(folder: Path, kind: str) -> "Chart":
     from simulator.errors import InputError
 
     need("report", "altair", "vl_convert")
-    from experiments.page.charts import KINDS, ladder, traffic
+    from experiments.page.charts import KINDS, ladder, moves, traffic
     from experiments.page.found import open_found
     from experiments.page.render import is_ladder
 
@@ -84,7 +84,9 @@ def chart_of(folder: Path, kind: str) -> "Chart":
             raise InputError(f"--kind {kind}: {folder} is of break-even, and has that chart alone")
         return ladder(folder)
     found = open_found(folder)
-    of_links = {chart.kind: chart for chart in traffic(found)} if kind.startswith("traffic") else {}
+    makers = {"traffic": traffic, "busy": moves, "waits": moves}
+    made = makers[kind.partition("_")[0]](found) if kind.partition("_")[0] in makers else []
+    of_links = {chart.kind: chart for chart in made}
     if kind in of_links:
         return of_links[kind]
     if of_links:

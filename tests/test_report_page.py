@@ -25,10 +25,11 @@ from experiments.charts.style import FATES, OUTCOMES, PROPOSALS, QUESTIONS, Arms
 from experiments.kept import Kept
 from experiments.page import words
 from experiments.page.bundle import library
-from experiments.page.charts import KINDS, traffic
+from experiments.page.charts import KINDS, moves, traffic
 from experiments.page.found import Found, open_found
 from experiments.page.render import as_json, page_of
 from experiments.page.surroundings import experiment_of
+from experiments.page.transfers import moves_of
 from experiments.plot import Format, chart_of, drawn
 from experiments.report import number_text, time_text
 from simulator.accounting import REJECTIONS
@@ -62,7 +63,7 @@ def experiment() -> dict[str, Any]:
     ]
     found = config(seeds=[3, 4], arms=policies)
     found["workload"] = {"source": source, "arrivals": {"kind": "closed", "think": "20 us"}, "train_ratio": 0.5}
-    found["output"] = {"window": 50}
+    found["output"] = {"window": 50, "transfers": True}
     return found
 
 
@@ -217,6 +218,41 @@ def test_distributions_are_of_all_runs(folder: Path, found: Found) -> None:
     assert (answers.n.sum(), answers.n_true.sum()) == (len(known), known.came_true.sum())
 
 
+def test_links_are_busy_as_long_as_their_calls(folder: Path, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.page.found._BATCH", 100)
+    rows = pd.read_parquet(folder / "transfers").astype({"arm": str, "class": str, "link": str})
+    made = moves_of(found)
+    assert made is not None
+    for arm, of_arm in rows.groupby("arm"):
+        calls = of_arm.drop_duplicates(["seed", "call"])
+        share = made.busy[str(arm), "hbm_origin"]
+        # Two channels, two seeds.
+        assert (share * np.diff(made.edges_ns)).sum() * 4 == pytest.approx((calls.ended_ns - calls.started_ns).sum())
+        middle = made.edges_ns[40:42]
+        part = (calls.ended_ns.clip(*middle) - calls.started_ns.clip(*middle)).sum()
+        assert share[40] * np.diff(middle)[0] * 4 == pytest.approx(part)
+        for class_, of_class in of_arm.groupby("class"):
+            waited, taken = of_class.started_ns - of_class.queued_ns, made.waits[str(arm), "hbm_origin", str(class_)]
+            assert (taken.n, taken.mean) == (len(waited), pytest.approx(waited.mean()))
+
+
+def test_blocks_of_one_call_are_busy_once(tmp_path: Path) -> None:
+    content = experiment() | {"seeds": [3], "arms": ["none", "next_n(n=6)"]}
+    content["system"]["links"][0] |= {"blocks_per_call": 4, "channels": 1}
+    ran(write(tmp_path, content), tmp_path / "out", "--quiet")
+    made = moves_of(open_found(tmp_path / "out"))
+    assert made is not None
+    rows = pd.read_parquet(tmp_path / "out" / "transfers").astype({"arm": str}).query("arm == 'next_n'")
+    calls = rows.drop_duplicates("call")
+    assert len(calls) < len(rows)
+    busy = (made.busy["next_n", "hbm_origin"] * np.diff(made.edges_ns)).sum()
+    assert busy == pytest.approx((calls.ended_ns - calls.started_ns).sum())
+    waited = (rows.started_ns - rows.queued_ns)[rows["class"] == "prefetch"]
+    [chart] = [chart for chart in moves(open_found(tmp_path / "out")) if chart.kind == "waits"]
+    row = next(row for row in chart.numbers.rows if row[0] == "next_n, hbm_origin, prefetch")
+    assert row[1:3] == [f"{len(waited):,}", time_text(waited.mean())]
+
+
 def test_every_fate_outcome_and_rejection_has_its_colour() -> None:
     assert list(OUTCOMES) == [outcome.name.lower() for outcome in Outcome]
     assert list(FATES) == [fate.name.lower() for fate in Fate]
@@ -251,7 +287,7 @@ def test_each_chart_is_valid_and_has_marks(page: str, found: Found) -> None:
 
 def _in_order(specs: dict[str, Any], made: list[str], found: Found) -> list[str]:
     names = [name.removeprefix("r1-") for name in specs]
-    assert sorted(names) == sorted([*made, *(chart.kind for chart in traffic(found))])
+    assert sorted(names) == sorted([*made, *(chart.kind for chart in [*traffic(found), *moves(found)])])
     return names
 
 

@@ -40,6 +40,11 @@ class Histogram:
         """How many values there are."""
         return int(self._counts.sum())
 
+    @property
+    def mean(self) -> float | None:
+        """The exact mean; None of nothing."""
+        return float(self._sums.sum() / self.n) if self.n else None
+
     def _steps(self) -> tuple[Floats, npt.NDArray[np.int64]]:
         there = np.flatnonzero(self._counts)
         return self._sums[there] / self._counts[there], np.cumsum(self._counts[there])

@@ -8,6 +8,7 @@ from experiments.charts import arms, bounds, lines, links, models, stacked
 from experiments.charts.chart import Chart
 from experiments.page.found import Found
 from experiments.page.surroundings import capacities_of, phases_in
+from experiments.page.transfers import moves_of
 from experiments.results import table_of
 
 Made = Chart | None
@@ -79,6 +80,17 @@ def traffic(found: Found) -> list[Chart]:
     """A chart for each link, as they lie apart by orders of magnitude."""
     made = [stacked.traffic(found.rows, found.arms, link, found.baseline) for link in found.links]
     return [chart for chart in made if chart is not None]
+
+
+def moves(found: Found) -> list[Chart]:
+    """When links were busy, a chart each, and how long blocks waited for them; none without the table ``transfers``."""
+    made = moves_of(found)
+    if made is None:
+        return []
+    of_links = {link: {arm: share for (arm, name), share in made.busy.items() if name == link} for link in found.links}
+    charts = [links.busy(shares, made.edges_ns, found.look, link) for link, shares in of_links.items() if shares]
+    waits = links.waits(made.waits, found.arms)
+    return [*charts, *([waits] if waits else [])]
 
 
 def ladder(folder: Path) -> Chart:

@@ -82,9 +82,9 @@ class Found:
 
     def has(self, table: str) -> bool:
         """Whether runs have such a table, with a row in it."""
-        return next(self._batches(table, None, ["seed"]), None) is not None
+        return next(self.batches(table, None, ["seed"]), None) is not None
 
-    def _batches(self, table: str, arm: str | None, columns: list[str]) -> Iterator[Any]:
+    def batches(self, table: str, arm: str | None, columns: list[str]) -> Iterator[Any]:
         """The batches of all runs of an arm, or of all, which hold at least a row."""
         import pyarrow.parquet as pq
 
@@ -99,7 +99,7 @@ class Found:
         found = {}
         for arm in self.arms:
             taken = Histogram()
-            for batch in self._batches("accesses", arm, ["latency_ns"]):
+            for batch in self.batches("accesses", arm, ["latency_ns"]):
                 taken.add(batch.column(0).to_numpy())
             found[arm] = taken
         return {arm: taken for arm, taken in found.items() if taken.n}
@@ -110,7 +110,7 @@ class Found:
         found = {}
         for arm in self.arms:
             timing = Timing(Histogram(), Histogram())
-            for batch in self._batches("prefetches", arm, ["filled_ns", "first_used_ns", "saved_ns", "fate"]):
+            for batch in self.batches("prefetches", arm, ["filled_ns", "first_used_ns", "saved_ns", "fate"]):
                 filled, used, saved, fate = (batch.column(i) for i in range(4))
                 timely = is_one_of(fate, "timely")
                 timing.slack.add((ints(used) - ints(filled))[timely])
@@ -125,7 +125,7 @@ class Found:
         columns = ["batch", "status", "asked_ns", "ended_ns", "charged_ns", "confidence", "came_true"]
         for arm in self.arms:
             of = Answers(Histogram(), Histogram(), *(np.zeros(_CONFIDENCES) for _ in range(3)))
-            for batch in self._batches("inferences", arm, columns):
+            for batch in self.batches("inferences", arm, columns):
                 _add_answers(of, *(batch.column(i) for i in range(len(columns))))
             found[arm] = of
         return {arm: of for arm, of in found.items() if of.charged.n}
@@ -133,7 +133,7 @@ class Found:
     @cached_property
     def windows(self) -> list[Row]:
         """By arm and bin of the trace, over seeds: mean latency and hit ratio."""
-        spans = [(int(w[0]), int(w[-1])) for b in self._batches("windows", None, ["first_access"])
+        spans = [(int(w[0]), int(w[-1])) for b in self.batches("windows", None, ["first_access"])
                  for w in [b.column(0).to_numpy()]]  # fmt: skip
         if not spans:
             return []
@@ -144,7 +144,7 @@ class Found:
         found: list[Row] = []
         for arm in self.arms:
             n, hits, latency = (np.zeros((last - first) // width + 1) for _ in range(3))
-            for batch in self._batches("windows", arm, ["first_access", "mean_latency_ns", *_OUTCOMES]):
+            for batch in self.batches("windows", arm, ["first_access", "mean_latency_ns", *_OUTCOMES]):
                 at = (batch.column(0).to_numpy() - first) // width
                 counts = np.array([batch.column(2 + i).to_numpy() for i in range(len(_OUTCOMES))], float)
                 total = counts.sum(0)
@@ -168,7 +168,7 @@ class Found:
 
         names = ["arm", "seed", "repeat", "epoch", "loss", "validation_loss", "top1_ratio", "validation_top1_ratio",
                  "is_kept"]  # fmt: skip
-        batches = list(self._batches("training", None, names))
+        batches = list(self.batches("training", None, names))
         return pa.Table.from_batches(batches).to_pylist() if batches else []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.charts.chart import Chart, Numbers
 from experiments.page import words
-from experiments.page.charts import KINDS, ladder, traffic
+from experiments.page.charts import KINDS, ladder, moves, traffic
 from experiments.page.diagram import Diagram, diagram
 from experiments.page.found import Found, read_json
 from experiments.page.surroundings import notes_of
@@ -98,10 +98,11 @@ def _first(found: Found) -> Iterator[Section]:
 
 
 def _last(found: Found) -> Iterator[Section]:
-    charts = traffic(found)
-    use = KINDS["links"](found)
+    use, over_time = KINDS["links"](found), moves(found)
     said = ["Bytes that started over a link, by what they were started as, and how much of the links was used."]
-    yield Section("links", "Links and traffic", said, [*([use] if use else []), *charts])
+    if not over_time:
+        said.append("When they were busy and how long blocks waited is known with output: {transfers: true}.")
+    yield Section("links", "Links and traffic", said, [*([use] if use else []), *traffic(found), *over_time])
     bounds = KINDS["bounds"](found)
     said = [] if bounds else [
         "Not run. tierfetch bounds CONFIG runs the arms beside an oracle, tierfetch break-even CONFIG charges a ladder "
