@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from experiments.config import Arm, Experiment
 from experiments.loading import load
 from experiments.plan import Run
+from experiments.shared import SharedTrace, share_all
 from experiments.single import run_one
 from policies.given import Given
 from policies.registry import POLICIES
@@ -98,12 +99,12 @@ def cut(experiment: Experiment, n_accesses: int) -> Experiment:
     return Experiment.model_validate(raw)
 
 
-def recorded(experiment: Experiment, arm: Arm, folder: Path) -> Arm:
+def recorded(experiment: Experiment, arm: Arm, folder: Path, trace: SharedTrace) -> Arm:
     """The arm; one whose charge is measured runs once, and what comes back replays that."""
     if arm.charged.kind != "measured":
         return arm
     folder.mkdir(parents=True, exist_ok=True)
-    run_one(experiment, Run(arm, experiment.seeds[0]), folder)
+    run_one(experiment, Run(arm, experiment.seeds[0]), folder, trace=trace)
     return Arm.model_validate(arm.model_dump(mode="json") | {"charge": {"kind": "replay", "source": str(folder)}})
 
 
@@ -134,14 +135,16 @@ def test_configs(path: Path, tmp_path: Path) -> None:
         short = cut(experiment, 1000 if len(experiment.arms) < 25 else 400)
         # Where there are variants, each has its share of the arms.
         arms = short.arms[i :: len(experiments)]
+        # Written down once: to generate a batch of conversations takes longer than to run what is cut out of it.
+        trace = share_all(short.workload.source, short.seeds[:1], tmp_path / variant / "trace")[short.seeds[0]]
         for given_arm in arms:
-            arm = recorded(short, given_arm, tmp_path / variant / "recorded")
+            arm = recorded(short, given_arm, tmp_path / variant / "recorded", trace)
             rows = []
             for engine in ("compiled", "simpy"):
                 folder = tmp_path / variant / engine
                 folder.mkdir(parents=True, exist_ok=True)
                 run = Run(arm, short.seeds[0])
-                rows.append(run_one(short.model_copy(update={"engine": engine}), run, folder).row)
+                rows.append(run_one(short.model_copy(update={"engine": engine}), run, folder, trace=trace).row)
                 assert rows[-1].pop("engine") == engine
             of_the_run = [
                 {name: str(value) for name, value in row.items() if not re.search(OF_THE_MACHINE, name)} for row in rows
