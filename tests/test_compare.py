@@ -12,6 +12,8 @@ from scipy import stats
 
 from experiments.compare import COMPARED, compare
 from experiments.compare.seeds import Difference, over_seeds
+from experiments.compare.table import unpaired
+from experiments.compare.unpaired import welch
 from experiments.compare.verdict import BETTER, NOT_SHOWN, TOO_FEW, WORSE, holm, n_to_settle, power_of, verdict
 from experiments.compare.warm_up import mser5
 from experiments.compare.within import block_length, moving_block_means, optimal_block_length, within
@@ -37,6 +39,28 @@ def test_over_seeds_is_the_paired_t_test() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()), rel=1e-12)
     assert found.effect_size == pytest.approx(expected.statistic / math.sqrt(5))
     assert found.low < found.bca_low < found.mean < found.bca_high < found.high
+
+
+@given(*[st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=8, unique=True)] * 2)
+def test_welch_is_scipys(a: list[int], b: list[int]) -> None:
+    found = welch(a, b)
+    assert found.mean == pytest.approx(np.mean(a) - np.mean(b), abs=1e-6)
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+    interval = expected.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-6)
+
+
+def test_samples_without_a_spread_show_nothing() -> None:
+    assert math.isnan(welch([3.0], [1.0, 2.0]).p_value)
+    assert math.isnan(welch([3.0, 3.0], [1.0, 1.0]).p_value)
+    assert welch([3.0, 3.0], [3.0, 3.0]).p_value == 1.0
+    # Seeds that all came out the same, as on a recorded trace, are one sample.
+    same = {seed: [{"mean_latency_ns": 5.0, "seed": seed}] for seed in (1, 2, 3)}
+    other = {seed: [{"mean_latency_ns": 5.0 + seed, "seed": seed}] for seed in (4, 5, 6)}
+    [(_, found, *_)] = unpaired("x", "x", other, same)
+    assert (found.n, found.mean) == (1, 5.0)
+    assert math.isnan(found.p_value)
 
 
 def test_the_bca_interval_is_efron_s() -> None:

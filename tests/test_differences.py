@@ -1,7 +1,6 @@
 """Results set against each other: no difference, or which; claims where there are pairs, and none of other traces."""
 
 import json
-import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,8 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.compare.table import unpaired
-from experiments.compare.unpaired import welch
 from experiments.differences.accesses import OUTCOMES, Changes, pieces
 from experiments.differences.first import first_sentence
 from experiments.differences.settings import ABSENT, differing, number_of, texts_of, value_text
@@ -309,29 +306,6 @@ def test_a_piece_is_no_longer_than_what_is_out_of_order(tmp_path: Path) -> None:
     assert sum(sizes) == n
     assert max(sizes) <= 2 * group
     assert np.concatenate([piece.access for piece in pieces(tmp_path / "a")]).tolist() == list(range(n))
-
-
-# -- statistics --------------------------------------------------------------------------------------------------------
-@given(*[st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=8, unique=True)] * 2)
-def test_welch_is_scipys(a: list[int], b: list[int]) -> None:
-    found = welch(a, b)
-    assert found.mean == pytest.approx(np.mean(a) - np.mean(b), abs=1e-6)
-    expected = stats.ttest_ind(a, b, equal_var=False)
-    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
-    interval = expected.confidence_interval()
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-6)
-
-
-def test_samples_without_a_spread_show_nothing() -> None:
-    assert math.isnan(welch([3.0], [1.0, 2.0]).p_value)
-    assert math.isnan(welch([3.0, 3.0], [1.0, 1.0]).p_value)
-    assert welch([3.0, 3.0], [3.0, 3.0]).p_value == 1.0
-    # Seeds that all came out the same, as on a recorded trace, are one sample.
-    same = {seed: [{"mean_latency_ns": 5.0, "seed": seed}] for seed in (1, 2, 3)}
-    other = {seed: [{"mean_latency_ns": 5.0 + seed, "seed": seed}] for seed in (4, 5, 6)}
-    [(_, found, *_)] = unpaired("x", "x", other, same)
-    assert (found.n, found.mean) == (1, 5.0)
-    assert math.isnan(found.p_value)
 
 
 # -- configs -----------------------------------------------------------------------------------------------------------

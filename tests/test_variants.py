@@ -163,6 +163,12 @@ def test_list_says_them_together(made: Path, tmp_path: Path) -> None:
         "  variants v0, v1, v2, v3, v4, v5, v6, v7 and 2 more",
         "  lowest mean latency: next_n in 10",
     ]
+    lines = call("compare", tmp_path / "many").stdout.splitlines()
+    assert sum(": No difference: the configs are the same" in line for line in lines) == 9
+    assert lines[9:] == [
+        "",
+        f"More of one of them: tierfetch compare {tmp_path / 'many' / 'v0'} {tmp_path / 'many' / 'v1'}",
+    ]
 
 
 def test_compare_takes_variants(made: Path, folder: Path) -> None:

@@ -25,9 +25,7 @@ def welch(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     whole = of_means[0] + of_means[1]
     if whole <= (1e-13 * max(np.abs(a).max(), np.abs(b).max())) ** 2:
         # Each side came out the same again and again, but for rounding: no spread to hold a difference against.
-        return (
-            Difference(n, mean, mean, mean, 1.0, 0.0, method=WELCH) if mean == 0 else Difference(n, mean, method=WELCH)
-        )
+        return Difference(n, 0.0, 0.0, 0.0, 1.0, 0.0, method=WELCH) if mean == 0 else Difference(n, mean, method=WELCH)
     from scipy.special import stdtr, stdtrit
 
     freedom = whole**2 / (of_means[0] ** 2 / (len(a) - 1) + of_means[1] ** 2 / (len(b) - 1))

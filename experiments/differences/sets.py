@@ -13,6 +13,9 @@ from experiments.results import KeptResults
 from experiments.variants import KeptVariants, opened
 from simulator.errors import InputError
 
+_MOST_WHOLE = 8
+"""Of more comparisons the first sentences are all that is printed."""
+
 
 class Compared(NamedTuple):
     """Two results of one variant, or of none; and what differs."""
@@ -82,7 +85,11 @@ def print_all(console: Console, found: Set) -> None:
         for one, (_, name) in zip(found.compared, names, strict=True):
             label = f"variant {one.variant}" if one.variant is not None else f"{name}, {one.differences.b.folder}"
             say(f"{label}: {first_sentence(one.differences)}")
-    for one, both in zip(found.compared, names, strict=True):
+    are_many = len(found.compared) > _MOST_WHOLE
+    if are_many:
+        some = found.compared[0].differences
+        say(f"\nMore of one of them: tierfetch compare {some.a.folder} {some.b.folder}")
+    for one, both in zip([] if are_many else found.compared, names, strict=False):
         if several:
             say("\n" + (f"Variant {one.variant}" if one.variant is not None else f"{both[1]} against {both[0]}"))
         print_differences(console, one.differences, both, is_whole=not several)
