@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.report import bytes_text, time_text
 from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
 
 TOLD = ("name", "seeds", "repeats", "baseline", "output", "engine")
@@ -94,6 +93,9 @@ def _quantity_text(text: str) -> str:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return text
+    # It reads tables, for which whoever opens results does not wait.
+    from experiments.report import bytes_text, time_text
+
     n, unit = int(match[1]), match[2]
     if unit == "ns":
         shorter, back = time_text(n), parse_ns
