@@ -1,6 +1,7 @@
 """Results set against each other: no difference, or which; claims where there are pairs, and none of other traces."""
 
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -365,6 +366,18 @@ def test_several_against_the_first(results: Path) -> None:
     assert content["comparisons"][1]["config"] == [
         {"key": "system.tiers.hbm.latency", "a": "350 ns", "b": "700 ns", "lacks": []}
     ]
+
+
+def test_what_json_has_no_number_for_is_null(results: Path, tmp_path: Path) -> None:
+    made = Kept.load(results / "a")
+    for run in made.runs.values():
+        run.row["threshold"] = math.inf
+    other = Kept(tmp_path)
+    other.runs = made.runs
+    other.write(made.about)
+    found = call("compare", results / "a", tmp_path, "--json")
+    content = json.loads(found.stdout, parse_constant=pytest.fail)
+    assert content["comparisons"][0]["arms"][0]["others"] == [{"metric": "threshold", "a": None, "b": None}]
 
 
 def test_compare_refuses(results: Path, tmp_path: Path) -> None:

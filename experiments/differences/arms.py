@@ -101,7 +101,8 @@ def _of(runs: Runs, seed: int, name: str) -> Any:
 
 def _judged_part(runs: Runs, seed: int) -> tuple[int, int]:
     """The first access that is judged, and how many are."""
-    first = _of(runs, seed, "n_train_accesses") + _of(runs, seed, "n_warm_up_accesses")
+    # Results from before there was a warm-up do not say that there was none.
+    first = (_of(runs, seed, "n_train_accesses") or 0) + (_of(runs, seed, "n_warm_up_accesses") or 0)
     return first, _of(runs, seed, "n_accesses")
 
 

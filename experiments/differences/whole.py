@@ -1,5 +1,6 @@
 """All that differs between two results."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,7 +89,7 @@ def _file(kept: KeptResults, arm: str, seed: int, repeat: int) -> Path | None:
 
 
 def as_json(found: Differences) -> dict[str, Any]:
-    """All of it, as plain values; ``null`` where there is none."""
+    """All of it, as plain values; None where there is none, and where JSON has none, as for infinity."""
     return {
         "a": _told(found.a), "b": _told(found.b),
         "config": _both(found.config), "told": _both(found.told), "made_by": _both(found.made),
@@ -97,11 +98,18 @@ def as_json(found: Differences) -> dict[str, Any]:
             {
                 "a": one.a, "b": one.b, "basis": one.basis.kind, "why": one.basis.why,
                 "seeds_a": one.basis.seeds_a, "seeds_b": one.basis.seeds_b, "is_timed_once": one.is_timed,
-                "metrics": one.rows, "others": one.others, "accesses": _of_accesses(changes),
+                "metrics": list(map(_finite, one.rows)), "others": list(map(_finite, one.others)),
+                "accesses": _of_accesses(changes),
             }
             for one, changes in zip(found.arms, found.accesses, strict=True)
         ],
     }  # fmt: skip
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
 
 
 def _told(kept: KeptResults) -> dict[str, Any]:
