@@ -134,9 +134,10 @@ def _draw_crossings(axes: Any, crossings: list[Row]) -> None:
                 linewidth=3, solid_capstyle="butt",
             )  # fmt: skip
         axes.annotate(
-            f"pays up to {time_text(at)} against {row['against']}", (at, 0.93), xycoords=("data", "axes fraction"),
+            f"pays to {time_text(at)} ({row['against']})", (at, 0.93), xycoords=("data", "axes fraction"),
             xytext=(-3 if is_first else 3, 0), textcoords="offset points", rotation=90, fontsize=7, va="top",
             ha="right" if is_first else "left", color="#444444",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def test_the_break_even_names_its_lines_and_has_intervals(figures: list[Any], tm
     mean, tail = figure.axes[0], figure.axes[2]
     written = [text.get_text() for text in mean.texts]
     assert written == [
-        "lstm", "none", "next_n", "pays up to 450 us against next_n", "pays up to 510 us against none",
+        "lstm", "none", "next_n", "pays to 450 us (next_n)", "pays to 510 us (none)",
     ]  # fmt: skip
     assert [text.get_text() for text in tail.texts] == ["lstm", "none", "next_n"]
     assert [label.get_text() for label in tail.get_xticklabels()] == [
