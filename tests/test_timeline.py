@@ -25,12 +25,12 @@ from tests.cases import Case, cases
 from tests.strategies import system, workload
 from tests.test_experiment import write
 from tests.test_results import call, ran
-from tests.timelines import MemoryRows, Read, counted, drawn, expected, read, rows_of_case, rows_of_run
+from tests.timelines import MemoryRows, Read, at, drawn, expected, read, rows_of_case, rows_of_run, spans_of
 
 OPEN_LOOP = Open.model_validate({"kind": "open"})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.none() | st.tuples(st.integers(0, 5000), st.integers(1, 3000)))
 def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, part: tuple[int, int] | None) -> None:
     rows = rows_of_case(Engine, case)
@@ -59,10 +59,11 @@ def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
         values = [value for _, value in samples]
         assert all(a != b for a, b in pairwise(values[1:])), name
         # Right where it changes, and just before: no change is left out.
+        spans = spans_of(rows, name)
         for i, (time, value) in enumerate(samples[:50]):
-            assert value == counted(rows, name, time), (name, time)
+            assert value == at(spans, time), (name, time)
             if i:
-                assert samples[i - 1][1] == counted(rows, name, time - 1), (name, time - 1)
+                assert samples[i - 1][1] == at(spans, time - 1), (name, time - 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8) | st.none(), st.integers(0, 2)), max_size=40))
