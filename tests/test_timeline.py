@@ -256,6 +256,14 @@ def test_without_accesses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
+def test_no_class_from_outside_is_loaded(folder: Path) -> None:
+    rows = RunRows.open(folder, "next_n", 0, 0)
+    tiers = rows.kept.kept.about["config"]["system"]["tiers"]
+    tiers[0]["eviction"] = {"kind": "python", "path": "nowhere.py:Gone"}
+    assert rows.levels == ["hbm", "origin"]
+    assert tiers[0]["eviction"]["kind"] == "python"
+
+
 def test_explain_prints_and_hands_on(folder: Path) -> None:
     import json
 
