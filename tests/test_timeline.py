@@ -27,6 +27,7 @@ from tests.test_experiment import write
 from tests.test_results import call, ran
 from tests.timelines import MemoryRows, Read, at, drawn, expected, read, rows_of_case, rows_of_run, spans_of
 
+PARTS = ("waiting", "fetching", "computing", "decoding")
 OPEN_LOOP = Open.model_validate({"kind": "open"})
 
 
@@ -39,6 +40,7 @@ def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, par
     assert found.times == sorted(found.times)
     assert Counter(one.what for one in found.slices) == Counter(told.slices)
     assert Counter((a.what, b.what) for a, b in found.flows) == Counter(told.flows)
+    _check_depths(found)
     _check_counters(rows, span, found)
     if part is None:
         moved, asked_for = Counter[str](), Counter[str]()
@@ -48,6 +50,17 @@ def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, par
         for row in rows.read("transfers").to_pylist():
             asked_for[f"{row['link']}, {row['class']}"] += row["size_bytes"]
         assert moved == asked_for
+
+
+def _check_depths(found: Read) -> None:
+    """Nothing lies within what it only overlaps: parts within their whole, and blocks of one call within each other."""
+    of_call = {(one.track, one.begin, one.end, one.depth) for one in found.slices}
+    for one in found.slices:
+        if ": channel" in one.track:
+            assert one.depth == 0 or (one.track, one.begin, one.end, one.depth - 1) in of_call
+        else:
+            is_part = one.track in ("questions", "requests") and one.name in PARTS
+            assert one.depth == is_part, one
 
 
 def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
@@ -118,6 +131,21 @@ def test_the_order_of_events_by_hand() -> None:
         "first_used_ns": 150, "first_used_access": 1, "late_ns": 70, "saved_ns": 40, "confidence": 1.0,
         "source": "origin",
     }  # fmt: skip
+
+
+def test_a_question_is_over_when_its_stream_asks_again() -> None:
+    """The first is thought about until 1000. Stream 0 asks again at 10 and at 30, stream 1 at 20, and both wait."""
+    trace = workload([1, 2, 3, 4], time_ns=[0, 10, 20, 30], stream=[0, 0, 1, 0])
+    rows = rows_of_run(Engine, system(9), OPEN_LOOP, trace, NextNPolicy(1, "access"), fixed(1000))
+    found = read(drawn(rows, Span(0, 50)))
+    asked = [(one.name, one.begin, one.end) for one in found.slices if one.track == "questions" and one.depth == 0]
+    assert asked == [
+        ("pending_at_end", 0, None), ("superseded", 10, 30), ("pending_at_end", 20, None), ("pending_at_end", 30, None),
+    ]  # fmt: skip
+    assert found.counters["questions waiting"] == [(0, 0), (10, 1), (20, 2)]
+    # In a part in which the question that superseded it is not drawn, too.
+    found = read(drawn(rows, Span(0, 15)))
+    assert ("questions", "superseded", 10, 30) in [one.what for one in found.slices]
 
 
 def test_numbers_are_whole_whatever_their_size() -> None:
