@@ -25,12 +25,13 @@ from tests.cases import Case, cases
 from tests.strategies import system, workload
 from tests.test_experiment import write
 from tests.test_results import call, ran
-from tests.timelines import MemoryRows, Read, counted, drawn, expected, read, rows_of_case, rows_of_run
+from tests.timelines import MemoryRows, Read, at, drawn, expected, read, rows_of_case, rows_of_run, spans_of
 
+PARTS = ("waiting", "fetching", "computing", "decoding")
 OPEN_LOOP = Open.model_validate({"kind": "open"})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.none() | st.tuples(st.integers(0, 5000), st.integers(1, 3000)))
 def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, part: tuple[int, int] | None) -> None:
     rows = rows_of_case(Engine, case)
@@ -39,6 +40,7 @@ def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, par
     assert found.times == sorted(found.times)
     assert Counter(one.what for one in found.slices) == Counter(told.slices)
     assert Counter((a.what, b.what) for a, b in found.flows) == Counter(told.flows)
+    _check_depths(found)
     _check_counters(rows, span, found)
     if part is None:
         moved, asked_for = Counter[str](), Counter[str]()
@@ -50,6 +52,17 @@ def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, par
         assert moved == asked_for
 
 
+def _check_depths(found: Read) -> None:
+    """Nothing lies within what it only overlaps: parts within their whole, and blocks of one call within each other."""
+    of_call = {(one.track, one.begin, one.end, one.depth) for one in found.slices}
+    for one in found.slices:
+        if ": channel" in one.track:
+            assert one.depth == 0 or (one.track, one.begin, one.end, one.depth - 1) in of_call
+        else:
+            is_part = one.track in ("questions", "requests") and one.name in PARTS
+            assert one.depth == is_part, one
+
+
 def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
     for name, samples in found.counters.items():
         if name == "hit ratio by window":
@@ -59,10 +72,11 @@ def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
         values = [value for _, value in samples]
         assert all(a != b for a, b in pairwise(values[1:])), name
         # Right where it changes, and just before: no change is left out.
+        spans = spans_of(rows, name)
         for i, (time, value) in enumerate(samples[:50]):
-            assert value == counted(rows, name, time), (name, time)
+            assert value == at(spans, time), (name, time)
             if i:
-                assert samples[i - 1][1] == counted(rows, name, time - 1), (name, time - 1)
+                assert samples[i - 1][1] == at(spans, time - 1), (name, time - 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8) | st.none(), st.integers(0, 2)), max_size=40))
@@ -117,6 +131,21 @@ def test_the_order_of_events_by_hand() -> None:
         "first_used_ns": 150, "first_used_access": 1, "late_ns": 70, "saved_ns": 40, "confidence": 1.0,
         "source": "origin",
     }  # fmt: skip
+
+
+def test_a_question_is_over_when_its_stream_asks_again() -> None:
+    """The first is thought about until 1000. Stream 0 asks again at 10 and at 30, stream 1 at 20, and both wait."""
+    trace = workload([1, 2, 3, 4], time_ns=[0, 10, 20, 30], stream=[0, 0, 1, 0])
+    rows = rows_of_run(Engine, system(9), OPEN_LOOP, trace, NextNPolicy(1, "access"), fixed(1000))
+    found = read(drawn(rows, Span(0, 50)))
+    asked = [(one.name, one.begin, one.end) for one in found.slices if one.track == "questions" and one.depth == 0]
+    assert asked == [
+        ("pending_at_end", 0, None), ("superseded", 10, 30), ("pending_at_end", 20, None), ("pending_at_end", 30, None),
+    ]  # fmt: skip
+    assert found.counters["questions waiting"] == [(0, 0), (10, 1), (20, 2)]
+    # In a part in which the question that superseded it is not drawn, too.
+    found = read(drawn(rows, Span(0, 15)))
+    assert ("questions", "superseded", 10, 30) in [one.what for one in found.slices]
 
 
 def test_numbers_are_whole_whatever_their_size() -> None:
@@ -253,6 +282,14 @@ def test_without_accesses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "keeps no accesses of none-0, which a timeline needs; run it again with --set output.accesses=true" in (
         found.stderr
     )
+
+
+def test_no_class_from_outside_is_loaded(folder: Path) -> None:
+    rows = RunRows.open(folder, "next_n", 0, 0)
+    tiers = rows.kept.kept.about["config"]["system"]["tiers"]
+    tiers[0]["eviction"] = {"kind": "python", "path": "nowhere.py:Gone"}
+    assert rows.levels == ["hbm", "origin"]
+    assert tiers[0]["eviction"]["kind"] == "python"
 
 
 def test_explain_prints_and_hands_on(folder: Path) -> None:

@@ -186,26 +186,32 @@ def expected(rows: RunRows, span: Span) -> Expected:
     for slices in of.values():
         found.slices += [one for _, one in slices]
     found.slices += _parts(of)
+    questions, uses = _by(of["inferences"], "access"), _by(of["accesses"], "access")
+    asked, missed, moved = (
+        _by(of[what], name)
+        for what, name in (("inferences", "inference"), ("transfers", "access"), ("transfers", "prefetch"))
+    )
     for row, asker in of["accesses"]:
-        for question, asked in of["inferences"]:
-            if question["access"] == row["access"]:
-                found.flows += _in_time([asker, asked])
-        found.flows += _in_time([asker, *_moved(of, "access", row["access"])])
+        for question in questions.get(row["access"], []):
+            found.flows += _in_time([asker, question])
+        found.flows += _in_time([asker, *missed.get(row["access"], [])])
     for row, sent in of["prefetches"]:
-        chain = [one for question, one in of["inferences"] if question["inference"] == row["inference"]]
-        chain += [sent, *_moved(of, "prefetch", row["prefetch"])]
+        chain = [*asked.get(row["inference"], []), sent, *moved.get(row["prefetch"], [])]
         # The first use comes last: it ends when the block is there.
         last = sorted(chain, key=lambda one: int(one[2]))[-1]
-        used = [one for access, one in of["accesses"] if access["access"] == row["first_used_access"]]
-        found.flows += [*_in_time(chain), *((last, one) for one in used)]
+        found.flows += [*_in_time(chain), *((last, one) for one in uses.get(row["first_used_access"], []))]
     return found
 
 
 _DRAWN = ("accesses", "inferences", "prefetches", "transfers", "requests", "updates")
 
 
-def _moved(of: dict[str, list[tuple[Row, What]]], name: str, number: int) -> list[What]:
-    return [one for transfer, one in of["transfers"] if transfer[name] == number]
+def _by(rows: list[tuple[Row, What]], name: str) -> dict[int, list[What]]:
+    found: dict[int, list[What]] = {}
+    for row, one in rows:
+        if row[name] is not None:
+            found.setdefault(row[name], []).append(one)
+    return found
 
 
 def _in_time(chain: list[What]) -> list[tuple[What, What]]:
@@ -235,8 +241,8 @@ def _of(rows: RunRows, what: str) -> Iterator[tuple[Row, What]]:
             case "inferences":
                 end = {"queue_full": row["asked_ns"]}.get(row["status"], row["ended_ns"])
                 if row["status"] == "superseded":
-                    later = [q for q in table if q["stream"] == row["stream"] and q["inference"] > row["inference"]]
-                    end = later[0]["asked_ns"]
+                    later = (q for q in table if q["stream"] == row["stream"] and q["inference"] > row["inference"])
+                    end = next(later)["asked_ns"]
                 yield row, ("questions", row["status"], row["asked_ns"], end)
             case "prefetches":
                 end = row["issued_ns"] if row["fate"] == "cancelled" else row["filled_ns"]
@@ -273,22 +279,24 @@ def _parts(of: dict[str, list[tuple[Row, What]]]) -> Iterator[What]:
     yield from batches.values()
 
 
-def counted(rows: RunRows, counter: str, at_ns: int) -> int:
-    """What a counter must have at a time: rows that have begun by then and are not over."""
+def spans_of(rows: RunRows, counter: str) -> list[tuple[int, int | None, int]]:
+    """What a counter counts: from when, until when, and as how much."""
     link, _, what = counter.rpartition(": ")
     match what:
         case "prefetches in flight":
-            of = [(one[2], one[3], 1) for _, one in _of(rows, "prefetches")]
+            return [(one[2], one[3], 1) for _, one in _of(rows, "prefetches")]
         case "questions waiting":
             waits = [(one[2], row["started_ns"], one[3]) for row, one in _of(rows, "inferences")]
-            of = [(begin, end if started is None else started, 1) for begin, started, end in waits]
+            return [(begin, end if started is None else started, 1) for begin, started, end in waits]
         case "requests waiting":
-            of = [(one[2], one[2] + row["waiting_ns"], 1) for row, one in _of(rows, "requests")]
-        case _:
-            table = [row for row in rows.read("transfers").to_pylist() if row["link"] == link]
-            of = [(row["queued_ns"], row["started_ns"], 1) for row in table]
-            if what == "bytes in flight":
-                of = [(row["started_ns"], row["ended_ns"], row["size_bytes"]) for row in table]
-            else:
-                assert what == "blocks waiting"
-    return sum(weight for begin, end, weight in of if begin <= at_ns and (end is None or end > at_ns))
+            return [(one[2], one[2] + row["waiting_ns"], 1) for row, one in _of(rows, "requests")]
+    table = [row for row in rows.read("transfers").to_pylist() if row["link"] == link]
+    if what == "bytes in flight":
+        return [(row["started_ns"], row["ended_ns"], row["size_bytes"]) for row in table]
+    assert what == "blocks waiting"
+    return [(row["queued_ns"], row["started_ns"], 1) for row in table]
+
+
+def at(spans: list[tuple[int, int | None, int]], time_ns: int) -> int:
+    """How much of it lasts at a time."""
+    return sum(weight for begin, end, weight in spans if begin <= time_ns and (end is None or end > time_ns))

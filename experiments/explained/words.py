@@ -213,6 +213,6 @@ def _why_missed(story: AccessStory) -> list[str]:
             by = f"at access {story.ask_by} or before ({story.n_between} of its stream between)"
         is_computed = bool(story.way and story.way[0].link == "compute")
         what = f"{'computing' if is_computed else 'fetching'} it takes {time_text(story.needs_ns)}"
-        only = ", which only what was computed before can be" if is_computed else ""
+        only = " (only what was computed before can be)" if is_computed else ""
         lines.append(f"{what} with nothing in its way: for a hit it had to be sent for {by}{only}")
     return lines

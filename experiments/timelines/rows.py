@@ -1,5 +1,6 @@
 """The tables of one run as Arrow: of each, the columns and the rows that are asked for."""
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -58,11 +59,13 @@ class RunRows:
 
     @cached_property
     def system(self) -> System:
-        """As the arm has it."""
+        """As the arm has it, but for who is evicted and admitted: that may be a class from outside."""
         config = self.kept.kept.about["config"]
-        raw = {"system": config["system"]}
+        raw = {"system": json.loads(json.dumps(config["system"]))}
         for path, value in next(arm for arm in config["arms"] if arm["name"] == self.key[0])["set"].items():
             override(raw, path, value)
+        for tier in raw["system"]["tiers"]:
+            tier |= {"eviction": "lru", "admission": {"kind": "all"}}
         return System.model_validate(raw["system"])
 
     @property
