@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -26,9 +27,9 @@ from experiments.kept import Kept
 from experiments.page import words
 from experiments.page.bundle import library
 from experiments.page.charts import KINDS, moves, traffic
-from experiments.page.found import Found, open_found
+from experiments.page.found import Answers, Found, add_answers, open_found
 from experiments.page.render import as_json, page_of
-from experiments.page.surroundings import experiment_of
+from experiments.page.surroundings import experiment_of, notes_of, phases_in
 from experiments.page.transfers import moves_of
 from experiments.plot import Format, chart_of, drawn
 from experiments.report import number_text, time_text
@@ -130,7 +131,15 @@ def test_numbers_of_the_page_are_those_of_the_tables(folder: Path, page: str) ->
 
 def test_the_verdict_is_that_of_the_closing_table(folder: Path, page: str, found: Found) -> None:
     assert f"<p>{html.escape(str(Results.open(folder).best()))}</p>" in page
-    tones = dict(zip(found.arms[1:], (tone for tone, _ in words.verdicts(found)), strict=True))
+    said = dict(zip(found.arms[1:], words.verdicts(found), strict=True))
+    tones = {arm: tone for arm, (tone, _) in said.items()}
+    for row in found.compared:
+        if row["metric"] == "p99_latency_ns":
+            differs = (
+                f"{time_text(abs(row['difference']))} {'lower' if row['difference'] < 0 else 'higher'} than none's"
+            )
+            text = "; p99 latency " + (differs if row["difference"] else "as none's.")
+            assert text in said[row["arm"]][1]
     by_arm = {row["arm"]: row["verdict"] for row in found.compared
               if (row["metric"], row["basis"]) == ("mean_latency_ns", "seeds")}  # fmt: skip
     assert tones == {arm: verdict if verdict in ("better", "worse") else "open" for arm, verdict in by_arm.items()}
@@ -161,6 +170,17 @@ def test_charts_draw_what_the_tables_have(folder: Path, found: Found) -> None:
     means = windows.groupby(["arm", "first_access"]).mean_latency_ns.mean()
     steps = {(r["arm"], r["x"]): r["y"] for r in drawn_in("windows") if r["x"] < 800}
     assert steps == pytest.approx(means.to_dict(), rel=1e-5)
+    hits = (
+        windows.assign(hits=windows.n_hit + windows.n_hit_prefetched).groupby(["arm", "first_access"]).hits.mean() / 50
+    )
+    steps = {(r["arm"], r["x"]): r["y"] for r in drawn_in("hits") if r["x"] < 800}
+    assert steps == pytest.approx(hits.to_dict(), rel=1e-5)
+    assert {r["arm"]: r["value"] for r in drawn_in("means")} == pytest.approx(by_arm.mean_latency_ns.to_dict())
+    compared = {(r["arm"], r["metric"]): r for r in found.compared if r["basis"] == "seeds"}
+    for row in drawn_in("effects"):
+        of = compared[row["arm"], {"mean": "mean_latency_ns", "p99": "p99_latency_ns"}[row["part"]]]
+        assert row["value"] == pytest.approx(of["relative_difference_ratio"], rel=1e-5)
+        assert (row["low"] or 0) == pytest.approx((of["low"] or 0) / of["baseline_mean"])
     losses = pd.read_parquet(folder / "training").groupby("epoch").validation_loss.mean()
     shown = {row["epoch"]: row["loss"] for row in drawn_in("training") if row["part"] == "validation part"}
     assert shown == pytest.approx(losses.to_dict(), rel=1e-5)
@@ -216,6 +236,18 @@ def test_distributions_are_of_all_runs(folder: Path, found: Found) -> None:
     assert answers.age.quantile(1) == pytest.approx((questions.ended_ns - questions.asked_ns).max(), rel=0.012)
     known = questions.dropna(subset=["confidence", "came_true"])
     assert (answers.n.sum(), answers.n_true.sum()) == (len(known), known.came_true.sum())
+
+
+def test_an_inference_of_several_questions_was_charged_once() -> None:
+    answers = Answers(Histogram(), Histogram(), *(np.zeros(10) for _ in range(3)))
+    status = pa.array(["answered", "answered", "stale", "superseded", "pending_at_end"]).dictionary_encode()
+    numbers = ([7, 7, 8, -1, 9], [0, 5, 20, 21, 22], [10, 10, 40, None, None], [9, 9, 11, 0, 12])
+    batch, asked, ended, charged = (pa.array(values, pa.int64()) for values in numbers)
+    sure = pa.array([0.95, 1.0, None, None, 0.5], pa.float32())
+    add_answers(answers, batch, status, asked, ended, charged, sure, pa.array([True, False, None, None, True]))
+    assert [value for value, _ in answers.charged.points()] == [9, 11]
+    assert [value for value, _ in answers.age.points()] == [5, 10, 20]
+    assert (answers.n[9], answers.n_true[9], answers.n.sum()) == (2, 1, 2)
 
 
 def test_links_are_busy_as_long_as_their_calls(folder: Path, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,20 +395,41 @@ def test_charts_take_any_name() -> None:
         assert "&lt;/script&gt;" in svg
 
 
-def test_code_that_a_config_names_is_not_run(spoilt: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["policy", "line", "set"])
+def test_code_that_a_config_names_is_not_run(spoilt: Path, tmp_path: Path, where: str) -> None:
+    (tmp_path / "mine.py").write_text("from pathlib import Path\nPath(__file__).with_name('was_run').touch()")
+    reference = f"{tmp_path}/mine.py:Mine"
     kept = Kept.load(spoilt)
-    (tmp_path / "mine.py").write_text("raise SystemExit('was run')")
-    named = {**kept.about["config"]["arms"][1], "policy": {"kind": f"{tmp_path}/mine.py:Mine"}}
-    config = {**kept.about["config"], "arms": [kept.about["config"]["arms"][0], named, kept.about["config"]["arms"][2]]}
+    config = json.loads(json.dumps(kept.about["config"]))
+    arm = config["arms"][1]
+    if where == "policy":
+        arm["policy"] = {"kind": "python", "class": reference}
+    elif where == "line":
+        arm["policy"] = f"python(class={reference})"
+    else:
+        arm["set"] = {"system.tiers.0.eviction": f"python(class={reference})"}
     kept.write({**kept.about, "config": config})
     assert experiment_of(open_found(spoilt)) is None
-    page = page_of([spoilt])
-    assert "cannot be known here" in page
+    assert notes_of(open_found(spoilt)) is None
+    assert phases_in(open_found(spoilt)) == []
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_notes_are_those_of_the_run(found: Found, page: str) -> None:
+    notes = notes_of(found)
+    assert notes is not None
+    assert any("its 2 models" in note or "controls" in note or "lstm" in note for note in notes)
+    assert all(f"<li>{html.escape(note)}</li>" in page.replace("&#39;", "&#x27;") for note in notes)
 
 
 # -- what is not there -------------------------------------------------------------------------------------------------
 def test_a_run_that_was_interrupted_has_a_page(spoilt: Path) -> None:
     (spoilt / "accesses" / "lstm-4.parquet").unlink()
+    # What is made of all runs is not there, and the manifest does not say what it says at the end.
+    for name in ("comparisons", "attribution", "by_phase"):
+        (spoilt / f"{name}.parquet").unlink()
+    kept = Kept.load(spoilt)
+    kept.write({key: kept.about[key] for key in ("name", "config", "planned")})
     page = page_of([spoilt])
     assert "Not run to its end: 1 of 6 runs are missing, so nothing is compared." in page
     assert "r1-effects" not in specs_in(page)

@@ -126,7 +126,7 @@ class Found:
         for arm in self.arms:
             of = Answers(Histogram(), Histogram(), *(np.zeros(_CONFIDENCES) for _ in range(3)))
             for batch in self.batches("inferences", arm, columns):
-                _add_answers(of, *(batch.column(i) for i in range(len(columns))))
+                add_answers(of, *(batch.column(i) for i in range(len(columns))))
             found[arm] = of
         return {arm: of for arm, of in found.items() if of.charged.n}
 
@@ -196,9 +196,10 @@ def is_one_of(column: Any, *words: str) -> npt.NDArray[np.bool_]:
     return np.isin(codes, [i for i, name in enumerate(names) if name in words])
 
 
-def _add_answers(
+def add_answers(
     of: Answers, batch: Any, status: Any, asked: Any, ended: Any, charged: Any, confidence: Any, came_true: Any
 ) -> None:
+    """Questions of an arm, by columns of ``inferences``."""
     over = is_one_of(status, "answered", "stale")
     # An inference that answers several questions at once was charged once.
     number = ints(batch)

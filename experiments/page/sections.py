@@ -148,7 +148,10 @@ def reproduction(found: Found) -> dict[str, Any]:
 
     about = found.kept.kept.about
     device = {arm: value for arm, value in about.get("device", {}).items() if value != "none"}
-    hashes = {"config": about.get("config_hash"), **{f"trace, seed {s}": h for s, h in about["trace_sha256"].items()}}
+    hashes = {
+        "config": about.get("config_hash"),
+        **{f"trace, seed {s}": h for s, h in about.get("trace_sha256", {}).items()},
+    }
     hashes |= {f"file {path.rpartition('/')[2]}": sha for path, sha in about.get("traces_sha256", {}).items()}
     hashes |= {
         f"model {row['arm']}, seed {row['seed']}": row["model_hash"] for row in found.rows if row.get("model_hash")

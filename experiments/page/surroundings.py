@@ -3,12 +3,12 @@
 A config may name classes in files of somebody's own. To read results runs no such code: what it would take is left out.
 """
 
-import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from experiments.page.found import Found
 from simulator.errors import InputError
+from simulator.outside import is_reference
 from simulator.units import parse_bytes_per_s
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _MOST_SIZED = 5_000_000
 """Accesses of a trace that is gone through again for what there is to note of its sizes."""
-_OF_FILES = re.compile(r"^[^\s:]+:[^\s:]+$")
 
 
 def experiment_of(found: Found) -> "Experiment | None":
@@ -33,12 +32,13 @@ def experiment_of(found: Found) -> "Experiment | None":
         return None
 
 
-def _names_code(config: Any) -> bool:
-    """Whether a ``kind``, or an eviction or admission by its name, is ``FILE:CLASS``."""
-    if isinstance(config, dict):
-        named = [config.get(name) for name in ("kind", "eviction", "admission", "policy")]
-        return any(isinstance(n, str) and _OF_FILES.match(n) for n in named) or any(map(_names_code, config.values()))
-    return isinstance(config, list) and any(map(_names_code, config))
+def _names_code(said: Any) -> bool:
+    """Whether a config names a class or a function by ``FILE:NAME`` or ``MODULE:NAME``, anywhere, also in a line."""
+    if isinstance(said, dict):
+        return any(map(_names_code, said.values()))
+    if isinstance(said, list):
+        return any(map(_names_code, said))
+    return isinstance(said, str) and (is_reference(said) or "class=" in said or "model=" in said)
 
 
 def phases_in(found: Found) -> list[tuple[int, str]]:
