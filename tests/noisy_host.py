@@ -110,8 +110,10 @@ def experiment(
         # A folder that has results would keep those of other seeds beside them.
         TemporaryDirectory(dir=folder) as out,
         patch("experiments.recording.measured", host),
-        # It would ask on the machine that this runs on, for most of the time that a run takes.
+        # They would ask on the machine that this runs on, for most of the time that a run takes.
         patch("experiments.single.columns_of", return_value={}),
+        patch("policies.lstm.build.WARM_UP_CALLS", 1),
+        patch("policies.lstm.predictor.WARM_UP_CALLS", 1),
     ):
         run_experiment(load(write(folder, content(seeds, repeats, call)))[""], Path(out), How(quiet=True))
         runs, compared = (pd.read_parquet(Path(out) / f"{name}.parquet") for name in ("runs", "comparisons"))

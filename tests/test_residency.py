@@ -99,12 +99,12 @@ def test_quiet_insert_reports_only_what_matters() -> None:
 
 def test_blocks_of_one_hash_are_told_apart() -> None:
     """Of the hash the table has 23 bits; two keys have the same. Neither is found for the other."""
-    seen: dict[int, int] = {}
-    key = 0
-    while (hash_ := _hash(key) & ((1 << 23) - 1)) not in seen:
-        seen[hash_] = key
-        key += 1
-    other = seen[hash_]
+    keys = np.arange(2_500_000, dtype=np.uint64)
+    hashes = (keys * np.uint64(0x9E3779B97F4A7C15)).byteswap() & np.uint64((1 << 23) - 1)
+    order = np.argsort(hashes, kind="stable")
+    at = int(np.flatnonzero(np.diff(hashes[order]) == 0)[0])
+    other, key = order[at : at + 2].tolist()
+    assert _hash(key) & ((1 << 23) - 1) == _hash(other) & ((1 << 23) - 1)
     residency = Residency([(2, "lru")])
     residency.insert(0, key, 1)
     assert (residency.where(key), residency.where(other)) == (1, 0)
