@@ -78,6 +78,8 @@ SCHEMAS: dict[str, Any] = {
             *((f"n_{outcome.name.lower()}", pa.int64()) for outcome in Outcome),
             ("mean_latency_ns", pa.float64()),
             ("mean_inference_ns", pa.float64()),
+            ("begun_ns", pa.int64()),
+            ("used_bytes", pa.list_(pa.int64())),
         ]
     ),
     "training": pa.schema(
@@ -119,6 +121,9 @@ def _array(name: str, type_: Any, values: Any) -> Any:
     if isinstance(values, np.ndarray):
         mask = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else None
         values = np.ascontiguousarray(np.ma.getdata(values))
+        if values.ndim == 2:
+            ends = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+            return pa.ListArray.from_arrays(ends, pa.array(values.ravel()))
         if type_ == pa.uint64():
             return pa.array(values.view(np.uint64), type_, mask=mask)
         return pa.array(values, mask=values < 0 if name in _NEVER_IS_NULL else mask).cast(type_)

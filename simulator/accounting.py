@@ -166,6 +166,7 @@ class Books:
     questions: Questions = field(default_factory=Questions)
     updates: list[UpdateDone] = field(default_factory=list)
     link_names: list[str] = field(default_factory=list)
+    n_tiers: int = 0
     has_shadow: bool = False
     n_shadow_misses: int = 0
     n_saved: int = 0
@@ -264,6 +265,8 @@ class Books:
         counts = rows["n_of_outcome"].sum(axis=1)
         columns["mean_latency_ns"] = rows["latency_ns"] / np.maximum(counts, 1)
         columns["mean_inference_ns"] = rows["inference_ns"] / np.maximum(counts, 1)
+        columns["begun_ns"] = rows["begun_ns"]
+        columns["used_bytes"] = rows["used_bytes"][:, : self.n_tiers]
         return columns
 
     def check(

@@ -36,8 +36,10 @@ def issue(
     run.now = now
     key, size, op = row.key, row.size, row.op
     run.n_accesses += 1
-    if run.judged_since_ns == NONE and tally.is_judged(run, access):
-        tally.begin_judging(run)
+    if tally.is_judged(run, access):
+        if run.judged_since_ns == NONE:
+            tally.begin_judging(run)
+        tally.issue(run, arena, access)
     if settings.foresees:
         belady.passed(arena, key, row.next_use)
     missed_there = _NO_SHADOW

@@ -74,7 +74,8 @@ class Engine:
         future = None
         if any(tier.eviction.foresees for tier in system.tiers):
             future = future_of(part(workload.batches(), first_access))
-        books.has_shadow, books.link_names = policy.trigger != Trigger.NEVER, system.link_names()
+        books.has_shadow = policy.trigger != Trigger.NEVER
+        books.link_names, books.n_tiers = system.link_names(), len(system.tiers)
         self._residency = make_residency(system, self._capacities, workload, seed, books.first_access)
         if future is not None:
             self._residency.foresee(future.keys, future.first_use)

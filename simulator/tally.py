@@ -4,6 +4,7 @@ from simulator.arrays import home, plus, times
 from simulator.compiled import inlined, internal
 from simulator.distribution import count
 from simulator.policy import Outcome
+from simulator.records.arena import Arena, tier_at
 from simulator.records.moving import N_CLASSES, nth_link
 from simulator.records.rows import nth_access_row, nth_window_row
 from simulator.records.run import Run
@@ -32,6 +33,28 @@ def begin_judging(run: Run) -> None:
         for class_ in range(N_CLASSES):
             link.bytes_before[class_] = link.bytes_started[class_]
         link.backlog.most_bytes = link.backlog.n_bytes
+
+
+@inlined
+def issue(run: Run, arena: Arena, access: int) -> None:
+    """A judged access is issued now; the first one of a window sees how full the tiers are."""
+    windows = run.windows
+    # Issued, too, they are nearly in order.
+    since = access - windows.issued_end
+    if since >= 0 or since < -windows.length:
+        _begin_window(run, arena, access)
+
+
+@internal
+def _begin_window(run: Run, arena: Arena, access: int) -> None:
+    windows = run.windows
+    number = (access - run.judged_from) // windows.length
+    windows.issued_end = run.judged_from + (number + 1) * windows.length
+    window = nth_window_row(run, windows.rows, number)
+    if not window.is_begun:
+        window.is_begun, window.begun_ns = 1, run.now
+        for level in range(run.settings.origin):
+            window.used_bytes[level] = tier_at(arena, level).used
 
 
 @internal

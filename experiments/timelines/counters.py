@@ -14,7 +14,7 @@ from experiments.timelines.tracks import Group
 
 def counters_of(drawing: Drawing) -> list[Counter]:
     """All that the tables allow."""
-    found = [_hit_ratio(drawing)] if drawing.rows.has("windows") else []
+    found = [_hit_ratio(drawing), *_of_tiers(drawing)] if drawing.rows.has("windows") else []
     if "prefetches" in drawing.tables:
         slices = drawing.slices["prefetches"]
         found.append(_count(drawing, Group.PREFETCHES, "prefetches in flight", "blocks", slices.begins, slices.ends))
@@ -30,6 +30,25 @@ def counters_of(drawing: Drawing) -> list[Counter]:
     if "transfers" in drawing.tables:
         found += _of_links(drawing)
     return found
+
+
+def _of_tiers(drawing: Drawing) -> list[Counter]:
+    """How full each tier is, as each window begins."""
+    windows = drawing.rows.read("windows")
+    if "used_bytes" not in windows.column_names:
+        # Results from before it was kept.
+        return []
+    begun, span = ints(windows["begun_ns"]), drawing.span
+    order = np.argsort(begun, kind="stable")
+    # That of the window before is what a tier has at the span's beginning.
+    first = max(int(np.searchsorted(begun[order], span.from_ns, side="right")) - 1, 0)
+    order = order[first : int(np.searchsorted(begun[order], span.to_ns))]
+    times = np.maximum(begun[order], span.from_ns)
+    used = np.array(windows["used_bytes"].to_pylist(), np.int64).reshape(len(windows), -1)[order]
+    return [
+        Counter(drawing.tracks.of(f"{tier.name}: bytes used", Group.TIERS, unit="bytes"), times, used[:, i])
+        for i, tier in enumerate(drawing.rows.system.tiers)
+    ]
 
 
 def _of_links(drawing: Drawing) -> list[Counter]:

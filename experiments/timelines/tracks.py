@@ -11,6 +11,7 @@ class Group(IntEnum):
     ACCESSES = 1
     QUESTIONS = 2
     LINKS = 10
+    TIERS = 900
     # With a lane for each that is on its way they may fill pages.
     PREFETCHES = 1000
 

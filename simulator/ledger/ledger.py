@@ -67,6 +67,7 @@ class Ledger:
         self._open: dict[Prefetch, None] = {}
         self._late: dict[Prefetch, None] = {}
         self._cells: dict[int, list[int]] = {}
+        self._used: dict[int, tuple[int, list[int]]] = {}
         self.began_ns = 0 if books.first_access == model.first_access else -1
         self._bytes_before = [[0] * 3 for _ in model.memory.links]
 
@@ -76,12 +77,19 @@ class Ledger:
         return access >= self.books.first_access
 
     def note(self, access: "Access") -> None:
-        """An access is issued. With the first that is judged, bytes on links and backlogs begin to count."""
+        """An access is issued. With the first that is judged, bytes on links and backlogs begin to count.
+
+        The first of a window sees how full the tiers are.
+        """
         if self.began_ns < 0 and self.is_judged(access.index):
             self.began_ns = self.model.now
             self._bytes_before = [list(link.bytes_started) for link in self.model.memory.links]
             for tier in self.model.memory.tiers:
                 tier.backlog.most_bytes = tier.backlog.n_bytes
+        window = (access.index - self.books.first_access) // self.books.window
+        if self.is_judged(access.index) and window not in self._used:
+            used = [sum(block.size for block in tier.blocks.values()) for tier in self.model.memory.tiers]
+            self._used[window] = self.model.now, used
 
     # -- accesses ---------------------------------------------------------------------------------------------------
     def serve(self, access: "Access", service_ns: int) -> None:
@@ -294,7 +302,7 @@ class Ledger:
         """What it has come to, with the last ``n_windows`` windows: for who is told of progress."""
         books, last = self.books, sorted(self._cells)[-n_windows:]
         latency_ns = sum(books.sums[name] for name in COMPONENTS)
-        return SoFar.of(books.n_outcomes, latency_ns, _rows_of([self._cells[i] for i in last]))
+        return SoFar.of(books.n_outcomes, latency_ns, _rows_of([self._cells[i] for i in last], []))
 
     # -- the end --------------------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -311,7 +319,8 @@ class Ledger:
         books.latency, books.slack, books.saved = map(distribution, (self._latency, self._slack, self._saved))
         books.has_lives, books.ttft = self.model.lives is not None, distribution(self._ttft)
         n_cells = max(self._cells, default=-1) + 1
-        books.cells = _rows_of([self._cells.get(i, [0] * _CELL) for i in range(n_cells)])
+        used = [self._used.get(i, (0, [])) for i in range(n_cells)]
+        books.cells = _rows_of([self._cells.get(i, [0] * _CELL) for i in range(n_cells)], used)
         books.sums["latency_ns"] = sum(ns * n for ns, n in self._latency.items())
         books.link_queue_ns = [link.queue_ns for link in links]
         books.link_transfer_ns = [link.transfer_ns for link in links]
@@ -332,9 +341,11 @@ class Ledger:
         )
 
 
-def _rows_of(cells: list[list[int]]) -> Any:
-    """Windows as the tables have them (WindowRow)."""
+def _rows_of(cells: list[list[int]], used: list[tuple[int, list[int]]]) -> Any:
+    """Windows as rows; ``used``: when each began, and bytes by tier then, of all of them or of none."""
     rows = np.zeros(len(cells), WindowRow.dtype)
     for row, cell in zip(rows, cells, strict=True):
         row["n_of_outcome"], row["latency_ns"], row["inference_ns"] = cell[:-2], cell[-2], cell[-1]
+    for row, (begun_ns, n_bytes) in zip(rows, used, strict=False):
+        row["is_begun"], row["begun_ns"], row["used_bytes"][: len(n_bytes)] = 1, begun_ns, n_bytes
     return rows

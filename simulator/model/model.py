@@ -75,7 +75,7 @@ class Model:
         self.lives = Lives(self, system.requests, defers=prefix_reuse) if system.requests is not None else None
         # Where requests have a life many of a stream are served at a time: each knows what of it is missing.
         self._prefixes = (self.lives or Prefixes(self)) if prefix_reuse else None
-        books.link_names = list(self.links)
+        books.link_names, books.n_tiers = list(self.links), len(tiers)
         self.ledger = Ledger(self, books)
         self.trace = Trace(system, arrivals, workload, first_access, seed, self.asking.policy)
         self._over, self._has_run = self.env.event(), False

@@ -10,6 +10,8 @@ from simulator.compiled import internal, soon
 from simulator.policy import Outcome
 from simulator.records.record import Record, nth
 
+MOST_TIERS = 8
+
 
 class AccessRow(Record):
     """A closed access. Times are in ns; ``shadow`` as in ``tally``."""
@@ -155,11 +157,18 @@ class ToldRow(Record):
 
 
 class WindowRow(Record):
-    """What is counted of the accesses of a window: how many of each outcome, and the sums of their times in ns."""
+    """What is counted of the accesses of a window: how many of each outcome, and the sums of their times in ns.
+
+    ``used_bytes``: what the blocks of each tier took as the first of its accesses was issued, at ``begun_ns``, once it
+    ``is_begun``.
+    """
 
     n_of_outcome: Annotated[Ints, len(Outcome)]
     latency_ns: int
     inference_ns: int
+    is_begun: int
+    begun_ns: int
+    used_bytes: Annotated[Ints, MOST_TIERS]
 
 
 nth_access_row, nth_prefetch_row, nth_inference_row = nth(AccessRow), nth(PrefetchRow), nth(InferenceRow)

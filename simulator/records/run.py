@@ -186,13 +186,17 @@ class Unjudged(Record):
 
 
 class Windows(Record):
-    """The time series: rows for windows of so many judged accesses. ``row`` is the last one used, before ``end``."""
+    """The time series: rows for windows of so many judged accesses. ``row`` is the last one used, before ``end``.
+
+    Before ``issued_end`` is the one that the last access was issued in.
+    """
 
     length: int
     rows: At[WindowRow]
     n_rows: int
     row: int
     end: int
+    issued_end: int
 
 
 class Kept(Record):
