@@ -48,7 +48,7 @@ def test_windows_are_of_what_is_judged(make: Any) -> None:
 
 
 def test_streams_overtake_each_other(make: Any) -> None:
-    """Stream 1 has the accesses 1 and 3: it is in the second window while stream 0 is in the first, and the other way."""
+    """Stream 1 has the accesses 1 and 3: it is in the second window while stream 0 is in the first, and vice versa."""
     found = windows(make, CLOSED, [1, 2, 3, 2, 4, 2], stream=[0, 1, 0, 1, 0, 1], request=list(range(6)))
     # Both begin at 0; 2 is behind 1 on the link, and served at 223 + 110 - 1 + 2; stream 0 goes on at 223.
     assert found[0] == (0, [0, 0])
