@@ -142,6 +142,7 @@ def test_a_question_is_over_when_its_stream_asks_again() -> None:
     assert asked == [
         ("pending_at_end", 0, None), ("superseded", 10, 30), ("pending_at_end", 20, None), ("pending_at_end", 30, None),
     ]  # fmt: skip
+    assert [one.notes.get("batch") for one in found.slices if one.name == "superseded"] == [None]
     assert found.counters["questions waiting"] == [(0, 0), (10, 1), (20, 2)]
     # In a part in which the question that superseded it is not drawn, too.
     found = read(drawn(rows, Span(0, 15)))

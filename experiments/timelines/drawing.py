@@ -96,6 +96,9 @@ class Drawing:
         table, begins, started, ends = table.filter(is_there), begins[is_there], started[is_there], ends[is_there]
         waited = np.where(started == NONE, np.where(ends == OPEN, NONE, ends - begins), started - begins)
         table = table.append_column("waited_ns", pa.array(waited, mask=waited == NONE))
+        batches = ints(table["batch"])
+        place = table.schema.get_field_index("batch")
+        table = table.set_column(place, "batch", pa.array(batches, mask=batches == NONE))
         self._draw("inferences", table, [(Group.QUESTIONS, "questions")], None, begins, ends, table["status"])
         waits = np.flatnonzero((started > begins) & (started < ends))
         of = self.slices["inferences"]
