@@ -245,7 +245,7 @@ def test_an_inference_of_several_questions_was_charged_once() -> None:
     batch, asked, ended, charged = (pa.array(values, pa.int64()) for values in numbers)
     sure = pa.array([0.95, 1.0, None, None, 0.5], pa.float32())
     add_answers(answers, batch, status, asked, ended, charged, sure, pa.array([True, False, None, None, True]))
-    assert [value for value, _ in answers.charged.points()] == [9, 11]
+    assert answers.charged.points() == [(9, 1 / 2), (11, 1)]
     assert [value for value, _ in answers.age.points()] == [5, 10, 20]
     assert (answers.n[9], answers.n_true[9], answers.n.sum()) == (2, 1, 2)
 
