@@ -52,7 +52,8 @@ def write_page(folders: list[Path], out: Path) -> None:
 
 def page_beside(folder: Path) -> Path:
     """Write the page of an experiment beside its folder, which holds nothing else; where it is."""
-    out = folder.with_name(f"{folder.resolve().name}.html")
+    place = folder if folder.name not in ("", "..") else folder.resolve()
+    out = place.with_name(f"{place.name}.html")
     write_page([folder], out)
     return out
 

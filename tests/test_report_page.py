@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import vl_convert
+from altair.utils.schemapi import debug_mode
 
 from experiments import extras
 from experiments.charts import arms as arm_charts
@@ -28,11 +29,13 @@ from experiments.page import words
 from experiments.page.bundle import library
 from experiments.page.charts import KINDS, moves, traffic
 from experiments.page.found import Answers, Found, add_answers, open_found
-from experiments.page.render import as_json, page_of
+from experiments.page.render import as_json, page_of, written
+from experiments.page.sections import result_of
 from experiments.page.surroundings import experiment_of, notes_of, phases_in
 from experiments.page.transfers import moves_of
 from experiments.plot import Format, chart_of, drawn
 from experiments.report import number_text, time_text
+from experiments.tables import write_rows
 from simulator.accounting import REJECTIONS
 from simulator.errors import InputError
 from simulator.policy import Fate, Outcome
@@ -245,7 +248,7 @@ def test_an_inference_of_several_questions_was_charged_once() -> None:
     batch, asked, ended, charged = (pa.array(values, pa.int64()) for values in numbers)
     sure = pa.array([0.95, 1.0, None, None, 0.5], pa.float32())
     add_answers(answers, batch, status, asked, ended, charged, sure, pa.array([True, False, None, None, True]))
-    assert [value for value, _ in answers.charged.points()] == [9, 11]
+    assert answers.charged.points() == [(9, 1 / 2), (11, 1)]
     assert [value for value, _ in answers.age.points()] == [5, 10, 20]
     assert (answers.n[9], answers.n_true[9], answers.n.sum()) == (2, 1, 2)
 
@@ -447,8 +450,9 @@ def test_tables_that_are_not_kept_are_said(tmp_path: Path) -> None:
     assert call("plot", tmp_path / "out", "--kind", "ecdf").exit_code == 2
 
 
-def test_several_results_are_told_apart(folder: Path) -> None:
-    page = page_of([folder, folder])
+def test_several_results_are_told_apart(found: Found) -> None:
+    with debug_mode(False):
+        page = written([result_of(found, 1), result_of(found, 2)])
     ids = re.findall(r'\bid="([^"]+)"', page.replace(library(), ""))
     assert len(ids) == len(set(ids))
     specs = specs_in(page)
@@ -483,6 +487,22 @@ def test_bounds_and_break_even_are_drawn() -> None:
         assert vl_convert.vegalite_to_svg(one.spec(400)).count("<path") > 5
 
 
+def test_a_folder_of_break_even_has_a_page(tmp_path: Path) -> None:
+    crossings = [{"mode": "sync", "against": "none", "break_even_ns": 5000.0}]
+    about = {"config": {"name": "small"}, "arm": "lstm"}
+    (tmp_path / "even").mkdir()
+    for name, rows in (("break_even", LADDER), ("crossings", crossings)):
+        write_rows(tmp_path / "even" / f"{name}.parquet", rows, about)
+    page = page_of([tmp_path / "even"])
+    assert list(specs_in(page)) == ["r1-break_even"]
+    assert "<p>lstm pays up to 5 us (sync, against none).</p>" in page
+    assert "break-even of small: results" in page
+    failed = call("plot", tmp_path / "even", "--kind", "ecdf")
+    assert failed.exit_code == 2
+    assert "is of break-even, and has that chart alone" in failed.stderr
+    assert call("plot", tmp_path / "even", "--kind", "break-even", "--out", tmp_path / "a.svg").exit_code == 0
+
+
 def test_requests_and_links_are_drawn() -> None:
     times = {"mean_ttft_ns": 60.0, "mean_waiting_ns": 10.0, "mean_fetching_ns": 20.0, "mean_computing_ns": 30.0}
     rows = [{"arm": "a", **times}]
@@ -509,11 +529,15 @@ def test_report_and_plot_write_files(folder: Path, tmp_path: Path, page: str) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "a.pdf", "a.png", "a.svg", "b.html"]
 
 
-def test_run_writes_a_page_beside_the_folder(tmp_path: Path) -> None:
+def test_run_writes_a_page_beside_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = experiment() | {"seeds": [3], "arms": ["none", "next_n"]}
     printed = ran(write(tmp_path, content), tmp_path / "out", "--report")
     assert printed.endswith(f"Page: {tmp_path / 'out.html'}\n")
     assert "Lowest mean latency" in (tmp_path / "out.html").read_text(encoding="utf-8")
+    (tmp_path / "out.html").unlink()
+    monkeypatch.chdir(tmp_path / "out")
+    assert Results.open(".").report() == tmp_path / "out.html"
+    assert (tmp_path / "out.html").is_file()
 
 
 @pytest.mark.parametrize(
