@@ -3,9 +3,12 @@
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import Phase, settings
 
 from experiments import pacing
@@ -54,6 +57,14 @@ def _imports_are_no_garbage() -> None:
 def _short_trials(session_patch: pytest.MonkeyPatch) -> None:
     # Beside each measured run: with as many rounds as usual, most of what a small run takes. `test_paced` has them all.
     session_patch.setattr(pacing, "_ROUNDS", 1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_are_built_once(session_patch: pytest.MonkeyPatch) -> None:
+    # Typer builds a command, and what checks each of its options, anew for each of some thousand calls.
+    once = cache(typer.main.get_command)
+    session_patch.setattr(typer.main, "get_command", once)
+    session_patch.setattr(typer.testing, "_get_command", once)
 
 
 @pytest.fixture(scope="session")
