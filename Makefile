@@ -12,7 +12,7 @@ BENCH_PEERS := $(PEER) cachetools
 # Byte code is kept, also where the environment says not to: each process of the tests would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cuda check ahead bench clean
+.PHONY: run test test-cuda test-ray check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -24,6 +24,11 @@ test: $(VENV)/.ready-dev
 test-cuda: $(VENV)/.ready-dev
 	$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "torch finds no CUDA device here")'
 	$(BIN)/python -m pytest -m cuda
+
+# Apart from the others: Ray is large, and its processes take a while to start.
+test-ray: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[ray]'
+	$(BIN)/python -m pytest tests/test_ray.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+def _digest(host: str) -> str:
+    return hashlib.sha256(host.encode()).hexdigest()[:8]
+
+
+_HOST = _digest(socket.gethostname())
 _COUNT = itertools.count()
 _ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-\d+\.part(\.[^.]*)?")
 
@@ -69,14 +74,15 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_of(folder: Path, process: int) -> None:
-    """What a process of this host that has died was writing, in a folder and those in it."""
-    _remove(folder, lambda host, pid: host == _HOST and pid == process)
+def remove_of(folder: Path, process: int, host: str | None = None) -> None:
+    """What a process that has died was writing, in a folder and those in it; one of this host, or of another."""
+    where = _HOST if host is None else _digest(host)
+    _remove(folder, lambda host, pid: host == where and pid == process)
 
 
 def remove_dead(folder: Path) -> None:
     """What processes of this host were writing that are no more."""
-    _remove(folder, lambda host, pid: host == _HOST and not _is_alive(pid))
+    _remove(folder, lambda host, pid: host == _HOST and not is_running(pid))
 
 
 def _remove(folder: Path, is_dead: Callable[[str, int], bool]) -> None:
@@ -86,7 +92,8 @@ def _remove(folder: Path, is_dead: Callable[[str, int], bool]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether there is such a process on this host."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.callbacks import Callback, Callbacks
 from experiments.config import Experiment
 from experiments.exits import RunsDiedError, RunsFailedError
 from experiments.loading import Loaded
 from experiments.shards import Share
+
+if TYPE_CHECKING:
+    from experiments.clusters.joined import Cluster
 
 Row = dict[str, Any]
 
@@ -44,12 +47,13 @@ def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
 def make(
     experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
     jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (), share: Share | None = None,
+    cluster: "Cluster | None" = None,
 ) -> Made:  # fmt: skip
     """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
 
     ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
     ``make_console`` finds. ``live``: how all arms stand is shown meanwhile. ``callbacks`` are told of runs.
-    Of a ``share`` its runs alone are made, and nothing that is of all of them.
+    Of a ``share`` its runs alone are made, and nothing that is of all of them. With a ``cluster`` they are made there.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -63,7 +67,7 @@ def make(
     try:
         rows = run_all(
             experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs, live=live,
-            callbacks=told, share=share,
+            callbacks=told, share=share, cluster=cluster,
         )  # fmt: skip
     except (RunsDiedError, RunsFailedError) as error:
         if not told.failed:

@@ -28,6 +28,7 @@ def run_many(
         RunsDiedError: processes died; all other runs are kept.
         RunsFailedError: code from outside failed; all other runs are kept.
     """
+    from experiments.clusters.joined import joined
     from experiments.run import run_experiment
 
     out = out_of(loaded) if out is None else out
@@ -44,10 +45,11 @@ def run_many(
     if are_many and how.report:
         raise InputError("--report: there are many results; tierfetch report makes a page of those that are named")
     progress = _Line(console, len(chosen), is_shown=are_many and not how.quiet)
-    for name, experiment in chosen.items():
-        share = None if share_of is None else share_of[name]
-        run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share)
-        progress.step(name)
+    with joined(how.cluster, how.jobs) as cluster:
+        for name, experiment in chosen.items():
+            share = None if share_of is None else share_of[name]
+            run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share, cluster)
+            progress.step(name)
     if how.quiet:
         return
     if share_of is not None:
@@ -118,10 +120,10 @@ def _say_all(loaded: Loaded, folders: dict[str, Path], console: Any, how: "How",
     if share_of is not None or len(folders) > _MOST_TABLES:
         from experiments.dry_sweep import dry_sweep
 
-        problems = dry_sweep(loaded, folders, console, force=how.force, jobs=how.jobs, share_of=share_of)
+        problems = dry_sweep(loaded, folders, console, force=how.force, jobs=how.n_jobs, share_of=share_of)
     else:
         problems = []
         for name, folder in folders.items():
-            problems += dry_run(loaded.experiments[name], folder, console, force=how.force, jobs=how.jobs)
+            problems += dry_run(loaded.experiments[name], folder, console, force=how.force, jobs=how.n_jobs)
     if problems:
         raise InputError(*dict.fromkeys(problems))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from experiments.exits import RunsFailedError, exit_codes
-from experiments.jobs import Jobs
+from experiments.jobs import JobsOrNone
 from experiments.show import Full
 
 if TYPE_CHECKING:
     from experiments.callbacks import Callback
+    from experiments.clusters.joined import Cluster
     from experiments.config import Experiment
     from experiments.shards import Share
 
@@ -28,12 +29,18 @@ class How(NamedTuple):
 
     quiet: bool = False
     force: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     by: Breakdown | None = None
     full: bool = False
     live: bool = False
     report: bool = False
     callbacks: Sequence["Callback"] = ()
+    cluster: str | None = None
+
+    @property
+    def n_jobs(self) -> int:
+        """So many processes at once, without a cluster; 0: one a core."""
+        return 1 if self.jobs is None else self.jobs
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -79,7 +86,16 @@ def main(
             help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
         ),
     ] = None,
-    jobs: Jobs = 1,
+    jobs: JobsOrNone = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            show_default=False,
+            help="Make the runs on Ray: ray (one on this machine), auto, ray://HOST:PORT or HOST:PORT; --jobs says how "
+            "many at once, by default as many as it has cores.",
+        ),
+    ] = None,
     live: Annotated[
         bool,
         typer.Option("--live", help="Show how all arms stand as they run, in a terminal; elsewhere lines."),
@@ -106,8 +122,9 @@ def main(
     """Run an experiment: all arms over all seeds, with the LSTM's own inference time on the simulated clock.
 
     Finished runs are not repeated: a run that was interrupted goes on where it stopped. Exit codes: 0 done, 2 bad input
-    (the message says which file, line or key), 3 a process of --jobs died and died again (all other runs are kept), 4 a
-    policy, a model or a format of your own failed (as well), 130 interrupted (finished runs are kept), 1 a bug.
+    (the message says which file, line or key), 3 a process of --jobs or --cluster died again and again (all other runs
+    are kept), 4 a policy, a model or a format of your own failed (as well), 130 interrupted (finished runs are kept), 1
+    a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load_all
@@ -122,6 +139,7 @@ def main(
         callbacks = callbacks_of(log or [], config)
         how = How(
             quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
+            cluster=cluster,
         )  # fmt: skip
         part = None if shard is None else parse(shard)
         loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
@@ -140,7 +158,9 @@ def parse_seeds(text: str | None) -> list[int] | None:
         raise InputError(f"--seeds {text}: expected whole numbers such as 0,1,2") from None
 
 
-def run_experiment(experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None) -> None:
+def run_experiment(
+    experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None, cluster: "Cluster | None" = None
+) -> None:
     """Do what the command does, for one experiment: make it, and print what came of it.
 
     Of a ``share`` its runs alone are made, of which nothing is to be said before they are merged.
@@ -165,8 +185,8 @@ def run_experiment(experiment: "Experiment", folder: Path, how: How, share: "Sha
 
     console = make_console()
     rows, compared, phases, failed = make(
-        experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.jobs, live=how.live,
-        callbacks=how.callbacks, share=share,
+        experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
+        callbacks=how.callbacks, share=share, cluster=cluster,
     )  # fmt: skip
     if share is not None:
         how = how._replace(quiet=True, by=None, report=False)

@@ -1,7 +1,7 @@
 """Makes the runs of an experiment that its folder does not keep yet."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from experiments.shards import Share
 from simulator.errors import InputError, OutsideError
 
 if TYPE_CHECKING:
+    from experiments.clusters.joined import Cluster
     from experiments.settling import Cut
+    from experiments.shared import SharedTrace
     from experiments.workers import Task
 
 Row = dict[str, Any]
@@ -43,12 +45,13 @@ def metadata(experiment: Experiment, rows: list[Row]) -> dict[str, Any]:
 def run_all(
     experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1,
     title: str = "", live: bool = False, callbacks: Callbacks | None = None, share: Share | None = None,
+    cluster: "Cluster | None" = None,
 ) -> list[Row]:  # fmt: skip
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
 
     ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs. ``live``:
     how all arms stand is shown as they run, if the console can be drawn on. ``callbacks`` are told of runs. With a
-    ``share`` it is about its runs alone.
+    ``share`` it is about its runs alone. With a ``cluster`` they are made there, so many at once as it has cores.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -71,14 +74,15 @@ def run_all(
     make_folder(folder)
     with locked(folder):
         told = callbacks or Callbacks([], experiment, folder)
-        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told, share)
+        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told, share, cluster)
         remove_leftovers(folder)
         is_new = not (folder / MANIFEST).exists()
         if is_new:
             # From here on it says whose folder this is, however the first run ends.
             made.write()
         try:
-            with _progress(experiment, console, quiet=quiet, n_at_once=jobs or n_cores(), live=live) as progress:
+            n_at_once = (jobs or n_cores()) if cluster is None else cluster.n_at_once
+            with _progress(experiment, console, quiet=quiet, n_at_once=n_at_once, live=live) as progress:
                 made.choose(progress, force=force, title=title)
                 told.started()
                 made.run(progress)
@@ -134,10 +138,10 @@ class _Making:
 
     def __init__(
         self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks,
-        share: Share | None,
+        share: Share | None, cluster: "Cluster | None" = None,
     ) -> None:  # fmt: skip
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
-        self._callbacks, self._share = callbacks, share
+        self._callbacks, self._share, self._cluster = callbacks, share, cluster
         self.runs = [run for run in planned(experiment) if share is None or run.key in share.keys]
         """Those that are asked for."""
         self._todo: dict[Key, Run] = {}
@@ -213,7 +217,8 @@ class _Making:
             progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         with Announced(progress.say), closing(Interrupts()) as interrupts:
-            compile_core(tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers)
+            if self._cluster is None:
+                compile_core(tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers)
             for done in self._make(in_turn(list(self._todo.values())), progress, interrupts):
                 seed, digest = done.row["seed"], done.row["trace_sha256"]
                 if digests.setdefault(seed, digest) != digest:
@@ -243,7 +248,7 @@ class _Making:
 
         workload = self.experiment.workload.source.build(self.experiment.seeds[0])
         n_simulated = workload.length() - split(self.experiment, workload).first
-        if min(progress.n_at_once, len(runs)) > 1:
+        if self._cluster is not None or min(progress.n_at_once, len(runs)) > 1:
             yield from self._side_by_side(runs, progress, n_simulated)
             return
         for run in runs:
@@ -267,7 +272,7 @@ class _Making:
 
     def _side_by_side(self, runs: list[Run], progress: RunProgress, n_simulated: int) -> Iterator[Done]:
         from experiments.shared import share_all
-        from experiments.workers import Task, side_by_side
+        from experiments.workers import Task
 
         def show(task: "Task") -> OneRun:
             if task.trains_only:
@@ -277,14 +282,13 @@ class _Making:
 
         n, seeds = min(progress.n_at_once, len(runs)), sorted({run.seed for run in runs})
         traces = share_all(self.experiment.workload.source, seeds, self.folder / SHARED, n)
-        ahead = {(run.arm.name, run.seed): run for run in runs if is_timed(run.arm) and run.arm.policy.learns}
-        training = [Task(run, trains_only=True) for run in ahead.values()]
+        training = [Task(run, trains_only=True) for run in self._trained_ahead(runs)]
         tasks = [Task(run, self._n_warm_up(run), watches=progress.watches) for run in runs]
-        beside, alone = ([task for task in tasks if is_timed(task.run.arm) == timed] for timed in (False, True))
+        beside, timed = ([task for task in tasks if is_timed(task.run.arm) == kind] for kind in (False, True))
         # What runs beside a run whose own wall time is charged would be measured with it.
-        for group, n_jobs in (([*training, *beside], n), (alone, 1)):
+        for group, alone in (([*training, *beside], False), (timed, True)):
             try:
-                for task, done in side_by_side(self.experiment, self.folder, group, n_jobs, traces, show):
+                for task, done in self._made(group, n, traces, show, alone=alone):
                     if isinstance(done, OutsideError):
                         # What fails in training fails in the run again, and is told once.
                         self._failed += [(task.run, done)] * (not task.trains_only)
@@ -293,6 +297,32 @@ class _Making:
             except RunsDiedError as error:
                 # The others are made before it is told.
                 self._died += error.args
+
+    def _trained_ahead(self, runs: list[Run]) -> list[Run]:
+        """Those whose models are trained before they run: beside others, where they are timed themselves.
+
+        On a cluster also where several need the same, as each of its machines may have a disk of its own.
+        """
+        learning = [run for run in runs if run.arm.policy.learns]
+        if self._cluster is None:
+            return list({(run.arm.name, run.seed): run for run in learning if is_timed(run.arm)}.values())
+        from experiments.clusters.answers import model_of
+
+        needed = Counter(map(model_of, learning))
+        return list({model_of(run): run for run in learning if is_timed(run.arm) or needed[model_of(run)] > 1}.values())
+
+    def _made(
+        self, group: "list[Task]", n: int, traces: "Mapping[int, SharedTrace]", show: "Callable[[Task], OneRun]", *,
+        alone: bool,
+    ) -> "Iterator[tuple[Task, Done | OutsideError | None]]":  # fmt: skip
+        """Tasks as they are over, in processes here or on the cluster."""
+        if self._cluster is None:
+            from experiments.workers import side_by_side
+
+            return side_by_side(self.experiment, self.folder, group, 1 if alone else n, traces, show)
+        from experiments.clusters.on_ray import on_ray
+
+        return on_ray(self._cluster, self.experiment, self.folder, group, traces, show, alone=alone)
 
     def write(self) -> None:
         """The manifest and the table ``runs``, of all that is kept, in order of arms, seeds and repeats."""

@@ -1,8 +1,9 @@
 """The trace of a seed, written once as plain columns that every process of an experiment maps into its memory."""
 
+import copy
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,30 @@ class SharedTrace:
         self.sha256 = sha256
         self.requests_per_time = requests_per_time
         self._features = features
+        self._columns: Mapping[str, npt.NDArray[Any]] | None = None
 
     def length(self) -> int:
         """How many accesses there are."""
         return self._n_accesses
 
+    def of_columns(self, columns: Mapping[str, npt.NDArray[Any]]) -> "SharedTrace":
+        """The same trace, where its columns are in memory and its folder is not."""
+        found = copy.copy(self)
+        found._columns = columns
+        return found
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """All columns by their names; a feature's is its number."""
+        if self._columns is not None:
+            return dict(self._columns)
+        found = {name: np.load(self._folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS}
+        numbers = range(len(self._features))
+        return found | {f"{i}": np.load(_of_feature(self._folder, i), mmap_mode="r") for i in numbers}
+
     def batches(self) -> Iterator[Batch]:
         """The trace, from its start."""
-        columns: dict[str, Any] = {name: np.load(self._folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS}
-        extra = {name: np.load(_of_feature(self._folder, i), mmap_mode="r") for i, name in enumerate(self._features)}
+        columns: dict[str, Any] = self.columns()
+        extra = {name: columns.pop(f"{i}") for i, name in enumerate(self._features)}
         for first in range(0, self._n_accesses, _BATCH):
             last = first + _BATCH
             features = {name: np.asarray(column[first:last]) for name, column in extra.items()}

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -129,7 +130,7 @@ def run_one(
     Raises:
         InputError: the trace, the recording or the system does not fit.
     """
-    started, load_before = time.perf_counter(), os.getloadavg()[0]
+    began_s, started, load_before = time.time(), time.perf_counter(), os.getloadavg()[0]
     arm, seed = run.arm, run.seed
     prepared = prepare(experiment, arm, seed, training_progress, trace, n_warm_up, say)
     workload, parts, learned, built = prepared.workload, prepared.parts, prepared.learned, prepared.built
@@ -237,5 +238,8 @@ def run_one(
         "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,
+        "host": socket.gethostname(),
+        "began_s": began_s,
+        "ended_s": time.time(),
     }
     return Done(row, digests_of(folder, files))

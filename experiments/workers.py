@@ -104,7 +104,7 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _check_sendable(experiment: Experiment) -> None:
+def check_sendable(experiment: Experiment) -> None:
     """Raises InputError of what is the script's or the notebook's own: classes of settings, and those they name."""
     _, is_named, name = experiment.model_dump_json().partition('"__main__:')
     if is_named:
@@ -167,7 +167,7 @@ def side_by_side(
         RunsDiedError: the processes of a task died each time; all others are done.
         Exception: whatever a run raises, as it would here.
     """
-    _check_sendable(experiment)
+    check_sendable(experiment)
     waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
     idle, busy = list[_Worker](), dict[Any, _Worker]()
     n_at_once = min(n_jobs, len(tasks))

@@ -40,8 +40,8 @@ def issue(run: Run, arena: Arena, access: int) -> None:
     """A judged access is issued now; the first one of a window sees how full the tiers are."""
     windows = run.windows
     # Issued, too, they are nearly in order.
-    since = access - windows.issued_end
-    if since >= 0 or since < -windows.length:
+    behind = access - windows.issued_end
+    if behind >= 0 or behind < -windows.length:
         _begin_window(run, arena, access)
 
 

@@ -32,7 +32,7 @@ from tests.test_experiment import call, config, table, write
 
 # As plain Python, with checks, each takes some hundred times as long.
 EXAMPLES = 25 if CHECKED else 500
-OF_THE_MACHINE = "wall|host|device|cached|load_average"
+OF_THE_MACHINE = "wall|host|device|cached|load_average|began_s|ended_s"
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 

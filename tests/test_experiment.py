@@ -172,7 +172,7 @@ def test_free_runs_are_identical(tmp_path: Path) -> None:
     for name in ("accesses", "prefetches", "windows"):
         files = [tmp_path / out / name / "lstm-0.parquet" for out in ("a", "b")]
         assert files[0].read_bytes() == files[1].read_bytes()
-    wall = ["wall_s", "wall_with_training_s", "train_s", "model_was_cached", "load_average"]
+    wall = ["wall_s", "wall_with_training_s", "train_s", "model_was_cached", "load_average", "began_s", "ended_s"]
     a, b = (
         table(tmp_path / out, "runs.parquet").drop(columns=wall).filter(regex="^(?!.*_inference_host_ns)")
         for out in ("a", "b")

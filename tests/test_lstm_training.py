@@ -20,8 +20,8 @@ from policies.models.calibration import calibrate
 from policies.models.codecs.base import IGNORE, UNKNOWN
 from policies.models.codecs.registry import CODECS
 from policies.models.lanes import accesses_of, chunks, encode
+from policies.models.places import models_folder
 from policies.models.scoring import scores_along
-from policies.models.store import models_folder
 from policies.models.train import split, train, training_rows
 from simulator.errors import InputError
 

@@ -208,6 +208,7 @@ NOT_TWICE = {
     "device", "latencies_backend", "trace_sha256", "wall_s", "wall_with_training_s", "model_hash",
     "backend", "backend_trial", "horizon", "threshold", "n_classes", "vocabulary_coverage_ratio", "model_was_cached",
     "footprint_bytes", "gpu_reserved_bytes", "gpu_process_bytes", "load_average",
+    "host", "began_s", "ended_s",
     # test_controls has how models stand beside what needs no network.
     "named_ratio", "beats_control", "control", "control_top1_ratio", "n_restarts",
     # test_updates has what training in between took.

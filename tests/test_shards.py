@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
 }
 N_SHARDS = 4
 # What a run says of this machine, this hour.
-OF_TIME = ("wall_s", "wall_with_training_s", "load_average")
+OF_TIME = ("wall_s", "wall_with_training_s", "load_average", "began_s", "ended_s")
 
 
 def merged(*folders: Path, out: Path) -> Any:

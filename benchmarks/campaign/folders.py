@@ -16,7 +16,7 @@ from experiments.kept import Kept
 
 OF_A_RUN = {"train_s", "host_ns", "device_ns", "cpu_ns"}
 """What the machine decides, in the tables of a run."""
-OF_THE_MACHINE = re.compile("wall|_host_|model_was_cached|train_s|load_average")
+OF_THE_MACHINE = re.compile("wall|_host_|^host$|model_was_cached|train_s|load_average|began_s|ended_s")
 """What the machine decides, in the table ``runs``."""
 _PARTS = ("service_ns", "queue_ns", "transfer_ns", "inference_ns")
 

@@ -13,7 +13,10 @@ from experiments.results import KeptResults
 Row = dict[str, Any]
 SAME, MOVED, TIMED = "the same", "not the same", "not judged: timed once"
 NOT_COMPARABLE = "not comparable"
-_NO_METRICS = {"seed", "repeat", "load_average", "wall_s", "wall_with_training_s", "train_s", "model_was_cached"}
+_NO_METRICS = {
+    "seed", "repeat", "load_average", "wall_s", "wall_with_training_s", "began_s", "ended_s", "train_s",
+    "model_was_cached",
+}  # fmt: skip
 
 
 class Arms(NamedTuple):

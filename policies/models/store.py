@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -19,6 +18,7 @@ from policies.given import Accesses, Given
 from policies.models.calibration import Calibration
 from policies.models.codecs.base import Keys
 from policies.models.controls import Standing
+from policies.models.places import models_folder, note
 from policies.models.schedule import Recipe
 from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
@@ -70,11 +70,6 @@ def _standing_details(standing: Standing | None) -> dict[str, Any]:
     }
 
 
-def models_folder() -> Path:
-    """Where models are kept: TIERFETCH_MODELS, else the user's cache folder."""
-    return Path(os.environ.get("TIERFETCH_MODELS") or user_cache_path("tierfetch") / "models")
-
-
 def training_sha256(sequences: Sequence[Accesses]) -> str:
     """A hash of the training part, sequence by sequence."""
     digest = hashlib.sha256()
@@ -111,6 +106,7 @@ def obtain(
     training = training_sha256(sequences)
     hash_ = model_hash(recipe, training, seed, device)
     path = models_folder() / f"{recipe.name}-{hash_}.safetensors"
+    note(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of processes that need the same model one trains it, and the others wait for it.
     with FileLock(path.with_suffix(".lock")):
