@@ -179,7 +179,7 @@ def sweep(folder: Path) -> str:
     means = {name: [1e3 * sum(times) / len(times) for times in zip(*rows, strict=True)] for name, rows in took.items()}
     return (
         f"{N_SWEPT} experiments of 9 runs of 1,000 accesses: here {means['here'][0]:.0f} ms each "
-        f"({means['here'][1]:.0f} ms of CPU), on Ray {means['ray'][0]:.0f} ms (this process {means['ray'][1]:.0f} ms of "
+        f"({means['here'][1]:.0f} ms of CPU), on Ray {means['ray'][0]:.0f} ms (here {means['ray'][1]:.0f} ms of "
         f"CPU); once {started_s:.0f} s to start, {first_s:.0f} s for the first"
     )
 
