@@ -218,7 +218,7 @@ def test_a_block_on_its_way_down() -> None:
     assert f"its block was being written down until {down['ended_ns']} ns" in of_access(access_story(rows, 2))[1]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_every_story_adds_up(case: Case) -> None:
     """What a prefetch's parts and an access's way take is what their tables say; all can be told in words."""
