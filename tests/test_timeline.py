@@ -31,7 +31,7 @@ PARTS = ("waiting", "fetching", "computing", "decoding")
 OPEN_LOOP = Open.model_validate({"kind": "open"})
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.none() | st.tuples(st.integers(0, 5000), st.integers(1, 3000)))
 def test_slices_flows_bytes_and_counters_are_those_of_the_tables(case: Case, part: tuple[int, int] | None) -> None:
     rows = rows_of_case(Engine, case)

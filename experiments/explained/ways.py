@@ -66,7 +66,7 @@ def way_of(rows: RunRows, until_ns: int | None, **equal: int) -> tuple[Hop, ...]
     """
     if not rows.has("transfers"):
         return None
-    found = rows.some("transfers", all_equal(equal) & ~ds.field("is_down"))
+    found = rows.some("transfers", all_equal(equal))
     found.sort(key=lambda row: (row["queued_ns"], row["started_ns"]))
     # A hop follows at once where the tier between has room.
     nexts = [*(row["queued_ns"] for row in found), until_ns][1:]
