@@ -243,11 +243,12 @@ def test_distributions_are_of_all_runs(folder: Path, found: Found) -> None:
 
 def test_an_inference_of_several_questions_was_charged_once() -> None:
     answers = Answers(Histogram(), Histogram(), *(np.zeros(10) for _ in range(3)))
-    status = pa.array(["answered", "answered", "stale", "superseded", "pending_at_end"]).dictionary_encode()
-    numbers = ([7, 7, 8, -1, 9], [0, 5, 20, 21, 22], [10, 10, 40, None, None], [9, 9, 11, 0, 12])
+    # The newest are taken first, and one that nobody takes may lie between.
+    status = pa.array(["answered", "superseded", "answered", "stale", "pending_at_end"]).dictionary_encode()
+    numbers = ([7, None, 7, 8, 9], [0, 1, 5, 20, 22], [10, None, 10, 40, None], [9, 0, 9, 11, 12])
     batch, asked, ended, charged = (pa.array(values, pa.int64()) for values in numbers)
-    sure = pa.array([0.95, 1.0, None, None, 0.5], pa.float32())
-    add_answers(answers, batch, status, asked, ended, charged, sure, pa.array([True, False, None, None, True]))
+    sure = pa.array([0.95, None, 1.0, None, 0.5], pa.float32())
+    add_answers(answers, batch, status, asked, ended, charged, sure, pa.array([True, None, False, None, True]))
     assert answers.charged.points() == [(9, 1 / 2), (11, 1)]
     assert [value for value, _ in answers.age.points()] == [5, 10, 20]
     assert (answers.n[9], answers.n_true[9], answers.n.sum()) == (2, 1, 2)

@@ -202,10 +202,8 @@ def add_answers(
     """Questions of an arm, by columns of ``inferences``."""
     over = is_one_of(status, "answered", "stale")
     # An inference that answers several questions at once was charged once.
-    number = ints(batch)
-    first = np.ones(len(number), bool)
-    first[1:] = number[1:] != number[:-1]
-    of.charged.add(ints(charged)[over & first])
+    first = np.unique(ints(batch)[over], return_index=True)[1]
+    of.charged.add(ints(charged)[over][first])
     of.age.add((ints(ended) - ints(asked))[over])
     sure = confidence.to_numpy(zero_copy_only=False).astype(float)
     known = over & ~np.isnan(sure) & came_true.is_valid().to_numpy(zero_copy_only=False)
