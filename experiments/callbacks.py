@@ -99,7 +99,7 @@ class Callbacks:
             copies = (dict(one) if isinstance(one, dict) else [dict(row) for row in one] for one in what)
             try:
                 getattr(callback, method)(self._experiment, *copies)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._going.remove(callback)
                 self.failed.append(OutsideError.of(f"callback {type(callback).__name__}.{method}", error))
 

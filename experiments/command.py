@@ -3,6 +3,8 @@
 A module is imported when its command is first asked for, so that nothing is paid for what is not run.
 """
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
@@ -91,6 +93,9 @@ def _all(
 
 def main() -> None:
     """What the console script calls."""
+    if sys.stdout is None:
+        # Closed by who calls: there is nobody to tell.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     app(prog_name=NAME)
 
 

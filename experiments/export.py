@@ -78,6 +78,9 @@ def check_out(out: Path, result: Path) -> None:
     """Raises InputError where a file would take the place of what is none, or of a table."""
     from simulator.errors import InputError
 
+    if out.is_symlink():
+        # It would be replaced, not what it leads to: /dev/stdout is one.
+        raise InputError(f"--out {out}: is a link; expected a file, or a new name")
     if out.exists() and not out.is_file():
         raise InputError(f"--out {out}: is no file; expected one, or a new name")
     if not out.parent.is_dir():

@@ -193,7 +193,10 @@ class LiveProgress(RunProgress):
         return [
             Text(name),
             f"{arm.n_done}/{n_runs}" + (f", {arm.n_failed} failed" if arm.n_failed else ""),
-            ProgressBar(total=n_runs, completed=arm.n_done + arm.n_failed + at_work, width=_BAR),
+            ProgressBar(
+                total=n_runs, completed=arm.n_done + arm.n_failed + at_work, width=_BAR, complete_style="cyan",
+                finished_style="green",
+            ),
             Text("\n".join(run.said_of_it for run in arm.going if run.said_of_it) or arm.last_rate),
             number_text(ratio, "ratio"), latency, drawn,
         ]  # fmt: skip

@@ -33,7 +33,8 @@ def out_of(loaded: Loaded) -> Path | None:
     """Where the results of a sweep go by themselves, together; None: each experiment's for itself."""
     if not loaded.is_swept or "" in loaded.experiments:
         return None
-    hashes = " ".join(experiment.folder_hash() for experiment in loaded.experiments.values())
+    # Names too: some keys make no other results, such as which tables are kept.
+    hashes = " ".join(f"{name} {experiment.folder_hash()}" for name, experiment in loaded.experiments.items())
     return Path("results") / f"{loaded.name}-sweep-{hashlib.sha256(hashes.encode()).hexdigest()[:8]}"
 
 

@@ -52,6 +52,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
             f"{parts[''][0].folder}: is an experiment by itself, and others have variants; expected one kind"
         )
     found, lacking = Merged(n_experiments=len(parts)), _Lacking()
+    _check_plan([part for of in parts.values() for part in of])
     for of in parts.values():
         _check_alike(of)
     for name, of in parts.items():
@@ -77,6 +78,18 @@ def _places(folder: Path, out: Path) -> Iterator[tuple[str, Path]]:
         raise InputError(
             f"{folder}: holds no results of shards; expected what a command with --shard was told as --out"
         )
+
+
+def _check_plan(parts: Sequence[_Part]) -> None:
+    """Raises InputError where shards are of several commands: what each is to make would be told wrongly."""
+    said = [(folder, kept.about["shard"]) for folder, kept in parts if "shard" in kept.about]
+    for folder, of in said[1:]:
+        first, other = ({key: one.get(key) for key in ("plan", "of")} for one in (said[0][1], of))
+        if first != other:
+            raise InputError(
+                f"{folder}: is of a command with other runs, or other shards, than {said[0][0]} ({_short(other)}, that "
+                f"is {_short(first)}); expected shards of one command"
+            )
 
 
 def _check_alike(parts: Sequence[_Part]) -> None:

@@ -34,6 +34,7 @@ class KeptResults:
         """Those that were asked for last; a folder may keep runs of others."""
         self.repeats, self.baseline = int(config["repeats"]), str(config["baseline"])
         self.warm_up, self.start = config["warm_up"], str(config["start"])
+        _check_shape(kept)
         order = {arm: i for i, arm in enumerate(self.arms)}
         kept.runs = dict(sorted(kept.runs.items(), key=lambda item: (order[item[0][0]], *item[0][1:])))
 
@@ -108,6 +109,20 @@ class KeptResults:
             )
 
 
+def _check_shape(kept: Kept) -> None:
+    """Raises ValueError where a manifest, however sealed, is not what a run leaves."""
+    config, planned_ = kept.about["config"], kept.about.get("planned", [])
+    for name in ("system", "workload", "output"):
+        if not isinstance(config[name], dict):
+            raise ValueError(f"config.{name}: {config[name]!r}")
+    if not isinstance(planned_, list) or not all(isinstance(stem, str) for stem in planned_):
+        raise ValueError(f"planned: {planned_!r}")
+    for found in kept.runs.values():
+        ns = found.row["mean_latency_ns"]
+        if isinstance(ns, bool) or not isinstance(ns, int | float) or ns != ns:
+            raise ValueError(f"mean_latency_ns: {ns!r}")
+
+
 def places_below(folder: Path) -> list[Path]:
     """Folders of results right below one, in order."""
     if not folder.is_dir():
@@ -149,6 +164,15 @@ def table_of(folder: Path, name: str) -> Any:
             return file.read()
 
     return read_with(path, read)
+
+
+def check_columns(path: Path, schema: Any, names: Iterable[str]) -> None:
+    """Raises InputError if a table lacks one of the columns that this version writes."""
+    for name in names:
+        if name not in schema.names:
+            raise InputError(
+                f"{path}: has no column {name!r}: another version made it; run the experiment again with this one"
+            )
 
 
 def read_with(path: Path, read: Callable[[], Any]) -> Any:

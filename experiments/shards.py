@@ -4,6 +4,8 @@ Runs are dealt in turn, in the order of the plan over all experiments: so each s
 one, and whoever knows the plan knows whose a run is.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -55,7 +57,10 @@ def shares(experiments: Mapping[str, Experiment], shard: Shard, config: str) -> 
     n_runs = sum(map(len, plans.values()))
     if shard.number > n_runs:
         raise InputError(f"--shard {shard}: there are but {n_runs:,} runs; expected no more shards than that")
-    said = {"number": shard.number, "of": shard.of, "n_runs": n_runs, "config": config}
+    hashes = {name: experiment.folder_hash() for name, experiment in experiments.items()}
+    stems = {name: [run.stem for run in runs] for name, runs in plans.items()}
+    plan = hashlib.sha256(json.dumps([hashes, stems], sort_keys=True).encode()).hexdigest()[:16]
+    said = {"number": shard.number, "of": shard.of, "n_runs": n_runs, "plan": plan, "config": config}
     for name, runs in plans.items():
         keys = frozenset(run.key for i, run in enumerate(runs, before) if shard_of(i, shard.of) == shard.number)
         if keys:

@@ -28,7 +28,9 @@ def main(
         int | None, typer.Option(metavar="N", help="Around this prefetch, from its question to its first use.")
     ] = None,
     around: Annotated[str, typer.Option(metavar="TIME", help="How much before and after these two.")] = "1 ms",
-    events: Annotated[int, typer.Option(min=1, help="About how many to write where --to does not say it.")] = 50_000,
+    events: Annotated[
+        int, typer.Option(min=1, max=10**9, help="About how many to write where --to does not say it.")
+    ] = 50_000,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Write it there, in place of what is there.")] = Path(
         "trace.pftrace"
     ),

@@ -159,6 +159,17 @@ def test_shards_of_other_configs_or_versions_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_shards_of_another_command_are_refused(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """Their variants may have other names, so that nothing in one folder differs."""
+    sweep = CONFIG["sweep"] | {"system.tiers.hbm.capacity": ["1 MiB", "3 MiB"]}
+    path = write(tmp_path, CONFIG | {"sweep": sweep})
+    assert call(path, "--out", tmp_path / "s", "--shard", "1/4", "--quiet").exit_code == 0
+    found = merged(tmp_path / "s", made[2], out=tmp_path / "out")
+    assert found.exit_code == 2
+    assert "is of a command with other runs, or other shards, than" in found.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_merges(tmp_path: Path, made: tuple[Path, Path, Path]) -> None:
     found = merged(tmp_path, out=tmp_path / "out")
     assert found.exit_code == 2

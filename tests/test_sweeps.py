@@ -55,6 +55,9 @@ def test_what_a_key_takes(said: Any, values: list[Any]) -> None:
     [
         ([], "has no values"),
         ([1, 2, 1], "1 is there twice"),
+        (["5 MiB", "5MiB"], "'5MiB' is there twice"),
+        ("log(1, 1" + "0" * 400 + ", 3)", "is too large"),
+        ("linear(-1e308, 1e308, 3)", "is no number"),
         (7, "got 7; expected a list of values, a range"),
         ("fast", "got 'fast'; expected a list"),
         ("4..1", "'4..1' is empty"),
@@ -91,6 +94,8 @@ def test_a_grid_has_every_combination_once() -> None:
     # The last one goes round first; what is zipped goes together.
     assert [(p["c"], p["d"]) for p in points[:2]] == [(5, "p"), (6, "q")]
     assert {(p["c"], p["d"]) for p in points} == {(5, "p"), (6, "q")}
+    # A key of a zip may take a value again, with others.
+    assert len(Sweep({"zip": {"c": [5, 5], "d": [1, 2]}}).points()) == 2
 
 
 def test_conditions_leave_out_what_they_do_not_hold_for() -> None:
@@ -113,6 +118,7 @@ def test_conditions_leave_out_what_they_do_not_hold_for() -> None:
         ("[n for n in [1]]", "is not understood"),
         ("n == b'1'", "is not understood"),
         (f"n == '{'x' * 3000}'", "expected at most 2,000"),
+        ("-" * 1500 + "n > 1", "is nested too deeply|is no condition"),
     ],
 )
 def test_conditions_that_are_none(when: str, problem: str) -> None:
@@ -125,6 +131,10 @@ def test_what_cannot_be_compared_is_said() -> None:
         Sweep({"n": [1], "when": "n < 'fast'"}).points()
     with pytest.raises(ValueError, match="cannot be told for n 1: division by zero"):
         Sweep({"n": [1], "when": "n / 0 > 1"}).points()
+    with pytest.raises(ValueError, match="'a' is no number"):
+        Sweep({"n": [1], "when": "'a' * 99999999999 == 'a'"}).points()
+    with pytest.raises(ValueError, match="cannot be told"):
+        Sweep({"n": [1], "when": f"{'9' * 400} * 1.0 > n"}).points()
 
 
 @pytest.mark.parametrize("how", ["random", "sobol"])
@@ -163,6 +173,7 @@ def test_a_sample_of_a_grid_that_is_too_large_to_list() -> None:
         ({N: []}, r"sweep: arms.next_n.policy.n: has no values"),
         ({N: "1..4", "zip": {N: [1], CAPACITY: ["1 MiB"]}}, "arms.next_n.policy.n: is swept twice"),
         ({"zip": {N: [1, 2], CAPACITY: ["1 MiB"]}}, f"zip: {N} has 2, {CAPACITY} has 1; expected as many"),
+        ({"zip": {N: [1, 1], DEGREE: [2, 2]}}, "take the same values twice"),
         ({"zip": {N: [1, 2]}}, "zip: got .*expected two keys or more"),
         ({N: "1..9", "when": "n > 3"}, "when: 'n' is not swept"),
         ({N: "1..9", "when": f"{N} > 10"}, "when: holds for no combination"),
@@ -265,6 +276,11 @@ def test_the_command_line_adds_keys_and_replaces_them() -> None:
 def test_bad_options(more: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         loaded(more=[more])
+
+
+def test_a_key_is_swept_once_on_the_command_line() -> None:
+    with pytest.raises(InputError, match=rf"--sweep {N}=...: is there twice"):
+        loaded(more=[f"{N}=1..3", f"{N}=1..2"])
 
 
 def test_what_is_set_is_not_swept() -> None:

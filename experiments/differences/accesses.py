@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from experiments.results import read_with
+from experiments.results import check_columns, read_with
 from simulator.policy import Outcome
 
 OUTCOMES = [outcome.name.lower() for outcome in Outcome]
@@ -114,6 +114,7 @@ def pieces(path: Path) -> Iterator[Rows]:
     import pyarrow.parquet as pq
 
     with read_with(path, lambda: pq.ParquetFile(path, page_checksum_verification=True)) as file:
+        check_columns(path, file.schema_arrow, _COLUMNS)
         waiting: Rows | None = None
         least = _least_from(file)
         for group in range(file.num_row_groups):

@@ -104,7 +104,9 @@ def _cells(row: Row) -> list[str]:
     interval = ""
     if row.get("low") is not None:
         interval = f"[{', '.join(text_of(metric, row[end], is_signed=True) for end in ('low', 'high'))}]"
-    more = f"; {row['n_to_settle']:,} would do" if row.get("n_to_settle") and "too few" in row["verdict"] else ""
+    # Not corrected for the number of claims: it may be no more than there are.
+    is_told = "too few" in row["verdict"] and (row.get("n_to_settle") or 0) > row["n_pairs"]
+    more = f"; {row['n_to_settle']:,} would do" if is_told else ""
     return [
         label_of(metric),
         text_of(metric, row["a"]),

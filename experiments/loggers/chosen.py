@@ -25,6 +25,8 @@ def _callback_of(text: str, config: Path) -> Callback:
 
     name, _, folder = text.partition(":")
     if name == MLFLOW:
+        if "://" in folder:
+            raise InputError(f"--log {text}: expected mlflow:FOLDER; nothing is sent to a server or a database")
         from experiments.loggers.to_mlflow import MlflowCallback
 
         return MlflowCallback(Path(folder or _FOLDER))
@@ -35,5 +37,5 @@ def _callback_of(text: str, config: Path) -> Callback:
         raise InputError(f"--log {text}: {class_!r} is no tierfetch.Callback; expected a subclass of it")
     try:
         return class_()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise OutsideError.of(f"--log {text}", error) from None

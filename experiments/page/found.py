@@ -12,7 +12,7 @@ import numpy.typing as npt
 from experiments.charts.histogram import Histogram
 from experiments.charts.style import Arms
 from experiments.plan import key_of, stem_of
-from experiments.results import KeptResults, NotWholeError, read_with, table_of
+from experiments.results import KeptResults, NotWholeError, check_columns, read_with, table_of
 
 Row = dict[str, Any]
 _BATCH = 1 << 16
@@ -176,6 +176,7 @@ def read_batches(path: Path, columns: list[str], pq: Any) -> Iterator[Any]:
     """The batches of a file that are not empty. Raises InputError, which names it, if it is damaged."""
     file = read_with(path, lambda: pq.ParquetFile(path, page_checksum_verification=True))
     with file:
+        check_columns(path, file.schema_arrow, columns)
         batches = file.iter_batches(_BATCH, columns=columns)
         while (batch := read_with(path, lambda: next(batches, None))) is not None:
             if batch.num_rows:

@@ -4,6 +4,9 @@
   const specs = JSON.parse(document.getElementById("specs").textContent);
   const state = document.body.dataset;
   let drawn = 0, failed = 0;
+  // Vega-Lite says of each chart with lines of a fixed height that it leaves that height as it is.
+  const warn = console.warn;
+  console.warn = (...said) => { if (!said.join(" ").includes('Dropping "fit-y"')) warn.apply(console, said); };
   // A legend beside which there is no room has fewer columns.
   const columns = (place) => Math.max(1, Math.min(5, Math.floor(place.clientWidth / 170)));
   for (const place of document.querySelectorAll(".chart")) {
@@ -23,6 +26,7 @@
       console.error(place.dataset.chart, error);
     }
   }
+  console.warn = warn;
   state.drawn = drawn;
   state.failed = failed;
 })();

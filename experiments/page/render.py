@@ -3,17 +3,19 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from experiments.page.beside import spread_out, what_differs
 from experiments.page.bundle import library
 from experiments.page.found import open_found
 from experiments.page.sections import Result, ladder_of, result_of
 
 
 def page_of(folders: list[Path]) -> str:
-    """The page of some results, in their order.
+    """The page of some results, in their order; a folder with several variants stands for these.
 
     Raises:
         InputError: a folder holds none, or they are damaged.
@@ -22,7 +24,9 @@ def page_of(folders: list[Path]) -> str:
 
     # Altair holds each part of a chart against its schema; the tests do, and here it is a fifth of all time.
     with debug_mode(False):
-        return written([_result(folder, i) for i, folder in enumerate(folders, 1)])
+        folders = spread_out(folders)
+        results = _told_apart([_result(folder, i) for i, folder in enumerate(folders, 1)], folders)
+        return written(results, what_differs(folders))
 
 
 def is_ladder(folder: Path) -> bool:
@@ -30,12 +34,21 @@ def is_ladder(folder: Path) -> bool:
     return (folder / "break_even.parquet").is_file() and not (folder / "manifest.json").exists()
 
 
+def _told_apart(results: list[Result], folders: list[Path]) -> list[Result]:
+    """Results of one name with their folders behind it."""
+    names = [result.name for result in results]
+    return [
+        replace(result, name=f"{result.name} ({folder})") if names.count(result.name) > 1 else result
+        for result, folder in zip(results, folders, strict=True)
+    ]
+
+
 def _result(folder: Path, number: int) -> Result:
     return ladder_of(folder, number) if is_ladder(folder) else result_of(open_found(folder), number)
 
 
-def written(results: list[Result]) -> str:
-    """HTML of what is said."""
+def written(results: list[Result], differences: str = "") -> str:
+    """HTML of what is said of each, and of what differs between them."""
     from jinja2 import Environment
 
     files = resources.files("experiments.page")
@@ -50,7 +63,7 @@ def written(results: list[Result]) -> str:
     names = ", ".join(dict.fromkeys(result.name for result in results))
     html: str = environment.from_string(template).render(
         title=f"{names}: results" if len(names) <= 100 else f"{len(results)} results", results=results, style=style,
-        specs=as_json(specs), library=scripts[0], script=scripts[1], policy=_policy(scripts),
+        differences=differences, specs=as_json(specs), library=scripts[0], script=scripts[1], policy=_policy(scripts),
         version=metadata.version("tierfetch"),
     )  # fmt: skip
     return html

@@ -8,7 +8,7 @@ from typing import Any
 from simulator.one_line import split
 from simulator.units import parse_bytes, parse_bytes_per_s, parse_ns
 
-MOST_VALUES = 100_000
+MOST_VALUES, _LONGEST = 100_000, 15
 _RANGE = re.compile(r"\s*(-?[0-9]+)\s*\.\.\s*(-?[0-9]+)\s*(?:\.\.\s*([0-9]+)\s*)?")
 _SPACED = re.compile(r"\s*(log|linear)\s*\((.*)\)\s*", re.DOTALL)
 _UNITS: tuple[tuple[Callable[[object], int], str], ...] = (
@@ -17,22 +17,21 @@ _UNITS: tuple[tuple[Callable[[object], int], str], ...] = (
 EXPECTED = "a list of values, a range such as 1..8 or 0..64..8, log(FROM, TO, N) or linear(FROM, TO, N)"
 
 
-def values_of(said: Any) -> list[Any]:
-    """What a key takes in turn. Raises ValueError if nothing, or the same twice."""
+def values_of(said: Any, *, may_repeat: bool = False) -> list[Any]:
+    """What a key takes in turn. Raises ValueError if nothing, or the same twice where it must not."""
     values = said if isinstance(said, list) else _of_text(said) if isinstance(said, str) else None
     if values is None:
         raise ValueError(f"got {said!r}; expected {EXPECTED}")
     if not values:
         raise ValueError("has no values; expected at least one")
-    for i, value in enumerate(values):
-        if value in values[:i] and any(value is other or _same(value, other) for other in values[:i]):
+    seen: set[str] = set()
+    for value in values:
+        # Quantities by what they amount to. To Python true is 1, which to a config it is not.
+        amount = repr(amount_of(value))
+        if amount in seen and not may_repeat:
             raise ValueError(f"{value!r} is there twice; expected each value once")
+        seen.add(amount)
     return values
-
-
-def _same(one: Any, other: Any) -> bool:
-    # To Python true is 1, which to a config it is not.
-    return type(one) is type(other) and one == other
 
 
 def _of_text(text: str) -> list[Any] | None:
@@ -75,6 +74,8 @@ def _spaced(text: str, how: str, parts: list[str]) -> list[Any]:
 def _quantity(text: str) -> tuple[float, str]:
     """A number, and what it is of. Raises ValueError if it is none."""
     if re.fullmatch(r"[+-]?[0-9]+", text):
+        if len(text) > _LONGEST:
+            raise ValueError(f"{text[:_LONGEST]}...: is too large; expected a number of at most {_LONGEST} digits")
         return int(text), "int"
     for parse, unit in _UNITS:
         try:
@@ -85,17 +86,22 @@ def _quantity(text: str) -> tuple[float, str]:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) < 1e300:
         raise ValueError(f"{text!r} is no number and no quantity; expected such as 8, 0.5, 7 us, 4 GiB or 25 GB/s")
     return value, "float"
 
 
 def number_of(value: Any) -> Any:
     """A quantity as a number of its smallest unit; anything else as it is."""
+    return amount_of(value)[0]
+
+
+def amount_of(value: Any) -> tuple[Any, str]:
+    """The same, and what it is of, "" if it is no quantity."""
     if isinstance(value, str):
-        for parse, _ in _UNITS:
+        for parse, unit in _UNITS:
             try:
-                return parse(value)
+                return parse(value), unit
             except ValueError:
                 continue
-    return value
+    return value, ""

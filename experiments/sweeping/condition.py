@@ -33,7 +33,10 @@ class Condition:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ValueError(f"{text!r} is no condition; expected such as a.b <= 4 and c.d == '1 GiB'") from None
-        self._check(self._tree, keys)
+        try:
+            self._check(self._tree, keys)
+        except RecursionError:
+            raise ValueError("is nested too deeply; expected fewer parts") from None
 
     def _check(self, node: ast.expr, keys: set[str]) -> None:
         if isinstance(node, ast.Attribute | ast.Name):
@@ -66,7 +69,7 @@ class Condition:
         """Whether it does for these values by key. Raises ValueError where they cannot be compared."""
         try:
             return bool(_value(self._tree, point))
-        except (TypeError, ZeroDivisionError) as error:
+        except (TypeError, ArithmeticError, RecursionError) as error:
             said = ", ".join(f"{key} {value!r}" for key, value in point.items())
             raise ValueError(f"{self._text!r} cannot be told for {said}: {error}") from None
 
@@ -92,7 +95,11 @@ def _value(node: ast.expr, point: Mapping[str, Any]) -> Any:
             pairs = zip(ops, values, values[1:], strict=False)
             return all(_COMPARED[type(op)](one, other) for op, one, other in pairs)
         case ast.BinOp(left=left, op=op, right=right):
-            return _COMBINED[type(op)](_value(left, point), _value(right, point))
+            for part in (one := _value(left, point), other := _value(right, point)):
+                # Python multiplies text and lists, too, as long as there is memory.
+                if isinstance(part, bool) or not isinstance(part, int | float):
+                    raise TypeError(f"{part!r} is no number")
+            return _COMBINED[type(op)](one, other)
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
             return [_value(part, point) for part in parts]
     return number_of(point[_dotted(node)])

@@ -96,12 +96,12 @@ def _axes(said: Mapping[str, Any], problems: list[str]) -> Iterator[_Axis | None
             yield _Axis((str(key),), [(value,) for value in found])
 
 
-def _values(key: Any, values: Any, problems: list[str]) -> list[Any] | None:
+def _values(key: Any, values: Any, problems: list[str], *, may_repeat: bool = False) -> list[Any] | None:
     if not isinstance(key, str) or not key:
         problems.append(f"{key!r}: is no key; expected one by its path, such as system.tiers.hbm.capacity")
         return None
     try:
-        return values_of(values)
+        return values_of(values, may_repeat=may_repeat)
     except ValueError as error:
         problems.append(f"{key}: {error}")
     return None
@@ -112,14 +112,21 @@ def _zipped(said: Any, problems: list[str]) -> _Axis | None:
     if not isinstance(said, Mapping) or len(said) < 2:
         problems.append(f"zip: got {said!r}; expected two keys or more, each with its values")
         return None
-    columns = {key: found for key, values in said.items() if (found := _values(key, values, problems)) is not None}
+    columns = {}
+    for key, values in said.items():
+        if (found := _values(key, values, problems, may_repeat=True)) is not None:
+            columns[key] = found
     if len(columns) < len(said):
         return None
     if len({len(values) for values in columns.values()}) > 1:
         lengths = ", ".join(f"{key} has {len(values)}" for key, values in columns.items())
         problems.append(f"zip: {lengths}; expected as many values of each")
         return None
-    return _Axis(tuple(columns), list(zip(*columns.values(), strict=True)))
+    rows = list(zip(*columns.values(), strict=True))
+    if len({repr(row) for row in rows}) < len(rows):
+        problems.append(f"zip: {', '.join(columns)} take the same values twice; expected each combination once")
+        return None
+    return _Axis(tuple(columns), rows)
 
 
 def _condition(said: Mapping[str, Any], keys: set[str], problems: list[str]) -> Condition | None:

@@ -25,8 +25,11 @@ def sweep_of(path: Path, said: Any, more: Sequence[str]) -> Sweep | None:
     where = f"{path}: sweep" if said is not None else "--sweep"
     if more and said is not None and not isinstance(said, dict):
         raise InputError(f"{where}: got {said!r}; expected keys of the config, each with its values")
+    parsed = list(map(_parsed, more))
+    for key in [key for i, (key, _) in enumerate(parsed) if key in [other for other, _ in parsed[:i]]]:
+        raise InputError(f"--sweep {key}=...: is there twice; expected each key once")
     try:
-        return Sweep({**(said or {}), **dict(map(_parsed, more))} if more else said)
+        return Sweep({**(said or {}), **dict(parsed)} if more else said)
     except ValueError as error:
         raise InputError(*(f"{where}: {problem}" for problem in error.args)) from None
 

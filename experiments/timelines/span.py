@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from experiments.report import time_text
 from experiments.timelines.lanes import Ints
 from experiments.timelines.rows import RunRows
 from simulator.errors import InputError
@@ -120,10 +121,16 @@ def span_of(
         return around_access(rows, access, around_ns)
     if prefetch is not None:
         return around_prefetch(rows, prefetch, around_ns)
+    if (from_ns or 0) > (last := end_of(rows)):
+        raise InputError(
+            f"--from {time_text(from_ns or 0)}: the run is over at {time_text(last)}; expected a time before"
+        )
     if to_ns is None:
         return first_events(rows, from_ns or 0, n_events)
     if to_ns <= (from_ns or 0):
-        raise InputError(f"--to {to_ns} ns: is not after --from {from_ns or 0} ns; expected a later time")
+        raise InputError(
+            f"--to {time_text(to_ns)}: is not after --from {time_text(from_ns or 0)}; expected a later time"
+        )
     return Span(from_ns or 0, to_ns)
 
 
