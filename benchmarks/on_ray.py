@@ -26,10 +26,10 @@ from experiments.loading import load
 from experiments.making import make
 
 N_SEEDS, N_SWEPT = int(os.environ.get("ON_RAY_SEEDS", "70")), 24
-KILL_EVERY_S = float(os.environ.get("ON_RAY_KILL_S", "10"))
+KILL_EVERY_S = float(os.environ.get("ON_RAY_KILL_S", "20"))
 
 
-def content(n_seeds: int, accesses: int = 4_000) -> dict[str, object]:
+def content(n_seeds: int, accesses: int = 600) -> dict[str, object]:
     """Three arms; ``engine: simpy`` for runs that take a while."""
     return {
         "name": "on_ray",
