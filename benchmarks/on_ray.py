@@ -26,10 +26,10 @@ from experiments.loading import load
 from experiments.making import make
 
 N_SEEDS, N_SWEPT = int(os.environ.get("ON_RAY_SEEDS", "70")), 24
-KILL_EVERY_S = float(os.environ.get("ON_RAY_KILL_S", "10"))
+KILL_EVERY_S = float(os.environ.get("ON_RAY_KILL_S", "20"))
 
 
-def content(n_seeds: int, accesses: int = 4_000) -> dict[str, object]:
+def content(n_seeds: int, accesses: int = 600) -> dict[str, object]:
     """Three arms; ``engine: simpy`` for runs that take a while."""
     return {
         "name": "on_ray",
@@ -106,7 +106,7 @@ def workers(folder: Path) -> str:
 
 def nodes(folder: Path) -> str:
     """Of two nodes one is taken away on the way."""
-    path = write(folder, content(30))
+    path = write(folder, content(70))
     ran(path, folder / "one", None)
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
     from ray.cluster_utils import Cluster as Nodes
@@ -118,7 +118,7 @@ def nodes(folder: Path) -> str:
         with joined(started.address, None) as cluster:
             assert cluster is not None
             n_before = len(cluster.nodes())
-            timer = threading.Timer(15, lambda: started.remove_node(second, allow_graceful=False))
+            timer = threading.Timer(8, lambda: started.remove_node(second, allow_graceful=False))
             timer.start()
             took_s = ran(path, folder / "ray", cluster)
             timer.cancel()
