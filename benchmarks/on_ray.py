@@ -180,8 +180,8 @@ def sweep(folder: Path) -> str:
     here, there = means["here"], means["ray"]
     return (
         f"{N_SWEPT} experiments of 9 runs of 1,000 accesses: here {here[0]:.0f} ms each ({here[1]:.0f} ms of CPU), on "
-        f"Ray {there[0]:.0f} ms (this process {there[1]:.0f} ms of CPU); once {started_s:.0f} s to start, {first_s:.0f} s "
-        "for the first"
+        f"Ray {there[0]:.0f} ms (this process {there[1]:.0f} ms of CPU); once {started_s:.0f} s to start, "
+        f"{first_s:.0f} s for the first"
     )
 
 
