@@ -97,8 +97,8 @@ def joined(text: str | None, jobs: int | None) -> Iterator[Cluster | None]:
     need("ray", "ray", *(["grpc"] if address.is_client else []))
     address.check()
     if address.is_local:
-        with _local(jobs or n_cores()) as ray:
-            yield Cluster(ray, address, 0)
+        with _local(jobs or n_cores()) as here:
+            yield Cluster(here, address, 0)
         return
     with _environment({"RAY_USAGE_STATS_ENABLED": "0"}):
         import ray
