@@ -17,6 +17,7 @@ import pytest
 from benchmarks.campaign.folders import asides
 from experiments import workers
 from experiments.aside import aside_of
+from experiments.callbacks import Callbacks
 from experiments.exits import RunsDiedError
 from experiments.interrupts import Interrupts
 from experiments.kept import Done, Kept
@@ -104,7 +105,8 @@ def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     content = config(arms=[measured, ARMS[0], timed, replayed], repeats=2, warm_up=7)
     experiment = load(write(tmp_path, content))[""]
     with RunProgress(make_console(), quiet=True, n_at_once=2) as progress, closing(Interrupts()) as interrupts:
-        making = _Making(experiment, tmp_path, Kept(tmp_path), {})
+        told = Callbacks([], experiment, tmp_path)
+        making = _Making(experiment, tmp_path, Kept(tmp_path), {}, told, None)
         making.choose(progress, force=False, title="")
         done = list(making._make(in_turn(planned(experiment)), progress, interrupts))
     # Nothing of `timed` can be done ahead: it does not learn. A model is trained once, whatever is repeated.

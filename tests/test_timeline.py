@@ -67,6 +67,9 @@ def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
     for name, samples in found.counters.items():
         if name == "hit ratio by window":
             continue
+        if name.endswith(": bytes used"):
+            _check_tier(rows, span, name.removesuffix(": bytes used"), samples)
+            continue
         assert samples[0][0] == span.from_ns
         assert all(span.from_ns <= time < span.to_ns for time, _ in samples)
         values = [value for _, value in samples]
@@ -77,6 +80,15 @@ def _check_counters(rows: MemoryRows, span: Span, found: Read) -> None:
             assert value == at(spans, time), (name, time)
             if i:
                 assert samples[i - 1][1] == at(spans, time - 1), (name, time - 1)
+
+
+def _check_tier(rows: MemoryRows, span: Span, tier: str, samples: list[tuple[int, int]]) -> None:
+    """Of each window that begins within, and of the last one before that."""
+    place = [one.name for one in rows.system.tiers].index(tier)
+    windows = sorted(rows.read("windows").to_pylist(), key=lambda window: window["begun_ns"])
+    before = [window for window in windows if window["begun_ns"] <= span.from_ns][-1:]
+    within = [window for window in windows if span.from_ns < window["begun_ns"] < span.to_ns]
+    assert samples == [(max(w["begun_ns"], span.from_ns), w["used_bytes"][place]) for w in (*before, *within)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8) | st.none(), st.integers(0, 2)), max_size=40))

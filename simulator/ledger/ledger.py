@@ -256,14 +256,14 @@ class Ledger:
         for t in transfers:
             cause, access, prefetch = Cause.MISS, -1, -1
             if t.kind == PREFETCH:
+                # One that a process of one's own has started is behind none, and nobody waits for its fetch.
                 behind = t.prefetch or t.late
-                assert behind is not None
-                cause, prefetch = Cause.PREFETCH, behind.row
+                cause, prefetch = Cause.PREFETCH, -1 if behind is None else behind.row
             elif t.is_down:
                 cause = Cause.WRITE_BACK if t.dirty == WRITTEN else Cause.DEMOTION
             else:
                 # Whoever started it waits for it before anybody else.
-                cause, access = Cause.RECOMPUTE if t.is_again else Cause.MISS, t.waiters[0].index
+                cause, access = Cause.RECOMPUTE if t.is_again else Cause.MISS, t.waiters[0].index if t.waiters else -1
             self._rows.add("transfers", {
                 "call": self._n_calls, "link": link.index, "channel": channel, "class_": t.kind,
                 "priority": t.claim.priority, "cause": cause, "access": access, "prefetch": prefetch,

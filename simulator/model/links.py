@@ -140,11 +140,11 @@ class Link(PriorityResource):
         n_bytes = sum(transfer.size for transfer in transfers)
         ns = self.duration(n_bytes, transfers[0].is_down) if transfers else 0
         end = Instant(self._env, COMPLETION, ns) if transfers else None
-        if transfers:
-            transfers[0].model.ledger.begin_call(self, call[0].channel, transfers, ns)
         for claim in call:
             claim.usage_since = self._env.now
             claim.succeed(end)
+        if transfers:
+            transfers[0].model.ledger.begin_call(self, call[0].channel, transfers, ns)
 
 
 def make_links(env: Environment, system: System) -> list[Link]:
