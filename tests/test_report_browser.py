@@ -60,8 +60,7 @@ class Seen:
         self.page.wait_for_function("document.body.dataset.drawn !== undefined", timeout=60_000)
 
     def errors(self) -> list[str]:
-        # Vega-Lite says on each chart with lines of a fixed height that it leaves that height as it is.
-        return [text for text in self.said if 'Dropping "fit-y"' not in text]
+        return self.said
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,14 @@ class Life:
     arrival_ns: int
     decode_ns: int
     started_ns: int = -1
+    looked_ns: int = -1
     n_found: int = 0
     is_broken: bool = False
     has_landed: Event | None = None
 
     def times(self) -> tuple[int, int, int]:
         """When it was fetched, had its first token, and ended; all of its accesses have been served."""
-        fetched = max((access.end_ns for access in self.prompt[: self.n_found]), default=self.started_ns)
+        fetched = max((access.end_ns for access in self.prompt[: self.n_found]), default=self.looked_ns)
         first_token = max((access.end_ns for access in self.prompt[self.n_found :]), default=fetched)
         written = max((access.end_ns for access in self.answer), default=first_token)
         return fetched, first_token, max(first_token + self.decode_ns, written)
@@ -94,6 +95,8 @@ class Lives:
             yield AnyOf(env, [life.has_landed, env.timeout(deadline_ns - model.now)])
             life.has_landed = None
             yield self._turn(place)
+        # What it has waited for until now is fetching, also if nothing of it is left.
+        life.looked_ns = model.now
         for access in life.prompt:
             access.issuer = place
             if self.defers and self.is_missing(access):
@@ -103,7 +106,7 @@ class Lives:
             if life.n_found < len(life.prompt):
                 yield self._turn(place)
         yield from _served(life.prompt[: life.n_found])
-        fetched_ns = max((access.end_ns for access in life.prompt[: life.n_found]), default=life.started_ns)
+        fetched_ns = max((access.end_ns for access in life.prompt[: life.n_found]), default=life.looked_ns)
         for access in life.prompt[life.n_found :]:
             access.issuer = place
             yield self._turn(place, fetched_ns)
