@@ -60,7 +60,6 @@ def dry_run(experiment: Experiment, folder: Path, console: Any, *, force: bool =
 
 
 def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *, force: bool, jobs: int) -> None:
-    from experiments.compiling import Announced
     from experiments.prepared import split
 
     workload = experiment.workload.source.build(experiment.seeds[0])
@@ -74,26 +73,27 @@ def _say_what(experiment: Experiment, folder: Path, runs: list[Run], say: Any, *
     if not todo:
         return
     say("  timing a short run of each arm ...")
-    with Announced(say):
-        one = estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n)
+    one = estimated(experiment, list({run.arm.name: run.arm for run in todo}.values()), n, say)
     alone = sum(one.wall_s[run.arm.name] for run in todo if is_timed(run.arm))
     beside = sum(one.wall_s[run.arm.name] for run in todo if not is_timed(run.arm))
-    n_at_once = min(jobs or n_cores(), n_cores())
-    say(f"  time: about {time_of(alone + beside / n_at_once)}, of which {time_of(alone)} measured alone")
+    say_time(say, alone, beside, jobs)
     for name, wall_s in one.wall_s.items():
-        say(f"    {name}: {time_of(wall_s)} a run")
+        say(f"    {name}: {_time(wall_s)} a run")
+    say_disk(say, folder, sum(one.n_bytes[run.arm.name] for run in todo))
+
+
+def say_time(say: Any, alone_s: float, beside_s: float, jobs: int) -> None:
+    """How long runs take, of which some have the machine to themselves."""
+    n_at_once = min(jobs or n_cores(), n_cores())
+    say(f"  time: about {_time(alone_s + beside_s / n_at_once)}, of which {_time(alone_s)} measured alone")
+
+
+def say_disk(say: Any, folder: Path, n_bytes: float) -> None:
+    """How much is written into a folder. Raises InputError if its disk has less room."""
     free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
-    n_bytes = sum(one.n_bytes[run.arm.name] for run in todo)
-    say(f"  disk: about {bytes_of(n_bytes)}; {bytes_of(free)} are free")
-    check_room(folder, n_bytes, free)
-
-
-def check_room(folder: Path, n_bytes: float, free: int) -> None:
-    """Raises InputError if a disk has less room than it takes."""
+    say(f"  disk: about {_bytes(n_bytes)}; {_bytes(free)} are free")
     if n_bytes > free:
-        raise InputError(
-            f"{folder}: has no room for about {bytes_of(n_bytes)}; expected fewer tables (output), or --out"
-        )
+        raise InputError(f"{folder}: has no room for about {_bytes(n_bytes)}; expected fewer tables (output), or --out")
 
 
 def problems_of(experiment: Experiment, folder: Path, runs: list[Run], *, force: bool) -> Iterator[str]:
@@ -141,10 +141,16 @@ def finished(experiment: Experiment, folder: Path, runs: list[Run]) -> set[Key]:
     }
 
 
-def estimated(experiment: Experiment, arms: list[Arm], n: int) -> _Estimate:
-    """What a run of each arm takes, as if that went by the accesses alone, but for what a run takes without any."""
+def estimated(experiment: Experiment, arms: list[Arm], n: int, say: Any) -> _Estimate:
+    """What a run of each arm takes, as if that went by the accesses alone, but for what a run takes without any.
+
+    ``say`` is told of what is compiled meanwhile.
+    """
+    from experiments.compiling import Announced
+
     piece = min(n, _PIECE)
-    whole = _measured(experiment, arms, piece, n)
+    with Announced(say):
+        whole = _measured(experiment, arms, piece, n)
     wall_s = {name: took.wall_s for name, took in whole.items()}
     if piece < n:
         part = _measured(experiment, arms, _FIRST_PIECE, n)
@@ -215,15 +221,13 @@ def _models_in(folder: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def time_of(seconds: float) -> str:
-    """As it is said."""
+def _time(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def bytes_of(n: float) -> str:
-    """As it is said: disks are sold in powers of ten."""
+def _bytes(n: float) -> str:
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if n >= factor:
             return f"{n / factor:.1f} {unit}"

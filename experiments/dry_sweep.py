@@ -1,12 +1,10 @@
-"""What a sweep, or a shard, would run: how many runs, about how long, how much disk, of short runs."""
+"""What a sweep, or a shard, would run: how many runs, about how long, how much disk: told from short runs."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.dry_run import bytes_of, check_room, estimated, finished, problems_of, time_of
-from experiments.jobs import n_cores
+from experiments.dry_run import estimated, finished, problems_of, say_disk, say_time
 from experiments.loading import Loaded
 from experiments.plan import is_timed, planned
 from experiments.shards import Share
@@ -54,7 +52,7 @@ def dry_sweep(
     n_accesses = experiment.workload.source.build(experiment.seeds[0]).length()
     say(f"  timing a short run of each arm of {first or loaded.name} ...")
     try:
-        one = estimated(experiment, list({run.arm.name: run.arm for run in todo[first]}.values()), n_accesses)
+        one = estimated(experiment, list({run.arm.name: run.arm for run in todo[first]}.values()), n_accesses, say)
     except InputError as error:
         return [str(problem) for problem in error.args]
     mean_s, mean_bytes = (sum(of.values()) / len(of) for of in (one.wall_s, one.n_bytes))
@@ -63,10 +61,6 @@ def dry_sweep(
         wall_s = one.wall_s.get(run.arm.name, mean_s)
         n_bytes += one.n_bytes.get(run.arm.name, mean_bytes)
         alone, beside = (alone + wall_s, beside) if is_timed(run.arm) else (alone, beside + wall_s)
-    n_at_once = min(jobs or n_cores(), n_cores())
-    say(f"  time: about {time_of(alone + beside / n_at_once)}, of which {time_of(alone)} measured alone")
-    folder = folders[first]
-    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
-    say(f"  disk: about {bytes_of(n_bytes)}; {bytes_of(free)} are free")
-    check_room(folder, n_bytes, free)
+    say_time(say, alone, beside, jobs)
+    say_disk(say, folders[first], n_bytes)
     return []

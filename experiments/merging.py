@@ -57,8 +57,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         _check_alike(of)
     for name, of in parts.items():
         _merge_one(of, out / name, found, lacking)
-    found.missing = lacking.lines()
-    found.n_missing = lacking.n
+    found.missing, found.n_missing = lacking.told()
     return found
 
 
@@ -199,23 +198,17 @@ class _Lacking:
         for i in lacks:
             self._of.setdefault(shard_of(before + i, int(said["of"])), []).append(runs[i].stem)
 
-    @property
-    def n(self) -> int:
-        """How many they are, once ``lines`` has looked for those of which nothing is known."""
-        return len(self._others) + sum(map(len, self._of.values()))
-
-    def lines(self) -> list[str]:
-        """One for each shard, with its command."""
+    def told(self) -> tuple[list[str], int]:
+        """A line for each shard that lacks runs, with its command; and how many runs there are in all."""
+        of = {number: list(stems) for number, stems in self._of.items()}
         if self._said:
             # Of experiments of which no shard has left anything, not even the names are known.
             for place in set(range(int(self._said["n_runs"]))) - self._known:
-                self._of.setdefault(shard_of(place, int(self._said["of"])), []).append("of an experiment without any")
-        return [
-            *self._others,
-            *(
-                f"shard {number}: {len(stems):,} run{'s are' if len(stems) != 1 else ' is'} missing ({stems[0]}"
-                f"{', ...' if len(stems) > 1 else ''}): tierfetch run {self._said['config']} --shard "
-                f"{number}/{self._said['of']}, with the options that the others had"
-                for number, stems in sorted(self._of.items())
-            ),
+                of.setdefault(shard_of(place, int(self._said["of"])), []).append("of an experiment without any")
+        lines = [
+            f"shard {number}: {len(stems):,} run{'s are' if len(stems) != 1 else ' is'} missing ({stems[0]}"
+            f"{', ...' if len(stems) > 1 else ''}): tierfetch run {self._said['config']} --shard "
+            f"{number}/{self._said['of']}, with the options that the others had"
+            for number, stems in sorted(of.items())
         ]
+        return [*self._others, *lines], len(self._others) + sum(map(len, of.values()))
