@@ -1,6 +1,5 @@
 """The page of results in Chromium: offline, all charts drawn, read back, and what axe-core finds."""
 
-import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,21 +10,12 @@ import pandas as pd
 import pytest
 
 from experiments.report import time_text
+from tests.chromium import chromium, needs
 from tests.test_experiment import write
 from tests.test_report_page import cells_of, experiment, renamed, specs_in
 from tests.test_results import ran
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)}: not installed (tierfetch[browser])"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
+pytestmark = needs("playwright", "axe_playwright_python")
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 class Seen:

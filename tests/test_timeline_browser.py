@@ -2,8 +2,6 @@
 
 import functools
 import http.server
-import importlib.util
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,22 +13,13 @@ import pytest
 import yaml
 
 from experiments.timelines.drawing import MET
+from tests.chromium import chromium, needs
 from tests.conftest import real_trace
 from tests.test_experiment import ROOT, write
 from tests.test_results import call, ran
 from tierfetch import Results
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = [name for name in ("playwright", "viztracer") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)}: not installed (tierfetch[browser])"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
+pytestmark = needs("playwright", "viztracer")
 QUERY = """async (sql) => {
     const found = await self.app.trace.engine.query(sql), columns = found.columns(), rows = [];
     for (const row = found.iter({}); row.valid(); row.next())
@@ -43,12 +32,8 @@ CHARGED = {"kind": "fixed", "latency": "20 us"}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
