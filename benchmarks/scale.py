@@ -114,11 +114,9 @@ def main() -> None:
                 print(f"{where} {json.dumps({key: round(value, 2) for key, value in one.items()})}", flush=True)
                 if before is not None:
                     n, total_s = one["n"] - before["n"], sum(one[k] - before[k] for k in ("driver_s", "others_s"))
-                    print(
-                        f"  from {before['n']:.0f} runs on: {1e3 * (one['driver_s'] - before['driver_s']) / n:.1f} ms of "
-                        f"the driver for each, {1e3 * (total_s / n - run_s):.1f} ms of all beside the run",
-                        flush=True,
-                    )
+                    driver_ms = 1e3 * (one["driver_s"] - before["driver_s"]) / n
+                    beside_ms = 1e3 * (total_s / n - run_s)
+                    print(f"  each more: {driver_ms:.1f} ms of the driver, {beside_ms:.1f} ms of all beside the run")
                 before = one
 
 

@@ -192,3 +192,25 @@ def test_what_is_said_of_experiments_of_which_something_is_wrong() -> None:
     assert died.value.args == (
         "a: arm x: KeyError", "  ./x.py:3", "c: arm y: the process died", "c: arm x: KeyError",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("swept", "problem"),
+    [
+        ({"system.tiers.hbn.capacity": ["1 MiB", "2 MiB"]}, "hbn"),
+        ({"system.tiers.hbm.capacity": []}, "system.tiers.hbm.capacity: has no values"),
+        (
+            {"arms.next_n.policy.n": "1..10000", "system.tiers.hbm.capacity": "linear(1 MiB, 2 MiB, 1000)"},
+            "has 10,000,000 combinations (10000 x 1000); expected at most 100,000",
+        ),
+    ],
+)
+def test_a_bad_sweep_is_one_line_and_leaves_nothing(tmp_path: Path, swept: dict[str, Any], problem: str) -> None:
+    source = {"kind": "random", "accesses": 50, "n_keys": 9}
+    content = {"name": "s", "workload": {"source": source}, "arms": ["none", "next_n"], "sweep": swept}
+    found = call(write(tmp_path, content), "--out", tmp_path / "out", "--jobs", "2")
+    assert found.exit_code == 2
+    (line,) = found.output.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'config.yaml'}: ")
+    assert problem in line
+    assert not (tmp_path / "out").exists()
