@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aside import discard
-from experiments.config import Experiment
+from experiments.config import Arm, Experiment
 from experiments.shared import SharedTrace, share_all
 
 _IDLE_BYTES = 16 << 30
@@ -26,7 +26,10 @@ class Common:
         ``stop`` ends all that is being made: before what went wrong in one is cleared up.
         """
         self.shared, self.n_at_once, self.n_attempts, self.stop = shared, n_at_once, n_attempts, stop
-        self._to_come = Counter(source_of(experiment) for experiment in experiments)
+        of_all = list(experiments)
+        self._to_come = Counter(source_of(experiment) for experiment in of_all)
+        # By the experiment, which lives as long: processes import what they need once for the whole sweep.
+        self._sources = {id(experiment): _outside(experiment) for experiment in of_all}
         self._needed = Counter[_Key]()
         self._traces: dict[_Key, SharedTrace] = {}
         self._n_made = 0
@@ -47,6 +50,10 @@ class Common:
             digest = sha256(path)
             self._digests[path] = now, digest
         return digest
+
+    def sources_of(self, experiment: Experiment, arm: Arm) -> list[str]:
+        """Hashes of what an arm's settings name outside of the config, as they were before the sweep began."""
+        return self._sources[id(experiment)].get(arm.name, [])
 
     def compile(self, evictions: Sequence[Any]) -> None:
         """What the simulator runs on is compiled, so that processes find it."""
@@ -96,6 +103,14 @@ class Common:
     def close(self) -> None:
         """The traces go."""
         discard(self.shared)
+
+
+def _outside(experiment: Experiment) -> dict[str, list[str]]:
+    """By the arm's name, of those whose settings name any."""
+    from experiments.single import sources_of
+
+    found = {arm.name: sources_of(experiment, arm) for arm in experiment.arms}
+    return {name: sources for name, sources in found.items() if sources}
 
 
 def source_of(experiment: Experiment) -> str:

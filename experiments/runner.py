@@ -179,6 +179,7 @@ class _Making:
         from experiments.single import sources_of
         from workloads.readers.files import files_in
 
+        find_sources = sources_of if self._common is None else self._common.sources_of
         runs = {run.key: run for run in self.runs}
         if title:
             progress.say(f"{title}: {len(runs)} runs")
@@ -210,7 +211,7 @@ class _Making:
         for key, run in self._todo.items():
             # Before it is made: what is found afterwards may have been edited meanwhile.
             self._hash(run)
-            self._sources[key[0]] = sources_of(self.experiment, run.arm)
+            self._sources[key[0]] = find_sources(self.experiment, run.arm)
         progress.expect(len(self._todo))
         n_kept = len(runs) - len(self._todo)
         if n_kept:
@@ -242,7 +243,8 @@ class _Making:
         evictions = [tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers]
         if self._common is not None:
             if self._cluster is None:
-                self._common.compile(evictions)
+                with Announced(progress.say):
+                    self._common.compile(evictions)
             yield from self._make_with_others(runs, progress)
         else:
             with Announced(progress.say), closing(Interrupts()) as interrupts:

@@ -9,11 +9,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from experiments.callbacks import Callbacks
 from experiments.common import Common
 from experiments.crews import Group, Result, Steps, Task, Work
 from experiments.exits import RunsDiedError, RunsFailedError
+from experiments.kept import Kept
 from experiments.loading import load
 from experiments.many import _Failed
+from experiments.plan import Run
+from experiments.progress import RunProgress, make_console
+from experiments.runner import _Making
+from experiments.single import sources_of
 from experiments.together import MOST_OPEN, Together
 from simulator.errors import InputError
 from tests.test_experiment import call, write
@@ -214,3 +220,32 @@ def test_a_bad_sweep_is_one_line_and_leaves_nothing(tmp_path: Path, swept: dict[
     assert line.startswith(f"error: {tmp_path / 'config.yaml'}: ")
     assert problem in line
     assert not (tmp_path / "out").exists()
+
+
+OWN = """
+class Own:
+    def decide(self, run):
+        return []
+"""
+
+
+def test_sources_are_those_of_before_the_sweep(tmp_path: Path) -> None:
+    """Processes have imported what was there then: what is found later would be another hash than what they run."""
+    (tmp_path / "own.py").write_text(OWN)
+    arms = ["none", {"name": "own", "policy": {"kind": "python", "class": "./own.py:Own"}, "charge": "free"}]
+    sweep = {"system.tiers.hbm.capacity": ["1 MiB", "2 MiB"]}
+    source = {"kind": "random", "accesses": 50, "n_keys": 9}
+    content = {"name": "s", "seeds": [0], "workload": {"source": source}, "arms": arms, "sweep": sweep}
+    one, other = load(write(tmp_path, content)).values()
+    common = Common(tmp_path / "traces", [one, other], 2, 2, lambda: None)
+    own = one.arms[1]
+    before = common.sources_of(one, own)
+    assert before == sources_of(other, other.arms[1])
+    (tmp_path / "own.py").write_text(OWN + "# edited\n")
+    assert sources_of(other, other.arms[1]) != common.sources_of(other, other.arms[1]) == before
+    told = Callbacks([], other, tmp_path)
+    making = _Making(other, tmp_path, Kept(tmp_path), {}, told, None, None, common)
+    with RunProgress(make_console(), quiet=True) as progress:
+        making.choose(progress, force=False, title="")
+    with pytest.raises(InputError, match="arm own, seed 0: its policy's sources were edited while it ran"):
+        making._check_sources(Run(other.arms[1], 0))
