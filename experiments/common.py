@@ -9,6 +9,7 @@ from typing import Any
 from experiments.aside import discard
 from experiments.config import Arm, Experiment
 from experiments.shared import SharedTrace, share_all
+from simulator.trace import Workload
 
 _IDLE_BYTES = 16 << 30
 """So much of traces is kept that no experiment under way needs, and others to come may."""
@@ -32,6 +33,7 @@ class Common:
         self._sources = {id(experiment): _outside(experiment) for experiment in of_all}
         self._needed = Counter[_Key]()
         self._traces: dict[_Key, SharedTrace] = {}
+        self._read: dict[_Key, Workload] = {}
         self._n_made = 0
         self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
         self._compiled = set[str]()
@@ -50,6 +52,16 @@ class Common:
             digest = sha256(path)
             self._digests[path] = now, digest
         return digest
+
+    def read(self, experiment: Experiment, seed: int, files: Mapping[str, str]) -> Workload | None:
+        """A trace in files, whose length may be known from reading it once; ``files`` as in ``traces_of``."""
+        if not files:
+            return None
+        source = experiment.workload.source
+        key = source_of(experiment), seed if source.depends_on_seed else None, str(sorted(files.values()))
+        if key not in self._read:
+            self._read[key] = source.build(seed)
+        return self._read[key]
 
     def sources_of(self, experiment: Experiment, arm: Arm) -> list[str]:
         """Hashes of what an arm's settings name outside of the config, as they were before the sweep began."""

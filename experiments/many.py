@@ -1,7 +1,8 @@
 """What a command runs: one experiment, some variants, the thousands of a sweep, or a shard of them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,10 @@ def run_many(
             ended = make_together(chosen, folders, told, share_of, cluster, console)
         else:
             ended = _one_by_one(chosen, folders, told, share_of, cluster)
-        for name, error in ended:
-            failed.note(name, error)
-            progress.step(name)
+        with closing(ended):
+            for name, error in ended:
+                failed.note(name, error)
+                progress.step(name)
     failed.tell()
     if how.quiet:
         return
@@ -85,7 +87,7 @@ def _go_together(chosen: Mapping[str, Experiment], how: "How", cluster: "Cluster
 def _one_by_one(
     chosen: Mapping[str, Experiment], folders: Mapping[str, Path], how: "How",
     share_of: Mapping[str, Share] | None, cluster: "Cluster | None",
-) -> Iterator[tuple[str, Failure | None]]:  # fmt: skip
+) -> Generator[tuple[str, Failure | None]]:  # fmt: skip
     from experiments.run import run_experiment
 
     for name, experiment in chosen.items():

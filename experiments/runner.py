@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from experiments.crews import Group, Result, Task
     from experiments.settling import Cut
     from experiments.shared import SharedTrace
+    from simulator.trace import Workload
 
 Row = dict[str, Any]
 
@@ -188,13 +189,13 @@ class _Making:
                 progress.say(note)
         arms = {arm.name: arm for arm in self.experiment.arms}
         for seed in self.experiment.seeds:
-            self._cuts[seed] = cut_of(self.experiment, seed)
+            self._cuts[seed] = cut_of(self.experiment, seed, workload=self._known(seed))
         for key, found in list(self.kept.runs.items()):
             name, seed, repeat = key
             run = Run(arms[name], seed, repeat) if name in arms else None
             # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
             if seed not in self._cuts and run is not None:
-                self._cuts[seed] = cut_of(self.experiment, seed)
+                self._cuts[seed] = cut_of(self.experiment, seed, workload=self._known(seed))
             # With --force, a repeat beyond those that are asked for, too: it would stay beside others of another hour.
             is_repeated = force and (key in runs or (name, seed, 0) in runs)
             if run is None or found.hash != self._hash(run) or is_repeated:
@@ -216,6 +217,9 @@ class _Making:
         n_kept = len(runs) - len(self._todo)
         if n_kept:
             progress.say(f"{n_kept} of {len(runs)} runs are finished already (--force repeats them)")
+
+    def _known(self, seed: int) -> "Workload | None":
+        return None if self._common is None else self._common.read(self.experiment, seed, self.traces)
 
     def _hash(self, run: Run) -> str:
         """What makes it this run: of the inputs as they were found before it is made."""
@@ -277,10 +281,11 @@ class _Making:
         if sources_of(self.experiment, run.arm) != self._sources[run.arm.name]:
             raise InputError(f"{run}: its policy's sources were edited while it ran; run the same command again")
 
-    def _n_simulated(self) -> int:
+    def _n_simulated(self, trace: "SharedTrace | None" = None) -> int:
         from experiments.prepared import split
 
-        workload = self.experiment.workload.source.build(self.experiment.seeds[0])
+        # To know its length may take reading it.
+        workload = trace or self.experiment.workload.source.build(self.experiment.seeds[0])
         return workload.length() - split(self.experiment, workload).first
 
     def _make(self, runs: list[Run], progress: RunProgress, interrupts: Interrupts) -> Iterator[Done]:
@@ -362,7 +367,7 @@ class _Making:
         assert self._common is not None
         seeds = sorted({run.seed for run in runs})
         with self._common.traces_of(self.experiment, seeds, self.traces) as traces:
-            show = self._showing(progress, self._n_simulated())
+            show = self._showing(progress, self._n_simulated(traces[seeds[0]]))
             work = Work(self.experiment, self.folder, traces, self._common.shared, show)
             try:
                 for tasks, alone in self._groups(runs, progress):

@@ -1,6 +1,6 @@
 """Experiments whose runs go side by side: one crew for all, and the next one begins before the last is over."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -47,7 +47,7 @@ class Together(Generic[T]):
         self._parked: list[tuple[_Open[T], Group]] = []
         self._ended: list[Ended[T]] = []
 
-    def run(self, begun: Iterator[Steps[T]]) -> Iterator[Ended[T]]:
+    def run(self, begun: Iterator[Steps[T]]) -> Generator[Ended[T]]:
         """Each experiment as it is over.
 
         Raises:

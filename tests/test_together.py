@@ -249,3 +249,26 @@ def test_sources_are_those_of_before_the_sweep(tmp_path: Path) -> None:
         making.choose(progress, force=False, title="")
     with pytest.raises(InputError, match="arm own, seed 0: its policy's sources were edited while it ran"):
         making._check_sources(Run(other.arms[1], 0))
+
+
+def test_a_trace_in_a_file_is_read_once_for_its_length(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("1\n2\n3\n4\n")
+    source = {"kind": "ids", "path": str(tmp_path / "ids.txt"), "block": "1 B"}
+    content = {
+        "name": "s", "workload": {"source": source}, "arms": ["none", "next_n"],
+        "sweep": {"system.tiers.hbm.capacity": ["1 MiB", "2 MiB"]},
+    }  # fmt: skip
+    one, other = load(write(tmp_path, content)).values()
+    common = Common(tmp_path / "traces", [one, other], 2, 2, lambda: None)
+    path = tmp_path / "ids.txt"
+    files = {str(path): common.sha256(path)}
+    read = common.read(one, 0, files)
+    assert read is not None
+    assert read is common.read(other, 1, files)
+    path.write_text("1\n2\n3\n4\n5\n6\n")
+    files = {str(path): common.sha256(path)}
+    again = common.read(other, 1, files)
+    assert again is not None
+    # One that was edited is another one.
+    assert again is not read
+    assert again.length() == 6

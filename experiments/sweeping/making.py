@@ -1,7 +1,7 @@
 """The experiments of a sweep, or a config's variants, made together."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _TRACES = "traces"
 def make_together(
     chosen: Mapping[str, Experiment], folders: Mapping[str, Path], how: "How", share_of: Mapping[str, Share] | None,
     cluster: "Cluster | None", console: Any,
-) -> Iterator[tuple[str, RunsDiedError | RunsFailedError | None]]:  # fmt: skip
+) -> Generator[tuple[str, RunsDiedError | RunsFailedError | None]]:  # fmt: skip
     """Make them all; the name of each as it is over, and what went wrong. What is said of each comes in their order.
 
     Raises:
@@ -54,13 +54,13 @@ def make_together(
                         experiment, folders[name], common, shown, force=how.force, share=share, cluster=cluster
                     )  # fmt: skip
 
-            for ended in (
-                _in_order(together.run(begun())) if not how_said.quiet or how_said.by else together.run(begun())
-            ):
-                name = names[ended.number]
-                if ended.value is not None:
-                    say(chosen[name], folders[name], how_said, ended.value, console)
-                yield name, ended.error
+            is_said = not how_said.quiet or how_said.by is not None
+            with closing(together.run(begun())) as ended:
+                for one in _in_order(ended) if is_said else ended:
+                    name = names[one.number]
+                    if one.value is not None:
+                        say(chosen[name], folders[name], how_said, one.value, console)
+                    yield name, one.error
     finally:
         common.close()
         with suppress(OSError):
