@@ -30,15 +30,23 @@ def run_many(
     """
     from experiments.clusters.joined import joined
     from experiments.run import run_experiment
+    from experiments.stores.chosen import making, staged
 
     out = out_of(loaded) if out is None else out
     share_of = None if shard is None else shares(loaded.experiments, shard, config)
     if share_of is not None:
         _check_shard(how)
+    if (stage := staged(out, loaded.experiments)) is not None:
+        if how.report:
+            raise InputError(f"--report: {out} is no folder; tierfetch report makes a page of what lies there")
+        out = stage.folder
     chosen = {name: one for name, one in loaded.experiments.items() if share_of is None or name in share_of}
     folders = {name: _below(folder_of(one, name, out), name, shard) for name, one in chosen.items()}
     console = make_console()
     if dry_run:
+        if stage is not None and not how.force:
+            for name, one in chosen.items():
+                stage.pull(one, folders[name])
         _say_all(loaded, folders, console, how, share_of)
         return
     are_many = len(chosen) > _MOST_TABLES
@@ -48,7 +56,11 @@ def run_many(
     with joined(how.cluster, how.jobs) as cluster:
         for name, experiment in chosen.items():
             share = None if share_of is None else share_of[name]
-            run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share, cluster)
+            of_one = how._replace(quiet=how.quiet or are_many)
+            with making(stage, experiment, folders[name], share, of_one) as callbacks:
+                if callbacks is not None:
+                    of_one = of_one._replace(callbacks=[*how.callbacks, *callbacks])
+                    run_experiment(experiment, folders[name], of_one, share, cluster)
             progress.step(name)
     if how.quiet:
         return

@@ -88,7 +88,7 @@ class Experiment:
                 for that. Runs whose own latencies are measured go alone.
             progress: Show how far it is: a bar in a terminal and in a notebook, lines elsewhere. ``"live"``: how all
                 arms stand, in a terminal.
-            out: The folder of the results, by default ``folder``.
+            out: The folder of the results, by default ``folder``; or an address, ``"s3://bucket/name"``.
             force: Repeat runs that are finished.
             callbacks: Are told of each run as it is finished, and of the end.
 
@@ -99,15 +99,16 @@ class Experiment:
         """
         from experiments.exits import RunsFailedError
         from experiments.making import make
+        from experiments.stores.chosen import place_of
         from tierfetch.results import Results
 
         if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
             raise InputError(f"jobs: {jobs!r}; expected a number of processes, or 0 for one a core")
-        folder = self.folder if out is None else Path(out)
-        made = make(
-            self.config, folder, quiet=not progress, force=force, jobs=jobs, live=progress == "live",
-            callbacks=callbacks,
-        )  # fmt: skip
+        with place_of(self.config, self.folder if out is None else out, force=force) as (folder, told):
+            made = make(
+                self.config, folder, quiet=not progress, force=force, jobs=jobs, live=progress == "live",
+                callbacks=[*callbacks, *told],
+            )  # fmt: skip
         if made.failed:
             raise RunsFailedError(*made.failed)
         return Results.open(folder)
