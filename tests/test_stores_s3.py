@@ -167,7 +167,8 @@ def test_a_trace_is_read_from_the_store(tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("key\n" + "".join(f"{i * 7 % 50}\n" for i in range(300)))
     Store.open(BUCKET).put("traces/trace.csv", trace)
-    text = "name: t\nworkload: {source: {kind: table, path: PATH, columns: {key: key}, size: 4 KiB}}\narms: [none]\nseeds: [0]\n"
+    source = "{kind: table, path: PATH, columns: {key: key}, size: 4 KiB}"
+    text = f"name: t\nworkload: {{source: {source}}}\narms: [none]\nseeds: [0]\n"
     far, near = tmp_path / "far.yaml", tmp_path / "near.yaml"
     far.write_text(text.replace("PATH", "s3://bucket/traces/trace.csv"))
     near.write_text(text.replace("PATH", str(trace)))
