@@ -35,12 +35,13 @@ def main(
     done, 2 bad input.
     """
     with exit_codes("nothing was to be written"):
+        from experiments.stores.chosen import here
         from experiments.timelines.rows import RunRows
         from simulator.errors import InputError
 
         if sum(value is not None for value in (prefetch, access, worst, latest)) != 1:
             raise InputError("expected one of --prefetch, --access, --worst and --latest")
-        rows = RunRows.open(result, arm, seed, repeat)
+        rows = RunRows.open(here(result), arm, seed, repeat)
         told = _told(rows, prefetch, access, worst, latest)
         if as_json:
             import json

@@ -49,6 +49,7 @@ def main(
     Exit codes: 0 done, 2 bad input, such as results that are not whole.
     """
     with exit_codes("nothing was written"):
+        from experiments.stores.chosen import here
         from experiments.variant_tables import table_of_variants
         from experiments.variants import KeptVariants, opened
         from experiments.written import as_csv, as_latex, as_markdown
@@ -59,7 +60,7 @@ def main(
             raise InputError("expected one of --csv, --markdown and --latex")
         if out is not None:
             check_out(out, result)
-        found = opened(result)
+        found = opened(here(result))
         if isinstance(found, KeptVariants):
             written = table_of_variants(found, table.value, is_shown=not csv)
         else:

@@ -18,6 +18,7 @@ from simulator.errors import InputError
 if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
     from experiments.run import How
+    from experiments.stores.staging import Stage
 
 Failure = RunsDiedError | RunsFailedError
 _MOST_TABLES = 8
@@ -36,15 +37,23 @@ def run_many(
         RunsFailedError: code from outside failed; all other runs are kept.
     """
     from experiments.clusters.joined import joined
+    from experiments.stores.chosen import staged
 
     out = out_of(loaded) if out is None else out
     share_of = None if shard is None else shares(loaded.experiments, shard, config)
     if share_of is not None:
         _check_shard(how)
+    if (stage := staged(out, loaded.experiments)) is not None:
+        if how.report:
+            raise InputError(f"--report: {out} is no folder; tierfetch report makes a page of what lies there")
+        out = stage.folder
     chosen = {name: one for name, one in loaded.experiments.items() if share_of is None or name in share_of}
     folders = {name: _below(folder_of(one, name, out), name, shard) for name, one in chosen.items()}
     console = make_console()
     if dry_run:
+        if stage is not None and not how.force:
+            for name, one in chosen.items():
+                stage.pull(one, folders[name])
         _say_all(loaded, folders, console, how, share_of)
         return
     are_many = len(chosen) > _MOST_TABLES
@@ -54,12 +63,12 @@ def run_many(
     told = how._replace(quiet=how.quiet or are_many)
     with joined(how.cluster, how.jobs) as cluster:
         failed = _Failed()
-        if _go_together(chosen, how, cluster):
+        if stage is None and _go_together(chosen, how, cluster):
             from experiments.sweeping.making import make_together
 
             ended = make_together(chosen, folders, told, share_of, cluster, console)
         else:
-            ended = _one_by_one(chosen, folders, told, share_of, cluster)
+            ended = _one_by_one(chosen, folders, told, share_of, cluster, stage)
         with closing(ended):
             for name, error in ended:
                 failed.note(name, error)
@@ -86,14 +95,18 @@ def _go_together(chosen: Mapping[str, Experiment], how: "How", cluster: "Cluster
 
 def _one_by_one(
     chosen: Mapping[str, Experiment], folders: Mapping[str, Path], how: "How",
-    share_of: Mapping[str, Share] | None, cluster: "Cluster | None",
+    share_of: Mapping[str, Share] | None, cluster: "Cluster | None", stage: "Stage | None",
 ) -> Generator[tuple[str, Failure | None]]:  # fmt: skip
     from experiments.run import run_experiment
+    from experiments.stores.chosen import making
 
     for name, experiment in chosen.items():
         share = None if share_of is None else share_of[name]
         try:
-            run_experiment(experiment, folders[name], how, share, cluster)
+            with making(stage, experiment, folders[name], share, how) as callbacks:
+                if callbacks is not None:
+                    of_one = how._replace(callbacks=[*how.callbacks, *callbacks])
+                    run_experiment(experiment, folders[name], of_one, share, cluster)
         except (RunsDiedError, RunsFailedError) as error:
             yield name, error
         else:

@@ -41,11 +41,12 @@ def main(
     with exit_codes("nothing was written"):
         from experiments.aside import written_aside
         from experiments.export import check_out
+        from experiments.stores.chosen import here
 
         form = format_ or _by_name(out)
         place = out or Path(f"{kind}.{form.value}")
         check_out(place, result)
-        picture = drawn(chart_of(result, kind), form, width=width, scale=scale, is_titled=title)
+        picture = drawn(chart_of(here(result), kind), form, width=width, scale=scale, is_titled=title)
         with written_aside(place) as aside:
             aside.write_bytes(picture)
         typer.echo(f"Picture: {place}")

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from experiments.notebook import NotebookProgress, in_notebook
+from simulator.stores.copies import shown
 
 if TYPE_CHECKING:
     from simulator.accounting import SoFar
@@ -24,7 +25,14 @@ _LATELY_S, _LEAST_S = 30.0, 1.0
 
 
 class _Terminal(Console):
-    """Rich's console, but that output which nobody reads is an error like any other: Rich would end the process."""
+    """Rich's console, but that output which nobody reads is an error like any other: Rich would end the process.
+
+    What lies in an object store is called by its address, and not by the copy of it that is worked with.
+    """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As Rich does."""
+        super().print(*(shown(one) if isinstance(one, str) else one for one in objects), **how)
 
     def on_broken_pipe(self) -> None:
         """Raises BrokenPipeError."""

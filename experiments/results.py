@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.folder import LOCK
+from experiments.folder import LOCK, elsewhere
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from experiments.plan import Key, stem_of
 from simulator.errors import InputError
@@ -25,7 +25,7 @@ class KeptResults:
 
     def __init__(self, folder: Path, kept: Kept) -> None:
         """``open`` makes them."""
-        self.folder, self.kept = folder, kept
+        self.folder, self.kept, self._elsewhere = folder, kept, elsewhere(folder)
         config = kept.about["config"]
         self.name = str(kept.about["name"])
         self.arms = [str(arm["name"]) for arm in config["arms"]]
@@ -79,6 +79,8 @@ class KeptResults:
     def _has_files(self, key: Key) -> bool:
         for name, (size, _) in self.kept.runs[key].files.items():
             path = self.folder / name
+            if self._elsewhere.get(name) == size:
+                continue
             if not path.is_file() or path.stat().st_size != size:
                 return False
         return True

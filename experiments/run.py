@@ -53,7 +53,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     config: Annotated[Path, typer.Argument(help="The experiment, a YAML file; or the name of a shipped one: mixed.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the tables.", show_default="results/<name>-<hash>")
+        Path | None,
+        typer.Option(help="Folder for the tables, or s3://BUCKET/NAME.", show_default="results/<name>-<hash>"),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -44,6 +44,7 @@ def main(
         from experiments.aside import written_aside
         from experiments.export import check_out
         from experiments.extras import need
+        from experiments.stores.chosen import here
         from experiments.timelines.rows import RunRows
         from experiments.timelines.span import span_of
         from experiments.timelines.whole import write_timeline
@@ -51,7 +52,7 @@ def main(
         need("timeline", "perfetto")
         check_out(out, result)
         from_ns, to_ns = (None if text is None else _ns(option, text) for option, text in (("from", from_), ("to", to)))
-        rows = RunRows.open(result, arm, seed, repeat)
+        rows = RunRows.open(here(result), arm, seed, repeat)
         rows.need("accesses", "a timeline")
         span = span_of(rows, from_ns, to_ns, access, prefetch, _ns("around", around), events)
         with written_aside(out) as aside:

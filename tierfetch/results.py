@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.results import KeptResults
+from experiments.stores.chosen import here
 from experiments.variants import KeptVariants, opened
 from simulator.errors import InputError
 from tierfetch.arrow import ArrowTables, Names, Numbers
@@ -55,10 +56,12 @@ class Results:
     def open(cls, folder: "str | PathLike[str]") -> "Results":
         """The results in a folder, of an experiment that was run to its end or not; or of its variants, below it.
 
+        What lies in an object store, ``s3://bucket/name``, is copied to this machine first, and checked.
+
         Raises:
             InputError: there are none, or what says which is damaged.
         """
-        found = opened(Path(folder))
+        found = opened(here(Path(folder)))
         if isinstance(found, KeptVariants):
             from tierfetch.variants import VariantResults
 

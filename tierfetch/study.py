@@ -90,7 +90,7 @@ class Experiment:
                 go alone.
             progress: Show how far it is: a bar in a terminal and in a notebook, lines elsewhere. ``"live"``: how all
                 arms stand, in a terminal.
-            out: The folder of the results, by default ``folder``.
+            out: The folder of the results, by default ``folder``; or an address, ``"s3://bucket/name"``.
             force: Repeat runs that are finished.
             callbacks: Are told of each run as it is finished, and of the end.
             cluster: Make the runs on Ray: ``"ray"`` starts one on this machine, ``"auto"``, ``"ray://HOST:PORT"`` and
@@ -103,6 +103,7 @@ class Experiment:
         """
         from experiments.exits import RunsFailedError
         from experiments.making import make
+        from experiments.stores.chosen import place_of
         from tierfetch.results import Results
 
         if isinstance(jobs, bool) or not isinstance(jobs, int | None) or (jobs is not None and jobs < 0):
@@ -113,11 +114,13 @@ class Experiment:
             )
         from experiments.clusters.joined import joined
 
-        folder = self.folder if out is None else Path(out)
-        with joined(cluster, jobs) as there:
+        with (
+            joined(cluster, jobs) as there,
+            place_of(self.config, self.folder if out is None else out, force=force) as (folder, told),
+        ):
             made = make(
                 self.config, folder, quiet=not progress, force=force, jobs=1 if jobs is None else jobs,
-                live=progress == "live", callbacks=callbacks, cluster=there,
+                live=progress == "live", callbacks=[*callbacks, *told], cluster=there,
             )  # fmt: skip
         if made.failed:
             raise RunsFailedError(*made.failed)
