@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.loading import Loaded
 from experiments.making import folder_of, out_of
+from experiments.plan import planned
 from experiments.progress import make_console
 from experiments.shards import Shard, shares
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.run import How
+    from experiments.until.looks import Look
 
 _MOST_TABLES = 8
 """Of more variants there is one table at the end, not one each."""
@@ -35,6 +37,9 @@ def run_many(
     share_of = None if shard is None else shares(loaded.experiments, shard, config)
     if share_of is not None:
         _check_shard(how)
+    if how.until is not None:
+        for experiment in loaded.experiments.values():
+            how.until.check(experiment)
     chosen = {name: one for name, one in loaded.experiments.items() if share_of is None or name in share_of}
     folders = {name: _below(folder_of(one, name, out), name, shard) for name, one in chosen.items()}
     console = make_console()
@@ -45,10 +50,12 @@ def run_many(
     if are_many and how.report:
         raise InputError("--report: there are many results; tierfetch report makes a page of those that are named")
     progress = _Line(console, len(chosen), is_shown=are_many and not how.quiet)
+    looks: dict[str, Look | None] = {}
     with joined(how.cluster, how.jobs) as cluster:
         for name, experiment in chosen.items():
             share = None if share_of is None else share_of[name]
-            run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share, cluster)
+            quiet = how.quiet or are_many
+            looks[name] = run_experiment(experiment, folders[name], how._replace(quiet=quiet), share, cluster)
             progress.step(name)
     if how.quiet:
         return
@@ -60,6 +67,7 @@ def run_many(
         )  # fmt: skip
     elif are_many and out is not None:
         _close(console, out, len(chosen))
+        _say_capped(console, looks)
 
 
 def _below(folder: Path, name: str, shard: Shard | None) -> Path:
@@ -78,6 +86,8 @@ def _check_shard(how: "How") -> None:
     for what, is_said in (("--by", how.by is not None), ("--report", how.report), ("--full", how.full)):
         if is_said:
             raise InputError(f"--shard with {what}: says something of all runs; expected one of them")
+    if how.until is not None:
+        raise InputError("--shard with --until: which runs there are shows only as they are made; expected one of them")
 
 
 class _Line:
@@ -113,10 +123,35 @@ def _close(console: Any, out: Path, n: int) -> None:
     )  # fmt: skip
 
 
+def _say_capped(console: Any, looks: "dict[str, Look | None]") -> None:
+    """Of many experiments, which ones --until ended before their intervals were narrow enough."""
+    known = {name: look for name, look in looks.items() if look is not None}
+    capped = [name for name, look in known.items() if look.is_capped]
+    if not known:
+        return
+    text = f"--until: {len(known) - len(capped):,} of {len(known):,} experiments need no more seeds"
+    if capped:
+        text += f"; ended by --most-seeds: {', '.join(capped[:_MOST_TABLES])}" + ", ..." * (len(capped) > _MOST_TABLES)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _say_all(loaded: Loaded, folders: dict[str, Path], console: Any, how: "How", share_of: Any) -> None:
     """What would run; of many experiments what they have together, with times of the first one's arms."""
     from experiments.dry_run import dry_run
 
+    if how.until is not None:
+        from experiments.until.looks import with_seeds
+        from experiments.until.targets import LEAST_SEEDS
+
+        most = how.until.most_seeds
+        made = {name: with_seeds(one, LEAST_SEEDS) for name, one in loaded.experiments.items()}
+        n = sum(len(planned(with_seeds(one, most))) for one in made.values())
+        console.print(
+            f"--until: {LEAST_SEEDS} seeds or more, at most {most} (--most-seeds): at most {n:,} runs; with the first "
+            "ones:",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+        loaded = loaded._replace(experiments=made)
     if share_of is not None or len(folders) > _MOST_TABLES:
         from experiments.dry_sweep import dry_sweep
 

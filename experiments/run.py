@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
     from experiments.config import Experiment
     from experiments.shards import Share
+    from experiments.until.looks import Look
+    from experiments.until.targets import Until
 
 
 class Breakdown(StrEnum):
@@ -36,6 +38,7 @@ class How(NamedTuple):
     report: bool = False
     callbacks: Sequence["Callback"] = ()
     cluster: str | None = None
+    until: "Until | None" = None
 
     @property
     def n_jobs(self) -> int:
@@ -85,6 +88,19 @@ def main(
             show_default=False,
             help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
         ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC=WIDTH,...",
+            show_default=False,
+            help="Add seeds until the 95 % interval of each arm's difference from the baseline is narrower than 1% of "
+            "its mean, or 500 ns; ARM.METRIC=WIDTH: of that arm alone.",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most so many seeds with --until.", show_default="100"),
     ] = None,
     jobs: JobsOrNone = None,
     cluster: Annotated[
@@ -137,9 +153,16 @@ def main(
         if live and quiet:
             raise InputError("--live --quiet: one shows what the other hides; expected one of them")
         callbacks = callbacks_of(log or [], config)
+        if until is None and most_seeds is not None:
+            raise InputError(f"--most-seeds {most_seeds}: says when --until ends; expected --until as well")
+        wanted_widths = None
+        if until is not None:
+            from experiments.until.targets import parse as parse_until
+
+            wanted_widths = parse_until(until, most_seeds)
         how = How(
             quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
-            cluster=cluster,
+            cluster=cluster, until=wanted_widths,
         )  # fmt: skip
         part = None if shard is None else parse(shard)
         loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
@@ -160,8 +183,8 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def run_experiment(
     experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None, cluster: "Cluster | None" = None
-) -> None:
-    """Do what the command does, for one experiment: make it, and print what came of it.
+) -> "Look | None":
+    """Do what the command does, for one experiment: make it, and print what came of it; the last look of ``--until``.
 
     Of a ``share`` its runs alone are made, of which nothing is to be said before they are merged.
 
@@ -184,10 +207,11 @@ def run_experiment(
     from experiments.progress import make_console
 
     console = make_console()
-    rows, compared, phases, failed = make(
+    made = make(
         experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
-        callbacks=how.callbacks, share=share, cluster=cluster,
+        callbacks=how.callbacks, share=share, cluster=cluster, until=how.until,
     )  # fmt: skip
+    rows, compared, phases, failed, experiment, look = made
     if share is not None:
         how = how._replace(quiet=True, by=None, report=False)
     if not how.quiet:
@@ -210,6 +234,8 @@ def run_experiment(
         of_reading = [note for file in files_in(workload) for note in file.reading.of_rows()]
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
+        if look is not None:
+            console.print(look.said, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
     if how.report:
         from experiments.make_report import page_beside
@@ -220,6 +246,7 @@ def run_experiment(
     if failed:
         # The tables are whole, and said: now what was to be told of them elsewhere.
         raise RunsFailedError(f"error: {failed[0]}", *failed[1:])
+    return look
 
 
 if __name__ == "__main__":
