@@ -69,9 +69,7 @@ def say_end(
         settings = ", ".join(f"{key}={value_text(value)}" for key, value in best.point.items())
         say(f"Best: {settings}")
         found = difference(best.values, own.values)
-        say(
-            f"  on the seeds that chose it, of {n:,} trials: {_against(goal, found, own.mean)}: too good, by the choice"
-        )
+        say(f"  on the seeds that chose it: {_against(goal, found, own.mean)}; likely too good, as the best of {n:,}")
         if fresh is None:
             say("  not confirmed: --confirm N runs it on N fresh seeds, which did not choose it")
         elif fresh.found is None:
