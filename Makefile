@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 S3_SERVER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps moto boto3 botocore s3transfer jmespath \
 	xmltodict responses py-partiql-parser Werkzeug Flask flask-cors itsdangerous blinker
 
-.PHONY: run test test-cuda test-ray test-s3 check ahead bench clean
+.PHONY: run test test-cuda test-ray test-s3 test-search check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -38,6 +38,11 @@ test-ray: $(VENV)/.ready-dev
 test-s3: $(VENV)/.ready-dev
 	$(S3_SERVER)
 	$(BIN)/python -m pytest tests/test_stores_s3.py
+
+# So is Optuna, which brings a database.
+test-search: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[search]'
+	$(BIN)/python -m pytest tests/test_search.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from experiments.config import Experiment
     from experiments.making import Made
     from experiments.shards import Share
+    from experiments.until.looks import Look
+    from experiments.until.targets import Until
 
 
 class Breakdown(StrEnum):
@@ -39,6 +41,7 @@ class How(NamedTuple):
     report: bool = False
     callbacks: Sequence["Callback"] = ()
     cluster: str | None = None
+    until: "Until | None" = None
 
     @property
     def n_jobs(self) -> int:
@@ -89,6 +92,19 @@ def main(
             show_default=False,
             help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
         ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC=WIDTH,...",
+            show_default=False,
+            help="Add seeds until the 95 % interval of each arm's difference from the baseline is narrower than 1% of "
+            "its mean, or 500 ns; ARM.METRIC=WIDTH: of that arm alone.",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most so many seeds with --until.", show_default="100"),
     ] = None,
     jobs: JobsOrNone = None,
     cluster: Annotated[
@@ -141,9 +157,16 @@ def main(
         if live and quiet:
             raise InputError("--live --quiet: one shows what the other hides; expected one of them")
         callbacks = callbacks_of(log or [], config)
+        if until is None and most_seeds is not None:
+            raise InputError(f"--most-seeds {most_seeds}: says when --until ends; expected --until as well")
+        wanted_widths = None
+        if until is not None:
+            from experiments.until.targets import parse as parse_until
+
+            wanted_widths = parse_until(until, most_seeds)
         how = How(
             quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
-            cluster=cluster,
+            cluster=cluster, until=wanted_widths,
         )  # fmt: skip
         part = None if shard is None else parse(shard)
         loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
@@ -164,8 +187,8 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def run_experiment(
     experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None, cluster: "Cluster | None" = None
-) -> None:
-    """Do what the command does, for one experiment: make it, and print what came of it.
+) -> "Look | None":
+    """Do what the command does, for one experiment: make it, and print what came of it; the last look of ``--until``.
 
     Of a ``share`` its runs alone are made, of which nothing is to be said before they are merged.
 
@@ -181,9 +204,10 @@ def run_experiment(
     console = make_console()
     made = make(
         experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
-        callbacks=how.callbacks, share=share, cluster=cluster,
+        callbacks=how.callbacks, share=share, cluster=cluster, until=how.until,
     )  # fmt: skip
     say(experiment, folder, how if share is None else how._replace(quiet=True, by=None, report=False), made, console)
+    return made.look
 
 
 def check_before(experiment: "Experiment", how: How) -> None:
@@ -202,7 +226,7 @@ def say(experiment: "Experiment", folder: Path, how: How, made: "Made", console:
     """Print what came of an experiment. Raises RunsFailedError if a callback raised something."""
     from experiments.plan import key_of
 
-    rows, compared, phases, failed = made
+    rows, compared, phases, failed, experiment, look = made
     if not how.quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking
@@ -225,6 +249,8 @@ def say(experiment: "Experiment", folder: Path, how: How, made: "Made", console:
         of_reading = [note for file in files_in(workload) for note in file.reading.of_rows()]
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
+        if look is not None:
+            console.print(look.said, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
     if how.report:
         from experiments.make_report import page_beside

@@ -44,8 +44,8 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
     for point in points:
         by_variant.setdefault(_identity(point, of_variants), []).append(point)
     heads = [those[0] for those in by_variant.values()]
-    base = str(raw["name"])[: _LONGEST - 1 - _SHORTEST]
-    names = _names([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(base))
+    base = base_of(raw)
+    names = names_of([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(base))
     found = []
     for name, those in zip(names, by_variant.values(), strict=True):
         made = copy.deepcopy(dict(raw))
@@ -59,8 +59,13 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
     return found
 
 
-def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
-    """The arm that a key is of; None: of the whole config."""
+def base_of(raw: Mapping[str, Any]) -> str:
+    """What names of variants begin with: the config's name, or as much of it as leaves room for theirs."""
+    return str(raw["name"])[: _LONGEST - 1 - _SHORTEST]
+
+
+def arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
+    """The arm that a key is of; None: of the whole config. Raises ValueError if there is no such arm."""
     first, _, rest = key.partition(".")
     if first != "arms":
         return None
@@ -75,10 +80,17 @@ def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
         raise ValueError(
             f"{key}: there is no such arm; expected arms.NAME.KEY, NAME one of {', '.join(names) or 'none'}"
         )
-    arm = max(of, key=len)
+    return max(of, key=len)
+
+
+def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
+    """The same, of an arm that may be several. Raises ValueError if it may not."""
+    arm = arm_of(key, raw)
+    if arm is None:
+        return None
     if arm == raw.get("baseline", default_baseline(raw["arms"])):
         raise ValueError(f"{key}: is of the baseline, which all arms are compared with; expected another arm's key")
-    if rest == f"{arm}.name":
+    if key == f"arms.{arm}.name":
         raise ValueError(f"{key}: names cannot be swept; expected another key")
     return arm
 
@@ -103,7 +115,7 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             continue
         settings = {_identity(point, keys): {key: point[key] for key in keys} for point in points}
         prefix, base = f"arms.{arm['name']}.", str(arm["name"])[: _LONGEST - 1 - _SHORTEST]
-        names = _names(list(settings.values()), _LONGEST - 1 - len(base))
+        names = names_of(list(settings.values()), _LONGEST - 1 - len(base))
         for name, said in zip(names, settings.values(), strict=True):
             one = copy.deepcopy(arm)
             for key, value in said.items():
@@ -115,7 +127,7 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             yield one
 
 
-def _names(said: Sequence[Point], longest: int) -> list[str]:
+def names_of(said: Sequence[Point], longest: int) -> list[str]:
     """What combinations are called, each by its own values."""
     ends = _ends(list(said[0])) if said else {}
     names = ["_".join(f"{ends[key]}-{_word(value)}" for key, value in point.items()) for point in said]
