@@ -12,7 +12,7 @@ BENCH_PEERS := $(PEER) cachetools
 # Byte code is kept, also where the environment says not to: each process of the tests would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cuda test-ray check ahead bench clean
+.PHONY: run test test-cuda test-ray test-readers check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -29,6 +29,11 @@ test-cuda: $(VENV)/.ready-dev
 test-ray: $(VENV)/.ready-dev
 	$(BIN)/python tools/install.py '.[ray]'
 	$(BIN)/python -m pytest tests/test_ray.py
+
+# Results as a dataset, read by Polars and DuckDB: 250 MB, which nothing else needs.
+test-readers: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[readers]'
+	$(BIN)/python -m pytest tests/test_datasets.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -125,6 +125,7 @@ def all_of(
             raise InputError(f"{path}: variants: {name!r} is twice; expected one of {', '.join(names)}")
     overrides = [one if isinstance(one, Override) else _parsed(one) for one in sets or []]
     found: dict[str, dict[str, Any]] = {}
+    of_arms: dict[str, dict[str, Any]] = {}
     for variant in variants or _NO_VARIANT:
         one = _overridden(path, raw, variant, overrides, seeds)
         if sweep is None:
@@ -132,7 +133,7 @@ def all_of(
             continue
         for spread in spread_of(path, sweep, one, {key for _, key, _ in overrides}):
             name = "_".join(filter(None, [variant.name if variant else "", spread.name]))
-            found[name] = spread.raw
+            found[name], of_arms[name] = spread.raw, spread.of_arms
     for name in wanted or []:
         if name not in found or "" in found:
             some = [*found][:20] + ["..."] * (len(found) > 20)
@@ -140,6 +141,9 @@ def all_of(
             raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
     chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
     made = {name: _made(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
+    for name, said in of_arms.items():
+        if name in made and said:
+            made[name].say_swept(said)
     return Loaded(made, str(raw["name"]), sweep is not None)
 
 

@@ -32,11 +32,12 @@ def as_csv(table: Written) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([_whole(row[name]) for name in table.columns] for row in table.rows)
+    writer.writerows([whole(row[name]) for name in table.columns] for row in table.rows)
     return text.getvalue()
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """A value of a CSV file: a number in full, nothing where there is none."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else repr(value) if isinstance(value, float) else value
