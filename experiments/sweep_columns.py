@@ -1,11 +1,11 @@
 """The columns that a sweep adds to tables: of the variant, and of arms that it made of one, by their dotted keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.differences.settings import ABSENT, number_of, value_text
+from experiments.differences.settings import ABSENT, number_of, quantity_unit, value_text
 from experiments.sweeping.axes import amount_of
 
 Row = dict[str, Any]
@@ -57,6 +57,12 @@ def _at(value: Any, parts: Sequence[str]) -> Any:
     return ABSENT
 
 
+def base_of_arm(arm: str, keys: Iterable[str]) -> str:
+    """The arm that a sweep made one of, by its keys; the arm itself where it made none."""
+    names = {".".join(key.split(".")[1:end]) for key in keys for end in range(2, key.count(".") + 1)}
+    return max((name for name in names if arm.startswith(f"{name}-")), key=len, default=arm)
+
+
 def of_one_type(values: Sequence[Any]) -> list[Any]:
     """Settings as a column: numbers of bytes, ns and bytes/s; text where they are of several types; else null."""
     numbers = [number_of(value) for value in values]
@@ -73,6 +79,7 @@ class SweepColumns:
         """What keys are in each variant, and in each what they are by arm; both in the order of the variants."""
         import pyarrow as pa
 
+        self._raw: dict[str, Sequence[Any]] = dict(of_variants)
         self.of_variants = {key: of_one_type(values) for key, values in of_variants.items()}
         keys = dict.fromkeys(key for arms in of_arms for row in arms.values() for key in row)
         # What is not swept in one is what makes the type no other one.
@@ -85,6 +92,7 @@ class SweepColumns:
                 for key, values in said.items():
                     values.append(row.get(key, ABSENT))
         self._said = said
+        self._raw |= said
         self._of_arms = {key: pa.array(of_one_type(values)) for key, values in said.items()}
         self.types = {key: pa.array(values).type for key, values in self.of_variants.items()} | {
             key: values.type for key, values in self._of_arms.items()
@@ -95,6 +103,11 @@ class SweepColumns:
     def keys(self) -> list[str]:
         """All of them: first those of variants."""
         return [*self.of_variants, *self.arm_keys]
+
+    def unit_of(self, key: str) -> str:
+        """What the values of a key are of: B, ns, B/s, or "" if they are no quantities, or several."""
+        units = {quantity_unit(value) for value in self._raw[key] if value is not ABSENT}
+        return units.pop() if len(units) == 1 else ""
 
     def of(self, place: int, arm: str) -> Row:
         """The values of a row of a variant, by its place, and an arm."""

@@ -5,6 +5,7 @@ these set differently is a column. So variants may be added, made elsewhere, or 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,6 +218,28 @@ def opened(folder: Path) -> KeptResults | KeptVariants:
         InputError: there are none, or they are damaged, or no variants of one experiment.
     """
     return KeptResults.open(folder) if (folder / MANIFEST).is_file() else KeptVariants.open(folder)
+
+
+def one_of(folder: Path, variant: str | None) -> Path:
+    """The folder of one variant; of a result that is one by itself, that. Raises InputError if it is not said which."""
+    if (folder / MANIFEST).is_file():
+        if variant is not None:
+            raise InputError(f"--variant {variant}: {folder} is one result, without variants; expected no --variant")
+        return folder
+    names = [path.name for path in places_below(folder)]
+    if variant in names:
+        return folder / str(variant)
+    if variant is not None:
+        close = get_close_matches(variant, names, 1)
+        meant = f"did you mean {close[0]!r}?" if close else f"expected one of {named(names, 8) or 'none'}"
+        raise InputError(f"--variant {variant}: {folder} has none of that name; {meant}")
+    if names:
+        raise InputError(
+            f"{folder}: has {len(names)} variant{'s' * (len(names) > 1)}, {named(names, 8)}; expected --variant with "
+            f"one of them, or its folder, such as {folder / names[0]}"
+        )
+    # What opens it says what is wrong.
+    return folder
 
 
 def base_of(name: str, folder: Path) -> str | None:
