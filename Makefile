@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 S3_SERVER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps moto boto3 botocore s3transfer jmespath \
 	xmltodict responses py-partiql-parser Werkzeug Flask flask-cors itsdangerous blinker
 
-.PHONY: run test test-cuda test-ray test-s3 test-search check ahead bench clean
+.PHONY: run test test-cuda test-ray test-s3 test-search test-readers check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -43,6 +43,11 @@ test-s3: $(VENV)/.ready-dev
 test-search: $(VENV)/.ready-dev
 	$(BIN)/python tools/install.py '.[search]'
 	$(BIN)/python -m pytest tests/test_search.py
+
+# Results as a dataset, read by Polars and DuckDB: 250 MB, which nothing else needs.
+test-readers: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[readers]'
+	$(BIN)/python -m pytest tests/test_datasets.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

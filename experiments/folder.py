@@ -154,6 +154,8 @@ def about(
         **{key: value for key, value in metadata.items() if value},
         # Not to be told from the config alone: whether an arm's latencies are measured, its policy's class says.
         "planned": [run.stem for run in planned(experiment)],
+        # Which keys a sweep made arms of, their settings do not say.
+        **({"swept": experiment.swept} if experiment.swept else {}),
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": TABLES,
         **({} if share is None else {"shard": share.said}),

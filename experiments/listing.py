@@ -127,7 +127,7 @@ def look_at(folder: Path) -> Listed:
     return Listed(
         folder, kept.name, (folder / MANIFEST).stat().st_mtime_ns, kept.arms, kept.seeds, kept.baseline,
         _best(kept, compared), len(kept.planned), missing, lacks, _size(folder),
-        folder.name if base_of(kept) is not None else None,
+        folder.name if base_of(kept.name, kept.folder) is not None else None,
     )  # fmt: skip
 
 

@@ -115,13 +115,14 @@ def all_of(
     """
     said = said_of(raw, path, sets, seeds, sweeps)
     found: dict[str, dict[str, Any]] = {}
+    of_arms: dict[str, dict[str, Any]] = {}
     for variant, one in said.by_variant.items():
         if said.sweep is None:
             found[variant] = one
             continue
         for spread in spread_of(path, said.sweep, one, said.overridden):
             name = "_".join(filter(None, [variant, spread.name]))
-            found[name] = spread.raw
+            found[name], of_arms[name] = spread.raw, spread.of_arms
     for name in wanted or []:
         if name not in found or "" in found:
             some = [*found][:20] + ["..."] * (len(found) > 20)
@@ -129,6 +130,9 @@ def all_of(
             raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
     chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
     made = {name: made_of(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
+    for name, keys in of_arms.items():
+        if name in made and keys:
+            made[name].say_swept(keys)
     return Loaded(made, said.name, said.sweep is not None)
 
 

@@ -25,6 +25,8 @@ class Spread(NamedTuple):
 
     name: str
     raw: dict[str, Any]
+    of_arms: dict[str, Point]
+    """What each arm that the sweep made has of its keys."""
 
 
 def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
@@ -53,9 +55,10 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
             made["name"] = f"{base}-{name}"
         for key in of_variants:
             _set(made, key, those[0][key])
+        made_of: dict[str, Point] = {}
         if of_arm:
-            made["arms"] = list(_arms(made["arms"], of_arm, those))
-        found.append(Spread(name, made))
+            made["arms"] = list(_arms(made["arms"], of_arm, those, made_of))
+        found.append(Spread(name, made, made_of))
     return found
 
 
@@ -106,7 +109,10 @@ def _set(raw: Any, key: str, value: Any) -> None:
         raise ValueError(f"{key}: {error}") from None
 
 
-def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence[Point]) -> Iterable[Any]:
+def _arms(
+    arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence[Point], made_of: dict[str, Point]
+) -> Iterable[Any]:
+    """The arms of a variant; ``made_of`` is told what those that are made here have of the swept keys."""
     taken = {arm["name"] for arm in arms if isinstance(arm, dict) and "name" in arm}
     for arm in arms:
         keys = of_arm.get(str(arm.get("name"))) if isinstance(arm, dict) else None
@@ -124,6 +130,7 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             one["name"] = f"{base}-{name}"
             if one["name"] in taken:
                 raise ValueError(f"arms.{arm['name']}: a combination is called {one['name']!r}, as another arm is")
+            made_of[one["name"]] = said
             yield one
 
 
