@@ -204,7 +204,7 @@ class ResizedError(Exception):
 
 
 class StackDistances:
-    """Takes a stream in pieces of any length; up to 60 bytes a distinct key stay in memory, 130 ``by_bytes``."""
+    """Takes a stream in pieces of any length; up to 70 bytes a distinct key stay, 130 ``by_bytes``."""
 
     def __init__(self, *, by_bytes: bool = False) -> None:
         self.n_keys = 0
