@@ -1,7 +1,7 @@
 """An experiment from its config to all of its tables; what is said of them afterwards is ``experiments.report``'s."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,9 @@ from experiments.shards import Share
 
 if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
+    from experiments.common import Common
+    from experiments.crews import Steps
+    from experiments.progress import RunProgress
 
 Row = dict[str, Any]
 
@@ -74,6 +77,28 @@ def make(
         if not told.failed:
             raise
         raise type(error)(*error.args, *told.lines) from None
+    return _with_tables(experiment, folder, rows, told, share)
+
+
+def steps_to_make(
+    experiment: Experiment, folder: Path, common: "Common", shown: "Callable[[], RunProgress]", *, force: bool = False,
+    share: Share | None = None, cluster: "Cluster | None" = None,
+) -> "Steps[Made]":  # fmt: skip
+    """What ``make`` does, beside other experiments.
+
+    Raises:
+        InputError, RunsDiedError, RunsFailedError: as ``make``.
+    """
+    from experiments.runner import steps_of
+
+    told = Callbacks([], experiment, folder)
+    rows = yield from steps_of(
+        experiment, folder, shown, force=force, callbacks=told, share=share, cluster=cluster, common=common
+    )  # fmt: skip
+    return _with_tables(experiment, folder, rows, told, share)
+
+
+def _with_tables(experiment: Experiment, folder: Path, rows: list[Row], told: Callbacks, share: Share | None) -> Made:
     if share is not None:
         return Made(rows, [], [], told.lines)
     compared, phases = write_tables(experiment, folder, rows)

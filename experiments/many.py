@@ -1,18 +1,25 @@
 """What a command runs: one experiment, some variants, the thousands of a sweep, or a shard of them."""
 
 import time
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.config import Experiment
+from experiments.exits import RunsDiedError, RunsFailedError
+from experiments.jobs import n_cores
 from experiments.loading import Loaded
 from experiments.making import folder_of, out_of
 from experiments.progress import make_console
-from experiments.shards import Shard, shares
+from experiments.shards import Shard, Share, shares
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
+    from experiments.clusters.joined import Cluster
     from experiments.run import How
 
+Failure = RunsDiedError | RunsFailedError
 _MOST_TABLES = 8
 """Of more variants there is one table at the end, not one each."""
 _LINE_EVERY_S = 10.0
@@ -29,7 +36,6 @@ def run_many(
         RunsFailedError: code from outside failed; all other runs are kept.
     """
     from experiments.clusters.joined import joined
-    from experiments.run import run_experiment
 
     out = out_of(loaded) if out is None else out
     share_of = None if shard is None else shares(loaded.experiments, shard, config)
@@ -45,11 +51,20 @@ def run_many(
     if are_many and how.report:
         raise InputError("--report: there are many results; tierfetch report makes a page of those that are named")
     progress = _Line(console, len(chosen), is_shown=are_many and not how.quiet)
+    told = how._replace(quiet=how.quiet or are_many)
     with joined(how.cluster, how.jobs) as cluster:
-        for name, experiment in chosen.items():
-            share = None if share_of is None else share_of[name]
-            run_experiment(experiment, folders[name], how._replace(quiet=how.quiet or are_many), share, cluster)
-            progress.step(name)
+        failed = _Failed()
+        if _go_together(chosen, how, cluster):
+            from experiments.sweeping.making import make_together
+
+            ended = make_together(chosen, folders, told, share_of, cluster, console)
+        else:
+            ended = _one_by_one(chosen, folders, told, share_of, cluster)
+        with closing(ended):
+            for name, error in ended:
+                failed.note(name, error)
+                progress.step(name)
+    failed.tell()
     if how.quiet:
         return
     if share_of is not None:
@@ -60,6 +75,55 @@ def run_many(
         )  # fmt: skip
     elif are_many and out is not None:
         _close(console, out, len(chosen))
+
+
+def _go_together(chosen: Mapping[str, Experiment], how: "How", cluster: "Cluster | None") -> bool:
+    """Whether runs of several experiments go side by side. Callbacks, and a view of one, are told of one by one."""
+    n_at_once = (how.n_jobs or n_cores()) if cluster is None else cluster.n_at_once
+    is_told = bool(how.callbacks) or how.live
+    return len(chosen) > 1 and not is_told and (cluster is not None or n_at_once > 1)
+
+
+def _one_by_one(
+    chosen: Mapping[str, Experiment], folders: Mapping[str, Path], how: "How",
+    share_of: Mapping[str, Share] | None, cluster: "Cluster | None",
+) -> Generator[tuple[str, Failure | None]]:  # fmt: skip
+    from experiments.run import run_experiment
+
+    for name, experiment in chosen.items():
+        share = None if share_of is None else share_of[name]
+        try:
+            run_experiment(experiment, folders[name], how, share, cluster)
+        except (RunsDiedError, RunsFailedError) as error:
+            yield name, error
+        else:
+            yield name, None
+
+
+class _Failed:
+    """What went wrong in experiments while the others went on."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._have_died = False
+
+    def note(self, name: str, error: Failure | None) -> None:
+        """How one has ended."""
+        if error is None:
+            return
+        self._have_died |= isinstance(error, RunsDiedError)
+        for line in map(str, error.args):
+            # Lines that go on with the one before are indented.
+            of_one = f"{name}: " if name and not line.startswith(" ") else ""
+            self._lines.append(of_one + line.removeprefix("error: "))
+
+    def tell(self) -> None:
+        """Raises RunsDiedError or RunsFailedError if anything went wrong."""
+        if self._lines:
+            first, *others = self._lines
+            if self._have_died:
+                raise RunsDiedError(first, *others)
+            raise RunsFailedError(f"error: {first}", *others)
 
 
 def _below(folder: Path, name: str, shard: Shard | None) -> Path:

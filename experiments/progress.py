@@ -148,15 +148,20 @@ class RunProgress:
     watches = False
     """Whether it is to be told what runs have come to while they go on."""
 
-    def __init__(self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1) -> None:
+    def __init__(
+        self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1,
+        within: "RunProgress | None" = None, name: str = "",
+    ) -> None:  # fmt: skip
+        """``within``: that of several experiments, of which one is called ``name``, and whose bars it takes."""
         self._console = console
         self._quiet = quiet
         self._n_runs = n_runs
         self._n_started = 0
+        self._within, self._name = within, f"{name}: " if name else ""
         self.n_at_once = n_at_once
         self.bar: Progress | None = None
         if not quiet:
-            self.bar = self._made()
+            self.bar = self._made() if within is None else within.bar
 
     def _made(self) -> Progress | None:
         """Bars where they can be drawn."""
@@ -172,19 +177,21 @@ class RunProgress:
         return NotebookProgress(*columns) if in_notebook() else None
 
     def __enter__(self) -> "RunProgress":
-        if self.bar is not None:
+        if self.bar is not None and self._within is None:
             self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bar is not None:
+        if self.bar is not None and self._within is None:
             self.bar.stop()
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if not self._quiet:
+        if self._within is not None:
+            self._within.say(f"{self._name}{text}")
+        elif not self._quiet:
             self._console.print(text, highlight=False, markup=False)
 
     def expect(self, n_runs: int) -> None:

@@ -12,9 +12,12 @@ from experiments.jobs import JobsOrNone
 from experiments.show import Full
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from experiments.callbacks import Callback
     from experiments.clusters.joined import Cluster
     from experiments.config import Experiment
+    from experiments.making import Made
     from experiments.shards import Share
 
 
@@ -170,26 +173,35 @@ def run_experiment(
             asked for without the extra that makes it.
         RunsFailedError: a callback raised something.
     """
-    from experiments.phases import check_phases, print_by_phase
-
-    if how.report:
-        from experiments.make_report import check_extra
-
-        # Not after hours of runs.
-        check_extra()
-    if how.by is not None:
-        check_phases(experiment)
     from experiments.making import make
-    from experiments.plan import key_of
     from experiments.progress import make_console
 
+    check_before(experiment, how)
     console = make_console()
-    rows, compared, phases, failed = make(
+    made = make(
         experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
         callbacks=how.callbacks, share=share, cluster=cluster,
     )  # fmt: skip
-    if share is not None:
-        how = how._replace(quiet=True, by=None, report=False)
+    say(experiment, folder, how if share is None else how._replace(quiet=True, by=None, report=False), made, console)
+
+
+def check_before(experiment: "Experiment", how: How) -> None:
+    """What is asked for at the end can be had: not found out after hours of runs. Raises InputError if it cannot."""
+    if how.report:
+        from experiments.make_report import check_extra
+
+        check_extra()
+    if how.by is not None:
+        from experiments.phases import check_phases
+
+        check_phases(experiment)
+
+
+def say(experiment: "Experiment", folder: Path, how: How, made: "Made", console: "Console") -> None:
+    """Print what came of an experiment. Raises RunsFailedError if a callback raised something."""
+    from experiments.plan import key_of
+
+    rows, compared, phases, failed = made
     if not how.quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking
@@ -197,6 +209,8 @@ def run_experiment(
         ranked = ranking(rows, compared, experiment.baseline, folder)
         print_report(console, experiment, rows, compared, ranked, full=how.full)
     if how.by is not None:
+        from experiments.phases import print_by_phase
+
         # Asked for by name: that nothing else is to be said does not take it back.
         asked_for = {key_of(row) for row in rows}
         print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
