@@ -8,8 +8,8 @@ from contextlib import suppress
 from itertools import product
 from typing import Any, NamedTuple
 
-from experiments.replayed import Replayed, all_replayed, of_sample, replayed, sizes_of
 from experiments.read_once import streamed
+from experiments.replayed import Replayed, all_replayed, of_sample, replayed, sizes_of
 from experiments.trace_input import TraceInput, share_of
 from policies.none import NonePolicy
 from simulator.accounting import Books
