@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from contextlib import closing
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,16 @@ def _dying(pipe: Any, n_at_once: int) -> None:
             if task.run.seed == 0 or task.n_tries == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
         pipe.send(("done", Done({"n_accesses": 1, "wall_s": 1.0, "wall_with_training_s": 1.0}, {})))
+
+
+def test_who_asks_dies_with_an_answer_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a process sets for itself.
+    monkeypatch.setattr(workers, "share_cores", lambda _: None)
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
+    here, there = Pipe()
+    there.send("an answer")
+    here.close()
+    workers._serve(there, 1)
 
 
 def test_a_process_that_dies_is_started_again(
