@@ -58,7 +58,7 @@ def load(
 
 
 class Loaded(NamedTuple):
-    """What a config has: experiments by variant, what they are called together, whether a sweep or slicing made them."""
+    """What a config has: experiments by variant, what they are called together, and what made them: a sweep, slicing."""
 
     experiments: dict[str, Experiment]
     name: str

@@ -9,7 +9,7 @@ from experiments.loading import Loaded, all_of
 from experiments.slicing import sliced
 from simulator.errors import InputError
 from tests.test_experiment import call, write
-from tierfetch import Results
+from tierfetch import Results, VariantResults
 
 CONFIG: dict[str, Any] = {
     "name": "long",
@@ -60,6 +60,7 @@ def test_what_slices_come_to(ahead: int, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "4 slices as one" in result.stdout
     slices = Results.open(tmp_path / "slices")
+    assert isinstance(slices, VariantResults)
     found = slices.pooled().set_index("arm")
     assert found["n_accesses"].tolist() == [601, 601]
     whole = Results.open(tmp_path / "whole").runs.set_index("arm")
@@ -84,8 +85,10 @@ def test_pieces_that_overlap_are_no_whole(tmp_path: Path) -> None:
     workload = CONFIG["workload"] | {"source": piece}
     path = write(tmp_path, CONFIG | {"workload": workload, "sweep": {"workload.source.first": [0, 100]}})
     assert call(path, "--out", tmp_path / "out", "--quiet").exit_code == 0
+    found = Results.open(tmp_path / "out")
+    assert isinstance(found, VariantResults)
     with pytest.raises(InputError, match="judges accesses from 100 on, but the slice before it up to 200"):
-        Results.open(tmp_path / "out").pooled()
+        found.pooled()
 
 
 @pytest.mark.parametrize(
