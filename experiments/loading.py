@@ -58,7 +58,7 @@ def load(
 
 
 class Loaded(NamedTuple):
-    """What a config has: experiments by variant, what they are called together, and what made them: a sweep, slicing."""
+    """What a config has: experiments by variant, their name together, and whether a sweep or slices made them."""
 
     experiments: dict[str, Experiment]
     name: str
