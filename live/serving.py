@@ -162,6 +162,17 @@ class Serving:
         for access in waiters:
             self.look_up(access)
 
+    def serve_below(self, transfer: Transfer) -> None:
+        """There is no room for a block further up: who reads it does so where it is, if that is in memory."""
+        if transfer.slot is None:
+            return
+        readers = [access for access in transfer.waiters if access.op == READ]
+        transfer.waiters = [access for access in transfer.waiters if access.op == WRITE]
+        for access in readers:
+            access.slot = transfer.slot
+            transfer.slot.refs += 1
+            self._serve(access)
+
     def fail(self, transfer: Transfer, error: BaseException) -> None:
         """A block does not come: who wanted to read it is told why; who writes it needs no more of it."""
         waiters, transfer.waiters = transfer.waiters, []

@@ -171,6 +171,8 @@ class Traffic:
         """What came to nothing: a fetch is over; what was to be written down is kept where it is."""
         if not transfer.is_down:
             self.core.books.n_failed_reads += 1
+            if isinstance(error, NoRoomError):
+                self.core.serving.serve_below(transfer)
             self.memory.cancel(transfer, Landing.FAILED, error)
             self.core.serving.fail(transfer, error)
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from live import FileStore, MemoryStore, MemoryTier, Recorder, TieredCache
+from live import FileStore, MemoryStore, Recorder, TieredCache
 from live.errors import ClosedError, MissingBlockError
 from live.slab import Bytes8
 from simulator.errors import InputError
@@ -13,11 +13,11 @@ from simulator.evictions.registry import EVICTIONS
 from simulator.policy import Outcome
 from simulator.trace import Batch, make_batch
 from tests.conftest import real_trace
+from tests.live_blocks import BLOCK, content, tiers
 from tests.strategies import ListWorkload
 from tests.test_golden_misses import concatenate, opened
 from tierfetch import simulate
 
-BLOCK = 4096
 OUTCOMES = np.array([outcome.name.lower() for outcome in Outcome])
 LINK = {"read_bandwidth": "1 GB/s", "write_bandwidth": "1 GB/s"}
 
@@ -33,22 +33,6 @@ class Endless(MemoryStore):
             super().read(key, into)
         except MissingBlockError:
             into[:] = key % 251
-
-
-def content(key: int, version: int) -> Bytes8:
-    """A block that no other key or version has."""
-    block = np.zeros(BLOCK, np.uint8)
-    block[:16] = np.array([key, version], np.uint64).view(np.uint8)
-    block[16:] = (key * 31 + version * 7) % 251
-    return block
-
-
-def tiers(*capacities: int, **settings: object) -> list[MemoryTier]:
-    """Of so many blocks each."""
-    return [
-        MemoryTier.model_validate({"name": f"t{i}", "capacity": f"{n * BLOCK} B", **settings})
-        for i, n in enumerate(capacities)
-    ]
 
 
 @pytest.fixture(scope="module")
