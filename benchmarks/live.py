@@ -17,7 +17,8 @@ import numpy as np
 from live import FileStore, LiveError, Recorder, TieredCache
 from live.errors import MissingBlockError
 from live.faults import FaultyCalls, every, slow
-from tests.live_blocks import BLOCK, check_books, content
+from tests.live_blocks import check_books
+from tests.live_content import BLOCK, content, version_of
 
 HANGS_S = 120
 
@@ -55,7 +56,7 @@ def stressed(seed: int, n: int, path: Path) -> str:
     n_refused = [0] * n_threads
 
     def check(key: int, found: Any, least: int) -> None:
-        version = int(found[8:16].view(np.uint64)[0])
+        version = version_of(found)
         if (found != content(key, version)).any() or version < least:
             wrong.append(f"seed {seed}, key {key}: version {version}, after {least} was put")
 
@@ -123,8 +124,8 @@ def stressed(seed: int, n: int, path: Path) -> str:
     found.close()
     return (
         f"{n_threads:2} threads, {n_tiers} tiers, {placement}: {stats.n_accesses:,} accesses, "
-        f"hits {stats.hit_ratio:.2f}, "
-        f"{stats.n_issued:,} prefetches, {stats.n_retries:,} retries, {stats.n_failed_reads + stats.n_failed_writes:,} failures, "
+        f"hits {stats.hit_ratio:.2f}, {stats.n_issued:,} prefetches, {stats.n_retries:,} retries, "
+        f"{stats.n_failed_reads + stats.n_failed_writes:,} failures, "
         f"{sum(n_refused):,} errors"
     )
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from live.slab import Bytes8, Slot
+from live.buffers import Bytes8
+from live.slab import Slot
 from simulator.errors import InputError
 
 

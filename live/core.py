@@ -5,12 +5,13 @@ from concurrent.futures import Future
 from threading import Condition, Lock
 
 from live.books import Books
+from live.buffers import ALIGNMENT
 from live.links import Link
 from live.memory import Memory
 from live.moves import Prefetched
 from live.recorder import Recorder
 from live.serving import Serving
-from live.settings import ALIGNMENT, Settings
+from live.settings import Settings
 from live.store import Store
 from live.tiers import Tier
 from live.traffic import Traffic

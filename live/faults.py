@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from live.slab import Bytes8
+from live.buffers import Bytes8
 from live.store import Store
 
 Fault = Callable[[str, int, Any], None]

@@ -1,7 +1,6 @@
 """Reads and writes at places of a file, past the kernel's cache where that goes, as often as it takes."""
 
 import errno
-import mmap
 import os
 import threading
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from live.settings import ALIGNMENT
-from live.slab import Bytes8
+from live.buffers import ALIGNMENT, Bytes8, aligned
 from simulator.errors import InputError
 
 
@@ -66,7 +64,7 @@ class FileIO:
         """Aligned memory of the thread that asks, the same one each time."""
         found: Bytes8 | None = getattr(self._of_thread, name, None)
         if found is None:
-            found = np.frombuffer(mmap.mmap(-1, n_bytes), np.uint8)
+            found = aligned(n_bytes)
             setattr(self._of_thread, name, found)
         return found
 

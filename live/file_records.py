@@ -12,8 +12,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from live.settings import ALIGNMENT
-from live.slab import Bytes8
+from live.buffers import ALIGNMENT, Bytes8
 
 HEADER = ALIGNMENT
 _HEADING = struct.Struct("<8sIQ")

@@ -5,11 +5,10 @@ import threading
 import zlib
 from pathlib import Path
 
+from live.buffers import ALIGNMENT, Bytes8
 from live.errors import CorruptBlockError, MissingBlockError
 from live.file_io import Calls, FileIO
 from live.file_records import HEADER, Header, block_of, header_of, heading_of, write_header
-from live.settings import ALIGNMENT
-from live.slab import Bytes8
 from simulator.errors import InputError
 
 

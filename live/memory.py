@@ -189,10 +189,12 @@ class Memory:
             # The bytes are moving: they will land nowhere.
             return None
         self.leave(old)
+        self.core.landed.notify_all()
         return old
 
     def cancel(self, transfer: Transfer, landing: Landing, error: BaseException | None = None) -> None:
         """It does not go on; what its source evicted meanwhile is saved all the same (rule R10)."""
+        self.core.landed.notify_all()
         del self.flight[transfer.key]
         if transfer.priority == PREFETCH:
             self.n_prefetches -= 1

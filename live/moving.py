@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from live.slab import Bytes8, Slot
+from live.buffers import Bytes8
+from live.slab import Slot
 
 
 class Mover:

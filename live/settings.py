@@ -7,9 +7,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from simulator.config import Admission, Bytes, Count, Eviction, Nanoseconds, Prefetching, Strict, Whole
 from simulator.errors import InputError
 
-ALIGNMENT = 4096
-"""Bytes: what O_DIRECT wants of addresses, lengths and places in a file, on any disk of today."""
-
 
 class MemoryTier(Strict):
     """A tier that lies in memory, and the link from it to the level below."""

@@ -1,15 +1,10 @@
 """A tier's memory: places for blocks, each free or held by those who count themselves in."""
 
-import mmap
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from live.buffers import Bytes8, aligned
 from live.settings import MemoryTier
-
-Bytes8 = npt.NDArray[np.uint8]
 
 
 class Slot:
@@ -38,8 +33,7 @@ class Slab:
         self.tier, self.block, self._freed = tier, block, freed
         self.n_slots = tier.capacity // block + tier.spare
         self.n_parked, self.is_short = 0, False
-        self._memory, slots = _slots_of(self, self.n_slots)
-        self._free = slots[::-1]
+        self._free = _slots_of(self, self.n_slots)[::-1]
 
     @property
     def n_free(self) -> int:
@@ -58,7 +52,7 @@ class Slab:
     def enlarge(self) -> None:
         """One slot more, of plain memory."""
         self.n_slots += 1
-        self._free.append(Slot(self, *_plain(1, self.block)[1][0]))
+        self._free.append(Slot(self, _plain(1, self.block)[0], None))
 
     def release(self, slot: Slot) -> None:
         """One counts on it no more."""
@@ -70,22 +64,18 @@ class Slab:
                 self._freed()
 
 
-def _plain(n: int, block: int) -> tuple[Any, list[tuple[Bytes8, None]]]:
-    # Of pages of its own, as O_DIRECT wants its buffers.
-    memory = mmap.mmap(-1, n * block)
-    rows = np.frombuffer(memory, np.uint8).reshape(n, block)
-    return memory, [(row, None) for row in rows]
+def _plain(n: int, block: int) -> list[Bytes8]:
+    return list(aligned(n * block).reshape(n, block))
 
 
-def _slots_of(slab: Slab, n: int) -> tuple[Any, list[Slot]]:
+def _slots_of(slab: Slab, n: int) -> list[Slot]:
     tier, block = slab.tier, slab.block
     if tier.memory == "dram":
-        memory, pairs = _plain(n, block)
-        return memory, [Slot(slab, *pair) for pair in pairs]
+        return [Slot(slab, row, None) for row in _plain(n, block)]
     import torch
 
     if tier.memory == "pinned":
-        tensor = torch.empty((n, block), dtype=torch.uint8, pin_memory=True)
-        return tensor, [Slot(slab, row, tensor[i]) for i, row in enumerate(tensor.numpy())]
-    tensor = torch.empty((n, block), dtype=torch.uint8, device=torch.device("cuda", tier.device))
-    return tensor, [Slot(slab, None, row) for row in tensor.unbind()]
+        rows = torch.empty((n, block), dtype=torch.uint8, pin_memory=True)
+        return [Slot(slab, row.numpy(), row) for row in rows.unbind()]
+    rows = torch.empty((n, block), dtype=torch.uint8, device=torch.device("cuda", tier.device))
+    return [Slot(slab, None, row) for row in rows.unbind()]

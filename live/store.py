@@ -4,8 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
+from live.buffers import Bytes8
 from live.errors import MissingBlockError
-from live.slab import Bytes8
 
 
 class Store(Protocol):

@@ -169,6 +169,7 @@ class Traffic:
 
     def _fail(self, transfer: Transfer, link: Link, error: BaseException) -> None:
         """What came to nothing: a fetch is over; what was to be written down is kept where it is."""
+        self.core.landed.notify_all()
         if not transfer.is_down:
             self.core.books.n_failed_reads += 1
             if isinstance(error, NoRoomError):

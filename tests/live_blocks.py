@@ -1,19 +1,7 @@
-"""Blocks whose bytes say whose they are, and small tiers for them."""
-
-import numpy as np
+"""Small tiers for blocks, and what must be true of a cache when nobody is at work."""
 
 from live import MemoryTier, TieredCache
-from live.slab import Bytes8
-
-BLOCK = 4096
-
-
-def content(key: int, version: int) -> Bytes8:
-    """A block that no other key or version has."""
-    block = np.empty(BLOCK, np.uint8)
-    block[:16] = np.array([key, version], np.uint64).view(np.uint8)
-    block[16:] = (key * 31 + version * 7) % 251
-    return block
+from tests.live_content import BLOCK
 
 
 def tiers(*capacities: int, **settings: object) -> list[MemoryTier]:

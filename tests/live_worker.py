@@ -1,23 +1,30 @@
-"""A process that puts blocks into a live cache until it is killed, and says what it has flushed."""
+"""A process whose threads write to a file of blocks until it is killed, and say what was written."""
 
 import sys
+import threading
 
-from live import FileStore, TieredCache
-from tests.live_blocks import BLOCK, content, tiers
+from live.file_store import FileStore
+from tests.live_content import BLOCK, content
 
-N_KEYS = 24
+N_THREADS, N_KEYS = 3, 12
+
+
+def write(store: FileStore, keys: list[int]) -> None:
+    """Versions of its own keys, one after the other."""
+    version = 0
+    while True:
+        version += 1
+        for key in keys:
+            store.write(key, content(key, version))
+            # One call, so that lines of several threads do not mix.
+            sys.stdout.write(f"{key} {version}\n")
+            sys.stdout.flush()
 
 
 def main(path: str) -> None:
-    cache = TieredCache(tiers(8, channels=3), FileStore(path, BLOCK))
-    version = 0
-    while True:
-        for _ in range(16):
-            version += 1
-            cache.put(version % N_KEYS, content(version % N_KEYS, version))
-        cache.flush()
-        sys.stdout.write(f"{version}\n")
-        sys.stdout.flush()
+    store = FileStore(path, BLOCK)
+    for number in range(N_THREADS):
+        threading.Thread(target=write, args=(store, list(range(number, N_KEYS, N_THREADS)))).start()
 
 
 if __name__ == "__main__":

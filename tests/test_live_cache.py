@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from live import FileStore, MemoryStore, Recorder, TieredCache
+from live.buffers import Bytes8
 from live.errors import ClosedError, MissingBlockError
-from live.slab import Bytes8
 from simulator.errors import InputError
 from simulator.evictions.registry import EVICTIONS
 from simulator.policy import Outcome
 from simulator.trace import Batch, make_batch
 from tests.conftest import real_trace
-from tests.live_blocks import BLOCK, content, tiers
+from tests.live_blocks import tiers
+from tests.live_content import BLOCK, content
 from tests.strategies import ListWorkload
 from tests.test_golden_misses import concatenate, opened
 from tierfetch import simulate

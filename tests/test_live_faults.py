@@ -15,8 +15,9 @@ from live import FileStore, LiveError, MemoryStore, TieredCache
 from live.errors import CorruptBlockError, FlushError, NoRoomError, ReadError
 from live.faults import FaultyCalls, FaultyStore, every, slow
 from live.file_records import HEADER
-from tests.live_blocks import BLOCK, check_books, content, tiers
-from tests.live_worker import N_KEYS
+from tests.live_blocks import check_books, tiers
+from tests.live_content import BLOCK, content, version_of
+from tests.live_worker import N_KEYS, N_THREADS
 
 AT_ONCE = {"times": 1, "pause": "0 ns", "again_after": "1 s"}
 RECORD = HEADER + BLOCK
@@ -32,7 +33,7 @@ def test_what_fails_once_is_tried_again() -> None:
     store = FaultyStore(filled(MemoryStore(BLOCK), 40), every(3, "read", "write"))
     newest = dict.fromkeys(range(40), 0)
     with TieredCache(tiers(4, 8), store, retries={"times": 4, "pause": "0 ns"}) as cache:
-        for i in range(200):
+        for i in range(80):
             key = i * 7 % 40
             if i % 3:
                 newest[key] = i
@@ -40,7 +41,7 @@ def test_what_fails_once_is_tried_again() -> None:
             else:
                 assert (cache.get(key) == content(key, newest[key])).all()
         stats = cache.stats()
-    assert stats.n_retries > 30
+    assert stats.n_retries > 10
     assert (stats.n_failed_reads, stats.n_failed_writes) == (0, 0)
     for key, version in newest.items():
         assert (store.store._blocks[key] == content(key, version)).all()
@@ -207,22 +208,27 @@ def test_of_what_was_cut_off_the_version_before_is_found(tmp_path: Path) -> None
     found.close()
 
 
-def test_a_killed_process_loses_what_it_had_not_flushed_and_nothing_else(tmp_path: Path) -> None:
+def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.live_worker", str(tmp_path / "blocks")]
+    said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
         assert process.stdout is not None
-        flushed = [int(process.stdout.readline()) for _ in range(3)][-1]
+        while len(said) < 400:
+            said.append(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
-        flushed = int(([str(flushed), *process.stdout.read().split()])[-1])
+        said += process.stdout.read().splitlines()
+    written = {int(key): int(version) for key, version in (line.split() for line in said if line.count(" ") == 1)}
     store = FileStore(tmp_path / "blocks", BLOCK)
     assert store.n_damaged == 0
-    assert len(store.keys()) == N_KEYS
+    assert len(written) == store.n_found == N_KEYS
     into = np.empty(BLOCK, np.uint8)
-    for key in range(N_KEYS):
+    for key, version in written.items():
         store.read(key, into)
-        version = int(into[8:16].view(np.uint64)[0])
-        assert (into == content(key, version)).all()
-        assert version >= flushed - (flushed - key) % N_KEYS
+        assert (into == content(key, version_of(into))).all()
+        # The last line may have been cut off, or a version been written and not yet said.
+        assert version_of(into) >= version - 1
+        if f"{key} {version}" not in said[-N_THREADS:]:
+            assert version_of(into) >= version
     store.close()
 
 
@@ -253,7 +259,7 @@ def test_many_threads_over_a_store_that_fails_and_is_slow(tmp_path: Path) -> Non
                 least = versions[key]
                 with contextlib.suppress(LiveError):
                     found = cache.get(key)
-                    version = int(found[8:16].view(np.uint64)[0])
+                    version = version_of(found)
                     if (found != content(key, version)).any() or version < least:
                         wrong.append(f"{key}: {version}, put {least}")
 
