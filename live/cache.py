@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from math import nan
+from operator import index
 from types import TracebackType
 from typing import Any, Self
 
@@ -133,7 +134,7 @@ class TieredCache:
         NoRoomError, and nothing has happened, if blocks that have to go cannot be written down.
         """
         checked = self._client.checked(data, "data")
-        self._check(key)
+        key = _checked(key)
         core, began_ns = self._core, self._core.now
         slot = self._slot_to_write()
         try:
@@ -164,10 +165,9 @@ class TieredCache:
         What else is given is for tables: how sure somebody was of each, which expert named it, the access after which
         it was, and the number of the inference. A future's callbacks are called by the threads that move blocks.
         """
-        keys, core = list(keys), self._core
+        keys, core = [_checked(key) for key in keys], self._core
         futures: list[Future[Prefetched]] = []
-        for key in keys:
-            self._check(key)
+        for _ in keys:
             future: Future[Prefetched] = Future()
             future.set_running_or_notify_cancel()
             futures.append(future)
@@ -217,6 +217,9 @@ class TieredCache:
             if transfer.prefetch is not None and transfer.is_queued:
                 core.memory.link_of(transfer).remove(transfer)
                 core.memory.cancel(transfer, Landing.CANCELLED)
+        # Who waits for these is told now, not when all that is under way has come to an end.
+        core.unlock()
+        core.lock.acquire()
         while any(transfer.error is None for transfer in core.memory.flight.values()):
             core.wake()
             core.landed.wait()
@@ -261,8 +264,7 @@ class TieredCache:
             tell(self._core, workload, first_access, judged_from)
 
     def _read(self, key: int, stream: int, request: int) -> Access:
-        self._check(key)
-        access = Access(key, READ, stream, request, None, self._core.now)
+        access = Access(_checked(key), READ, stream, request, None, self._core.now)
         self._issue(access)
         error = access.error
         if error is not None:
@@ -336,6 +338,13 @@ class TieredCache:
         if self._is_closing or self._core.is_closed:
             raise ClosedError("the cache is closed")
 
-    def _check(self, key: int) -> None:
-        if not (isinstance(key, int) and 0 <= key < 2**64):
-            raise InputError(f"key: {key!r}; expected a whole number from 0 to 2**64 - 1")
+
+def _checked(key: int) -> int:
+    """A key as a number of Python's: NumPy's are slow, and wrap."""
+    try:
+        number = index(key)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
+        raise InputError(f"key: {key!r}; expected a whole number from 0 to 2**64 - 1")
+    return number
