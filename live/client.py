@@ -1,5 +1,6 @@
 """Bytes between a client and tier 0, on the client's own thread and, of a GPU, its current stream."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ class Client:
 
     def checked(self, data: Any, what: str) -> Any:
         """A block's bytes as an array, or a tensor of bytes. Raises InputError if they are no block."""
-        if type(data).__module__.partition(".")[0] == "torch":
-            import torch
-
+        # Who has a tensor has imported torch; who has none need not.
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(data, torch.Tensor):
             # What is written into must be the tensor itself; what is read may be a copy.
             flat = (data.contiguous() if what == "data" else data).view(torch.uint8).view(-1)
             n_bytes = flat.numel()
@@ -47,8 +48,7 @@ class Client:
         source = self._tensor(slot)
         if out is None:
             out = torch.empty(self._block, dtype=torch.uint8, device=torch.device("cuda", self._device or 0))
-        (torch.from_numpy(out) if is_array else out).copy_(source, non_blocking=True)
-        self._wait()
+        _copy(torch.from_numpy(out) if is_array else out, source)
         return out
 
     def write(self, slot: Slot, data: Any) -> None:
@@ -61,8 +61,7 @@ class Client:
         if isinstance(data, np.ndarray):
             # torch warns of an array that cannot be written.
             data = torch.from_numpy(data if data.flags.writeable else data.copy())
-        self._tensor(slot).copy_(data, non_blocking=True)
-        self._wait()
+        _copy(self._tensor(slot), data)
 
     def view(self, slot: Slot) -> Any:
         """A slot's bytes themselves, not to be written: an array, or the GPU's tensor."""
@@ -77,9 +76,12 @@ class Client:
 
         return torch.from_numpy(slot.host) if slot.tensor is None else slot.tensor
 
-    def _wait(self) -> None:
-        # Whoever has the slot next may write into it from another stream.
-        if self._device is not None:
-            import torch
 
-            torch.cuda.current_stream(torch.device("cuda", self._device)).synchronize()
+def _copy(target: Any, source: Any) -> None:
+    """From tensor to tensor, on this thread's current streams, and wait: others have the slot next."""
+    import torch
+
+    target.copy_(source, non_blocking=True)
+    for one in (source, target):
+        if one.is_cuda:
+            torch.cuda.current_stream(one.device).synchronize()

@@ -77,5 +77,8 @@ def _slots_of(slab: Slab, n: int) -> list[Slot]:
     if tier.memory == "pinned":
         rows = torch.empty((n, block), dtype=torch.uint8, pin_memory=True)
         return [Slot(slab, row.numpy(), row) for row in rows.unbind()]
-    rows = torch.empty((n, block), dtype=torch.uint8, device=torch.device("cuda", tier.device))
+    device = torch.device("cuda", tier.device)
+    rows = torch.empty((n, block), dtype=torch.uint8, device=device)
+    # The memory may be some that a tensor had before, with work still to be done on it; other streams come to it now.
+    torch.cuda.synchronize(device)
     return [Slot(slab, None, row) for row in rows.unbind()]
