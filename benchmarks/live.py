@@ -1,146 +1,129 @@
-"""The live cache: what an access costs, throughput by number of clients, what recording costs; and a long stress.
+"""The live cache: what an access costs, what recording adds, throughput and latency by the number of clients.
 
-``python -m benchmarks.live`` measures; ``--stress N`` makes N operations of many threads on caches of several kinds
-over files that fail, and stops at the first wrong byte, lost block or slot, or thread that hangs.
+``python -m benchmarks.live`` measures; ``--stress N`` makes N operations instead (``benchmarks/live_stress.py``).
 """
 
 import argparse
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from live import FileStore, LiveError, Recorder, TieredCache
-from live.errors import MissingBlockError
-from live.faults import FaultyCalls, every, slow
-from tests.live_blocks import check_books
-from tests.live_content import BLOCK, content, version_of
-
-HANGS_S = 120
+from benchmarks.live_stress import stress
+from live import FileStore, MemoryStore, MemoryTier, Recorder, TieredCache
 
 
-def stressed(seed: int, n: int, path: Path) -> str:
-    """Make ``n`` operations of some threads on a cache that is drawn; what was made. Raises where anything is wrong."""
-    rng = np.random.default_rng(seed)
-    n_threads, n_tiers = int(rng.choice([2, 4, 8, 16])), int(rng.integers(1, 4))
-    n_keys = int(rng.choice([24, 64, 160]))
-    spare = int(rng.choice([4, 8, 32]))
-    kinds = rng.choice(["lru", "fifo", "s3fifo", "arc", "slru", "sieve", "wtinylfu", "lirs"], n_tiers)
-    made = [
-        {
-            "name": f"t{i}", "capacity": f"{int(rng.integers(2, 12)) * (i + 1) * BLOCK} B", "eviction": str(kind),
-            "channels": int(rng.integers(1, 4)), "spare": spare,
-        }
-        for i, kind in enumerate(kinds)
-    ]  # fmt: skip
-    placement, clean = [("inclusive", "drop"), ("exclusive", "drop"), ("exclusive", "demote")][seed % 3]
-    faults = [every(int(rng.integers(3, 30)), "read"), every(int(rng.integers(3, 30)), "write")]
-    if rng.random() < 0.3:
-        faults.append(slow(float(rng.choice([0.0001, 0.002])), "write", "read"))
-    calls = FaultyCalls(*(faults if rng.random() < 0.7 else []), short=None if rng.random() < 0.5 else 2 * 4096)
-    is_direct = bool(rng.random() < 0.5)
-    prefetch = {"in_flight": int(rng.choice([2, 64])), "max_wait": None if rng.random() < 0.5 else "100 us"}
-    recorder = Recorder() if rng.random() < 0.5 else None
-    path.unlink(missing_ok=True)
-    cache = TieredCache(
-        made, FileStore(path, BLOCK, calls=calls, direct=is_direct), placement=placement, clean_evictions=clean,
-        prefetch=prefetch, retries={"times": int(rng.integers(3)), "pause": "0 ns", "again_after": "1 ms"},
-        recorder=recorder, seed=seed,
-    )  # fmt: skip
-    versions, wrong = np.zeros(n_keys, np.int64), list[str]()
+def put_all(cache: TieredCache, n: int) -> None:
+    """Blocks 0 to n - 1."""
+    data = np.zeros(cache.block, np.uint8)
+    for key in range(n):
+        cache.put(key, data)
 
-    n_refused = [0] * n_threads
 
-    def check(key: int, found: Any, least: int) -> None:
-        version = version_of(found)
-        if (found != content(key, version)).any() or version < least:
-            wrong.append(f"seed {seed}, key {key}: version {version}, after {least} was put")
+def cost_of(work: Callable[[], None], n: int) -> tuple[float, float]:
+    """Wall and CPU time of one of n, in us, the least of five rounds."""
+    times = []
+    for _ in range(5):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        times.append(((time.perf_counter() - wall) / n * 1e6, (time.process_time() - cpu) / n * 1e6))
+    return min(time[0] for time in times), min(time[1] for time in times)
 
-    def client(number: int) -> None:
-        draw = np.random.default_rng([seed, number])
-        mine = np.arange(number, n_keys, n_threads)
-        for i in range(n // n_threads):
-            what = draw.random()
-            key = int(draw.choice(mine)) if len(mine) and what < 0.5 else int(draw.integers(n_keys))
-            is_mine, least = key % n_threads == number, versions[key]
-            try:
-                if what < 0.3 and is_mine:
-                    cache.put(key, content(key, i + 1))
-                    versions[key] = i + 1
-                elif what < 0.8:
-                    check(key, cache.get(key), least)
-                elif what < 0.85:
-                    with cache.lease(key) as lent:
-                        check(key, lent, least)
-                elif what < 0.99:
-                    cache.prefetch_async(draw.integers(n_keys, size=3).tolist())
-                elif what < 0.995:
-                    cache.flush()
-                else:
-                    cache.stats()
-            except MissingBlockError:
-                if least:
-                    wrong.append(f"seed {seed}, key {key}: missing, after {least} was put")
-            except LiveError:
-                n_refused[number] += 1
-            if wrong:
-                return
 
-    def run(number: int) -> None:
-        try:
-            client(number)
-        except BaseException as error:
-            wrong.append(f"seed {seed}: {error!r}")
-            raise
+def hits(block: int, recorder: Recorder | None) -> dict[str, tuple[float, float]]:
+    """What a hit costs: read into a buffer, new, leased; written; and told that it is resident."""
+    n, n_keys = 4000, 64
+    tier = MemoryTier.model_validate({"name": "dram", "capacity": f"{n_keys * block} B"})
+    cache = TieredCache([tier], MemoryStore(block), recorder=recorder)
+    put_all(cache, n_keys)
+    out, data = np.empty(block, np.uint8), np.zeros(block, np.uint8)
+    keys = [key % n_keys for key in range(n)]
 
-    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(n_threads)]
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + HANGS_S
-    for thread in threads:
-        thread.join(max(until - time.monotonic(), 0))
-    what = f"seed {seed}: {n_threads} threads, {n_keys} keys, {placement}, {made}, {calls.short}, {len(calls.faults)}"
-    if any(thread.is_alive() for thread in threads):
-        raise AssertionError(f"hangs: {what}: {cache.stats()}")
-    if wrong:
-        raise AssertionError(f"{wrong[0]}: {what}")
-    calls.faults.clear()
-    check_books(cache)
-    stats = cache.stats()
-    for key in np.flatnonzero(versions).tolist():
-        if (cache.get(key) != content(key, versions[key])).any():
-            raise AssertionError(f"key {key} was lost: {what}")
+    def leased() -> None:
+        for key in keys:
+            with cache.lease(key):
+                pass
+
+    def prefetched() -> None:
+        for key in keys:
+            cache.prefetch_async((key,))
+
+    works: dict[str, Callable[[], None]] = {
+        "get into a buffer": lambda: [cache.get(key, out) for key in keys] and None,
+        "get": lambda: [cache.get(key) for key in keys] and None,
+        "lease": leased,
+        "put": lambda: [cache.put(key, data) for key in keys] and None,
+        "prefetch_async of one": prefetched,
+    }
+    found = {name: cost_of(work, n) for name, work in works.items()}
     cache.close()
-    found = FileStore(path, BLOCK)
-    into = np.empty(BLOCK, np.uint8)
-    for key in np.flatnonzero(versions).tolist():
-        found.read(key, into)
-        if (into != content(key, versions[key])).any():
-            raise AssertionError(f"key {key} was lost in the file: {what}")
-    found.close()
-    return (
-        f"{n_threads:2} threads, {n_tiers} tiers, {placement}: {stats.n_accesses:,} accesses, "
-        f"hits {stats.hit_ratio:.2f}, {stats.n_issued:,} prefetches, {stats.n_retries:,} retries, "
-        f"{stats.n_failed_reads + stats.n_failed_writes:,} failures, "
-        f"{sum(n_refused):,} errors"
+    return found
+
+
+def clients(n_threads: int, hit_ratio: float, path: Path, seconds: float) -> tuple[float, float, float, float]:
+    """Accesses a second of so many clients over a file, their median and 99th percentile in us, and the hit ratio.
+
+    Reads, of which about so many are of blocks that tier 0 has.
+    """
+    block, n_hot, n_cold = 65536, 128, 1024
+    store = FileStore(path, block)
+    tier = MemoryTier.model_validate(
+        {"name": "dram", "capacity": f"{(n_hot + 64) * block} B", "channels": 8, "eviction": "slru", "spare": 64}
     )
+    with TieredCache([tier], store) as cache:
+        if not store.holds(n_hot + n_cold - 1):
+            put_all(cache, n_hot + n_cold)
+            cache.flush()
+        for _ in range(4):
+            for key in range(n_hot):
+                cache.get(key)
+        before, until = cache.stats(), time.perf_counter() + seconds
+        latencies: list[list[float]] = [[] for _ in range(n_threads)]
+
+        def client(number: int) -> None:
+            draw = np.random.default_rng([1, number])
+            keys = np.where(
+                draw.random(20000) < hit_ratio, draw.integers(n_hot, size=20000),
+                n_hot + draw.integers(n_cold, size=20000),
+            ).tolist()  # fmt: skip
+            out, mine, at = np.empty(block, np.uint8), latencies[number], 0
+            now = time.perf_counter()
+            while now < until:
+                cache.get(keys[at % 20000], out)
+                at, then, now = at + 1, now, time.perf_counter()
+                mine.append(now - then)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(n_threads)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took, after = time.perf_counter() - began, cache.stats()
+    all_of_them = np.concatenate([np.array(one) for one in latencies]) * 1e6
+    n_hits = after.n_hit - before.n_hit
+    median, tail = np.quantile(all_of_them, [0.5, 0.99]).tolist()
+    return len(all_of_them) / took, median, tail, n_hits / (after.n_accesses - before.n_accesses)
 
 
-def stress(n: int, first_seed: int) -> None:
-    """As many caches as it takes."""
-    interval = sys.getswitchinterval()
-    done, seed, each = 0, first_seed, 8000
+def measure(seconds: float) -> None:
+    """All of it, in turn."""
+    for block in (4096, 65536):
+        for name, recorder in (("", None), (", recorded", Recorder())):
+            for what, (wall, cpu) in hits(block, recorder).items():
+                print(f"{block:6} B{name}: {what:22} {wall:6.1f} us, CPU {cpu:6.1f} us", flush=True)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        while done < n:
-            # As often as can be, every other time.
-            sys.setswitchinterval(1e-6 if seed % 2 else interval)
-            said = stressed(seed, each, Path(folder) / "blocks")
-            done, seed = done + each, seed + 1
-            print(f"{done:,} operations; {said}", flush=True)
+        for hit_ratio in (1.0, 0.9, 0.0):
+            for n_threads in (1, 2, 4, 8, 16):
+                rate, median, tail, found = clients(n_threads, hit_ratio, Path(folder) / "blocks", seconds)
+                print(
+                    f"{n_threads:2} clients, hits {found:.2f}: {rate:8,.0f} accesses/s, "
+                    f"{rate * 65536 / 1e6:6,.0f} MB/s, median {median:7.0f} us, p99 {tail:7.0f} us",
+                    flush=True,
+                )
 
 
 def main() -> None:
@@ -148,9 +131,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stress", type=int, default=0, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=3.0)
     given = parser.parse_args()
     if given.stress:
         stress(given.stress, given.seed)
+    else:
+        measure(given.seconds)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ class Client:
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(data, torch.Tensor):
             # What is written into must be the tensor itself; what is read may be a copy.
-            flat = (data.contiguous() if what == "data" else data).view(torch.uint8).view(-1)
+            whole = data.contiguous() if what == "data" else data
+            if not whole.is_contiguous():
+                raise InputError(f"{what}: a tensor in pieces; expected {self._block} bytes in a row")
+            flat = whole.view(-1).view(torch.uint8)
             n_bytes = flat.numel()
         else:
             try:
