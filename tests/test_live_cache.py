@@ -141,3 +141,12 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         cache.get(7)
     with pytest.raises(InputError, match="has blocks of 4096 B; expected one with blocks of 8192 B"):
         FileStore(tmp_path / "blocks", 8192)
+
+
+def test_the_example_in_the_docs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "live.md").read_text()
+    exec(text.partition("```python\n")[2].partition("```")[0], {})
+    assert capsys.readouterr().out.split() == ["0", "RESIDENT", "UNKNOWN", "0.5"]
