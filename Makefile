@@ -12,7 +12,11 @@ BENCH_PEERS := $(PEER) cachetools
 # Byte code is kept, also where the environment says not to: each process of the tests would compile its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-cuda test-ray check ahead bench clean
+# moto with what its S3 takes, alone for the same reason: botocore wants an older python-dateutil, and works with ours.
+S3_SERVER := $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps moto boto3 botocore s3transfer jmespath \
+	xmltodict responses py-partiql-parser Werkzeug Flask flask-cors itsdangerous blinker
+
+.PHONY: run test test-cuda test-ray test-s3 test-search test-readers check ahead bench clean
 
 run: $(VENV)/.ready
 	$(BIN)/tierfetch run configs/mixed.yaml
@@ -29,6 +33,21 @@ test-cuda: $(VENV)/.ready-dev
 test-ray: $(VENV)/.ready-dev
 	$(BIN)/python tools/install.py '.[ray]'
 	$(BIN)/python -m pytest tests/test_ray.py
+
+# Against moto, a server on the loopback that speaks S3.
+test-s3: $(VENV)/.ready-dev
+	$(S3_SERVER)
+	$(BIN)/python -m pytest tests/test_stores_s3.py
+
+# So is Optuna, which brings a database.
+test-search: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[search]'
+	$(BIN)/python -m pytest tests/test_search.py
+
+# Results as a dataset, read by Polars and DuckDB: 250 MB, which nothing else needs.
+test-readers: $(VENV)/.ready-dev
+	$(BIN)/python tools/install.py '.[readers]'
+	$(BIN)/python -m pytest tests/test_datasets.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

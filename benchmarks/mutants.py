@@ -119,7 +119,7 @@ R7 model/model: the policy's memory is free
 + self.capacities = [tier.capacity for tier in system.tiers]
 R25 model/memory: a lower tier is used when the block has left it
 - self.use(source, key)
-+ self.model.env.timeout(self.link_from(source).duration(size, False)).callbacks.append(
++ self.model.env.timeout(self.link_from(source).duration(size, False, 1)).callbacks.append(
 +                 lambda _: key in self.tiers[source].blocks and self.tiers[source].eviction.request(key, size)
 +             )
 R42 model/memory: nobody is pushed out
@@ -208,8 +208,32 @@ R11 model/links: a call takes one block more
 - len(call) < self.blocks_per_call
 + len(call) <= self.blocks_per_call
 R11 model/links: each block of a call pays for it
-- self.duration(n_bytes, transfers[0].is_down) if transfers else 0
-+ sum(self.duration(transfer.size, transfer.is_down) for transfer in transfers)
+- self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
++ sum(self.duration(transfer.size, transfer.is_down, self.count) for transfer in transfers)
+R46 model/links: calls at once do not matter
+- self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
++ self.duration(n_bytes, transfers[0].is_down, 1) if transfers else 0
+R46 model/links: the call that begins does not count
+- transfers[0].is_down, self.count)
++ transfers[0].is_down, max(self.count - 1, 1))
+R46 model/links: less than was measured takes less
+- max(n_bytes, table.sizes[0])
++ n_bytes
+R46 model/links: more at once than were measured take more
+- min(at_once, table.at_once[-1])
++ at_once
+R46 model/links: what lies between is rounded down
+- ceil(slope * (place - places[i - 1]))
++ int(slope * (place - places[i - 1]))
+R46 model/links: beyond the last it takes no longer
+- slope * (place - places[i - 1])
++ slope * (min(place, places[-1]) - places[i - 1])
+R46 model/links: what is written takes what is read takes
+- table.write if is_down else table.read
++ table.read
+R46 model/links: making a block is part of what was measured
+- makes = not is_down and below is None and isinstance(origin, ComputeOrigin)
++ makes = False
 R21 model/links: a promoted transfer keeps its place
 - (DEMAND, self.env.now,
 + (DEMAND, self.time,

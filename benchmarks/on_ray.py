@@ -1,6 +1,7 @@
 """Runs on Ray while workers are killed, a node leaves and the driver dies: ``python -m benchmarks.on_ray [PART ...]``.
 
-Each part ends with the same results as one process leaves, or says in what they differ. It needs ``tierfetch[ray]``.
+PART is one of these, or of ``benchmarks.large_sweeps``. Each ends with the same results as one process leaves, or says
+in what they differ. It needs ``tierfetch[ray]``.
 """
 
 import os
@@ -189,9 +190,12 @@ PARTS: dict[str, Callable[[Path], str]] = {"workers": workers, "nodes": nodes, "
 
 
 def main() -> None:
-    for name in sys.argv[1:] or PARTS:
+    from benchmarks.large_sweeps import PARTS as LARGE
+
+    parts = PARTS | LARGE
+    for name in sys.argv[1:] or parts:
         with tempfile.TemporaryDirectory() as folder:
-            print(f"{name}: {(PARTS[name].__doc__ or '').strip()}\n  {PARTS[name](Path(folder))}", flush=True)
+            print(f"{name}: {(parts[name].__doc__ or '').strip()}\n  {parts[name](Path(folder))}", flush=True)
 
 
 if __name__ == "__main__":

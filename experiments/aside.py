@@ -85,6 +85,14 @@ def remove_dead(folder: Path) -> None:
     _remove(folder, lambda host, pid: host == _HOST and not is_running(pid))
 
 
+def remove_dead_folders(place: Path, name: str) -> None:
+    """The folders of one name, as ``aside_of`` has it, that processes of this host have left that are no more."""
+    for path in place.glob(f".{name}.*.part"):
+        found = _ASIDE.fullmatch(path.name)
+        if found and found[1] == _HOST and not is_running(int(found[2])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _remove(folder: Path, is_dead: Callable[[str, int], bool]) -> None:
     for path in [*folder.glob(".*.part*"), *folder.glob("*/.*.part*")]:
         found = _ASIDE.fullmatch(path.name)

@@ -73,18 +73,28 @@ class Callback:
         """
 
 
+def _ongoing(experiment: "Experiment", folder: Path) -> Ongoing:
+    config = experiment.model_dump(mode="json")
+    return Ongoing(experiment.name, experiment.folder_hash(), experiment.baseline, config, folder)
+
+
 class Callbacks:
     """Several, and what went wrong with them."""
 
     def __init__(self, callbacks: Sequence[Callback], experiment: "Experiment", folder: Path) -> None:
         self._going, self.failed = list(callbacks), list[OutsideError]()
-        self._experiment = Ongoing(
-            experiment.name, experiment.folder_hash(), experiment.baseline, experiment.model_dump(mode="json"), folder
-        )  # fmt: skip
+        self._has_started = False
+        self._experiment = _ongoing(experiment, folder)
+
+    def grown(self, experiment: "Experiment") -> None:
+        """It has more seeds from now on."""
+        self._experiment = _ongoing(experiment, self._experiment.folder)
 
     def started(self) -> None:
-        """Before the first run."""
-        self._call("on_experiment_started")
+        """Before the first run; that more follow is no other start."""
+        if not self._has_started:
+            self._has_started = True
+            self._call("on_experiment_started")
 
     def run_finished(self, row: Row) -> None:
         """After each run that is made."""

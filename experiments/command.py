@@ -16,6 +16,7 @@ NAME = "tierfetch"
 COMMANDS = {
     "run": "experiments.run",
     "merge": "experiments.merge",
+    "search": "experiments.search",
     "init": "experiments.init",
     "list": "experiments.listing",
     "show": "experiments.show",

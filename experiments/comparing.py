@@ -33,8 +33,9 @@ def main(
     """
     with exit_codes("nothing was to be written"):
         from experiments.differences.sets import compared
+        from experiments.stores.chosen import here
 
-        found = compared(results, arm or [], most)
+        found = compared([here(result) for result in results], arm or [], most)
         if as_json:
             import json
 

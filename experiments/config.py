@@ -171,6 +171,7 @@ class Experiment(Strict):
     engine: EngineName = "auto"
     """What keeps the events; the results are the same. `simpy` is the readable model."""
     _beside: Path | None = PrivateAttr(default=None)
+    _swept: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any) -> None:
         """Where the config lies: what an arm sets may name files there."""
@@ -193,6 +194,16 @@ class Experiment(Strict):
         for arm in self.arms:
             check_arm(self, arm)
         return self
+
+    @property
+    def swept(self) -> dict[str, dict[str, Any]]:
+        """Of arms that a sweep made of one: its keys below ``arms``, and what the sweep says of each."""
+        return self._swept
+
+    def say_swept(self, of_arms: dict[str, dict[str, Any]]) -> None:
+        """Keep what a sweep says of arms: it is no setting, changes no run and is in no hash."""
+        # As a manifest has it.
+        self._swept = json.loads(json.dumps(of_arms, default=str))
 
     def system_of(self, arm: Arm) -> System:
         """The system as an arm has it."""

@@ -5,15 +5,18 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 from experiments.interrupts import let_go
+from simulator.stores.copies import shown, watch_with
 
 BAD_INPUT, DIED, OUTSIDE, INTERRUPTED = 2, 3, 4, 130
 _MOST_LINES, _LONGEST = 10, 1000
+_LINE_EVERY_S = 5.0
 
 
 class RunsDiedError(RuntimeError):
@@ -38,6 +41,7 @@ def exit_codes(interrupted: str) -> Iterator[None]:
     """
     from simulator.errors import InputError, OutsideError
 
+    watch_with(_Fetching())
     try:
         yield
         # What is still to be written is part of what was asked for.
@@ -72,6 +76,20 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         _leave([f"interrupted: {interrupted}"], INTERRUPTED)
 
 
+class _Fetching:
+    """Says how far a store has given what is wanted of it, where that takes long."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _LINE_EVERY_S
+
+    def __call__(self, what: str, n_bytes: int, of_bytes: int) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _LINE_EVERY_S
+            line = f"{what}: {n_bytes / 1e6:,.0f} of {of_bytes / 1e6:,.0f} MB fetched"
+            print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _leave(lines: list[str], code: int) -> None:
     for line in lines[:_MOST_LINES]:
         print(printable(line), file=sys.stderr)  # noqa: T201
@@ -87,6 +105,7 @@ def _leave(lines: list[str], code: int) -> None:
 
 def printable(line: str) -> str:
     """What input says is quoted: it may hold what ends a line or what a terminal obeys, and may have no end."""
+    line = shown(line)
     line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
     if len(line) <= _LONGEST:
         return line

@@ -17,6 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a folder with several variants, this one.", show_default="none"),
+    ] = None,
     arm: Annotated[str | None, typer.Option(help="Whose run.", show_default="the only one")] = None,
     seed: Annotated[int | None, typer.Option(help="Of which seed.", show_default="the only one")] = None,
     repeat: Annotated[int, typer.Option(help="Which repeat, where latencies were measured several times.")] = 0,
@@ -35,12 +39,14 @@ def main(
     done, 2 bad input.
     """
     with exit_codes("nothing was to be written"):
+        from experiments.stores.chosen import here
         from experiments.timelines.rows import RunRows
+        from experiments.variants import one_of
         from simulator.errors import InputError
 
         if sum(value is not None for value in (prefetch, access, worst, latest)) != 1:
             raise InputError("expected one of --prefetch, --access, --worst and --latest")
-        rows = RunRows.open(result, arm, seed, repeat)
+        rows = RunRows.open(one_of(here(result), variant), arm, seed, repeat)
         told = _told(rows, prefetch, access, worst, latest)
         if as_json:
             import json

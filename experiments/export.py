@@ -21,6 +21,15 @@ class Table(StrEnum):
     COMPARISONS = "comparisons"
     ATTRIBUTION = "attribution"
     BY_PHASE = "by_phase"
+    ACCESSES = "accesses"
+    PREFETCHES = "prefetches"
+    INFERENCES = "inferences"
+    DECISIONS = "decisions"
+    TRANSFERS = "transfers"
+    REQUESTS = "requests"
+    UPDATES = "updates"
+    WINDOWS = "windows"
+    TRAINING = "training"
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -35,7 +44,11 @@ def main(
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The same as a tabular of LaTeX, without packages.")] = False,
     table: Annotated[
-        Table, typer.Option(help="Which: summary has a row for each arm, all others are as docs/metrics.md defines.")
+        Table,
+        typer.Option(
+            help="Which: summary has a row for each arm, all others are as docs/metrics.md defines; what grows with "
+            "the trace as CSV alone."
+        ),
     ] = Table.SUMMARY,
     columns: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Only these, in this order.", show_default="all")
@@ -49,6 +62,9 @@ def main(
     Exit codes: 0 done, 2 bad input, such as results that are not whole.
     """
     with exit_codes("nothing was written"):
+        from experiments.folder import OF_RUNS
+        from experiments.stores.chosen import here
+        from experiments.streamed import stream
         from experiments.variant_tables import table_of_variants
         from experiments.variants import KeptVariants, opened
         from experiments.written import as_csv, as_latex, as_markdown
@@ -59,7 +75,12 @@ def main(
             raise InputError("expected one of --csv, --markdown and --latex")
         if out is not None:
             check_out(out, result)
-        found = opened(result)
+        found = opened(here(result))
+        if table.value in OF_RUNS:
+            if not csv:
+                raise InputError(f"--table {table.value}: grows with the trace; expected --csv")
+            stream(found, table.value, columns, out)
+            return
         if isinstance(found, KeptVariants):
             written = table_of_variants(found, table.value, is_shown=not csv)
         else:
@@ -92,7 +113,6 @@ def check_out(out: Path, result: Path) -> None:
 def _table(kept: "KeptResults", table: Table, *, is_shown: bool) -> "Written":
     """A table as it is; in a summary that is shown, the baseline says that it is one."""
     from experiments.report import summary, titles_of
-    from experiments.results import table_of
     from experiments.written import Written
 
     if table is Table.SUMMARY:
@@ -101,31 +121,41 @@ def _table(kept: "KeptResults", table: Table, *, is_shown: bool) -> "Written":
         for row in kept.rows:
             of_arm[row["arm"]].append(row)
         rows = summary(of_arm, kept.compared())
+        titles = {key: key for key in kept.swept.keys}
+        rows = [kept.said_of_arm(row["arm"], is_shown=is_shown) | row for row in rows]
         if is_shown:
             rows = [row | {"arm": row["arm"] + " (baseline)" * (row["arm"] == kept.baseline)} for row in rows]
-            return Written(titles_of(rows), rows)
-        return Written({name: name for name in titles_of(rows)}, rows)
+            return Written(titles | titles_of(rows), rows)
+        return Written(titles | {name: name for name in titles_of(rows)}, rows)
     if table is Table.COMPARISONS:
         # Not those of other seeds than were asked for last.
         kept.compared()
-    found = table_of(kept.folder, table.value)
-    return Written({name: name for name in found.schema.names}, found.to_pylist())
+    found = kept.table(table.value)
+    rows = found.to_pylist()
+    if is_shown and kept.swept.keys:
+        rows = [row | kept.said_of_arm(row["arm"], is_shown=True) for row in rows]
+    return Written({name: name for name in found.schema.names}, rows)
 
 
 def _some(table: "Written", columns: str | None) -> "Written":
+    if columns is None:
+        return table
+    return table._replace(columns={name: table.columns[name] for name in chosen(columns, list(table.columns))})
+
+
+def chosen(columns: str, there: list[str]) -> list[str]:
+    """The names that ``--columns`` says. Raises InputError if one of them is not there."""
     from difflib import get_close_matches
 
     from simulator.errors import InputError
 
-    if columns is None:
-        return table
     wanted = [name.strip() for name in columns.split(",")]
     for name in wanted:
-        if name not in table.columns:
-            close = get_close_matches(name, table.columns, 1)
-            meant = f"did you mean {close[0]!r}?" if close else f"expected some of {', '.join(table.columns)}"
+        if name not in there:
+            close = get_close_matches(name, there, 1)
+            meant = f"did you mean {close[0]!r}?" if close else f"expected some of {', '.join(there)}"
             raise InputError(f"--columns {columns}: there is no {name!r}; {meant}")
-    return table._replace(columns={name: table.columns[name] for name in wanted})
+    return wanted
 
 
 if __name__ == "__main__":

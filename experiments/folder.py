@@ -1,5 +1,6 @@
 """The folder of an experiment: whose results it holds, who may write to it, and what is left of broken runs."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.aside import discard, is_aside, remove_dead
+from experiments.aside import discard, is_aside, remove_dead, written_aside
 from experiments.config import Experiment
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from experiments.plan import planned
@@ -18,6 +19,9 @@ from simulator.errors import InputError
 LOCK = ".lock"
 SHARED = ".shared"
 """Below it, while processes run side by side: the traces."""
+
+ELSEWHERE = ".elsewhere"
+"""In a folder that stands for results in a store: the tables of runs that are there alone, with their sizes."""
 
 TABLES = {
     "runs.parquet": "a row for each arm and seed",
@@ -31,7 +35,7 @@ OF_RUNS = (
 )  # fmt: skip
 """The tables with a file for each run."""
 _FOLDERS = {*OF_RUNS, "models", RECEIPTS, SHARED}
-OURS = {*(name for name in TABLES if "/" not in name), *_FOLDERS, MANIFEST, LOCK}
+OURS = {*(name for name in TABLES if "/" not in name), *_FOLDERS, MANIFEST, LOCK, ELSEWHERE}
 """All that an experiment leaves in its folder."""
 
 
@@ -49,6 +53,21 @@ def remove_leftovers(folder: Path) -> None:
     """What processes wrote that are no more, and the traces that were shared."""
     remove_dead(folder)
     discard(folder / SHARED)
+
+
+def say_elsewhere(folder: Path, files: dict[str, int]) -> None:
+    """Keep in mind that these files are not in the folder, but in a store."""
+    with written_aside(folder / ELSEWHERE) as aside:
+        aside.write_text(json.dumps(files))
+
+
+def elsewhere(folder: Path) -> dict[str, int]:
+    """The files of a folder's runs that are in a store, with their sizes."""
+    try:
+        return {str(name): int(size) for name, size in json.loads((folder / ELSEWHERE).read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        # Most folders have none; what is damaged spares no download.
+        return {}
 
 
 def missing(folder: Path) -> list[Path]:
@@ -135,6 +154,8 @@ def about(
         **{key: value for key, value in metadata.items() if value},
         # Not to be told from the config alone: whether an arm's latencies are measured, its policy's class says.
         "planned": [run.stem for run in planned(experiment)],
+        # Which keys a sweep made arms of, their settings do not say.
+        **({"swept": experiment.swept} if experiment.swept else {}),
         "traces_sha256": {Path(path).name: digest for path, digest in traces.items()},
         "tables": TABLES,
         **({} if share is None else {"shard": share.said}),

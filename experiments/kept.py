@@ -125,6 +125,11 @@ class Kept:
         return kept
 
     @staticmethod
+    def one(folder: Path, stem: str) -> Finished:
+        """A run that has just been added, of its small file alone."""
+        return _finished(_read(folder / RECEIPTS / f"{stem}.json"))
+
+    @staticmethod
     def _name(found: Finished) -> str:
         return stem_of(*key_of(found.row))
 

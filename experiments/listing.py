@@ -62,8 +62,10 @@ def main(
     alone, where run reads them. Exit codes: 0 done, 2 there is no such folder.
     """
     with exit_codes("nothing was to be written"):
+        from experiments.stores.chosen import here
         from simulator.errors import InputError
 
+        folder = here(folder, tables_only=True)
         if not folder.is_dir():
             what = "is no folder" if folder.exists() else "no such folder"
             raise InputError(f"{folder}: {what}; expected one below which results lie")
@@ -125,7 +127,7 @@ def look_at(folder: Path) -> Listed:
     return Listed(
         folder, kept.name, (folder / MANIFEST).stat().st_mtime_ns, kept.arms, kept.seeds, kept.baseline,
         _best(kept, compared), len(kept.planned), missing, lacks, _size(folder),
-        folder.name if base_of(kept) is not None else None,
+        folder.name if base_of(kept.name, kept.folder) is not None else None,
     )  # fmt: skip
 
 
@@ -142,7 +144,9 @@ def _best(kept: "KeptResults", compared: list[dict[str, Any]]) -> Best | None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below. What is removed meanwhile counts for nothing."""
+    """Bytes of all files below, or in a store. What is removed meanwhile counts for nothing."""
+    from experiments.folder import elsewhere
+
     size = 0
     for place, _, files in os.walk(folder):
         for name in files:
@@ -150,6 +154,7 @@ def _size(folder: Path) -> int:
                 size += os.lstat(f"{place}/{name}").st_size
             except OSError:
                 continue
+        size += sum(elsewhere(Path(place)).values())
     return size
 
 
@@ -195,14 +200,19 @@ def some(names: list[Any]) -> str:
 def _print_json(listed: list[Listed], damaged: list[tuple[Path, str]]) -> None:
     import json
 
+    from simulator.stores.copies import shown
+
     results = []
     for one in listed:
         row = one._asdict()
-        row["folder"] = str(one.folder)
+        row["folder"] = shown(str(one.folder))
         row["written"] = datetime.fromtimestamp(row.pop("written_ns") / 1e9, UTC).isoformat(timespec="seconds")
         row["best"] = None if one.best is None else one.best._asdict()
         results.append(row | {"is_whole": one.is_whole})
-    found = {"results": results, "damaged": [{"folder": str(f), "problem": problem} for f, problem in damaged]}
+    found = {
+        "results": results,
+        "damaged": [{"folder": shown(str(f)), "problem": shown(problem)} for f, problem in damaged],
+    }
     typer.echo(json.dumps(found, indent=1))
 
 

@@ -12,6 +12,7 @@ from experiments.config import Experiment, FileName
 from experiments.overrides import override, parse_yaml
 from experiments.shipped import config_named
 from experiments.shorthand import in_full, with_names
+from experiments.sweeping.points import Sweep
 from experiments.sweeping.said import spread_of, sweep_of
 from policies.registry import POLICIES
 from simulator.config import Strict
@@ -112,9 +113,51 @@ def all_of(
     Raises:
         InputError: as ``load_all``.
     """
+    said = said_of(raw, path, sets, seeds, sweeps)
+    found: dict[str, dict[str, Any]] = {}
+    of_arms: dict[str, dict[str, Any]] = {}
+    for variant, one in said.by_variant.items():
+        if said.sweep is None:
+            found[variant] = one
+            continue
+        for spread in spread_of(path, said.sweep, one, said.overridden):
+            name = "_".join(filter(None, [variant, spread.name]))
+            found[name], of_arms[name] = spread.raw, spread.of_arms
+    for name in wanted or []:
+        if name not in found or "" in found:
+            some = [*found][:20] + ["..."] * (len(found) > 20)
+            problem = f"{path} has no variant {name!r}"
+            raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
+    chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
+    made = {name: made_of(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
+    for name, keys in of_arms.items():
+        if name in made and keys:
+            made[name].say_swept(keys)
+    return Loaded(made, said.name, said.sweep is not None)
+
+
+class Said(NamedTuple):
+    """A config as the command line has it: the keys and values of each variant, and the sweep that is to be of it."""
+
+    name: str
+    by_variant: dict[str, dict[str, Any]]
+    sweep: Sweep | None
+    overridden: set[str]
+
+
+def said_of(
+    raw: dict[str, Any],
+    path: Path,
+    sets: Sequence[str | Override] | None = None,
+    seeds: list[int] | None = None,
+    sweeps: list[str] | None = None,
+    *,
+    may_be_large: bool = False,
+) -> Said:
+    """A config's keys and values, with what overrides them. Raises InputError as ``load_all``."""
     raw = copy.deepcopy(raw)
     with_names(raw, path)
-    sweep = sweep_of(path, raw.pop("sweep", None), sweeps or [])
+    sweep = sweep_of(path, raw.pop("sweep", None), sweeps or [], may_be_large=may_be_large)
     try:
         variants = _VARIANTS.validate_python(raw.pop("variants", []))
     except ValidationError as error:
@@ -124,23 +167,11 @@ def all_of(
         if names.count(name) != 1:
             raise InputError(f"{path}: variants: {name!r} is twice; expected one of {', '.join(names)}")
     overrides = [one if isinstance(one, Override) else _parsed(one) for one in sets or []]
-    found: dict[str, dict[str, Any]] = {}
-    for variant in variants or _NO_VARIANT:
-        one = _overridden(path, raw, variant, overrides, seeds)
-        if sweep is None:
-            found[variant.name if variant else ""] = one
-            continue
-        for spread in spread_of(path, sweep, one, {key for _, key, _ in overrides}):
-            name = "_".join(filter(None, [variant.name if variant else "", spread.name]))
-            found[name] = spread.raw
-    for name in wanted or []:
-        if name not in found or "" in found:
-            some = [*found][:20] + ["..."] * (len(found) > 20)
-            problem = f"{path} has no variant {name!r}"
-            raise InputError(f"{problem}; expected {'one of ' + ', '.join(some) if '' not in found else 'none'}")
-    chosen = {name: one for name, one in found.items() if wanted is None or name in wanted}
-    made = {name: _made(path, f"{path}: variant {name}" if name else str(path), one) for name, one in chosen.items()}
-    return Loaded(made, str(raw["name"]), sweep is not None)
+    found = {
+        variant.name if variant else "": _overridden(path, raw, variant, overrides, seeds)
+        for variant in variants or _NO_VARIANT
+    }
+    return Said(str(raw["name"]), found, sweep, {key for _, key, _ in overrides})
 
 
 def only(experiments: dict[str, Experiment]) -> Experiment:
@@ -198,7 +229,8 @@ def _overridden(
     return found
 
 
-def _made(path: Path, where: str, raw: dict[str, Any]) -> Experiment:
+def made_of(path: Path, where: str, raw: dict[str, Any]) -> Experiment:
+    """The experiment of a config's keys and values, checked. Raises InputError, a line for each key that is wrong."""
     try:
         raw = in_full(raw, path)
     except InputError as error:

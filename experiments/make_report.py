@@ -27,7 +27,9 @@ def main(
     tierfetch[report]. Exit codes: 0 done, 2 bad input, such as a folder without results.
     """
     with exit_codes("nothing was written"):
-        write_page(results, out)
+        from experiments.stores.chosen import here
+
+        write_page([here(result) for result in results], out)
         typer.echo(f"Page: {out}")
 
 

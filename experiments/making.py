@@ -1,7 +1,7 @@
 """An experiment from its config to all of its tables; what is said of them afterwards is ``experiments.report``'s."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,11 @@ from experiments.shards import Share
 
 if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
+    from experiments.common import Common
+    from experiments.crews import Steps
+    from experiments.progress import RunProgress
+    from experiments.until.looks import Look
+    from experiments.until.targets import Until
 
 Row = dict[str, Any]
 
@@ -20,13 +25,16 @@ Row = dict[str, Any]
 class Made(NamedTuple):
     """What came of an experiment: rows of ``runs`` and ``comparisons`` that were asked for, all of ``by_phase``.
 
-    ``failed`` are lines on callbacks that raised something.
+    ``failed`` are lines on callbacks that raised something. ``look`` is the last one of ``--until``, and ``experiment``
+    the one that was made, with the seeds that it took.
     """
 
     rows: list[Row]
     compared: list[Row]
     phases: list[Row]
     failed: list[str]
+    experiment: Experiment
+    look: "Look | None" = None
 
 
 def out_of(loaded: Loaded) -> Path | None:
@@ -48,13 +56,14 @@ def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
 def make(
     experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
     jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (), share: Share | None = None,
-    cluster: "Cluster | None" = None,
+    cluster: "Cluster | None" = None, until: "Until | None" = None,
 ) -> Made:  # fmt: skip
     """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
 
     ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
     ``make_console`` finds. ``live``: how all arms stand is shown meanwhile. ``callbacks`` are told of runs.
     Of a ``share`` its runs alone are made, and nothing that is of all of them. With a ``cluster`` they are made there.
+    With ``until`` seeds are added until intervals are as narrow as it says.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -64,21 +73,61 @@ def make(
     from experiments.progress import make_console
     from experiments.runner import run_all
 
+    console, look = console or make_console(), None
+    if until is not None:
+        from experiments.until.looks import begun, look_at, with_seeds
+
+        experiment = begun(until, experiment, folder, force=force)
     told = Callbacks(callbacks, experiment, folder)
     try:
-        rows = run_all(
-            experiment, folder, console or make_console(), quiet=quiet, force=force, jobs=jobs, live=live,
-            callbacks=told, share=share, cluster=cluster,
-        )  # fmt: skip
+        while True:
+            rows = run_all(
+                experiment, folder, console, quiet=quiet, force=force and look is None, jobs=jobs, live=live,
+                callbacks=told, share=share, cluster=cluster,
+            )  # fmt: skip
+            if until is None:
+                break
+            look = look_at(until, experiment, rows)
+            if look.is_over:
+                break
+            if not quiet:
+                console.print(look.said, highlight=False, markup=False, soft_wrap=True)
+            experiment = with_seeds(experiment, look.n_seeds)
+            told.grown(experiment)
     except (RunsDiedError, RunsFailedError) as error:
         if not told.failed:
             raise
         raise type(error)(*error.args, *told.lines) from None
+    return _with_tables(experiment, folder, rows, told, share, look)
+
+
+def steps_to_make(
+    experiment: Experiment, folder: Path, common: "Common", shown: "Callable[[], RunProgress]", *, force: bool = False,
+    share: Share | None = None, cluster: "Cluster | None" = None,
+) -> "Steps[Made]":  # fmt: skip
+    """What ``make`` does, beside other experiments.
+
+    Raises:
+        InputError, RunsDiedError, RunsFailedError: as ``make``.
+    """
+    from experiments.runner import steps_of
+
+    told = Callbacks([], experiment, folder)
+    rows = yield from steps_of(
+        experiment, folder, shown, force=force, callbacks=told, share=share, cluster=cluster, common=common
+    )  # fmt: skip
+    return _with_tables(experiment, folder, rows, told, share)
+
+
+def _with_tables(
+    experiment: Experiment, folder: Path, rows: list[Row], told: Callbacks, share: Share | None,
+    look: "Look | None" = None,
+) -> Made:  # fmt: skip
     if share is not None:
-        return Made(rows, [], [], told.lines)
+        return Made(rows, [], [], told.lines, experiment)
     compared, phases = write_tables(experiment, folder, rows)
     told.finished(rows, compared)
-    return Made(rows, compared, phases, told.lines)
+    return Made(rows, compared, phases, told.lines, experiment, look)
 
 
 def write_tables(experiment: Experiment, folder: Path, rows: list[Row]) -> tuple[list[Row], list[Row]]:

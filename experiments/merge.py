@@ -26,10 +26,17 @@ def main(
     with exit_codes("what was merged is kept; say the same again to go on"):
         from experiments.merging import merge
         from experiments.progress import make_console
+        from experiments.stores.chosen import here, staged
         from simulator.errors import InputError
 
         console = make_console()
-        found = merge(folders, out)
+        stage = staged(out, {})
+        if stage is not None:
+            stage.pull_all()
+            out = stage.folder
+        found = merge([here(folder) for folder in folders], out)
+        if stage is not None:
+            stage.push_all()
         for line in (*found.notes, *found.missing):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         if not quiet:

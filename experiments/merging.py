@@ -149,6 +149,7 @@ def _experiment(parts: Sequence[_Part]) -> Experiment:
         ) from None
     if found.folder_hash() != parts[0].kept.about["config_hash"]:
         raise InputError(f"{parts[0].folder / MANIFEST}: was made by another version; expected the one that merges")
+    found.say_swept({arm: said for part in parts for arm, said in part.kept.about.get("swept", {}).items()})
     return found
 
 

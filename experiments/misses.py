@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.exits import exit_codes
+from experiments.jobs import Jobs, n_cores
 from experiments.reading_options import ReadingOptions, TracePath, reads_a_trace
 from experiments.trace_input import trace_input
 
@@ -42,6 +43,11 @@ def main(
             metavar="RATE,...", help="Simulate spatial samples (SHARDS); with 1 among them, show their error."
         ),
     ] = "1",
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Samples of each rate, by as many hashes: their mean, and its interval."),
+    ] = None,
+    jobs: Jobs = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of policies that draw at random.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for misses.parquet.", show_default="results/misses-TRACE")
@@ -61,9 +67,10 @@ def main(
     """
     with exit_codes("nothing was written"):
         from experiments.compiling import Announced
-        from experiments.counting import error_of, evictions_of, rates_of, row_of, sampled
+        from experiments.counters import rows_of
+        from experiments.counting import check_capacities, draws_of, evictions_of, rates_of, traces_of
         from experiments.progress import make_console
-        from experiments.replayed import CURVE, FRACTIONS, capacities_of, replayed
+        from experiments.replayed import CURVE, FRACTIONS, capacities_of, mean_of
         from experiments.single import versions
         from experiments.tables import make_folder, write_rows
         from experiments.warm import compile_core
@@ -72,49 +79,55 @@ def main(
         console = make_console()
         evictions = evictions_of(eviction)
         rates = rates_of(sample)
+        n_draws = draws_of(draws, rates)
+        n_jobs = jobs or n_cores()
         if beside is not None:
             from experiments.beside import check
 
             check(beside, rates)
         given = trace_input(trace, reading)
-        whole = replayed(given, rates[0], unit_size=unit_size)
+        with nullcontext() if quiet else console.status(f"reading {trace.name}"):
+            traces = traces_of(
+                given, rates, evictions, capacity,
+                n_draws=n_draws, n_jobs=n_jobs, unit_size=unit_size, keeps=beside is not None,
+            )  # fmt: skip
         given.finish(lambda text: None if quiet else console.print(text, highlight=False, markup=False))
         usual = CURVE if plot else FRACTIONS
-        capacities = capacities_of(whole, capacity, fraction, unit_size=unit_size, usual=usual)
+        capacities = capacities_of(traces.largest, capacity, fraction, unit_size=unit_size, usual=usual)
         # What is between and beyond is for the picture: the table would not fit.
         shown = capacities
         if plot and capacity is None and fraction is None:
-            shown = capacities_of(whole, None, None, unit_size=unit_size)
-        samples = sampled(whole, rates, capacities, unit_size=unit_size)
+            shown = capacities_of(traces.largest, None, None, unit_size=unit_size)
+        check_capacities(traces, capacities, unit_size=unit_size)
         folder = out or Path("results") / f"misses-{trace.name.replace('.', '-')}"
         make_folder(folder)
+        whole = traces.largest[0]
+        n_keys, n_bytes = (mean_of([getattr(one, what) for one in traces.largest]) for what in ("n_keys", "n_bytes"))
         if not quiet:
             about = "about " if whole.parts < PARTS else ""
             unit = "blocks" if unit_size else "bytes"
             console.print(
-                f"{trace.name}: {whole.n_of_trace:,} accesses, {about}{whole.n_keys:,} blocks, "
-                f"{about}{whole.n_bytes:,} {unit} in all",
+                f"{trace.name}: {whole.n_of_trace:,} accesses, {about}{n_keys:,} blocks, "
+                f"{about}{n_bytes:,} {unit} in all",
                 highlight=False, markup=False,
             )  # fmt: skip
         # Beforehand: the first row's rate would have the compiling in it.
         with Announced(lambda text: None if quiet else console.print(text, highlight=False)):
-            compile_core(evictions)
+            compile_core(one for one in evictions if one.kind != "lru")
         rows: list[dict[str, Any]] = []
-        n_rows = len(samples) * len(evictions) * len(capacities)
-        for one in samples:
-            for made in evictions:
-                for size in capacities:
-                    with nullcontext() if quiet else console.status(f"{made.label}, capacity {size:,}"):
-                        row = row_of(trace.name, one, made, size, unit_size=unit_size, seed=seed)
-                    row["miss_ratio_error"] = error_of(row, rows)
-                    rows.append(row)
-                    if not quiet:
-                        of = f", sample of {row['sample_rate']:.3g}" if row["sample_rate"] < 1 else ""
-                        console.print(
-                            f"[{len(rows)}/{n_rows}] {made.label}, {size:,}{of}: {row['n_misses']:,} misses, "
-                            f"{row['accesses_per_s']:,.0f} accesses/s",
-                            highlight=False, markup=False,
-                        )  # fmt: skip
+        n_rows = len(traces.by_rate) * len(evictions) * len(capacities)
+        with nullcontext() if quiet else console.status("counting"):
+            for row in rows_of(
+                trace.name, traces, evictions, capacities, unit_size=unit_size, seed=seed, n_jobs=n_jobs
+            ):
+                rows.append(row)
+                if not quiet:
+                    of = f", sample of {row['sample_rate']:.3g}" if row["sample_rate"] < 1 else ""
+                    console.print(
+                        f"[{len(rows)}/{n_rows}] {row['eviction']}, {row['capacity']:,}{of}: {row['n_misses']:,} "
+                        f"misses, {row['accesses_per_s']:,.0f} accesses/s",
+                        highlight=False, markup=False,
+                    )  # fmt: skip
         write_rows(folder / "misses.parquet", rows, {"versions": versions(), "seed": seed})
         if not quiet:
             _print(console, [row for row in rows if row["capacity"] in shown])
@@ -126,7 +139,7 @@ def main(
         if plot:
             from experiments.miss_curves import draw_misses
 
-            pictures = draw_misses(rows, folder, whole.n_bytes, whole.n_keys / whole.n_of_trace)
+            pictures = draw_misses(rows, folder, n_bytes, n_keys / whole.n_of_trace)
             if not quiet:
                 console.print(f"Pictures: {', '.join(map(str, pictures))}", highlight=False)
 
@@ -138,7 +151,9 @@ def _print(console: "Console", rows: list[dict[str, Any]]) -> None:
     capacities = list(dict.fromkeys(row["capacity"] for row in rows))
     for rate in dict.fromkeys(row["sample_rate"] for row in rows):
         of_rate = [row for row in rows if row["sample_rate"] == rate]
-        estimated = "" if rate == 1 else f", estimated from {rate:.3g} of the keys"
+        n_draws = of_rate[0]["n_draws"]
+        drawn = f", {n_draws} times; +-: half of the mean's 95 % interval" if n_draws > 1 else ""
+        estimated = "" if rate == 1 else f", estimated from {rate:.3g} of the keys{drawn}"
         console.print(
             f"{rows[0]['trace']}: misses (miss ratio) by capacity in {unit}{estimated}", highlight=False, markup=False
         )
@@ -149,7 +164,7 @@ def _print(console: "Console", rows: list[dict[str, Any]]) -> None:
         for name in dict.fromkeys(row["eviction"] for row in of_rate):
             cells = []
             for row in (row for row in of_rate if row["eviction"] == name):
-                text = f"{row['n_misses']:,} ({row['miss_ratio']:.4f})"
+                text = f"{row['n_misses']:,} ({row['miss_ratio']:.4f}{_within(row)})"
                 cells.append(f"[bold]{text}[/bold]" if row["n_misses"] == least[row["capacity"]] else text)
             table.add_row(name, *cells)
         console.print(table)
@@ -160,6 +175,11 @@ def _print(console: "Console", rows: list[dict[str, Any]]) -> None:
                 f"{max(errors):.4f} at most.",
                 highlight=False,
             )
+
+
+def _within(row: dict[str, Any]) -> str:
+    low, high = row["miss_ratio_low"], row["miss_ratio_high"]
+    return "" if low is None else f" +-{(high - low) / 2:.4f}"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from experiments.notebook import NotebookProgress, in_notebook
+from simulator.stores.copies import shown
 
 if TYPE_CHECKING:
     from simulator.accounting import SoFar
@@ -24,7 +25,14 @@ _LATELY_S, _LEAST_S = 30.0, 1.0
 
 
 class _Terminal(Console):
-    """Rich's console, but that output which nobody reads is an error like any other: Rich would end the process."""
+    """Rich's console, but that output which nobody reads is an error like any other: Rich would end the process.
+
+    What lies in an object store is called by its address, and not by the copy of it that is worked with.
+    """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As Rich does."""
+        super().print(*(shown(one) if isinstance(one, str) else one for one in objects), **how)
 
     def on_broken_pipe(self) -> None:
         """Raises BrokenPipeError."""
@@ -148,15 +156,20 @@ class RunProgress:
     watches = False
     """Whether it is to be told what runs have come to while they go on."""
 
-    def __init__(self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1) -> None:
+    def __init__(
+        self, console: Console, n_runs: int = 0, *, quiet: bool, n_at_once: int = 1,
+        within: "RunProgress | None" = None, name: str = "",
+    ) -> None:  # fmt: skip
+        """``within``: that of several experiments, of which one is called ``name``, and whose bars it takes."""
         self._console = console
         self._quiet = quiet
         self._n_runs = n_runs
         self._n_started = 0
+        self._within, self._name = within, f"{name}: " if name else ""
         self.n_at_once = n_at_once
         self.bar: Progress | None = None
         if not quiet:
-            self.bar = self._made()
+            self.bar = self._made() if within is None else within.bar
 
     def _made(self) -> Progress | None:
         """Bars where they can be drawn."""
@@ -172,19 +185,21 @@ class RunProgress:
         return NotebookProgress(*columns) if in_notebook() else None
 
     def __enter__(self) -> "RunProgress":
-        if self.bar is not None:
+        if self.bar is not None and self._within is None:
             self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bar is not None:
+        if self.bar is not None and self._within is None:
             self.bar.stop()
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if not self._quiet:
+        if self._within is not None:
+            self._within.say(f"{self._name}{text}")
+        elif not self._quiet:
             self._console.print(text, highlight=False, markup=False)
 
     def expect(self, n_runs: int) -> None:

@@ -1,15 +1,19 @@
 """A trace as ``tierfetch misses`` replays it: in memory once for all runs, whole or a spatial sample of it."""
 
 import dataclasses
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.stacked import lru_misses
 from experiments.trace_input import TraceInput, share_of
 from simulator.errors import InputError
 from simulator.families import Families, families_within
-from simulator.trace import Batch, begins, concatenate, with_features
+from simulator.trace import COLUMNS, Batch, begins, concatenate, with_features
 from simulator.units import parse_bytes
 from workloads.base import BATCH
 from workloads.sampling import PARTS, are_sampled, sample
@@ -29,11 +33,14 @@ class Replayed:
     n_streams = 1
     stream_ids: npt.NDArray[np.uint64] | None = None
 
-    def __init__(self, batch: Batch, requests: npt.NDArray[np.uint32], n_of_trace: int, parts: int) -> None:
+    def __init__(
+        self, batch: Batch, requests: npt.NDArray[np.uint32], n_of_trace: int, parts: int, draw: int = 0
+    ) -> None:
         self._batch = _alone(batch)
         self._requests = requests
         self.n_of_trace = n_of_trace
         self.parts = parts
+        self.draw = draw
         keys, first = np.unique(batch.key, return_index=True)
         self.n_keys = round(len(keys) * PARTS / parts)
         self.n_bytes = round(int(batch.size_bytes[first].sum(dtype=np.int64)) * PARTS / parts)
@@ -54,11 +61,38 @@ class Replayed:
 
     def sampled(self, parts: int) -> "Replayed":
         """A smaller sample of the same trace. Raises InputError if it is empty."""
-        if parts == self.parts:
-            return self
-        batch = sample(self._batch, parts)
-        _expect_some(batch, parts)
-        return Replayed(batch, self._requests[are_sampled(self._batch.key, parts)], self.n_of_trace, parts)
+        return self if parts == self.parts else self._drawn(parts, self.draw)
+
+    def _drawn(self, parts: int, draw: int) -> "Replayed":
+        kept = are_sampled(self._batch.key, parts, draw)
+        _expect_some(self._batch[kept], parts)
+        return Replayed(self._batch[kept], self._requests[kept], self.n_of_trace, parts, draw)
+
+    def draws(self, parts: int, n: int) -> "list[Replayed]":
+        """Samples by as many hashes, of the whole trace. Raises InputError if one is empty."""
+        return [self._drawn(parts, draw) for draw in range(n)]
+
+    def lru_misses(self, capacities: list[int], n_jobs: int) -> tuple[dict[int, int], float]:
+        """At each capacity; and the seconds that it took. Raises ResizedError where a block changes its size."""
+        started = time.perf_counter()
+        sizes = self._batch.size_bytes
+        found = lru_misses(self.batches(), capacities, int(sizes.min()), int(sizes.max()), n_jobs)
+        return found, time.perf_counter() - started
+
+    def save(self, folder: Path) -> None:
+        """Write it down, for other processes. Raises OSError where there is no room."""
+        folder.mkdir()
+        for name in COLUMNS:
+            np.save(folder / f"{name}.npy", getattr(self._batch, name))
+        np.save(folder / "requests.npy", self._requests)
+        np.save(folder / "of_trace.npy", np.array([self.n_of_trace, self.parts, self.draw]))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Replayed":
+        """What was saved: its columns are mapped, so that processes share the memory."""
+        columns: dict[str, Any] = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in COLUMNS}
+        requests = np.load(folder / "requests.npy", mmap_mode="r")
+        return cls(Batch(**columns), np.asarray(requests), *np.load(folder / "of_trace.npy").tolist())
 
     def families(self) -> Families:
         """Which block comes before each in its requests, which accesses one after another do not say any more."""
@@ -87,27 +121,40 @@ def replayed(given: TraceInput, parts: int, *, unit_size: bool) -> Replayed:
     Raises:
         InputError: it is bad or empty.
     """
-    n, kept = 0, []
-    for batch in given.workload.batches():
-        n += len(batch)
-        kept.append(sample(with_features(batch, ()), parts))
-    if n == 0:
-        raise InputError(f"{given.name}: holds no access")
-    whole = concatenate(kept)
-    _expect_some(whole, parts)
-    if unit_size:
-        whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.int64))
-    return Replayed(whole, _requests_of(whole), n, parts)
+    return all_replayed(given, [(parts, 0)], unit_size=unit_size)[0]
 
 
-def capacities_of(
-    trace: Replayed, capacity: str | None, fraction: str | None, *, unit_size: bool, usual: str = FRACTIONS
-) -> list[int]:
-    """The capacities that the options name, of the whole trace's tier; else the usual ones that can hold every block.
+def all_replayed(
+    given: TraceInput, kept: list[tuple[int, int]], *, unit_size: bool, see: Callable[[Batch], None] | None = None
+) -> list[Replayed]:
+    """Several samples from one reading, by parts and draw; ``see`` is shown every batch.
 
     Raises:
-        InputError: one is no size or no share.
+        InputError: the trace is bad or empty.
     """
+    n = 0
+    pieces: list[list[Batch]] = [[] for _ in kept]
+    for batch in given.workload.batches():
+        n += len(batch)
+        if see is not None:
+            see(batch)
+        plain = with_features(batch, ())
+        for (parts, draw), found in zip(kept, pieces, strict=True):
+            found.append(sample(plain, parts, draw))
+    if n == 0:
+        raise InputError(f"{given.name}: holds no access")
+    made = []
+    for parts, draw in kept:
+        whole = concatenate(pieces.pop(0))
+        _expect_some(whole, parts)
+        if unit_size:
+            whole = dataclasses.replace(whole, size_bytes=np.ones(len(whole), np.int64))
+        made.append(Replayed(whole, _requests_of(whole), n, parts, draw))
+    return made
+
+
+def sizes_of(capacity: str | None, *, unit_size: bool) -> list[int]:
+    """The capacities that the option names. Raises InputError if one is no size."""
     found = []
     for text in capacity.split(",") if capacity is not None else ():
         try:
@@ -116,16 +163,47 @@ def capacities_of(
             raise InputError(f"--capacity {text}: {error}") from None
         if unit_size and not text.strip().isdecimal():
             raise InputError(f"--capacity {text}: expected a number of blocks with --unit-size")
+    return found
+
+
+class Counted(Protocol):
+    """What is known of a trace, or of a sample of it, once it was read: estimates of the whole where it is one."""
+
+    n_of_trace: int
+    n_keys: int
+    n_bytes: int
+    largest: int
+    parts: int
+
+
+def capacities_of(
+    traces: Sequence[Counted], capacity: str | None, fraction: str | None, *, unit_size: bool, usual: str = FRACTIONS
+) -> list[int]:
+    """The capacities that the options name, of the whole trace's tier; else the usual ones that can hold every block.
+
+    ``traces`` are the whole, or samples whose mean stands for it.
+
+    Raises:
+        InputError: one is no size or no share.
+    """
+    found = sizes_of(capacity, unit_size=unit_size)
     by_default = capacity is None and fraction is None
     shares = usual if by_default else fraction
     if shares is not None:
-        found += [int(share_of(text, "--fraction") * trace.n_bytes) for text in shares.split(",")]
-    if by_default:
-        found = [size for size in found if size >= trace.largest] or [trace.n_bytes]
+        n_bytes = mean_of([trace.n_bytes for trace in traces])
+        found += [int(share_of(text, "--fraction") * n_bytes) for text in shares.split(",")]
+        if by_default:
+            largest = max(trace.largest for trace in traces)
+            found = [size for size in found if size >= largest] or [n_bytes]
     return sorted(set(found))
 
 
-def of_sample(trace: Replayed, capacity: int, *, unit_size: bool) -> int:
+def mean_of(numbers: Sequence[int]) -> int:
+    """To the nearest whole number."""
+    return round(sum(numbers) / len(numbers))
+
+
+def of_sample(trace: Counted, capacity: int, *, unit_size: bool) -> int:
     """The capacity for a sample: its share of the whole. Blocks that are larger pass by, and are missed each time.
 
     Raises:

@@ -2,14 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experiments.folder import LOCK
+import numpy as np
+
+from experiments.folder import LOCK, elsewhere
 from experiments.kept import MANIFEST, RECEIPTS, Kept
 from experiments.plan import Key, stem_of
+from experiments.sweep_columns import SweepColumns, in_front, settings_of_arms
 from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.datasets import Part
 
 Row = dict[str, Any]
 SIGNS = (LOCK, RECEIPTS, "runs.parquet")
@@ -25,7 +32,7 @@ class KeptResults:
 
     def __init__(self, folder: Path, kept: Kept) -> None:
         """``open`` makes them."""
-        self.folder, self.kept = folder, kept
+        self.folder, self.kept, self._elsewhere = folder, kept, elsewhere(folder)
         config = kept.about["config"]
         self.name = str(kept.about["name"])
         self.arms = [str(arm["name"]) for arm in config["arms"]]
@@ -35,6 +42,8 @@ class KeptResults:
         self.repeats, self.baseline = int(config["repeats"]), str(config["baseline"])
         self.warm_up, self.start = config["warm_up"], str(config["start"])
         _check_shape(kept)
+        self.of_arms = settings_of_arms(kept.about)
+        """Of arms that a sweep made: what each has of the swept keys."""
         order = {arm: i for i, arm in enumerate(self.arms)}
         kept.runs = dict(sorted(kept.runs.items(), key=lambda item: (order[item[0][0]], *item[0][1:])))
 
@@ -79,9 +88,52 @@ class KeptResults:
     def _has_files(self, key: Key) -> bool:
         for name, (size, _) in self.kept.runs[key].files.items():
             path = self.folder / name
+            if self._elsewhere.get(name) == size:
+                continue
             if not path.is_file() or path.stat().st_size != size:
                 return False
         return True
+
+    @cached_property
+    def swept(self) -> SweepColumns:
+        """The keys of arms that a sweep made, as columns."""
+        return SweepColumns({}, [self.of_arms])
+
+    @property
+    def front(self) -> dict[str, Any]:
+        """The columns that tables have before their own, with their types in Arrow."""
+        return self.swept.types
+
+    @property
+    def run_keys(self) -> list[Key]:
+        """Of all finished runs."""
+        return list(self.kept.runs)
+
+    def said_of_arm(self, arm: str, *, is_shown: bool) -> Row:
+        """What an arm that a sweep made has of the swept keys: as somebody would write it, where it is shown."""
+        return dict(self.swept.texts_of_arm(0, arm)) if is_shown else self.swept.of(0, arm)
+
+    def table(self, name: str) -> Any:
+        """A table over all runs, as a ``pyarrow.Table``, with the swept keys of arms before its columns.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        table = table_of(self.folder, name)
+        if not self.swept.keys or "arm" not in table.schema.names:
+            return table
+        return in_front(table, self.swept.arrays(np.zeros(len(table), np.int64), table["arm"]))
+
+    def parts(self, table: str, wanted: Collection[Key] | None) -> "Iterator[Part]":
+        """The files of a table of the runs that are wanted, by their keys; None: of all."""
+        from experiments.datasets import Part
+
+        more = {arm: self.swept.of(0, arm) for arm in self.arms}
+        for key, found in self.kept.runs.items():
+            if wanted is None or key in wanted:
+                for name in sorted(found.files):
+                    if name.startswith(f"{table}/"):
+                        yield Part(self.folder / name, key, more[key[0]])
 
     def compared(self) -> list[Row]:
         """The rows of ``comparisons``, of what was asked for last.
@@ -90,14 +142,7 @@ class KeptResults:
             NotWholeError: the experiment was not run to its end.
             InputError: the table is damaged.
         """
-        table = table_of(self.folder, "comparisons")
-        of = json.loads((table.schema.metadata or {}).get(b"config", b"null"))
-        if json.dumps(of, sort_keys=True) != json.dumps(self.kept.about["config"], sort_keys=True):
-            raise NotWholeError(
-                f"{self.folder / 'comparisons.parquet'}: is of other seeds or settings than were asked for last; "
-                "run the experiment to its end to have it made"
-            )
-        rows: list[Row] = table.to_pylist()
+        rows: list[Row] = comparisons_of(self.folder, self.kept.about["config"]).to_pylist()
         return rows
 
     def check_whole(self) -> None:
@@ -149,14 +194,32 @@ def named(names: list[str], most: int = 5) -> str:
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
-def table_of(folder: Path, name: str) -> Any:
-    """A table over all runs, as a ``pyarrow.Table``. Raises InputError if it is not there, or damaged."""
-    import pyarrow.parquet as pq
+def comparisons_of(folder: Path, config: dict[str, Any]) -> Any:
+    """The table ``comparisons``, if it is of these seeds and settings. Raises as ``KeptResults.compared``."""
+    table = table_of(folder, "comparisons")
+    of = json.loads((table.schema.metadata or {}).get(b"config", b"null"))
+    if json.dumps(of, sort_keys=True) != json.dumps(config, sort_keys=True):
+        raise NotWholeError(
+            f"{folder / 'comparisons.parquet'}: is of other seeds or settings than were asked for last; "
+            "run the experiment to its end to have it made"
+        )
+    return table
 
+
+def check_table(folder: Path, name: str) -> Path:
+    """Where a table over all runs is. Raises NotWholeError if it is not there."""
     path = folder / f"{name}.parquet"
     if not path.exists():
         why = "the workload has no phases" if name == "by_phase" else "the experiment was not run to its end"
         raise NotWholeError(f"{path}: no such table: {why}")
+    return path
+
+
+def table_of(folder: Path, name: str) -> Any:
+    """A table over all runs, as a ``pyarrow.Table``. Raises InputError if it is not there, or damaged."""
+    import pyarrow.parquet as pq
+
+    path = check_table(folder, name)
 
     def read() -> Any:
         # Twice as fast as read_table, which counts where there are thousands.

@@ -12,10 +12,15 @@ from experiments.jobs import JobsOrNone
 from experiments.show import Full
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from experiments.callbacks import Callback
     from experiments.clusters.joined import Cluster
     from experiments.config import Experiment
+    from experiments.making import Made
     from experiments.shards import Share
+    from experiments.until.looks import Look
+    from experiments.until.targets import Until
 
 
 class Breakdown(StrEnum):
@@ -36,6 +41,7 @@ class How(NamedTuple):
     report: bool = False
     callbacks: Sequence["Callback"] = ()
     cluster: str | None = None
+    until: "Until | None" = None
 
     @property
     def n_jobs(self) -> int:
@@ -50,7 +56,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     config: Annotated[Path, typer.Argument(help="The experiment, a YAML file; or the name of a shipped one: mixed.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the tables.", show_default="results/<name>-<hash>")
+        Path | None,
+        typer.Option(help="Folder for the tables, or s3://BUCKET/NAME.", show_default="results/<name>-<hash>"),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -85,6 +92,19 @@ def main(
             show_default=False,
             help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
         ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC=WIDTH,...",
+            show_default=False,
+            help="Add seeds until the 95 % interval of each arm's difference from the baseline is narrower than 1% of "
+            "its mean, or 500 ns; ARM.METRIC=WIDTH: of that arm alone.",
+        ),
+    ] = None,
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most so many seeds with --until.", show_default="100"),
     ] = None,
     jobs: JobsOrNone = None,
     cluster: Annotated[
@@ -137,9 +157,16 @@ def main(
         if live and quiet:
             raise InputError("--live --quiet: one shows what the other hides; expected one of them")
         callbacks = callbacks_of(log or [], config)
+        if until is None and most_seeds is not None:
+            raise InputError(f"--most-seeds {most_seeds}: says when --until ends; expected --until as well")
+        wanted_widths = None
+        if until is not None:
+            from experiments.until.targets import parse as parse_until
+
+            wanted_widths = parse_until(until, most_seeds)
         how = How(
             quiet=quiet, force=force, jobs=jobs, by=by, full=full, live=live, report=report, callbacks=callbacks,
-            cluster=cluster,
+            cluster=cluster, until=wanted_widths,
         )  # fmt: skip
         part = None if shard is None else parse(shard)
         loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
@@ -160,8 +187,8 @@ def parse_seeds(text: str | None) -> list[int] | None:
 
 def run_experiment(
     experiment: "Experiment", folder: Path, how: How, share: "Share | None" = None, cluster: "Cluster | None" = None
-) -> None:
-    """Do what the command does, for one experiment: make it, and print what came of it.
+) -> "Look | None":
+    """Do what the command does, for one experiment: make it, and print what came of it; the last look of ``--until``.
 
     Of a ``share`` its runs alone are made, of which nothing is to be said before they are merged.
 
@@ -170,26 +197,36 @@ def run_experiment(
             asked for without the extra that makes it.
         RunsFailedError: a callback raised something.
     """
-    from experiments.phases import check_phases, print_by_phase
+    from experiments.making import make
+    from experiments.progress import make_console
 
+    check_before(experiment, how)
+    console = make_console()
+    made = make(
+        experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
+        callbacks=how.callbacks, share=share, cluster=cluster, until=how.until,
+    )  # fmt: skip
+    say(experiment, folder, how if share is None else how._replace(quiet=True, by=None, report=False), made, console)
+    return made.look
+
+
+def check_before(experiment: "Experiment", how: How) -> None:
+    """What is asked for at the end can be had: not found out after hours of runs. Raises InputError if it cannot."""
     if how.report:
         from experiments.make_report import check_extra
 
-        # Not after hours of runs.
         check_extra()
     if how.by is not None:
-        check_phases(experiment)
-    from experiments.making import make
-    from experiments.plan import key_of
-    from experiments.progress import make_console
+        from experiments.phases import check_phases
 
-    console = make_console()
-    rows, compared, phases, failed = make(
-        experiment, folder, console=console, quiet=how.quiet, force=how.force, jobs=how.n_jobs, live=how.live,
-        callbacks=how.callbacks, share=share, cluster=cluster,
-    )  # fmt: skip
-    if share is not None:
-        how = how._replace(quiet=True, by=None, report=False)
+        check_phases(experiment)
+
+
+def say(experiment: "Experiment", folder: Path, how: How, made: "Made", console: "Console") -> None:
+    """Print what came of an experiment. Raises RunsFailedError if a callback raised something."""
+    from experiments.plan import key_of
+
+    rows, compared, phases, failed, experiment, look = made
     if not how.quiet:
         from experiments.closing import print_report
         from experiments.ranking import ranking
@@ -197,6 +234,8 @@ def run_experiment(
         ranked = ranking(rows, compared, experiment.baseline, folder)
         print_report(console, experiment, rows, compared, ranked, full=how.full)
     if how.by is not None:
+        from experiments.phases import print_by_phase
+
         # Asked for by name: that nothing else is to be said does not take it back.
         asked_for = {key_of(row) for row in rows}
         print_by_phase(console, [row for row in phases if key_of(row) in asked_for])
@@ -210,6 +249,8 @@ def run_experiment(
         of_reading = [note for file in files_in(workload) for note in file.reading.of_rows()]
         for note in (*notes(experiment, rows, sizes), *of_reading):
             console.print(note, highlight=False, markup=False)
+        if look is not None:
+            console.print(look.said, highlight=False, markup=False)
         console.print(f"Tables: {folder}", highlight=False, markup=False)
     if how.report:
         from experiments.make_report import page_beside

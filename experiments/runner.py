@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.callbacks import Callbacks
 from experiments.config import Experiment
+from experiments.crews import Steps, at_once
 from experiments.exits import RunsDiedError, RunsFailedError
 from experiments.folder import SHARED, about, check_folder, empty, kept_in, locked, missing, remove_leftovers
 from experiments.interrupts import Interrupts
@@ -20,9 +21,11 @@ from simulator.errors import InputError, OutsideError
 
 if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
+    from experiments.common import Common
+    from experiments.crews import Group, Result, Task
     from experiments.settling import Cut
     from experiments.shared import SharedTrace
-    from experiments.workers import Task
+    from simulator.trace import Workload
 
 Row = dict[str, Any]
 
@@ -58,11 +61,30 @@ def run_all(
         RunsDiedError: processes died; all other runs are done.
         RunsFailedError: code from outside failed; all other runs are done.
     """
+    n_at_once = (jobs or n_cores()) if cluster is None else cluster.n_at_once
+    steps = steps_of(
+        experiment, folder, lambda: _progress(experiment, console, quiet=quiet, n_at_once=n_at_once, live=live),
+        force=force, title=title, callbacks=callbacks, share=share, cluster=cluster,
+    )  # fmt: skip
+    return at_once(steps)
+
+
+def steps_of(
+    experiment: Experiment, folder: Path, shown: "Callable[[], RunProgress]", *, force: bool = False, title: str = "",
+    callbacks: Callbacks | None = None, share: Share | None = None, cluster: "Cluster | None" = None,
+    common: "Common | None" = None,
+) -> Steps[list[Row]]:  # fmt: skip
+    """What ``run_all`` does; with ``common`` others are run at the same time, and it asks for its tasks to be made.
+
+    Raises:
+        InputError, RunsDiedError, RunsFailedError: as ``run_all``.
+    """
     from experiments.beforehand import check_charge, check_columns
     from experiments.tables import make_folder
     from workloads.readers.files import sha256
 
-    traces = {str(path): sha256(path) for path in experiment.workload.source.files()}
+    digest = sha256 if common is None else common.sha256
+    traces = {str(path): digest(path) for path in experiment.workload.source.files()}
     for arm in experiment.arms:
         arm.policy.check()
         check_columns(experiment, arm)
@@ -74,18 +96,18 @@ def run_all(
     make_folder(folder)
     with locked(folder):
         told = callbacks or Callbacks([], experiment, folder)
-        made = _Making(experiment, folder, kept_in(experiment, folder, force=force), traces, told, share, cluster)
+        kept = kept_in(experiment, folder, force=force)
+        made = _Making(experiment, folder, kept, traces, told, share, cluster, common)
         remove_leftovers(folder)
         is_new = not (folder / MANIFEST).exists()
         if is_new:
             # From here on it says whose folder this is, however the first run ends.
             made.write()
         try:
-            n_at_once = (jobs or n_cores()) if cluster is None else cluster.n_at_once
-            with _progress(experiment, console, quiet=quiet, n_at_once=n_at_once, live=live) as progress:
+            with shown() as progress:
                 made.choose(progress, force=force, title=title)
                 told.started()
-                made.run(progress)
+                yield from made.run(progress)
         except (InputError, MemoryError, OutsideError, RunsFailedError):
             if is_new and not made.kept.runs:
                 # Nothing came of it: the folder is free for the corrected config.
@@ -138,10 +160,10 @@ class _Making:
 
     def __init__(
         self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks,
-        share: Share | None, cluster: "Cluster | None" = None,
+        share: Share | None, cluster: "Cluster | None" = None, common: "Common | None" = None,
     ) -> None:  # fmt: skip
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
-        self._callbacks, self._share, self._cluster = callbacks, share, cluster
+        self._callbacks, self._share, self._cluster, self._common = callbacks, share, cluster, common
         self.runs = [run for run in planned(experiment) if share is None or run.key in share.keys]
         """Those that are asked for."""
         self._todo: dict[Key, Run] = {}
@@ -150,6 +172,7 @@ class _Making:
         self._sources: dict[str, list[str]] = {}
         self._failed: list[tuple[Run, OutsideError]] = []
         self._died: list[str] = []
+        self._digests: dict[int, str] = {}
 
     def choose(self, progress: RunProgress, *, force: bool, title: str) -> None:
         """Keep what fits: its hash is today's, its files are as they were written. All else of the plan is made."""
@@ -157,6 +180,7 @@ class _Making:
         from experiments.single import sources_of
         from workloads.readers.files import files_in
 
+        find_sources = sources_of if self._common is None else self._common.sources_of
         runs = {run.key: run for run in self.runs}
         if title:
             progress.say(f"{title}: {len(runs)} runs")
@@ -165,13 +189,13 @@ class _Making:
                 progress.say(note)
         arms = {arm.name: arm for arm in self.experiment.arms}
         for seed in self.experiment.seeds:
-            self._cuts[seed] = cut_of(self.experiment, seed)
+            self._cuts[seed] = cut_of(self.experiment, seed, workload=self._known(seed))
         for key, found in list(self.kept.runs.items()):
             name, seed, repeat = key
             run = Run(arms[name], seed, repeat) if name in arms else None
             # Runs of other seeds stay in the table: a folder is an experiment whatever seeds it was asked for last.
             if seed not in self._cuts and run is not None:
-                self._cuts[seed] = cut_of(self.experiment, seed)
+                self._cuts[seed] = cut_of(self.experiment, seed, workload=self._known(seed))
             # With --force, a repeat beyond those that are asked for, too: it would stay beside others of another hour.
             is_repeated = force and (key in runs or (name, seed, 0) in runs)
             if run is None or found.hash != self._hash(run) or is_repeated:
@@ -188,11 +212,14 @@ class _Making:
         for key, run in self._todo.items():
             # Before it is made: what is found afterwards may have been edited meanwhile.
             self._hash(run)
-            self._sources[key[0]] = sources_of(self.experiment, run.arm)
+            self._sources[key[0]] = find_sources(self.experiment, run.arm)
         progress.expect(len(self._todo))
         n_kept = len(runs) - len(self._todo)
         if n_kept:
             progress.say(f"{n_kept} of {len(runs)} runs are finished already (--force repeats them)")
+
+    def _known(self, seed: int) -> "Workload | None":
+        return None if self._common is None else self._common.read(self.experiment, seed, self.traces)
 
     def _hash(self, run: Run) -> str:
         """What makes it this run: of the inputs as they were found before it is made."""
@@ -204,7 +231,7 @@ class _Making:
     def _n_warm_up(self, run: Run) -> int:
         return self._cuts[run.seed].n_accesses
 
-    def run(self, progress: RunProgress) -> None:
+    def run(self, progress: RunProgress) -> Steps[None]:
         """Make what is to be made, and keep each as it is over."""
         if not self._todo:
             return
@@ -215,24 +242,37 @@ class _Making:
         experiment = self.experiment
         for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
             progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
-        digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
-        with Announced(progress.say), closing(Interrupts()) as interrupts:
+        self._digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
+        runs = in_turn(list(self._todo.values()))
+        evictions = [tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers]
+        if self._common is not None:
             if self._cluster is None:
-                compile_core(tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers)
-            for done in self._make(in_turn(list(self._todo.values())), progress, interrupts):
-                seed, digest = done.row["seed"], done.row["trace_sha256"]
-                if digests.setdefault(seed, digest) != digest:
-                    raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
-                row = {**done.row, "has_settled": self._cuts[seed].has_settled}
-                self._check_sources(self._todo[key_of(row)])
-                self.kept.add(self._hash(self._todo[key_of(row)]), Done(row, done.files))
-                self._callbacks.run_finished(row)
-                interrupts.check()
+                with Announced(progress.say):
+                    self._common.compile(evictions)
+            yield from self._make_with_others(runs, progress)
+        else:
+            with Announced(progress.say), closing(Interrupts()) as interrupts:
+                if self._cluster is None:
+                    compile_core(evictions)
+                for done in self._make(runs, progress, interrupts):
+                    self._keep(done)
+                    interrupts.check()
         failed = [line for run, error in self._failed for line in _told(run, error)]
         if self._died:
             raise RunsDiedError(*self._died, *failed)
         if failed:
             raise RunsFailedError(*failed)
+
+    def _keep(self, done: Done) -> None:
+        """A run is over."""
+        seed, digest = done.row["seed"], done.row["trace_sha256"]
+        if self._digests.setdefault(seed, digest) != digest:
+            raise InputError(f"seed {seed}: the trace changed between arms; run again with --force")
+        row = {**done.row, "has_settled": self._cuts[seed].has_settled}
+        run = self._todo[key_of(row)]
+        self._check_sources(run)
+        self.kept.add(self._hash(run), Done(row, done.files))
+        self._callbacks.run_finished(row)
 
     def _check_sources(self, run: Run) -> None:
         """What was run is what its hash says: nobody edited it meanwhile."""
@@ -241,13 +281,18 @@ class _Making:
         if sources_of(self.experiment, run.arm) != self._sources[run.arm.name]:
             raise InputError(f"{run}: its policy's sources were edited while it ran; run the same command again")
 
+    def _n_simulated(self, trace: "SharedTrace | None" = None) -> int:
+        from experiments.prepared import split
+
+        # To know its length may take reading it.
+        workload = trace or self.experiment.workload.source.build(self.experiment.seeds[0])
+        return workload.length() - split(self.experiment, workload).first
+
     def _make(self, runs: list[Run], progress: RunProgress, interrupts: Interrupts) -> Iterator[Done]:
         """Each run as it is over."""
-        from experiments.prepared import split
         from experiments.single import run_one
 
-        workload = self.experiment.workload.source.build(self.experiment.seeds[0])
-        n_simulated = workload.length() - split(self.experiment, workload).first
+        n_simulated = self._n_simulated()
         if self._cluster is not None or min(progress.n_at_once, len(runs)) > 1:
             yield from self._side_by_side(runs, progress, n_simulated)
             return
@@ -270,33 +315,84 @@ class _Making:
             shown.finish(done.row)
             yield done
 
-    def _side_by_side(self, runs: list[Run], progress: RunProgress, n_simulated: int) -> Iterator[Done]:
-        from experiments.shared import share_all
-        from experiments.workers import Task
+    def _groups(self, runs: list[Run], progress: RunProgress) -> "list[tuple[list[Task], bool]]":
+        """Tasks in the order in which they are made; whether they are made alone.
 
+        What runs beside a run whose own wall time is charged would be measured with it.
+        """
+        from experiments.crews import Task
+
+        training = [Task(run, trains_only=True) for run in self._trained_ahead(runs)]
+        tasks = [Task(run, self._n_warm_up(run), watches=progress.watches) for run in runs]
+        beside, timed = ([task for task in tasks if is_timed(task.run.arm) == kind] for kind in (False, True))
+        return [([*training, *beside], False), (timed, True)]
+
+    @staticmethod
+    def _showing(progress: RunProgress, n_simulated: int) -> "Callable[[Task], OneRun]":
         def show(task: "Task") -> OneRun:
             if task.trains_only:
                 return progress.start_training(str(task.run), arm=task.run.arm.name)
             is_again = task.n_tries > 0
             return progress.start(str(task.run), n_simulated, arm=task.run.arm.name, is_again=is_again)
 
+        return show
+
+    def _come(self, task: "Task", what: "Result") -> Done | None:
+        """What came of a task, if that is a run."""
+        if isinstance(what, OutsideError):
+            # What fails in training fails in the run again, and is told once.
+            self._failed += [(task.run, what)] * (not task.trains_only)
+            return None
+        return what if isinstance(what, Done) else None
+
+    def _side_by_side(self, runs: list[Run], progress: RunProgress, n_simulated: int) -> Iterator[Done]:
+        from experiments.shared import share_all
+
         n, seeds = min(progress.n_at_once, len(runs)), sorted({run.seed for run in runs})
         traces = share_all(self.experiment.workload.source, seeds, self.folder / SHARED, n)
-        training = [Task(run, trains_only=True) for run in self._trained_ahead(runs)]
-        tasks = [Task(run, self._n_warm_up(run), watches=progress.watches) for run in runs]
-        beside, timed = ([task for task in tasks if is_timed(task.run.arm) == kind] for kind in (False, True))
-        # What runs beside a run whose own wall time is charged would be measured with it.
-        for group, alone in (([*training, *beside], False), (timed, True)):
+        show = self._showing(progress, n_simulated)
+        for group, alone in self._groups(runs, progress):
             try:
-                for task, done in self._made(group, n, traces, show, alone=alone):
-                    if isinstance(done, OutsideError):
-                        # What fails in training fails in the run again, and is told once.
-                        self._failed += [(task.run, done)] * (not task.trains_only)
-                    elif done is not None:
+                for task, what in self._made(group, n, traces, show, alone=alone):
+                    done = self._come(task, what)
+                    if done is not None:
                         yield done
             except RunsDiedError as error:
                 # The others are made before it is told.
                 self._died += error.args
+
+    def _make_with_others(self, runs: list[Run], progress: RunProgress) -> Steps[None]:
+        from experiments.crews import Group, Work
+
+        assert self._common is not None
+        seeds = sorted({run.seed for run in runs})
+        with self._common.traces_of(self.experiment, seeds, self.traces) as traces:
+            show = self._showing(progress, self._n_simulated(traces[seeds[0]]))
+            work = Work(self.experiment, self.folder, traces, self._common.shared, show)
+            try:
+                for tasks, alone in self._groups(runs, progress):
+                    yield from self._ask_for(Group(work, tasks, alone))
+            except BaseException:
+                self._common.stop()
+                raise
+
+    def _ask_for(self, group: "Group") -> Steps[None]:
+        from experiments.crews import Died
+        from experiments.workers import died_of
+
+        assert self._common is not None
+        deaths = list[Died]()
+        for i in range(len(group.tasks)):
+            task, what = yield group if i == 0 else None
+            if isinstance(what, Died):
+                deaths.append(what)
+                continue
+            done = self._come(task, what)
+            if done is not None:
+                self._keep(done)
+        if deaths:
+            # The others are made before it is told.
+            self._died += died_of(deaths, self._common.n_attempts).args
 
     def _trained_ahead(self, runs: list[Run]) -> list[Run]:
         """Those whose models are trained before they run: beside others, where they are timed themselves.
@@ -306,10 +402,10 @@ class _Making:
         learning = [run for run in runs if run.arm.policy.learns]
         if self._cluster is None:
             return list({(run.arm.name, run.seed): run for run in learning if is_timed(run.arm)}.values())
-        from experiments.clusters.answers import model_of
+        from experiments.clusters.answers import of_model
 
-        needed = Counter(map(model_of, learning))
-        return list({model_of(run): run for run in learning if is_timed(run.arm) or needed[model_of(run)] > 1}.values())
+        needed = Counter(map(of_model, learning))
+        return list({of_model(run): run for run in learning if is_timed(run.arm) or needed[of_model(run)] > 1}.values())
 
     def _made(
         self, group: "list[Task]", n: int, traces: "Mapping[int, SharedTrace]", show: "Callable[[Task], OneRun]", *,

@@ -10,6 +10,7 @@ from experiments.config import Experiment
 from experiments.prepared import engine_of, prepare, split
 from experiments.shared import HashedWorkload, SharedTrace
 from simulator.accounting import Books
+from simulator.trace import Workload
 
 
 class Cut(NamedTuple):
@@ -38,11 +39,13 @@ class _Latencies:
         return latencies_of(*(np.concatenate(column) for column in zip(*self._pieces, strict=True)))
 
 
-def cut_of(experiment: Experiment, seed: int, trace: SharedTrace | None = None) -> Cut:
+def cut_of(
+    experiment: Experiment, seed: int, trace: SharedTrace | None = None, workload: Workload | None = None
+) -> Cut:  # fmt: skip
     """What of the part after the training part is not judged.
 
     With ``mser5`` the baseline is run to see when its requests have settled; each seed has its own trace and its own
-    cut, the same for all arms.
+    cut, the same for all arms. ``workload``: one whose length is known already.
 
     Raises:
         InputError: nothing would be left to judge on, or as ``prepare`` does.
@@ -50,7 +53,7 @@ def cut_of(experiment: Experiment, seed: int, trace: SharedTrace | None = None) 
     wanted = experiment.warm_up
     if isinstance(wanted, str):
         return _until_settled(experiment, seed, trace) if wanted == "mser5" else Cut(0)
-    workload = trace or HashedWorkload(experiment.workload.source.build(seed))
+    workload = trace or workload or HashedWorkload(experiment.workload.source.build(seed))
     parts = split(experiment, workload)
     n = wanted if isinstance(wanted, int) else int(wanted * (workload.length() - parts.n_train))
     split(experiment, workload, n)

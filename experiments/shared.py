@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.aside import naming
+from experiments.aside import discard, naming
 from simulator.trace import COLUMNS, Batch, Workload, begins
 from workloads.base import SourceSettings
 
@@ -89,6 +89,16 @@ class SharedTrace:
     def length(self) -> int:
         """How many accesses there are."""
         return self._n_accesses
+
+    @property
+    def n_bytes(self) -> int:
+        """What its files take."""
+        of_one: int = sum(np.dtype(dtype).itemsize for dtype in COLUMNS.values())
+        return self._n_accesses * (of_one + 8 * len(self._features))
+
+    def remove(self) -> None:
+        """Its files go; a process that has mapped them keeps what it has."""
+        discard(self._folder)
 
     def of_columns(self, columns: Mapping[str, npt.NDArray[Any]]) -> "SharedTrace":
         """The same trace, where its columns are in memory and its folder is not."""

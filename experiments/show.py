@@ -26,10 +26,11 @@ def main(
         from experiments.closing import print_report
         from experiments.progress import make_console
         from experiments.ranking import ranking
+        from experiments.stores.chosen import here
         from experiments.variant_tables import print_variants
         from experiments.variants import KeptVariants, opened
 
-        kept = opened(result)
+        kept = opened(here(result))
         if isinstance(kept, KeptVariants):
             print_variants(make_console(), kept)
             return

@@ -257,11 +257,16 @@ def _text(value: Any) -> str:
 
 def write_rows(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any]) -> None:
     """A small table from rows, whose columns are those of all rows together; written aside, then renamed."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    table = pa.table({name: _small_column([row.get(name) for row in rows]) for name in names})
+    table = columns_of_rows(rows)
     table = table.replace_schema_metadata({key: _text(value) for key, value in metadata.items()})
     with written_aside(path) as aside:
         pq.write_table(table, aside, write_page_checksum=True)
+
+
+def columns_of_rows(rows: list[dict[str, Any]]) -> Any:
+    """A small table of rows, whose columns are those of all rows together."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: _small_column([row.get(name) for row in rows]) for name in names})
 
 
 def write_sealed(path: Path, rows: list[dict[str, Any]], metadata: dict[str, Any]) -> None:

@@ -13,6 +13,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     result: Annotated[Path, typer.Argument(help="A folder of results, as list names them.")],
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a folder with several variants, this one.", show_default="none"),
+    ] = None,
     arm: Annotated[str | None, typer.Option(help="Whose run.", show_default="the only one")] = None,
     seed: Annotated[int | None, typer.Option(help="Of which seed.", show_default="the only one")] = None,
     repeat: Annotated[int, typer.Option(help="Which repeat, where latencies were measured several times.")] = 0,
@@ -44,14 +48,16 @@ def main(
         from experiments.aside import written_aside
         from experiments.export import check_out
         from experiments.extras import need
+        from experiments.stores.chosen import here
         from experiments.timelines.rows import RunRows
         from experiments.timelines.span import span_of
         from experiments.timelines.whole import write_timeline
+        from experiments.variants import one_of
 
         need("timeline", "perfetto")
         check_out(out, result)
         from_ns, to_ns = (None if text is None else _ns(option, text) for option, text in (("from", from_), ("to", to)))
-        rows = RunRows.open(result, arm, seed, repeat)
+        rows = RunRows.open(one_of(here(result), variant), arm, seed, repeat)
         rows.need("accesses", "a timeline")
         span = span_of(rows, from_ns, to_ns, access, prefetch, _ns("around", around), events)
         with written_aside(out) as aside:

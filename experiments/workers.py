@@ -16,11 +16,12 @@ from typing import Any
 
 from experiments.aside import remove_of
 from experiments.config import Experiment
+from experiments.crews import Died, Result, Task, Work, only_of
 from experiments.exits import RunsDiedError
+from experiments.folder import SHARED
 from experiments.forking import start
 from experiments.interrupts import Interrupts
 from experiments.kept import Done
-from experiments.plan import Run
 from experiments.progress import OneRun
 from experiments.shared import SharedTrace
 from experiments.single import prepare_one, run_one
@@ -32,22 +33,8 @@ _TELL_EVERY_S = 0.1
 _LOOK_UP_EVERY_S = 1.0
 
 
-@dataclass
-class Task:
-    """A run; or, ahead of it, the training of its model, which leaves nothing."""
-
-    run: Run
-    n_warm_up: int = 0
-    trains_only: bool = False
-    watches: bool = False
-    n_tries: int = 0
-    death: str = ""
-
-
-def _serve(
-    pipe: Connection, experiment: Experiment, folder: Path, traces: Mapping[int, SharedTrace], n_at_once: int
-) -> None:
-    """What a process does: tasks, until there are no more or nobody asks."""
+def _serve(pipe: Connection, n_at_once: int) -> None:
+    """What a process does: tasks, until there are no more or nobody asks. With the first comes what they are of."""
     from experiments.compiling import Announced
 
     share_cores(n_at_once)
@@ -55,7 +42,10 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
         while True:
-            task: Task = pipe.recv()
+            task: Task
+            given, task = pipe.recv()
+            if given is not None:
+                experiment, folder, traces = pickle.loads(given)
             try:
                 pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
             except BrokenPipeError:
@@ -134,14 +124,17 @@ def _needed(experiment: Experiment) -> list[str]:
 class _Worker:
     process: Any
     pipe: Connection
+    work: Work
     task: Task
     shown: OneRun
+    knows: Work | None = None
 
-    def begin(self) -> None:
+    def begin(self, given: bytes) -> None:
         """Hand it its task. If it has died since its last one, its pipe will say so."""
         self.task.n_tries += 1
         with suppress(OSError):
-            self.pipe.send(self.task)
+            self.pipe.send((None if self.knows is self.work else given, self.task))
+        self.knows = self.work
 
     def death(self) -> str:
         """How it ended."""
@@ -150,6 +143,121 @@ class _Worker:
         if code is None:
             return "how is not known: the process it was forked from is gone"
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    def end(self) -> None:
+        """End it, and remove what it was writing."""
+        self.process.kill()
+        self.process.join()
+        remove_of(self.work.folder, self.process.pid)
+
+
+class Processes:
+    """A crew on this machine; each process takes one task after the other, of whichever experiment."""
+
+    def __init__(self, n_jobs: int, n_beside: int) -> None:
+        """So many at once; each of them leaves cores to ``n_beside``, itself among them."""
+        self.n_at_once = n_jobs
+        self._n_beside = n_beside
+        self._waiting = deque[tuple[Work, Task]]()
+        self._idle, self._busy = list[_Worker](), dict[Any, _Worker]()
+        self._needed = set[str]()
+        # Of the experiment that was handed out last: they come one after the other.
+        self._given: tuple[Work, bytes] | None = None
+
+    @property
+    def n_waiting(self) -> int:
+        """How many tasks have not begun."""
+        return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is left to be made."""
+        return bool(self._waiting or self._busy)
+
+    def add(self, work: Work, tasks: Sequence[Task]) -> None:
+        """Make these, too. Raises InputError if the experiment cannot be handed to other processes."""
+        check_sendable(work.experiment)
+        self._needed.update(_needed(work.experiment))
+        self._waiting.extend((work, task) for task in tasks)
+
+    def _give(self, work: Work) -> bytes:
+        if self._given is None or self._given[0] is not work:
+            with _without_main():
+                self._given = work, pickle.dumps((work.experiment, work.folder, dict(work.traces)))
+        return self._given[1]
+
+    def _set_to(self, work: Work, task: Task) -> _Worker:
+        shown = work.show(task)
+        if self._idle:
+            return replace(self._idle.pop(), work=work, task=task, shown=shown)
+        # The one that waits for the others ends them.
+        with _without_main():
+            process, pipe = start(_serve, (self._n_beside,), sorted(self._needed))
+        return _Worker(process, pipe, work, task, shown)
+
+    def step(self) -> Iterator[tuple[Work, Task, Result]]:
+        """Wait a little, then say what is over. Raises whatever a run raises, as it would here."""
+        while self._waiting and len(self._busy) < self.n_at_once:
+            worker = self._set_to(*self._waiting.popleft())
+            self._busy[worker.pipe] = worker
+            worker.begin(self._give(worker.work))
+        for pipe in wait(list(self._busy), _LOOK_UP_EVERY_S):
+            worker = self._busy[pipe]
+            try:
+                kind, what = worker.pipe.recv()
+            except (EOFError, OSError):
+                del self._busy[pipe]
+                if (died := self._died(worker)) is not None:
+                    yield worker.work, worker.task, died
+                continue
+            if kind == "accesses":
+                worker.shown.accesses(*what)
+            elif kind == "epoch":
+                worker.shown.epoch(*what)
+            elif kind == "said":
+                worker.shown.said(*what)
+            elif kind == "failed":
+                raise what
+            else:
+                self._idle.append(self._busy.pop(pipe))
+                if isinstance(what, OutsideError):
+                    worker.shown.failed()
+                else:
+                    worker.shown.finish(None if what is None else what.row)
+                yield worker.work, worker.task, what
+
+    def _died(self, worker: _Worker) -> Died | None:
+        """A process is gone: its task waits once more, or is given up."""
+        task, how = worker.task, worker.death()
+        remove_of(worker.work.folder, worker.process.pid)
+        task.death = how
+        again = task.n_tries < ATTEMPTS
+        worker.shown.died(how, again=again)
+        if again:
+            self._waiting.append((worker.work, task))
+            return None
+        return Died(f"{task.run} ({task.death})")
+
+    def rest(self) -> None:
+        """Processes that have nothing to do end."""
+        for worker in self._idle:
+            worker.end()
+        self._idle.clear()
+
+    def close(self) -> None:
+        """End what is still under way, and remove what it was writing."""
+        for worker in self._busy.values():
+            worker.end()
+        self._busy.clear()
+        self.rest()
+
+
+def died_of(deaths: Sequence[Died], n_attempts: int) -> RunsDiedError:
+    """What is said when processes of some tasks died again and again."""
+    return RunsDiedError(
+        f"{'; '.join(death.line for death in deaths)}: the process died {n_attempts} times without a result, perhaps "
+        "for lack of memory; all other runs are kept: run the same command to try again"
+    )
 
 
 def side_by_side(
@@ -167,63 +275,16 @@ def side_by_side(
         RunsDiedError: the processes of a task died each time; all others are done.
         Exception: whatever a run raises, as it would here.
     """
-    check_sendable(experiment)
-    waiting, dead, interrupts = deque(tasks), list[Task](), Interrupts()
-    idle, busy = list[_Worker](), dict[Any, _Worker]()
-    n_at_once = min(n_jobs, len(tasks))
-
-    def set_to(task: Task) -> _Worker:
-        shown = show(task)
-        if idle:
-            return replace(idle.pop(), task=task, shown=shown)
-        # The one that waits for the others ends them.
-        with _without_main():
-            process, pipe = start(_serve, (experiment, folder, dict(traces), n_at_once), _needed(experiment))
-        return _Worker(process, pipe, task, shown)
-
+    interrupts, crew, deaths = Interrupts(), Processes(n_jobs, min(n_jobs, len(tasks))), list[Died]()
     try:
-        while waiting or busy:
-            interrupts.check()
-            while waiting and len(busy) < n_jobs:
-                worker = set_to(waiting.popleft())
-                busy[worker.pipe] = worker
-                worker.begin()
-            for pipe in wait(list(busy), _LOOK_UP_EVERY_S):
-                worker = busy[pipe]
-                try:
-                    kind, what = worker.pipe.recv()
-                except (EOFError, OSError):
-                    del busy[pipe]
-                    how = worker.death()
-                    remove_of(folder, worker.process.pid)
-                    worker.task.death = how
-                    again = worker.task.n_tries < ATTEMPTS
-                    worker.shown.died(how, again=again)
-                    (waiting if again else dead).append(worker.task)
-                    continue
-                if kind == "accesses":
-                    worker.shown.accesses(*what)
-                elif kind == "epoch":
-                    worker.shown.epoch(*what)
-                elif kind == "said":
-                    worker.shown.said(*what)
-                elif kind == "failed":
-                    raise what
-                else:
-                    idle.append(busy.pop(pipe))
-                    if isinstance(what, OutsideError):
-                        worker.shown.failed()
-                    else:
-                        worker.shown.finish(None if what is None else what.row)
-                    yield worker.task, what
+        work = Work(experiment, folder, traces, folder / SHARED, show)
+        for task, what in only_of(crew, work, tasks, interrupts.check):
+            if isinstance(what, Died):
+                deaths.append(what)
+            else:
+                yield task, what
     finally:
         interrupts.close()
-        for worker in [*idle, *busy.values()]:
-            worker.process.kill()
-            worker.process.join()
-            remove_of(folder, worker.process.pid)
-    if dead:
-        raise RunsDiedError(
-            f"{'; '.join(f'{task.run} ({task.death})' for task in dead)}: the process died {ATTEMPTS} times without a "
-            "result, perhaps for lack of memory; all other runs are kept: run the same command to try again"
-        )
+        crew.close()
+    if deaths:
+        raise died_of(deaths, ATTEMPTS)

@@ -32,11 +32,12 @@ def as_csv(table: Written) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([_whole(row[name]) for name in table.columns] for row in table.rows)
+    writer.writerows([whole(row[name]) for name in table.columns] for row in table.rows)
     return text.getvalue()
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """A value of a CSV file: a number in full, nothing where there is none."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else repr(value) if isinstance(value, float) else value
@@ -99,10 +100,10 @@ def _shown(name: str, value: Any, row: Row) -> str:
         return f"{value:+.1%}"
     if name == "baseline_mean":
         # What is compared says in which unit.
-        return _number(value, _kind(str(row["metric"])))
+        return _number(value, kind_of(str(row["metric"])))
     if name in _DIFFERENCES:
-        return ("-" if value < 0 else "+") + _number(abs(value), _kind(str(row["metric"])))
-    return _number(value, _kind(name))
+        return ("-" if value < 0 else "+") + _number(abs(value), kind_of(str(row["metric"])))
+    return _number(value, kind_of(name))
 
 
 def _number(value: float, kind: str | None) -> str:
@@ -113,7 +114,8 @@ def _number(value: float, kind: str | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
-def _kind(name: str) -> str | None:
+def kind_of(name: str) -> str | None:
+    """What the numbers of a column are, by its name: times, ratios, counts, bytes or seconds."""
     if name in _KINDS:
         return _KINDS[name]
     if name.startswith("n_"):

@@ -129,15 +129,27 @@ def check_durations(system: System, n_bytes: int) -> None:
     for name, hop in zip(names, hops_of(system), strict=True):
         # As plain numbers: they do not wrap.
         per_mib, call = hop.compute
-        for (latency, rate), computing in ((hop.read, call + ceil_div(n_bytes * per_mib, MIB)), (hop.write, 0)):
-            moving = ceil_div(n_bytes * hop.blocks_per_call * NS_PER_S, rate) if rate else 0
-            ways.append((f"a call on the link {name!r}", hop.call_ns + latency + moving + computing))
+        computing = call + ceil_div(n_bytes * per_mib, MIB)
+        n_moved = n_bytes * hop.blocks_per_call
+        for (latency, rate), table, more in ((hop.read, hop.read_table, computing), (hop.write, hop.write_table, 0)):
+            moving = ceil_div(n_moved * NS_PER_S, rate) if rate else 0
+            taken = _longest(table.tolist(), n_moved) if len(table) else hop.call_ns + latency + moving
+            ways.append((f"a call on the link {name!r}", taken + more))
     for what, ns in ways:
         if ns > LONGEST_NS:
             raise InputError(
                 f"system: {what} takes {ns // NS_PER_S:,} s for blocks of {n_bytes:,} B; expected at most "
                 f"{LONGEST_NS // NS_PER_S:,} s: a higher bandwidth, or less per call"
             )
+
+
+def _longest(table: list[int], n_bytes: int) -> int:
+    """At most so long a call of so many bytes takes by a measured table, in ns."""
+    n_sizes, n_rows, *rest = table
+    sizes, durations = rest[:n_sizes], rest[n_sizes + n_rows :]
+    rows = [durations[at : at + n_sizes] for at in range(0, len(durations), n_sizes)]
+    beyond = max(n_bytes - sizes[-1], 0)
+    return max(row[-1] + ceil_div(beyond * (row[-1] - row[-2]), sizes[-1] - sizes[-2]) for row in rows)
 
 
 def too_late(access: int) -> InputError:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
+from simulator.link_table import LinkTable
 from simulator.one_line import in_line
 from simulator.quantities import Bytes as Bytes
 from simulator.quantities import BytesPerSecond as BytesPerSecond
@@ -79,6 +80,8 @@ class Link(Strict):
     """Transfers at once; they do not share bandwidth."""
     blocks_per_call: Count = 1
     """Queued blocks that may share one call, and its cost."""
+    table: LinkTable | None = Field(None, exclude_if=lambda value: value is None)
+    """Measured durations of a call, in place of latencies, call and bandwidths; null: these."""
 
 
 class StoreOrigin(Strict):

@@ -1,5 +1,6 @@
-"""What moving bytes takes (rule R3)."""
+"""What moving bytes takes (rules R3, R46)."""
 
+from simulator.arrays import Ints
 from simulator.compiled import compiled, internal
 from simulator.units import MIB, NS_PER_S
 
@@ -42,3 +43,39 @@ def call_ns(call: int, latency: int, bytes_per_s: int, per_mib: int, compute_cal
     if per_mib != 0:
         ns += n_bytes // MIB * per_mib - (-(n_bytes % MIB * per_mib) // MIB)
     return ns
+
+
+# How a table lies in memory: two counts, the sizes, the numbers of calls at once, then a row of durations for each.
+_HEAD = 2
+
+
+@internal
+def in_row(table: Ints, row: int, n_bytes: int) -> int:
+    """What a call takes by one row of a table, in ns: on the line through its neighbours, rounded up."""
+    n = table[0]
+    first = _HEAD + n + table[1] + row * n
+    if n_bytes <= table[_HEAD]:
+        return int(table[first])
+    i = 1
+    while i < n - 1 and n_bytes > table[_HEAD + i]:
+        i += 1
+    size, ns = table[_HEAD + i - 1], table[first + i - 1]
+    over_bytes, gap, longer = n_bytes - size, table[_HEAD + i] - size, table[first + i] - ns
+    # The product of gap and what it takes longer fits (``link_table``), that of any bytes need not.
+    return int(ns + over_bytes // gap * longer - (-(over_bytes % gap * longer) // gap))
+
+
+@compiled
+def measured_ns(table: Ints, n_bytes: int, at_once: int) -> int:
+    """A call that moves so many bytes, the last of so many at once, in ns (rule R46)."""
+    n, first = table[1], _HEAD + table[0]
+    j = 0
+    while j < n - 1 and at_once >= table[first + j + 1]:
+        j += 1
+    ns = in_row(table, j, n_bytes)
+    calls = at_once - table[first + j]
+    if calls == 0 or j == n - 1:
+        return ns
+    other, gap = in_row(table, j + 1, n_bytes), table[first + j + 1] - table[first + j]
+    # Rounded up, also where it falls.
+    return int(ns - (ns - other) * calls // gap)

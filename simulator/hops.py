@@ -1,9 +1,13 @@
-"""What moving blocks between neighbouring levels takes, from the config (rules R3, R4, R6)."""
+"""What moving blocks between neighbouring levels takes, from the config (rules R3, R4, R6, R46)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from simulator.arrays import Ints
 from simulator.config import ComputeOrigin, System
-from simulator.durations import call_ns
+from simulator.durations import call_ns, measured_ns
+from simulator.link_table import LinkTable, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,8 @@ class Hop:
     """The way between a level and the one below.
 
     ``read`` and ``write`` are (latency in ns, bytes/s; 0: at once) towards tier 0 and away from it; ``compute`` is (ns
-    per MiB, ns per call): the making of blocks that come from a computing origin.
+    per MiB, ns per call): the making of blocks that come from a computing origin. Where a direction was measured there
+    is a table (as ``durations`` has it) in place of its latency, bandwidth and call; else it is empty.
     """
 
     call_ns: int
@@ -20,11 +25,16 @@ class Hop:
     channels: int
     blocks_per_call: int
     compute: tuple[int, int] = (0, 0)
+    read_table: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    write_table: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def duration(self, n_bytes: int, *, down: bool = False) -> int:
-        """A call that moves ``n_bytes``, in ns, without queueing."""
+        """A call that moves ``n_bytes``, in ns, without queueing, and alone on its link."""
         latency_ns, bytes_per_s = self.write if down else self.read
         per_mib, compute_call = (0, 0) if down else self.compute
+        table = self.write_table if down else self.read_table
+        if len(table):
+            return measured_ns(table, n_bytes, 1) + call_ns(0, 0, 0, per_mib, compute_call, n_bytes)
         return call_ns(self.call_ns, latency_ns, bytes_per_s, per_mib, compute_call, n_bytes)
 
 
@@ -60,6 +70,15 @@ def _hop(system: System, level: int) -> Hop:
         read_latency = origin.latency
     elif origin.enters == "last":
         compute = system.computing
+    table = link.table
     return Hop(
-        link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute
-    )
+        link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute,
+        _laid_out(table, table.read if table else None), _laid_out(table, table.write if table else None),
+    )  # fmt: skip
+
+
+def _laid_out(table: LinkTable | None, rows: Rows | None) -> Ints:
+    if table is None or rows is None:
+        return np.empty(0, np.int64)
+    head = [len(table.sizes), len(table.at_once), *table.sizes, *table.at_once]
+    return np.array([*head, *(ns for row in rows for ns in row)], np.int64)

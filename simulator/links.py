@@ -5,10 +5,11 @@ Channels choose when all that happens at an instant is applied (``landing.choose
 
 from simulator.arrays import NONE
 from simulator.compiled import internal
-from simulator.durations import call_ns
+from simulator.durations import call_ns, measured_ns
 from simulator.events import CALL_ENDS, schedule
 from simulator.records import lists
 from simulator.records.moving import IN_QUEUE, Link, Transfer, nth_link, transfer_at
+from simulator.records.record import from_place
 from simulator.records.run import Run
 
 DEMAND, PREFETCH, WRITE_BACK = range(3)
@@ -62,17 +63,24 @@ def start(run: Run, first: Transfer) -> int:
         n_bytes += t.size
         link.bytes_started[t.class_] += t.size
         place = t.mate
-    if first.is_down:
-        ns = call_ns(link.call_ns, link.write_latency_ns, link.write_rate, 0, 0, n_bytes)
+    # Its channel is taken already.
+    at_once = link.n_channels - link.n_free
+    if not first.is_down:
+        ns = read_ns(run, link, n_bytes, at_once)
+    elif link.write_table != NONE:
+        ns = measured_ns(from_place(run, link.write_table), n_bytes, at_once)
     else:
-        ns = read_ns(link, n_bytes)
+        ns = call_ns(link.call_ns, link.write_latency_ns, link.write_rate, 0, 0, n_bytes)
     schedule(run, ns, CALL_ENDS, first.at)
     return ns
 
 
 @internal
-def read_ns(link: Link, n_bytes: int) -> int:
-    """A call that moves so many bytes up, in ns."""
+def read_ns(run: Run, link: Link, n_bytes: int, at_once: int) -> int:
+    """A call that moves so many bytes up, the last of so many at once, in ns."""
+    if link.read_table != NONE:
+        ns = measured_ns(from_place(run, link.read_table), n_bytes, at_once)
+        return ns + call_ns(0, 0, 0, link.per_mib_ns, link.compute_call_ns, n_bytes)
     # Most blocks are as large as the one before, and to divide takes long.
     if n_bytes != link.timed_bytes:
         link.timed_bytes = n_bytes

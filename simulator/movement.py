@@ -98,7 +98,7 @@ def way_ns(run: Run, source: int, size: int) -> int:
         first, last = source, source + 1
     ns = 0
     for i in range(first, last):
-        ns += read_ns(nth_link(run, run.links, i), size)
+        ns += read_ns(run, nth_link(run, run.links, i), size, 1)
     return ns
 
 

@@ -80,11 +80,12 @@ def write_table(to: Compiled, table: Table, wanted: Ints) -> None:
 
 def write_link(link: Link, hop: Hop, limit: WriteBack) -> None:
     """What moving blocks over a link takes, and how much may wait to; nobody waits for it yet."""
-    link.n_free, link.blocks_per_call, link.call_ns = hop.channels, hop.blocks_per_call, hop.call_ns
+    link.n_free = link.n_channels = hop.channels
+    link.blocks_per_call, link.call_ns = hop.blocks_per_call, hop.call_ns
     link.read_latency_ns, link.read_rate = hop.read
     link.write_latency_ns, link.write_rate = hop.write
     link.per_mib_ns, link.compute_call_ns = hop.compute
-    link.timed_bytes = NONE
+    link.timed_bytes = link.read_table = link.write_table = NONE
     for queue in link.queues:
         clear_all(queue.list)
     link.backlog.byte_limit, link.backlog.block_limit = limit.bytes or NO_LIMIT, limit.blocks or NO_LIMIT

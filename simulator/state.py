@@ -133,6 +133,12 @@ class Machine:
         for i, hop in enumerate(hops):
             channels = self._region(None, hop.channels)
             all_links(self.run)[i].channels = channels
+            for name in ("read_table", "write_table"):
+                table = getattr(hop, name)
+                if len(table):
+                    place = self._region(None, len(table))
+                    self._m[place:] = table
+                    setattr(all_links(self.run)[i], name, place)
 
     def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER

@@ -148,6 +148,23 @@ def traces(draw: st.DrawFn, n_keys: int, times: Sequence[int], sizes: str) -> Ba
 
 
 @st.composite
+def tables(draw: st.DrawFn, unit: int, ties: bool) -> dict[str, Any]:
+    """A link that was measured, with sizes and numbers of calls between, below and beyond those that there are."""
+    sizes = draw(st.sampled_from([[1, 2], [2, 5], [1, 3, 4, 9]]))
+    # Between few calls and many lies a time that is no multiple of the unit.
+    at_once = draw(st.sampled_from([[1, 2], [1, 2, 3]] if ties else [[1], [1, 2], [1, 3]]))
+
+    def rows() -> list[list[str]]:
+        if ties:
+            return [[f"{draw(st.integers(1, 3)) * unit} ns"] * len(sizes) for _ in at_once]
+        drawn = [sorted(draw(st.integers(1, 3 * unit)) for _ in sizes) for _ in at_once]
+        return [[f"{ns} ns" for ns in row] for row in drawn]
+
+    written = rows() if draw(st.booleans()) else None
+    return {"sizes": [f"{size} B" for size in sizes], "at_once": at_once, "read": rows(), "write": written}
+
+
+@st.composite
 def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
     """One to four tiers. ``ties``: all times are multiples of ``unit``, whatever the block."""
     n_tiers = draw(st.sampled_from([1, 2, 3, 4, 4]))
@@ -169,6 +186,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
         {
             "call": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
             "channels": draw(st.sampled_from([1, 1, 2, 3])), "blocks_per_call": draw(st.sampled_from([1, 1, 2, 4])),
+            **({"table": draw(tables(unit, ties))} if draw(st.integers(0, 5)) == 5 else {}),
         }
         for _ in range(n_tiers)
     ]  # fmt: skip

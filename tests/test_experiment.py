@@ -301,10 +301,11 @@ def test_runs_without_lstm_never_import_torch_nor_what_takes_a_second(tmp_path: 
     content = config(seeds=[0, 1, 2], arms=[{"name": kind, "policy": {"kind": kind}} for kind in ("none", "next_n")])
     path = write(tmp_path, content)
     code = (
-        "import sys; from pathlib import Path; from experiments.loading import load; "
-        "from experiments.run import How, run_experiment\n"
-        f"run_experiment(load(Path({str(path)!r}))[''], Path({str(tmp_path / 'out')!r}), How(quiet=True))\n"
-        "assert not {'torch', 'scipy.stats'} & sys.modules.keys()"
+        "import sys; from pathlib import Path; from experiments.loading import load_all; "
+        "from experiments.many import run_many; from experiments.run import How\n"
+        f"loaded = load_all(Path({str(path)!r}), [], None, None, [])\n"
+        f"run_many(loaded, Path({str(tmp_path / 'out')!r}), How(quiet=True), None, 'c')\n"
+        "assert not {'torch', 'scipy.stats', 'experiments.stores.part', 'simulator.stores.store'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ})
 

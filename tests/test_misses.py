@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import counting, misses
-from experiments.replayed import Replayed
+from experiments.replayed import Replayed, replayed
 from simulator.families import families_of
 from simulator.residency.registry import EVICTIONS
 from simulator.trace import make_batch
@@ -146,6 +146,63 @@ def test_all_evictions_by_one_word(tmp_path: Path) -> None:
     # But for a class of one's own, which has to be named, and what counts on a training part, which there is not.
     named = [kind for kind in EVICTIONS if kind not in ("python", "pinned")]
     assert list(pd.read_parquet(tmp_path / "o" / "misses.parquet")["eviction"]) == named
+
+
+def test_several_draws_have_an_interval_and_processes_change_nothing(tmp_path: Path) -> None:
+    """Of each draw the mean; the whole lies in it here; and the same rows from processes side by side."""
+    source = "zipf(n_keys=3000, exponent=0.8, accesses=30000, block=1 B)"
+    options = ("--eviction", "lru,fifo", "--fraction", "0.1,0.3", "--sample", "1,0.2,0.1", "--draws", "5")
+    found = []
+    for jobs in ("1", "2"):
+        result = call(source, *options, "--jobs", jobs, "--out", tmp_path / jobs)
+        assert result.exit_code == 0, result.output
+        assert "estimated from 0.2 of the keys, 5 times" in result.output.replace("\n", " ")
+        found.append(pd.read_parquet(tmp_path / jobs / "misses.parquet"))
+    alone, beside = (rows.drop(columns="accesses_per_s") for rows in found)
+    assert alone.equals(beside)
+    whole, drawn = alone[alone["sample_rate"] == 1], alone[alone["sample_rate"] < 1]
+    assert whole["n_draws"].tolist() == [1] * 4
+    assert whole[["miss_ratio_low", "miss_ratio_high"]].isna().all(axis=None)
+    assert drawn["n_draws"].tolist() == [5] * 8
+    exact = drawn["miss_ratio"] - drawn["miss_ratio_error"]
+    assert (drawn["miss_ratio_low"] < exact).all()
+    assert (exact < drawn["miss_ratio_high"]).all()
+    assert drawn["miss_ratio_error"].abs().max() < 0.03
+    # Five times a fifth of the keys: all of them, about, but not the same five times.
+    assert drawn["n_simulated"].iloc[0] == pytest.approx(30_000, rel=0.3)
+    assert drawn["n_simulated"].iloc[0] % 5 != 0
+
+
+def test_lru_alone_is_counted_while_the_trace_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept, and the counts are those of a trace in memory; where sizes change, it is kept after all."""
+    rng = np.random.default_rng(3)
+    keys = rng.integers(0, 50, 3000)
+    changing = np.where(rng.random(3000) < 0.1, 7, 30)
+    of_sizes = (30 + 0 * keys, 10 + keys % 7, changing)
+    n_kept = []
+    for i, sizes in enumerate(of_sizes):
+        path = tmp_path / f"{i}.csv"
+        path.write_text("key,bytes\n" + "".join(f"{k},{s}\n" for k, s in zip(keys, sizes, strict=True)))
+        columns = ("--columns", "key=key,size_bytes=bytes", "--capacity", "12 B,100 B", "--fraction", "0.3")
+        found = []
+        for evictions in ("lru", "lru,fifo"):
+            made: list[Replayed] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(counting, "replayed", lambda *a, m=made, **k: m.append(replayed(*a, **k)) or m[-1])
+                result = call(path, *columns, "--eviction", evictions, "--out", tmp_path / f"{i}-{evictions}")
+            assert result.exit_code == 0, result.output
+            rows = pd.read_parquet(tmp_path / f"{i}-{evictions}" / "misses.parquet")
+            found.append(rows[rows["eviction"] == "lru"]["n_misses"].tolist())
+            n_kept.append(len(made))
+        assert found[0] == found[1]
+        assert 0 < found[0][-1] < found[0][0] <= 3000
+    assert n_kept == [0, 1, 0, 1, 1, 1]
+
+
+def test_draws_of_the_whole_are_refused(tmp_path: Path) -> None:
+    result = call(circle(tmp_path), "--columns", "key=block", "--draws", "3")
+    assert result.exit_code == 2
+    assert "--draws 3: of the whole trace there is one; expected a rate below 1 (--sample)" in result.stderr
 
 
 def test_settings_of_evictions(tmp_path: Path) -> None:

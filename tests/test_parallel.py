@@ -1,6 +1,7 @@
 """Runs in processes side by side: the same results, and no run is lost with another's process."""
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -121,13 +122,15 @@ def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [[*key_of(one.row)] for one in done] == [key for *key, _ in [*beside, *alone]]
 
 
-def _dying(pipe: Any, experiment: Any, folder: Path, traces: Any, n_at_once: int) -> None:
+def _dying(pipe: Any, n_at_once: int) -> None:
     """Serves, but arm `next_n` kills its process: always with seed 0, the first time with seed 1."""
     while True:
         try:
-            task = pipe.recv()
+            given, task = pipe.recv()
         except EOFError:
             return
+        if given is not None:
+            _, folder, _ = pickle.loads(given)
         if task.run.arm.name == "next_n":
             (folder / "accesses").mkdir(exist_ok=True)
             aside_of(folder / "accesses" / f"{task.run.stem}.parquet").touch()

@@ -1,9 +1,11 @@
 """Runs on Ray: the same results as in one process, whatever dies on the way. One cluster for all, on this machine."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import tierfetch
 from benchmarks.campaign.folders import asides, differences
 from experiments.clusters import on_ray
 from experiments.clusters.address import parse
@@ -18,8 +21,10 @@ from experiments.clusters.joined import Cluster, joined
 from experiments.clusters.orders import Code
 from experiments.exits import RunsDiedError
 from experiments.kept import Kept
-from experiments.loading import load
+from experiments.loading import load, load_all
 from experiments.making import make
+from experiments.many import run_many
+from experiments.run import How
 from simulator.errors import InputError
 from tests.test_experiment import LSTM, call, config, write
 
@@ -144,6 +149,22 @@ class Always:
 class Once(Always):
     file, most = "once", 1
 """
+SLOW = """
+import time
+from pathlib import Path
+
+class Slow:
+    n = 0
+
+    def __init__(self, seed):
+        self.waits = seed == 4 and Path(__file__).with_name("wait").exists()
+
+    def decide(self, run):
+        if self.waits:
+            self.waits = False
+            time.sleep(5)
+        return []
+"""
 
 
 @needs_ray
@@ -199,3 +220,67 @@ def test_a_full_store(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.Monk
     with pytest.raises(InputError, match=r"^--cluster ray: the object store is full; expected a larger one"):
         made(write(tmp_path, untimed()), tmp_path / "out", cluster)
     assert not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_from_python(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call joins the cluster and leaves it."""
+    asked: list[Any] = []
+
+    @contextmanager
+    def there(text: str | None, jobs: int | None) -> Iterator[Cluster]:
+        asked.append((text, jobs))
+        yield cluster
+
+    monkeypatch.setattr("experiments.clusters.joined.joined", there)
+    path = write(tmp_path, config(arms=["none"], seeds=[0, 1]))
+    found = tierfetch.Experiment.load(path).run(cluster="ray", progress=False, out=tmp_path / "there")
+    assert asked == [("ray", None)]
+    made(path, tmp_path / "here")
+    assert differences(tmp_path / "there", tmp_path / "here") == []
+    assert len(found.runs) == 2
+
+
+def test_from_python_what_is_no_cluster(tmp_path: Path) -> None:
+    experiment = tierfetch.Experiment.load(write(tmp_path, config()))
+    wrong: Any
+    for wrong, said in ((3, "cluster: 3; expected ray"), ("slurm", "--cluster slurm: expected ray")):
+        with pytest.raises(InputError, match=said):
+            experiment.run(cluster=wrong, progress=False, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_a_sweep_goes_on_where_one_run_kills_and_says_who_straggles(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An experiment with a run that kills three workers is told of at the end, all others are made."""
+    monkeypatch.setattr(on_ray, "_STRAGGLES_FROM_S", 0.5)
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "kills.py").write_text(KILLS)
+    arms = [
+        "none",
+        {"name": "slow", "policy": {"kind": "python", "class": "./slow.py:Slow"}, "charge": {"kind": "free"}},
+        {"name": "kills", "policy": {"kind": "python", "class": "./kills.py:Always"}, "charge": {"kind": "free"}},
+    ]
+    sweep = {"system.origin.latency": ["100 us", "200 us"]}
+    content = {**config(arms=arms[:2], seeds=[0, 1, 2, 3, 4]), "sweep": sweep}
+    deadly = {**config(arms=[arms[0], arms[2]], seeds=[0], name="deadly"), "sweep": sweep}
+    plain, bad = write(tmp_path, content), write(tmp_path, deadly, "deadly.yaml")
+    run_many(load_all(plain), tmp_path / "one", How(quiet=True), None, "x")
+    (tmp_path / "wait").touch()
+    monkeypatch.setattr("experiments.clusters.joined.joined", lambda *_: nullcontext(cluster))
+    run_many(load_all(plain), tmp_path / "ray", How(cluster="ray"), None, "x")
+    for name in ("latency-100us", "latency-200us"):
+        assert differences(tmp_path / "ray" / name, tmp_path / "one" / name) == []
+    assert re.search(r"latency-.00us: \[\d+/10\] arm slow, seed 4: straggles on ", capsys.readouterr().out)
+    with pytest.raises(RunsDiedError) as found:
+        run_many(load_all(bad), tmp_path / "out", How(cluster="ray", quiet=True), None, "x")
+    # Whichever was given up first.
+    first, second = sorted(found.value.args)
+    assert first.startswith("latency-100us: arm kills, seed 0 (killed, or it crashed on ")
+    assert second.startswith("latency-200us: arm kills, seed 0 (killed, or it crashed on ")
+    # Three times each; those of both may have counted at once.
+    assert 3 <= len((tmp_path / "always").read_text()) <= 6
+    for name in ("latency-100us", "latency-200us"):
+        assert sorted(Kept.load(tmp_path / "out" / name).runs) == [("none", 0, 0)]

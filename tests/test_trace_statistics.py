@@ -51,7 +51,8 @@ def pieces(batch: Batch, cuts: list[int]) -> list[Batch]:
 def test_distances_of_a_plain_stack(keys: list[int], step: int) -> None:
     """With a table and a tree so small that both grow, and times run out, all the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack_distance, "_FIRST_SIZE", 8)
+        patch.setattr(stack_distance, "_LEAST_KEYS", 4)
+        patch.setattr(stack_distance, "_LEAST_TIMES", 64)
         distances = StackDistances()
     array = np.array(keys, np.uint64)
     found = [distances.of(array[at : at + step]).tolist() for at in range(0, len(keys), step)]
@@ -63,7 +64,8 @@ def test_times_run_out_many_times() -> None:
     """A long stream of few keys, whose times are numbered anew again and again."""
     keys = np.random.default_rng(1).zipf(1.2, 300_000) % 50
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack_distance, "_FIRST_SIZE", 8)
+        patch.setattr(stack_distance, "_LEAST_KEYS", 4)
+        patch.setattr(stack_distance, "_LEAST_TIMES", 64)
         distances = StackDistances()
         found = np.concatenate([distances.of(keys[at : at + 999].astype(np.uint64)) for at in range(0, 300_000, 999)])
     assert found[-500:].tolist() == naive_distances(keys[-20_000:].tolist())[-500:]

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import tierfetch
 from experiments import make_report
 from experiments.kept import Kept
 from experiments.results import KeptResults, in_order, table_of
+from experiments.tables import write_rows
 from experiments.variants import KeptVariants, opened, short, swept
 from simulator.errors import InputError
 from tests.test_experiment import write
@@ -71,22 +74,35 @@ def test_tables_have_a_column_for_each_key_that_is_swept(made: Path) -> None:
         found.table("by_phase")
 
 
+def joined(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of all variants, read one by one, with what the variants set."""
+    found = opened(folder)
+    assert isinstance(found, KeptVariants)
+    rows = [
+        {"variant": variant, **found.settings(variant), **row}
+        for variant, kept in found.of.items()
+        for row in table_of(kept.folder, name).to_pylist()
+    ]
+    return [{name: row.get(name) for name in dict.fromkeys(key for row in rows for key in row)} for row in rows]
+
+
 def test_columns_that_one_variant_lacks_or_has_no_value_for(folder: Path) -> None:
     """A policy of another kind may say further things of itself: text where others have nothing."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = folder / "stride" / "runs.parquet"
-    table = pq.read_table(path)
-    assert pq.read_schema(folder / "c40" / "runs.parquet").field("charge_pace").type == pa.float64()
-    place = table.schema.get_field_index("charge_pace")
-    table = table.set_column(place, "charge_pace", pa.array(["cold"] * len(table))).append_column(
-        "more", pa.array(range(len(table)))
-    )
-    pq.write_table(table, path)
+    kept = Kept.load(folder / "stride")
+    for i, found in enumerate(kept.runs.values()):
+        found.row.update({"charge_pace": "cold", "more": i})
+    kept.write(kept.about)
+    write_rows(folder / "stride" / "runs.parquet", [found.row for found in kept.runs.values()], {})
     rows = opened(folder).table("runs").to_pylist()
     assert [row["charge_pace"] for row in rows] == [None] * 12 + ["cold"] * 6
     assert [row["more"] for row in rows] == [None] * 12 + list(range(6))
+    assert rows == joined(folder, "runs")
+    # Of tables that are read, as of those that manifests have: what is null in one is of the other one's type.
+    for variant, more in (("stride", pa.array(["a"] * 6)), ("c200", pa.nulls(6, pa.float64()))):
+        path = folder / variant / "attribution.parquet"
+        attribution = pq.read_table(path).slice(0, 6)
+        pq.write_table(attribution.append_column("more", more), path)
+    assert opened(folder).table("attribution").to_pylist() == joined(folder, "attribution")
 
 
 def test_from_python(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +122,8 @@ def test_from_python(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make_report, "write_page", lambda folders, out: pages.append((folders, out)))
     assert results.report() == made.with_name("out.html")
     assert pages == [([made / name for name in ("c40", "c200", "stride")], made.with_name("out.html"))]
-    for ask in (results.best, results.accesses, results.arrow.windows):
-        with pytest.raises(InputError, match=r"has several variants; expected one of them, such as variants\['c40'\]"):
-            ask()
+    with pytest.raises(InputError, match=r"has several variants; expected one of them, such as variants\['c40'\]"):
+        results.best()
     assert tierfetch.Results.open(made / "c40").variants == {}
 
 

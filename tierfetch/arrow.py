@@ -1,29 +1,29 @@
 """The tables of results as Arrow: what is large is a dataset, of which is read what is asked for."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from experiments.kept import Kept
+from experiments.folder import OF_RUNS
 from experiments.plan import Key
-from experiments.results import read_with, table_of
+from experiments.results import KeptResults
+from experiments.variants import KeptVariants
 from simulator.errors import InputError
 from tierfetch.plain import plain
 
-_WHY_NONE = {
-    "training": "none of these policies was trained",
-    "requests": "the config has no system.requests",
-    "updates": "none of these policies went on learning, or output.inferences: false",
-}
+_SMALL = ("runs", "comparisons", "attribution", "by_phase")
 Names = str | Sequence[str] | None
 Numbers = int | Sequence[int] | None
 
 
 class ArrowTables:
-    """The tables of an experiment's folder; those that grow with the trace are ``pyarrow.dataset.Dataset``."""
+    """The tables of a folder; those that grow with the trace are ``pyarrow.dataset.Dataset``.
 
-    def __init__(self, folder: Path, kept: Kept) -> None:
-        self._folder, self._kept = folder, kept
+    Of several variants they are the tables of all, with the columns ``variant`` and whatever the variants set
+    differently; where a sweep made arms, its keys of these are columns, too.
+    """
+
+    def __init__(self, of: KeptResults | KeptVariants) -> None:
+        self._of = of
 
     @property
     def runs(self) -> Any:
@@ -77,40 +77,46 @@ class ArrowTables:
         """Every epoch of their training, as a ``pyarrow.dataset.Dataset``."""
         return self.of_runs("training", arm, seed, repeat)
 
-    def whole(self, table: str) -> Any:
-        """A table over all runs. Raises InputError if it is not there, or damaged."""
-        return table_of(self._folder, table)
+    def dataset(self, table: str) -> Any:
+        """Any table by its name, as a ``pyarrow.dataset.Dataset``: of large ones no file is opened until rows are read.
 
-    def of_runs(self, table: str, arm: Names, seed: Numbers, repeat: Numbers) -> Any:
-        """The files of the runs that are named, as one dataset. Raises InputError if there are none, or of a name."""
+        Raises:
+            InputError: there is no such table, or it is damaged.
+        """
         import pyarrow.dataset as ds
 
-        runs = self._runs(arm, seed, repeat)
-        files = [
-            self._folder / name
-            for key in runs
-            for name in sorted(self._kept.runs[key].files)
-            if name.startswith(f"{table}/")
-        ]
-        if not files:
-            why = _WHY_NONE.get(table, f"output.{table}: false")
-            raise InputError(f"{self._folder}: keeps no {table} of these runs ({why})")
-        for file in files:
-            if not file.exists():
-                raise InputError(f"{file}: is missing; run the experiment again to have it made")
-        return read_with(files[0], lambda: ds.dataset([str(file) for file in files], format="parquet"))
+        if table in _SMALL:
+            return ds.dataset(self.whole(table))
+        if table not in OF_RUNS:
+            raise InputError(f"dataset: there is no {table!r}; expected one of {', '.join((*_SMALL, *OF_RUNS))}")
+        return self.of_runs(table, None, None, None)
+
+    def whole(self, table: str) -> Any:
+        """A table over all runs. Raises InputError if it is not there, or damaged."""
+        return self._of.table(table)
+
+    def of_runs(self, table: str, arm: Names, seed: Numbers, repeat: Numbers, *, coded: bool = False) -> Any:
+        """The files of the runs that are named, as one dataset; ``coded``: names as dictionaries, not as text.
+
+        Raises:
+            InputError: there are no such runs, or none of a name.
+        """
+        from experiments.datasets import dataset_of
+
+        wanted = None if arm is None and seed is None and repeat is None else set(self._runs(arm, seed, repeat))
+        return dataset_of(self._of.folder, table, self._of.parts(table, wanted), self._of.front, coded=coded)
 
     def _runs(self, arm: Names, seed: Numbers, repeat: Numbers) -> list[Key]:
-        keys = list(self._kept.runs)
+        all_keys = keys = self._of.run_keys
         for place, (what, wanted) in enumerate((("arm", arm), ("seed", seed), ("repeat", repeat))):
             if wanted is None:
                 continue
-            there = list(dict.fromkeys(key[place] for key in self._kept.runs))
+            there = list(dict.fromkeys(key[place] for key in all_keys))
             said = plain(wanted)
             names = said if isinstance(said, list) else [said]
             for name in names:
                 if name not in there:
                     expected = ", ".join(map(str, there)) or "none"
-                    raise InputError(f"{self._folder}: has no {what} {name!r}; expected one of {expected}")
+                    raise InputError(f"{self._of.folder}: has no {what} {name!r}; expected one of {expected}")
             keys = [key for key in keys if key[place] in names]
         return keys

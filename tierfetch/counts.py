@@ -1,11 +1,12 @@
 """Misses by eviction policy and capacity, without prefetching: the miss-ratio curves."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from experiments.counting import error_of, evictions_of, rates_of, row_of, sampled
-from experiments.replayed import capacities_of, replayed
+from experiments.counters import rows_of
+from experiments.counting import check_capacities, draws_of, evictions_of, rates_of, traces_of
+from experiments.jobs import n_cores
+from experiments.replayed import capacities_of
 from experiments.trace_input import TraceInput
 from simulator.errors import InputError
 from simulator.residency.settings import EvictionSettings
@@ -27,9 +28,11 @@ def misses(
     *,
     unit_size: bool = False,
     sample: Shares = 1.0,
+    draws: int = 1,
+    jobs: int = 1,
     seed: int = 0,
 ) -> "pd.DataFrame":
-    """Replay a trace through the engine and count misses, a row for each sample, eviction and capacity.
+    """Replay a trace without prefetching and count misses, a row for each sample, eviction and capacity.
 
     Args:
         trace: What ``Trace.of`` takes.
@@ -38,6 +41,8 @@ def misses(
         fraction: Capacities as shares of all bytes (blocks) of the trace. Without both: 0.001, 0.01, 0.05, 0.1, 0.25.
         unit_size: Count blocks, not bytes.
         sample: Rates of spatial samples (SHARDS) to simulate; with 1 among them their error is in the table.
+        draws: Samples of each rate, by as many hashes: their mean, with its interval.
+        jobs: So many threads (LRU) or processes (others) at once; 0: one a core.
         seed: Of policies and workloads that draw at random.
 
     Returns:
@@ -54,18 +59,15 @@ def misses(
     rates = rates_of(",".join(map(str, _listed(plain(sample)))))
     found = Trace.of(trace, seed=seed)
     given = TraceInput(found.name, found.workload, [], found.has_times, found.reuse)
-    whole = replayed(given, rates[0], unit_size=unit_size)
     sizes, shares = (None if said is None else ",".join(map(str, _listed(said))) for said in (capacity, fraction))
-    capacities = capacities_of(whole, sizes, shares, unit_size=unit_size)
-    samples = sampled(whole, rates, capacities, unit_size=unit_size)
+    n_jobs, n_draws = jobs or n_cores(), draws_of(draws, rates)
+    traces = traces_of(given, rates, made, sizes, n_draws=n_draws, n_jobs=n_jobs, unit_size=unit_size)
+    capacities = capacities_of(traces.largest, sizes, shares, unit_size=unit_size)
+    check_capacities(traces, capacities, unit_size=unit_size)
     # Beforehand: the first row's rate would have the compiling in it.
-    compile_core(made)
-    rows: list[dict[str, Any]] = []
-    for one, settings, size in product(samples, made, capacities):
-        row = row_of(found.name, one, settings, size, unit_size=unit_size, seed=seed)
-        row["miss_ratio_error"] = error_of(row, rows)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    compile_core(one for one in made if one.kind != "lru")
+    rows = rows_of(found.name, traces, made, capacities, unit_size=unit_size, seed=seed, n_jobs=n_jobs)
+    return pd.DataFrame(list(rows))
 
 
 def _listed(said: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """The results of an experiment, as pandas and as Arrow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.results import KeptResults
+from experiments.stores.chosen import here
 from experiments.variants import KeptVariants, opened
 from simulator.errors import InputError
 from tierfetch.arrow import ArrowTables, Names, Numbers
@@ -47,18 +48,20 @@ class Results:
         """``open`` makes them."""
         self.folder = kept.folder
         self._kept = kept
-        self.arrow = ArrowTables(kept.folder, kept.kept)
-        self.variants: dict[str, Results] = {}
+        self.arrow = ArrowTables(kept)
+        self.variants: Mapping[str, Results] = {}
         """Each by itself, of a folder with several variants."""
 
     @classmethod
     def open(cls, folder: "str | PathLike[str]") -> "Results":
         """The results in a folder, of an experiment that was run to its end or not; or of its variants, below it.
 
+        What lies in an object store, ``s3://bucket/name``, is copied to this machine first, and checked.
+
         Raises:
             InputError: there are none, or what says which is damaged.
         """
-        found = opened(Path(folder))
+        found = opened(here(Path(folder)))
         if isinstance(found, KeptVariants):
             from tierfetch.variants import VariantResults
 
@@ -104,6 +107,20 @@ class Results:
     def by_phase(self) -> "pd.DataFrame":
         """Each run by the phases of its workload. Raises InputError if that has none."""
         return frame_of(self.arrow.by_phase)
+
+    def dataset(self, table: str) -> Any:
+        """Any table by its name as a ``pyarrow.dataset.Dataset``, which pandas, Polars and DuckDB read.
+
+        Of the large ones no file is opened before rows are asked for, and then only those of the variants, arms and
+        seeds that a filter leaves.
+
+        Args:
+            table: ``runs``, ``comparisons``, ``accesses``, ``prefetches`` or another one of ``docs/metrics.md``.
+
+        Raises:
+            InputError: there is no such table, or it is damaged.
+        """
+        return self.arrow.dataset(table)
 
     def accesses(
         self, arm: Names = None, seed: Numbers = None, repeat: Numbers = None, *, columns: Sequence[str] | None = None
@@ -217,7 +234,8 @@ class Results:
     def _of_runs(
         self, table: str, arm: Names, seed: Numbers, repeat: Numbers, columns: Sequence[str] | None
     ) -> "pd.DataFrame":
-        dataset = self.arrow.of_runs(table, arm, seed, repeat)
+        # Categories, of which each is there once: frames are as long as the trace.
+        dataset = self.arrow.of_runs(table, arm, seed, repeat, coded=True)
         for name in columns or ():
             if name not in dataset.schema.names:
                 raise InputError(f"columns: {table} has no {name!r}; expected one of {', '.join(dataset.schema.names)}")

@@ -76,38 +76,52 @@ class Experiment:
         return folder_of(self.config, "", None)
 
     def run(
-        self, *, jobs: int = 1, progress: bool | Literal["live"] = True, out: "str | PathLike[str] | None" = None,
-        force: bool = False, callbacks: "Sequence[Callback]" = (),
+        self, *, jobs: int | None = None, progress: bool | Literal["live"] = True,
+        out: "str | PathLike[str] | None" = None, force: bool = False, callbacks: "Sequence[Callback]" = (),
+        cluster: str | None = None,
     ) -> "Results":  # fmt: skip
         """Make all runs that are not kept yet, and all tables.
 
         A run that is interrupted loses what it was at; finished ones are kept, and the next call goes on from there.
 
         Args:
-            jobs: So many runs at once, in processes; 0: one a core. A script needs no ``if __name__ == "__main__"``
-                for that. Runs whose own latencies are measured go alone.
+            jobs: So many runs at once, in processes; 0: one a core; by default one, and on a cluster as many as it has
+                cores. A script needs no ``if __name__ == "__main__"`` for that. Runs whose own latencies are measured
+                go alone.
             progress: Show how far it is: a bar in a terminal and in a notebook, lines elsewhere. ``"live"``: how all
                 arms stand, in a terminal.
-            out: The folder of the results, by default ``folder``.
+            out: The folder of the results, by default ``folder``; or an address, ``"s3://bucket/name"``.
             force: Repeat runs that are finished.
             callbacks: Are told of each run as it is finished, and of the end.
+            cluster: Make the runs on Ray: ``"ray"`` starts one on this machine, ``"auto"``, ``"ray://HOST:PORT"`` and
+                ``"HOST:PORT"`` join one that is there. It takes the extra ``tierfetch[ray]``.
 
         Raises:
-            InputError: the trace, a recording or the folder is wrong.
+            InputError: the trace, a recording, the folder or the cluster is wrong.
             RunsDiedError: processes died and died again; all other runs are kept.
             RunsFailedError: a class of your own failed; all other runs are kept. Where it is a callback, all are.
         """
         from experiments.exits import RunsFailedError
         from experiments.making import make
+        from experiments.stores.chosen import place_of
         from tierfetch.results import Results
 
-        if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
+        if isinstance(jobs, bool) or not isinstance(jobs, int | None) or (jobs is not None and jobs < 0):
             raise InputError(f"jobs: {jobs!r}; expected a number of processes, or 0 for one a core")
-        folder = self.folder if out is None else Path(out)
-        made = make(
-            self.config, folder, quiet=not progress, force=force, jobs=jobs, live=progress == "live",
-            callbacks=callbacks,
-        )  # fmt: skip
+        if not isinstance(cluster, str | None):
+            raise InputError(
+                f"cluster: {cluster!r}; expected ray (on this machine), auto, ray://HOST:PORT or HOST:PORT"
+            )
+        from experiments.clusters.joined import joined
+
+        with (
+            joined(cluster, jobs) as there,
+            place_of(self.config, self.folder if out is None else out, force=force) as (folder, told),
+        ):
+            made = make(
+                self.config, folder, quiet=not progress, force=force, jobs=1 if jobs is None else jobs,
+                live=progress == "live", callbacks=[*callbacks, *told], cluster=there,
+            )  # fmt: skip
         if made.failed:
             raise RunsFailedError(*made.failed)
         return Results.open(folder)

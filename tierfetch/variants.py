@@ -1,33 +1,35 @@
 """The results of several variants as one: the same tables, with a column for each key that they set differently."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from experiments.results import named
 from experiments.variants import VARIANT, KeptVariants
 from simulator.errors import InputError
-from tierfetch.arrow import ArrowTables, Names, Numbers
+from tierfetch.arrow import ArrowTables
 from tierfetch.results import Best, Results
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class VariantTables(ArrowTables):
-    """The small tables of all variants; what grows with the trace is a variant's own."""
+class _Each(Mapping[str, Results]):
+    """The variants by their names, each read when it is asked for."""
 
     def __init__(self, of: KeptVariants) -> None:
-        self._of = of
+        self._of = of.of
 
-    def whole(self, table: str) -> Any:
-        """A table over all runs of all variants. Raises InputError if one is not there, or damaged."""
-        return self._of.table(table)
+    def __getitem__(self, name: str) -> Results:
+        return Results(self._of[name])
 
-    def of_runs(self, table: str, arm: Names, seed: Numbers, repeat: Numbers) -> Any:
-        """Raises InputError: that is read of one variant at a time."""
-        _refuse(self._of, table)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of)
+
+    def __len__(self) -> int:
+        return len(self._of)
 
 
 class VariantResults(Results):
@@ -41,8 +43,8 @@ class VariantResults(Results):
         """``Results.open`` makes them."""
         self._of = of
         self.folder = of.folder
-        self.arrow = VariantTables(of)
-        self.variants = {name: Results(kept) for name, kept in of.of.items()}
+        self.arrow = ArrowTables(of)
+        self.variants = _Each(of)
 
     @property
     def name(self) -> str:
@@ -52,17 +54,17 @@ class VariantResults(Results):
     @property
     def arms(self) -> list[str]:
         """The arms that any variant has with a finished run."""
-        return list(dict.fromkeys(arm for one in self.variants.values() for arm in one.arms))
+        return list(dict.fromkeys(arm for one in self._of.variants for arm in one.arms))
 
     @property
     def seeds(self) -> list[int]:
         """The seeds that any variant has with a finished run."""
-        return sorted({seed for one in self.variants.values() for seed in one.seeds})
+        return sorted({seed for one in self._of.variants for _, seed, _ in one.files})
 
     @property
     def baseline(self) -> str:
         """The arm that the others are compared with. Raises InputError if that is not one for all variants."""
-        names = dict.fromkeys(one.baseline for one in self.variants.values())
+        names = dict.fromkeys(str(one.config["baseline"]) for one in self._of.variants)
         if len(names) > 1:
             raise InputError(f"{self.folder}: its variants have several baselines, {', '.join(names)}")
         return next(iter(names))
@@ -83,20 +85,17 @@ class VariantResults(Results):
         from experiments.make_report import write_page
 
         path = self.folder.with_name(f"{self.folder.resolve().name}.html") if out is None else Path(out)
-        write_page([one.folder for one in self.variants.values()], path)
+        write_page([one.folder for one in self._of.variants], path)
         return path
-
-    def _of_runs(
-        self, table: str, arm: Names, seed: Numbers, repeat: Numbers, columns: Sequence[str] | None
-    ) -> "pd.DataFrame":
-        _refuse(self._of, table)
 
     def __repr__(self) -> str:
         keys = ", ".join(self._of.keys) or "nothing"
-        return f"<Results {self.name}: variants {', '.join(self.variants)}; set differently {keys}; in {self.folder}>"
+        return (
+            f"<Results {self.name}: variants {named(list(self.variants), 8)}; set differently {keys}; in {self.folder}>"
+        )
 
     def _repr_html_(self) -> str:
-        frame: str = self.settings.to_html(escape=True)
+        frame: str = self.settings.to_html(escape=True, max_rows=60)
         return f"<p>{escape(f'{self.name}: {len(self.variants)} variants in {self.folder}')}</p>{frame}"
 
 

@@ -18,21 +18,23 @@ def parts_of(rate: float) -> int:
     return max(round(rate * PARTS), 1)
 
 
-def are_sampled(keys: npt.NDArray[np.uint64], parts: int) -> npt.NDArray[np.bool_]:
-    """Whether each key is in the sample."""
+def are_sampled(keys: npt.NDArray[np.uint64], parts: int, draw: int = 0) -> npt.NDArray[np.bool_]:
+    """Whether each key is in the sample; another ``draw`` is another sample."""
     # The finaliser of splitmix64 of another sequence than hash tables use, and its upper bits: theirs stay even.
     x = keys + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    # Behind the first product: keys have regular distances, and a number added to them would draw neighbours alike.
+    x ^= np.uint64(draw * 0xD1B54A32D192ED03 % 2**64)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     found: npt.NDArray[np.bool_] = ((x ^ (x >> np.uint64(31))) >> np.uint64(40)) < np.uint64(parts)
     return found
 
 
-def sample(batch: Batch, parts: int) -> Batch:
+def sample(batch: Batch, parts: int, draw: int = 0) -> Batch:
     """The accesses of a batch that are in the sample, in order."""
     if parts == PARTS:
         return batch
-    kept = are_sampled(batch.key, parts)
+    kept = are_sampled(batch.key, parts, draw)
     return batch[kept]
 
 

@@ -8,13 +8,19 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import typer.main
+import typer.testing
 from typer.testing import CliRunner
 
 from benchmarks.campaign.case import DefectError
 from experiments.exits import BAD_INPUT, INTERRUPTED
+
+# Typer builds a command, and what checks each of its options, anew for each of hundreds of calls.
+typer.testing._get_command = cache(typer.main.get_command)  # type: ignore[attr-defined]
 
 ROOT = Path(__file__).parents[2]
 LONGEST_LINE = 1100

@@ -27,8 +27,15 @@ class Chart(NamedTuple):
 
     def spec(self, width: int | str = WIDTH) -> dict[str, Any]:
         """As Vega-Lite has it; ``width`` is in pixels, or ``container``."""
-        found: dict[str, Any] = self.picture.properties(width=width).to_dict(validate=False)
+        found: dict[str, Any] = self.picture.to_dict(validate=False)
         found["config"] = CONFIG
+        if "facet" in found:
+            # Panels side by side share the width; what fits a single view Vega cannot fit to them.
+            n = int(found.get("columns", 1))
+            found["spec"]["width"] = max(120, ((width if isinstance(width, int) else WIDTH) - 30 * n) // n)
+            found["padding"] = 6
+            return found
+        found["width"] = width
         found["autosize"] = {"type": "fit-x", "contains": "padding"}
         found["padding"] = {"left": 2, "right": 12, "top": 4, "bottom": 4}
         return found

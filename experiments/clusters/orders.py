@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.config import Experiment
+from experiments.crews import Task
 from experiments.kept import Done
 from experiments.shared import SharedTrace
-from experiments.workers import Task
 
 
 @dataclass(frozen=True)
 class Given:
     """What all runs of an experiment are told.
 
-    ``token`` is also what a file holds in the folder's ``SHARED``, and in that of models: who finds it there has the
-    same disk. ``sources`` are hashes of what an arm's settings name outside of the config.
+    ``token`` is also what a file holds in ``shared``, where traces are, and in the folder of models: who finds it there
+    has the same disk. ``sources`` are hashes of what an arm's settings name outside of the config.
     """
 
     experiment: Experiment
     folder: Path
+    shared: Path
     traces: Mapping[int, SharedTrace]
     token: str
     models: Path

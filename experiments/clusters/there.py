@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,15 +53,11 @@ def do(given: bytes, order: bytes, held: "Held", code: "Code", board: Any) -> "A
         return Answer("failed", error, place=place)
 
 
-_LAST: "dict[bytes, Given]" = {}
-
-
+@lru_cache(maxsize=4)
 def _given(pickled: bytes) -> "Given":
     """Read once by a process, of the experiments that it is told of one after another."""
-    if pickled not in _LAST:
-        _LAST.clear()
-        _LAST[pickled] = pickle.loads(pickled)
-    return _LAST[pickled]
+    found: Given = pickle.loads(pickled)
+    return found
 
 
 def _is_here(folder: Path, token: str) -> bool:
@@ -72,7 +69,7 @@ def _is_here(folder: Path, token: str) -> bool:
 
 def _do(given: "Given", order: "Order", held: "Held", board: Any, place: Any) -> "Answer":
     from experiments.clusters.orders import Answer
-    from experiments.folder import SHARED
+    from experiments.folder import LOCK
     from experiments.single import prepare_one, run_one, sources_of
     from policies.models.places import asked_for, models_folder
     from policies.models.threads import share_cores
@@ -84,7 +81,8 @@ def _do(given: "Given", order: "Order", held: "Held", board: Any, place: Any) ->
         os.chdir(given.working_folder)
     if sources_of(given.experiment, run.arm) != given.sources[run.arm.name]:
         return Answer("other", f"{place.host}: has other sources of what arm {run.arm.name} names", place=place)
-    is_shared = _is_here(given.folder / SHARED, given.token)
+    # The lock lies there from before the first run on.
+    is_shared = _is_here(given.shared, given.token) and (given.folder / LOCK).exists()
     if not is_shared and held.columns is None:
         return Answer("unshared", place=place)
     told = 0.0
@@ -164,8 +162,22 @@ def _models(given: "Given", held: "Held") -> Iterator[bool]:
             os.environ[name] = before
 
 
+_MOST_READY = 1000
+_READY = set[Path]()
+"""The folders of experiments for which this process has all that is compiled."""
+
+
 def _compiled_once(given: "Given", say: Callable[[str], None]) -> None:
     """Of the processes of a host one compiles the core before any of them runs; the others wait, and find it."""
+    if given.folder in _READY:
+        return
+    if len(_READY) >= _MOST_READY:
+        _READY.clear()
+    _compile_once(given, say)
+    _READY.add(given.folder)
+
+
+def _compile_once(given: "Given", say: Callable[[str], None]) -> None:
     import hashlib
     import socket
 

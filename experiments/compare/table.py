@@ -63,10 +63,10 @@ Compared = tuple[dict[str, Any], Difference, float, bool]
 """The start of a row, the difference, the baseline's mean, and whether less is better."""
 
 
-def paired(arm: str, baseline: str, runs: Runs, base: Runs) -> list[Compared]:
-    """Every metric of two arms, which need not be of one experiment, over the seeds that both have, as ``compare``."""
+def paired(arm: str, baseline: str, runs: Runs, base: Runs, metrics: Iterable[str] = tuple(COMPARED)) -> list[Compared]:
+    """Metrics of two arms, which need not be of one experiment, over the seeds that both have, as ``compare``."""
     of_both = _samples(runs, base)
-    found = [_over_runs(arm, baseline, metric, *of_both) for metric in COMPARED]
+    found = [_over_runs(arm, baseline, metric, *of_both) for metric in metrics]
     return [one for one in found if one is not None]
 
 

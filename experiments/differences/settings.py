@@ -111,6 +111,12 @@ def _quantity_text(text: str) -> str:
         return text
 
 
+def quantity_unit(value: Any) -> str:
+    """What a quantity is of, in its smallest unit: B, ns or B/s; "" if it is none."""
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    return match[2] if match else ""
+
+
 def number_of(value: Any) -> Any:
     """A quantity as a number of bytes, ns or bytes/s; of settings one line; all else as it is."""
     if isinstance(value, dict | list):

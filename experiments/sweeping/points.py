@@ -27,29 +27,35 @@ class Sample(Strict):
     """Of the draws."""
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
+    """Keys that take their values together, a row after the other; ``is_ordered``: as a range has them, up or down."""
+
     keys: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    is_ordered: bool = False
 
 
 class Sweep:
     """What ``sweep:`` of a config says."""
 
-    def __init__(self, said: Any) -> None:
-        """Raises ValueError, of a line for each problem, if it is no sweep."""
+    def __init__(self, said: Any, *, may_be_large: bool = False) -> None:
+        """Raises ValueError, of a line for each problem, if it is no sweep.
+
+        ``may_be_large``: not all combinations will be asked for.
+        """
         if not isinstance(said, Mapping) or not said:
             raise ValueError(f"got {said!r}; expected keys of the config, each with its values")
         problems: list[str] = []
-        self._axes = [axis for axis in _axes(said, problems) if axis is not None]
-        self.keys = [key for axis in self._axes for key in axis.keys]
+        self.axes = [axis for axis in _axes(said, problems) if axis is not None]
+        self.keys = [key for axis in self.axes for key in axis.keys]
         twice = [key for key in dict.fromkeys(self.keys) if self.keys.count(key) > 1]
         problems += [f"{key}: is swept twice; expected each key once" for key in twice]
         if not self.keys and not problems:
             problems.append("has no keys; expected some of the config, each with its values")
         self._condition, self._sample = _condition(said, set(self.keys), problems), _sample(said, problems)
-        self.n_combinations = math.prod(len(axis.rows) for axis in self._axes)
-        if self._sample is None and self.n_combinations > MOST_POINTS:
-            of = " x ".join(str(len(axis.rows)) for axis in self._axes)
+        self.n_combinations = math.prod(len(axis.rows) for axis in self.axes)
+        if not may_be_large and self._sample is None and self.n_combinations > MOST_POINTS:
+            of = " x ".join(str(len(axis.rows)) for axis in self.axes)
             problems.append(
                 f"has {self.n_combinations:,} combinations ({of}); expected at most {MOST_POINTS:,}, or "
                 "sample: {n: N}"
@@ -62,7 +68,7 @@ class Sweep:
         found = []
         for number in self._numbers():
             point = self._point(number)
-            if self._condition is None or self._condition.holds(point):
+            if self.allows(point):
                 found.append((number, point))
                 if self._sample is not None and len(found) == self._sample.n:
                     break
@@ -70,9 +76,18 @@ class Sweep:
             raise ValueError("when: holds for no combination; expected at least one")
         return [point for _, point in sorted(found, key=lambda one: one[0])]
 
+    @property
+    def has_sample(self) -> bool:
+        """Whether some of the combinations are drawn."""
+        return self._sample is not None
+
+    def allows(self, point: Point) -> bool:
+        """Whether a combination counts. Raises ValueError where that cannot be told."""
+        return self._condition is None or self._condition.holds(point)
+
     def _point(self, number: int) -> Point:
         values: Point = {}
-        for axis in reversed(self._axes):
+        for axis in reversed(self.axes):
             number, place = divmod(number, len(axis.rows))
             values = dict(zip(axis.keys, axis.rows[place], strict=True)) | values
         return values
@@ -84,16 +99,16 @@ class Sweep:
         elif self._sample.how == "random":
             yield from _drawn(self.n_combinations, self._sample.seed)
         else:
-            yield from _spread([len(axis.rows) for axis in self._axes], self._sample.seed)
+            yield from _spread([len(axis.rows) for axis in self.axes], self._sample.seed)
 
 
-def _axes(said: Mapping[str, Any], problems: list[str]) -> Iterator[_Axis | None]:
+def _axes(said: Mapping[str, Any], problems: list[str]) -> Iterator[Axis | None]:
     for key, values in said.items():
         if key == "zip":
             together = values if isinstance(values, list) else [values]
             yield from (_zipped(one, problems) for one in together)
         elif key not in _OTHERS and (found := _values(key, values, problems)) is not None:
-            yield _Axis((str(key),), [(value,) for value in found])
+            yield Axis((str(key),), [(value,) for value in found], isinstance(values, str))
 
 
 def _values(key: Any, values: Any, problems: list[str], *, may_repeat: bool = False) -> list[Any] | None:
@@ -107,7 +122,7 @@ def _values(key: Any, values: Any, problems: list[str], *, may_repeat: bool = Fa
     return None
 
 
-def _zipped(said: Any, problems: list[str]) -> _Axis | None:
+def _zipped(said: Any, problems: list[str]) -> Axis | None:
     """Keys that take their first values together, then their second ones."""
     if not isinstance(said, Mapping) or len(said) < 2:
         problems.append(f"zip: got {said!r}; expected two keys or more, each with its values")
@@ -126,7 +141,7 @@ def _zipped(said: Any, problems: list[str]) -> _Axis | None:
     if len({repr(row) for row in rows}) < len(rows):
         problems.append(f"zip: {', '.join(columns)} take the same values twice; expected each combination once")
         return None
-    return _Axis(tuple(columns), rows)
+    return Axis(tuple(columns), rows, any(isinstance(values, str) for values in said.values()))
 
 
 def _condition(said: Mapping[str, Any], keys: set[str], problems: list[str]) -> Condition | None:

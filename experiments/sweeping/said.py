@@ -18,7 +18,7 @@ _NOT = {
 }
 
 
-def sweep_of(path: Path, said: Any, more: Sequence[str]) -> Sweep | None:
+def sweep_of(path: Path, said: Any, more: Sequence[str], *, may_be_large: bool = False) -> Sweep | None:
     """The sweep of a config, with ``key.path=values`` of the command line. Raises InputError if it is none."""
     if said is None and not more:
         return None
@@ -29,7 +29,7 @@ def sweep_of(path: Path, said: Any, more: Sequence[str]) -> Sweep | None:
     for key in [key for i, (key, _) in enumerate(parsed) if key in [other for other, _ in parsed[:i]]]:
         raise InputError(f"--sweep {key}=...: is there twice; expected each key once")
     try:
-        return Sweep({**(said or {}), **dict(parsed)} if more else said)
+        return Sweep({**(said or {}), **dict(parsed)} if more else said, may_be_large=may_be_large)
     except ValueError as error:
         raise InputError(*(f"{where}: {problem}" for problem in error.args)) from None
 

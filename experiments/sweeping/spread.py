@@ -25,6 +25,8 @@ class Spread(NamedTuple):
 
     name: str
     raw: dict[str, Any]
+    of_arms: dict[str, Point]
+    """What each arm that the sweep made has of its keys."""
 
 
 def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
@@ -44,8 +46,8 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
     for point in points:
         by_variant.setdefault(_identity(point, of_variants), []).append(point)
     heads = [those[0] for those in by_variant.values()]
-    base = str(raw["name"])[: _LONGEST - 1 - _SHORTEST]
-    names = _names([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(base))
+    base = base_of(raw)
+    names = names_of([{key: head[key] for key in of_variants} for head in heads], _LONGEST - 1 - len(base))
     found = []
     for name, those in zip(names, by_variant.values(), strict=True):
         made = copy.deepcopy(dict(raw))
@@ -53,14 +55,20 @@ def spread(raw: Mapping[str, Any], points: Sequence[Point]) -> list[Spread]:
             made["name"] = f"{base}-{name}"
         for key in of_variants:
             _set(made, key, those[0][key])
+        made_of: dict[str, Point] = {}
         if of_arm:
-            made["arms"] = list(_arms(made["arms"], of_arm, those))
-        found.append(Spread(name, made))
+            made["arms"] = list(_arms(made["arms"], of_arm, those, made_of))
+        found.append(Spread(name, made, made_of))
     return found
 
 
-def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
-    """The arm that a key is of; None: of the whole config."""
+def base_of(raw: Mapping[str, Any]) -> str:
+    """What names of variants begin with: the config's name, or as much of it as leaves room for theirs."""
+    return str(raw["name"])[: _LONGEST - 1 - _SHORTEST]
+
+
+def arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
+    """The arm that a key is of; None: of the whole config. Raises ValueError if there is no such arm."""
     first, _, rest = key.partition(".")
     if first != "arms":
         return None
@@ -75,10 +83,17 @@ def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
         raise ValueError(
             f"{key}: there is no such arm; expected arms.NAME.KEY, NAME one of {', '.join(names) or 'none'}"
         )
-    arm = max(of, key=len)
+    return max(of, key=len)
+
+
+def _arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
+    """The same, of an arm that may be several. Raises ValueError if it may not."""
+    arm = arm_of(key, raw)
+    if arm is None:
+        return None
     if arm == raw.get("baseline", default_baseline(raw["arms"])):
         raise ValueError(f"{key}: is of the baseline, which all arms are compared with; expected another arm's key")
-    if rest == f"{arm}.name":
+    if key == f"arms.{arm}.name":
         raise ValueError(f"{key}: names cannot be swept; expected another key")
     return arm
 
@@ -94,7 +109,10 @@ def _set(raw: Any, key: str, value: Any) -> None:
         raise ValueError(f"{key}: {error}") from None
 
 
-def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence[Point]) -> Iterable[Any]:
+def _arms(
+    arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence[Point], made_of: dict[str, Point]
+) -> Iterable[Any]:
+    """The arms of a variant; ``made_of`` is told what those that are made here have of the swept keys."""
     taken = {arm["name"] for arm in arms if isinstance(arm, dict) and "name" in arm}
     for arm in arms:
         keys = of_arm.get(str(arm.get("name"))) if isinstance(arm, dict) else None
@@ -103,7 +121,7 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             continue
         settings = {_identity(point, keys): {key: point[key] for key in keys} for point in points}
         prefix, base = f"arms.{arm['name']}.", str(arm["name"])[: _LONGEST - 1 - _SHORTEST]
-        names = _names(list(settings.values()), _LONGEST - 1 - len(base))
+        names = names_of(list(settings.values()), _LONGEST - 1 - len(base))
         for name, said in zip(names, settings.values(), strict=True):
             one = copy.deepcopy(arm)
             for key, value in said.items():
@@ -112,10 +130,11 @@ def _arms(arms: Sequence[Any], of_arm: Mapping[str, list[str]], points: Sequence
             one["name"] = f"{base}-{name}"
             if one["name"] in taken:
                 raise ValueError(f"arms.{arm['name']}: a combination is called {one['name']!r}, as another arm is")
+            made_of[one["name"]] = said
             yield one
 
 
-def _names(said: Sequence[Point], longest: int) -> list[str]:
+def names_of(said: Sequence[Point], longest: int) -> list[str]:
     """What combinations are called, each by its own values."""
     ends = _ends(list(said[0])) if said else {}
     names = ["_".join(f"{ends[key]}-{_word(value)}" for key, value in point.items()) for point in said]

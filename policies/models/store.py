@@ -18,7 +18,7 @@ from policies.given import Accesses, Given
 from policies.models.calibration import Calibration
 from policies.models.codecs.base import Keys
 from policies.models.controls import Standing
-from policies.models.places import models_folder, note
+from policies.models.places import fetch_model, models_address, models_folder, note, put_model
 from policies.models.schedule import Recipe
 from policies.models.train import Epoch, Progress, Trained, split, train
 from simulator.errors import InputError
@@ -110,13 +110,28 @@ def obtain(
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of processes that need the same model one trains it, and the others wait for it.
     with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            fetch_model(path)
         if path.exists():
-            return load(path, recipe, training, hash_, sequences)
+            return _loaded(path, recipe, training, hash_, sequences)
         trained = train(sequences, recipe, seed, device, progress)
         coverage = trained.codec.coverage([sequence.keys for sequence in split(sequences, recipe.schedule)[0]])
         kept = Kept(trained, hash_, training, coverage, False, path)
         save(kept, recipe)
+        put_model(path)
         return kept
+
+
+def _loaded(path: Path, recipe: Recipe, training: str, hash_: str, sequences: Sequence[Accesses]) -> Kept:
+    try:
+        kept = load(path, recipe, training, hash_, sequences)
+    except InputError:
+        if models_address() is not None:
+            # A copy: what is to be deleted is what it was copied from.
+            path.unlink()
+        raise
+    put_model(path)
+    return kept
 
 
 def kept_for(recipe: Recipe, given: Given, sequences: Sequence[Accesses], device: torch.device) -> Kept:

@@ -213,7 +213,7 @@ class Ledger:
 
     def _way_ns(self, transfer: "Transfer") -> int:
         """The way of a transfer if it queued nowhere, in ns."""
-        return sum(link.duration(transfer.size, False) for link, *_ in transfer.path)
+        return sum(link.duration(transfer.size, False, 1) for link, *_ in transfer.path)
 
     def evict(self, prefetch: Prefetch) -> None:
         """Its block left tier 0 before it was used."""

@@ -1,8 +1,10 @@
-"""Links between neighbouring levels, and the order of what happens at one instant (rules R2, R4, R8, R10, R11)."""
+"""Links between neighbouring levels, and the order of what happens at one instant (R2, R4, R8, R10, R11, R46)."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import count
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
 from simpy import Environment, Event, PriorityResource
@@ -10,6 +12,7 @@ from simpy.core import BoundClass
 from simpy.resources.resource import PriorityRequest
 
 from simulator.config import ComputeOrigin, System
+from simulator.link_table import LinkTable, Rows
 
 if TYPE_CHECKING:
     from simulator.model.memory import Transfer
@@ -68,7 +71,7 @@ class Claim(PriorityRequest):
 class Link(PriorityResource):
     """The way between a level and the one below; ``capacity`` is its channels, of which each makes a call at a time.
 
-    ``duration(n_bytes, is_down)`` is of a call, ``max_wait_ns`` of a prefetch in the queue, ``queue_ns`` and
+    ``duration(n_bytes, is_down, at_once)`` is of a call, ``max_wait_ns`` of a prefetch in the queue, ``queue_ns`` and
     ``transfer_ns`` of accesses that waited here, all in ns. ``bytes_*`` are by what a transfer was started as.
     """
 
@@ -78,7 +81,7 @@ class Link(PriorityResource):
 
     def __init__(
         self, env: Environment, index: int, name: str, channels: int, blocks_per_call: int,
-        duration: Callable[[int, bool], int], max_wait: int | None,
+        duration: Callable[[int, bool, int], int], max_wait: int | None,
     ) -> None:  # fmt: skip
         super().__init__(env, channels)
         self.index, self.name, self.blocks_per_call = index, name, blocks_per_call
@@ -138,7 +141,7 @@ class Link(PriorityResource):
         for transfer in transfers:
             self.bytes_started[transfer.kind] += transfer.size
         n_bytes = sum(transfer.size for transfer in transfers)
-        ns = self.duration(n_bytes, transfers[0].is_down) if transfers else 0
+        ns = self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
         end = Instant(self._env, COMPLETION, ns) if transfers else None
         for claim in call:
             claim.usage_since = self._env.now
@@ -155,7 +158,9 @@ def make_links(env: Environment, system: System) -> list[Link]:
         for i, link in enumerate(system.links)
     ]
     if isinstance(origin, ComputeOrigin) and origin.enters == "first":
-        links.append(Link(env, len(links), names[-1], origin.channels, 1, lambda n, _: _computing(system, n), max_wait))
+        links.append(
+            Link(env, len(links), names[-1], origin.channels, 1, lambda n, *_: _computing(system, n), max_wait)
+        )
     return links
 
 
@@ -164,14 +169,37 @@ def _computing(system: System, n_bytes: int) -> int:
     return call + ceil_div(n_bytes * per_mib, 2**20)
 
 
-def _duration(system: System, i: int) -> Callable[[int, bool], int]:
-    """Latency where bytes are read + the call + bytes over the slowest of the link and its two ends (rule R4)."""
+def _measured(table: LinkTable, rows: Rows, n_bytes: int, at_once: int) -> int:
+    """On the lines between what was measured, each time rounded up (rule R46)."""
+    by_calls = [_on_line(table.sizes, row, max(n_bytes, table.sizes[0])) for row in rows]
+    return _on_line(table.at_once, by_calls, min(at_once, table.at_once[-1]))
+
+
+def _on_line(places: Sequence[int], values: Sequence[int], place: int) -> int:
+    if len(places) == 1:
+        return values[0]
+    i = min(max(bisect_left(places, place), 1), len(places) - 1)
+    slope = Fraction(values[i] - values[i - 1], places[i] - places[i - 1])
+    return values[i - 1] + ceil(slope * (place - places[i - 1]))
+
+
+def _duration(system: System, i: int) -> Callable[[int, bool, int], int]:
+    """Latency where bytes are read + the call + bytes over the slowest of the link and its two ends (rule R4).
+
+    Where it was measured, that is what it takes, by how many calls are on the link.
+    """
     link, above, origin = system.links[i], system.tiers[i], system.origin
     below = system.tiers[i + 1] if i + 1 < len(system.tiers) else None
     read = min([link.read_bandwidth, above.write_bandwidth, *([below.read_bandwidth] if below else [])])
     write = min([link.write_bandwidth, above.read_bandwidth, *([below.write_bandwidth] if below else [])])
 
-    def duration(n_bytes: int, is_down: bool) -> int:
+    def duration(n_bytes: int, is_down: bool, at_once: int) -> int:
+        table = link.table
+        rows = None if table is None else table.write if is_down else table.read
+        if table is not None and rows is not None:
+            ns = _measured(table, rows, n_bytes, at_once)
+            makes = not is_down and below is None and isinstance(origin, ComputeOrigin)
+            return ns + (_computing(system, n_bytes) if makes else 0)
         if is_down:
             return link.call + above.latency + ceil_div(n_bytes * 10**9, write)
         ns = link.call + ceil_div(n_bytes * 10**9, read)

@@ -236,10 +236,12 @@ class Link(Record, line=LINE):
     ``n_free`` channels are free, ``n_queued`` transfers wait in the queues. Bytes that were asked for and that were
     started are counted by class, and kept as they were when judging began. ``queue_ns`` and ``transfer_ns`` are
     what judged accesses waited: in the queues, and while their block was on it. ``backlog`` is of the tier above. A
-    call up of ``timed_bytes`` takes ``timed_ns``. ``channels`` as in ``calls``.
+    call up of ``timed_bytes`` takes ``timed_ns``. ``channels`` as in ``calls``, of which there are ``n_channels``.
+    ``read_table`` and ``write_table``: where a table of ``durations`` lies, or NONE.
     """
 
     n_free: int
+    n_channels: int
     n_queued: int
     blocks_per_call: int
     call_ns: int
@@ -251,6 +253,8 @@ class Link(Record, line=LINE):
     compute_call_ns: int
     timed_bytes: int
     timed_ns: int
+    read_table: At[Any]
+    write_table: At[Any]
     queues: Annotated[Sequence[Queue], N_CLASSES]
     bytes_asked: Annotated[Ints, N_CLASSES]
     bytes_started: Annotated[Ints, N_CLASSES]
