@@ -11,7 +11,7 @@ from typing import Any, Self
 from live.books import Stats, TierStats, link_stats, stats_of
 from live.client import Client
 from live.core import Core
-from live.errors import ClosedError, FlushError, LiveError, MissingBlockError, NoRoomError, ReadError
+from live.errors import BrokenError, ClosedError, FlushError, LiveError, MissingBlockError, NoRoomError, ReadError
 from live.flushing import Flushing
 from live.moves import READ, WRITE, WRITTEN, Access, Landing, Prefetched
 from live.recorder import Recorder
@@ -154,6 +154,8 @@ class TieredCache:
             with core.lock:
                 core.traffic.n_putting -= 1
                 core.room.notify()
+        if access.error is not None:
+            raise BrokenError(f"block {key} could not be put: {access.error}") from access.error
         self._end(access)
 
     def prefetch_async(
@@ -177,7 +179,7 @@ class TieredCache:
             for i, (key, future) in enumerate(zip(keys, futures, strict=True)):
                 confidence = nan if confidences is None else confidences[i]
                 expert = NONE if experts is None else experts[i]
-                core.serving.propose(key, (inference, access, confidence, expert), future)
+                core.guarded(core.serving.propose, key, (inference, access, confidence, expert), future)
         finally:
             core.unlock()
         return futures
@@ -206,21 +208,22 @@ class TieredCache:
             self._is_closing = True
         failed: BaseException | None = None
         try:
+            core.check()
             self._flushing.run()
-        except (FlushError, OSError) as error:
+        except (FlushError, BrokenError, OSError) as error:
             if not discard:
                 self._is_closing = False
                 raise
             failed = error
         core.lock.acquire()
         for transfer in list(core.memory.flight.values()):
-            if transfer.prefetch is not None and transfer.is_queued:
+            if transfer.prefetch is not None and transfer.is_queued and core.broken is None:
                 core.memory.link_of(transfer).remove(transfer)
                 core.memory.cancel(transfer, Landing.CANCELLED)
         # Who waits for these is told now, not when all that is under way has come to an end.
         core.unlock()
         core.lock.acquire()
-        while any(transfer.error is None for transfer in core.memory.flight.values()):
+        while core.broken is None and any(transfer.error is None for transfer in core.memory.flight.values()):
             core.wake()
             core.landed.wait()
         core.is_closed = True
@@ -281,7 +284,7 @@ class TieredCache:
         core.lock.acquire()
         try:
             self._check_open()
-            core.serving.issue(access)
+            core.guarded(core.serving.issue, access)
             if not access.is_served:
                 self._workers.help(access)
         finally:
@@ -335,6 +338,7 @@ class TieredCache:
             self._core.room.notify()
 
     def _check_open(self) -> None:
+        self._core.check()
         if self._is_closing or self._core.is_closed:
             raise ClosedError("the cache is closed")
 

@@ -1,14 +1,17 @@
 """What is under a live cache's lock: its parts, which know each other by this."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Condition, Lock
+from typing import Any, TypeVar
 
 from live.books import Books
 from live.buffers import ALIGNMENT
+from live.errors import BrokenError
 from live.links import Link
 from live.memory import Memory
-from live.moves import Prefetched
+from live.moves import Landing, Prefetched
 from live.recorder import Recorder
 from live.serving import Serving
 from live.settings import Settings
@@ -16,6 +19,8 @@ from live.store import Store
 from live.tiers import Tier
 from live.traffic import Traffic
 from simulator.errors import InputError
+
+R = TypeVar("R")
 
 
 class Core:
@@ -35,6 +40,7 @@ class Core:
         self.books, self.recorder = Books(), recorder
         self.after: list[tuple[Future[Prefetched], Prefetched]] = []
         self.is_closed, self._to_wake = False, False
+        self.broken: BaseException | None = None
         self._started_ns = time.perf_counter_ns()
         self.tiers = [
             Tier(tier, level, block, settings.seed, settings.prefetch, self.wake_all)
@@ -79,6 +85,33 @@ class Core:
         self.lock.release()
         for future, result in told:
             future.set_result(result)
+
+    def check(self) -> None:
+        """Raises LiveError if it has broken down."""
+        if self.broken is not None:
+            raise BrokenError(f"the cache has broken down: {self.broken!r}") from self.broken
+
+    def guarded(self, step: Callable[..., R], *arguments: Any) -> R:
+        """A step of the rules. What it raises is a bug, or an eviction policy's of one's own: nothing goes on then."""
+        try:
+            return step(*arguments)
+        except BaseException as error:
+            self._break_down(error)
+            raise
+
+    def _break_down(self, error: BaseException) -> None:
+        """Whoever waits is told so, and so is whoever comes."""
+        self.broken = self.broken or error
+        for transfer in self.memory.flight.values():
+            waiters, transfer.waiters = transfer.waiters, []
+            for access in waiters:
+                access.error = error
+                access.serve(self.now)
+            for prefetch in filter(None, (transfer.prefetch, transfer.late)):
+                self.after.append((prefetch.future, Prefetched(transfer.key, Landing.FAILED, error)))
+            transfer.prefetch = transfer.late = None
+        self.landed.notify_all()
+        self.wake_all()
 
     def wake_all(self) -> None:
         """A slot is free, or will never be: whoever waits for one looks again."""

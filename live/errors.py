@@ -40,5 +40,9 @@ class FlushError(LiveError):
         return f"{len(self.errors)} blocks could not be written to the store, among them {key}: {error}"
 
 
+class BrokenError(LiveError):
+    """Something in the cache itself has failed, or an eviction policy of one's own: it does nothing any more."""
+
+
 class ClosedError(LiveError):
     """The cache is closed."""

@@ -30,6 +30,7 @@ class Flushing:
                 if moving:
                     core.wake()
                     core.landed.wait()
+                    core.check()
                 elif not found:
                     break
             # Some may have been evicted since, and written down after all.
@@ -62,6 +63,7 @@ class Flushing:
         core = self._core
         while key in core.traffic.writing:
             core.landed.wait()
+            core.check()
         if core.tiers[level].blocks.get(key) is not block or block.dirty != WRITTEN:
             return
         slot, put = block.slot, block.put

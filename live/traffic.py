@@ -113,6 +113,8 @@ class Traffic:
         n_retries = n_corrupt = 0
         while True:
             try:
+                if n_retries:
+                    time.sleep(self.retries.pause * 2 ** (n_retries - 1) / 1e9)
                 self._move(transfer, mover)
                 return Moved(None, n_retries, n_corrupt)
             except MissingBlockError as error:
@@ -121,7 +123,6 @@ class Traffic:
                 n_corrupt += isinstance(error, CorruptBlockError)
                 if n_retries == self.retries.times or transfer.is_obsolete:
                     return Moved(error, n_retries, n_corrupt)
-                time.sleep(self.retries.pause * 2**n_retries / 1e9)
                 n_retries += 1
             except BaseException as error:  # of a store of one's own, or of a device; the one who waits is told
                 return Moved(error, n_retries, n_corrupt)

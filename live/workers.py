@@ -26,22 +26,27 @@ class Workers:
     def _run(self, link: Link) -> None:
         core, mover = self._core, Mover(self._core.block, self._device)
         core.lock.acquire()
-        while True:
-            call = core.traffic.choose(link)
-            if call is not None:
-                core.unlock()
-                moved = core.traffic.move(call.transfer, mover)
-                core.lock.acquire()
-                core.traffic.end(call, moved)
-            elif core.after:
+        while core.broken is None:
+            try:
+                call = core.guarded(core.traffic.choose, link)
+                if call is not None:
+                    core.unlock()
+                    moved = core.traffic.move(call.transfer, mover)
+                    core.lock.acquire()
+                    core.guarded(core.traffic.end, call, moved)
+                    continue
+            except BaseException:
+                # Everybody who calls the cache is told of it.
+                break
+            if core.after:
                 core.unlock()
                 core.lock.acquire()
             elif core.is_closed:
-                core.unlock()
-                return
+                break
             else:
                 core.wake()
                 link.wake.wait()
+        core.unlock()
 
     def mover(self) -> Mover:
         """That of the thread that asks."""
@@ -57,7 +62,7 @@ class Workers:
         """
         core, transfer = self._core, access.transfer
         while transfer is not None and transfer.is_queued and not access.is_served:
-            call = core.traffic.choose(core.memory.link_of(transfer), only=transfer)
+            call = core.guarded(core.traffic.choose, core.memory.link_of(transfer), transfer)
             if call is None:
                 return
             core.unlock()
@@ -65,7 +70,10 @@ class Workers:
                 moved = core.traffic.move(call.transfer, self.mover())
             finally:
                 core.lock.acquire()
-            core.traffic.end(call, moved)
+            core.guarded(core.traffic.end, call, moved)
+            if moved.error is not None and not isinstance(moved.error, Exception):
+                # Somebody wants this thread to stop.
+                raise moved.error
 
     def join(self) -> None:
         """Wait until all threads have ended, once the cache is closed."""

@@ -1,20 +1,23 @@
 """The live cache by itself, one thread at a time: the same hits as the simulator, and the bytes that were put."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
 
 from live import FileStore, MemoryStore, Recorder, TieredCache
 from live.buffers import Bytes8
-from live.errors import ClosedError, MissingBlockError
-from simulator.errors import InputError
+from live.errors import BrokenError, ClosedError, MissingBlockError
+from simulator.errors import InputError, OutsideError
 from simulator.evictions.registry import EVICTIONS
 from simulator.policy import Outcome
 from simulator.trace import Batch, make_batch
 from tests.conftest import real_trace
 from tests.live_blocks import tiers
 from tests.live_content import BLOCK, content
+from tests.outside.test_outside_others import MY_LRU
 from tests.strategies import ListWorkload
 from tests.test_golden_misses import concatenate, opened
 from tierfetch import simulate
@@ -44,22 +47,32 @@ def trace() -> Batch:
     return make_batch(whole.key[2000:2400], op=writes, size_bytes=BLOCK)
 
 
-@pytest.mark.parametrize(
-    ("kind", "placement"), [*((kind, "inclusive") for kind in EVICTIONS), ("lru", "exclusive"), ("slru", "exclusive")]
-)
-def test_every_access_has_the_outcome_that_it_has_in_the_simulator(kind: str, placement: str, trace: Batch) -> None:
-    eviction = "pinned(keys=[5])" if kind == "pinned" else kind
+SETTINGS = [
+    *((kind, "all", "inclusive") for kind in EVICTIONS), ("lru", "all", "exclusive"), ("slru", "all", "exclusive"),
+    ("slru(variant=libcachesim)", "all", "inclusive"), ("lru", "probabilistic(probability=0.5)", "inclusive"),
+    ("lru", "tinylfu", "exclusive"), ("python", "all", "inclusive"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "admission", "placement"), SETTINGS)
+def test_every_access_has_the_outcome_that_it_has_in_the_simulator(
+    kind: str, admission: str, placement: str, trace: Batch, tmp_path: Path
+) -> None:
+    if kind == "python":
+        (tmp_path / "evict.py").write_text(dedent(MY_LRU))
+    eviction = {"pinned": "pinned(keys=[5])", "python": f"python(class={tmp_path}/evict.py:MyLru)"}.get(kind, kind)
     clean = "demote" if placement == "exclusive" else "drop"
     sizes, workload, recorder = (20, 60), ListWorkload(trace), Recorder()
+    of_tier = {"eviction": eviction, "admission": admission}
     system = {
         "tiers": [
-            {"name": f"t{i}", "capacity": f"{n * BLOCK} B", "eviction": eviction, **LINK} for i, n in enumerate(sizes)
+            {"name": f"t{i}", "capacity": f"{n * BLOCK} B", **of_tier, **LINK} for i, n in enumerate(sizes)
         ],
         "links": [LINK, LINK], "origin": {"kind": "store"}, "placement": placement, "clean_evictions": clean,
     }  # fmt: skip
     simulated = simulate(system, workload, seed=3, keep=["accesses"]).accesses.sort_values("access")
     with TieredCache(
-        tiers(*sizes, eviction=eviction), Endless(BLOCK), seed=3, placement=placement, clean_evictions=clean,
+        tiers(*sizes, **of_tier), Endless(BLOCK), seed=3, placement=placement, clean_evictions=clean,
         recorder=recorder,
     ) as cache:  # fmt: skip
         cache.tell(workload)
@@ -73,6 +86,21 @@ def test_every_access_has_the_outcome_that_it_has_in_the_simulator(kind: str, pl
     assert OUTCOMES[rows["outcome"]].tolist() == simulated["outcome"].tolist()
     assert (rows["key"] == trace.key.view(np.int64)).all()
     assert stats.n_hit == (simulated["outcome"] == "hit").sum() > 50
+
+
+def test_an_eviction_policy_that_fails_is_everybodys_error(tmp_path: Path) -> None:
+    """Also of those who wait: nobody waits for ever, and nobody goes on."""
+    (tmp_path / "evict.py").write_text(dedent(MY_LRU).replace("def victim(self):", "def victim(self):\n        1 / 0"))
+    cache = TieredCache(tiers(20, 40, eviction=f"python(class={tmp_path}/evict.py:MyLru)"), Endless(BLOCK))
+    for key in range(21):
+        with pytest.raises(OutsideError, match="ZeroDivisionError") if key == 20 else nullcontext():
+            cache.get(key)
+    for call in (lambda: cache.get(1), lambda: cache.put(1, content(1, 1)), cache.flush, cache.close):
+        with pytest.raises(BrokenError, match="the cache has broken down: OutsideError"):
+            call()
+    with pytest.raises(BrokenError):
+        cache.close(discard=True)
+    assert not any(thread.is_alive() for thread in cache._workers._threads)
 
 
 def test_what_is_put_is_read_from_the_cache_and_from_the_file_later(tmp_path: Path) -> None:

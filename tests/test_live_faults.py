@@ -281,3 +281,19 @@ def test_many_threads_over_a_store_that_fails_and_is_slow(tmp_path: Path) -> Non
     check_books(cache)
     cache.close()
     assert (tmp_path / "blocks").stat().st_size < HEADER + 3 * n_keys * RECORD
+
+
+def test_who_is_stopped_while_moving_a_block_stops_and_nobody_else() -> None:
+    """The thread that waits for a block moves it itself: an interrupt is its own, not an error of the store."""
+    store = FaultyStore(filled(MemoryStore(BLOCK), 4))
+
+    def interrupt(kind: str, count: int, about: object) -> None:
+        store.faults.clear()
+        raise KeyboardInterrupt
+
+    store.faults.append(interrupt)
+    with TieredCache(tiers(4), store) as cache:
+        with pytest.raises(KeyboardInterrupt):
+            cache.get(1)
+        assert (cache.get(1) == content(1, 0)).all()
+        check_books(cache)
