@@ -4,30 +4,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from math import nan
-from operator import index
 from types import TracebackType
 from typing import Any, Self
 
 from live.books import Stats, TierStats, link_stats, stats_of
 from live.client import Client
 from live.core import Core
-from live.errors import BrokenError, ClosedError, FlushError, LiveError, MissingBlockError, NoRoomError, ReadError
+from live.errors import BrokenError, FlushError, LiveError
 from live.flushing import Flushing
-from live.moves import READ, WRITE, WRITTEN, Access, Landing, Prefetched
+from live.issuing import Issuing, checked
+from live.moves import WRITTEN, Landing, Prefetched
 from live.recorder import Recorder
 from live.settings import MemoryTier, settings_of
-from live.slab import Slot
 from live.store import Store
 from live.told import tell
 from live.workers import Workers
 from simulator.arrays import NONE
-from simulator.errors import InputError
 from simulator.policy import Fate
 from simulator.trace import Workload
 
 
 class TieredCache:
     """Blocks of one size by key, in tiers of memory above a store, for any number of threads.
+
+    One that is not closed keeps its threads and memory until the program ends, and what was not flushed is lost then.
 
     Args:
         tiers: Fastest first: ``MemoryTier``, or what one is made of by name.
@@ -57,7 +57,7 @@ class TieredCache:
         self._core = core = Core(settings, store, store_name, recorder)
         self._client, self._workers = Client(core.block, device), Workers(core, device)
         self._flushing = Flushing(core, self._workers)
-        self._recorder, self._is_closing = recorder, False
+        self._issuing = Issuing(core, self._workers, recorder)
 
     @property
     def block(self) -> int:
@@ -95,12 +95,12 @@ class TieredCache:
             NoRoomError: no block can come in, because none that would have to go can be written down.
         """
         target = None if out is None else self._client.checked(out, "out")
-        access = self._read(key, stream, request)
+        access = self._issuing.read(key, stream, request)
         try:
             assert access.slot is not None
             read = self._client.read(access.slot, target)
         finally:
-            self._end(access)
+            self._issuing.end(access)
         return read if out is None else out
 
     @contextmanager
@@ -117,12 +117,12 @@ class TieredCache:
                 raise LiveError(f"{core.traffic.n_leased} blocks are leased; expected a quarter of `spare` at most")
             core.traffic.n_leased += 1
         try:
-            access = self._read(key, stream, request)
+            access = self._issuing.read(key, stream, request)
             try:
                 assert access.slot is not None
                 yield self._client.view(access.slot)
             finally:
-                self._end(access)
+                self._issuing.end(access)
         finally:
             with core.lock:
                 core.traffic.n_leased -= 1
@@ -133,30 +133,16 @@ class TieredCache:
         They are in tier 0 when this returns, and reach the store when they are evicted, or by ``flush``. Raises
         NoRoomError, and nothing has happened, if blocks that have to go cannot be written down.
         """
-        checked = self._client.checked(data, "data")
-        key = _checked(key)
+        flat, key = self._client.checked(data, "data"), checked(key)
         core, began_ns = self._core, self._core.now
-        slot = self._slot_to_write()
+        slot = self._issuing.slot_to_write()
         try:
             waited_ns = core.now - began_ns
-            self._client.write(slot, checked)
+            self._client.write(slot, flat)
         except BaseException:
-            self._give_back(slot)
+            self._issuing.give_back(slot)
             raise
-        access = Access(key, WRITE, stream, request, slot, began_ns)
-        access.queue_ns = waited_ns
-        try:
-            self._issue(access)
-        except ClosedError:
-            core.memory.release(slot)
-            raise
-        finally:
-            with core.lock:
-                core.traffic.n_putting -= 1
-                core.room.notify()
-        if access.error is not None:
-            raise BrokenError(f"block {key} could not be put: {access.error}") from access.error
-        self._end(access)
+        self._issuing.write(key, stream, request, slot, began_ns, waited_ns)
 
     def prefetch_async(
         self, keys: Iterable[int], *, confidences: Sequence[float] | None = None, experts: Sequence[int] | None = None,
@@ -167,7 +153,7 @@ class TieredCache:
         What else is given is for tables: how sure somebody was of each, which expert named it, the access after which
         it was, and the number of the inference. A future's callbacks are called by the threads that move blocks.
         """
-        keys, core = [_checked(key) for key in keys], self._core
+        keys, core = [checked(key) for key in keys], self._core
         futures: list[Future[Prefetched]] = []
         for _ in keys:
             future: Future[Prefetched] = Future()
@@ -175,7 +161,7 @@ class TieredCache:
             futures.append(future)
         core.lock.acquire()
         try:
-            self._check_open()
+            self._issuing.check_open()
             for i, (key, future) in enumerate(zip(keys, futures, strict=True)):
                 confidence = nan if confidences is None else confidences[i]
                 expert = NONE if experts is None else experts[i]
@@ -192,7 +178,7 @@ class TieredCache:
             OSError: the store cannot say that what it has written stays.
         """
         with self._core.lock:
-            self._check_open()
+            self._issuing.check_open()
         self._flushing.run()
 
     def close(self, *, discard: bool = False) -> None:
@@ -203,16 +189,16 @@ class TieredCache:
         """
         core = self._core
         with core.lock:
-            if self._is_closing or core.is_closed:
+            if self._issuing.is_closing or core.is_closed:
                 return
-            self._is_closing = True
+            self._issuing.is_closing = True
         failed: BaseException | None = None
         try:
             core.check()
             self._flushing.run()
         except (FlushError, BrokenError, OSError) as error:
             if not discard:
-                self._is_closing = False
+                self._issuing.is_closing = False
                 raise
             failed = error
         core.lock.acquire()
@@ -248,10 +234,7 @@ class TieredCache:
                 )
                 for tier in core.tiers
             }  # fmt: skip
-            links = {
-                link.name: link_stats(link)
-                for link in core.links
-            }  # fmt: skip
+            links = {link.name: link_stats(link) for link in core.links}
             return stats_of(
                 core.books, n_puts=core.serving.n_puts, n_in_flight=len(core.memory.flight),
                 n_unwritten=len(core.memory.parked), tiers=tiers, links=links,
@@ -265,90 +248,3 @@ class TieredCache:
         """
         with self._core.lock:
             tell(self._core, workload, first_access, judged_from)
-
-    def _read(self, key: int, stream: int, request: int) -> Access:
-        access = Access(_checked(key), READ, stream, request, None, self._core.now)
-        self._issue(access)
-        error = access.error
-        if error is not None:
-            if isinstance(error, MissingBlockError):
-                raise MissingBlockError(key)
-            if isinstance(error, NoRoomError):
-                raise NoRoomError(*error.args) from error
-            raise ReadError(f"block {key} could not be read: {error}") from error
-        return access
-
-    def _issue(self, access: Access) -> None:
-        """An access is looked up, and served."""
-        core = self._core
-        core.lock.acquire()
-        try:
-            self._check_open()
-            core.guarded(core.serving.issue, access)
-            if not access.is_served:
-                self._workers.help(access)
-        finally:
-            core.unlock()
-        if access.gate is not None:
-            try:
-                access.gate.acquire()
-            except BaseException:
-                # Somebody has interrupted this thread: it may have been served already.
-                with core.lock:
-                    access.is_given_up = True
-                    if access.is_served:
-                        core.memory.release(access.slot)
-                raise
-
-    def _end(self, access: Access) -> None:
-        core = self._core
-        if self._recorder is not None:
-            self._recorder.access(access, core.now)
-        if access.slot is not None:
-            with core.lock:
-                core.memory.release(access.slot)
-
-    def _slot_to_write(self) -> Slot:
-        """A slot of tier 0 for a put, which waits while half of what is to spare is held by others."""
-        core = self._core
-        slab, traffic, half = core.tiers[0].slab, core.traffic, core.settings.tiers[0].spare // 2
-        core.lock.acquire()
-        try:
-            while True:
-                self._check_open()
-                if slab.n_parked >= half and not traffic.try_parked_again():
-                    first = next(iter(core.memory.parked.values()))
-                    raise NoRoomError(
-                        f"{slab.n_parked} blocks of {slab.tier.name} cannot be written down: {first.error}"
-                    ) from first.error
-                slot = slab.take() if traffic.n_putting < half else None
-                if slot is not None:
-                    traffic.n_putting += 1
-                    return slot
-                core.books.n_waits_for_room += 1
-                core.wake()
-                core.room.wait()
-        finally:
-            core.unlock()
-
-    def _give_back(self, slot: Slot) -> None:
-        with self._core.lock:
-            self._core.traffic.n_putting -= 1
-            self._core.memory.release(slot)
-            self._core.room.notify()
-
-    def _check_open(self) -> None:
-        self._core.check()
-        if self._is_closing or self._core.is_closed:
-            raise ClosedError("the cache is closed")
-
-
-def _checked(key: int) -> int:
-    """A key as a number of Python's: NumPy's are slow, and wrap."""
-    try:
-        number = index(key)
-    except TypeError:
-        number = -1
-    if not 0 <= number < 2**64:
-        raise InputError(f"key: {key!r}; expected a whole number from 0 to 2**64 - 1")
-    return number

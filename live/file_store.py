@@ -54,6 +54,9 @@ class FileStore:
         try:
             self._lock_file()
             self._find()
+        except OSError as error:
+            os.close(self._io.fd)
+            raise InputError(f"{path}: cannot be read: {error.strerror}; expected a file of blocks") from error
         except BaseException:
             os.close(self._io.fd)
             raise

@@ -136,7 +136,7 @@ class Transfer:
     """
 
     __slots__ = (
-        "access", "attempts", "dirty", "error", "is_down", "is_obsolete", "is_queued", "key", "kind", "late", "level",
+        "access", "dirty", "error", "is_down", "is_obsolete", "is_queued", "key", "kind", "late", "level",
         "path", "prefetch", "priority", "put", "queued_ns", "slot", "source", "started_ns", "target", "waiters",
     )  # fmt: skip
 
