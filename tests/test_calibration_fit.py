@@ -178,9 +178,11 @@ def test_a_straight_machine_needs_no_table() -> None:
 def bent(*what: Any, **how: Any) -> dict[tuple[int, int], list[list[int]]]:
     """From 1 MiB on everything takes 1.5 times as long, and 8 at once twice as long as their channels say."""
     return {
-        (n_bytes, k): [[round(ns * (1.5 if n_bytes >= MIB else 1) * (2 if k == 8 else 1)) for ns in one] for one in rounds]
+        (n_bytes, k): [
+            [round(ns * (1.5 if n_bytes >= MIB else 1) * (2 if k == 8 else 1)) for ns in one] for one in rounds
+        ]
         for (n_bytes, k), rounds in planted(*what, **how).items()
-    }  # fmt: skip
+    }
 
 
 def test_where_a_line_is_off_is_said_and_a_table_has_it() -> None:

@@ -18,7 +18,7 @@ ALIGNED = 4096
 """Blocks begin and end at multiples of this: what devices and file systems ask for, or a multiple of it."""
 _PIECE = 1 << 20
 _ROOM_LEFT = 64 << 20
-_IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs", "devtmpfs")
+_IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs")
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -39,14 +39,15 @@ class DirectFile:
             raise InputError(f"{self._where}: this system cannot read past its cache (O_DIRECT); expected Linux")
         self.path, self.is_scratch = path, not path.exists() or path.is_dir()
         self.can_write = self.is_scratch
-        if (kind := file_system_of(path)) in _IN_MEMORY:
+        mode = 0 if self.is_scratch else path.stat().st_mode
+        if not (self.is_scratch or stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            raise InputError(f"{self._where}: expected a file, a block device, a folder, or a name that is free")
+        # Names of devices lie in memory, too.
+        if not stat.S_ISBLK(mode) and (kind := file_system_of(path)) in _IN_MEMORY:
             raise InputError(f"{self._where}: lies in memory ({kind}); expected a file, folder or device of a disk")
         if self.is_scratch:
             self._make(direct, scratch_bytes, told)
             return
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            raise InputError(f"{self._where}: expected a file, a block device, a folder, or a name that is free")
         self._file = self._opened(os.O_RDONLY | direct, path)
         self.n_bytes = os.lseek(self._file, 0, os.SEEK_END) // ALIGNED * ALIGNED
         if self.n_bytes < least_bytes:

@@ -78,6 +78,7 @@ class Remote:
             raise InputError(f"{self._where}: does not answer: {error or type(error).__name__}") from None
         if answer.status != http.client.PARTIAL_CONTENT:
             # Not read to its end: it may be the whole of something large.
+            answer.close()
             raise InputError(
                 f"{self._where}: answers {answer.status} {answer.reason}; expected 206, the part that was asked for"
             )
@@ -85,16 +86,16 @@ class Remote:
 
     def read_into(self, buffer: "Buffer", at: int) -> None:
         """Raises InputError where less comes than was asked for."""
-        answer, view, n_read = self._asked(at, len(buffer)), buffer.data, 0
-        try:
-            while n_read < len(buffer) and (n := answer.readinto(view[n_read:])):
-                n_read += n
-        except (OSError, http.client.HTTPException) as error:
-            raise InputError(f"{self._where}: broke off: {error or type(error).__name__}") from None
+        view, n_read = buffer.data, 0
+        # Read to its end, it leaves the connection free for the next.
+        with self._asked(at, len(buffer)) as answer:
+            try:
+                while n_read < len(buffer) and (n := answer.readinto(view[n_read:])):
+                    n_read += n
+            except (OSError, http.client.HTTPException) as error:
+                raise InputError(f"{self._where}: broke off: {error or type(error).__name__}") from None
         if n_read < len(buffer):
             raise InputError(f"{self._where}: broke off after {n_read} B of {len(buffer)} B from {at} on")
-        # The answer is over, and the connection free for the next.
-        answer.close()
 
     def write_from(self, buffer: "Buffer", at: int) -> None:
         """It is only read."""

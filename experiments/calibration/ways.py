@@ -116,12 +116,13 @@ def _open(machine: Machine, wanted: Wanted, told: Callable[[str], None]) -> None
     levels, least = machine.levels, wanted.largest * _PLACES_AT_LEAST
     region = max(wanted.region_bytes, least)
     places: dict[int, Place] = {}
-    for i, level in enumerate(levels):
+    # What may be refused comes first, what takes long last: from the lowest level up, but for a GPU.
+    gpu = _gpu(wanted, region) if levels[0].kind == HBM else None
+    for i, level in reversed(list(enumerate(levels))):
         if level.kind != HBM:
             places[i] = _place(level, region, max(wanted.scratch_bytes, least), least, told)
             machine.opened.callback(places[i].close)
     names = link_names(levels)
-    gpu = _gpu(wanted, region) if levels[0].kind == HBM else None
     for i, level in enumerate(levels):
         is_tier = i < len(levels) - 1
         if is_tier:

@@ -43,9 +43,13 @@ class Copies:
             )
         wake(self.place)
         self.n_bytes, self._largest = region, largest
+        try:
+            on_device = torch.ones(region, dtype=torch.uint8, device=self.place)
+        except torch.OutOfMemoryError:
+            raise InputError(f"--region {region} B: the device has not so much left; expected less") from None
         # Written once: pages that never were all are one page of zeros.
         self._slabs = {
-            "device": torch.ones(region, dtype=torch.uint8, device=self.place),
+            "device": on_device,
             "pinned": torch.ones(region, dtype=torch.uint8).pin_memory(),
             "pageable": torch.ones(region, dtype=torch.uint8),
         }
