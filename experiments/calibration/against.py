@@ -91,7 +91,7 @@ def _difference(way: str, name: str, a: float, b: float, spreads: list[float | N
 def _verdict(ratio: float | None, noise: float | None) -> str:
     if ratio is not None and abs(ratio) <= ALIKE_RATIO:
         return "alike"
-    return "no more than rounds do" if ratio is not None and noise is not None and abs(ratio) <= noise else "differs"
+    return "noise" if ratio is not None and noise is not None and abs(ratio) <= noise else "differs"
 
 
 def machines_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -52,10 +52,10 @@ def print_differences(console: "Console", rows: Sequence[Difference], machines: 
     if not rows:
         console.print("They have no way in common.", highlight=False)
         return
-    table = Table(title="Parameters of the second beside the first", title_justify="left")
+    table = Table(title="Parameters, and how far rounds of one lie apart", title_justify="left")
     for name in ("way", "parameter"):
         table.add_column(name)
-    for name in ("A", "B", "difference", "rounds differ by"):
+    for name in ("A", "B", "difference", "rounds"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in rows:
@@ -66,7 +66,7 @@ def print_differences(console: "Console", rows: Sequence[Difference], machines: 
         )  # fmt: skip
     console.print(table)
     alike = sum(row.verdict == "alike" for row in rows)
-    noise = sum(row.verdict.startswith("no more") for row in rows)
+    noise = sum(row.verdict == "noise" for row in rows)
     console.print(
         f"{alike} of {len(rows)} within {ALIKE_RATIO:.0%}; {noise} further apart, but no further than rounds of one "
         f"calibration; {len(rows) - alike - noise} differ.",
