@@ -6,6 +6,7 @@ from experiments.calibration.facts import check_memory, region_bytes
 from experiments.calibration.fit import Statistic
 from experiments.calibration.levels import FILE, HBM, Level, levels_of
 from experiments.calibration.outcome import Table
+from experiments.calibration.ways import PLACES_AT_LEAST
 from simulator.errors import InputError
 from simulator.units import parse_bytes
 
@@ -45,12 +46,14 @@ def asked(
         for n_bytes in sizes:
             if n_bytes % ALIGNED:
                 raise InputError(f"--block {n_bytes} B: expected multiples of {ALIGNED} B, as past the kernel's cache")
-    of_region = region_bytes() if region is None else _size("--region", region)
-    check_memory(of_region + sizes[-1] * (loads[-1] + 1))
+    least = sizes[-1] * PLACES_AT_LEAST
+    of_region = max(region_bytes() if region is None else _size("--region", region), least)
+    # On a GPU's host there are two more such regions; and each lane has a buffer.
+    check_memory(of_region * (3 if levels[0].kind == HBM else 1) + sizes[-1] * loads[-1])
+    of_scratch = max(_size("--scratch", scratch or ("256MiB" if is_quick else "1GiB")), least)
     return Asked(
         levels, sizes, loads, rounds or (3 if is_quick else 5), seconds or (6.0 if is_quick else 60.0), of_region,
-        _size("--scratch", scratch or ("256MiB" if is_quick else "1GiB")), device, pageable, durations, table,
-        200 if is_quick else 2000,
+        of_scratch, device, pageable, durations, table, 200 if is_quick else 2000,
     )  # fmt: skip
 
 

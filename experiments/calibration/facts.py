@@ -78,4 +78,7 @@ def check_memory(n_bytes: int) -> None:
     """Raises InputError if the machine has not so much."""
     there = memory_bytes()
     if there is not None and n_bytes > there // 2:
-        raise InputError(f"--region {n_bytes} B: more than half of the memory there is, {there} B; expected less")
+        raise InputError(
+            f"--region, --block and --at-once: take {n_bytes} B of memory, more than half of the {there} B there are; "
+            "expected less"
+        )

@@ -81,7 +81,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line says of how to measure."""
+    """What the command line says of how to measure; both regions hold several of the largest blocks."""
 
     region_bytes: int
     """Of memory that random places are in."""
@@ -91,7 +91,7 @@ class Wanted:
     device: str = "cuda"
 
 
-_PLACES_AT_LEAST = 16
+PLACES_AT_LEAST = 16
 """So many of the largest blocks must fit where places are to be random."""
 
 
@@ -113,14 +113,13 @@ def machine_of(levels: list[Level], wanted: Wanted, told: Callable[[str], None])
 
 
 def _open(machine: Machine, wanted: Wanted, told: Callable[[str], None]) -> None:
-    levels, least = machine.levels, wanted.largest * _PLACES_AT_LEAST
-    region = max(wanted.region_bytes, least)
+    levels, least = machine.levels, wanted.largest * PLACES_AT_LEAST
     places: dict[int, Place] = {}
     # What may be refused comes first, what takes long last: from the lowest level up, but for a GPU.
-    gpu = _gpu(wanted, region) if levels[0].kind == HBM else None
+    gpu = _gpu(wanted) if levels[0].kind == HBM else None
     for i, level in reversed(list(enumerate(levels))):
         if level.kind != HBM:
-            places[i] = _place(level, region, max(wanted.scratch_bytes, least), least, told)
+            places[i] = _place(level, wanted, least, told)
             machine.opened.callback(places[i].close)
     names = link_names(levels)
     for i, level in enumerate(levels):
@@ -154,22 +153,22 @@ def _open(machine: Machine, wanted: Wanted, told: Callable[[str], None]) -> None
             machine.notes.append(f"{lower.name} is only read: writing to it is taken to be as fast as reading")
 
 
-def _place(level: Level, region: int, scratch: int, least: int, told: Callable[[str], None]) -> Place:
+def _place(level: Level, wanted: Wanted, least: int, told: Callable[[str], None]) -> Place:
     if level.kind == DRAM:
-        return HostMemory(region)
+        return HostMemory(wanted.region_bytes)
     if level.kind == FILE:
         from experiments.calibration.direct_file import DirectFile
 
-        return DirectFile(Path(level.target), scratch, least, told)
+        return DirectFile(Path(level.target), wanted.scratch_bytes, least, told)
     from experiments.calibration.remote import Remote
 
     return Remote(level.target, least)
 
 
-def _gpu(wanted: Wanted, region: int) -> Any:
+def _gpu(wanted: Wanted) -> Any:
     from policies.models.copies import Copies
 
-    return Copies(wanted.device, region, wanted.largest)
+    return Copies(wanted.device, wanted.region_bytes, wanted.largest)
 
 
 def _of_gpu(gpu: Any, link: str, i: int, *, pageable: bool) -> list[Way]:
