@@ -343,7 +343,7 @@ class Meeting:
 
 def test_so_many_go_on_at_once_at_random_places() -> None:
     place = Meeting(3)
-    way = Way("x", "read", 0, (Step(place, False),))
+    way = Way("x", (Step(place, False),))
     found = Timer(8 * KIB, 3, np.random.default_rng(1)).timed(way, 8 * KIB, 3, 30)
     # Each lane goes round once before, which is not counted.
     assert len(place.places) == 33
@@ -363,7 +363,7 @@ def test_steps_are_one_call() -> None:
             order.append("write")
 
     place = Told(1)
-    way = Way("x", "read", 0, (Step(place, False), Step(place, True)))
+    way = Way("x", (Step(place, False), Step(place, True)))
     assert len(Timer(4096, 1, np.random.default_rng(1)).timed(way, 4096, 1, 5)) == 5
     assert order == ["read", "write"] * 6
 
@@ -376,7 +376,7 @@ def test_each_round_has_everything_in_an_order_of_its_own() -> None:
             asked.append((way.name, n_bytes, at_once))
             return [len(asked)] * n_calls
 
-    ways = [Way("a", "read", 0), Way("b", "service", 0, most_at_once=1)]
+    ways = [Way("a"), Way("b", most_at_once=1)]
     cells = cells_of(ways, [4096, 8192], [1, 4])
     assert [tuple(cell) for _, cell in cells] == [
         ("a", 4096, 1), ("a", 4096, 4), ("a", 8192, 1), ("a", 8192, 4), ("b", 4096, 1), ("b", 8192, 1),
@@ -509,7 +509,7 @@ def test_copies_are_in_order_and_waited_for(machine: Machine) -> None:
                 way.finish(one)
                 assert one.to.cpu().unique().tolist() == [len(begun) + 1]
         machine.counts.clear()
-        way_of = Way("x", "read", 0, ahead=way)
+        way_of = Way("x", ahead=way)
         found = Timer(4 * KIB, 3, rng).timed(way_of, 4 * KIB, 3, 12)
         counts = machine.counts
         assert len(found) == 12
@@ -530,7 +530,7 @@ def test_no_more_are_in_flight_than_asked_for(machine: Machine) -> None:
         queued.append(sum(len(stream.queue) for stream in machine.streams[0]))
 
     way.begin = begin  # type: ignore[method-assign]
-    Timer(4 * KIB, 4, np.random.default_rng(0)).timed(Way("x", "read", 0, ahead=way), 4 * KIB, 4, 16)
+    Timer(4 * KIB, 4, np.random.default_rng(0)).timed(Way("x", ahead=way), 4 * KIB, 4, 16)
     assert queued == [1, 2, 3, *([4] * 21)]
 
 
@@ -577,7 +577,7 @@ def test_copies_on_a_device() -> None:
         way.begin(one)
         way.finish(one)
         assert one.to.cpu().unique().tolist() == [7]
-        found = Timer(MIB, 4, np.random.default_rng(0)).timed(Way("x", "read", 0, ahead=way), MIB, 4, 40)
+        found = Timer(MIB, 4, np.random.default_rng(0)).timed(Way("x", ahead=way), MIB, 4, 40)
         assert min(found) > MIB / 10e12 * 1e9
 
 

@@ -172,6 +172,10 @@ def test_a_straight_machine_needs_no_table() -> None:
     }  # fmt: skip
     assert (list(found.tables), list(found.line), list(found.off)) == ([], [], [])
     assert max(abs(one.error_ratio) for one in found.said) < 2e-3
+    # How a tier is filled the model does not say.
+    assert {(one.way, one.n_bytes, one.at_once) for one in found.said} == {
+        tuple(cell) for cell in found.measured if cell.way != "dram fill"
+    }
     assert outcome(machine(), table="always").tables == ["dram_origin"]
 
 

@@ -41,24 +41,15 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Way:
-    """``steps`` are done by a thread one after another, or ``ahead`` is what to queue. ``level``: which tier, or link.
+    """``steps`` are done by a thread one after another, or ``ahead`` is what to queue.
 
-    ``kind`` is what it tells of: the ``service`` of a tier, how it is filled (``fill``), what goes up a link (``read``)
-    or down (``write``). Of ``variant`` ways, such as pageable memory, the preset does not speak.
+    ``name`` says what it tells of: the service of a tier, how it is filled, what goes up a link (read) or down (write).
     """
 
     name: str
-    kind: str
-    level: int
     steps: tuple[Step, ...] = ()
     ahead: Ahead | None = None
-    variant: str = ""
     most_at_once: int | None = None
-
-    @property
-    def is_of_link(self) -> bool:
-        """Whether it is a hop, which queues."""
-        return self.kind in (READ, WRITE)
 
 
 @dataclass
@@ -128,26 +119,26 @@ def _open(machine: Machine, wanted: Wanted, told: Callable[[str], None]) -> None
             machine.capacities.append(_capacity(level, places.get(i), gpu))
         if level.kind == HBM:
             assert gpu is not None
-            machine.ways.append(Way(f"{level.name} {SERVICE}", SERVICE, i, ahead=gpu.way("d2d")))
+            machine.ways.append(Way(f"{level.name} {SERVICE}", ahead=gpu.way("d2d")))
         elif level.kind == DRAM and is_tier:
             # Alone: service does not queue (R4), and threads of Python that copy a little take turns, not channels.
             for kind, is_write in ((SERVICE, False), (FILL, True)):
                 steps = (Step(places[i], is_write),)
-                machine.ways.append(Way(f"{level.name} {kind}", kind, i, steps, most_at_once=1))
+                machine.ways.append(Way(f"{level.name} {kind}", steps, most_at_once=1))
     for i, (upper, lower) in enumerate(pairwise(levels)):
         if upper.kind == HBM:
             assert gpu is not None
-            machine.ways += _of_gpu(gpu, names[i], i, pageable=wanted.pageable)
+            machine.ways += _of_gpu(gpu, names[i], pageable=wanted.pageable)
             continue
         up: tuple[Step, ...] = (Step(places[i + 1], False),)
         # From a file to memory is one copy, into the buffer; to a file it is that and a write.
         if upper.kind == FILE:
             up = (*up, Step(places[i], True))
-        machine.ways.append(Way(f"{names[i]} {READ}", READ, i, up))
+        machine.ways.append(Way(f"{names[i]} {READ}", up))
         if places[i + 1].can_write:
             down = (Step(places[i + 1], True),)
             machine.ways.append(
-                Way(f"{names[i]} {WRITE}", WRITE, i, (Step(places[i], False), *down) if upper.kind == FILE else down)
+                Way(f"{names[i]} {WRITE}", (Step(places[i], False), *down) if upper.kind == FILE else down)
             )
         else:
             machine.notes.append(f"{lower.name} is only read: writing to it is taken to be as fast as reading")
@@ -171,8 +162,8 @@ def _gpu(wanted: Wanted) -> Any:
     return Copies(wanted.device, wanted.region_bytes, wanted.largest)
 
 
-def _of_gpu(gpu: Any, link: str, i: int, *, pageable: bool) -> list[Way]:
-    """Both kinds of host memory are measured, and one of them is the link's."""
+def _of_gpu(gpu: Any, link: str, *, pageable: bool) -> list[Way]:
+    """Both kinds of host memory are measured, and one of them is the link's; of the other the system does not speak."""
     found = []
     for is_pageable in (False, True):
         variant = "" if is_pageable == pageable else PAGEABLE if is_pageable else "pinned"
@@ -180,7 +171,7 @@ def _of_gpu(gpu: Any, link: str, i: int, *, pageable: bool) -> list[Way]:
             ahead = gpu.way(copy, is_pageable=is_pageable)
             name = f"{link} {kind}" + (f" {variant}" if variant else "")
             # From pageable memory a copy is over when the call returns: more than one thread would be needed.
-            found.append(Way(name, kind, i, ahead=ahead, variant=variant, most_at_once=1 if is_pageable else None))
+            found.append(Way(name, ahead=ahead, most_at_once=1 if is_pageable else None))
     return found
 
 
