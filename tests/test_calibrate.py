@@ -361,7 +361,7 @@ def test_nobody_goes_on_alone() -> None:
             self.places.append(at)
             fast.append(threading.get_ident())
             if threading.get_ident() != fast[0]:
-                time.sleep(0.01)
+                time.sleep(0.05)
 
     place = Uneven(1)
     found = Timer(4096, 2, np.random.default_rng(1)).timed(Way("x", (Step(place, False),)), 4096, 2, 100)
