@@ -33,6 +33,7 @@ COMMANDS = {
     "bounds": "experiments.bounds",
     "accuracy": "experiments.accuracy",
     "latency": "experiments.latency",
+    "calibrate": "experiments.calibrate",
     "shootout": "experiments.shootout",
     "beside": "experiments.beside",
     "check": "experiments.check",

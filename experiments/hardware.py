@@ -18,6 +18,8 @@ from simulator.units import parse_bytes_per_s
 
 _PARTS = ("prefetch", "inference")
 _MOST_BYTES = 1 << 20
+MEASURED = "measured"
+"""The key of a preset that says what its figures are from: for people and programs, no part of the system."""
 
 
 def system_in_full(said: Any, folder: Path, where: str = "system") -> Any:
@@ -90,6 +92,8 @@ def _preset(name: Any, folder: Path, where: str) -> dict[str, Any]:
     said = copy.deepcopy(_parsed(text, str(path)))
     if not isinstance(said, dict) or not isinstance(said.get("tiers"), list) or "preset" in said:
         raise InputError(f"{where}.preset: {path}: expected a system as configs have it, with a list of tiers")
+    # Nor is it part of the hash of results.
+    said.pop(MEASURED, None)
     found = system_in_full(said, path.parent, str(path))
     assert isinstance(found, dict)
     return found

@@ -58,11 +58,12 @@ def load(
 
 
 class Loaded(NamedTuple):
-    """What a config has: experiments by variant, what they are called together, and whether a sweep made them."""
+    """What a config has: experiments by variant, their name together, and whether a sweep or slices made them."""
 
     experiments: dict[str, Experiment]
     name: str
     is_swept: bool
+    is_sliced: bool = False
 
 
 def load_all(

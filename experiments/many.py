@@ -62,7 +62,7 @@ def run_many(
                 stage.pull(one, folders[name])
         _say_all(loaded, folders, console, how, share_of)
         return
-    are_many = len(chosen) > _MOST_TABLES
+    are_many = len(chosen) > _MOST_TABLES or loaded.is_sliced
     if are_many and how.report:
         raise InputError("--report: there are many results; tierfetch report makes a page of those that are named")
     progress = _Line(console, len(chosen), is_shown=are_many and not how.quiet)
@@ -90,7 +90,7 @@ def run_many(
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     elif are_many and out is not None:
-        _close(console, out, len(chosen))
+        _close(console, out, len(chosen), is_sliced=loaded.is_sliced)
         _say_capped(console, looks)
 
 
@@ -188,11 +188,14 @@ class _Line:
             )
 
 
-def _close(console: Any, out: Path, n: int) -> None:
+def _close(console: Any, out: Path, n: int, *, is_sliced: bool) -> None:
+    from experiments.pooled import print_pooled
     from experiments.variant_tables import print_variants
     from experiments.variants import KeptVariants
 
-    if n <= 40:
+    if is_sliced:
+        print_pooled(console, KeptVariants.open(out))
+    elif n <= 40:
         print_variants(console, KeptVariants.open(out))
     console.print(f"Tables of {n:,} variants: {out}", highlight=False, markup=False, soft_wrap=True)
     console.print(

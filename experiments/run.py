@@ -93,6 +93,19 @@ def main(
             help="Make the K-th of N parts of all runs, below OUT/shard-K-of-N; tierfetch merge puts them together.",
         ),
     ] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            show_default=False,
+            help="Cut the trace into N slices in time, which --jobs, --shard and --cluster run side by side, and say "
+            "what they come to together.",
+        ),
+    ] = None,
+    ahead: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="Run A slices ahead of each slice, not judged.", show_default="1"),
+    ] = None,
     until: Annotated[
         str | None,
         typer.Option(
@@ -170,6 +183,12 @@ def main(
         )  # fmt: skip
         part = None if shard is None else parse(shard)
         loaded = load_all(config, set_ or [], parse_seeds(seeds), wanted, sweep or [])
+        if slices is None and ahead is not None:
+            raise InputError(f"--ahead {ahead:g}: is what is run ahead of slices; expected --slices as well")
+        if slices is not None:
+            from experiments.slicing import sliced
+
+            loaded = sliced(loaded, slices, 1.0 if ahead is None else ahead)
         run_many(loaded, out, how, part, str(config), dry_run=dry_run)
 
 

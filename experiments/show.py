@@ -19,11 +19,13 @@ def main(
 ) -> None:
     """Print the closing table of a finished experiment again, without a run; of several variants, an arm a row.
 
+    Of slices of a trace it also says what they come to together.
     The notes that run prints below it are not kept; the same run again, which makes nothing, has them. Exit codes: 0
     done, 2 there are no results, or not all of them.
     """
     with exit_codes("nothing was to be written"):
         from experiments.closing import print_report
+        from experiments.pooled import are_slices, print_pooled
         from experiments.progress import make_console
         from experiments.ranking import ranking
         from experiments.stores.chosen import here
@@ -33,6 +35,8 @@ def main(
         kept = opened(here(result))
         if isinstance(kept, KeptVariants):
             print_variants(make_console(), kept)
+            if are_slices(kept):
+                print_pooled(make_console(), kept)
             return
         kept.check_whole()
         compared = kept.compared()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent.parent
-PACKAGES = ("simulator", "policies", "workloads", "experiments", "tierfetch")
+PACKAGES = ("simulator", "policies", "workloads", "live", "experiments", "tierfetch")
 MOST_FRAMES = 8
 
 

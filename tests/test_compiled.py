@@ -12,7 +12,7 @@ from simulator.compiled import CHECKED, sources
 
 ROOT = Path(__file__).parents[1]
 DECORATORS = {"compiled", "released", "internal", "inlined"}
-PACKAGES = ("simulator", "policies", "workloads", "experiments")
+PACKAGES = ("simulator", "policies", "workloads", "live", "experiments")
 FILES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 
 

@@ -55,10 +55,11 @@ def test_it_runs_elsewhere(installed: Path, tmp_path: Path) -> None:
 def test_what_it_knows_is_the_wheels(installed: Path, tmp_path: Path) -> None:
     """In one process: each one takes seconds."""
     code = (
-        "import sys, experiments, policies, simulator, tierfetch, workloads\n"
+        "import sys, experiments, live, policies, simulator, tierfetch, workloads\n"
         "from experiments import command\n"
         "from experiments.shipped import CONFIGS\n"
-        "print([m.__file__ for m in (experiments, policies, simulator, tierfetch, workloads)], CONFIGS, sep='|')\n"
+        "modules = experiments, live, policies, simulator, tierfetch, workloads\n"
+        "print([module.__file__ for module in modules], CONFIGS, sep='|')\n"
         "for arguments in (['--version'], ['policies'], ['schema']):\n"
         "    try: command.app(arguments, prog_name='tierfetch')\n"
         "    except SystemExit as end: assert not end.code\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("simulator", "policies", "workloads", "experiments", "tierfetch")
+PACKAGES = ("simulator", "policies", "workloads", "live", "experiments", "tierfetch")
 
 
 def pip(*arguments: Any) -> None:

@@ -88,6 +88,22 @@ class VariantResults(Results):
         write_page([one.folder for one in self._of.variants], path)
         return path
 
+    def pooled(self) -> "pd.DataFrame":
+        """Slices of a trace (``tierfetch run --slices``) as one: a row for each arm.
+
+        ``hit_ratio`` and ``mean_latency_ns`` are weighted by judged accesses, ``relative_difference_ratio`` is to the
+        baseline's mean, ``low`` and ``high`` its 95 % interval with slices as batches, quantiles (ns) are those of all
+        rows of accesses.
+
+        Raises:
+            InputError: the variants are no slices, or they overlap.
+        """
+        import pandas as pd
+
+        from experiments.pooled import pooled
+
+        return pd.DataFrame(pooled(self._of))
+
     def __repr__(self) -> str:
         keys = ", ".join(self._of.keys) or "nothing"
         return (

@@ -1,0 +1,1 @@
+"""A machine measured, and what it measured as a hardware preset."""

@@ -1,0 +1,134 @@
+"""How a client's thread comes by what it reads, and by a slot for what it writes."""
+
+from operator import index
+
+from live.core import Core
+from live.errors import BrokenError, ClosedError, MissingBlockError, NoRoomError, ReadError
+from live.moves import READ, WRITE, Access
+from live.recorder import Recorder
+from live.slab import Slot
+from live.workers import Workers
+from simulator.errors import InputError
+
+
+class Issuing:
+    """What ``TieredCache`` does for each call, without the bytes. ``is_closing``: no more calls are taken."""
+
+    def __init__(self, core: Core, workers: Workers, recorder: Recorder | None) -> None:
+        self._core, self._workers, self._recorder = core, workers, recorder
+        self.is_closing = False
+
+    def read(self, key: int, stream: int, request: int) -> Access:
+        """Wait for a block: the access counts on the slot that it lies in, until ``end``. Raises as ``get``."""
+        access = Access(checked(key), READ, stream, request, None, self._core.now)
+        self._issue(access)
+        error = access.error
+        if isinstance(error, MissingBlockError):
+            raise MissingBlockError(key)
+        if isinstance(error, NoRoomError):
+            raise NoRoomError(*error.args) from error
+        if error is not None:
+            raise ReadError(f"block {key} could not be read: {error}") from error
+        return access
+
+    def write(self, key: int, stream: int, request: int, slot: Slot, began_ns: int, waited_ns: int) -> None:
+        """What lies in a slot, from ``slot_to_write``, becomes a block."""
+        core = self._core
+        access = Access(key, WRITE, stream, request, slot, began_ns)
+        access.queue_ns = waited_ns
+        try:
+            self._issue(access)
+        except (ClosedError, BrokenError):
+            with core.lock:
+                core.memory.release(slot)
+            raise
+        finally:
+            self._put_is_over()
+        if access.error is not None:
+            raise BrokenError(f"block {key} could not be put: {access.error}") from access.error
+        self.end(access)
+
+    def _issue(self, access: Access) -> None:
+        """An access is looked up, and served."""
+        core = self._core
+        core.lock.acquire()
+        try:
+            self.check_open()
+            core.guarded(core.serving.issue, access)
+            if not access.is_served:
+                self._workers.help(access)
+        finally:
+            core.unlock()
+        if access.gate is not None:
+            try:
+                access.gate.acquire()
+            except BaseException:
+                # Somebody has interrupted this thread: it may have been served already.
+                with core.lock:
+                    access.is_given_up = True
+                    if access.is_served:
+                        core.memory.release(access.slot)
+                raise
+
+    def end(self, access: Access) -> None:
+        """The bytes of an access are where they should be: it is over."""
+        core = self._core
+        if self._recorder is not None:
+            self._recorder.access(access, core.now)
+        if access.slot is not None:
+            with core.lock:
+                core.memory.release(access.slot)
+
+    def slot_to_write(self) -> Slot:
+        """A slot of tier 0 for a put, which waits while half of what is to spare is held by others.
+
+        Raises NoRoomError while half of it is held by what cannot be written down.
+        """
+        core = self._core
+        slab, traffic, half = core.tiers[0].slab, core.traffic, core.settings.tiers[0].spare // 2
+        core.lock.acquire()
+        try:
+            while True:
+                self.check_open()
+                if slab.n_parked >= half and not traffic.try_parked_again():
+                    first = next(iter(core.memory.parked.values()))
+                    raise NoRoomError(
+                        f"{slab.n_parked} blocks of {slab.tier.name} cannot be written down: {first.error}"
+                    ) from first.error
+                slot = slab.take() if traffic.n_putting < half else None
+                if slot is not None:
+                    traffic.n_putting += 1
+                    return slot
+                core.books.n_waits_for_room += 1
+                core.wake()
+                core.room.wait()
+        finally:
+            core.unlock()
+
+    def give_back(self, slot: Slot) -> None:
+        """Nothing was written into it."""
+        with self._core.lock:
+            self._core.memory.release(slot)
+        self._put_is_over()
+
+    def _put_is_over(self) -> None:
+        with self._core.lock:
+            self._core.traffic.n_putting -= 1
+            self._core.room.notify()
+
+    def check_open(self) -> None:
+        """Raises ClosedError, or BrokenError."""
+        self._core.check()
+        if self.is_closing or self._core.is_closed:
+            raise ClosedError("the cache is closed")
+
+
+def checked(key: int) -> int:
+    """A key as a number of Python's: NumPy's are slow, and wrap. Raises InputError if it is none."""
+    try:
+        number = index(key)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
+        raise InputError(f"key: {key!r}; expected a whole number from 0 to 2**64 - 1")
+    return number

@@ -1,0 +1,82 @@
+"""What happens in a live cache as rows of the simulator's tables, with real clocks (docs/metrics.md)."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from live.moves import WRITTEN, Access, Prefetch
+from simulator.accounting import Books, Rows, Sink
+from simulator.arrays import NONE
+from simulator.ledger.rows import bits, signed
+from simulator.policy import Cause
+from simulator.records.record import Record
+from simulator.records.rows import AccessRow, PrefetchRow, TransferRow
+
+if TYPE_CHECKING:
+    from live.traffic import Call
+
+_TABLES: dict[str, type[Record]] = {"accesses": AccessRow, "prefetches": PrefetchRow, "transfers": TransferRow}
+
+
+class Recorder:
+    """Keeps a row for each access, settled prefetch and call over a link; times are ns since the cache was made.
+
+    Rows are tuples until somebody asks for them. One recorder is of one cache.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[int, ...]]] = {table: [] for table in _TABLES}
+
+    def access(self, access: Access, ended_ns: int) -> None:
+        """An access is over: what was neither queueing nor transfer was service, which includes being woken.
+
+        Only its own thread has it now, and to append to a list needs no lock.
+        """
+        latency_ns = ended_ns - access.issued_ns
+        self._rows["accesses"].append((
+            access.index, access.stream, access.request, signed(access.key), access.op, int(access.outcome),
+            access.issued_ns, latency_ns, latency_ns - access.queue_ns - access.transfer_ns, access.queue_ns,
+            access.transfer_ns, 0, NONE,
+        ))  # fmt: skip
+
+    def prefetch(self, prefetch: Prefetch, size: int) -> None:
+        """It is known what has become of a prefetch."""
+        self._rows["prefetches"].append((
+            prefetch.index, prefetch.inference, prefetch.access, signed(prefetch.key), size, prefetch.source,
+            prefetch.proposed_ns, prefetch.filled_ns, prefetch.used_ns, prefetch.used_access, prefetch.saved_ns,
+            prefetch.evicted_ns, int(prefetch.fate), bits(prefetch.confidence), prefetch.expert,
+        ))  # fmt: skip
+
+    def transfer(self, call: "Call", ended_ns: int, size: int) -> None:
+        """A call over a link is over, and has not failed."""
+        transfer, rows = call.transfer, self._rows["transfers"]
+        prefetch = transfer.prefetch or transfer.late
+        if transfer.is_down:
+            cause = Cause.WRITE_BACK if transfer.dirty == WRITTEN else Cause.DEMOTION
+        else:
+            cause = Cause.MISS if prefetch is None else Cause.PREFETCH
+        rows.append((
+            len(rows), call.link.index, call.channel, transfer.kind, transfer.priority, int(cause), transfer.access,
+            NONE if prefetch is None else prefetch.index, signed(transfer.key), transfer.is_down, size,
+            transfer.queued_ns, transfer.started_ns, ended_ns,
+        ))  # fmt: skip
+
+    def rows(self, table: str) -> Rows:
+        """A table so far: ``accesses`` in order of issue, ``transfers`` in order of beginning.
+
+        To be asked for when nothing is under way, or that is missing.
+        """
+        rows = np.array(self._rows[table], dtype=_TABLES[table].dtype)
+        if table == "transfers":
+            rows = rows[np.argsort(rows["started_ns"], kind="stable")]
+            rows["call"] = np.arange(len(rows))
+            return rows
+        return rows[np.argsort(rows[_TABLES[table].dtype.names[0]], kind="stable")]  # type: ignore[index]
+
+    def write(self, sink: Sink, link_names: list[str]) -> None:
+        """Hand all rows so far to what takes tables, as the simulator's engines do."""
+        books = Books(sink, window=0)
+        books.link_names = link_names
+        books.add_accesses(self.rows("accesses"))
+        books.add_prefetches(self.rows("prefetches"))
+        books.add_transfers(self.rows("transfers"))
