@@ -94,6 +94,7 @@ def test_an_address_is_told_from_a_path(text: str | Path, expected: Address | No
     ("text", "expected"),
     [
         ("ftp://host/a", "unknown scheme 'ftp'; expected s3://, gs://, file:/// or a local path"),
+        ("s3://", "s3://: is no place in a store; expected s3://BUCKET/NAME"),
         ("s3://b/a", "no bucket can be called 'b'"),
         ("s3:///a/../b", "'.' or '..'"),
         ("s3://bucket/a?endpoint_override=x", "options are environment variables"),

@@ -46,6 +46,10 @@ def address_of(place: str | os.PathLike[str]) -> Address | None:
         InputError: it is of an unknown scheme, or no address of a bucket.
     """
     text = os.fspath(place)
+    if text.rstrip("/").lower() in {f"{scheme}:" for scheme in SCHEMES}:
+        raise InputError(
+            f"{text}: is no place in a store; expected s3://BUCKET/NAME, gs://BUCKET/NAME or file:///FOLDER"
+        )
     if ":/" not in text:
         return None
     found = _ADDRESS.fullmatch(text)
