@@ -40,7 +40,9 @@ def _serve(pipe: Connection, n_at_once: int) -> None:
     share_cores(n_at_once)
     # Where an interrupt could not be held back at the start.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
+    # A reset is what is read where nobody has read what was sent before.
+    gone = (EOFError, BrokenPipeError, ConnectionResetError)
+    with Announced(lambda text: pipe.send(("said", (text,)))), suppress(*gone):
         while True:
             task: Task
             given, task = pipe.recv()
@@ -48,7 +50,7 @@ def _serve(pipe: Connection, n_at_once: int) -> None:
                 experiment, folder, traces = pickle.loads(given)
             try:
                 pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 raise
             except OutsideError as error:
                 pipe.send(("done", error))
