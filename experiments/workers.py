@@ -50,7 +50,7 @@ def _serve(pipe: Connection, n_at_once: int) -> None:
                 experiment, folder, traces = pickle.loads(given)
             try:
                 pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 raise
             except OutsideError as error:
                 pipe.send(("done", error))

@@ -280,3 +280,17 @@ print(process.exitcode)
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (run.stdout, run.stderr) == ("1\n", "")
+
+
+def test_a_process_that_nobody_asks_any_more_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the one that asks was killed before it read all that was sent, a reset is what comes in place of an end."""
+    monkeypatch.setattr(workers, "share_cores", lambda n_at_once: None)
+    here, there = Pipe()
+    there.send("what nobody has read")
+    here.close()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        workers._serve(there, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        there.close()
