@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from multiprocessing import Pipe
 from pathlib import Path
@@ -21,7 +22,7 @@ from experiments import workers
 from experiments.aside import aside_of
 from experiments.callbacks import Callbacks
 from experiments.exits import RunsDiedError
-from experiments.interrupts import Interrupts
+from experiments.interrupts import Interrupts, TerminatedError, terminations
 from experiments.kept import Done, Kept
 from experiments.loading import load
 from experiments.plan import in_turn, key_of, planned
@@ -247,21 +248,28 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
     pytest.fail("a process outlives the command")
 
 
-def test_an_interrupt_that_python_drops_is_not_lost() -> None:
+@pytest.mark.parametrize(("sent", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)])
+def test_an_interrupt_that_python_drops_is_not_lost(sent: signal.Signals, raised: type[BaseException]) -> None:
     class Dropped:
         def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
-    before, interrupts = signal.getsignal(signal.SIGINT), Interrupts()
+    with terminations():
+        _check_dropped(Dropped, sent, raised)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def _check_dropped(dropped: Callable[[], object], sent: signal.Signals, raised: type[BaseException]) -> None:
+    before, interrupts = signal.getsignal(sent), Interrupts()
     interrupts.check()
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", lambda _: None)
         # Raised in __del__, it goes nowhere.
-        Dropped()
-    with pytest.raises(KeyboardInterrupt):
+        dropped()
+    with pytest.raises(raised):
         interrupts.check()
     interrupts.close()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(sent) is before
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back here")
@@ -280,17 +288,3 @@ print(process.exitcode)
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (run.stdout, run.stderr) == ("1\n", "")
-
-
-def test_a_process_that_nobody_asks_any_more_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the one that asks was killed before it read all that was sent, a reset is what comes in place of an end."""
-    monkeypatch.setattr(workers, "share_cores", lambda n_at_once: None)
-    here, there = Pipe()
-    there.send("what nobody has read")
-    here.close()
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        workers._serve(there, 1)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        there.close()
