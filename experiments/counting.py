@@ -29,6 +29,7 @@ COLUMNS = (
     "trace", "eviction", "capacity", "capacity_unit", "sample_rate", "n_draws", "n_accesses", "n_simulated",
     "n_misses", "miss_ratio", "miss_ratio_low", "miss_ratio_high", "miss_ratio_error", "accesses_per_s",
 )  # fmt: skip
+_MOST_DRAWS = 1_000
 
 
 def evictions_of(text: str) -> list[EvictionSettings]:
@@ -56,7 +57,9 @@ def rates_of(text: str) -> list[int]:
 
 
 def draws_of(n: int | None, rates: list[int]) -> int:
-    """How many samples of each rate. Raises InputError if there is none to draw."""
+    """How many samples of each rate. Raises InputError if there is none to draw, or too many."""
+    if n is not None and n > _MOST_DRAWS:
+        raise InputError(f"--draws {n}: expected at most {_MOST_DRAWS:,}; a larger --sample does more")
     if n is not None and n > 1 and rates == [PARTS]:
         raise InputError(f"--draws {n}: of the whole trace there is one; expected a rate below 1 (--sample)")
     return n or 1

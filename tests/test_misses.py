@@ -203,6 +203,9 @@ def test_draws_of_the_whole_are_refused(tmp_path: Path) -> None:
     result = call(circle(tmp_path), "--columns", "key=block", "--draws", "3")
     assert result.exit_code == 2
     assert "--draws 3: of the whole trace there is one; expected a rate below 1 (--sample)" in result.stderr
+    result = call(circle(tmp_path), "--columns", "key=block", "--sample", "0.5", "--draws", "1001")
+    assert result.exit_code == 2
+    assert "--draws 1001: expected at most 1,000" in result.stderr
 
 
 def test_settings_of_evictions(tmp_path: Path) -> None:
