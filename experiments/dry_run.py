@@ -123,7 +123,7 @@ def problems_of(experiment: Experiment, folder: Path, runs: list[Run], *, force:
 def finished(experiment: Experiment, folder: Path, runs: list[Run]) -> set[Key]:
     """The runs that the folder keeps as they would be made today."""
     from experiments.kept import Kept
-    from experiments.runner import hash_of
+    from experiments.making_runs import hash_of
     from experiments.settling import cut_of
     from workloads.readers.files import sha256
 

@@ -136,9 +136,10 @@ def write_tables(experiment: Experiment, folder: Path, rows: list[Row]) -> tuple
     ``rows``: those of ``runs`` that were asked for.
     """
     from experiments.compare import compare
+    from experiments.making_runs import metadata
     from experiments.metrics import attribution
     from experiments.phases import by_phase
-    from experiments.runner import kept_rows, metadata
+    from experiments.runner import kept_rows
     from experiments.tables import write_rows
 
     compared = compare(rows, experiment.baseline, folder)

@@ -118,7 +118,7 @@ def _short(value: Any) -> str:
 
 def _merge_one(parts: Sequence[_Part], folder: Path, found: Merged, lacking: "_Lacking") -> None:
     from experiments.making import write_tables
-    from experiments.runner import in_order_of_plan, metadata
+    from experiments.making_runs import in_order_of_plan, metadata
     from experiments.tables import make_folder, write_rows
 
     experiment = _experiment(parts)

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.campaign.folders import OF_A_RUN, OF_THE_MACHINE, asides, present
-from experiments import runner
 from experiments.aside import aside_of, is_aside, remove_dead, remove_of, written_aside
 from experiments.kept import Done, Kept, _sealed
+from experiments.making_runs import Making
 from experiments.plan import key_of, stem_of
 from simulator.errors import InputError
 from tests.test_experiment import ROOT, call, config, write
@@ -400,15 +400,15 @@ def test_force_leaves_what_is_nobody_s_results(whole: Path, copy: Path) -> None:
 @contextmanager
 def killed_at_the_end() -> Iterator[None]:
     """A command goes no further than to the end of its runs."""
-    write_all = runner._Making.write
+    write_all = Making.write
 
-    def killed(making: runner._Making) -> None:
+    def killed(making: Making) -> None:
         if making.kept.runs:
             raise KeyboardInterrupt
         write_all(making)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner._Making, "write", killed)
+        patch.setattr(Making, "write", killed)
         yield
 
 

@@ -25,9 +25,9 @@ from experiments.exits import RunsDiedError
 from experiments.interrupts import Interrupts, TerminatedError, terminations
 from experiments.kept import Done, Kept
 from experiments.loading import load
+from experiments.making_runs import Making
 from experiments.plan import in_turn, key_of, planned
 from experiments.progress import RunProgress, make_console
-from experiments.runner import _Making
 from experiments.shared import HashedWorkload, share_all
 from experiments.workers import Task, side_by_side
 from simulator.trace import COLUMNS, concatenate
@@ -109,7 +109,7 @@ def test_what_is_timed_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     experiment = load(write(tmp_path, content))[""]
     with RunProgress(make_console(), quiet=True, n_at_once=2) as progress, closing(Interrupts()) as interrupts:
         told = Callbacks([], experiment, tmp_path)
-        making = _Making(experiment, tmp_path, Kept(tmp_path), {}, told, None)
+        making = Making(experiment, tmp_path, Kept(tmp_path), {}, told, None)
         making.choose(progress, force=False, title="")
         done = list(making._make(in_turn(planned(experiment)), progress, interrupts))
     # Nothing of `timed` can be done ahead: it does not learn. A model is trained once, whatever is repeated.

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from benchmarks.campaign.folders import asides, differences, present
-from experiments import runner
+from experiments import progress
 from experiments.exits import exit_codes
 from experiments.interrupts import Interrupts, none_for_children
 from experiments.tables import make_folder
@@ -246,14 +246,14 @@ def test_a_process_that_starts_sees_no_interrupt() -> None:
 
 def test_an_interrupt_that_python_drops_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it does in what is called while an object is cleaned up."""
-    finish = runner.OneRun.finish
+    finish = progress.OneRun.finish
 
     def finish_and_drop(self: Any, row: Any) -> None:
         finish(self, row)
         with suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(runner.OneRun, "finish", finish_and_drop)
+    monkeypatch.setattr(progress.OneRun, "finish", finish_and_drop)
     result = call(write(tmp_path, config(arms=PLAIN)), "--out", tmp_path / "out", "--jobs", "1")
     assert result.exit_code == 130, result.output
     assert len(table(tmp_path / "out", "runs.parquet")) == 1

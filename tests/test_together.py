@@ -15,10 +15,10 @@ from experiments.crews import Group, Result, Steps, Task, Work
 from experiments.exits import RunsDiedError, RunsFailedError
 from experiments.kept import Kept
 from experiments.loading import load
+from experiments.making_runs import Making
 from experiments.many import _Failed
 from experiments.plan import Run
 from experiments.progress import RunProgress, make_console
-from experiments.runner import _Making
 from experiments.single import sources_of
 from experiments.together import MOST_OPEN, Together
 from simulator.errors import InputError
@@ -244,7 +244,7 @@ def test_sources_are_those_of_before_the_sweep(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN + "# edited\n")
     assert sources_of(other, other.arms[1]) != common.sources_of(other, other.arms[1]) == before
     told = Callbacks([], other, tmp_path)
-    making = _Making(other, tmp_path, Kept(tmp_path), {}, told, None, None, common)
+    making = Making(other, tmp_path, Kept(tmp_path), {}, told, None, None, common)
     with RunProgress(make_console(), quiet=True) as progress:
         making.choose(progress, force=False, title="")
     with pytest.raises(InputError, match="arm own, seed 0: its policy's sources were edited while it ran"):

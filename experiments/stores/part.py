@@ -66,7 +66,7 @@ class Part:
         Raises:
             InputError: the store has results of another config.
         """
-        from experiments.runner import metadata
+        from experiments.making_runs import metadata
         from experiments.tables import make_folder
 
         of = self.kept.about.get("config_hash", experiment.folder_hash())
@@ -156,7 +156,7 @@ class Part:
 
     def is_finished(self, experiment: "Experiment", share: "Share | None") -> bool:
         """Whether the store has all that a command is to make, made of what it would be made of now."""
-        from experiments.runner import hash_of
+        from experiments.making_runs import hash_of
         from experiments.settling import cut_of
         from workloads.readers.files import sha256
 
