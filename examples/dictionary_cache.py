@@ -1,12 +1,13 @@
 """A cache of a dictionary that loads blocks on threads, with a policy that is asked beside it."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from live import PrefetchEngine
 
 
-class DictionaryCache(dict[int, bytes]):
+class DictionaryCache(OrderedDict[int, bytes]):
     """Drops what was loaded first; ``prefetch_async`` is all that an engine needs of it."""
 
     def __init__(self, load: Callable[[int], bytes], room: int, loaders: ThreadPoolExecutor) -> None:
@@ -23,7 +24,7 @@ class DictionaryCache(dict[int, bytes]):
         if found is None:
             found = self[key] = self._load(key)
             while len(self) > self._room:
-                self.pop(next(iter(self)), None)
+                self.popitem(last=False)
         return found
 
 

@@ -140,7 +140,8 @@ class PrefetchEngine:
         if fate is not None and outcome is None:
             self._predictor.settled(access.key, fate)
         self._recent.append(access.key)
-        access.index = self._predictor.tally.n_accesses
+        # It gets the next number.
+        access.index = -1
         question = self._predictor.see(access, self._size, dict(features or {}), self._send)
         if question is None:
             return []
@@ -158,7 +159,7 @@ class PrefetchEngine:
             ValueError: the sequence is empty, or the policy has no guess.
             InputError: a key is none, or the policy was handed over ready-made and is no network.
         """
-        keys = np.array([checked(key) for key in (list(self._recent) if sequence is None else sequence)], np.uint64)
+        keys = np.array([checked(key) for key in (self._recent.copy() if sequence is None else sequence)], np.uint64)
         found: tuple[int, float] = self._predictor.do(lambda: next_key(self.policy, self._build, keys))
         return found
 

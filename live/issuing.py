@@ -56,7 +56,7 @@ class Issuing:
         if follower is not None and follower.is_sync:
             with core.lock:
                 self.check_open()
-                access.outcome = core.serving.peek(access.key)
+                access.outcome, access.index = core.serving.peek(access.key), core.serving.n_issued
             asked = follower.before(access)
         core.lock.acquire()
         try:

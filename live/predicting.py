@@ -40,7 +40,7 @@ class Predictor:
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._news: deque[tuple[int, Fate]] = deque()
         self._n_polluted = self._n_batches = 0
-        self._is_updated = self.is_off = self._is_closing = False
+        self._is_updated = self.is_off = self._is_closing = self._is_over = False
         self.error: BaseException | None = None
         self._built: Future[Built] = Future()
         self.thread = threading.Thread(target=self._run, args=(build,), name="predictor", daemon=True)
@@ -152,7 +152,8 @@ class Predictor:
                 except BaseException as error:
                     self.fail(error, ())
                     return None
-                answer = self._sure(answer)
+                with self.lock:
+                    answer = self._sure(answer)
                 question.n_at_once = len(answer.keys)
                 question.n_issued = self._sent(answer, question, send)
                 with self.lock:
@@ -162,6 +163,8 @@ class Predictor:
 
     def _seen(self, access: Access, size: int, features: dict[str, int] | None) -> Question | None:
         with self.lock:
+            if access.index < 0:
+                access.index = self.tally.n_accesses
             self.tally.n_accesses += 1
             if self.is_off or not self.questions.remember(access, size, features):
                 return None
@@ -195,7 +198,7 @@ class Predictor:
         is_stale = stale_after is not None and question.ended_ns - question.asked_ns > stale_after
         n_issued = 0 if is_stale else self._sent(answer, question, send)
         with self.lock:
-            if self._is_closing or question.ended_ns < 0:
+            if self._is_over or question.ended_ns < 0:
                 return Answer()
             self.tally.n_proposed += len(answer.keys)
             self.tally.n_issued += n_issued
@@ -276,6 +279,7 @@ class Predictor:
             future.set_exception(ClosedError("the engine is closed"))
         self.thread.join()
         with self.lock:
+            self._is_over = True
             if self._built.exception() is None:
                 self._log.close()
         return True

@@ -1,7 +1,7 @@
 """Questions to a policy in the real world: what waits, who is answered first, what is shown (rules R12, R14, R16)."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ _ASKS = {
     Trigger.ACCESS: frozenset(Outcome),
 }
 _NOTHING = frozenset[Outcome]()
+_NO_COST, _NO_ANSWER = Cost(0, 0, 0, 0), Answer()
 
 
 @dataclass(slots=True, eq=False)
@@ -36,8 +37,8 @@ class Question:
     batch: int = -1
     started_ns: int = -1
     ended_ns: int = -1
-    cost: Cost = field(default_factory=lambda: Cost(0, 0, 0, 0))
-    answer: Answer = field(default_factory=Answer)
+    cost: Cost = _NO_COST
+    answer: Answer = _NO_ANSWER
     n_at_once: int = 0
     n_issued: int = 0
     is_waiting: bool = False

@@ -1,6 +1,7 @@
 """How keys go to a cache of any kind, and what is known there of an access if the cache itself does not say."""
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,13 +71,14 @@ class Outcomes:
 
     def __init__(self, cache: Any) -> None:
         self._cache, self._says = cache, hasattr(cache, "__contains__")
-        self._sent: dict[int, None] = {}
+        self._sent: OrderedDict[int, None] = OrderedDict()
 
     def sent(self, keys: Sequence[int]) -> None:
         """Blocks were sent for; of very many the oldest are forgotten."""
         self._sent.update(dict.fromkeys(keys))
         while len(self._sent) > _MOST_SENT:
-            self._sent.pop(next(iter(self._sent)), None)
+            # One step, whatever other threads do meanwhile.
+            self._sent.popitem(last=False)
 
     def find(self, key: int) -> tuple[Outcome, Fate | None]:
         """The outcome, and what has become of the prefetch that was met."""

@@ -16,7 +16,7 @@ from live.building import builder
 from live.errors import EngineError, LiveError
 from policies.given import Built
 from simulator.errors import InputError
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Outcome, Told, Trigger
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Fate, Outcome, Parts, Told, Trigger
 from simulator.trace import make_batch
 from tests.live_blocks import check_books, tiers
 from tests.live_content import BLOCK, content
@@ -189,7 +189,7 @@ def held() -> Iterator[Scripted]:
     policy = Scripted()
     policy.let = threading.Semaphore(0)
     yield policy
-    policy.let.release(10**6)
+    policy.let.release(1000)
 
 
 def asked_first(policy: Scripted, engine: PrefetchEngine) -> None:
@@ -419,3 +419,43 @@ def test_the_examples_do_as_they_say() -> None:
     assert serving_queue.main(2) == [
         ("request", 0), ("prefetch", 1), ("prefetch", 2), ("request", 10), ("prefetch", 11), ("prefetch", 12),
     ]  # fmt: skip
+
+
+class InParts(Scripted):
+    """Answers at once with the next key, and later as ``later`` does."""
+
+    def __init__(self, later: Scripted) -> None:
+        super().__init__()
+        self.parts = Parts(built("next_n(n=1, trigger=access)"), later)
+
+
+def test_a_part_that_answers_at_once_is_sent_for_before_the_rest(held: Scripted) -> None:
+    sent, recorder = Sent(), Recorder()
+    with PrefetchEngine(InParts(held), sent, recorder=recorder) as engine:
+        for key in (0, 10, 20):
+            engine.process_access(key)
+        assert sent.keys == [[1], [11], [21]]
+        assert held.begun.acquire(timeout=30)
+        held.let.release(10)
+        assert engine.drain(30)
+    rows = recorder.rows("inferences")
+    assert rows["n_at_once"].tolist() == [1, 1, 1]
+    assert (rows["n_issued"] - rows["n_at_once"]).sum() == sum(len(keys) for keys in sent.keys[3:]) >= 2
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_a_part_that_answers_at_once_beside_a_cache(mode: Any) -> None:
+    recorder = Recorder()
+    with TieredCache(tiers(40), Endless(BLOCK), recorder=recorder) as cache:
+        with PrefetchEngine(InParts(Scripted()), cache, mode=mode) as engine:
+            for key in range(0, 100, 5):
+                cache.get(key)
+            assert engine.drain(30)
+            metrics = engine.metrics()
+        rows = recorder.rows("inferences")
+        assert metrics.n_issued == cache.stats().n_issued == rows["n_issued"].sum() >= 20
+        assert rows["n_at_once"].tolist() == [1] * 20
+        check_books(cache)
+    by_access = {int(row["inference"]): int(row["access"]) for row in rows}
+    prefetches = recorder.rows("prefetches")
+    assert [by_access[int(row["inference"])] for row in prefetches] == prefetches["access"].tolist()
