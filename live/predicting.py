@@ -141,42 +141,42 @@ class Predictor:
     def see(self, access: Access, size: int, features: dict[str, int] | None, send: Send) -> Question | None:
         """An access: it may put a question, which is returned if it is to be waited for. Raises nothing of a policy."""
         if self._at_once is None:
-            return self._put(self._seen(access, size, features))
+            # In one step: what a question is shown ends with the access that asks.
+            with self.lock:
+                return self._put(self._seen(access, size, features))
         with self._in_turn:
-            question = self._seen(access, size, features)
-            if question is not None:
-                try:
-                    with self._deciding:
-                        self._tell()
-                        answer = answer_at_once(self._at_once, cast("Any", access))
-                except BaseException as error:
-                    self.fail(error, ())
-                    return None
-                with self.lock:
-                    answer = self._sure(answer)
-                question.n_at_once = len(answer.keys)
-                question.n_issued = self._sent(answer, question, send)
-                with self.lock:
-                    self.tally.n_proposed += question.n_at_once
-                    self.tally.n_issued += question.n_issued
-            return self._put(question)
+            with self.lock:
+                question = self._seen(access, size, features)
+            if question is None:
+                return None
+            try:
+                with self._deciding:
+                    self._tell()
+                    answer = answer_at_once(self._at_once, cast("Any", access))
+            except BaseException as error:
+                self.fail(error, ())
+                return None
+            with self.lock:
+                answer = self._sure(answer)
+            question.n_at_once = len(answer.keys)
+            question.n_issued = self._sent(answer, question, send)
+            with self.lock:
+                self.tally.n_proposed += question.n_at_once
+                self.tally.n_issued += question.n_issued
+                return self._put(question)
 
     def _seen(self, access: Access, size: int, features: dict[str, int] | None) -> Question | None:
-        with self.lock:
-            if access.index < 0:
-                access.index = self.tally.n_accesses
-            self.tally.n_accesses += 1
-            if self.is_off or not self.questions.remember(access, size, features):
-                return None
-            return self.questions.new(access, self._clock())
+        if access.index < 0:
+            access.index = self.tally.n_accesses
+        self.tally.n_accesses += 1
+        if self.is_off or not self.questions.remember(access, size, features):
+            return None
+        return self.questions.new(access, self._clock())
 
     def _put(self, question: Question | None) -> Question | None:
-        if question is None:
+        if question is None or self.is_off or not self.questions.ask(question):
             return None
-        with self.lock:
-            if self.is_off or not self.questions.ask(question):
-                return None
-            self._wake.notify()
+        self._wake.notify()
         return question if question.gate is not None else None
 
     def _sent(self, answer: Answer, question: Question, send: Send) -> int:

@@ -148,7 +148,7 @@ class Questions:
             name: np.array(values, ALWAYS_THERE.get(name, np.uint64))
             for name, values in zip(self.needs, others, strict=True)
         }
-        about = None if new and new[-1][:2] == asking else asking
+        about = None if new else asking
         return AccessRun(
             np.array(key, np.uint64), np.array(stream, np.uint32), np.array(outcome, np.uint8), columns, about
         )

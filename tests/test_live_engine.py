@@ -168,6 +168,7 @@ class Scripted:
         self.let, self.begun = threading.Semaphore(10**6), threading.Semaphore(0)
         self.threads: set[int] = set()
         self.heard: list[tuple[int, Fate]] = []
+        self.n_polluted = 0
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         self.threads.add(threading.get_ident())
@@ -181,6 +182,7 @@ class Scripted:
 
     def told(self, told: Told) -> None:
         self.heard += zip(told.keys, told.fates, strict=True)
+        self.n_polluted += told.n_polluted
 
 
 @pytest.fixture
@@ -459,3 +461,35 @@ def test_a_part_that_answers_at_once_beside_a_cache(mode: Any) -> None:
     by_access = {int(row["inference"]): int(row["access"]) for row in rows}
     prefetches = recorder.rows("prefetches")
     assert [by_access[int(row["inference"])] for row in prefetches] == prefetches["access"].tolist()
+
+
+def test_a_policy_hears_of_the_blocks_that_its_prefetches_cost() -> None:
+    policy = Scripted()
+    with TieredCache(tiers(2), Endless(BLOCK)) as cache, PrefetchEngine(policy, cache, mode="sync"):
+        for key in (0, 0, 50):
+            cache.get(key)
+            while cache.stats().n_in_flight:
+                threading.Event().wait(0.0005)
+    # 1 and 2 took the place of 0, which was missed then.
+    assert policy.n_polluted == 1
+
+
+def test_what_a_question_is_shown_ends_with_its_access() -> None:
+    """Of many threads that say their accesses: each is shown once, and each question is about the last one shown."""
+    policy = Scripted()
+    with PrefetchEngine(policy, Sent(), mode="sync", queue_limit=100) as engine:
+
+        def client(stream: int) -> None:
+            for i in range(60):
+                assert engine.process_access(1000 * stream + i, stream=stream) == [
+                    1000 * stream + i + 1,
+                    1000 * stream + i + 2,
+                ]
+
+        threads = [threading.Thread(target=client, args=(stream,)) for stream in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert engine.metrics().n_answered == 360
+    assert all(shown == [key] for (((key, _), shown),) in policy.asked)
