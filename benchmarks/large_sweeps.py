@@ -21,6 +21,10 @@ from experiments.results import places_below
 from experiments.run import How
 
 N_SEEDS, N_KILLS = int(os.environ.get("SWEEP_SEEDS", "10")), int(os.environ.get("SWEEP_KILLS", "20"))
+ONE, DONE = os.environ.get("SWEEP_ONE"), ".done"
+"""A folder that keeps what one process has made, for several parts."""
+LONGEST_S = os.environ.get("SWEEP_LONGEST_S")
+"""A driver is killed within so many seconds of its start, where a machine is busy and a minute is not enough."""
 N_SHARDS = 8
 
 
@@ -59,10 +63,23 @@ def same(found: Path, expected: Path) -> str:
     return f"{of}, {'as in one process, to the byte' if not said and not left else f'DIFFER: {said[:3]} {left[:3]}'}"
 
 
+def alone(folder: Path, path: Path) -> tuple[Path, float]:
+    """What one process makes of it and the time it takes, 0 where that is there already."""
+    one = Path(ONE) if ONE else folder / "one"
+    return one, 0.0 if (one / DONE).exists() else _made_alone(path, one)
+
+
+def _made_alone(path: Path, one: Path) -> float:
+    took_s = made(path, one)
+    (one / DONE).touch()
+    return took_s
+
+
 def grid_on_ray(folder: Path) -> str:
     """2,000 runs on two workers and a second node, which is taken away; a worker is killed again and again."""
     path = write(folder, grid())
-    alone_s = made(path, folder / "one")
+    one, alone_s = alone(folder, path)
+    n_runs = len(list(one.glob("*/windows/*.parquet")))
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
     from ray.cluster_utils import Cluster as Nodes
 
@@ -70,27 +87,36 @@ def grid_on_ray(folder: Path) -> str:
     started = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, **place})
     try:
         second = started.add_node(num_cpus=1, object_store_memory=100 << 20)
-        timer = threading.Timer(
-            1.5 * KILL_EVERY_S, lambda: started.remove_node(second, allow_graceful=False)
-        )  # fmt: skip
-        timer.start()
-        with killing(KILL_EVERY_S) as killed:
-            took_s = made(path, folder / "ray", started.address)
-        is_gone = not timer.is_alive()
-        timer.cancel()
-        timer.join()
+        is_over, is_gone = threading.Event(), threading.Event()
+
+        def remove() -> None:
+            """Once a tenth of all runs is there: to start may take a minute."""
+            while not is_over.wait(1):
+                if len(list((folder / "ray").glob("*/windows/*.parquet"))) >= n_runs // 10:
+                    started.remove_node(second, allow_graceful=False)
+                    is_gone.set()
+                    return
+
+        thread = threading.Thread(target=remove)
+        thread.start()
+        try:
+            with killing(KILL_EVERY_S) as killed:
+                took_s = made(path, folder / "ray", started.address)
+        finally:
+            is_over.set()
+            thread.join()
     finally:
         started.shutdown()
     return (
-        f"{same(folder / 'ray', folder / 'one')}; {len(killed)} workers killed, the second node "
-        f"{'was taken away' if is_gone else 'stayed'}; {took_s:.0f} s, in one process {alone_s:.0f} s"
+        f"{same(folder / 'ray', one)}; {len(killed)} workers killed, the second node "
+        f"{'was taken away' if is_gone.is_set() else 'stayed'}; {took_s:.0f} s, in one process {alone_s:.0f} s"
     )
 
 
 def grid_by_shards(folder: Path) -> str:
     """2,000 runs by 8 shards that know nothing of each other, and put together."""
     path = write(folder, grid())
-    alone_s = made(path, folder / "one")
+    one, alone_s = alone(folder, path)
     command = [sys.executable, "-m", "tierfetch"]
     began = time.perf_counter()
     waiting = [f"{number}/{N_SHARDS}" for number in range(N_SHARDS, 0, -1)]
@@ -103,7 +129,7 @@ def grid_by_shards(folder: Path) -> str:
     merge = [*command, "merge", str(folder / "shards"), "--out", str(folder / "merged"), "--quiet"]
     subprocess.run(merge, check=True)
     return (
-        f"{same(folder / 'merged', folder / 'one')}; shards {made_s:.0f} s, two at a time, merge "
+        f"{same(folder / 'merged', one)}; shards {made_s:.0f} s, two at a time, merge "
         f"{time.perf_counter() - began - made_s:.0f} s, in one process {alone_s:.0f} s"
     )
 
@@ -112,7 +138,7 @@ def _kills(folder: Path, options: list[str], longest_s: float) -> str:
     """The command is killed at any time and said again, until it is through; then anew, until it was killed enough."""
     path = write(folder, {**grid(2), "engine": "simpy"})
     made(path, folder / "one")
-    draw, n_killed, said, n_rounds = random.Random(0), 0, list[str](), 0
+    draw, n_killed, said, n_rounds, n_there = random.Random(0), 0, list[str](), 0, list[int]()
     while n_killed < N_KILLS:
         out, n_rounds = folder / f"round-{n_rounds}", n_rounds + 1
         command = [sys.executable, "-m", "tierfetch", "run", str(path), "--out", str(out), "--quiet", *options]
@@ -127,23 +153,27 @@ def _kills(folder: Path, options: list[str], longest_s: float) -> str:
                 process.kill()
                 process.wait()
                 n_killed += 1
+                n_there.append(len(list(out.glob("*/windows/*.parquet"))))
                 psutil.wait_procs(others, timeout=5)
                 continue
             assert process.returncode == 0
             break
         said.append(same(out, folder / "one"))
         assert not list(out.glob(f"*/{RECEIPTS}"))
-    return f"killed {n_killed} times, through {n_rounds} times: {'; '.join(dict.fromkeys(said))}"
+    return (
+        f"killed {n_killed} times, through {n_rounds} times: {'; '.join(dict.fromkeys(said))}; runs that were there "
+        f"when it was killed: {n_there}"
+    )
 
 
 def kills_here(folder: Path) -> str:
     """The driver of two processes is killed at any time, and started again."""
-    return _kills(folder, ["--jobs", "2"], 25)
+    return _kills(folder, ["--jobs", "2"], float(LONGEST_S or 25))
 
 
 def kills_ray(folder: Path) -> str:
     """The driver of a Ray on this machine is killed at any time, and started again."""
-    return _kills(folder, ["--cluster", "ray", "--jobs", "2"], 60)
+    return _kills(folder, ["--cluster", "ray", "--jobs", "2"], float(LONGEST_S or 60))
 
 
 PARTS: dict[str, Callable[[Path], str]] = {

@@ -1,6 +1,6 @@
 """How every command ends.
 
-0 done, 2 bad input, 3 processes that died, 4 code from outside failed, 130 interrupted, 1 a bug.
+0 done, 2 bad input, 3 processes that died, 4 code from outside failed, 130 interrupted, 143 terminated, 1 a bug.
 """
 
 import os
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 import typer
 
-from experiments.interrupts import let_go
+from experiments.interrupts import TerminatedError, let_go, terminations
 from simulator.stores.copies import shown, watch_with
 
-BAD_INPUT, DIED, OUTSIDE, INTERRUPTED = 2, 3, 4, 130
+BAD_INPUT, DIED, OUTSIDE, INTERRUPTED, TERMINATED = 2, 3, 4, 130, 143
 _MOST_LINES, _LONGEST = 10, 1000
 _LINE_EVERY_S = 5.0
 
@@ -37,15 +37,16 @@ class RunsFailedError(RuntimeError):
 def exit_codes(interrupted: str) -> Iterator[None]:
     """Turn errors that are the user's or the machine's into one line and an exit code.
 
-    ``interrupted`` is what Ctrl-C leaves behind.
+    ``interrupted`` is what Ctrl-C and SIGTERM leave behind.
     """
     from simulator.errors import InputError, OutsideError
 
     watch_with(_Fetching())
     try:
-        yield
-        # What is still to be written is part of what was asked for.
-        sys.stdout.flush()
+        with terminations():
+            yield
+            # What is still to be written is part of what was asked for.
+            sys.stdout.flush()
     except InputError as error:
         first, *others = error.args
         _leave([f"error: {first}", *others], BAD_INPUT)
@@ -71,6 +72,9 @@ def exit_codes(interrupted: str) -> Iterator[None]:
         if "allocate memory" not in str(error):
             raise
         _leave(["error: not enough memory for the model; expected a smaller one"], BAD_INPUT)
+    except TerminatedError as interrupt:
+        let_go(interrupt)
+        _leave([f"terminated: {interrupted}"], TERMINATED)
     except KeyboardInterrupt as interrupt:
         let_go(interrupt)
         _leave([f"interrupted: {interrupted}"], INTERRUPTED)

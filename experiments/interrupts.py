@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C that is not lost, and SIGTERM that is one."""
 
 import gc
 import signal
@@ -11,6 +11,30 @@ from multiprocessing import resource_tracker
 from types import FrameType
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which schedulers send: an interrupt with another exit code."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise TerminatedError
+
+
+@contextmanager
+def terminations() -> Iterator[None]:
+    """Meanwhile SIGTERM is an interrupt: what is half-made is cleaned up."""
+    # Who ignores it, or has a use of its own for it, goes on doing so.
+    is_free = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if is_free:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if is_free:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class Interrupts:
     """From its making until ``close``, an interrupt is kept in mind, for who asks now and then.
 
@@ -19,17 +43,19 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self._has_come = False
+        self._has_come: type[KeyboardInterrupt] | None = None
         # Elsewhere than in the main thread nobody may ask for signals, and no interrupt is raised.
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._note)}
+            if signal.getsignal(signal.SIGTERM) is _terminate:
+                self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._note)
             self._unraisable = sys.unraisablehook
             sys.unraisablehook = self._drop
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._has_come = True
-        raise KeyboardInterrupt
+        self._has_come = TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+        raise self._has_come
 
     def _drop(self, dropped: "sys.UnraisableHookArgs") -> None:
         if not self._has_come:
@@ -38,12 +64,13 @@ class Interrupts:
     def check(self) -> None:
         """Raises KeyboardInterrupt if one has come."""
         if self._has_come:
-            raise KeyboardInterrupt
+            raise self._has_come
 
     def close(self) -> None:
         """Interrupts are what they were before."""
         if self._is_main:
-            signal.signal(signal.SIGINT, self._before)
+            for number, before in self._before.items():
+                signal.signal(number, before)
             sys.unraisablehook = self._unraisable
 
 

@@ -24,7 +24,7 @@ def main(
 
     The verdict first; then arms side by side, where the latency goes, distributions, phases, what became of every
     access and prefetch, timeliness, inference, training, links, notes, and how to make it again. Needs the extra
-    tierfetch[report]. Exit codes: 0 done, 2 bad input, such as a folder without results.
+    `report` of tierfetch. Exit codes: 0 done, 2 bad input, such as a folder without results.
     """
     with exit_codes("nothing was written"):
         from experiments.stores.chosen import here

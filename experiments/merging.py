@@ -55,6 +55,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     _check_plan([part for of in parts.values() for part in of])
     for of in parts.values():
         _check_alike(of)
+    for name in parts:
+        _check_out(out / name)
     for name, of in parts.items():
         _merge_one(of, out / name, found, lacking)
     found.missing, found.n_missing = lacking.told()
@@ -101,6 +103,12 @@ def _check_alike(parts: Sequence[_Part]) -> None:
                     f"{folder}: holds runs of {what} than {parts[0].folder} ({_short(kept.about.get(key))}, that is "
                     f"{_short(first.get(key))}); expected shards of one command"
                 )
+
+
+def _check_out(folder: Path) -> None:
+    """Raises InputError where a shard has put its own: it would no longer say which runs it is to make."""
+    if (folder / MANIFEST).is_file() and "shard" in Kept.load(folder).about:
+        raise InputError(f"--out {folder}: holds the results of a shard; expected a folder for all of them")
 
 
 def _short(value: Any) -> str:

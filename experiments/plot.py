@@ -62,7 +62,7 @@ def main(
 
     Of a folder of variants: curves of a metric over a swept key, or a map over two (heat), by default whichever suits.
 
-    Needs the extra tierfetch[report]. Exit codes: 0 done, 2 bad input, such as a chart whose data is not there.
+    Needs the extra `report` of tierfetch. Exit codes: 0 done, 2 bad input, such as a chart whose data is not there.
     """
     with exit_codes("nothing was written"):
         from experiments.aside import written_aside
@@ -88,6 +88,7 @@ def main(
 def _chart(result: Path, kind: str | None, variant: str | None, said: dict[str, Any]) -> "Chart":
     """Of a sweep, or of one result. Raises InputError where what is said is of the other."""
     from experiments.extras import need
+    from experiments.results import places_below
     from experiments.sweep_kinds import KINDS, is_sweep
     from experiments.variants import one_of, opened
     from simulator.errors import InputError
@@ -101,12 +102,33 @@ def _chart(result: Path, kind: str | None, variant: str | None, said: dict[str, 
         given = {name.removeprefix("--"): value for name, value in said.items() if value is not None}
         given |= {"arms": given.pop("arm")} if "arm" in given else {}
         return chart_of_sweep(opened(result), Asked(kind, **given))
+    if kind is not None and variant is None and not is_ladder(result) and places_below(result):
+        _check_kind(kind)
     for option, value in said.items():
         if value is not None:
             raise InputError(f"{option}: is of a sweep's curves and maps; expected --kind curves or heat, or none")
     if kind is None:
         raise InputError("--kind: is missing; expected which chart, such as means: another word lists them")
     return chart_of(result if is_ladder(result) else one_of(result, variant), kind)
+
+
+def _check_kind(kind: str) -> None:
+    """Of a folder of variants: which one would have such a chart is no question where there is none."""
+    from difflib import get_close_matches
+
+    from experiments.page.charts import KINDS as OF_ONE
+    from experiments.sweep_kinds import KINDS
+    from simulator.errors import InputError
+
+    if kind in OF_ONE or kind.partition("_")[0] in ("traffic", "busy", "waits"):
+        return
+    close = get_close_matches(kind, [*KINDS, *OF_ONE], 1)
+    meant = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else f"expected {' or '.join(KINDS)}, or with --variant one of {', '.join(OF_ONE)}"
+    )
+    raise InputError(f"--kind {kind}: there is no such chart; {meant}")
 
 
 def _by_name(out: Path | None) -> Format:

@@ -156,8 +156,8 @@ def main(
 
     Finished runs are not repeated: a run that was interrupted goes on where it stopped. Exit codes: 0 done, 2 bad input
     (the message says which file, line or key), 3 a process of --jobs or --cluster died again and again (all other runs
-    are kept), 4 a policy, a model or a format of your own failed (as well), 130 interrupted (finished runs are kept), 1
-    a bug.
+    are kept), 4 a policy, a model or a format of your own failed (as well), 130 interrupted and
+    143 terminated (finished runs are kept), 1 a bug.
     """
     with exit_codes("finished runs are kept; run the same command to go on"):
         from experiments.loading import load_all

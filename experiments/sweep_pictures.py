@@ -96,7 +96,9 @@ class _Picture:
 
     def _filtered(self, rows: list[Row]) -> list[Row]:
         for said in self._asked.where:
-            name, _, text = said.partition("=")
+            name, equals, text = said.partition("=")
+            if not equals:
+                raise InputError(f"--where {said}: expected KEY=VALUE, KEY a swept key")
             key = self._key("--where", name)
             labels = self._axes[key].labels
             there = [v for v, label in labels.items() if text in (label, str(v)) or amount_of(text)[0] == v]
@@ -148,6 +150,8 @@ class _Picture:
         panel = self._key("--panel", said) if said else next(
             (key for key in others if 1 < self._n_values(key) <= _MOST_PANELS), None
         )  # fmt: skip
+        if panel == x:
+            raise InputError(f"--panel {said}: {x} is the key to the right already; expected another one")
         drawn = [x, *([panel] if panel else [])]
         fixed = self._fixed(drawn)
         cells: dict[tuple[str, Any, Any], list[Row]] = {}
@@ -190,7 +194,9 @@ class _Picture:
     def _heat(self, x: str, order: Sequence[str]) -> Chart:
         said = self._asked.y
         y = self._key("--y", said) if said else next((key for key in order if key != x), None)
-        if y is None or x == y:
+        if said and x == y:
+            raise InputError(f"--y {said}: {x} is the key to the right already; expected another one")
+        if y is None:
             raise InputError(
                 f"--kind heat: expected two swept keys, and there is {', '.join(self._axes)}; see --kind curves"
             )

@@ -40,7 +40,9 @@ def _serve(pipe: Connection, n_at_once: int) -> None:
     share_cores(n_at_once)
     # Where an interrupt could not be held back at the start.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Announced(lambda text: pipe.send(("said", (text,)))), suppress(EOFError, BrokenPipeError):
+    # Where nobody is left who asks; if that one has not read all answers, the connection is not closed but reset.
+    is_over = suppress(EOFError, BrokenPipeError, ConnectionResetError)
+    with Announced(lambda text: pipe.send(("said", (text,)))), is_over:
         while True:
             task: Task
             given, task = pipe.recv()
@@ -48,7 +50,7 @@ def _serve(pipe: Connection, n_at_once: int) -> None:
                 experiment, folder, traces = pickle.loads(given)
             try:
                 pipe.send(("done", _do(task, pipe, experiment, folder, traces[task.run.seed])))
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 raise
             except OutsideError as error:
                 pipe.send(("done", error))

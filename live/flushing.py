@@ -77,6 +77,9 @@ class Flushing:
         core.will_wake()
         core.books.n_retries += moved.n_retries
         core.memory.release(slot)
+        if moved.error is not None and not isinstance(moved.error, Exception):
+            # Somebody wants this thread to stop.
+            raise moved.error
         if moved.error is not None:
             core.books.n_failed_writes += 1
             errors[key] = moved.error

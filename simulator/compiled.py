@@ -27,6 +27,7 @@ from numba.core import event
 from numba.extending import intrinsic
 from platformdirs import user_cache_path
 
+from simulator import code_cache
 from simulator.outside import IS_LOADING, kept_under
 from simulator.parts import OF_LOOPS, OF_PART, OF_RULES, OF_WHOLE
 
@@ -68,6 +69,7 @@ def _sources_hash() -> str:
 
 # Numba makes its settings when it is imported; its types do not list them.
 numba.core.config.CACHE_DIR = str(user_cache_path("tierfetch") / f"numba-{_sources_hash()}")  # type: ignore[attr-defined]
+code_cache.use()
 # The rules branch and chase places in arrays: there is nothing to vectorise, and looking for it takes an eighth of the
 # compiling.
 numba.core.config.LOOP_VECTORIZE = numba.core.config.SLP_VECTORIZE = 0  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -349,6 +350,24 @@ def test_so_many_go_on_at_once_at_random_places() -> None:
     assert len(place.places) == 33
     assert 3 <= len(found) <= 30
     assert set(place.places) == set(range(0, 64 * KIB, 8 * KIB))
+
+
+def test_nobody_goes_on_alone() -> None:
+    """When the first thread is through, what the others still have to do is left, and what had less beside it too."""
+    fast: list[int] = []
+
+    class Uneven(Meeting):
+        def read_into(self, buffer: Any, at: int) -> None:
+            self.places.append(at)
+            fast.append(threading.get_ident())
+            if threading.get_ident() != fast[0]:
+                time.sleep(0.05)
+
+    place = Uneven(1)
+    found = Timer(4096, 2, np.random.default_rng(1)).timed(Way("x", (Step(place, False),)), 4096, 2, 100)
+    # Fifty and a warm-up each, had the slow one gone on.
+    assert len(place.places) < 70
+    assert len(found) <= 60
 
 
 def test_steps_are_one_call() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,3 +298,42 @@ def test_who_is_stopped_while_moving_a_block_stops_and_nobody_else() -> None:
             cache.get(1)
         assert (cache.get(1) == content(1, 0)).all()
         check_books(cache)
+
+
+def test_a_block_that_is_written_often_takes_the_room_of_two(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "blocks", BLOCK)
+    for version in range(10):
+        store.write(1, content(1, version))
+    store.close()
+    assert (tmp_path / "blocks").stat().st_size == HEADER + 2 * RECORD
+
+
+def test_what_is_being_written_when_others_are_done_may_be_half_there(tmp_path: Path) -> None:
+    """The header of key 1's newer version is in the file and its bytes are not, when key 2 is written and all ends."""
+    path, goes_on, is_there = tmp_path / "blocks", threading.Event(), threading.Event()
+
+    def halt(kind: str, count: int, offset: int) -> None:
+        is_writer = threading.current_thread() is not threading.main_thread()
+        if kind == "write" and is_writer and (offset - HEADER) % RECORD:
+            is_there.set()
+            assert goes_on.wait(30)
+
+    calls = FaultyCalls(halt, short=HEADER)
+    store = FileStore(path, BLOCK, calls=calls, direct=False)
+    writer = threading.Thread(target=lambda: store.write(1, content(1, 2)))
+    store.write(1, content(1, 1))
+    writer.start()
+    assert is_there.wait(30)
+    store.write(2, content(2, 1))
+    store.write(2, content(2, 2))
+    shutil.copy(path, tmp_path / "killed")
+    goes_on.set()
+    writer.join(30)
+    store.close()
+    into = np.empty(BLOCK, np.uint8)
+    for name, version in (("killed", 1), ("blocks", 2)):
+        found = FileStore(tmp_path / name, BLOCK)
+        found.read(1, into)
+        assert (into == content(1, version)).all()
+        assert found.n_torn == (name == "killed")
+        found.close()

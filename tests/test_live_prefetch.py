@@ -11,6 +11,8 @@ from experiments.tables import rows_of
 from live import MemoryStore, Recorder, TieredCache
 from live.buffers import Bytes8
 from live.cache import Landing
+from live.moving import Mover
+from live.slab import Slot
 from simulator.policy import Fate, Outcome
 from tests.live_blocks import check_books, tiers
 from tests.live_content import BLOCK, content, version_of
@@ -304,3 +306,31 @@ def test_numbers_of_numpy_are_keys_too() -> None:
             cache.put(key, content(int(key), 1))
         assert (cache.get(2) == content(2, 1)).all()
         assert landings(cache, *np.arange(3)) == ["RESIDENT"] * 3
+
+
+def test_a_written_block_that_its_tier_evicts_while_it_goes_up_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block 0 is dirty in the second tier, and on its way to the first, when block 5 takes its place (R27)."""
+    store, copies, lets = MemoryStore(BLOCK), threading.Semaphore(0), threading.Semaphore(0)
+    store.write(5, content(5, 0))
+    copy = Mover.copy
+
+    def gated(self: Mover, source: Slot, target: Slot) -> None:
+        copies.release()
+        assert lets.acquire(timeout=30)
+        copy(self, source, target)
+
+    with TieredCache(tiers(1, 1, spare=8), store) as cache:
+        cache.put(0, content(0, 1))
+        cache.put(1, content(1, 1))
+        wait_until(lambda: 0 in cache._core.tiers[1].blocks)
+        monkeypatch.setattr(Mover, "copy", gated)
+        first = in_thread(cache.get, 0)
+        assert copies.acquire(timeout=30)
+        second = in_thread(cache.get, 5)
+        wait_until(lambda: list(cache._core.tiers[1].blocks) == [5])
+        assert not store.holds(0)
+        lets.release(100)
+        first.join(30)
+        second.join(30)
+        assert (cache.get(0) == content(0, 1)).all()
+    assert version_of(store._blocks[0]) == 1

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from experiments import workers
 from experiments.aside import aside_of
 from experiments.callbacks import Callbacks
 from experiments.exits import RunsDiedError
-from experiments.interrupts import Interrupts
+from experiments.interrupts import Interrupts, TerminatedError, terminations
 from experiments.kept import Done, Kept
 from experiments.loading import load
 from experiments.plan import in_turn, key_of, planned
@@ -139,6 +141,16 @@ def _dying(pipe: Any, n_at_once: int) -> None:
         pipe.send(("done", Done({"n_accesses": 1, "wall_s": 1.0, "wall_with_training_s": 1.0}, {})))
 
 
+def test_who_asks_dies_with_an_answer_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a process sets for itself.
+    monkeypatch.setattr(workers, "share_cores", lambda _: None)
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
+    here, there = Pipe()
+    there.send("an answer")
+    here.close()
+    workers._serve(there, 1)
+
+
 def test_a_process_that_dies_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,21 +248,28 @@ def test_an_interrupt_stops_all_processes_and_keeps_what_is_done(tmp_path: Path)
     pytest.fail("a process outlives the command")
 
 
-def test_an_interrupt_that_python_drops_is_not_lost() -> None:
+@pytest.mark.parametrize(("sent", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)])
+def test_an_interrupt_that_python_drops_is_not_lost(sent: signal.Signals, raised: type[BaseException]) -> None:
     class Dropped:
         def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
-    before, interrupts = signal.getsignal(signal.SIGINT), Interrupts()
+    with terminations():
+        _check_dropped(Dropped, sent, raised)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def _check_dropped(dropped: Callable[[], object], sent: signal.Signals, raised: type[BaseException]) -> None:
+    before, interrupts = signal.getsignal(sent), Interrupts()
     interrupts.check()
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", lambda _: None)
         # Raised in __del__, it goes nowhere.
-        Dropped()
-    with pytest.raises(KeyboardInterrupt):
+        dropped()
+    with pytest.raises(raised):
         interrupts.check()
     interrupts.close()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(sent) is before
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back here")

@@ -17,7 +17,7 @@ import tierfetch
 from benchmarks.campaign.folders import asides, differences
 from experiments.clusters import on_ray
 from experiments.clusters.address import parse
-from experiments.clusters.joined import Cluster, joined
+from experiments.clusters.joined import Cluster, joined, start
 from experiments.clusters.orders import Code
 from experiments.exits import RunsDiedError
 from experiments.kept import Kept
@@ -67,6 +67,39 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     found = call(write(tmp_path, config()), "--out", tmp_path / "out", "--cluster", "ray")
     assert found.exit_code == 2
     assert found.output == "error: ray: not installed; expected the extra: pip install 'tierfetch[ray]'\n"
+
+
+class _Slow:
+    """A Ray whose processes are too slow to start; the last ones are not."""
+
+    def __init__(self, n_slow: int) -> None:
+        self.n_slow, self.n_ended, self.n_begun = n_slow, 0, 0
+
+    def kill_all_processes(self, *, check_alive: bool) -> None:
+        self.n_ended += 1
+
+    def init(self, **_: Any) -> None:
+        self.n_begun += 1
+        if self.n_begun <= self.n_slow:
+            raise Exception("The current node timed out during startup.\nIts log is long.")
+
+    def shutdown(self) -> None:
+        """It has nothing left that it knows of."""
+
+
+def test_a_ray_that_is_slow_to_start_is_started_again() -> None:
+    slow = _Slow(2)
+    start(slow)
+    assert (slow.n_begun, slow.n_ended) == (3, 2)
+
+
+def test_a_ray_that_does_not_start() -> None:
+    slow = _Slow(99)
+    with pytest.raises(InputError) as refused:
+        start(slow)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("--cluster ray: Ray does not start on this machine, tried 3 times: Its log is long.; expect")
+    assert (slow.n_begun, slow.n_ended) == (3, 3)
 
 
 @pytest.fixture(scope="module")

@@ -192,6 +192,17 @@ def test_bad_merges(tmp_path: Path, made: tuple[Path, Path, Path]) -> None:
     assert "holds the results of another config" in found.output.replace("\n", " ")
 
 
+def test_nothing_is_put_together_in_a_folder_of_a_shard(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """Its manifest would no longer say which runs are that shard's."""
+    shutil.copytree(made[2], tmp_path / "shards")
+    out = tmp_path / "shards" / f"shard-1-of-{N_SHARDS}"
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    found = merged(tmp_path / "shards", out=out)
+    assert found.exit_code == 2
+    assert "holds the results of a shard; expected a folder for all of them" in found.output.replace("\n", " ")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

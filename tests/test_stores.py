@@ -94,6 +94,12 @@ def test_an_address_is_told_from_a_path(text: str | Path, expected: Address | No
     ("text", "expected"),
     [
         ("ftp://host/a", "unknown scheme 'ftp'; expected s3://, gs://, file:/// or a local path"),
+        ("s3://", "s3://: no bucket can be called ''; expected s3://BUCKET/NAME"),
+        # As a Path has them.
+        ("s3:", "s3://: no bucket can be called ''; expected s3://BUCKET/NAME"),
+        ("s3:/b/a", "s3://b/a: no bucket"),
+        ("file:", "file:///: names no folder; expected file:///FOLDER"),
+        ("file:///", "file:///: names no folder; expected file:///FOLDER"),
         ("s3://b/a", "no bucket can be called 'b'"),
         ("s3:///a/../b", "'.' or '..'"),
         ("s3://bucket/a?endpoint_override=x", "options are environment variables"),

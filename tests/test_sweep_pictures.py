@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from experiments.charts.sweeps import Axis, Metric, heat
 from experiments.plot import Format, drawn
 from experiments.sweep_pictures import Asked, chart_of_sweep
 from experiments.variants import KeptVariants, opened
@@ -122,6 +123,11 @@ def test_pictures_of_all_forms(made: Path, found: KeptVariants, tmp_path: Path) 
         (["plot", "--metric", "arm"], "--metric arm: there is none"),
         (["plot", "--arm", "nextn"], "--arm nextn: there is none; expected one of none, next_n-n-1, next_n"),
         (["plot", "--where", "n=5"], "--where n=5: arms.next_n.policy.n has no such value; expected one of 1, 3"),
+        (["plot", "--where", "n"], "--where n: expected KEY=VALUE"),
+        (["plot", "--kind", "curves", "--x", "n", "--panel", "n"], "--panel n: arms.next_n.policy.n is the key to the"),
+        (["plot", "--kind", "heat", "--x", "n", "--y", "n"], "--y n: arms.next_n.policy.n is the key to the right"),
+        (["plot", "--kind", "heatmap"], "--kind heatmap: there is no such chart; did you mean 'heat'?"),
+        (["plot", "--kind", "xyz"], "--kind xyz: there is no such chart; expected curves or heat, or with --variant"),
         (["plot", "--kind", "heat", "--arm", "none"], "no arm has both"),
         (["plot", "--kind", "means"], "has 2 variants, capacity-40KiB, capacity-200KiB; expected --variant with one"),
         (["plot", "--kind", "means", "--x", "n"], "--x: is of a sweep's curves and maps"),
@@ -151,3 +157,21 @@ def test_settings_that_were_not_swept_have_no_picture(made: Path) -> None:  # no
     alone = KeptVariants.of_these(made, [made / "capacity-200KiB"])
     with pytest.raises(InputError, match="nothing was swept there"):
         chart_of_sweep(alone, Asked())
+
+
+def test_maps_are_side_by_side_where_their_numbers_have_room() -> None:
+    x = Axis("n", "n", {n: str(n) for n in range(5)}, True, False)
+    y = Axis("m", "m", {1: "1", 2: "2"}, True, False)
+
+    def columns_and_marks(text: str) -> tuple[int, bool]:
+        rows = [
+            {"panel": panel, "x": at, "y": up, "value": 0.5, "text": text, "unsettled": False}
+            for panel in "abc" for at in x.names for up in y.names
+        ]  # fmt: skip
+        spec = heat(rows, list("abc"), x, y, Metric("hit_ratio", "hit ratio", "ratio", False), "", "").spec()
+        return spec["columns"], any(layer["mark"].get("type") == "text" for layer in spec["spec"]["layer"])
+
+    assert columns_and_marks("-79%") == (3, True)
+    assert columns_and_marks("0.8029") == (2, True)
+    # Nowhere is there room.
+    assert columns_and_marks("1,234,567,890,123,456,789") == (3, False)

@@ -183,6 +183,8 @@ def test_a_sample_of_a_grid_that_is_too_large_to_list() -> None:
         ({"arms.none.policy.n": [1]}, "is of the baseline"),
         ({"arms.other.policy.n": [1]}, "there is no such arm; expected .*NAME one of none, next_n, far"),
         ({"arms.far.name": ["a", "b"]}, "names cannot be swept"),
+        ({"arms.next_n": ["none"]}, "arms.next_n: is a whole arm; expected a key of it, such as arms.next_n.policy"),
+        ({"sweep": ["a"]}, "sweep: cannot be swept; expected keys of the config itself"),
         ({"seeds": [[0], [1]]}, "seeds: cannot be swept; every combination runs with all seeds"),
         ({"arms.next_n.policy.m": [1, 2]}, "unknown key 'm'"),
         ({"system.tiers.hbn.capacity": ["1 MiB"]}, "hbn"),

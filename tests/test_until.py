@@ -118,8 +118,8 @@ def test_intervals_cover_the_truth_though_they_are_looked_at(monkeypatch: pytest
         (f"{LATENCY}=nan%", "got 'nan%'"),
         ("hit_ratio=1 us", "or a number such as 0.01"),
         (f"{LATENCY}=1%,{LATENCY}=2%", "is there twice"),
-        (f"far.{LATENCY}=1%", "there is no such arm in small; expected of next_n"),
-        (f"none.{LATENCY}=1%", "there is no such arm in small; expected of next_n"),
+        (f"far.{LATENCY}=1%", "small has no such arm besides its baseline; expected one of next_n"),
+        (f"none.{LATENCY}=1%", "small has no such arm besides its baseline; expected one of next_n"),
     ],
 )
 def test_what_is_no_width(said: str, problem: str, tmp_path: Path) -> None:

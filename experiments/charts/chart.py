@@ -32,13 +32,18 @@ class Chart(NamedTuple):
         if "facet" in found:
             # Panels side by side share the width; what fits a single view Vega cannot fit to them.
             n = int(found.get("columns", 1))
-            found["spec"]["width"] = max(120, ((width if isinstance(width, int) else WIDTH) - 30 * n) // n)
+            found["spec"]["width"] = panel_width(width if isinstance(width, int) else WIDTH, n)
             found["padding"] = 6
             return found
         found["width"] = width
         found["autosize"] = {"type": "fit-x", "contains": "padding"}
         found["padding"] = {"left": 2, "right": 12, "top": 4, "bottom": 4}
         return found
+
+
+def panel_width(width: int, n: int) -> int:
+    """Of each of ``n`` panels that share it."""
+    return max(120, (width - 30 * n) // n)
 
 
 PICK = "Click a name in the legend to see it alone, with Shift several."

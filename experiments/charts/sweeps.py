@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from experiments.charts.chart import Chart, Numbers, short
-from experiments.charts.style import BLUE, HEIGHT, RED, Arms, bytes_axis, is_wide, log_scale, time_axis
+from experiments.charts.chart import Chart, Numbers, panel_width, short
+from experiments.charts.style import BLUE, HEIGHT, RED, WIDTH, Arms, bytes_axis, is_wide, log_scale, time_axis
 
 Row = dict[str, Any]
 _MOST_TICKS, _MOST_TEXTS, _MOST_COLUMNS = 12, 150, 3
@@ -73,7 +73,7 @@ def curves(data: list[Row], of: Arms, x: Axis, panel: Axis | None, metric: Metri
     lines = [
         [r["arm"], r["at"], *([r["panel"]] if panel else []), r["text"], r["interval"]] for r in data if not r["flat"]
     ]
-    title = f"{metric.title[0].upper()}{metric.title[1:]} over {x.title}"
+    title = f"{_begun(metric.title)} over {x.title}"
     return Chart("curves", title, says, _faceted(picture, rows, panel), Numbers(columns, lines))
 
 
@@ -82,7 +82,6 @@ def heat(data: list[Row], panels: Sequence[str], x: Axis, y: Axis, metric: Metri
 
     ``data`` has ``panel``, ``x``, ``y``, ``value``, ``text`` and ``unsettled``.
     """
-    n_columns = min(len(panels), _MOST_COLUMNS)
     values = [row["value"] for row in data]
     most = max(map(abs, values)) or 1.0
     axis_x = alt.X("x:N", sort=x.names, title=x.title, axis=_cell_axis(x, angle=-40))
@@ -101,8 +100,12 @@ def heat(data: list[Row], panels: Sequence[str], x: Axis, y: Axis, metric: Metri
         color=alt.Color("value:Q", scale=scale, legend=legend), tooltip=["panel:N", "x:N", "y:N", "text:N"]
     )
     parts: list[Any] = [cells]
-    n_cells = len(x.labels) * len(y.labels)
-    if n_cells * n_columns <= _MOST_TEXTS:
+    # Fewer panels side by side where numbers would run into each other.
+    most_columns = min(len(panels), _MOST_COLUMNS)
+    longest = max(len(row["text"]) for row in data)
+    fitting = [n for n in range(1, most_columns + 1) if panel_width(WIDTH, n) >= len(x.labels) * (7 * longest + 3)]
+    n_columns = max(fitting, default=most_columns)
+    if fitting and len(x.labels) * len(y.labels) * n_columns <= _MOST_TEXTS:
         dark = f"abs(datum.value) > {0.62 * most}" if baseline else _is_dark(values)
         colour = alt.condition(dark, alt.value("#ffffff"), alt.value("#222222"))
         parts.append(base.mark_text(fontSize=11, yOffset=3).encode(text="text:N", color=colour))
@@ -113,12 +116,17 @@ def heat(data: list[Row], panels: Sequence[str], x: Axis, y: Axis, metric: Metri
     )  # fmt: skip
     picture = alt.layer(*parts).properties(height=min(max(38 * len(y.labels), 90), 420))
     names = {name: name for name in panels}
-    faceted = _faceted(picture, rows, Axis("panel", "", names, False, False) if len(panels) > 1 else None)
+    faceted = _faceted(picture, rows, Axis("panel", "", names, False, False) if len(panels) > 1 else None, n_columns)
     what = f"{metric.title} against {baseline}" if baseline else metric.title
-    of = f"{panels[0]}: " if len(panels) == 1 else ""
+    title = f"{panels[0]}: {what}" if len(panels) == 1 else _begun(what)
     lines = [[row["panel"], row["x"], row["y"], row["text"], "no" if row["unsettled"] else "yes"] for row in data]
     numbers = Numbers(["arm", x.title, y.title, what, "settled"], lines)
-    return Chart("heat", f"{of}{what} over {x.title} and {y.title}", says, faceted, numbers)
+    return Chart("heat", f"{title} over {x.title} and {y.title}", says, faceted, numbers)
+
+
+def _begun(text: str) -> str:
+    """As a title begins."""
+    return text[:1].upper() + text[1:]
 
 
 def _cell_axis(axis: Axis, angle: int = 0) -> alt.Axis:
@@ -162,11 +170,11 @@ def _is_dark(values: Sequence[float]) -> str:
     return f"datum.value < {low + 0.55 * (high - low)}"
 
 
-def _faceted(picture: Any, rows: list[Row], panel: Axis | None) -> Any:
+def _faceted(picture: Any, rows: list[Row], panel: Axis | None, n_columns: int = _MOST_COLUMNS) -> Any:
     # One home for the rows: what panels are made of, layers with rows of their own would not be parted by.
     data = alt.Data(values=rows)  # type: ignore[no-untyped-call]
     if panel is None:
         return picture.properties(data=data)
     there = [name for name in panel.names if any(row["panel"] == name for row in rows)]
     facet = alt.Facet("panel:N", sort=there, header=alt.Header(title=None, labelFontSize=12))
-    return picture.facet(facet, data=data, columns=min(len(there), _MOST_COLUMNS)).resolve_axis(x="independent")
+    return picture.facet(facet, data=data, columns=min(len(there), n_columns)).resolve_axis(x="independent")

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -28,6 +29,7 @@ _FOLDER = "tierfetch-ray-"
 # Sockets lie below it, whose paths have 107 bytes.
 _LONGEST_FOLDER = 12
 _OBJECT_STORE_BYTES = 256 << 20
+_TRIES = 3
 _ANSWER_S, _LOOK_EVERY_S = 120.0, 1.0
 
 
@@ -130,8 +132,8 @@ def _local(n_cpus: int) -> Iterator[Any]:
             import ray
 
             try:
-                ray.init(
-                    address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False,
+                start(
+                    ray, address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False,
                     configure_logging=False, object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=folder,
                     _node_ip_address="127.0.0.1",
                 )  # fmt: skip
@@ -140,6 +142,36 @@ def _local(n_cpus: int) -> Iterator[Any]:
                 ray.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(ray: Any, **said: Any) -> None:
+    """Its processes have 15 s to say where they listen, which cannot be set: on a busy machine that takes another try.
+
+    Raises:
+        InputError: it does not start.
+    """
+    for n_left in reversed(range(_TRIES)):
+        try:
+            ray.init(**said)
+            return
+        # Ray raises nothing narrower.
+        except Exception as error:
+            _end_started(error)
+            ray.shutdown()
+            if not n_left:
+                raise InputError(
+                    f"--cluster ray: Ray does not start on this machine, tried {_TRIES} times: {_line_of(error)}; "
+                    "expected it less busy, or --jobs"
+                ) from None
+
+
+def _end_started(error: Exception) -> None:
+    """Of a Ray that has not started, what has: it forgets it, and would end it with this process only."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        end = getattr(frame.f_locals.get("self"), "kill_all_processes", None)
+        if end is not None:
+            with suppress(Exception):
+                end(check_alive=False)
 
 
 @cache

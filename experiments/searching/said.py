@@ -116,10 +116,11 @@ def dry(space: Space, n_trials: int, n_confirm: int, jobs: int, out: Path, conso
         raise InputError(*problems)
     n_tried, n_seeds, repeats = min(n_trials, space.n), len(own.seeds), n_repeats(own, arm)
     n_runs = repeats * (n_seeds * (n_tried + 1) + 2 * n_confirm)
+    confirmed = f", the best and those with {n_confirm} fresh one{'s' * (n_confirm != 1)}" if n_confirm else ""
     say(f"{out.name}: arm {space.arm}, {space.n:,} combinations of {', '.join(k for a in space.axes for k in a.keys)}")
     say(
-        f"  at most {n_runs:,} runs: {n_tried:,} trials and the config's own settings with {n_seeds} seeds, the best "
-        f"and those with {n_confirm} fresh ones; trials that are clearly worse are stopped early"
+        f"  at most {n_runs:,} runs: {n_tried:,} trials and the config's own settings with "
+        f"{n_seeds} seed{'s' * (n_seeds != 1)}{confirmed}; trials that are clearly worse are stopped early"
     )
     n_accesses = own.workload.source.build(own.seeds[0]).length()
     say("  timing a short run ...")

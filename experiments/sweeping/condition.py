@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.sweeping.axes import number_of
+from experiments.sweeping.axes import amount_of, number_of
 
 _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
@@ -80,6 +80,20 @@ def _dotted(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ast.unparse(node)
 
 
+def _check_units(nodes: list[ast.expr], point: Mapping[str, Any]) -> None:
+    """Quantities that are compared are of one kind. Raises TypeError if bytes would be compared with a time."""
+    found: dict[str, Any] = {}
+    for node in nodes:
+        for part in node.elts if isinstance(node, ast.List | ast.Tuple) else [node]:
+            if isinstance(part, ast.Constant | ast.Attribute | ast.Name):
+                value = part.value if isinstance(part, ast.Constant) else point[_dotted(part)]
+                if unit := amount_of(value)[1]:
+                    found.setdefault(unit, value)
+    if len(found) > 1:
+        one, other, *_ = found.values()
+        raise TypeError(f"{one!r} and {other!r} are of different kinds")
+
+
 def _value(node: ast.expr, point: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
@@ -91,6 +105,7 @@ def _value(node: ast.expr, point: Mapping[str, Any]) -> Any:
             value = _value(operand, point)
             return not value if isinstance(op, ast.Not) else -value
         case ast.Compare(left=left, ops=ops, comparators=others):
+            _check_units([left, *others], point)
             values = [_value(part, point) for part in (left, *others)]
             pairs = zip(ops, values, values[1:], strict=False)
             return all(_COMPARED[type(op)](one, other) for op, one, other in pairs)

@@ -163,7 +163,13 @@ def _sample(said: Mapping[str, Any], problems: list[str]) -> Sample | None:
     try:
         return Sample.model_validate(said["sample"])
     except ValidationError as error:
-        problems += [f"sample.{'.'.join(map(str, p['loc']))}: {p['msg']}; got {p['input']!r}" for p in error.errors()]
+        # Where it is no mapping at all, there is no key to name.
+        problems += [
+            f"{'.'.join(['sample', *map(str, p['loc'])])}: {p['msg']}; got {p['input']!r}"
+            if p["loc"]
+            else f"sample: got {p['input']!r}; expected a mapping such as {{n: 200, how: sobol, seed: 0}}"
+            for p in error.errors()
+        ]
     return None
 
 

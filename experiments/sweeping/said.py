@@ -14,6 +14,8 @@ _NOT = {
     "name": "each combination gets a name of its own",
     "seeds": "every combination runs with all seeds: --seeds says which",
     "arms": "expected keys of an arm, such as arms.NAME.policy.n, or arms.NAME.policy",
+    "variants": "expected keys of the config itself",
+    "sweep": "expected keys of the config itself",
     "baseline": "expected one arm that all others are compared with",
 }
 

@@ -79,6 +79,8 @@ def arm_of(key: str, raw: Mapping[str, Any]) -> str | None:
     )
     # Names may have dots.
     of = [name for name in names if rest.startswith(f"{name}.")]
+    if rest in names:
+        raise ValueError(f"{key}: is a whole arm; expected a key of it, such as {key}.policy")
     if not of:
         raise ValueError(
             f"{key}: there is no such arm; expected arms.NAME.KEY, NAME one of {', '.join(names) or 'none'}"

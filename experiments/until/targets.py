@@ -53,7 +53,8 @@ class Until(NamedTuple):
             if not any(target.means(arm.name) for arm in others):
                 names = ", ".join(arm.name for arm in others)
                 raise InputError(
-                    f"--until {target.said}: there is no such arm in {experiment.name}; expected of {names}"
+                    f"--until {target.said}: {experiment.name} has no such arm besides its baseline; "
+                    f"expected one of {names}"
                 )
         meant = [arm for arm in experiment.arms if arm.name == experiment.baseline or self._means(arm.name)]
         timed = [arm.name for arm in meant if is_timed(arm)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from simulator.errors import InputError
 
 SCHEMES = ("s3", "gs", "file")
+_BARE = tuple(f"{scheme}:" for scheme in SCHEMES)
 # Two letters at least: C:/ is a drive. A Path has one slash where there were two.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
@@ -46,17 +47,23 @@ def address_of(place: str | os.PathLike[str]) -> Address | None:
         InputError: it is of an unknown scheme, or no address of a bucket.
     """
     text = os.fspath(place)
+    # A Path has nothing behind the colon where there were slashes alone.
+    if text.lower() in _BARE:
+        text = f"{text}//"
     if ":/" not in text:
         return None
     found = _ADDRESS.fullmatch(text)
     if found is None:
         return None
     scheme, rest = found[1].lower(), found[2].rstrip("/")
+    text = f"{scheme}://{'/' * (scheme == 'file')}{rest}"
     if scheme not in SCHEMES:
-        if os.path.lexists(text):
+        if os.path.lexists(place):
             return None
         raise InputError(f"{text}: unknown scheme {found[1]!r}; expected s3://, gs://, file:/// or a local path")
     if scheme == "file":
+        if not rest:
+            raise InputError(f"{text}: names no folder; expected file:///FOLDER")
         return Address(scheme, "", _checked(rest, text))
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
