@@ -70,6 +70,11 @@ class TieredCache:
         """The links by the levels that they join, first the one below tier 0."""
         return [link.name for link in self._core.links]
 
+    def __contains__(self, key: object) -> bool:
+        """Whether tier 0 has a block now; no access."""
+        with self._core.lock:
+            return key in self._core.tiers[0].blocks
+
     def __enter__(self) -> Self:
         return self
 

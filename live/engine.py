@@ -45,6 +45,7 @@ class PrefetchEngine:
         mode: ``async``: an access goes on; ``sync``: it waits for its answer.
         queue: ``newest_first`` or ``fifo``, as ``queue_limit``, ``batch_size`` and ``stale_after`` (ns, or "2 ms") are:
             as in ``system.inference`` of a config.
+        follow: Whether a cache that can tell of its accesses does; if not, they are said as with any other cache.
         recorder: Takes rows of ``inferences``; by default the cache's, if it has one.
 
     Raises:
@@ -55,7 +56,7 @@ class PrefetchEngine:
         self, policy: Any, cache: Any, *, train_on: Trains | None = None, seed: int = 0, n_streams: int = 1,
         threshold: float = 0.0, window: int = 16, mode: Literal["async", "sync"] = "async",
         queue: Literal["newest_first", "fifo"] = "newest_first", queue_limit: int = 16, batch_size: int = 1,
-        stale_after: int | str | None = None, recorder: Recorder | None = None,
+        stale_after: int | str | None = None, follow: bool = True, recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         if not threshold >= 0:
             raise InputError(f"threshold: {threshold}; expected a number from 0 on")
@@ -66,10 +67,10 @@ class PrefetchEngine:
         )
         self._sending, self._outcomes = Sending(cache), Outcomes(cache)
         self._cache, self.is_sync = cache, settings.mode == "sync"
-        self._is_followed, self._is_closed = hasattr(cache, "follow"), False
+        self._is_followed, self._is_closed = follow and hasattr(cache, "follow"), False
         began_ns = time.perf_counter_ns()
         clock: Callable[[], int] = lambda: time.perf_counter_ns() - began_ns  # noqa: E731
-        if self._is_followed:
+        if hasattr(cache, "follow"):
             clock, recorder = (lambda: cache.now_ns), recorder or cache.recorder
         self._clock, self._size = clock, int(getattr(cache, "block", 0))
         self._recent: deque[int] = deque(maxlen=window)

@@ -362,6 +362,21 @@ def test_one_engine_for_a_cache_which_tells_it_of_accesses_itself() -> None:
         engine.close()
 
 
+def test_accesses_to_a_live_cache_may_be_said_too() -> None:
+    policy, cache = Scripted(), TieredCache(tiers(8), Endless(BLOCK))
+    with cache, PrefetchEngine(policy, cache, mode="sync", follow=False) as engine:
+        for key in (0, 1, 1, 40):
+            engine.process_access(key)
+            cache.get(key)
+            while cache.stats().n_in_flight:
+                threading.Event().wait(0.0005)
+        assert 40 in cache
+        assert 77 not in cache
+        assert engine.metrics().n_accesses == 4
+        assert engine.metrics().n_issued == cache.stats().n_issued > 2
+    assert policy.heard == [(1, Fate.TIMELY)]
+
+
 def test_many_threads_beside_one_that_predicts() -> None:
     """The counts close, every block is right, and the policy has been on one thread."""
     interval = sys.getswitchinterval()
