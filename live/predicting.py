@@ -39,7 +39,9 @@ class Predictor:
         self._in_turn, self._deciding = threading.Lock(), threading.Lock()
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._news: deque[tuple[int, Fate]] = deque()
-        self._n_polluted = self._n_batches = 0
+        # What is added and taken by different threads, without a lock.
+        self._polluted: deque[None] = deque()
+        self._n_batches = 0
         self._is_updated = self.is_off = self._is_closing = self._is_over = False
         self.error: BaseException | None = None
         self._built: Future[Built] = Future()
@@ -89,13 +91,15 @@ class Predictor:
         return True
 
     def _tell(self) -> None:
-        if self.hears and (self._news or self._n_polluted):
+        if self.hears and (self._news or self._polluted):
             told = Told()
             while self._news:
                 key, fate = self._news.popleft()
                 told.keys.append(key)
                 told.fates.append(fate)
-            told.n_polluted, self._n_polluted = self._n_polluted, 0
+            while self._polluted:
+                self._polluted.popleft()
+                told.n_polluted += 1
             self._hearer.told(told)
 
     def _answer(self, batch: Sequence[Question], runs: Sequence[AccessRun]) -> None:
@@ -215,7 +219,8 @@ class Predictor:
 
     def polluted(self) -> None:
         """A miss that a prefetch has caused."""
-        self._n_polluted += 1
+        if self.hears and not self.is_off:
+            self._polluted.append(None)
 
     def fail(self, error: BaseException, batch: Sequence[Question]) -> None:
         """The policy has failed: its state may be half changed, so it is not asked any more. Nobody waits for it."""
