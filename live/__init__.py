@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from live.books import Stats as Stats
     from live.cache import TieredCache as TieredCache
+    from live.engine import PrefetchEngine as PrefetchEngine
+    from live.engine_metrics import EngineMetrics as EngineMetrics
     from live.errors import LiveError as LiveError
     from live.file_store import FileStore as FileStore
     from live.moves import Landing as Landing
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "live.books": ("Stats",),
     "live.cache": ("TieredCache",),
+    "live.engine": ("PrefetchEngine",),
+    "live.engine_metrics": ("EngineMetrics",),
     "live.errors": ("LiveError",),
     "live.file_store": ("FileStore",),
     "live.moves": ("Landing", "Prefetched"),

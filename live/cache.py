@@ -12,6 +12,7 @@ from live.client import Client
 from live.core import Core
 from live.errors import BrokenError, FlushError, LiveError
 from live.flushing import Flushing
+from live.following import Follower
 from live.issuing import Issuing, checked
 from live.moves import WRITTEN, Landing, Prefetched
 from live.recorder import Recorder
@@ -68,6 +69,11 @@ class TieredCache:
     def link_names(self) -> list[str]:
         """The links by the levels that they join, first the one below tier 0."""
         return [link.name for link in self._core.links]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether tier 0 has a block now; no access."""
+        with self._core.lock:
+            return key in self._core.tiers[0].blocks
 
     def __enter__(self) -> Self:
         return self
@@ -239,6 +245,27 @@ class TieredCache:
                 core.books, n_puts=core.serving.n_puts, n_in_flight=len(core.memory.flight),
                 n_unwritten=len(core.memory.parked), tiers=tiers, links=links,
             )  # fmt: skip
+
+    @property
+    def now_ns(self) -> int:
+        """The clock of its tables: ns since it was made."""
+        return self._core.now
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What keeps rows, if there is one."""
+        return self._core.recorder
+
+    def follow(self, follower: Follower | None) -> None:
+        """Tell somebody of all accesses and fates from now on, one at a time, or nobody any more.
+
+        Raises:
+            LiveError: there is somebody already.
+        """
+        with self._core.lock:
+            if follower is not None and self._core.follower is not None:
+                raise LiveError("the cache is followed already; expected one engine for a cache")
+            self._core.follower = follower
 
     def tell(self, workload: Workload, first_access: int = 0, judged_from: int = 0) -> None:
         """Before anything else: the accesses that will come, for eviction policies that are told of them.

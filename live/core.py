@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from live.books import Books
 from live.buffers import ALIGNMENT
 from live.errors import BrokenError
+from live.following import Follower
 from live.links import Link
 from live.memory import Memory
 from live.moves import Landing, Prefetched
@@ -38,6 +39,7 @@ class Core:
         self.lock = Lock()
         self.room, self.landed = Condition(self.lock), Condition(self.lock)
         self.books, self.recorder = Books(), recorder
+        self.follower: Follower | None = None
         self.after: list[tuple[Future[Prefetched], Prefetched]] = []
         self.is_closed, self._to_wake = False, False
         self.broken: BaseException | None = None

@@ -46,3 +46,7 @@ class BrokenError(LiveError):
 
 class ClosedError(LiveError):
     """The cache is closed."""
+
+
+class EngineError(LiveError):
+    """A policy has failed, and is not asked any more; the cause is its own error. The cache goes on without it."""

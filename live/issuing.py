@@ -1,10 +1,11 @@
 """How a client's thread comes by what it reads, and by a slot for what it writes."""
 
+from concurrent.futures import Future
 from operator import index
 
 from live.core import Core
 from live.errors import BrokenError, ClosedError, MissingBlockError, NoRoomError, ReadError
-from live.moves import READ, WRITE, Access
+from live.moves import READ, WRITE, Access, Prefetched
 from live.recorder import Recorder
 from live.slab import Slot
 from live.workers import Workers
@@ -51,10 +52,18 @@ class Issuing:
     def _issue(self, access: Access) -> None:
         """An access is looked up, and served."""
         core = self._core
+        follower, asked = core.follower, None
+        if follower is not None and follower.is_sync:
+            with core.lock:
+                self.check_open()
+                access.outcome, access.index = core.serving.peek(access.key), core.serving.n_issued
+            asked = follower.before(access)
         core.lock.acquire()
         try:
             self.check_open()
             core.guarded(core.serving.issue, access)
+            if follower is not None:
+                follower.issued(access, asked, self._propose)
             if not access.is_served:
                 self._workers.help(access)
         finally:
@@ -69,6 +78,11 @@ class Issuing:
                     if access.is_served:
                         core.memory.release(access.slot)
                 raise
+
+    def _propose(self, key: int, why: tuple[int, int, float, int]) -> bool:
+        """A follower wants a block, which it is told of by its fate."""
+        future: Future[Prefetched] = Future()
+        return self._core.guarded(self._core.serving.propose, key, why, future)
 
     def end(self, access: Access) -> None:
         """The bytes of an access are where they should be: it is over."""

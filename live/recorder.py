@@ -10,16 +10,18 @@ from simulator.arrays import NONE
 from simulator.ledger.rows import bits, signed
 from simulator.policy import Cause
 from simulator.records.record import Record
-from simulator.records.rows import AccessRow, PrefetchRow, TransferRow
+from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, TransferRow
 
 if TYPE_CHECKING:
     from live.traffic import Call
 
-_TABLES: dict[str, type[Record]] = {"accesses": AccessRow, "prefetches": PrefetchRow, "transfers": TransferRow}
+_TABLES: dict[str, type[Record]] = {
+    "accesses": AccessRow, "prefetches": PrefetchRow, "inferences": InferenceRow, "transfers": TransferRow,
+}  # fmt: skip
 
 
 class Recorder:
-    """Keeps a row for each access, settled prefetch and call over a link; times are ns since the cache was made.
+    """Keeps a row for each access, settled prefetch, question and call over a link; in ns since the cache was made.
 
     Rows are tuples until somebody asks for them. One recorder is of one cache.
     """
@@ -46,6 +48,10 @@ class Recorder:
             prefetch.proposed_ns, prefetch.filled_ns, prefetch.used_ns, prefetch.used_access, prefetch.saved_ns,
             prefetch.evicted_ns, int(prefetch.fate), bits(prefetch.confidence), prefetch.expert,
         ))  # fmt: skip
+
+    def inference(self, row: dict[str, int]) -> None:
+        """All is known of a question: its fields (InferenceRow) by name."""
+        self._rows["inferences"].append(tuple(int(row[name]) for name in InferenceRow.dtype.names or ()))
 
     def transfer(self, call: "Call", ended_ns: int, size: int) -> None:
         """A call over a link is over, and has not failed."""
@@ -79,4 +85,5 @@ class Recorder:
         books.link_names = link_names
         books.add_accesses(self.rows("accesses"))
         books.add_prefetches(self.rows("prefetches"))
+        books.add_questions(self.rows("inferences"))
         books.add_transfers(self.rows("transfers"))

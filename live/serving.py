@@ -111,6 +111,8 @@ class Serving:
         if key in self.memory.polluted:
             self.memory.polluted.remove(key)
             self.books.n_pollution += 1
+            if self.core.follower is not None:
+                self.core.follower.polluted()
 
     def _join(self, access: Access, transfer: Transfer) -> None:
         """Wait for what is on its way (rules R9, R22)."""
@@ -198,18 +200,28 @@ class Serving:
         self.books.fates[fate] += 1
         if self.core.recorder is not None:
             self.core.recorder.prefetch(prefetch, self.core.block)
+        if self.core.follower is not None:
+            self.core.follower.settled(prefetch.key, fate)
 
-    def propose(self, key: int, why: tuple[int, int, float, int], future: "Future[Prefetched]") -> None:
-        """Somebody wants a block to be sent for: it is, or its future says why not (rule R33)."""
+    def propose(self, key: int, why: tuple[int, int, float, int], future: "Future[Prefetched]") -> bool:
+        """Somebody wants a block to be sent for: it is, or its future says why not (rule R33). Whether it is."""
         landing = self._reason_against(key)
         if landing is not None:
             self.books.rejected[_COUNTED_AS[landing]] += 1
             self.core.after.append((future, Prefetched(key, landing)))
-            return
+            return False
         source = min(self.memory.holders(key), default=self.core.origin)
         prefetch = Prefetch(self.books.n_issued, key, source, self.core.now, why, future)
         self.books.n_issued += 1
         self.memory.fetch(key, PREFETCH, prefetch=prefetch)
+        return True
+
+    def peek(self, key: int) -> Outcome:
+        """What a look-up would find in tier 0, or a miss."""
+        block = self.tier.blocks.get(key)
+        if block is None:
+            return Outcome.MISS
+        return Outcome.HIT if block.prefetch is None else Outcome.HIT_PREFETCHED
 
     def _reason_against(self, key: int) -> Landing | None:
         core, budget, memory = self.core, self.budget, self.memory
