@@ -134,18 +134,19 @@ class _Failed:
         if error is None:
             return
         self._have_died |= isinstance(error, RunsDiedError)
-        for line in map(str, error.args):
+        for i, line in enumerate(map(str, error.args)):
             # Lines that go on with the one before are indented.
             of_one = f"{name}: " if name and not line.startswith(" ") else ""
-            self._lines.append(of_one + line.removeprefix("error: "))
+            begins = i == 0 or line.startswith("error: ")
+            self._lines.append("error: " * begins + of_one + line.removeprefix("error: "))
 
     def tell(self) -> None:
         """Raises RunsDiedError or RunsFailedError if anything went wrong."""
         if self._lines:
             first, *others = self._lines
             if self._have_died:
-                raise RunsDiedError(first, *others)
-            raise RunsFailedError(f"error: {first}", *others)
+                raise RunsDiedError(first.removeprefix("error: "), *others)
+            raise RunsFailedError(first, *others)
 
 
 def _below(folder: Path, name: str, shard: Shard | None) -> Path:

@@ -176,9 +176,9 @@ def longer(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "write_link", biased)
     made = links._duration
 
-    def biased_too(machine: System, i: int) -> Callable[[int, bool], int]:
+    def biased_too(machine: System, i: int) -> Callable[[int, bool, int], int]:
         duration = made(machine, i)
-        return lambda n_bytes, is_down: round(duration(n_bytes, is_down) * factor)
+        return lambda n_bytes, is_down, at_once: round(duration(n_bytes, is_down, at_once) * factor)
 
     monkeypatch.setattr(links, "_duration", biased_too)
 

@@ -67,7 +67,8 @@ def misses(
     # Beforehand: the first row's rate would have the compiling in it.
     compile_core(one for one in made if one.kind != "lru")
     rows = rows_of(found.name, traces, made, capacities, unit_size=unit_size, seed=seed, n_jobs=n_jobs)
-    return pd.DataFrame(list(rows))
+    # Where there is one draw, all is None, which would be no column of numbers.
+    return pd.DataFrame(list(rows)).astype({"miss_ratio_low": float, "miss_ratio_high": float})
 
 
 def _listed(said: Any) -> list[Any]:

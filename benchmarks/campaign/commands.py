@@ -17,7 +17,7 @@ import typer.testing
 from typer.testing import CliRunner
 
 from benchmarks.campaign.case import DefectError
-from experiments.exits import BAD_INPUT, INTERRUPTED
+from experiments.exits import BAD_INPUT, INTERRUPTED, TERMINATED
 
 # Typer builds a command, and what checks each of its options, anew for each of hundreds of calls.
 typer.testing._get_command = cache(typer.main.get_command)  # type: ignore[attr-defined]
@@ -91,8 +91,8 @@ def expect(ended: Ended, *codes: int, names: tuple[str, ...] = ()) -> str:
     if ended.code == BAD_INPUT:
         _check_message(ended, names)
         return "refused"
-    if ended.code == INTERRUPTED:
-        if not re.fullmatch(r"interrupted: [^\n]+\n", ended.err):
+    if ended.code in (INTERRUPTED, TERMINATED):
+        if not re.fullmatch(r"(interrupted|terminated): [^\n]+\n", ended.err):
             raise DefectError(f"an interrupt is not said in one line\n{ended}")
         return "interrupted"
     if ended.err:

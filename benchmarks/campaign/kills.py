@@ -48,13 +48,14 @@ def run(case: Case, place: Place) -> str:
                 start("experiments.run", path, "--out", out, "--jobs", jobs), out, number, delay_s, to_group=to_group
             )
             done.append(f"{number.name} to {'all' if to_group else 'one'} after {delay_s:.2f} s: {ended.code}")
-            # One that was over before is no failure. Python itself ends with the signal, once our line is said, where
-            # the interrupt came while it executed text, as imports of data classes do: to a shell that is 130, too.
-            code = 130 if (number, ended.code) == (signal.SIGINT, -number) else ended.code
-            if code not in (0, 130 if number == signal.SIGINT else -number):
+            # One that was over before is no failure. Python itself ends with SIGINT, once our line is said, where an
+            # interrupt of either kind came while it executed text, as imports of data classes do.
+            is_told = number != signal.SIGKILL
+            code = 128 + number if is_told and ended.code == -signal.SIGINT else ended.code
+            if code not in (0, 128 + number if is_told else -number):
                 raise DefectError(f"exit code {code}\n{ended}")
-            if code in (0, 130):
-                expect(replace(ended, code=code), 0, 130)
+            if is_told:
+                expect(replace(ended, code=code), 0, 130, 143)
         expect(call("experiments.run", path, "--out", out), 0)
         if differ := differences(out, place.shared / "kills" / "out"):
             raise DefectError(f"other results: {differ}")

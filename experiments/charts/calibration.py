@@ -50,21 +50,7 @@ def calibration(outcome: "Outcome") -> Chart:
          time_text(row["preset_ns"]) if row["preset_ns"] else "-"]
         for row in rows
     ]  # fmt: skip
-    return Chart(
-        "calibration", "What calls take on this machine", says, _Concatenated(picture), Numbers(columns, lines)
-    )
-
-
-class _Concatenated:
-    """Panels below each other, each with the width that the whole is asked to have."""
-
-    def __init__(self, panels: Any) -> None:
-        self._panels = panels
-
-    def properties(self, width: int) -> Any:
-        """As a single chart has it."""
-        self._panels.vconcat = [panel.properties(width=width) for panel in self._panels.vconcat]
-        return self._panels
+    return Chart("calibration", "What calls take on this machine", says, picture, Numbers(columns, lines))
 
 
 def _load(at_once: int) -> str:

@@ -35,6 +35,12 @@ class Chart(NamedTuple):
             found["spec"]["width"] = panel_width(width if isinstance(width, int) else WIDTH, n)
             found["padding"] = 6
             return found
+        if "vconcat" in found:
+            # Panels below each other have all of it each.
+            for panel in found["vconcat"]:
+                panel["width"] = width if isinstance(width, int) else WIDTH
+            found["padding"] = 6
+            return found
         found["width"] = width
         found["autosize"] = {"type": "fit-x", "contains": "padding"}
         found["padding"] = {"left": 2, "right": 12, "top": 4, "bottom": 4}
