@@ -196,7 +196,7 @@ def test_what_is_said_of_experiments_of_which_something_is_wrong() -> None:
     with pytest.raises(RunsDiedError) as died:
         failed.tell()
     assert died.value.args == (
-        "a: arm x: KeyError", "  ./x.py:3", "c: arm y: the process died", "c: arm x: KeyError",
+        "a: arm x: KeyError", "  ./x.py:3", "error: c: arm y: the process died", "error: c: arm x: KeyError",
     )  # fmt: skip
 
 
