@@ -310,7 +310,7 @@ def test_a_sweep_goes_on_where_one_run_kills_and_says_who_straggles(
     with pytest.raises(RunsDiedError) as found:
         run_many(load_all(bad), tmp_path / "out", How(cluster="ray", quiet=True), None, "x")
     # Whichever was given up first.
-    first, second = sorted(found.value.args)
+    first, second = sorted(line.removeprefix("error: ") for line in found.value.args)
     assert first.startswith("latency-100us: arm kills, seed 0 (killed, or it crashed on ")
     assert second.startswith("latency-200us: arm kills, seed 0 (killed, or it crashed on ")
     # Three times each; those of both may have counted at once.
