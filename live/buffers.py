@@ -5,9 +5,6 @@ import mmap
 import numpy as np
 import numpy.typing as npt
 
-ALIGNMENT = 4096
-"""Bytes: what O_DIRECT wants of addresses, lengths and places in a file, on any disk of today."""
-
 Bytes8 = npt.NDArray[np.uint8]
 
 

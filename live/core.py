@@ -7,8 +7,8 @@ from threading import Condition, Lock
 from typing import Any, TypeVar
 
 from live.books import Books
-from live.buffers import ALIGNMENT
 from live.errors import BrokenError
+from live.file_systems import ALIGNMENT
 from live.following import Follower
 from live.links import Link
 from live.memory import Memory

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from live.buffers import ALIGNMENT, Bytes8, aligned
+from live.buffers import Bytes8, aligned
+from live.file_systems import ALIGNMENT, IN_MEMORY, file_system_of
 from simulator.errors import InputError
 
 
@@ -45,6 +46,10 @@ class FileIO:
             raise InputError(f"{path}: cannot be opened: {error.strerror}; expected a file to keep blocks in") from None
 
     def _open(self, path: Path, flags: int, direct: bool | None) -> int:
+        if direct is not False and (kind := file_system_of(path)) in IN_MEMORY:
+            if direct:
+                raise InputError(f"{path}: lies in memory ({kind}); expected a file on a disk")
+            direct, self.is_direct, self.why_not = False, False, f"lies in memory ({kind})"
         if direct is False:
             return os.open(path, flags, 0o600)
         try:

@@ -12,7 +12,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from live.buffers import ALIGNMENT, Bytes8
+from live.buffers import Bytes8
+from live.file_systems import ALIGNMENT
 
 HEADER = ALIGNMENT
 _HEADING = struct.Struct("<8sIQ")

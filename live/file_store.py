@@ -5,10 +5,11 @@ import threading
 import zlib
 from pathlib import Path
 
-from live.buffers import ALIGNMENT, Bytes8
+from live.buffers import Bytes8
 from live.errors import CorruptBlockError, MissingBlockError
 from live.file_io import Calls, FileIO
 from live.file_records import HEADER, Header, block_of, header_of, heading_of, write_header
+from live.file_systems import ALIGNMENT
 from simulator.errors import InputError
 
 

@@ -18,13 +18,14 @@ import yaml
 from typer.testing import CliRunner
 
 from experiments import calibrate, hardware
-from experiments.calibration import direct_file, facts
+from experiments.calibration import facts
 from experiments.calibration.direct_file import DirectFile
 from experiments.calibration.remote import Remote, shown
 from experiments.calibration.rounds import cells_of, measured
 from experiments.calibration.timing import Timer
 from experiments.calibration.ways import Step, Wanted, Way, machine_of
 from experiments.hardware import system_in_full
+from live import FileStore, file_systems
 from policies.models.copies import Copies
 from simulator.config import System
 from simulator.engine import Engine
@@ -264,10 +265,15 @@ def test_what_lies_in_memory_is_no_disk(tmp_path: Path, monkeypatch: pytest.Monk
         "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
         f"25 22 0:23 / {tmp_path} rw,relatime shared:5 - xfs /dev/vdb rw\n26 25 0:24 / {tmp_path} rw - tmpfs tmpfs rw\n"
     )
-    monkeypatch.setattr(direct_file, "_MOUNTS", mounts)
-    assert direct_file.file_system_of(Path("/nowhere")) == "ext4"
+    monkeypatch.setattr(file_systems, "_MOUNTS", mounts)
+    assert file_systems.file_system_of(Path("/nowhere")) == "ext4"
     text = refused(*SMALL, "--tiers", f"dram,file:{tmp_path}/scratch", "--out", tmp_path / "x.yaml")
     assert f"file:{tmp_path}/scratch: lies in memory (tmpfs); expected a file, folder or device of a disk" in text
+    # A live cache goes on, and says so; where a disk was insisted on, it does not.
+    with closing(FileStore(tmp_path / "blocks", 4096)) as store:
+        assert (store.is_direct, store.why_not) == (False, "lies in memory (tmpfs)")
+    with pytest.raises(InputError, match=r"blocks: lies in memory \(tmpfs\); expected a file on a disk"):
+        FileStore(tmp_path / "blocks", 4096, direct=True)
 
 
 def test_no_room_no_scratch_file(disk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -41,11 +41,13 @@ def asked(
     sizes = _sizes(block or ("4KiB,64KiB,1MiB" if is_quick else "4KiB,16KiB,64KiB,256KiB,1MiB,4MiB"))
     loads = _loads(at_once or ("1,4" if is_quick else "1,2,4,8"))
     if any(level.kind == FILE for level in levels):
-        from experiments.calibration.direct_file import ALIGNED
+        from live.file_systems import ALIGNMENT
 
         for n_bytes in sizes:
-            if n_bytes % ALIGNED:
-                raise InputError(f"--block {n_bytes} B: expected multiples of {ALIGNED} B, as past the kernel's cache")
+            if n_bytes % ALIGNMENT:
+                raise InputError(
+                    f"--block {n_bytes} B: expected multiples of {ALIGNMENT} B, as past the kernel's cache"
+                )
     least = sizes[-1] * PLACES_AT_LEAST
     of_region = max(region_bytes() if region is None else _size("--region", region), least)
     # On a GPU's host there are two more such regions; and each lane has a buffer.

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.report import bytes_text
+from live.file_systems import ALIGNMENT, IN_MEMORY, file_system_of
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.calibration.places import Buffer
 
-ALIGNED = 4096
-"""Blocks begin and end at multiples of this: what devices and file systems ask for, or a multiple of it."""
 _PIECE = 1 << 20
 _ROOM_LEFT = 64 << 20
-_IN_MEMORY = ("tmpfs", "ramfs", "hugetlbfs")
-_MOUNTS = Path("/proc/self/mountinfo")
 
 
 class DirectFile:
@@ -43,13 +40,13 @@ class DirectFile:
         if not (self.is_scratch or stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             raise InputError(f"{self._where}: expected a file, a block device, a folder, or a name that is free")
         # Names of devices lie in memory, too.
-        if not stat.S_ISBLK(mode) and (kind := file_system_of(path)) in _IN_MEMORY:
+        if not stat.S_ISBLK(mode) and (kind := file_system_of(path)) in IN_MEMORY:
             raise InputError(f"{self._where}: lies in memory ({kind}); expected a file, folder or device of a disk")
         if self.is_scratch:
             self._make(direct, scratch_bytes, told)
             return
         self._file = self._opened(os.O_RDONLY | direct, path)
-        self.n_bytes = os.lseek(self._file, 0, os.SEEK_END) // ALIGNED * ALIGNED
+        self.n_bytes = os.lseek(self._file, 0, os.SEEK_END) // ALIGNMENT * ALIGNMENT
         if self.n_bytes < least_bytes:
             self.close()
             raise InputError(
@@ -64,7 +61,7 @@ class DirectFile:
         folder = self.path if self.path.is_dir() else self.path.parent
         if not folder.is_dir():
             raise InputError(f"{self._where}: no such folder: {folder}; expected one that is there")
-        self.n_bytes = n_bytes // ALIGNED * ALIGNED
+        self.n_bytes = n_bytes // ALIGNMENT * ALIGNMENT
         there = os.statvfs(folder)
         if there.f_bavail * there.f_frsize < self.n_bytes + _ROOM_LEFT:
             raise InputError(
@@ -118,47 +115,24 @@ class DirectFile:
         os.close(self._file)
 
 
-def file_system_of(path: Path) -> str | None:
-    """The kind of file system that a path lies in, or would; None where Linux does not say."""
-    mount = _mount_of(path)
-    return mount[1] if mount else None
-
-
 def disk_of(path: Path, root: Path = Path("/")) -> dict[str, str | None]:
     """Facts on what a path lies on: file system, device, its model, whether it turns, its scheduler."""
-    mount = _mount_of(path)
+    kind = file_system_of(path)
     try:
         found = path.stat() if path.exists() else path.parent.stat()
         number = found.st_rdev if stat.S_ISBLK(found.st_mode) else found.st_dev
         device = (root / f"sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
     except OSError:
-        return {"file_system": mount[1] if mount else None}
+        return {"file_system": kind}
     # A partition's folder lies in that of its disk.
     disk = device if (device / "queue").is_dir() else device.parent
     return {
-        "file_system": mount[1] if mount else None,
+        "file_system": kind,
         "device": device.name if device.is_dir() else None,
         "model": _text(disk / "device/model"),
         "rotational": _text(disk / "queue/rotational"),
         "scheduler": _chosen(_text(disk / "queue/scheduler")),
     }
-
-
-def _mount_of(path: Path) -> tuple[Path, str] | None:
-    """The innermost mount that holds a path, and its kind."""
-    place = path if path.exists() else path.parent
-    try:
-        place, lines = place.resolve(), _MOUNTS.read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    mounts = []
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        where = Path(before.split()[4].encode().decode("unicode_escape"))
-        if place == where or where in place.parents:
-            mounts.append((where, after.split()[0]))
-    # Of several at one place the last one is seen.
-    return max(reversed(mounts), key=lambda mount: len(mount[0].parts), default=None)
 
 
 def _chosen(text: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """Where bytes lie that a calibration moves: host memory, a file without the kernel's cache, a URL."""
 
-import mmap
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ class Place(Protocol):
 
 def buffer_of(n_bytes: int) -> "Buffer":
     """Memory that begins with a page, as reading past the kernel's cache wants it, and that is there already."""
-    import numpy as np
+    from live.buffers import aligned
 
-    found = np.frombuffer(mmap.mmap(-1, n_bytes), np.uint8)
+    found = aligned(n_bytes)
     # Pages come into being with the first write, and reads of such that never did all end in one page of zeros.
     found[:] = 1
     return found
