@@ -135,8 +135,8 @@ def run_one(
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
-    made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more. ``engine`` is in
-    the place of the experiment's.
+    made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more.
+    ``engine`` is in the place of the experiment's.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
