@@ -174,13 +174,13 @@ def longer(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
         link.read_rate = round(link.read_rate / factor)
 
     monkeypatch.setattr(state, "write_link", biased)
-    made = links._duration
+    made = links._moving
 
     def biased_too(machine: System, i: int) -> Callable[[int, bool, int], int]:
         duration = made(machine, i)
         return lambda n_bytes, is_down, at_once: round(duration(n_bytes, is_down, at_once) * factor)
 
-    monkeypatch.setattr(links, "_duration", biased_too)
+    monkeypatch.setattr(links, "_moving", biased_too)
 
 
 @pytest.fixture(params=[False, True], ids=["honest", "longer"])
