@@ -53,6 +53,13 @@ def main(
         Tables, typer.Option(help="Links with a table of what calls took: where a line is off by more than 10 %, ...")
     ] = Tables.AUTO,
     durations: Annotated[Durations, typer.Option(help="What stands for many durations.")] = Durations.MEDIAN,
+    spread: Annotated[
+        bool | None,
+        typer.Option(
+            help="How far calls of a link and services differ, as quantiles of a factor.",
+            show_default="with --durations mean",
+        ),
+    ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Each kind of call comes once in each.", show_default="5")
     ] = (None),
@@ -99,7 +106,7 @@ def main(
 
         found = asked(
             tiers, block, at_once, rounds, seconds, region, scratch, device=device, is_quick=quick, pageable=pageable,
-            durations=durations.value, table=table.value,
+            durations=durations.value, table=table.value, spread=spread,
         )  # fmt: skip
         _check_out(out, plot, is_forced=force)
         _calibrate(found, out, plot, with_predictor=predictor, as_json=as_json)

@@ -11,9 +11,9 @@ from simulator.units import PPM
 
 SHARE_BITS = 31
 """Shares are counted in so many bits, and so are draws: what is drawn between two of them is a 64-bit product."""
-MOST_FACTOR = 1e6
+LEAST_FACTOR, MOST_FACTOR = 1e-6, 1e6
 
-_Point = Annotated[tuple[Ratio, Annotated[float, Field(ge=1 / PPM, le=MOST_FACTOR)]], Field(strict=False)]
+_Point = Annotated[tuple[Ratio, Annotated[float, Field(ge=LEAST_FACTOR, le=MOST_FACTOR)]], Field(strict=False)]
 
 
 def _checked(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
