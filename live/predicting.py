@@ -142,12 +142,17 @@ class Predictor:
             experts=[answer.experts[i] for i in kept] if answer.experts else (),
         )  # fmt: skip
 
-    def see(self, access: Access, size: int, features: dict[str, int] | None, send: Send) -> Question | None:
-        """An access: it may put a question, which is returned if it is to be waited for. Raises nothing of a policy."""
+    def see(
+        self, access: Access, size: int, features: dict[str, int] | None, send: Send, *, wakes: bool = True
+    ) -> Question | None:
+        """An access: it may put a question, which is returned if it is to be waited for. Raises nothing of a policy.
+
+        Unless it ``wakes`` the policy's thread, ``wake`` is called soon.
+        """
         if self._at_once is None:
             # In one step: what a question is shown ends with the access that asks.
             with self.lock:
-                return self._put(self._seen(access, size, features))
+                return self._put(self._seen(access, size, features), wakes)
         with self._in_turn:
             with self.lock:
                 question = self._seen(access, size, features)
@@ -167,7 +172,7 @@ class Predictor:
             with self.lock:
                 self.tally.n_proposed += question.n_at_once
                 self.tally.n_issued += question.n_issued
-                return self._put(question)
+                return self._put(question, wakes)
 
     def _seen(self, access: Access, size: int, features: dict[str, int] | None) -> Question | None:
         if access.index < 0:
@@ -177,11 +182,18 @@ class Predictor:
             return None
         return self.questions.new(access, self._clock())
 
-    def _put(self, question: Question | None) -> Question | None:
+    def _put(self, question: Question | None, wakes: bool) -> Question | None:
         if question is None or self.is_off or not self.questions.ask(question):
             return None
-        self._wake.notify()
+        if wakes or question.gate is not None:
+            self._wake.notify()
         return question if question.gate is not None else None
+
+    def wake(self) -> None:
+        """A question waits for which nobody was woken yet. To look whether there is one needs no lock."""
+        if self.questions.n_waiting:
+            with self.lock:
+                self._wake.notify()
 
     def _sent(self, answer: Answer, question: Question, send: Send) -> int:
         try:
