@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 from experiments.aside import keep_file
 from experiments.config import Arm, Experiment
@@ -33,10 +34,23 @@ from experiments.updates import columns_of as columns_of_updates
 from experiments.updates import digest_of
 from experiments.updates import metrics as update_metrics
 from policies.given import Given
-from simulator.accounting import Books, BooksError
+from simulator.accounting import Books, BooksError, RunResult, SoFar
 from simulator.charge import Replay
 from simulator.paced import paced
 from simulator.plugins import fingerprints
+
+
+class AnyEngine(Protocol):
+    """What drives a workload, made of what ``simulator.engine.Engine`` takes."""
+
+    def run(self) -> RunResult:
+        """Run to the end of the trace, and fill the books."""
+        ...
+
+    def so_far(self, n_windows: int) -> SoFar:
+        """What it has come to."""
+        ...
+
 
 Progress = Callable[..., None]
 """Is told how many accesses are done; where it watches, also what the run has come to so far (``SoFar``)."""
@@ -121,11 +135,14 @@ def run_one(
     say: Say | None = None,
     *,
     watches: bool = False,
+    engine: Callable[..., AnyEngine] | None = None,
+    engine_name: str = "live",
 ) -> Done:
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
     made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more.
+    ``engine`` makes another than the config's, of that name, such as a ``live.driving.LiveEngine`` with its store.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
@@ -147,7 +164,8 @@ def run_one(
     has_updates = getattr(arm.policy.core, "update", None) is not None
     if has_updates and output.inferences:
         tables.add(UPDATES)
-    keeps = output.inferences and keeps_decisions(arm.charged, built)
+    # Another engine may charge what it likes: nobody would see a decision.
+    keeps = output.inferences and engine is None and keeps_decisions(arm.charged, built)
     if keeps:
         tables.add(DECISIONS)
     sink = RunTables(folder, run.key, tables, workload.stream_ids)
@@ -156,10 +174,11 @@ def run_one(
 
     def tell(n_done: int) -> None:
         assert progress is not None
-        progress(n_done, engine.so_far(SHOWN_WINDOWS))
+        progress(n_done, made.so_far(SHOWN_WINDOWS))
 
     try:
-        engine = engine_of(experiment, arm)(
+        make: Callable[..., AnyEngine] = engine or engine_of(experiment, arm)
+        made = make(
             system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
             progress=tell if watches else progress,
@@ -168,7 +187,7 @@ def run_one(
         warm_up = replayed.warm_up if replayed is not None else built.warm_up
         if warm_up:
             sink.write("inferences", warm_up_rows(warm_up))
-        result = engine.run()
+        result = made.run()
         if isinstance(charge, Replay):
             charge.finish()
         wall_s = time.perf_counter() - simulated
@@ -234,7 +253,7 @@ def run_one(
         **columns_of(arm.charged, built.probe, books, result),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
-        "engine": chosen_engine(experiment, arm),
+        "engine": chosen_engine(experiment, arm) if engine is None else engine_name,
         "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,
