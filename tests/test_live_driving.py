@@ -2,11 +2,19 @@
 
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from experiments.loading import load, only
+from experiments.metrics import attribution
+from experiments.plan import Run
+from experiments.prepared import OtherEngine
+from experiments.single import run_one
 from live import MemoryStore, Recorder
 from live.buffers import Bytes8
 from live.clients import Client, Versions
@@ -22,6 +30,7 @@ from simulator.errors import InputError
 from simulator.policy import Fate
 from simulator.trace import Batch, make_batch
 from tests.strategies import ListSink, ListWorkload
+from tests.test_experiment import config, write
 from tests.test_live_engine import Scripted, built, mixed_keys
 
 BLOCK = 4096
@@ -163,6 +172,31 @@ def test_rows_are_kept_of_a_sample_and_progress_is_told() -> None:
     assert (so_far.latency_ns, len(so_far.windows)) == (books.sums["latency_ns"], 1)
 
 
+def test_a_run_of_an_experiment(tmp_path: Path) -> None:
+    content = config(arms=[{"name": "none", "policy": "next_n"}], output={"accesses": True, "inferences": True})
+    content["workload"] = {
+        "source": {"kind": "mixed", "accesses": 100, "block": "4 KiB", "n_keys": 50, "next_ratio": 0.8},
+        "arrivals": "closed(think=10 us)",
+    }
+    experiment = only(load(write(tmp_path, content)))
+    arm, told = experiment.arms[0], list[int]()
+    done = run_one(
+        experiment, Run(arm, 0), tmp_path, 10, lambda n, so_far: told.append(sum(so_far.n_outcomes)), watches=True,
+        engine=OtherEngine("live", partial(LiveEngine, store=filled(50))),
+    )  # fmt: skip
+    row = done.row
+    n = row["n_accesses"]
+    assert (row["engine"], told[-1]) == ("live", n)
+    assert sum(row[f"n_{name}"] for name in ("hit", "hit_prefetched", "late", "merged", "miss")) == n > 40
+    assert row["n_shadow_miss"] is None
+    assert row["p50_inference_charged_ns"] > 0
+    (table,) = (tmp_path / "accesses").glob("*.parquet")
+    latency_ns = pq.read_table(table)["latency_ns"].to_pylist()
+    assert (
+        sum(latency_ns) == row["latency_sum_ns"] == sum(part["sum_ns"] for part in attribution(row, experiment.system))
+    )
+
+
 def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> None:
     class Slow(MemoryStore):
         def read(self, key: int, into: Bytes8) -> None:
@@ -194,7 +228,7 @@ def test_books_that_lack_something_do_not_close(lost: str, message: str, monkeyp
 
 @pytest.mark.parametrize("what", ["another block", "half of it", "too old"])
 def test_bytes_that_are_wrong_end_the_run(what: str) -> None:
-    store, keys = filled(), [*range(100), 7]
+    store, keys = filled(), [*range(8, 108), 7]
     wrong = stamp(pattern(BLOCK), 7, 0)
     if what == "another block":
         wrong = stamp(pattern(BLOCK), 8, 0)
@@ -208,7 +242,7 @@ def test_bytes_that_are_wrong_end_the_run(what: str) -> None:
                 into[:] = wrong
 
     is_old = what == "too old"
-    batch = batch_of([7, *keys], op=[is_old, *[False] * len(keys)], stream=np.arange(102) % 2)
+    batch = batch_of([7, *keys], op=[is_old, *[False] * len(keys)])
     with pytest.raises(WrongBytesError, match="block 7: version 0" if is_old else "block 7: its sectors"):
         run(batch, system(20), store=Forgetful(BLOCK))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("t0", "Thread-", "predictor"))]
