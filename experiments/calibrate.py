@@ -114,22 +114,14 @@ def main(
 
 def _check_out(out: Path, plot: Path | None, *, is_forced: bool) -> None:
     """Raises InputError before anything is measured, if it could not be written."""
-    from experiments.extras import need
+    from experiments.new_files import check_free, check_picture
     from simulator.errors import InputError
 
     if out.suffix not in (".yaml", ".yml"):
         raise InputError(f"--out {out}: expected a name that ends in .yaml")
-    if plot is not None:
-        need("report", "altair", "vl_convert")
-        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise InputError(f"--plot {plot}: expected a name that ends in .png, .svg or .pdf")
-    for option, path in (("--out", out), ("--plot", plot)):
-        if path is None:
-            continue
-        if not path.absolute().parent.is_dir():
-            raise InputError(f"{option} {path}: no such folder; expected one that is there")
-        if path.is_dir() or (path.exists() and not is_forced):
-            raise InputError(f"{option} {path}: is there already; expected another name, or --force")
+    check_picture(plot)
+    check_free("--out", out, is_forced=is_forced)
+    check_free("--plot", plot, is_forced=is_forced)
 
 
 def _calibrate(asked: "Asked", out: Path, plot: Path | None, *, with_predictor: bool, as_json: bool) -> None:

@@ -21,7 +21,16 @@ from experiments.lives import metrics as request_metrics
 from experiments.metrics import run_metrics
 from experiments.pacing import columns_of, said_of
 from experiments.plan import Run
-from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split, who_asks
+from experiments.prepared import (
+    Learned,
+    OtherEngine,
+    TrainingProgress,
+    chosen_engine,
+    engine_of,
+    prepare,
+    split,
+    who_asks,
+)
 from experiments.provenance import provenance
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.seal import PACED_BY
@@ -121,11 +130,13 @@ def run_one(
     say: Say | None = None,
     *,
     watches: bool = False,
+    engine: OtherEngine | None = None,
 ) -> Done:
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
     made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more.
+    ``engine`` is in the place of the experiment's.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
@@ -156,10 +167,10 @@ def run_one(
 
     def tell(n_done: int) -> None:
         assert progress is not None
-        progress(n_done, engine.so_far(SHOWN_WINDOWS))
+        progress(n_done, running.so_far(SHOWN_WINDOWS))
 
     try:
-        engine = engine_of(experiment, arm)(
+        running = (engine_of(experiment, arm) if engine is None else engine.make)(
             system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
             progress=tell if watches else progress,
@@ -168,7 +179,7 @@ def run_one(
         warm_up = replayed.warm_up if replayed is not None else built.warm_up
         if warm_up:
             sink.write("inferences", warm_up_rows(warm_up))
-        result = engine.run()
+        result = running.run()
         if isinstance(charge, Replay):
             charge.finish()
         wall_s = time.perf_counter() - simulated
@@ -234,7 +245,7 @@ def run_one(
         **columns_of(arm.charged, built.probe, books, result),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
-        "engine": chosen_engine(experiment, arm),
+        "engine": chosen_engine(experiment, arm) if engine is None else engine.name,
         "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,

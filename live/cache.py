@@ -18,9 +18,11 @@ from live.moves import WRITTEN, Landing, Prefetched
 from live.recorder import Recorder
 from live.settings import MemoryTier, settings_of
 from live.store import Store
+from live.together import Together
 from live.told import tell
 from live.workers import Workers
 from simulator.arrays import NONE
+from simulator.errors import InputError
 from simulator.policy import Fate
 from simulator.trace import Workload
 
@@ -59,6 +61,7 @@ class TieredCache:
         self._client, self._workers = Client(core.block, device), Workers(core, device)
         self._flushing = Flushing(core, self._workers)
         self._issuing = Issuing(core, self._workers, recorder)
+        self._together = Together(core, self._issuing, self._client)
 
     @property
     def block(self) -> int:
@@ -108,6 +111,22 @@ class TieredCache:
         finally:
             self._issuing.end(access)
         return read if out is None else out
+
+    def get_many(
+        self, keys: Iterable[int], out: Sequence[Any] | None = None, *, stream: int = 0, request: int = 0
+    ) -> list[Any]:
+        """Read blocks that are wanted together: all are looked up, in order, before the first is waited for.
+
+        So what they miss is fetched side by side. Each ends when its bytes are copied, in the order in which they come.
+        ``out`` has a place for each, as ``get`` takes one. Raises as ``get``, the error of the first key that has one,
+        when all others have been read.
+        """
+        keys = list(keys)
+        if out is not None and len(out) != len(keys):
+            raise InputError(f"out: {len(out)} places; expected one for each of {len(keys)} keys")
+        if len(keys) == 1:
+            return [self.get(keys[0], None if out is None else out[0], stream=stream, request=request)]
+        return self._together.read(keys, out, stream, request)
 
     @contextmanager
     def lease(self, key: int, *, stream: int = 0, request: int = 0) -> Iterator[Any]:
@@ -210,7 +229,7 @@ class TieredCache:
         core.lock.acquire()
         for transfer in list(core.memory.flight.values()):
             if transfer.prefetch is not None and transfer.is_queued and core.broken is None:
-                core.memory.link_of(transfer).remove(transfer)
+                core.memory.link_of(transfer).withdraw(transfer)
                 core.memory.cancel(transfer, Landing.CANCELLED)
         # Who waits for these is told now, not when all that is under way has come to an end.
         core.unlock()

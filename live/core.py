@@ -67,6 +67,10 @@ class Core:
         """The clock: ns since the cache was made."""
         return time.perf_counter_ns() - self._started_ns
 
+    def start_clock(self) -> None:
+        """It is 0 now. To be called before anything else, if at all."""
+        self._started_ns = time.perf_counter_ns()
+
     def will_wake(self) -> None:
         """Something queues that was not there."""
         self._to_wake = True

@@ -50,3 +50,7 @@ class ClosedError(LiveError):
 
 class EngineError(LiveError):
     """A policy has failed, and is not asked any more; the cause is its own error. The cache goes on without it."""
+
+
+class WrongBytesError(LiveError):
+    """A block that was read is not what was put: a bug in the cache or its store, never in the user's input."""

@@ -2,9 +2,11 @@
 
 from concurrent.futures import Future
 from operator import index
+from typing import Any
 
 from live.core import Core
-from live.errors import BrokenError, ClosedError, MissingBlockError, NoRoomError, ReadError
+from live.errors import BrokenError, ClosedError, LiveError, MissingBlockError, NoRoomError, ReadError
+from live.following import Follower
 from live.moves import READ, WRITE, Access, Prefetched
 from live.recorder import Recorder
 from live.slab import Slot
@@ -21,16 +23,16 @@ class Issuing:
 
     def read(self, key: int, stream: int, request: int) -> Access:
         """Wait for a block: the access counts on the slot that it lies in, until ``end``. Raises as ``get``."""
-        access = Access(checked(key), READ, stream, request, None, self._core.now)
+        access = self.new_read(key, stream, request, self._core.now)
         self._issue(access)
-        error = access.error
-        if isinstance(error, MissingBlockError):
-            raise MissingBlockError(key)
-        if isinstance(error, NoRoomError):
-            raise NoRoomError(*error.args) from error
+        error = error_of(access)
         if error is not None:
-            raise ReadError(f"block {key} could not be read: {error}") from error
+            raise error from access.error
         return access
+
+    def new_read(self, key: int, stream: int, request: int, issued_ns: int) -> Access:
+        """One that is not looked up yet."""
+        return Access(checked(key), READ, stream, request, None, issued_ns)
 
     def write(self, key: int, stream: int, request: int, slot: Slot, began_ns: int, waited_ns: int) -> None:
         """What lies in a slot, from ``slot_to_write``, becomes a block."""
@@ -52,20 +54,14 @@ class Issuing:
     def _issue(self, access: Access) -> None:
         """An access is looked up, and served."""
         core = self._core
-        follower, asked = core.follower, None
+        follower = core.follower
+        asked = None
         if follower is not None and follower.is_sync:
-            with core.lock:
-                self.check_open()
-                access.outcome, access.index = core.serving.peek(access.key), core.serving.n_issued
-            asked = follower.before(access)
+            asked = self.ask_before(access, follower, core.now)
         core.lock.acquire()
         try:
-            self.check_open()
-            core.guarded(core.serving.issue, access)
-            if follower is not None:
-                follower.issued(access, asked, self._propose)
-            if not access.is_served:
-                self._workers.help(access)
+            self.look_up(access, follower, asked)
+            self.help(access)
         finally:
             core.unlock()
         if access.gate is not None:
@@ -73,11 +69,39 @@ class Issuing:
                 access.gate.acquire()
             except BaseException:
                 # Somebody has interrupted this thread: it may have been served already.
-                with core.lock:
-                    access.is_given_up = True
-                    if access.is_served:
-                        core.memory.release(access.slot)
+                self.give_up(access)
                 raise
+
+    def ask_before(self, access: Access, follower: Follower | None, since_ns: int) -> Any:
+        """Without the lock: what follows the cache is shown an access, which has waited for that since some time."""
+        core = self._core
+        assert follower is not None
+        with core.lock:
+            self.check_open()
+            access.outcome, access.index = core.serving.peek(access.key), core.serving.n_issued
+        asked = follower.before(access)
+        if asked is not None:
+            access.inference_ns = core.now - since_ns
+        return asked
+
+    def look_up(self, access: Access, follower: Follower | None, asked: Any) -> None:
+        """Under the lock: it is served, or waits from now on."""
+        self.check_open()
+        self._core.guarded(self._core.serving.issue, access)
+        if follower is not None:
+            follower.issued(access, asked, self._propose)
+
+    def help(self, access: Access) -> None:
+        """Under the lock: this thread waits for nothing else, so it may move the block itself."""
+        if not access.is_served:
+            self._workers.help(access)
+
+    def give_up(self, access: Access) -> None:
+        """Nobody waits for it any more; if it was served its slot is let go of."""
+        with self._core.lock:
+            access.is_given_up = True
+            if access.is_served:
+                self._core.memory.release(access.slot)
 
     def _propose(self, key: int, why: tuple[int, int, float, int]) -> bool:
         """A follower wants a block, which it is told of by its fate."""
@@ -135,6 +159,18 @@ class Issuing:
         self._core.check()
         if self.is_closing or self._core.is_closed:
             raise ClosedError("the cache is closed")
+
+
+def error_of(access: Access) -> LiveError | None:
+    """What to tell whoever reads, if the block has not come; its cause is the access's own error."""
+    error, key = access.error, access.key
+    if error is None:
+        return None
+    if isinstance(error, MissingBlockError):
+        return MissingBlockError(key)
+    if isinstance(error, NoRoomError):
+        return NoRoomError(*error.args)
+    return ReadError(f"block {key} could not be read: {error}")
 
 
 def checked(key: int) -> int:

@@ -181,7 +181,7 @@ class Memory:
         old.is_obsolete = True
         if old.is_queued:
             link = self.link_of(old)
-            link.remove(old)
+            link.withdraw(old)
             link.n_down -= 1
         elif old.error is not None:
             self.core.traffic.unpark(old)

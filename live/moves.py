@@ -1,5 +1,6 @@
 """What the rules speak of: copies of blocks, accesses, prefetches, and blocks on their way."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,6 +15,8 @@ from simulator.policy import Fate, Outcome
 CLEAN, WRITTEN = 0, 2
 """How dirty a block is, as in the model, whose blocks may be computed, too."""
 READ, WRITE = range(2)
+Hop = tuple[int, int, int, int]
+"""Of a block on its way: the link, and when it queued, started and ended, in ns."""
 
 
 class Landing(IntEnum):
@@ -88,8 +91,9 @@ class Access:
     """
 
     __slots__ = (
-        "error", "gate", "index", "is_given_up", "is_served", "issued_ns", "joined_ns", "key", "n_put", "op", "outcome",
-        "queue_ns", "request", "served_ns", "slot", "stream", "transfer", "transfer_ns", "waited_from_ns",
+        "error", "gate", "index", "inference_ns", "is_given_up", "is_served", "issued_ns", "joined_ns", "key", "n_put",
+        "op", "outcome", "path", "queue_ns", "request", "served_ns", "slot", "stream", "transfer", "transfer_ns",
+        "waited_from_ns",
     )  # fmt: skip
 
     def __init__(self, key: int, op: int, stream: int, request: int, slot: Slot | None, issued_ns: int) -> None:
@@ -106,7 +110,9 @@ class Access:
         self.transfer: Transfer | None = None
         self.error: BaseException | None = None
         self.gate: Any = None
+        self.path: Sequence[Hop] = ()
         self.waited_from_ns = self.joined_ns = self.served_ns = self.transfer_ns = self.queue_ns = 0
+        self.inference_ns = 0
 
     def wait(self, transfer: "Transfer", now_ns: int) -> None:
         """It has to wait for a block on its way."""
@@ -151,5 +157,5 @@ class Transfer:
         self.target: Slot | None = None
         self.error: BaseException | None = None
         self.waiters: list[Access] = []
-        self.path: list[tuple[int, int, int, int]] = []
+        self.path: list[Hop] = []
         self.queued_ns = self.started_ns = 0

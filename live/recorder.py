@@ -8,7 +8,7 @@ from live.moves import WRITTEN, Access, Prefetch
 from simulator.accounting import Books, Rows, Sink
 from simulator.arrays import NONE
 from simulator.ledger.rows import bits, signed
-from simulator.policy import Cause
+from simulator.policy import Cause, Fate
 from simulator.records.record import Record
 from simulator.records.rows import AccessRow, InferenceRow, PrefetchRow, TransferRow
 
@@ -20,6 +20,15 @@ _TABLES: dict[str, type[Record]] = {
 }  # fmt: skip
 
 
+def prefetch_row(prefetch: Prefetch, size: int, fate: Fate) -> tuple[int, ...]:
+    """The fields of a PrefetchRow."""
+    return (
+        prefetch.index, prefetch.inference, prefetch.access, signed(prefetch.key), size, prefetch.source,
+        prefetch.proposed_ns, prefetch.filled_ns, prefetch.used_ns, prefetch.used_access, prefetch.saved_ns,
+        prefetch.evicted_ns, int(fate), bits(prefetch.confidence), prefetch.expert,
+    )  # fmt: skip
+
+
 class Recorder:
     """Keeps a row for each access, settled prefetch, question and call over a link; in ns since the cache was made.
 
@@ -28,6 +37,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[int, ...]]] = {table: [] for table in _TABLES}
+        self.waits: list[tuple[int, int, int, int]] = []
+        """Of accesses that have waited for a block, by link of its way: ns that they queued, and that it moved."""
+        self.rejections: list[tuple[int, str]] = []
+        """Of each block that was wanted and not sent for: after which access, and why."""
+        self.polluted: list[int] = []
+        """The accesses that missed a block because of a prefetch."""
 
     def access(self, access: Access, ended_ns: int) -> None:
         """An access is over: what was neither queueing nor transfer was service, which includes being woken.
@@ -36,18 +51,27 @@ class Recorder:
         """
         latency_ns = ended_ns - access.issued_ns
         self._rows["accesses"].append((
-            access.index, access.stream, access.request, signed(access.key), access.op, int(access.outcome),
-            access.issued_ns, latency_ns, latency_ns - access.queue_ns - access.transfer_ns, access.queue_ns,
-            access.transfer_ns, 0, NONE,
+            access.index, access.stream, signed(access.request), signed(access.key), access.op, int(access.outcome),
+            access.issued_ns, latency_ns,
+            latency_ns - access.queue_ns - access.transfer_ns - access.inference_ns, access.queue_ns,
+            access.transfer_ns, access.inference_ns, NONE,
         ))  # fmt: skip
+        since_ns = access.joined_ns
+        for link, queued_ns, started_ns, hop_ended_ns in access.path:
+            queued = max(started_ns - max(queued_ns, since_ns), 0)
+            self.waits.append((access.index, link, queued, max(hop_ended_ns - max(started_ns, since_ns), 0)))
+
+    def pollution(self, access: Access) -> None:
+        """A block is missed that a prefetch pushed out."""
+        self.polluted.append(access.index)
+
+    def rejection(self, access: int, reason: str) -> None:
+        """A block is not sent for, which was wanted after that access."""
+        self.rejections.append((access, reason))
 
     def prefetch(self, prefetch: Prefetch, size: int) -> None:
         """It is known what has become of a prefetch."""
-        self._rows["prefetches"].append((
-            prefetch.index, prefetch.inference, prefetch.access, signed(prefetch.key), size, prefetch.source,
-            prefetch.proposed_ns, prefetch.filled_ns, prefetch.used_ns, prefetch.used_access, prefetch.saved_ns,
-            prefetch.evicted_ns, int(prefetch.fate), bits(prefetch.confidence), prefetch.expert,
-        ))  # fmt: skip
+        self._rows["prefetches"].append(prefetch_row(prefetch, size, prefetch.fate))
 
     def inference(self, row: dict[str, int]) -> None:
         """All is known of a question: its fields (InferenceRow) by name."""
@@ -66,6 +90,11 @@ class Recorder:
             NONE if prefetch is None else prefetch.index, signed(transfer.key), transfer.is_down, size,
             transfer.queued_ns, transfer.started_ns, ended_ns,
         ))  # fmt: skip
+
+    def accesses_since(self, n: int) -> tuple[Rows, int]:
+        """The rows of accesses behind the first ``n`` that were over, and how many there are now."""
+        rows = self._rows["accesses"][n:]
+        return np.array(rows, AccessRow.dtype), n + len(rows)
 
     def rows(self, table: str) -> Rows:
         """A table so far: ``accesses`` in order of issue, ``transfers`` in order of beginning.

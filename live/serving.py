@@ -83,7 +83,8 @@ class Serving:
 
     def _join_or_fetch(self, access: Access) -> None:
         key, transfer = access.key, self.flight.get(access.key)
-        if transfer is not None and transfer.error is not None:
+        if transfer is not None and transfer.error is not None and access.gate is None:
+            # Whoever has waited for one more trial reads it where it is, or might wait for ever.
             self.core.traffic.try_parked_again()
         if transfer is not None and transfer.error is None:
             self._join(access, transfer)
@@ -96,7 +97,7 @@ class Serving:
             access.slot = transfer.slot
             transfer.slot.refs += 1
         else:
-            self._count_pollution(key)
+            self._count_pollution(access)
             self._wait(access, self.memory.fetch(key, DEMAND, access.index))
             return
         self._serve(access)
@@ -104,13 +105,15 @@ class Serving:
     def _allocate(self, access: Access) -> None:
         assert access.slot is not None
         slot, access.slot = access.slot, None
-        self._count_pollution(access.key)
+        self._count_pollution(access)
         self.memory.allocate(access.key, slot, access.n_put)
 
-    def _count_pollution(self, key: int) -> None:
-        if key in self.memory.polluted:
-            self.memory.polluted.remove(key)
+    def _count_pollution(self, access: Access) -> None:
+        if access.key in self.memory.polluted:
+            self.memory.polluted.remove(access.key)
             self.books.n_pollution += 1
+            if self.core.recorder is not None:
+                self.core.recorder.pollution(access)
             if self.core.follower is not None:
                 self.core.follower.polluted()
 
@@ -152,7 +155,7 @@ class Serving:
                 assert transfer.slot is not None
                 access.slot = transfer.slot
                 transfer.slot.refs += 1
-            joined = access.joined_ns
+            joined, access.path = access.joined_ns, transfer.path
             access.transfer_ns += sum(
                 max(ended - max(started, joined), 0) for _, _, started, ended in transfer.path
             )  # fmt: skip
@@ -208,6 +211,8 @@ class Serving:
         landing = self._reason_against(key)
         if landing is not None:
             self.books.rejected[_COUNTED_AS[landing]] += 1
+            if self.core.recorder is not None:
+                self.core.recorder.rejection(why[1], _COUNTED_AS[landing])
             self.core.after.append((future, Prefetched(key, landing)))
             return False
         source = min(self.memory.holders(key), default=self.core.origin)

@@ -33,7 +33,8 @@ class Moved(NamedTuple):
 class Traffic:
     """All but ``move`` under the cache's lock.
 
-    ``writing`` has the keys that are being written to the store: of one key one write at a time, in order.
+    ``writing`` has the keys that are being written to the store: of one key one write at a time, in order. While it
+    ``is_held`` no call begins.
     """
 
     def __init__(self, core: "Core") -> None:
@@ -41,12 +42,13 @@ class Traffic:
         self.retries, max_wait = core.settings.retries, core.settings.prefetch.max_wait
         self._max_wait_ns = float("inf") if max_wait is None else max_wait
         self.writing: set[int] = set()
+        self.is_held = False
         self._tried_ns = 0
         self.n_leased = self.n_putting = 0
 
     def choose(self, link: Link, only: Transfer | None = None) -> Call | None:
         """The oldest of the most urgent that has where to go takes a channel; with ``only``, if it is that one."""
-        while link.n_free:
+        while link.n_free and not self.is_held:
             transfer = self._next(link, only)
             if transfer is None:
                 return None
@@ -68,7 +70,7 @@ class Traffic:
                 if has_no_room[transfer.is_down]:
                     continue
                 if transfer.priority == PREFETCH and self.core.now - transfer.queued_ns > self._max_wait_ns:
-                    link.remove(transfer)
+                    link.withdraw(transfer)
                     self.memory.cancel(transfer, Landing.CANCELLED)
                     return transfer
                 if transfer.is_down and transfer.level + 1 == self.origin:
@@ -171,6 +173,7 @@ class Traffic:
     def _fail(self, transfer: Transfer, link: Link, error: BaseException) -> None:
         """What came to nothing: a fetch is over; what was to be written down is kept where it is."""
         self.core.landed.notify_all()
+        link.n_asked[transfer.kind] -= 1
         if not transfer.is_down:
             self.core.books.n_failed_reads += 1
             if isinstance(error, NoRoomError):

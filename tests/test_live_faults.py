@@ -102,6 +102,23 @@ def test_what_cannot_be_written_down_is_kept_read_and_written_in_the_end(n_tiers
         assert (store.store._blocks[key] == content(key, 1)).all()
 
 
+def test_who_has_waited_for_one_more_trial_reads_the_block_where_it_is() -> None:
+    """And does not wait for the next one, however soon that may be."""
+    store = FaultyStore(MemoryStore(BLOCK), every(1, "write"))
+    with TieredCache(tiers(1, spare=8), store, retries={"times": 0, "again_after": "0 ns"}) as cache:
+        for key in (1, 2):
+            cache.put(key, content(key, 1))
+        while not cache.stats().n_unwritten:
+            threading.Event().wait(0.0005)
+        reader = threading.Thread(target=cache.get_many, args=([1, 1],), daemon=True)
+        reader.start()
+        reader.join(5)
+        waits = reader.is_alive()
+        store.faults.clear()
+        assert not waits
+        assert (cache.get(1) == content(1, 1)).all()
+
+
 def test_a_newer_put_replaces_what_could_not_be_written() -> None:
     store = FaultyStore(MemoryStore(BLOCK), every(1, "write"))
     cache = TieredCache(tiers(2, spare=8), store, retries=AT_ONCE)

@@ -65,6 +65,17 @@ class LiveMachine(RuleBasedStateMachine):
         else:
             assert (found == content(key, self.newest[key])).all()
 
+    @rule(keys=st.lists(KEYS, max_size=12))
+    def get_many(self, keys: list[int]) -> None:
+        try:
+            found = self.cache.get_many(keys)
+        except MissingBlockError:
+            assert not {*keys} <= {*self.newest}
+        except LiveError:
+            assert self.calls.faults
+        else:
+            assert all((block == content(key, self.newest[key])).all() for key, block in zip(keys, found, strict=True))
+
     @rule(keys=st.lists(KEYS, max_size=4))
     def prefetch(self, keys: list[int]) -> None:
         for future in self.cache.prefetch_async(keys):
