@@ -241,8 +241,8 @@ R47 model/links: all calls of a link draw alike
 - spread.stretch(moving, self.n_calls)
 + spread.stretch(moving, 0)
 R47 model/links: the first call has another number
-- self.n_calls = moving, making, spreads, 0
-+ self.n_calls = moving, making, spreads, 1
+- self.n_calls = moving, making, spreads, n_calls
++ self.n_calls = moving, making, spreads, n_calls + 1
 R47 model/links: what does not spread has no number
 - self.n_calls += 1
 + self.n_calls += spread is not None

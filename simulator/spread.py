@@ -10,7 +10,7 @@ from simulator.quantities import Ratio
 from simulator.units import PPM
 
 SHARE_BITS = 31
-"""Shares are counted in so many bits, and so are draws: what is drawn between two of them is a 64-bit product."""
+"""Shares are counted in so many bits, and so are draws: the product of two differences fits into 64 bits."""
 LEAST_FACTOR, MOST_FACTOR = 1e-6, 1e6
 
 _Point = Annotated[tuple[Ratio, Annotated[float, Field(ge=LEAST_FACTOR, le=MOST_FACTOR)]], Field(strict=False)]

@@ -78,8 +78,9 @@ class Machine:
     """Owns the array, which is another one after ``make_room``; ``run`` is the record at its start."""
 
     def __init__(
-        self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int, seed: int = 0
-    ) -> None:
+        self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int, seed: int = 0,
+        first_access: int = 0,
+    ) -> None:  # fmt: skip
         self._m: Ints = np.zeros(Run.words, np.int64)
         self.address = address_of(self._m)
         """Where the array lies: what compiled code is given."""
@@ -95,7 +96,7 @@ class Machine:
         self._streams(n_streams)
         if system.requests is not None:
             self._places(system.requests.running)
-        self._links(system, seed)
+        self._links(system, seed, first_access)
         self._service(system, seed)
         self.run.victims = self._region(Victim, VICTIM_ROOM)
         self._new_flight(_FIRST_TABLE)
@@ -125,7 +126,7 @@ class Machine:
         self.lives["issuer"]["next"] = NONE
         self.run.ready, self.run.n_ready = self._region(Ready, n), 0
 
-    def _links(self, system: System, seed: int) -> None:
+    def _links(self, system: System, seed: int, first_access: int) -> None:
         hops = hops_of(system)
         self.run.n_links = len(hops)
         self.run.links = self._region(Link, len(hops))
@@ -137,6 +138,8 @@ class Machine:
             channels = self._region(None, hop.channels)
             link = all_links(self.run)[i]
             link.channels, link.first_drawn = channels, number(seed, "spread", "link", str(i))
+            # Slices of one trace are not to draw the same again and again.
+            link.n_calls = first_access
             for name in ("read_table", "write_table", "read_spread", "write_spread"):
                 table = getattr(hop, name)
                 if len(table):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from policies.none import NonePolicy
 from simulator.accounting import Books
 from simulator.charge import fixed
 from simulator.checks import check_durations
@@ -21,8 +22,8 @@ from simulator.policy import Fate, Outcome
 from simulator.seeds import generator
 from simulator.trace import WRITE
 from tests.cases import ARRIVALS
-from tests.strategies import ListSink, ScriptedPolicy, system, workload
-from tests.test_rules import FREE, NonePolicy, run
+from tests.strategies import FREE, ListSink, ScriptedPolicy, system, workload
+from tests.test_rules import run
 
 ENGINES = pytest.mark.parametrize("make", [Engine, Model])
 TWICE, THRICE, HALF_MORE = ([[0, factor], [1, factor]] for factor in (2, 3, 1.5))
@@ -93,8 +94,8 @@ def test_each_call_draws_by_its_number(make: Any) -> None:
 
 
 @ENGINES
-def test_services_draw_by_the_number_of_the_access_in_the_trace(make: Any) -> None:
-    """Of 20 accesses the first 6 are left out, and 4 more are not judged; their calls have numbers all the same."""
+def test_numbers_go_on_where_the_run_begins_in_the_trace(make: Any) -> None:
+    """Of 20 accesses the first 6 are left out, and 4 more are not judged; calls are numbered as if there had been 6."""
     ledger = Books(sink := ListSink(), 10, first_access=10)
     trace = workload(range(20), time_ns=range(0, 200_000, 10_000))
     machine = spreading({"spread": LINES}, LINES)
@@ -102,7 +103,7 @@ def test_services_draw_by_the_number_of_the_access_in_the_trace(make: Any) -> No
     assert [row["service_ns"] for row in sink.accesses()] == [
         times(2, share) for share in drawn(20, "service", seed=5)[10:]
     ]
-    assert taken(sink).tolist() == [times(110, share) for share in drawn(14, "link", "0", seed=5)[4:]]
+    assert taken(sink).tolist() == [times(110, share) for share in drawn(20, "link", "0", seed=5)[10:]]
 
 
 @ENGINES

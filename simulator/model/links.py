@@ -85,11 +85,11 @@ class Link(PriorityResource):
     def __init__(
         self, env: Environment, index: int, name: str, channels: int, blocks_per_call: int,
         moving: Callable[[int, bool, int], int], making: Callable[[int, bool], int], max_wait: int | None,
-        spreads: Sequence[Factors | None] = (None, None),
+        spreads: Sequence[Factors | None] = (None, None), n_calls: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(env, channels)
         self.index, self.name, self.blocks_per_call = index, name, blocks_per_call
-        self.moving, self.making, self.spreads, self.n_calls = moving, making, spreads, 0
+        self.moving, self.making, self.spreads, self.n_calls = moving, making, spreads, n_calls
         self.will_choose = False
         self.max_wait_ns = float("inf") if max_wait is None else max_wait
         self.queue_ns = self.transfer_ns = 0
@@ -167,8 +167,11 @@ class Link(PriorityResource):
             transfers[0].model.ledger.begin_call(self, call[0].channel, transfers, ns)
 
 
-def make_links(env: Environment, system: System, seed: int = 0) -> list[Link]:
-    """The link below each tier; behind them, where blocks are computed in tier 0, the computing (rules R4, R6)."""
+def make_links(env: Environment, system: System, seed: int = 0, first_access: int = 0) -> list[Link]:
+    """The link below each tier; behind them, where blocks are computed in tier 0, the computing (rules R4, R6).
+
+    Calls are numbered from ``first_access`` on (rule R47).
+    """
     names, max_wait, origin = system.link_names(), system.prefetch.max_wait, system.origin
     enters = origin.enters if isinstance(origin, ComputeOrigin) else None
     links = []
@@ -177,7 +180,11 @@ def make_links(env: Environment, system: System, seed: int = 0) -> list[Link]:
         both = (link.spread, link.write_spread or link.spread)
         spreads = [None if points is None else Factors(points, seed, "link", str(i)) for points in both]
         moving = _moving(system, i)
-        links.append(Link(env, i, names[i], link.channels, link.blocks_per_call, moving, making, max_wait, spreads))
+        links.append(
+            Link(
+                env, i, names[i], link.channels, link.blocks_per_call, moving, making, max_wait, spreads, first_access
+            )
+        )  # fmt: skip
     if isinstance(origin, ComputeOrigin) and enters == "first":
         links.append(Link(env, len(links), names[-1], origin.channels, 1, _nothing, _computing(system), max_wait))
     return links

@@ -64,7 +64,7 @@ class Model:
             Tier(tier.name, level, evictions[level], Backlog(self.env, tier.write_back))
             for level, tier in enumerate(system.tiers)
         ]
-        self.memory = Memory(self, tiers, make_links(self.env, system, seed))
+        self.memory = Memory(self, tiers, make_links(self.env, system, seed, first_access))
         self.tiers: dict[str, Tier] = {tier.name: tier for tier in tiers}
         self.links: dict[str, Link] = {link.name: link for link in self.memory.links}
         books.has_prefixes = prefix_reuse

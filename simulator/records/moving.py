@@ -238,7 +238,8 @@ class Link(Record, line=LINE):
     what judged accesses waited: in the queues, and while their block was on it. ``backlog`` is of the tier above. A
     call up of ``timed_bytes`` takes ``timed_ns``. ``channels`` as in ``calls``, of which there are ``n_channels``.
     ``read_table`` and ``write_table``: where a table of ``durations`` lies, or NONE; ``read_spread`` and
-    ``write_spread`` the same of a spread, whose factors are drawn by the number of the call from ``first_drawn`` on.
+    ``write_spread`` the same of a spread, whose factors are drawn by the number of the call, ``n_calls``, from
+    ``first_drawn`` on.
     """
 
     n_free: int
