@@ -41,7 +41,7 @@ class Predictor:
         self._news: deque[tuple[int, Fate]] = deque()
         # What is added and taken by different threads, without a lock.
         self._polluted: deque[None] = deque()
-        self._n_batches = 0
+        self._n_batches = self._free_since_ns = 0
         self._is_updated = self.is_off = self._is_closing = self._is_over = False
         self.error: BaseException | None = None
         self._built: Future[Built] = Future()
@@ -115,8 +115,11 @@ class Predictor:
             wall, cpu = time.perf_counter_ns() - wall, time.thread_time_ns() - cpu
         # What is learnt beside is learnt when the policy has answered.
         self._is_updated = decision.update is not None
-        cost = Cost(wall, decision.host_ns or wall, decision.device_ns, decision.cpu_ns or cpu)
         ended_ns = self._clock()
+        # From when it could be taken up: the hand-over to this thread keeps an answer back as well (rule R15).
+        held_ns = ended_ns - max(self._free_since_ns, min(question.asked_ns for question in batch))
+        self._free_since_ns = ended_ns
+        cost = Cost(held_ns, decision.host_ns or wall, decision.device_ns, decision.cpu_ns or cpu)
         answered = list(zip(batch, decision.answers, strict=True))
         with self.lock:
             self.tally.took(cost.host_ns)
