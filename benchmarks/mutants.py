@@ -208,14 +208,14 @@ R11 model/links: a call takes one block more
 - len(call) < self.blocks_per_call
 + len(call) <= self.blocks_per_call
 R11 model/links: each block of a call pays for it
-- self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
-+ sum(self.duration(transfer.size, transfer.is_down, self.count) for transfer in transfers)
+- self._drawn_duration(n_bytes, transfers[0].is_down) if transfers else 0
++ sum(self._drawn_duration(transfer.size, transfer.is_down) for transfer in transfers)
 R46 model/links: calls at once do not matter
-- self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
-+ self.duration(n_bytes, transfers[0].is_down, 1) if transfers else 0
+- self.moving(n_bytes, is_down, self.count)
++ self.moving(n_bytes, is_down, 1)
 R46 model/links: the call that begins does not count
-- transfers[0].is_down, self.count)
-+ transfers[0].is_down, max(self.count - 1, 1))
+- self.moving(n_bytes, is_down, self.count)
++ self.moving(n_bytes, is_down, max(self.count - 1, 1))
 R46 model/links: less than was measured takes less
 - max(n_bytes, table.sizes[0])
 + n_bytes
@@ -232,8 +232,63 @@ R46 model/links: what is written takes what is read takes
 - table.write if is_down else table.read
 + table.read
 R46 model/links: making a block is part of what was measured
-- makes = not is_down and below is None and isinstance(origin, ComputeOrigin)
-+ makes = False
+- if enters == "last" and i == len(system.links) - 1 else
++ if enters == "last" and i == len(system.links) - 1 and link.table is None else
+R47 model/links: making a block spreads, too
+- moving = spread.stretch(moving, self.n_calls)
++ moving = spread.stretch(moving + self.making(n_bytes, is_down), self.n_calls) - self.making(n_bytes, is_down)
+R47 model/links: all calls of a link draw alike
+- spread.stretch(moving, self.n_calls)
++ spread.stretch(moving, 0)
+R47 model/links: the first call has another number
+- self.n_calls = moving, making, spreads, n_calls
++ self.n_calls = moving, making, spreads, n_calls + 1
+R47 model/links: what does not spread has no number
+- self.n_calls += 1
++ self.n_calls += spread is not None
+R47 model/links: what is written spreads as what is read
+- (link.spread, link.write_spread or link.spread)
++ (link.spread, link.spread)
+R47 model/links: what is written spreads only where that is said
+- (link.spread, link.write_spread or link.spread)
++ (link.spread, link.write_spread)
+R47 model/links: all links draw alike
+- "link", str(i)
++ "link", "0"
+R47 model/links: what is estimated is drawn
+- return self.moving(n_bytes, is_down, at_once) + self.making(n_bytes, is_down)
++ spread, moving = self.spreads[is_down], self.moving(n_bytes, is_down, at_once)
++         return (spread.stretch(moving, self.n_calls) if spread else moving) + self.making(n_bytes, is_down)
+R47 model/spread: a duration is rounded down
+- return ceil(ns
++ return floor(ns
+R47 model/spread: a factor is rounded up
+- floor(Fraction(rise, gap)
++ ceil(Fraction(rise, gap)
+R47 model/spread: a factor is that of the point below
+- floor(Fraction(rise, gap) * (drawn - self._shares[i - 1]))
++ 0
+R47 model/spread: other bits are drawn
+- scattered(self._first + i * _STEP) >> 32
++ scattered(self._first + i * _STEP) % 2**31
+R47 model/spread: numbers follow each other closely
+- _STEP = 0x9E3779B97F4A7C15
++ _STEP = 1
+R47 model/accesses: services draw in the order of being served
+- stretch(service_ns, access.index)
++ stretch(service_ns, self.model.ledger._n_served)
+R47 model/accesses: the factor comes after that of an inference
+- if self.spread:
+-             service_ns = self.spread.stretch(service_ns, access.index)
+-         if self.model.asking.n_busy or self.model.asking.updating.is_on_server:
+-             service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
++ if self.model.asking.n_busy or self.model.asking.updating.is_on_server:
++             service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
++         if self.spread:
++             service_ns = self.spread.stretch(service_ns, access.index)
+R47 model/accesses: services draw as calls do
+- Factors(self.config.spread, seed, "service")
++ Factors(self.config.spread, seed, "link", "0")
 R21 model/links: a promoted transfer keeps its place
 - (DEMAND, self.env.now,
 + (DEMAND, self.time,

@@ -53,6 +53,13 @@ def main(
         Tables, typer.Option(help="Links with a table of what calls took: where a line is off by more than 10 %, ...")
     ] = Tables.AUTO,
     durations: Annotated[Durations, typer.Option(help="What stands for many durations.")] = Durations.MEDIAN,
+    spread: Annotated[
+        bool | None,
+        typer.Option(
+            help="How far calls of a link and services differ, as quantiles of a factor.",
+            show_default="with --durations mean",
+        ),
+    ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Each kind of call comes once in each.", show_default="5")
     ] = (None),
@@ -99,7 +106,7 @@ def main(
 
         found = asked(
             tiers, block, at_once, rounds, seconds, region, scratch, device=device, is_quick=quick, pageable=pageable,
-            durations=durations.value, table=table.value,
+            durations=durations.value, table=table.value, spread=spread,
         )  # fmt: skip
         _check_out(out, plot, is_forced=force)
         _calibrate(found, out, plot, with_predictor=predictor, as_json=as_json)
@@ -107,22 +114,14 @@ def main(
 
 def _check_out(out: Path, plot: Path | None, *, is_forced: bool) -> None:
     """Raises InputError before anything is measured, if it could not be written."""
-    from experiments.extras import need
+    from experiments.new_files import check_free, check_picture
     from simulator.errors import InputError
 
     if out.suffix not in (".yaml", ".yml"):
         raise InputError(f"--out {out}: expected a name that ends in .yaml")
-    if plot is not None:
-        need("report", "altair", "vl_convert")
-        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise InputError(f"--plot {plot}: expected a name that ends in .png, .svg or .pdf")
-    for option, path in (("--out", out), ("--plot", plot)):
-        if path is None:
-            continue
-        if not path.absolute().parent.is_dir():
-            raise InputError(f"{option} {path}: no such folder; expected one that is there")
-        if path.is_dir() or (path.exists() and not is_forced):
-            raise InputError(f"{option} {path}: is there already; expected another name, or --force")
+    check_picture(plot)
+    check_free("--out", out, is_forced=is_forced)
+    check_free("--plot", plot, is_forced=is_forced)
 
 
 def _calibrate(asked: "Asked", out: Path, plot: Path | None, *, with_predictor: bool, as_json: bool) -> None:

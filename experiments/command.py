@@ -34,6 +34,7 @@ COMMANDS = {
     "accuracy": "experiments.accuracy",
     "latency": "experiments.latency",
     "calibrate": "experiments.calibrate",
+    "validate": "experiments.validate",
     "shootout": "experiments.shootout",
     "beside": "experiments.beside",
     "check": "experiments.check",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
     from experiments.common import Common
     from experiments.crews import Steps
+    from experiments.prepared import OtherEngine
     from experiments.progress import RunProgress
     from experiments.until.looks import Look
     from experiments.until.targets import Until
@@ -56,14 +57,15 @@ def folder_of(experiment: Experiment, variant: str, out: Path | None) -> Path:
 def make(
     experiment: Experiment, folder: Path, *, console: Any = None, quiet: bool = False, force: bool = False,
     jobs: int = 1, live: bool = False, callbacks: Sequence[Callback] = (), share: Share | None = None,
-    cluster: "Cluster | None" = None, until: "Until | None" = None,
+    cluster: "Cluster | None" = None, until: "Until | None" = None, engine: "OtherEngine | None" = None,
 ) -> Made:  # fmt: skip
     """Make the runs that the folder does not keep, and write all tables; with ``quiet`` no progress is shown.
 
     ``jobs``: so many processes at once, 0 for one a core. ``console``: where progress goes, by default what
     ``make_console`` finds. ``live``: how all arms stand is shown meanwhile. ``callbacks`` are told of runs.
     Of a ``share`` its runs alone are made, and nothing that is of all of them. With a ``cluster`` they are made there.
-    With ``until`` seeds are added until intervals are as narrow as it says.
+    With ``until`` seeds are added until intervals are as narrow as it says. ``engine`` runs in the place of the
+    experiment's, here and one at a time.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -83,7 +85,7 @@ def make(
         while True:
             rows = run_all(
                 experiment, folder, console, quiet=quiet, force=force and look is None, jobs=jobs, live=live,
-                callbacks=told, share=share, cluster=cluster,
+                callbacks=told, share=share, cluster=cluster, engine=engine,
             )  # fmt: skip
             if until is None:
                 break

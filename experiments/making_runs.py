@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
     from experiments.common import Common
     from experiments.crews import Group, Result, Task
+    from experiments.prepared import OtherEngine
     from experiments.settling import Cut
     from experiments.shared import SharedTrace
     from simulator.trace import Workload
@@ -70,9 +71,11 @@ class Making:
     def __init__(
         self, experiment: Experiment, folder: Path, kept: Kept, traces: dict[str, str], callbacks: Callbacks,
         share: Share | None, cluster: "Cluster | None" = None, common: "Common | None" = None,
+        engine: "OtherEngine | None" = None,
     ) -> None:  # fmt: skip
         self.experiment, self.folder, self.kept, self.traces = experiment, folder, kept, traces
         self._callbacks, self._share, self._cluster, self._common = callbacks, share, cluster, common
+        self._engine = engine
         self.runs = [run for run in planned(experiment) if share is None or run.key in share.keys]
         """Those that are asked for."""
         self._todo: dict[Key, Run] = {}
@@ -134,7 +137,9 @@ class Making:
         """What makes it this run: of the inputs as they were found before it is made."""
         if run.key not in self._hashes:
             n_warm_up = self._cuts[run.seed].n_accesses
-            self._hashes[run.key] = hash_of(self.experiment, run, n_warm_up, self.traces)
+            # What another engine has made is never taken for the simulator's.
+            other = "" if self._engine is None else self._engine.name
+            self._hashes[run.key] = hash_of(self.experiment, run, n_warm_up, self.traces) + other
         return self._hashes[run.key]
 
     def _n_warm_up(self, run: Run) -> int:
@@ -150,7 +155,8 @@ class Making:
 
         experiment = self.experiment
         for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
-            progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
+            if self._engine is None:
+                progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         self._digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         runs = in_turn(list(self._todo.values()))
         evictions = [tier.eviction for arm in experiment.arms for tier in experiment.system_of(arm).tiers]
@@ -215,7 +221,7 @@ class Making:
             try:
                 done = run_one(
                     self.experiment, run, self.folder, self._n_warm_up(run), tell, shown.epoch, say=shown.said,
-                    watches=progress.watches,
+                    watches=progress.watches, engine=self._engine,
                 )  # fmt: skip
             except OutsideError as error:
                 self._failed.append((run, error))

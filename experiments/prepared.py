@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +131,13 @@ def chosen_engine(experiment: Experiment, arm: Arm) -> str:
     if experiment.engine != "auto":
         return experiment.engine
     return "simpy" if any(tier.eviction.is_plain for tier in experiment.system_of(arm).tiers) else "compiled"
+
+
+class OtherEngine(NamedTuple):
+    """What runs a workload in the place of both: ``make`` takes what they take, and what it makes has their ``run``."""
+
+    name: str
+    make: Callable[..., Any]
 
 
 class Parts(NamedTuple):

@@ -96,7 +96,8 @@ def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
     assert charge.source is not None
     source = Path(charge.source)
     if source.is_dir() or not source.suffix:
-        return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed)}.parquet"
+        repeat = charge.repeat if isinstance(charge, Sampled) else 0
+        return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed, repeat)}.parquet"
     return source
 
 
@@ -207,7 +208,8 @@ def make_charge(experiment: Experiment, arm: Arm, seed: int) -> tuple[Charge, Re
                     f"expected {ours}"
                 )
             scaled = np.rint(recording.latencies_ns * charge.scale).astype(np.int64)
-            return sampled(scaled, generator(seed, "charge", arm.name)), recording
+            drawn_by = generator(seed, "charge", arm.name) if charge.order == "drawn" else None
+            return sampled(scaled, drawn_by), recording
     recording = load(charge, arm, seed)
     wanted, found = replay_key(experiment, arm, seed), recording.metadata["replay_key"]
     if found != wanted:

@@ -21,18 +21,20 @@ from simulator.errors import InputError, OutsideError
 if TYPE_CHECKING:
     from experiments.clusters.joined import Cluster
     from experiments.common import Common
+    from experiments.prepared import OtherEngine
 
 
 def run_all(
     experiment: Experiment, folder: Path, console: Any, *, quiet: bool, force: bool = False, jobs: int = 1,
     title: str = "", live: bool = False, callbacks: Callbacks | None = None, share: Share | None = None,
-    cluster: "Cluster | None" = None,
+    cluster: "Cluster | None" = None, engine: "OtherEngine | None" = None,
 ) -> list[Row]:  # fmt: skip
     """Run what is not finished yet; the rows of all runs of this experiment, in order of arms, seeds and repeats.
 
     ``jobs``: so many processes at once, 0 for one a core. ``title`` is said first, with the number of runs. ``live``:
     how all arms stand is shown as they run, if the console can be drawn on. ``callbacks`` are told of runs. With a
     ``share`` it is about its runs alone. With a ``cluster`` they are made there, so many at once as it has cores.
+    ``engine`` is in the place of the experiment's, here and one run at a time.
 
     Raises:
         InputError: the trace, a recording or the folder is wrong.
@@ -42,7 +44,7 @@ def run_all(
     n_at_once = (jobs or n_cores()) if cluster is None else cluster.n_at_once
     steps = steps_of(
         experiment, folder, lambda: _progress(experiment, console, quiet=quiet, n_at_once=n_at_once, live=live),
-        force=force, title=title, callbacks=callbacks, share=share, cluster=cluster,
+        force=force, title=title, callbacks=callbacks, share=share, cluster=cluster, engine=engine,
     )  # fmt: skip
     return at_once(steps)
 
@@ -50,7 +52,7 @@ def run_all(
 def steps_of(
     experiment: Experiment, folder: Path, shown: "Callable[[], RunProgress]", *, force: bool = False, title: str = "",
     callbacks: Callbacks | None = None, share: Share | None = None, cluster: "Cluster | None" = None,
-    common: "Common | None" = None,
+    common: "Common | None" = None, engine: "OtherEngine | None" = None,
 ) -> Steps[list[Row]]:  # fmt: skip
     """What ``run_all`` does; with ``common`` others are run at the same time, and it asks for its tasks to be made.
 
@@ -75,7 +77,7 @@ def steps_of(
     with locked(folder):
         told = callbacks or Callbacks([], experiment, folder)
         kept = kept_in(experiment, folder, force=force)
-        made = Making(experiment, folder, kept, traces, told, share, cluster, common)
+        made = Making(experiment, folder, kept, traces, told, share, cluster, common, engine)
         remove_leftovers(folder)
         is_new = not (folder / MANIFEST).exists()
         if is_new:

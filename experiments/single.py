@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
 
 from experiments.aside import keep_file
 from experiments.config import Arm, Experiment
@@ -22,7 +21,16 @@ from experiments.lives import metrics as request_metrics
 from experiments.metrics import run_metrics
 from experiments.pacing import columns_of, said_of
 from experiments.plan import Run
-from experiments.prepared import Learned, TrainingProgress, chosen_engine, engine_of, prepare, split, who_asks
+from experiments.prepared import (
+    Learned,
+    OtherEngine,
+    TrainingProgress,
+    chosen_engine,
+    engine_of,
+    prepare,
+    split,
+    who_asks,
+)
 from experiments.provenance import provenance
 from experiments.recording import replay_key, seal_of, warm_up_rows, working
 from experiments.seal import PACED_BY
@@ -34,23 +42,10 @@ from experiments.updates import columns_of as columns_of_updates
 from experiments.updates import digest_of
 from experiments.updates import metrics as update_metrics
 from policies.given import Given
-from simulator.accounting import Books, BooksError, RunResult, SoFar
+from simulator.accounting import Books, BooksError
 from simulator.charge import Replay
 from simulator.paced import paced
 from simulator.plugins import fingerprints
-
-
-class AnyEngine(Protocol):
-    """What drives a workload, made of what ``simulator.engine.Engine`` takes."""
-
-    def run(self) -> RunResult:
-        """Run to the end of the trace, and fill the books."""
-        ...
-
-    def so_far(self, n_windows: int) -> SoFar:
-        """What it has come to."""
-        ...
-
 
 Progress = Callable[..., None]
 """Is told how many accesses are done; where it watches, also what the run has come to so far (``SoFar``)."""
@@ -135,14 +130,13 @@ def run_one(
     say: Say | None = None,
     *,
     watches: bool = False,
-    engine: Callable[..., AnyEngine] | None = None,
-    engine_name: str = "live",
+    engine: OtherEngine | None = None,
 ) -> Done:
     """Run, write the run's tables, and say what came of it. On any error nothing of it is left in the folder.
 
     ``n_warm_up`` accesses are run and not judged. ``trace``: the seed's trace where it was written down, else it is
     made anew. ``say`` tells the user of something that a policy does. ``watches``: ``progress`` is told more.
-    ``engine`` makes another than the config's, of that name, such as a ``live.driving.LiveEngine`` with its store.
+    ``engine`` is in the place of the experiment's.
 
     Raises:
         InputError: the trace, the recording or the system does not fit.
@@ -174,11 +168,10 @@ def run_one(
 
     def tell(n_done: int) -> None:
         assert progress is not None
-        progress(n_done, made.so_far(SHOWN_WINDOWS))
+        progress(n_done, running.so_far(SHOWN_WINDOWS))
 
     try:
-        make: Callable[..., AnyEngine] = engine or engine_of(experiment, arm)
-        made = make(
+        running = (engine_of(experiment, arm) if engine is None else engine.make)(
             system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
             progress=tell if watches else progress,
@@ -187,7 +180,7 @@ def run_one(
         warm_up = replayed.warm_up if replayed is not None else built.warm_up
         if warm_up:
             sink.write("inferences", warm_up_rows(warm_up))
-        result = made.run()
+        result = running.run()
         if isinstance(charge, Replay):
             charge.finish()
         wall_s = time.perf_counter() - simulated
@@ -253,7 +246,7 @@ def run_one(
         **columns_of(arm.charged, built.probe, books, result),
         **details,
         "footprint_bytes": built.policy.footprint_bytes,
-        "engine": chosen_engine(experiment, arm) if engine is None else engine_name,
+        "engine": chosen_engine(experiment, arm) if engine is None else engine.name,
         "load_average": max(load_before, os.getloadavg()[0]),
         "wall_s": wall_s,
         "wall_with_training_s": time.perf_counter() - started,

@@ -1,8 +1,9 @@
 """One run on a live cache: what the simulator's engines do with a workload, with bytes, threads and real clocks."""
 
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from simulator.records.rows import WindowRow
 from simulator.trace import Batch, Workload, part
 
 MOST_STREAMS = 64
-_TELL_EVERY_S = 0.2
+_TELL_EVERY_S = 1.0
+_SWITCH_EVERY_S = 50e-6
 
 
 class _Lent:
@@ -101,6 +103,10 @@ class LiveEngine:
             WrongBytesError: a client has read what was not put.
             LiveError: the cache, or its store, has failed.
         """
+        with _switching_often():
+            return self._run()
+
+    def _run(self) -> RunResult:
         system = self._system
         cache = TieredCache(
             self._tiers, _Lent(self._store), store_name="origin", placement=system.placement,
@@ -235,6 +241,21 @@ class LiveEngine:
                 raise BooksError(f"stream {stream.number}: {n} accesses were served, expected {n_expected}")
             numbers[places] = stream.accesses
         return numbers
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    """A thread that wants Python's lock gets it soon.
+
+    By default one that computes keeps it for 5 ms, and a client that has its block would wait so long for the policy,
+    or for who shows progress.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_EVERY_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _let_go(cache: TieredCache) -> None:

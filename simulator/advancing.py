@@ -71,7 +71,7 @@ def issue(
                 return is_put
     outcome = touch(run, arena, key, op)
     if outcome != MISS and not behind:
-        service = service_ns(run, size, op)
+        service = service_ns(run, access, size, op)
         tally.close(run, access, row.stream, row.request, key, op, outcome, now, service, service, 0, 0, missed_there)
         if waits:
             issuer.end_ns = max(issuer.end_ns, now + service)

@@ -138,10 +138,11 @@ class Replay:
 
 
 class sampled:  # noqa: N801 - made like the other charges
-    """Drawn from recorded latencies with replacement."""
+    """Recorded latencies: drawn with replacement, or without a generator one after the other, over and over."""
 
-    def __init__(self, recorded_ns: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+    def __init__(self, recorded_ns: npt.NDArray[np.int64], rng: np.random.Generator | None) -> None:
         self._recorded_ns, self._rng = recorded_ns, rng
+        self._n_used = 0
 
     def __call__(self, decision: Decision) -> Cost:
         """Whatever it took."""
@@ -149,4 +150,9 @@ class sampled:  # noqa: N801 - made like the other charges
 
     def draw(self, n: int) -> npt.NDArray[np.int64]:
         """The next ``n``: those that as many calls would draw one by one."""
-        return self._recorded_ns[self._rng.integers(len(self._recorded_ns), size=n)].astype(np.int64)
+        if self._rng is None:
+            places = np.arange(self._n_used, self._n_used + n) % len(self._recorded_ns)
+            self._n_used += n
+        else:
+            places = self._rng.integers(len(self._recorded_ns), size=n)
+        return self._recorded_ns[places].astype(np.int64)

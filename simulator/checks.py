@@ -8,11 +8,11 @@ import numpy.typing as npt
 from simulator.arrays import NONE
 from simulator.config import Arrivals, System
 from simulator.errors import InputError
-from simulator.hops import hops_of
+from simulator.hops import hops_of, spread_of
 from simulator.policy import Policy, Trigger
 from simulator.requests import Requests
 from simulator.trace import MOST_BYTES, Batch, begins
-from simulator.units import LATEST_NS, LONGEST_NS, MIB, NS_PER_S, ceil_div
+from simulator.units import LATEST_NS, LONGEST_NS, MIB, NS_PER_S, PPM, ceil_div
 
 
 def capacities_of(system: System, policy: Policy) -> list[int]:
@@ -124,23 +124,34 @@ def check_sizes(batch: Batch, first: int) -> None:
 def check_durations(system: System, n_bytes: int) -> None:
     """A block of that size takes no longer on any way than a duration may be. Raises InputError if it does."""
     first, names = system.tiers[0], system.link_names()
-    ways = [(f"service from {first.name!r}", first.latency + ceil_div(n_bytes * NS_PER_S, rate))
-            for rate in (first.read_bandwidth, first.write_bandwidth)]  # fmt: skip
+    spread = spread_of(first.spread).tolist()
+    ways = [
+        (f"service from {first.name!r}", _at_most(first.latency + ceil_div(n_bytes * NS_PER_S, rate), spread))
+        for rate in (first.read_bandwidth, first.write_bandwidth)
+    ]
     for name, hop in zip(names, hops_of(system), strict=True):
         # As plain numbers: they do not wrap.
         per_mib, call = hop.compute
         computing = call + ceil_div(n_bytes * per_mib, MIB)
         n_moved = n_bytes * hop.blocks_per_call
-        for (latency, rate), table, more in ((hop.read, hop.read_table, computing), (hop.write, hop.write_table, 0)):
+        for (latency, rate), table, spread, more in (
+            (hop.read, hop.read_table, hop.read_spread.tolist(), computing),
+            (hop.write, hop.write_table, hop.write_spread.tolist(), 0),
+        ):
             moving = ceil_div(n_moved * NS_PER_S, rate) if rate else 0
             taken = _longest(table.tolist(), n_moved) if len(table) else hop.call_ns + latency + moving
-            ways.append((f"a call on the link {name!r}", taken + more))
+            ways.append((f"a call on the link {name!r}", _at_most(taken, spread) + more))
     for what, ns in ways:
         if ns > LONGEST_NS:
             raise InputError(
                 f"system: {what} takes {ns // NS_PER_S:,} s for blocks of {n_bytes:,} B; expected at most "
-                f"{LONGEST_NS // NS_PER_S:,} s: a higher bandwidth, or less per call"
+                f"{LONGEST_NS // NS_PER_S:,} s: a higher bandwidth, less per call, or smaller factors of its spread"
             )
+
+
+def _at_most(ns: int, spread: list[int]) -> int:
+    """With the largest factor that may be drawn."""
+    return ceil_div(ns * spread[-1], PPM) if spread else ns
 
 
 def _longest(table: list[int], n_bytes: int) -> int:

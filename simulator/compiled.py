@@ -42,7 +42,10 @@ _HAS_RULES = re.compile(
     re.MULTILINE,
 )
 # What these declare is frozen into machine code, too.
-_CONSTANTS = ("charging.py", "parts.py", "policy.py", "trace.py", "units.py", "residency/names.py", "records/types.py")
+_CONSTANTS = (
+    "charging.py", "parts.py", "policy.py", "spread.py", "trace.py", "units.py", "residency/names.py",
+    "records/types.py",
+)  # fmt: skip
 
 
 def sources() -> list[Path]:

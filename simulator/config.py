@@ -19,6 +19,7 @@ from simulator.requests import Requests
 from simulator.residency.names import EntersName
 from simulator.residency.registry import ADMISSIONS, EVICTIONS
 from simulator.residency.settings import AdmissionSettings, EvictionSettings
+from simulator.spread import Spread
 
 Eviction = Annotated[EvictionSettings, EVICTIONS]
 Admission = Annotated[AdmissionSettings, ADMISSIONS]
@@ -56,6 +57,9 @@ class Tier(Strict):
     """Which fetched blocks are kept at all: a name, or settings of a kind."""
     write_back: WriteBack = WriteBack()
     """How much may wait to be written down before nothing more comes in."""
+    spread: Spread | None = Field(None, exclude_if=lambda value: value is None)
+    """Of the first tier: quantiles of a factor that is drawn for each access's service, `[[0, 0.9], [0.5, 1], [1,
+    1.5]]`; null: it takes the same each time."""
 
     @field_serializer("eviction")
     def _by_name(self, eviction: EvictionSettings) -> Any:
@@ -82,6 +86,11 @@ class Link(Strict):
     """Queued blocks that may share one call, and its cost."""
     table: LinkTable | None = Field(None, exclude_if=lambda value: value is None)
     """Measured durations of a call, in place of latencies, call and bandwidths; null: these."""
+    spread: Spread | None = Field(None, exclude_if=lambda value: value is None)
+    """Quantiles of a factor that is drawn for each call: points of a share and a factor, from share 0 to 1, with a line
+    between; null: calls that are alike take the same time."""
+    write_spread: Spread | None = Field(None, exclude_if=lambda value: value is None)
+    """Those of calls away from tier 0; null: as `spread`."""
 
 
 class StoreOrigin(Strict):
@@ -197,6 +206,12 @@ class System(Strict):
             )
         if self.clean_evictions == "demote" and self.placement == "inclusive":
             raise ValueError("clean_evictions: 'demote' needs placement: exclusive (inclusive keeps copies below)")
+        for i, tier in enumerate(self.tiers[1:], 1):
+            if tier.spread is not None:
+                raise ValueError(
+                    f"tiers.{i}.spread: goes with the first tier, whose service it is; reading {tier.name!r} is part "
+                    "of calls: expected spread of a link"
+                )
         self._check_requests()
         return self
 

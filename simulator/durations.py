@@ -1,12 +1,16 @@
-"""What moving bytes takes (rules R3, R46)."""
+"""What moving bytes takes (rules R3, R46, R47)."""
 
-from simulator.arrays import Ints
+from simulator.arrays import Ints, home, plus, times
 from simulator.compiled import compiled, internal
-from simulator.units import MIB, NS_PER_S
+from simulator.spread import SHARE_BITS
+from simulator.units import MIB, NS_PER_S, PPM
 
-PPM = 1_000_000
 _LARGEST = (2**63 - 1) // NS_PER_S
 _BITS = NS_PER_S.bit_length()
+# 2^64 over the golden ratio, odd: splitmix64's step.
+_STEP = -7046029254386353131
+_DRAWN = (1 << SHARE_BITS) - 1
+_UNUSED = 64 - SHARE_BITS
 
 
 @internal
@@ -79,3 +83,19 @@ def measured_ns(table: Ints, n_bytes: int, at_once: int) -> int:
     other, gap = in_row(table, j + 1, n_bytes), table[first + j + 1] - table[first + j]
     # Rounded up, also where it falls.
     return int(ns - (ns - other) * calls // gap)
+
+
+@internal
+def stretched(spread: Ints, ns: int, first: int, number: int) -> int:
+    """A duration times the factor that is drawn for a call of that number, rounded up (rule R47).
+
+    ``spread`` as ``hops.spread_of`` has it; ``first`` is where the numbers of this purpose begin.
+    """
+    drawn = (home(plus(first, times(number, _STEP)), -1) >> _UNUSED) & _DRAWN
+    n, i = spread[0], 2
+    # The last share is beyond all that is drawn.
+    while drawn >= spread[i]:
+        i += 1
+    share, factor = spread[i - 1], spread[n + i - 1]
+    beyond, gap, rise = drawn - share, spread[i] - share, spread[n + i] - factor
+    return slowed(ns, factor + rise // gap * beyond + rise % gap * beyond // gap)

@@ -87,7 +87,7 @@ class Engine:
         self._shadow = self._residency
         if books.has_shadow:
             self._shadow = DemandTier(system, workload, seed, future, books.first_access, families).residency
-        self._machine = Machine(system, arrivals, policy, books, workload.n_streams)
+        self._machine = Machine(system, arrivals, policy, books, workload.n_streams, seed, first_access)
         self._to_show: ToShow | None = None
         table = _table_of(policy, charge)
         if table is None and (wanted := needs_of(policy)):

@@ -1,4 +1,4 @@
-"""What moving blocks between neighbouring levels takes, from the config (rules R3, R4, R6, R46)."""
+"""What moving blocks between neighbouring levels takes, from the config (rules R3, R4, R6, R46, R47)."""
 
 from dataclasses import dataclass, field
 
@@ -8,6 +8,7 @@ from simulator.arrays import Ints
 from simulator.config import ComputeOrigin, System
 from simulator.durations import call_ns, measured_ns
 from simulator.link_table import LinkTable, Rows
+from simulator.spread import Spread, scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Hop:
 
     ``read`` and ``write`` are (latency in ns, bytes/s; 0: at once) towards tier 0 and away from it; ``compute`` is (ns
     per MiB, ns per call): the making of blocks that come from a computing origin. Where a direction was measured there
-    is a table (as ``durations`` has it) in place of its latency, bandwidth and call; else it is empty.
+    is a table (as ``durations`` has it) in place of its latency, bandwidth and call; else it is empty. So is a
+    direction's spread (as ``spread_of`` has it) where calls that are alike take the same time.
     """
 
     call_ns: int
@@ -27,9 +29,11 @@ class Hop:
     compute: tuple[int, int] = (0, 0)
     read_table: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     write_table: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    read_spread: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    write_spread: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def duration(self, n_bytes: int, *, down: bool = False) -> int:
-        """A call that moves ``n_bytes``, in ns, without queueing, and alone on its link."""
+        """A call that moves ``n_bytes``, in ns, without queueing, alone on its link, and by no drawn factor."""
         latency_ns, bytes_per_s = self.write if down else self.read
         per_mib, compute_call = (0, 0) if down else self.compute
         table = self.write_table if down else self.read_table
@@ -55,6 +59,14 @@ def way_ns(hops: list[Hop], n_tiers: int, source: int, n_bytes: int) -> int:
     return sum(hop.duration(n_bytes) for hop in hops[:source])
 
 
+def spread_of(points: Spread | None) -> Ints:
+    """A spread as ``durations`` has it: the number of points, shares, factors; empty where nothing spreads."""
+    if points is None:
+        return np.empty(0, np.int64)
+    shares, factors = scaled(points)
+    return np.array([len(points), *shares, *factors], np.int64)
+
+
 def _hop(system: System, level: int) -> Hop:
     """As fast as the slowest of link and both ends."""
     link, above, origin = system.links[level], system.tiers[level], system.origin
@@ -74,6 +86,7 @@ def _hop(system: System, level: int) -> Hop:
     return Hop(
         link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute,
         _laid_out(table, table.read if table else None), _laid_out(table, table.write if table else None),
+        spread_of(link.spread), spread_of(link.write_spread or link.spread),
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from simulator.arrays import NONE, At
 from simulator.compiled import internal
-from simulator.durations import PPM
 from simulator.events import INFERENCE_ENDS, schedule
 from simulator.issuing import issue
 from simulator.questions import ANSWERED, STALE, finish
@@ -11,6 +10,7 @@ from simulator.records.moving import Question, access_at, question_at
 from simulator.records.run import Run
 from simulator.serving import look_up
 from simulator.streams import stream_of
+from simulator.units import PPM
 from simulator.updating import give_way, is_on_server
 
 

@@ -5,7 +5,7 @@ Channels choose when all that happens at an instant is applied (``landing.choose
 
 from simulator.arrays import NONE
 from simulator.compiled import internal
-from simulator.durations import call_ns, measured_ns
+from simulator.durations import call_ns, measured_ns, stretched
 from simulator.events import CALL_ENDS, schedule
 from simulator.records import lists
 from simulator.records.moving import IN_QUEUE, Link, Transfer, nth_link, transfer_at
@@ -71,13 +71,19 @@ def start(run: Run, first: Transfer) -> int:
         ns = measured_ns(from_place(run, link.write_table), n_bytes, at_once)
     else:
         ns = call_ns(link.call_ns, link.write_latency_ns, link.write_rate, 0, 0, n_bytes)
+    spread = link.write_spread if first.is_down else link.read_spread
+    if spread != NONE:
+        # Blocks are made in the same time each time.
+        making = 0 if first.is_down else call_ns(0, 0, 0, link.per_mib_ns, link.compute_call_ns, n_bytes)
+        ns = making + stretched(from_place(run, spread), ns - making, link.first_drawn, link.n_calls)
+    link.n_calls += 1
     schedule(run, ns, CALL_ENDS, first.at)
     return ns
 
 
 @internal
 def read_ns(run: Run, link: Link, n_bytes: int, at_once: int) -> int:
-    """A call that moves so many bytes up, the last of so many at once, in ns."""
+    """A call that moves so many bytes up, the last of so many at once, in ns, by no drawn factor."""
     if link.read_table != NONE:
         ns = measured_ns(from_place(run, link.read_table), n_bytes, at_once)
         return ns + call_ns(0, 0, 0, link.per_mib_ns, link.compute_call_ns, n_bytes)

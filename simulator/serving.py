@@ -3,7 +3,7 @@
 from simulator import attribution, backlog, fates, flight, keyset, tally
 from simulator.arrays import NONE
 from simulator.compiled import inlined, internal
-from simulator.durations import PPM, over, slowed
+from simulator.durations import over, slowed, stretched
 from simulator.landing import IS_BELOW, IS_THERE, allocate, invalidate_below, push_out, use_source
 from simulator.links import DEMAND, PREFETCH
 from simulator.movement import WRITTEN, compute, compute_again, demand, fetch, way_ns
@@ -22,18 +22,23 @@ from simulator.records.moving import (
     take,
     transfer_at,
 )
+from simulator.records.record import from_place
 from simulator.records.run import Run
 from simulator.residency import blocks, eviction, moves
 from simulator.streams import complete
 from simulator.trace import WRITE
+from simulator.units import PPM
 
 # Plain integers: Numba takes many times as long to recognise the member of an enumeration.
 HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
 
 
 @internal
-def service_ns(run: Run, size: int, op: int) -> int:
-    """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
+def service_ns(run: Run, access: int, size: int, op: int) -> int:
+    """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU.
+
+    Where it spreads, by the factor that is drawn for the access.
+    """
     settings, slow_ppm, last = run.settings, run.server.slow_ppm, run.serviced
     # Most are like the one before, and to divide takes long.
     if size != last.size or op != last.op:
@@ -41,6 +46,8 @@ def service_ns(run: Run, size: int, op: int) -> int:
         last.size, last.op = size, op
         last.ns = settings.service_latency_ns + over(size, bandwidth)
     ns = last.ns
+    if settings.spread != NONE:
+        ns = stretched(from_place(run, settings.spread), ns, settings.first_drawn, access)
     if slow_ppm != PPM:
         ns = slowed(ns, slow_ppm)
     return ns
@@ -90,7 +97,7 @@ def follow_up(run: Run, arena: Arena, key: int, access: int) -> None:
 @internal
 def _serve(run: Run, x: Access, transfer_ns: int) -> None:
     """The block is in tier 0: the access is served and its row closed."""
-    service = service_ns(run, x.size, x.op)
+    service = service_ns(run, x.index, x.size, x.op)
     tally.close(
         run, x.index, x.stream, x.request, x.key, x.op, x.outcome, x.issued_ns, run.now - x.issued_ns + service,
         service, transfer_ns, x.inference_ns, x.shadow,

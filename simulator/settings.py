@@ -5,7 +5,6 @@ from simulator.arrays import NONE, Ints
 from simulator.backlog import NO_LIMIT
 from simulator.compiled import address_of
 from simulator.config import Arrivals, Closed, System, WriteBack
-from simulator.durations import PPM
 from simulator.hops import Hop
 from simulator.policy import Policy, Table, Trigger, hears, recalls
 from simulator.records.lists import clear_all
@@ -13,6 +12,7 @@ from simulator.records.moving import Link
 from simulator.records.run import Kept, Settings
 from simulator.records.run import Table as Compiled
 from simulator.tally import ALL_ROWS, NO_ROWS, SOME_ROWS
+from simulator.units import PPM
 
 
 def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Policy) -> None:
@@ -25,6 +25,7 @@ def write_settings(to: Settings, system: System, arrivals: Arrivals, policy: Pol
     to.think_ns = arrivals.think if isinstance(arrivals, Closed) else 0
     to.service_latency_ns = first.latency
     to.read_rate, to.write_rate = first.read_bandwidth, first.write_bandwidth
+    to.spread = NONE
     to.busy_ppm = round(server.gpu_slowdown * PPM)
     to.foresees = any(tier.eviction.foresees for tier in system.tiers)
     to.has_shadow = has_policy
@@ -85,7 +86,7 @@ def write_link(link: Link, hop: Hop, limit: WriteBack) -> None:
     link.read_latency_ns, link.read_rate = hop.read
     link.write_latency_ns, link.write_rate = hop.write
     link.per_mib_ns, link.compute_call_ns = hop.compute
-    link.timed_bytes = link.read_table = link.write_table = NONE
+    link.timed_bytes = link.read_table = link.write_table = link.read_spread = link.write_spread = NONE
     for queue in link.queues:
         clear_all(queue.list)
     link.backlog.byte_limit, link.backlog.block_limit = limit.bytes or NO_LIMIT, limit.blocks or NO_LIMIT

@@ -16,9 +16,8 @@ from simulator.closing import all_links
 from simulator.compiled import address_of
 from simulator.config import Arrivals, System, WriteBack
 from simulator.distribution import MOST
-from simulator.durations import PPM
 from simulator.events import FOREVER
-from simulator.hops import hops_of
+from simulator.hops import hops_of, spread_of
 from simulator.landing import VICTIM_ROOM
 from simulator.policy import Policy
 from simulator.records import checked
@@ -50,8 +49,9 @@ from simulator.records.rows import (
     WindowRow,
 )
 from simulator.records.run import Buffer, Counts, KeySet, Pair, Run
+from simulator.seeds import number
 from simulator.settings import write_kept, write_link, write_settings
-from simulator.units import LATEST_NS
+from simulator.units import LATEST_NS, PPM
 
 _FIRST_RECORDS = 64
 _FIRST_TABLE = _FIRST_COUNTS = 1024
@@ -77,7 +77,10 @@ _COUNTED = {
 class Machine:
     """Owns the array, which is another one after ``make_room``; ``run`` is the record at its start."""
 
-    def __init__(self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int) -> None:
+    def __init__(
+        self, system: System, arrivals: Arrivals, policy: Policy, books: Books, n_streams: int, seed: int = 0,
+        first_access: int = 0,
+    ) -> None:  # fmt: skip
         self._m: Ints = np.zeros(Run.words, np.int64)
         self.address = address_of(self._m)
         """Where the array lies: what compiled code is given."""
@@ -93,7 +96,8 @@ class Machine:
         self._streams(n_streams)
         if system.requests is not None:
             self._places(system.requests.running)
-        self._links(system)
+        self._links(system, seed, first_access)
+        self._service(system, seed)
         self.run.victims = self._region(Victim, VICTIM_ROOM)
         self._new_flight(_FIRST_TABLE)
         for keys in ("polluted", "known"):
@@ -122,7 +126,7 @@ class Machine:
         self.lives["issuer"]["next"] = NONE
         self.run.ready, self.run.n_ready = self._region(Ready, n), 0
 
-    def _links(self, system: System) -> None:
+    def _links(self, system: System, seed: int, first_access: int) -> None:
         hops = hops_of(system)
         self.run.n_links = len(hops)
         self.run.links = self._region(Link, len(hops))
@@ -132,13 +136,28 @@ class Machine:
             write_link(link, hop, limit)
         for i, hop in enumerate(hops):
             channels = self._region(None, hop.channels)
-            all_links(self.run)[i].channels = channels
-            for name in ("read_table", "write_table"):
+            link = all_links(self.run)[i]
+            link.channels, link.first_drawn = channels, number(seed, "spread", "link", str(i))
+            # Slices of one trace are not to draw the same again and again.
+            link.n_calls = first_access
+            for name in ("read_table", "write_table", "read_spread", "write_spread"):
                 table = getattr(hop, name)
                 if len(table):
-                    place = self._region(None, len(table))
-                    self._m[place:] = table
+                    place = self._numbers(table)
                     setattr(all_links(self.run)[i], name, place)
+
+    def _service(self, system: System, seed: int) -> None:
+        """Service spreads or takes the same each time (rule R47)."""
+        spread = spread_of(system.tiers[0].spread)
+        if len(spread):
+            place = self._numbers(spread)
+            self.run.settings.spread, self.run.settings.first_drawn = place, number(seed, "spread", "service")
+
+    def _numbers(self, numbers: Ints) -> Any:
+        """Numbers that do not change, at the end; where they lie."""
+        place = self._region(None, len(numbers))
+        self._m[place:] = numbers
+        return place
 
     def _books(self, books: Books) -> None:
         self.run.books.first_closed = FOREVER

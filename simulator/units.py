@@ -6,6 +6,7 @@ from decimal import Decimal
 
 NS_PER_S = 1_000_000_000
 MIB = 2**20
+PPM = 1_000_000
 
 LONGEST_NS = 10**15
 """The longest duration that a config may name, some 11 days; and the longest that anything may take at once."""

@@ -2,9 +2,9 @@
 
 from simulator.arrays import NONE
 from simulator.compiled import compiled, internal
-from simulator.durations import PPM
 from simulator.events import UPDATE_ENDS, cancel, schedule
 from simulator.records.run import Run, run_at
+from simulator.units import PPM
 
 
 @internal

@@ -165,6 +165,24 @@ def tables(draw: st.DrawFn, unit: int, ties: bool) -> dict[str, Any]:
 
 
 @st.composite
+def spreads(draw: st.DrawFn, ties: bool) -> list[list[float]]:
+    """Quantiles of a factor; with ``ties`` it is 1 or 2, but for one draw in a million."""
+    if ties:
+        return [[0, 1], [0.5, 1], [0.500001, 2], [1, 2]]
+    shares = draw(st.sets(st.sampled_from([1e-6, 0.1, 0.25, 0.5, 0.9, 0.999])))
+    factors = st.sampled_from([1e-6, 0.3, 0.987654, 1, 1.000001, 1.6, 9, 1234.567])
+    return [[share, factor] for share, factor in zip(
+        [0, *sorted(shares), 1], sorted(draw(factors) for _ in range(len(shares) + 2)), strict=True
+    )]  # fmt: skip
+
+
+@st.composite
+def spread(draw: st.DrawFn, ties: bool, *names: str) -> dict[str, Any]:
+    """Of one in six what is so named spreads."""
+    return {name: draw(spreads(ties)) for name in names if draw(st.integers(0, 5)) == 5}
+
+
+@st.composite
 def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
     """One to four tiers. ``ties``: all times are multiples of ``unit``, whatever the block."""
     n_tiers = draw(st.sampled_from([1, 2, 3, 4, 4]))
@@ -178,7 +196,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
             "name": f"tier{i}", "capacity": f"{draw(st.integers(least, least + grows * (1 + i)))} B",
             "latency": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
             "eviction": draw(st.sampled_from(evictions)), "admission": draw(st.sampled_from(ADMISSIONS)),
-            "write_back": draw(st.sampled_from(WRITE_BACKS)),
+            "write_back": draw(st.sampled_from(WRITE_BACKS)), **(draw(spread(ties, "spread")) if i == 0 else {}),
         }
         for i in range(n_tiers)
     ]  # fmt: skip
@@ -187,6 +205,7 @@ def machines(draw: st.DrawFn, unit: int, least: int, ties: bool) -> System:
             "call": f"{draw(times)} ns", "read_bandwidth": draw(rates), "write_bandwidth": draw(rates),
             "channels": draw(st.sampled_from([1, 1, 2, 3])), "blocks_per_call": draw(st.sampled_from([1, 1, 2, 4])),
             **({"table": draw(tables(unit, ties))} if draw(st.integers(0, 5)) == 5 else {}),
+            **draw(spread(ties, "spread", "write_spread")),
         }
         for _ in range(n_tiers)
     ]  # fmt: skip

@@ -251,4 +251,11 @@ def test_draws_are_those_of_one_by_one() -> None:
     assert together.tolist() == [one(_DECISION).charged_ns for _ in range(1000)]
 
 
+def test_recorded_costs_come_in_their_order_over_and_over() -> None:
+    latencies = np.array([5, 7, 11])
+    one, together = sampled(latencies, None), sampled(latencies, None)
+    assert [one(_DECISION).charged_ns for _ in range(7)] == [5, 7, 11, 5, 7, 11, 5]
+    assert [*together.draw(2), *together.draw(3)] == [5, 7, 11, 5, 7]
+
+
 _DECISION: Any = type("Nothing", (), {"host_ns": 0, "device_ns": 0, "cpu_ns": 0})()

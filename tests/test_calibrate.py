@@ -22,6 +22,7 @@ from experiments.calibration import facts
 from experiments.calibration.direct_file import DirectFile
 from experiments.calibration.remote import Remote, shown
 from experiments.calibration.rounds import cells_of, measured
+from experiments.calibration.spread import mean_of
 from experiments.calibration.timing import Timer
 from experiments.calibration.ways import Step, Wanted, Way, machine_of
 from experiments.hardware import system_in_full
@@ -172,13 +173,21 @@ def test_a_file_that_is_there_is_only_read(disk: Path, tmp_path: Path, monkeypat
     opened, really = [], os.open
     monkeypatch.setattr(os, "open", lambda name, flags, *more: opened.append(flags) or really(name, flags, *more))
     try:
-        found = call(*SMALL, "--tiers", f"dram,file:{path}", "--out", tmp_path / "x.yaml", "--force")
+        found = call(
+            *SMALL, "--tiers", f"dram,file:{path}", "--out", tmp_path / "x.yaml", "--force", "--durations", "mean"
+        )
         assert found.exit_code == 0, found.output
         assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, when)
         assert [flags & os.O_ACCMODE for flags in opened if flags & os.O_DIRECT] == [os.O_RDONLY]
         said, calls = told(tmp_path / "x.yaml")
         assert "dram_origin write" not in {row["way"] for row in calls}
         assert said["notes"] == ["file is only read: writing to it is taken to be as fast as reading"]
+        machine = System.model_validate(system_in_full({"preset": "x.yaml"}, tmp_path))
+        (link,) = machine.links
+        for spread in (machine.tiers[0].spread, link.spread):
+            assert spread is not None
+            assert mean_of(spread) == pytest.approx(1, abs=1e-4)
+        assert link.write_spread is None
         with pytest.raises(OSError, match="Bad file descriptor"):
             DirectFile(path, 0, MIB, lambda _: None).write_from(np.zeros(4096, np.uint8), 0)
     finally:
@@ -316,6 +325,10 @@ def test_no_room_no_scratch_file(disk: Path, monkeypatch: pytest.MonkeyPatch, tm
         (["--out", "x.json"], "--out x.json: expected a name that ends in .yaml"),
         (["--out", "/nowhere/x.yaml"], "no such folder"),
         (["--plot", "x.gif"], "--plot x.gif: expected a name that ends in .png, .svg or .pdf"),
+        (
+            ["--spread"],
+            "--spread: its factors are of means; expected --durations mean beside it, got --durations median",
+        ),
         (["--compare", "nothing.yaml", "nothing.yaml"], "--compare nothing.yaml: cannot be read"),
     ],
 )

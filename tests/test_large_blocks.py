@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from experiments.peer import write_oracle_general
 from simulator.compiled import CHECKED, compiled
 from simulator.config import System
-from simulator.durations import PPM, call_ns, slowed
+from simulator.durations import call_ns, slowed
 from simulator.engine import Engine
 from simulator.errors import InputError
 from simulator.model.model import Model
 from simulator.policy import Outcome
 from simulator.trace import MOST_BYTES, make_batch
+from simulator.units import PPM
 from tests.cases import Case, Wishes, cases
 from tests.differential import assert_same, everything_of
 from tests.strategies import workload

@@ -129,6 +129,18 @@ def test_alike_parts_differ() -> None:
     assert not np.array_equal(batch.key[batch.stream == 0], batch.key[batch.stream == 1])
 
 
+def test_blocks_get_one_size_and_all_else_stays() -> None:
+    drawn = {"kind": "zipf", "accesses": 50, "n_keys": 5, "write_ratio": 0.3}
+    parts = [{**drawn, "block": size} for size in ("1 KiB", "3 B")]
+    other = {"kind": "phases", "rounds": 2, "phases": parts}
+    settings = SOURCES.validate({"kind": "resized", "source": other, "block": "4 KiB"})
+    found, before = collect(settings), collect(SOURCES.validate(other))
+    assert (set(found.size_bytes.tolist()), set(before.size_bytes.tolist())) == ({4096}, {1024, 3})
+    for name in set(COLUMNS) - {"size_bytes"}:
+        assert np.array_equal(getattr(found, name), getattr(before, name))
+    assert settings.build(0).phases() == SOURCES.validate(other).build(0).phases()  # type: ignore[attr-defined]
+
+
 def test_a_slice_is_a_piece_of_the_whole() -> None:
     whole = {"kind": "interleave", "parts": [{"kind": "zipf", "accesses": 500, "n_keys": 50, "block": "1 KiB"}] * 2}
     all_of_it = collect(SOURCES.validate(whole))

@@ -21,7 +21,7 @@ _ROUND = 4096
 Sources = Annotated[tuple[Source, ...], Field(min_length=1, strict=False)]
 
 
-class _OfOthers(SourceSettings):
+class OfOthers(SourceSettings):
     """What is made of others asks them."""
 
     @property
@@ -56,7 +56,7 @@ class _OfOthers(SourceSettings):
         return "prefix" if all(source.reuse == "prefix" for source in self.made_of) else "block"
 
 
-class PhasesConfig(_OfOthers):
+class PhasesConfig(OfOthers):
     """The others one after another, ``rounds`` times; the accesses of each are spread over the rounds.
 
     Streams and requests are numbered from 0, whatever the others call theirs.
@@ -80,7 +80,7 @@ class PhasesConfig(_OfOthers):
         return self.phases
 
 
-class InterleaveConfig(_OfOthers):
+class InterleaveConfig(OfOthers):
     """The others at once, a stream each; streams and requests are numbered from 0, whatever the others call theirs."""
 
     kind: Literal["interleave"]
@@ -97,7 +97,7 @@ class InterleaveConfig(_OfOthers):
         return self.parts
 
 
-class SliceConfig(_OfOthers):
+class SliceConfig(OfOthers):
     """``accesses`` accesses of another, from number ``first`` on: the piece of a trace that there is time for."""
 
     kind: Literal["slice"]

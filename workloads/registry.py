@@ -25,6 +25,7 @@ SOURCES: Registry[SourceSettings] = Registry(
         "phases": "workloads.combine:PhasesConfig",
         "interleave": "workloads.combine:InterleaveConfig",
         "slice": "workloads.combine:SliceConfig",
+        "resized": "workloads.resized:ResizedConfig",
         "compact": "workloads.readers.compact:CompactConfig",
         "oracle_general": "workloads.readers.presets.binary:OracleGeneralConfig",
         "vscsi": "workloads.readers.presets.binary:VscsiConfig",

@@ -28,15 +28,20 @@ class Asked(NamedTuple):
     pageable: bool
     statistic: Statistic
     table: Table
+    spreads: bool
     n_predictions: int
 
 
 def asked(
     tiers: str | None, block: str | None, at_once: str | None, rounds: int | None, seconds: float | None,
     region: str | None, scratch: str | None, *, device: str, is_quick: bool, pageable: bool, durations: Statistic,
-    table: Literal["auto", "always", "never"],
+    table: Literal["auto", "always", "never"], spread: bool | None = None,
 ) -> Asked:  # fmt: skip
     """What is not said is as ``--quick`` or its absence has it. Raises InputError."""
+    if spread and durations != "mean":
+        raise InputError(
+            f"--spread: its factors are of means; expected --durations mean beside it, got --durations {durations}"
+        )
     levels = levels_of(tiers or _there(device))
     sizes = _sizes(block or ("4KiB,64KiB,1MiB" if is_quick else "4KiB,16KiB,64KiB,256KiB,1MiB,4MiB"))
     loads = _loads(at_once or ("1,4" if is_quick else "1,2,4,8"))
@@ -55,7 +60,8 @@ def asked(
     of_scratch = max(_size("--scratch", scratch or ("256MiB" if is_quick else "1GiB")), least)
     return Asked(
         levels, sizes, loads, rounds or (3 if is_quick else 5), seconds or (6.0 if is_quick else 60.0), of_region,
-        of_scratch, device, pageable, durations, table, 200 if is_quick else 2000,
+        of_scratch, device, pageable, durations, table,
+        durations == "mean" if spread is None else spread, 200 if is_quick else 2000,
     )  # fmt: skip
 
 

@@ -132,12 +132,12 @@ def fit_of(loads: Loads, statistic: Statistic = "median") -> Fit:
     lines = [line_of([(n_bytes, ns) for (n_bytes, k), ns in one.items() if k == 1]) for one in of_rounds]
     return Fit(
         line, channels_of(typicals), max(k for _, k in loads), useful_of(typicals),
-        spread_of([one.latency_ns for one in lines], line.latency_ns),
-        spread_of([one.bytes_per_s for one in lines], line.bytes_per_s), tuple(map(channels_of, of_rounds)),
+        differ_ratio([one.latency_ns for one in lines], line.latency_ns),
+        differ_ratio([one.bytes_per_s for one in lines], line.bytes_per_s), tuple(map(channels_of, of_rounds)),
     )  # fmt: skip
 
 
-def spread_of(values: Sequence[float], whole: float) -> float | None:
+def differ_ratio(values: Sequence[float], whole: float) -> float | None:
     """How far rounds lie apart, as a share of the value over all of them."""
     return (max(values) - min(values)) / whole if len(values) > 1 and whole > 0 else None
 

@@ -39,7 +39,7 @@ def measure(
         cells = cells_of(machine.ways, asked.sizes, asked.loads)
         found = measured(cells, timer, asked.n_rounds, asked.seconds, rng, told)
     took_s = time.monotonic() - started
-    outcome = outcome_of(asked.levels, machine.capacities, found, asked.statistic, asked.table)
+    outcome = outcome_of(asked.levels, machine.capacities, found, asked.statistic, asked.table, spreads=asked.spreads)
     rows: list[list[Any]] = []
     if with_predictor:
         from experiments.calibration.predictor import predictor_rows

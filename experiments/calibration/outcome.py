@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
-from experiments.calibration.fit import Fit, Loads, Statistic, all_of, fit_of, spread_of, typical, typicals_of
+from experiments.calibration.fit import Fit, Loads, Statistic, all_of, differ_ratio, fit_of, typical, typicals_of
 from experiments.calibration.levels import Level
 from experiments.calibration.preset import off_text, spread_text, text_of
 from experiments.calibration.rounds import Measured
@@ -17,6 +17,7 @@ from experiments.calibration.system import (
     off_of,
     raw_system,
     said_of,
+    with_spreads,
     with_table,
 )
 from experiments.calibration.ways import READ, SERVICE, WRITE, link_names
@@ -79,9 +80,9 @@ def loads_of(measured: Measured) -> dict[str, dict[tuple[int, int], list[list[in
 
 def outcome_of(
     levels: Sequence[Level], capacities: Sequence[int], measured: Measured, statistic: Statistic = "median",
-    table: Table = "auto",
+    table: Table = "auto", *, spreads: bool = False,
 ) -> Outcome:  # fmt: skip
-    """Fits, the system, and how far its durations are from what was measured.
+    """Fits, the system, and how far its durations are from what was measured; ``spreads``: with how far calls differ.
 
     Raises:
         InputError: what was found is no system, such as a latency of hours.
@@ -99,6 +100,8 @@ def outcome_of(
             useful = max(fits[way].useful for way in ways if way in fits)
             raw = with_table(raw, i, typicals[ways[0]], typicals.get(ways[1]), useful)
             tables.append(name)
+    if spreads:
+        raw = with_spreads(raw, levels, of_ways)
     said = said_of(_checked(raw), levels, typicals)
     return Outcome(levels, measured, statistic, raw, fits, said, off_of(by_line), off_of(said), tables)
 
@@ -121,7 +124,7 @@ def cell_rows(outcome: Outcome) -> list[list[Any]]:
     for cell, rounds in outcome.measured.items():
         every = sorted(all_of(rounds))
         of_rounds = [typical(one, outcome.statistic) for one in rounds]
-        spread = spread_of(of_rounds, median(of_rounds))
+        spread = differ_ratio(of_rounds, median(of_rounds))
         quantiles = [every[min(int(q * len(every)), len(every) - 1)] for q in (0.9, 0.99)]
         preset = told.get((cell.way, cell.n_bytes, cell.at_once))
         rows.append([

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from experiments.calibration.fit import Fit, rows_of
+from experiments.calibration.fit import Fit, Loads, rows_of
 from experiments.calibration.levels import Level
+from experiments.calibration.spread import factors_of, spread_of
 from experiments.calibration.ways import FILL, READ, SERVICE, WRITE, link_names
 from simulator.config import System
 
@@ -88,6 +89,21 @@ def with_table(
     links = list(raw["links"])
     links[link] = {**links[link], "channels": channels, "table": table}
     return {**raw, "links": links}
+
+
+def with_spreads(raw: dict[str, Any], levels: Sequence[Level], loads: Mapping[str, Loads]) -> dict[str, Any]:
+    """The same with how far calls of each link differ, and tier 0's services (rule R47)."""
+    tiers, links = [*raw["tiers"]], [*raw["links"]]
+    service = loads.get(f"{levels[0].name} {SERVICE}")
+    if service is not None:
+        tiers[0] = {**tiers[0], "spread": spread_of(factors_of(service, 1))}
+    for i, name in enumerate(link_names(levels)):
+        for kind, key in ((READ, "spread"), (WRITE, "write_spread")):
+            of_way = loads.get(f"{name} {kind}")
+            if of_way is not None:
+                # With more at once than channels calls queue, which the model does itself.
+                links[i] = {**links[i], key: spread_of(factors_of(of_way, links[i]["channels"]))}
+    return {**raw, "tiers": tiers, "links": links}
 
 
 def _texts(rows: list[list[int]]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30, R40, R41)."""
+"""Accesses, and the streams that issue them (rules R2, R4, R9, R13, R17, R18, R22, R29, R30, R40, R41, R47)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from simpy import Event
 from simulator.config import Closed
 from simulator.model.links import DEMAND, ISSUE, PREFETCH, Instant, ceil_div
 from simulator.model.memory import WRITTEN, Transfer
+from simulator.model.spread import Factors
 from simulator.policy import Outcome
 from simulator.trace import WRITE
 
@@ -52,10 +53,11 @@ class Access:
 class Accesses:
     """How accesses are served from tier 0."""
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: "Model", seed: int) -> None:
         self.model, self.memory, self.tier = model, model.memory, model.memory.tiers[0]
         self.config = model.system.tiers[0]
         self.slow_ppm = round(model.system.inference.gpu_slowdown * _PPM)
+        self.spread = self.config.spread and Factors(self.config.spread, seed, "service")
 
     def peek(self, key: int) -> Outcome:
         """What a look-up would find, without using the block."""
@@ -166,9 +168,14 @@ class Accesses:
         self.tier.backlog.open()
 
     def _serve(self, access: Access) -> None:
-        """Its service begins: latency + its own bytes over the bandwidth, slower beside an inference (R13, R29)."""
+        """Its service begins: latency + its own bytes over the bandwidth (R29), by the factor that it draws (R47).
+
+        Beside an inference it is slower (rule R13).
+        """
         rate = self.config.write_bandwidth if access.op == WRITE else self.config.read_bandwidth
         service_ns = self.config.latency + ceil_div(access.size * 10**9, rate)
+        if self.spread:
+            service_ns = self.spread.stretch(service_ns, access.index)
         if self.model.asking.n_busy or self.model.asking.updating.is_on_server:
             service_ns = ceil_div(service_ns * self.slow_ppm, _PPM)
         access.end_ns = self.model.now + service_ns

@@ -1,4 +1,4 @@
-"""Links between neighbouring levels, and the order of what happens at one instant (R2, R4, R8, R10, R11, R46)."""
+"""Links between neighbouring levels, and the order of what happens at one instant (R2, R4, R8, R10, R11, R46, R47)."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from simpy.resources.resource import PriorityRequest
 
 from simulator.config import ComputeOrigin, System
 from simulator.link_table import LinkTable, Rows
+from simulator.model.spread import Factors
 
 if TYPE_CHECKING:
     from simulator.model.memory import Transfer
@@ -71,8 +72,10 @@ class Claim(PriorityRequest):
 class Link(PriorityResource):
     """The way between a level and the one below; ``capacity`` is its channels, of which each makes a call at a time.
 
-    ``duration(n_bytes, is_down, at_once)`` is of a call, ``max_wait_ns`` of a prefetch in the queue, ``queue_ns`` and
-    ``transfer_ns`` of accesses that waited here, all in ns. ``bytes_*`` are by what a transfer was started as.
+    ``moving(n_bytes, is_down, at_once)`` is of a call, ``making(n_bytes, is_down)`` of blocks that are made on the way,
+    ``max_wait_ns`` of a prefetch in the queue, ``queue_ns`` and ``transfer_ns`` of accesses that waited here, all in
+    ns. What moves takes ``spreads`` by whether it goes down, or always the same. ``bytes_*`` are by what a transfer was
+    started as.
     """
 
     queue: Any
@@ -81,14 +84,28 @@ class Link(PriorityResource):
 
     def __init__(
         self, env: Environment, index: int, name: str, channels: int, blocks_per_call: int,
-        duration: Callable[[int, bool, int], int], max_wait: int | None,
+        moving: Callable[[int, bool, int], int], making: Callable[[int, bool], int], max_wait: int | None,
+        spreads: Sequence[Factors | None] = (None, None), n_calls: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(env, channels)
         self.index, self.name, self.blocks_per_call = index, name, blocks_per_call
-        self.duration, self.will_choose = duration, False
+        self.moving, self.making, self.spreads, self.n_calls = moving, making, spreads, n_calls
+        self.will_choose = False
         self.max_wait_ns = float("inf") if max_wait is None else max_wait
         self.queue_ns = self.transfer_ns = 0
         self.bytes_asked, self.bytes_started = [0] * 3, [0] * 3
+
+    def duration(self, n_bytes: int, is_down: bool, at_once: int) -> int:
+        """A call, in ns, by no drawn factor."""
+        return self.moving(n_bytes, is_down, at_once) + self.making(n_bytes, is_down)
+
+    def _drawn_duration(self, n_bytes: int, is_down: bool) -> int:
+        """The call that begins now, in ns: making blocks takes the same each time (rule R47)."""
+        spread, moving = self.spreads[is_down], self.moving(n_bytes, is_down, self.count)
+        if spread is not None:
+            moving = spread.stretch(moving, self.n_calls)
+        self.n_calls += 1
+        return moving + self.making(n_bytes, is_down)
 
     @property
     def n_free(self) -> int:
@@ -141,7 +158,7 @@ class Link(PriorityResource):
         for transfer in transfers:
             self.bytes_started[transfer.kind] += transfer.size
         n_bytes = sum(transfer.size for transfer in transfers)
-        ns = self.duration(n_bytes, transfers[0].is_down, self.count) if transfers else 0
+        ns = self._drawn_duration(n_bytes, transfers[0].is_down) if transfers else 0
         end = Instant(self._env, COMPLETION, ns) if transfers else None
         for claim in call:
             claim.usage_since = self._env.now
@@ -150,23 +167,37 @@ class Link(PriorityResource):
             transfers[0].model.ledger.begin_call(self, call[0].channel, transfers, ns)
 
 
-def make_links(env: Environment, system: System) -> list[Link]:
-    """The link below each tier; behind them, where blocks are computed in tier 0, the computing (rules R4, R6)."""
+def make_links(env: Environment, system: System, seed: int = 0, first_access: int = 0) -> list[Link]:
+    """The link below each tier; behind them, where blocks are computed in tier 0, the computing (rules R4, R6).
+
+    Calls are numbered from ``first_access`` on (rule R47).
+    """
     names, max_wait, origin = system.link_names(), system.prefetch.max_wait, system.origin
-    links = [
-        Link(env, i, names[i], link.channels, link.blocks_per_call, _duration(system, i), max_wait)
-        for i, link in enumerate(system.links)
-    ]
-    if isinstance(origin, ComputeOrigin) and origin.enters == "first":
+    enters = origin.enters if isinstance(origin, ComputeOrigin) else None
+    links = []
+    for i, link in enumerate(system.links):
+        making = _computing(system) if enters == "last" and i == len(system.links) - 1 else _nothing
+        both = (link.spread, link.write_spread or link.spread)
+        spreads = [None if points is None else Factors(points, seed, "link", str(i)) for points in both]
+        moving = _moving(system, i)
         links.append(
-            Link(env, len(links), names[-1], origin.channels, 1, lambda n, *_: _computing(system, n), max_wait)
-        )
+            Link(
+                env, i, names[i], link.channels, link.blocks_per_call, moving, making, max_wait, spreads, first_access
+            )
+        )  # fmt: skip
+    if isinstance(origin, ComputeOrigin) and enters == "first":
+        links.append(Link(env, len(links), names[-1], origin.channels, 1, _nothing, _computing(system), max_wait))
     return links
 
 
-def _computing(system: System, n_bytes: int) -> int:
+def _nothing(*_: object) -> int:
+    return 0
+
+
+def _computing(system: System) -> Callable[[int, bool], int]:
+    """Making what goes up (rule R6)."""
     per_mib, call = system.computing
-    return call + ceil_div(n_bytes * per_mib, 2**20)
+    return lambda n_bytes, is_down: 0 if is_down else call + ceil_div(n_bytes * per_mib, 2**20)
 
 
 def _measured(table: LinkTable, rows: Rows, n_bytes: int, at_once: int) -> int:
@@ -183,7 +214,7 @@ def _on_line(places: Sequence[int], values: Sequence[int], place: int) -> int:
     return values[i - 1] + ceil(slope * (place - places[i - 1]))
 
 
-def _duration(system: System, i: int) -> Callable[[int, bool, int], int]:
+def _moving(system: System, i: int) -> Callable[[int, bool, int], int]:
     """Latency where bytes are read + the call + bytes over the slowest of the link and its two ends (rule R4).
 
     Where it was measured, that is what it takes, by how many calls are on the link.
@@ -193,18 +224,16 @@ def _duration(system: System, i: int) -> Callable[[int, bool, int], int]:
     read = min([link.read_bandwidth, above.write_bandwidth, *([below.read_bandwidth] if below else [])])
     write = min([link.write_bandwidth, above.read_bandwidth, *([below.write_bandwidth] if below else [])])
 
-    def duration(n_bytes: int, is_down: bool, at_once: int) -> int:
+    def moving(n_bytes: int, is_down: bool, at_once: int) -> int:
         table = link.table
         rows = None if table is None else table.write if is_down else table.read
         if table is not None and rows is not None:
-            ns = _measured(table, rows, n_bytes, at_once)
-            makes = not is_down and below is None and isinstance(origin, ComputeOrigin)
-            return ns + (_computing(system, n_bytes) if makes else 0)
+            return _measured(table, rows, n_bytes, at_once)
         if is_down:
             return link.call + above.latency + ceil_div(n_bytes * 10**9, write)
         ns = link.call + ceil_div(n_bytes * 10**9, read)
         if below is not None:
             return ns + below.latency
-        return ns + (_computing(system, n_bytes) if isinstance(origin, ComputeOrigin) else origin.latency)
+        return ns + (0 if isinstance(origin, ComputeOrigin) else origin.latency)
 
-    return duration
+    return moving

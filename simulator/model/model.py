@@ -64,11 +64,11 @@ class Model:
             Tier(tier.name, level, evictions[level], Backlog(self.env, tier.write_back))
             for level, tier in enumerate(system.tiers)
         ]
-        self.memory = Memory(self, tiers, make_links(self.env, system))
+        self.memory = Memory(self, tiers, make_links(self.env, system, seed, first_access))
         self.tiers: dict[str, Tier] = {tier.name: tier for tier in tiers}
         self.links: dict[str, Link] = {link.name: link for link in self.memory.links}
         books.has_prefixes = prefix_reuse
-        self.accesses = Accesses(self)
+        self.accesses = Accesses(self, seed)
         self.asking = InferenceServer(self, policy, charge)
         check_requests(system, arrivals, prefix_reuse=prefix_reuse)
         check_policy(system, self.asking.policy)

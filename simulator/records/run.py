@@ -30,6 +30,8 @@ class Settings(Record, memory="constant"):
     service_latency_ns: int
     read_rate: int
     write_rate: int
+    spread: At[Any]  # of service, or NONE, ...
+    first_drawn: int  # ... and where the numbers begin by which its factors are drawn
     busy_ppm: int  # what service takes beside an inference, in parts per million
     foresees: int  # some tier must be told the future, ...
     has_shadow: int

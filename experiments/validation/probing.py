@@ -1,0 +1,135 @@
+"""What hits, misses and writes take in the live cache itself, at the workload's pace, before anything is compared.
+
+A preset says what the levels of a machine take. A cache adds its own: Python's rules, checksums, threads that are
+woken. That is measured on other accesses than those that are validated, drawn at random, and fitted to nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from threading import Thread
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from live import TieredCache
+from live.recorder import Recorder
+from simulator.accounting import Rows
+from simulator.policy import Outcome
+from simulator.seeds import generator
+from simulator.trace import READ
+
+_PUT_EVERY, _AT_LEAST = 4, 30
+Ints = npt.NDArray[np.int64]
+
+
+class Costs(NamedTuple):
+    """In ns, one for each of many. ``calls`` are by link, whether it goes down, and calls at once, that one included.
+
+    ``rest_ns`` is what a miss takes beside its calls and what a hit takes, in the mean: to begin it, and to be woken.
+    """
+
+    hits: Ints
+    puts: Ints
+    misses: Ints
+    calls: dict[tuple[int, bool, int], Ints]
+    rest_ns: int
+
+
+def probed(
+    make: Callable[[Recorder], TieredCache], keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int,
+    pause: Callable[[], None],
+) -> Costs:  # fmt: skip
+    """Read and write at random, alone at the workload's pace, then by several clients at once with no pause.
+
+    Args:
+        make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
+        keys: More than tier 0 has room for, or there are no misses to measure.
+        capacity: Blocks that tier 0 has room for.
+        n_channels: The most calls at once of any link.
+        n: How many hits, and how many misses, are to be measured.
+        seed: Of the draws.
+        pause: Between two accesses.
+    """
+    alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
+    with make(alone) as cache:
+        n_filled = _alone(cache, keys, capacity, n, rng, pause)
+    if n_channels > 1:
+        with make(at_once) as cache:
+            _at_once(cache, keys, n_channels, n, rng)
+    # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
+    rows = alone.rows("accesses")[n_filled:]
+    hits, misses, puts = (
+        rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"]
+        for outcome, is_read in ((Outcome.HIT, True), (Outcome.MISS, True), (Outcome.HIT, False))
+    )
+    since_ns = int(rows["issued_ns"][0])
+    calls = calls_of(alone.rows("transfers"), since_ns)
+    for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
+        if cell[2] > 1 and len(durations) >= _AT_LEAST:
+            calls[cell] = durations
+    moved = _moved_of(rows)
+    rest_ns = float(misses.mean() - hits.mean() - moved) if len(misses) and len(hits) else 0.0
+    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0))
+
+
+def _alone(
+    cache: TieredCache, keys: Sequence[int], capacity: int, n: int, rng: np.random.Generator, pause: Callable[[], None]
+) -> int:
+    """Misses and hits in turn, now and then a write instead; returns how many accesses only filled the cache."""
+    there: list[int] = []
+    out = np.empty(cache.block, np.uint8)
+    n_filled = min(capacity, len(keys))
+    for key in rng.permutation(len(keys))[:n_filled].tolist():
+        cache.get(keys[key], out)
+        there.append(keys[key])
+    for i in range(n):
+        key = keys[int(rng.integers(len(keys)))]
+        pause()
+        cache.get(key, out)
+        there.append(key)
+        del there[:-capacity]
+        pause()
+        # Of those that have come in lately, so that it is there.
+        key = there[-1 - int(rng.integers(-(-len(there) // 2)))]
+        if i % _PUT_EVERY == 0:
+            cache.put(key, out)
+        else:
+            cache.get(key, out)
+    return n_filled
+
+
+def _at_once(cache: TieredCache, keys: Sequence[int], n_channels: int, n: int, rng: np.random.Generator) -> None:
+    """So many clients at once, each of which reads as fast as it can."""
+
+    def read(mine: Sequence[int]) -> None:
+        out = np.empty(cache.block, np.uint8)
+        for key in mine:
+            cache.get(keys[key], out)
+
+    drawn = rng.integers(len(keys), size=(n_channels, n)).tolist()
+    clients = [Thread(target=read, args=(mine,), daemon=True) for mine in drawn]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+
+def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints]:
+    """What calls took that began from then on, by link, direction, and how many were on the link as they began."""
+    found: dict[tuple[int, bool, int], list[int]] = {}
+    for link in np.unique(transfers["link"]).tolist():
+        of_link = transfers[transfers["link"] == link]
+        began, ended = of_link["started_ns"], np.sort(of_link["ended_ns"])
+        # Those that have begun, itself included, less those that have ended.
+        n_at_once = np.arange(1, len(of_link) + 1) - np.searchsorted(ended, began, side="right")
+        for row, n in zip(of_link, n_at_once.tolist(), strict=True):
+            if row["started_ns"] >= since_ns:
+                taken = int(row["ended_ns"] - row["started_ns"])
+                found.setdefault((link, bool(row["is_down"]), n), []).append(taken)
+    return {cell: np.array(durations, np.int64) for cell, durations in found.items()}
+
+
+def _moved_of(accesses: Rows) -> float:
+    """What the calls of a miss took together, in the mean."""
+    missed = accesses[(accesses["outcome"] == Outcome.MISS) & (accesses["op"] == READ)]
+    return float(missed["transfer_ns"].mean()) if len(missed) else 0.0
