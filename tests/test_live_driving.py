@@ -197,15 +197,50 @@ def test_a_run_of_an_experiment(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> None:
-    class Slow(MemoryStore):
+class Slow(MemoryStore):
+    """Has all blocks; reads of those from a key on take a while."""
+
+    def __init__(self, n: int, first_slow: int, takes_s: float) -> None:
+        super().__init__(BLOCK)
+        self.first_slow, self.takes_s = first_slow, takes_s
+        fill(self, range(n))
+
+    def read(self, key: int, into: Bytes8) -> None:
+        if key >= self.first_slow:
+            time.sleep(self.takes_s)
+        super().read(key, into)
+
+
+@pytest.mark.parametrize("fate", [Fate.LATE, Fate.CANCELLED])
+def test_the_books_close_of_prefetches_that_are_late_or_given_up(fate: Fate) -> None:
+    waits = {"max_wait": "1 us"} if fate == Fate.CANCELLED else {}
+    machine = system(10, prefetch=waits, inference={"mode": "sync"})
+    batch = batch_of(range(60), op=np.arange(60) % 5 == 4)
+    books, _, sink = run(batch, machine, "next_n(n=3)", store=Slow(70, 0, 0.0005))
+    assert books.n_fates[fate] > 5
+    late = sink.columns("prefetches")
+    saved = [ns for ns in late["saved_ns"].tolist() if ns is not None]
+    assert (books.saved.n, books.saved.total) == (len(saved), sum(saved))
+    assert books.saved.n == books.n_fates[Fate.LATE]
+    most, at_end = books.write_back_queued[0]
+    assert 0 <= at_end <= most > 0
+
+
+def test_the_books_close_where_a_prefetch_cannot_be_read() -> None:
+    class Bad(Slow):
         def read(self, key: int, into: Bytes8) -> None:
-            if key > 1:
-                time.sleep(0.03)
+            if key == 10:
+                raise OSError("bad")
             super().read(key, into)
 
-    store = Slow(BLOCK)
-    fill(store, range(10))
+    keys = [key for key in range(30) if key != 10]
+    books, _, _ = run(batch_of(keys), system(8, inference={"mode": "sync"}), "next_n(n=3)", store=Bad(40, 40, 0))
+    assert books.n_fates[Fate.CANCELLED] >= 1
+    assert sum(books.n_outcomes) == len(keys)
+
+
+def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> None:
+    store = Slow(10, 2, 0.03)
     books, result, sink = run(batch_of([1]), system(8, inference={"mode": "sync"}), "next_n(n=4)", store=store)
     assert books.n_fates[Fate.IN_FLIGHT] >= 3
     assert sum(books.n_fates) == books.n_issued == 4
@@ -223,7 +258,7 @@ def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> No
 def test_books_that_lack_something_do_not_close(lost: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recorder, lost, lambda *_: None)
     with pytest.raises(BooksError, match=message):
-        run(batch_of(mixed_keys(150)), system(20), "next_n(n=3)")
+        run(batch_of(range(150)), system(20, inference={"mode": "sync"}), "next_n(n=3)")
 
 
 @pytest.mark.parametrize("what", ["another block", "half of it", "too old"])
