@@ -204,11 +204,11 @@ def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "machine.yaml").write_text(PRESET.replace("FOLDER", str(folder)))
     source = "{kind: phases, phases: [{kind: zipf, accesses: 500, n_keys: 60, write_ratio: 0.3}, "
     source += "{kind: sequential, accesses: 100, first_key: 900}]}"
-    said = runner.invoke(app, [
+    said = CliRunner().invoke(app, [
         str(CONFIGS / "mixed.yaml"), "--machine", str(folder / "machine.yaml"), "--seeds", "0,1", "--repeats", "2",
         "--think", "0 ns", "--set", f"workload.source={source}", "--set", "system.tiers.0.capacity=2 MiB",
         "--arms", "none,next_n", "--out", str(folder / "out"), "--json",
-    ])  # fmt: skip
+    ], catch_exceptions=False)  # fmt: skip
     assert said.exit_code == 0, said.output
     (folder / "said.json").write_text(said.stdout)
     return folder

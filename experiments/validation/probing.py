@@ -5,7 +5,6 @@ woken. That is measured on other accesses than those that are validated, drawn a
 """
 
 from collections.abc import Callable, Sequence
-from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +53,7 @@ def probed(
     make: Callable[[Recorder], TieredCache], keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int,
     pause: Callable[[], None],
 ) -> Costs:  # fmt: skip
-    """Read and write at random, alone at the workload's pace, then by several clients at once with no pause.
+    """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
 
     Args:
         make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
@@ -72,7 +71,7 @@ def probed(
         _alone(cache, keys, capacity, n // 2, rng, pause)
     if n_channels > 1:
         with make(at_once) as cache:
-            _at_once(cache, keys, n_channels, n, rng)
+            _at_once(cache, keys, n_channels, n, rng, pause)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
     rows = alone.rows("accesses")[n_filled:]
     hits, misses, puts = (
@@ -123,20 +122,24 @@ def _alone(
     return n_filled
 
 
-def _at_once(cache: TieredCache, keys: Sequence[int], n_channels: int, n: int, rng: np.random.Generator) -> None:
-    """So many clients at once, each of which reads as fast as it can."""
-
-    def read(mine: Sequence[int]) -> None:
-        out = np.empty(cache.block, np.uint8)
-        for key in mine:
-            cache.get(keys[key], out)
-
-    drawn = rng.integers(len(keys), size=(n_channels, n)).tolist()
-    clients = [Thread(target=read, args=(mine,), daemon=True) for mine in drawn]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
+def _at_once(
+    cache: TieredCache,
+    keys: Sequence[int],
+    n_channels: int,
+    n: int,
+    rng: np.random.Generator,
+    pause: Callable[[], None],
+) -> None:
+    """Reads beside which others are sent for: one more, two more, and so on in turn, up to all channels."""
+    out = np.empty(cache.block, np.uint8)
+    for i in range(n):
+        n_more = 1 + i % (n_channels - 1)
+        key, *others = (keys[place] for place in rng.choice(len(keys), 1 + n_more, replace=False).tolist())
+        pause()
+        sent = cache.prefetch_async(others)
+        cache.get(key, out)
+        for future in sent:
+            future.result()
 
 
 def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints]:
