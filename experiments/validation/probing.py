@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from live import TieredCache
+from live import PrefetchEngine, TieredCache
 from live.recorder import Recorder
 from simulator.accounting import Rows
-from simulator.policy import Outcome
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Told, Trigger
 from simulator.seeds import generator
 from simulator.trace import READ
 
@@ -33,6 +33,21 @@ class Costs(NamedTuple):
     misses: Ints
     calls: dict[tuple[int, bool, int], Ints]
     rest_ns: int
+    asked_ns: int
+    """What a hit takes longer, by medians, where a policy is asked at each: to note it, and put the question."""
+
+
+class Silent:
+    """A policy that is asked at every access, and wants nothing."""
+
+    trigger, ahead, footprint_bytes = Trigger.ACCESS, Ahead(1), 0
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        """At once."""
+        return Decision([Answer() for _ in runs])
+
+    def told(self, told: Told) -> None:
+        """Nothing comes of it."""
 
 
 def probed(
@@ -50,18 +65,23 @@ def probed(
         seed: Of the draws.
         pause: Between two accesses.
     """
-    alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
+    alone, asked, at_once, rng = Recorder(), Recorder(), Recorder(), generator(seed, "probe")
     with make(alone) as cache:
         n_filled = _alone(cache, keys, capacity, n, rng, pause)
+    with make(asked) as cache, PrefetchEngine(Silent(), cache):
+        _alone(cache, keys, capacity, n // 2, rng, pause)
     if n_channels > 1:
         with make(at_once) as cache:
             _at_once(cache, keys, n_channels, n, rng)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
     rows = alone.rows("accesses")[n_filled:]
     hits, misses, puts = (
-        rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"]
+        _latencies(rows, outcome, is_read=is_read)
         for outcome, is_read in ((Outcome.HIT, True), (Outcome.MISS, True), (Outcome.HIT, False))
     )
+    of_asked = _latencies(asked.rows("accesses")[n_filled:], Outcome.HIT, is_read=True)
+    # Medians: of some hundred hits a single one that was held up would decide a difference of means.
+    asked_ns = round(max(float(np.median(of_asked) - np.median(hits)), 0)) if len(of_asked) and len(hits) else 0
     since_ns = int(rows["issued_ns"][0])
     calls = calls_of(alone.rows("transfers"), since_ns)
     for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
@@ -69,7 +89,12 @@ def probed(
             calls[cell] = durations
     moved = _moved_of(rows)
     rest_ns = float(misses.mean() - hits.mean() - moved) if len(misses) and len(hits) else 0.0
-    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0))
+    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0), asked_ns)
+
+
+def _latencies(rows: Rows, outcome: Outcome, *, is_read: bool) -> Ints:
+    found: Ints = rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"]
+    return found
 
 
 def _alone(

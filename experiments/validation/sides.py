@@ -101,19 +101,24 @@ def run_live(
 
 
 def run_simulated(
-    path: Path, experiment: Experiment, system: Mapping[str, Any], live: Path, folder: Path, console: "Console"
-) -> dict[Key, Figures]:
+    path: Path, experiment: Experiment, system: Mapping[str, Any], live: Path, folder: Path, console: "Console", *,
+    asked_ns: int = 0,
+) -> dict[Key, Figures]:  # fmt: skip
     """What the simulator says of the live runs, on a system, charged what their questions took; by their keys.
 
-    Each repeat is an experiment of its own in the folder, which replays the recorded latencies of that repeat.
+    Each repeat is an experiment of its own in the folder, which replays the recorded latencies of that repeat. In arms
+    that ask a policy an access takes ``asked_ns`` longer.
     """
+    service_ns = System.model_validate({**experiment.system.model_dump(mode="json"), **system}).tiers[0].latency
     found: dict[Key, Figures] = {}
     for repeat in range(experiment.repeats):
         raw = json.loads(json.dumps(experiment.model_dump(mode="json")))
         raw["system"] |= {name: system[name] for name in ("tiers", "links", "origin")}
         raw["repeats"] = 1
         for arm in raw["arms"]:
-            arm["charge"] = _charge(live, arm["name"], experiment.seeds, repeat)
+            arm["charge"] = charge = _charge(live, arm["name"], experiment.seeds, repeat)
+            if charge["kind"] != "free" and asked_ns:
+                arm["set"] = {**arm["set"], "system.tiers.0.latency": f"{service_ns + asked_ns} ns"}
         at = folder / f"r{repeat}"
         make(checked(path, raw), at, console=console, quiet=True, force=True)
         found |= {(arm, seed, repeat): figures for (arm, seed, _), figures in figures_of(at).items()}

@@ -99,7 +99,7 @@ def _compare(
     told("the same in the simulator, with the machine's preset, and with what the cache itself takes")
     live = figures_of(folder / LIVE)
     sides = {
-        CACHE: run_simulated(path, believed, system, folder / LIVE, folder / CACHE, console),
+        CACHE: run_simulated(path, believed, system, folder / LIVE, folder / CACHE, console, asked_ns=costs.asked_ns),
         MACHINE: run_simulated(path, believed, raw["system"], folder / LIVE, folder / MACHINE, console),
     }
     arms = [arm.name for arm in experiment.arms]
@@ -137,7 +137,8 @@ def _probe(experiment: Experiment, block: int, folder: Path, told: Callable[[str
     path.unlink()
     told(
         f"a hit {time_text(float(found.hits.mean()))}, a miss {time_text(float(found.misses.mean()))}, of which "
-        f"{time_text(found.rest_ns)} is neither call nor service"
+        f"{time_text(found.rest_ns)} is neither call nor service; {time_text(found.asked_ns)} "
+        "more where a policy is asked"
     )
     return found
 
@@ -166,6 +167,7 @@ def _about(path: Path, found: Scaled, costs: Costs, warning: str | None, took_s:
         "hit_ns": round(float(costs.hits.mean())),
         "miss_ns": round(float(costs.misses.mean())),
         "rest_ns": costs.rest_ns,
+        "asked_ns": costs.asked_ns,
         "versions": dict(versions()),
     }
 
