@@ -66,8 +66,14 @@ def stressed(seed: int, n: int, path: Path) -> str:
                 if what < 0.3 and is_mine:
                     cache.put(key, content(key, i + 1))
                     versions[key] = i + 1
-                elif what < 0.8:
+                elif what < 0.7:
                     check(key, cache.get(key), least)
+                elif what < 0.8:
+                    others = [other for other in draw.integers(n_keys, size=20).tolist() if versions[other]]
+                    keys = [key, *others]
+                    oldest = [least, *(versions[other] for other in others)]
+                    for found in zip(keys, cache.get_many(keys), oldest, strict=True):
+                        check(*found)
                 elif what < 0.85:
                     with cache.lease(key) as lent:
                         check(key, lent, least)

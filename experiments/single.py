@@ -158,7 +158,8 @@ def run_one(
     has_updates = getattr(arm.policy.core, "update", None) is not None
     if has_updates and output.inferences:
         tables.add(UPDATES)
-    keeps = output.inferences and keeps_decisions(arm.charged, built)
+    # Another engine may charge what it likes: nobody would see a decision.
+    keeps = output.inferences and engine is None and keeps_decisions(arm.charged, built)
     if keeps:
         tables.add(DECISIONS)
     sink = RunTables(folder, run.key, tables, workload.stream_ids)

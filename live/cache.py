@@ -143,6 +143,7 @@ class TieredCache:
             core.traffic.n_leased += 1
         try:
             access = self._issuing.read(key, stream, request)
+            self._issuing.say_served(access)
             try:
                 assert access.slot is not None
                 yield self._client.view(access.slot)

@@ -4,7 +4,6 @@ import ctypes
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
@@ -49,7 +48,7 @@ class Versions:
 
     def __init__(self, *, are_shared: bool) -> None:
         self._next = time.time_ns()
-        self._returned: dict[int, int] = defaultdict(lambda: FILLED)
+        self._returned: dict[int, int] = {}
         self._turns = [threading.Lock() for _ in range(_N_TURNS)] if are_shared else []
         self._lock = threading.Lock()
 
@@ -69,7 +68,7 @@ class Versions:
 
     def oldest(self, key: int) -> int:
         """The oldest that a read may find which begins now."""
-        return self._returned[key]
+        return self._returned.get(key, FILLED)
 
     def check(self, key: int, oldest: int, data: Bytes8) -> None:
         """Raises WrongBytesError if what was read is not that block, or too old, or was never put."""

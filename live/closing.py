@@ -78,16 +78,15 @@ def fill_books(
         (transfers, "access"),
     ):  # fmt: skip
         rows[column] = _numbered(rows[column], numbers)
-    judged, is_judged = _judged(books, accesses)
+    judged = _judged(books, accesses)
     books.has_shadow = False
-    _count_accesses(books, judged, accesses[~is_judged])
+    _count_accesses(books, judged, accesses[accesses["access"] < books.first_access])
     books.end_ns = int((judged["issued_ns"] + judged["latency_ns"]).max(initial=began_ns)) - began_ns
     books.cells = _cells(books, judged, used)
     _count_waits(books, end, numbers)
-    _count_prefetches(books, *_judged(books, prefetches))
+    _count_prefetches(books, _judged(books, prefetches))
     books.unjudged.n_fates = _counts(prefetches["fate"][prefetches["access"] < books.first_access], len(Fate))
-    asked, _ = _judged(books, questions)
-    _count_questions(books, asked, end, numbers)
+    _count_questions(books, _judged(books, questions), end, numbers)
     books.bytes_asked, books.write_back_queued = end.bytes_asked, end.write_backs
     books.n_evicted, books.resident_bytes = end.tiers[0][1], end.tiers[0][2] * end.block
     is_before = transfers["started_ns"] < began_ns
@@ -97,7 +96,7 @@ def fill_books(
         for i, of_link in enumerate(end.bytes_moved)
     ]  # fmt: skip
     books.add_accesses(judged[_is_kept(books, judged)])
-    books.add_prefetches(prefetches[prefetches["access"] >= books.first_access])
+    books.add_prefetches(_judged(books, prefetches))
     books.add_questions(questions)
     books.add_transfers(transfers[~is_before])
     books.check(
@@ -112,9 +111,8 @@ def _numbered(accesses: Ints, numbers: Ints) -> Ints:
     return np.where(accesses >= 0, numbers[np.maximum(accesses, 0)], accesses) if len(numbers) else accesses
 
 
-def _judged(books: Books, rows: Rows) -> tuple[Rows, Any]:
-    is_judged = rows["access"] >= books.first_access
-    return rows[is_judged], is_judged
+def _judged(books: Books, rows: Rows) -> Rows:
+    return rows[rows["access"] >= books.first_access]
 
 
 def _counts(values: Ints, n: int) -> list[int]:
@@ -169,7 +167,7 @@ def _count_waits(books: Books, end: AtEnd, numbers: Ints) -> None:
     books.n_pollution = int((_numbered(polluted, numbers) >= books.first_access).sum())
 
 
-def _count_prefetches(books: Books, judged: Rows, _: Any) -> None:
+def _count_prefetches(books: Books, judged: Rows) -> None:
     books.n_fates = _counts(judged["fate"], len(Fate))
     timely, saved = judged[judged["fate"] == Fate.TIMELY], judged[judged["saved_ns"] != NOTHING_SAVED]
     books.slack = _distribution(timely["first_used_ns"] - timely["filled_ns"])

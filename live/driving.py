@@ -1,8 +1,9 @@
 """One run on a live cache: what the simulator's engines do with a workload, with bytes, threads and real clocks."""
 
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,17 @@ import numpy as np
 from live.cache import TieredCache
 from live.clients import Client, Stream, Versions
 from live.closing import at_end, fill_books
+from live.contents import pattern
 from live.core import Core
 from live.engine import PrefetchEngine
 from live.errors import LiveError
 from live.recorder import Recorder
 from live.settings import MemoryTier
-from live.store import Store
+from live.store import MemoryStore, Store
 from policies.given import Built
 from simulator.accounting import Books, BooksError, RunResult, SoFar
 from simulator.arrays import Ints
-from simulator.charge import Charge
+from simulator.charge import Charge, Replay
 from simulator.checks import capacities_of, check_streams
 from simulator.config import Arrivals, System, WriteBack
 from simulator.errors import InputError
@@ -29,7 +31,8 @@ from simulator.records.rows import WindowRow
 from simulator.trace import Batch, Workload, part
 
 MOST_STREAMS = 64
-_TELL_EVERY_S = 0.2
+_TELL_EVERY_S = 1.0
+_SWITCH_EVERY_S = 50e-6
 
 
 class _Lent:
@@ -47,7 +50,7 @@ class LiveEngine:
     """Drives one workload through a live cache under one policy, a thread for each stream. An instance runs once.
 
     It takes what ``simulator.engine.Engine`` takes, and fills the books as that does. Latencies and bandwidths of the
-    system are those of the machine, and what an inference takes is what it takes: ``charge`` does not count.
+    system are those of the machine, and what an inference takes is what it takes: ``charge`` is not asked.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class LiveEngine:
         Raises:
             InputError: a live cache cannot do something of that.
         """
-        del charge
         _check(system, arrivals, policy, prefix_reuse=prefix_reuse)
+        if isinstance(charge, Replay):
+            raise InputError("charge: replay; on a live cache inferences take what they take, expected another charge")
         self._system, self._policy, self._books, self._store = system, policy, books, store
         self._seed, self._first_access, self._progress = seed, first_access, progress
         assert arrivals.kind == "closed"
@@ -99,6 +103,10 @@ class LiveEngine:
             WrongBytesError: a client has read what was not put.
             LiveError: the cache, or its store, has failed.
         """
+        with _switching_often():
+            return self._run()
+
+    def _run(self) -> RunResult:
         system = self._system
         cache = TieredCache(
             self._tiers, _Lent(self._store), store_name="origin", placement=system.placement,
@@ -111,6 +119,7 @@ class LiveEngine:
                 Built(self._policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
                 batch_size=server.batch_size, stale_after=server.stale_after,
             )  # fmt: skip
+            self._warm_up(cache)
             with engine:
                 self._drive(cache)
             core = cache._core
@@ -143,6 +152,19 @@ class LiveEngine:
         self._cells = grown
         self._latency_ns += int(rows["latency_ns"].sum())
         return SoFar.of(grown["n_of_outcome"].sum(axis=0).tolist(), self._latency_ns, grown[-n_windows:])
+
+    def _warm_up(self, cache: TieredCache) -> None:
+        """What first calls alone would pay: another cache has machine code loaded, and memory is the process's."""
+        block = cache.block
+        small = [tier.model_copy(update={"capacity": min(tier.capacity, 8 * block)}) for tier in self._tiers]
+        with TieredCache(small, MemoryStore(block), placement=self._system.placement, seed=self._seed) as other:
+            data = pattern(block)
+            for key in range(16):
+                other.put(key, data)
+            other.get_many([*range(16), 0])
+            other.prefetch_async([1, 2])
+        for tier in cache._core.tiers:
+            tier.slab.touch()
 
     def _drive(self, cache: TieredCache) -> None:
         """All clients from their first access to their last. Raises what one of them has raised first."""
@@ -219,6 +241,21 @@ class LiveEngine:
                 raise BooksError(f"stream {stream.number}: {n} accesses were served, expected {n_expected}")
             numbers[places] = stream.accesses
         return numbers
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    """A thread that wants Python's lock gets it soon.
+
+    By default one that computes keeps it for 5 ms, and a client that has its block would wait so long for the policy,
+    or for who shows progress.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_EVERY_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _let_go(cache: TieredCache) -> None:

@@ -186,9 +186,14 @@ class PrefetchEngine:
         """The cache says that an access was looked up."""
         self._recent.append(access.key)
         if not self.is_sync:
-            self._predictor.see(access, self._size, None, through(propose))
+            # Python runs one thread at a time: the policy's would hold up who copies a block that is there.
+            self._predictor.see(access, self._size, None, through(propose), wakes=not access.is_served)
         elif asked is not None:
             self._predictor.deliver(asked, through(propose))
+
+    def served(self) -> None:
+        """The cache says that an access that found its block has been served: now its question may be answered."""
+        self._predictor.wake()
 
     def settled(self, key: int, fate: Fate) -> None:
         """The cache, or who says outcomes, says what has become of a prefetch."""
@@ -224,6 +229,9 @@ class PrefetchEngine:
 
 
 def _settings(**said: Any) -> InferenceServer:
+    if isinstance(said["stale_after"], int):
+        # A config has units, and a caller of Python may have ns.
+        said["stale_after"] = f"{said['stale_after']} ns"
     try:
         return InferenceServer.model_validate(said)
     except ValidationError as error:

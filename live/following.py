@@ -24,6 +24,10 @@ class Follower(Protocol):
         """An access was looked up, and if it missed its fetch is submitted; ``asked`` is what ``before`` returned."""
         ...
 
+    def served(self) -> None:
+        """Without the lock: an access that found its block, and was shown in ``issued``, has been served by now."""
+        ...
+
     def settled(self, key: int, fate: Fate) -> None:
         """It is known what has become of a prefetch."""
         ...

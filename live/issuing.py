@@ -116,6 +116,13 @@ class Issuing:
         if access.slot is not None:
             with core.lock:
                 core.memory.release(access.slot)
+        self.say_served(access)
+
+    def say_served(self, access: Access) -> None:
+        """Whoever follows the cache may answer what an access has asked that found its block."""
+        follower = self._core.follower
+        if follower is not None and access.gate is None:
+            follower.served()
 
     def slot_to_write(self) -> Slot:
         """A slot of tier 0 for a put, which waits while half of what is to spare is held by others.

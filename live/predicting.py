@@ -41,7 +41,7 @@ class Predictor:
         self._news: deque[tuple[int, Fate]] = deque()
         # What is added and taken by different threads, without a lock.
         self._polluted: deque[None] = deque()
-        self._n_batches = 0
+        self._n_batches = self._free_since_ns = 0
         self._is_updated = self.is_off = self._is_closing = self._is_over = False
         self.error: BaseException | None = None
         self._built: Future[Built] = Future()
@@ -115,8 +115,11 @@ class Predictor:
             wall, cpu = time.perf_counter_ns() - wall, time.thread_time_ns() - cpu
         # What is learnt beside is learnt when the policy has answered.
         self._is_updated = decision.update is not None
-        cost = Cost(wall, decision.host_ns or wall, decision.device_ns, decision.cpu_ns or cpu)
         ended_ns = self._clock()
+        # From when it could be taken up: the hand-over to this thread keeps an answer back as well (rule R15).
+        held_ns = ended_ns - max(self._free_since_ns, min(question.asked_ns for question in batch))
+        self._free_since_ns = ended_ns
+        cost = Cost(held_ns, decision.host_ns or wall, decision.device_ns, decision.cpu_ns or cpu)
         answered = list(zip(batch, decision.answers, strict=True))
         with self.lock:
             self.tally.took(cost.host_ns)
@@ -142,12 +145,17 @@ class Predictor:
             experts=[answer.experts[i] for i in kept] if answer.experts else (),
         )  # fmt: skip
 
-    def see(self, access: Access, size: int, features: dict[str, int] | None, send: Send) -> Question | None:
-        """An access: it may put a question, which is returned if it is to be waited for. Raises nothing of a policy."""
+    def see(
+        self, access: Access, size: int, features: dict[str, int] | None, send: Send, *, wakes: bool = True
+    ) -> Question | None:
+        """An access: it may put a question, which is returned if it is to be waited for. Raises nothing of a policy.
+
+        Unless it ``wakes`` the policy's thread, ``wake`` is called soon.
+        """
         if self._at_once is None:
             # In one step: what a question is shown ends with the access that asks.
             with self.lock:
-                return self._put(self._seen(access, size, features))
+                return self._put(self._seen(access, size, features), wakes)
         with self._in_turn:
             with self.lock:
                 question = self._seen(access, size, features)
@@ -167,7 +175,7 @@ class Predictor:
             with self.lock:
                 self.tally.n_proposed += question.n_at_once
                 self.tally.n_issued += question.n_issued
-                return self._put(question)
+                return self._put(question, wakes)
 
     def _seen(self, access: Access, size: int, features: dict[str, int] | None) -> Question | None:
         if access.index < 0:
@@ -177,11 +185,18 @@ class Predictor:
             return None
         return self.questions.new(access, self._clock())
 
-    def _put(self, question: Question | None) -> Question | None:
+    def _put(self, question: Question | None, wakes: bool) -> Question | None:
         if question is None or self.is_off or not self.questions.ask(question):
             return None
-        self._wake.notify()
+        if wakes or question.gate is not None:
+            self._wake.notify()
         return question if question.gate is not None else None
+
+    def wake(self) -> None:
+        """A question waits for which nobody was woken yet. To look whether there is one needs no lock."""
+        if self.questions.n_waiting:
+            with self.lock:
+                self._wake.notify()
 
     def _sent(self, answer: Answer, question: Question, send: Send) -> int:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from live.buffers import Bytes8, aligned
+from live.file_systems import ALIGNMENT
 from live.settings import MemoryTier
 
 
@@ -39,6 +40,12 @@ class Slab:
     def n_free(self) -> int:
         """Slots that hold nothing."""
         return len(self._free)
+
+    def touch(self) -> None:
+        """Have the system give the process its memory now, and not page by page as it is used first."""
+        for slot in self._free:
+            if slot.host is not None:
+                slot.host[::ALIGNMENT] = 0
 
     def take(self) -> Slot | None:
         """A free slot, for one; or None, and ``freed`` is called when there is one again."""

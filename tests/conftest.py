@@ -12,6 +12,7 @@ import typer.testing
 from hypothesis import Phase, settings
 
 from experiments import pacing
+from simulator.paced import OtherWork
 from tests.wheels import installed as installed
 from tests.wheels import wheel as wheel
 
@@ -57,6 +58,8 @@ def _imports_are_no_garbage() -> None:
 def _short_trials(session_patch: pytest.MonkeyPatch) -> None:
     # Beside each measured run: with as many rounds as usual, most of what a small run takes. `test_paced` has them all.
     session_patch.setattr(pacing, "_ROUNDS", 1)
+    # And with what 64 MiB to go through take: 0.06 s of a core on a quiet one, twice that beside other work.
+    session_patch.setattr(pacing, "OtherWork", lambda n_bytes: OtherWork(min(n_bytes, 1 << 20)))
 
 
 @pytest.fixture(autouse=True, scope="session")

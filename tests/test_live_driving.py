@@ -2,11 +2,19 @@
 
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from experiments.loading import load, only
+from experiments.metrics import attribution
+from experiments.plan import Run
+from experiments.prepared import OtherEngine
+from experiments.single import run_one
 from live import MemoryStore, Recorder
 from live.buffers import Bytes8
 from live.clients import Client, Versions
@@ -22,6 +30,7 @@ from simulator.errors import InputError
 from simulator.policy import Fate
 from simulator.trace import Batch, make_batch
 from tests.strategies import ListSink, ListWorkload
+from tests.test_experiment import config, write
 from tests.test_live_engine import Scripted, built, mixed_keys
 
 BLOCK = 4096
@@ -163,15 +172,75 @@ def test_rows_are_kept_of_a_sample_and_progress_is_told() -> None:
     assert (so_far.latency_ns, len(so_far.windows)) == (books.sums["latency_ns"], 1)
 
 
-def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> None:
-    class Slow(MemoryStore):
+def test_a_run_of_an_experiment(tmp_path: Path) -> None:
+    content = config(arms=[{"name": "none", "policy": "next_n"}], output={"accesses": True, "inferences": True})
+    content["workload"] = {
+        "source": {"kind": "mixed", "accesses": 100, "block": "4 KiB", "n_keys": 50, "next_ratio": 0.8},
+        "arrivals": "closed(think=10 us)",
+    }
+    experiment = only(load(write(tmp_path, content)))
+    arm, told = experiment.arms[0], list[int]()
+    done = run_one(
+        experiment, Run(arm, 0), tmp_path, 10, lambda n, so_far: told.append(sum(so_far.n_outcomes)), watches=True,
+        engine=OtherEngine("live", partial(LiveEngine, store=filled(50))),
+    )  # fmt: skip
+    row = done.row
+    n = row["n_accesses"]
+    assert (row["engine"], told[-1]) == ("live", n)
+    assert sum(row[f"n_{name}"] for name in ("hit", "hit_prefetched", "late", "merged", "miss")) == n > 40
+    assert row["n_shadow_miss"] is None
+    assert row["p50_inference_charged_ns"] > 0
+    (table,) = (tmp_path / "accesses").glob("*.parquet")
+    latency_ns = pq.read_table(table)["latency_ns"].to_pylist()
+    assert (
+        sum(latency_ns) == row["latency_sum_ns"] == sum(part["sum_ns"] for part in attribution(row, experiment.system))
+    )
+
+
+class Slow(MemoryStore):
+    """Has all blocks; reads of those from a key on take a while."""
+
+    def __init__(self, n: int, first_slow: int, takes_s: float) -> None:
+        super().__init__(BLOCK)
+        self.first_slow, self.takes_s = first_slow, takes_s
+        fill(self, range(n))
+
+    def read(self, key: int, into: Bytes8) -> None:
+        if key >= self.first_slow:
+            time.sleep(self.takes_s)
+        super().read(key, into)
+
+
+@pytest.mark.parametrize("fate", [Fate.LATE, Fate.CANCELLED])
+def test_the_books_close_of_prefetches_that_are_late_or_given_up(fate: Fate) -> None:
+    waits = {"max_wait": "1 us"} if fate == Fate.CANCELLED else {}
+    machine = system(10, prefetch=waits, inference={"mode": "sync"})
+    batch = batch_of(range(60), op=np.arange(60) % 5 == 4)
+    books, _, sink = run(batch, machine, "next_n(n=3)", store=Slow(70, 0, 0.0005))
+    assert books.n_fates[fate] > 5
+    late = sink.columns("prefetches")
+    saved = [ns for ns in late["saved_ns"].tolist() if ns is not None]
+    assert (books.saved.n, books.saved.total) == (len(saved), sum(saved))
+    assert books.saved.n == books.n_fates[Fate.LATE]
+    most, at_end = books.write_back_queued[0]
+    assert 0 <= at_end <= most > 0
+
+
+def test_the_books_close_where_a_prefetch_cannot_be_read() -> None:
+    class Bad(Slow):
         def read(self, key: int, into: Bytes8) -> None:
-            if key > 1:
-                time.sleep(0.03)
+            if key == 10:
+                raise OSError("bad")
             super().read(key, into)
 
-    store = Slow(BLOCK)
-    fill(store, range(10))
+    keys = [key for key in range(30) if key != 10]
+    books, _, _ = run(batch_of(keys), system(8, inference={"mode": "sync"}), "next_n(n=3)", store=Bad(40, 40, 0))
+    assert books.n_fates[Fate.CANCELLED] >= 1
+    assert sum(books.n_outcomes) == len(keys)
+
+
+def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> None:
+    store = Slow(10, 2, 0.03)
     books, result, sink = run(batch_of([1]), system(8, inference={"mode": "sync"}), "next_n(n=4)", store=store)
     assert books.n_fates[Fate.IN_FLIGHT] >= 3
     assert sum(books.n_fates) == books.n_issued == 4
@@ -189,12 +258,12 @@ def test_what_is_under_way_when_the_last_access_is_served_counts_as_such() -> No
 def test_books_that_lack_something_do_not_close(lost: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recorder, lost, lambda *_: None)
     with pytest.raises(BooksError, match=message):
-        run(batch_of(mixed_keys(150)), system(20), "next_n(n=3)")
+        run(batch_of(range(150)), system(20, inference={"mode": "sync"}), "next_n(n=3)")
 
 
 @pytest.mark.parametrize("what", ["another block", "half of it", "too old"])
 def test_bytes_that_are_wrong_end_the_run(what: str) -> None:
-    store, keys = filled(), [*range(100), 7]
+    store, keys = filled(), [*range(8, 108), 7]
     wrong = stamp(pattern(BLOCK), 7, 0)
     if what == "another block":
         wrong = stamp(pattern(BLOCK), 8, 0)
@@ -208,7 +277,7 @@ def test_bytes_that_are_wrong_end_the_run(what: str) -> None:
                 into[:] = wrong
 
     is_old = what == "too old"
-    batch = batch_of([7, *keys], op=[is_old, *[False] * len(keys)], stream=np.arange(102) % 2)
+    batch = batch_of([7, *keys], op=[is_old, *[False] * len(keys)])
     with pytest.raises(WrongBytesError, match="block 7: version 0" if is_old else "block 7: its sectors"):
         run(batch, system(20), store=Forgetful(BLOCK))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("t0", "Thread-", "predictor"))]

@@ -221,6 +221,10 @@ def test_newest_first_one_question_a_stream_and_what_is_late_is_shown_later(held
     assert rows["batch"].tolist() == [0, -1, 3, 2, 1]
     assert (rows["started_ns"][[0, 2]] >= rows["asked_ns"][[0, 2]]).all()
     assert (rows["ended_ns"][[0, 2]] - rows["started_ns"][[0, 2]] >= rows["host_ns"][[0, 2]]).all()
+    # What each has held the thread: from when it was put, or the one before was over.
+    answered = rows[[0, 4, 3, 2]]
+    since = np.maximum(answered["asked_ns"], np.append(0, answered["ended_ns"][:-1]))
+    assert answered["charged_ns"].tolist() == (answered["ended_ns"] - since).tolist()
 
 
 def test_fifo_drops_what_the_queue_has_no_room_for(held: Scripted) -> None:
@@ -247,6 +251,29 @@ def test_stale_answers_are_dropped(held: Scripted) -> None:
         assert engine.drain(30)
         assert (engine.metrics().n_stale, engine.metrics().n_answered, sent.keys) == (1, 0, [])
     assert recorder.rows("inferences")["status"].tolist() == [1]
+
+
+def test_what_is_there_is_copied_before_the_policy_is_asked_about_it(held: Scripted, monkeypatch: Any) -> None:
+    with TieredCache(tiers(4), Endless(BLOCK)) as cache, PrefetchEngine(held, cache) as engine:
+        held.let.release(10)
+        cache.get(1)
+        assert engine.drain(30)
+        read, seen = cache._client.read, []  # type: ignore[var-annotated]
+
+        def slow(*given: Any) -> Any:
+            threading.Event().wait(0.02)
+            seen.append(len(held.asked))
+            return read(*given)
+
+        monkeypatch.setattr(cache._client, "read", slow)
+        n_asked = len(held.asked)
+        cache.get(1)
+        assert engine.drain(30)
+        assert (seen, len(held.asked)) == ([n_asked], n_asked + 1)
+        # One that is read where it lies may be asked about before it is given back.
+        with cache.lease(1):
+            assert engine.drain(30)
+            assert len(held.asked) == n_asked + 2
 
 
 def test_the_threshold_holds_back_what_is_less_sure() -> None:

@@ -36,6 +36,14 @@ def test_an_effect_too_small_to_be_told_from_the_rest() -> None:
     assert (found.low, found.high) == pytest.approx((3 - half, 3 + half))
 
 
+def test_where_neither_seeds_nor_repeats_differ_the_rest_is_what_there_is() -> None:
+    # Means by seed and by repeat are 2 all: E = 4 * 1 / 1 with one degree of freedom, of 4 runs.
+    found = over_runs(np.array([[1.0, 3.0], [3.0, 1.0]]))
+    half = stats.t.ppf(0.975, 1) * np.sqrt(4 / 4)
+    assert (found.mean, found.high - found.mean) == pytest.approx((2.0, half))
+    assert found.p_value == pytest.approx(2 * stats.t.sf(2.0, 1))
+
+
 def test_one_repeat_and_one_seed() -> None:
     values = np.array([1.0, 2, 4, 9])
     assert over_runs(values[:, None]) == over_seeds(values.tolist())

@@ -12,6 +12,7 @@ PAIRED_T, CROSSED, REPEATS = "paired t over seeds", "random effects of seeds and
 _TAIL = (1 - CONFIDENCE) / 2
 _RESAMPLES = 9999
 _MIN_FOR_BOOTSTRAP = 3
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def over_runs(differences: npt.NDArray[np.float64]) -> Difference:
     repeat, as what the trace does is in the seed: both are random effects, crossed. With the mean squares of two-way
     analysis of variance, A of seeds, B of repeats, E of the rest, the variance of the mean is (A + B - E) / n, with
     Satterthwaite's (1946) degrees of freedom. Where an effect is too small to be told from the rest that estimate is
-    too low; then it is A / n or B / n, whichever is larger, with theirs. One seed: only repeats vary.
+    too low; then it is A / n or B / n, whichever is larger, with theirs; E / n where both are 0. One seed: only repeats
+    vary.
     """
     s, r = differences.shape
     if r == 1:
@@ -85,6 +87,9 @@ def over_runs(differences: npt.NDArray[np.float64]) -> Difference:
         freedom = max(both**2 / (a**2 / (s - 1) + b**2 / (r - 1) + e**2 / ((s - 1) * (r - 1))), min(s - 1, r - 1))
     else:
         variance, freedom = (a, s - 1) if a >= b else (b, r - 1)
+    if variance <= _ROUNDING * e:
+        # Neither seeds nor repeats differ in their means, though runs do: all there is to go by is how much those do.
+        variance, freedom = e, (s - 1) * (r - 1)
     error = math.sqrt(variance / (s * r))
     half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(mean) / error))

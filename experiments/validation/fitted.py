@@ -1,0 +1,76 @@
+"""A machine's system with what accesses and calls take in the live cache, as the probe has found it."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.calibration.spread import spread_of
+from experiments.validation.probing import Costs
+from simulator.units import parse_bytes_per_s
+
+_NS = 10**9
+
+
+def with_costs(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str, Any]:
+    """The system, as configs have it in full, with tier 0's service and every link's calls as they were measured.
+
+    Service keeps tier 0's bandwidth as far as it fits; a link gets a table (rule R46) of what its calls took by calls
+    at once, and what a miss takes beside calls and service is part of them, equally of each link that it passes.
+    How far hits, and calls alone, differ is a spread (rule R47).
+    """
+    found = copy.deepcopy(dict(system))
+    found["tiers"][0] |= {**_service(found["tiers"][0], costs, block), "spread": spread_of(costs.hits)}
+    n_links = len(found["links"])
+    for i, link in enumerate(found["links"]):
+        read = _by_load(costs, i, is_down=False)
+        if not read:
+            continue
+        more = costs.rest_ns // n_links
+        write = _by_load(costs, i, is_down=True)
+        loads = sorted(load for load in read if load <= link["channels"])
+        link["table"] = {
+            "sizes": [f"{block} B", f"{2 * block} B"],
+            "at_once": loads,
+            "read": [_row(read[load] + more) for load in loads],
+        }
+        if 1 in write:
+            # Where so many at once were not seen, the most that was stands for them.
+            link["table"]["write"] = [_row(_nearest(write, load)) for load in loads]
+            link["write_spread"] = spread_of(costs.calls[i, True, 1])
+        link["spread"] = spread_of(costs.calls[i, False, 1] + more)
+    return found
+
+
+def _row(ns: float) -> list[str]:
+    return [f"{round(ns)} ns", f"{2 * round(ns)} ns"]
+
+
+def _nearest(by_load: Mapping[int, float], load: int) -> float:
+    return by_load[max(one for one in by_load if one <= load)]
+
+
+def _by_load(costs: Costs, link: int, *, is_down: bool) -> dict[int, float]:
+    """The mean of what calls took, by calls at once; nothing if none was alone."""
+    found = {
+        load: float(durations.mean())
+        for (of_link, down, load), durations in costs.calls.items()
+        if of_link == link and down == is_down
+    }  # fmt: skip
+    return found if 1 in found else {}
+
+
+def _service(tier: Mapping[str, Any], costs: Costs, block: int) -> dict[str, str]:
+    """Latency and bandwidths with which a block of that size takes what hits, and writes, took in the mean."""
+    read_ns = float(costs.hits.mean())
+    write_ns = float(costs.puts.mean()) if len(costs.puts) else read_ns
+    raw_ns = block * _NS / parse_bytes_per_s(tier["read_bandwidth"])
+    latency_ns = max(round(min(read_ns, write_ns) - raw_ns), 0)
+    return {
+        "latency": f"{latency_ns} ns",
+        "read_bandwidth": _rate(block, read_ns - latency_ns),
+        "write_bandwidth": _rate(block, write_ns - latency_ns),
+    }
+
+
+def _rate(block: int, ns: float) -> str:
+    return f"{round(block * _NS / max(ns, 1))} B/s"

@@ -1,0 +1,67 @@
+"""The machine that both sides are: a preset of ``tierfetch calibrate``, or one that is measured now."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.hardware import MEASURED, system_in_full
+from experiments.overrides import parse_yaml
+from simulator.errors import InputError
+
+
+class Machine(NamedTuple):
+    """``system`` is as configs have it, in full; ``text`` is the preset's, ``folder`` on the disk that was measured."""
+
+    system: dict[str, Any]
+    text: str
+    folder: Path | None
+    said: str
+
+
+def machine_of(
+    preset: Path | None, store: Path | None, blocks: list[int], told: Callable[[str], None], *, quick: bool
+) -> Machine:
+    """The machine of a preset's file, or without one this one, with a file in ``store`` (else here) as its last level.
+
+    Raises:
+        InputError: it is no preset of this machine's levels, or cannot be measured.
+    """
+    if preset is not None:
+        try:
+            text = preset.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--machine {preset}: cannot be read: {error}; expected a preset of calibrate") from None
+        said = f"machine: {preset}"
+    else:
+        text, said = _measured(store or Path(), blocks, told, quick=quick), "machine: measured now"
+    name = str(preset or "the machine")
+    raw = parse_yaml(text, name)
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("tiers"), list):
+        raise InputError(f"{name}: expected a preset as tierfetch calibrate writes it, with a list of tiers")
+    measured = raw.get(MEASURED)
+    facts = measured.get("machine", {}) if isinstance(measured, Mapping) else {}
+    path = facts.get("file", {}).get("path") if isinstance(facts.get("file"), Mapping) else None
+    found = system_in_full({key: value for key, value in raw.items() if key != MEASURED}, Path(), name)
+    if found.get("origin", {}).get("kind") != "store":
+        raise InputError(f"{name}: origin.kind: {found.get('origin', {}).get('kind')}; expected a store")
+    return Machine(found, text, None if path is None else _folder(Path(path)), said)
+
+
+def _folder(path: Path) -> Path | None:
+    folder = path if path.is_dir() else path.parent
+    return folder if folder.is_dir() else None
+
+
+def _measured(folder: Path, blocks: list[int], told: Callable[[str], None], *, quick: bool) -> str:
+    """A preset of this machine, by means: what a mean latency is to be held against."""
+    from experiments.calibration.asked import asked
+    from experiments.calibration.measuring import measure
+    from experiments.calibration.outcome import preset_text
+
+    sizes = ",".join(f"{size} B" for size in blocks)
+    found = asked(
+        f"dram,file:{folder}", sizes, "1,2,4", None, 6.0 if quick else 20.0, None, None, device="cpu", is_quick=quick,
+        pageable=False, durations="mean", table="always",
+    )  # fmt: skip
+    outcome, head, facts = measure(found, told, with_predictor=False)
+    return preset_text(outcome, head, facts)
