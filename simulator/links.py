@@ -71,12 +71,8 @@ def start(run: Run, first: Transfer) -> int:
         ns = measured_ns(from_place(run, link.write_table), n_bytes, at_once)
     else:
         ns = call_ns(link.call_ns, link.write_latency_ns, link.write_rate, 0, 0, n_bytes)
-    spread = link.write_spread if first.is_down else link.read_spread
-    if spread != NONE:
-        # Blocks are made in the same time each time.
-        making = 0 if first.is_down else call_ns(0, 0, 0, link.per_mib_ns, link.compute_call_ns, n_bytes)
-        ns = making + stretched(from_place(run, spread), ns - making, link.first_drawn, link.n_calls)
-    link.n_calls += 1
+    if link.draws:
+        ns = _drawn_ns(run, link, first.is_down, n_bytes, ns)
     schedule(run, ns, CALL_ENDS, first.at)
     return ns
 
@@ -94,6 +90,18 @@ def read_ns(run: Run, link: Link, n_bytes: int, at_once: int) -> int:
             link.call_ns, link.read_latency_ns, link.read_rate, link.per_mib_ns, link.compute_call_ns, n_bytes
         )
     return link.timed_ns
+
+
+@internal
+def _drawn_ns(run: Run, link: Link, is_down: int, n_bytes: int, ns: int) -> int:
+    """The call that begins takes that by no drawn factor; by its own, in ns (rule R47)."""
+    spread = link.write_spread if is_down else link.read_spread
+    if spread != NONE:
+        # Blocks are made in the same time each time.
+        making = 0 if is_down else call_ns(0, 0, 0, link.per_mib_ns, link.compute_call_ns, n_bytes)
+        ns = making + stretched(from_place(run, spread), ns - making, link.first_drawn, link.n_calls)
+    link.n_calls += 1
+    return ns
 
 
 @internal

@@ -35,22 +35,28 @@ HIT, HIT_PREFETCHED, LATE, MERGED, MISS = (int(outcome) for outcome in Outcome)
 
 @internal
 def service_ns(run: Run, access: int, size: int, op: int) -> int:
-    """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU.
-
-    Where it spreads, by the factor that is drawn for the access.
-    """
-    settings, slow_ppm, last = run.settings, run.server.slow_ppm, run.serviced
+    """Service from tier 0: latency and bytes over bandwidth, slower while an inference shares the GPU."""
+    slow_ppm, last = run.server.slow_ppm, run.serviced
     # Most are like the one before, and to divide takes long.
     if size != last.size or op != last.op:
-        bandwidth = settings.write_rate if op == WRITE else settings.read_rate
-        last.size, last.op = size, op
-        last.ns = settings.service_latency_ns + over(size, bandwidth)
+        _serviced(run, access, size, op)
     ns = last.ns
-    if settings.spread != NONE:
-        ns = stretched(from_place(run, settings.spread), ns, settings.first_drawn, access)
     if slow_ppm != PPM:
         ns = slowed(ns, slow_ppm)
     return ns
+
+
+@internal
+def _serviced(run: Run, access: int, size: int, op: int) -> None:
+    settings, last = run.settings, run.serviced
+    bandwidth = settings.write_rate if op == WRITE else settings.read_rate
+    ns = settings.service_latency_ns + over(size, bandwidth)
+    if settings.spread == NONE:
+        last.size, last.op = size, op
+    else:
+        # It is for this access alone: the next one's is drawn, too.
+        ns = stretched(from_place(run, settings.spread), ns, settings.first_drawn, access)
+    last.ns = ns
 
 
 @internal

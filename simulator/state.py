@@ -139,7 +139,7 @@ class Machine:
             link = all_links(self.run)[i]
             link.channels, link.first_drawn = channels, number(seed, "spread", "link", str(i))
             # Slices of one trace are not to draw the same again and again.
-            link.n_calls = first_access
+            link.n_calls, link.draws = first_access, len(hop.read_spread) + len(hop.write_spread) > 0
             for name in ("read_table", "write_table", "read_spread", "write_spread"):
                 table = getattr(hop, name)
                 if len(table):

@@ -238,8 +238,8 @@ class Link(Record, line=LINE):
     what judged accesses waited: in the queues, and while their block was on it. ``backlog`` is of the tier above. A
     call up of ``timed_bytes`` takes ``timed_ns``. ``channels`` as in ``calls``, of which there are ``n_channels``.
     ``read_table`` and ``write_table``: where a table of ``durations`` lies, or NONE; ``read_spread`` and
-    ``write_spread`` the same of a spread, whose factors are drawn by the number of the call, ``n_calls``, from
-    ``first_drawn`` on.
+    ``write_spread`` the same of a spread. A link that ``draws`` has one of them; factors are drawn by the number of the
+    call, ``n_calls``, from ``first_drawn`` on.
     """
 
     n_free: int
@@ -257,10 +257,6 @@ class Link(Record, line=LINE):
     timed_ns: int
     read_table: At[Any]
     write_table: At[Any]
-    read_spread: At[Any]
-    write_spread: At[Any]
-    first_drawn: int
-    n_calls: int
     queues: Annotated[Sequence[Queue], N_CLASSES]
     bytes_asked: Annotated[Ints, N_CLASSES]
     bytes_started: Annotated[Ints, N_CLASSES]
@@ -269,6 +265,11 @@ class Link(Record, line=LINE):
     transfer_ns: int
     backlog: Backlog
     channels: At[Any]
+    draws: int
+    read_spread: At[Any]
+    write_spread: At[Any]
+    first_drawn: int
+    n_calls: int
 
 
 class Event(Record):

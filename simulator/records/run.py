@@ -30,8 +30,6 @@ class Settings(Record, memory="constant"):
     service_latency_ns: int
     read_rate: int
     write_rate: int
-    spread: At[Any]  # of service, or NONE, ...
-    first_drawn: int  # ... and where the numbers begin by which its factors are drawn
     busy_ppm: int  # what service takes beside an inference, in parts per million
     foresees: int  # some tier must be told the future, ...
     has_shadow: int
@@ -76,6 +74,8 @@ class Settings(Record, memory="constant"):
     answers_at_once: int  # a question that finds none before it need not be queued: ``at_once``
     table: Table
     at_once: Table
+    spread: At[Any]  # of service, or NONE, ...
+    first_drawn: int  # ... and where the numbers begin by which its factors are drawn
 
 
 class Server(Record):
