@@ -17,7 +17,9 @@ from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Told, 
 from simulator.seeds import generator
 from simulator.trace import READ
 
-_PUT_EVERY, _AT_LEAST = 4, 30
+_PUT_EVERY, _AT_LEAST, _N_KNOWN = 4, 30, 4
+_STALL = 30
+"""What takes so many times the median is the machine's stall: how often it has one, a short probe cannot tell."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -91,7 +93,11 @@ def probed(
     for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
         if len(durations) >= _AT_LEAST and (cell not in calls or len(calls[cell]) < _AT_LEAST):
             calls[cell] = durations
-    calls = {cell: durations for cell, durations in calls.items() if cell[2] == 1 or len(durations) >= _AT_LEAST}
+    calls = {
+        cell: _without_stalls(durations)
+        for cell, durations in calls.items()
+        if cell[2] == 1 or len(durations) >= _AT_LEAST
+    }
     rest_ns = float(misses.mean() - hits.mean() - _moved_of(rows)) if len(misses) and len(hits) else 0.0
     return Costs(hits, puts, misses, calls, max(round(rest_ns), 0), asked_ns)
 
@@ -106,12 +112,14 @@ class _Some:
         self._there: list[int] = []
 
     def fill(self, cache: TieredCache) -> int:
-        """Reads until tier 0 is full; how many they were."""
+        """Reads until tier 0 is full, and some of each kind, so that all code is loaded; how many they were."""
         n = min(self._capacity, len(self._keys))
         self._there = [self._keys[place] for place in self._rng.permutation(len(self._keys))[:n].tolist()]
-        for key in self._there:
-            cache.get(key)
-        return n
+        for key in [*self._there, *self._there[-_N_KNOWN:]]:
+            cache.get_many([key])
+        for key in self._there[-_N_KNOWN:]:
+            cache.put(key, np.empty(cache.block, np.uint8))
+        return n + 2 * min(n, _N_KNOWN)
 
     def _any(self) -> int:
         return self._keys[int(self._rng.integers(len(self._keys)))]
@@ -145,8 +153,11 @@ class _Some:
 
 
 def _latencies(rows: Rows, outcome: Outcome, *, is_read: bool) -> Ints:
-    found: Ints = rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"]
-    return found
+    return _without_stalls(rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"])
+
+
+def _without_stalls(durations: Ints) -> Ints:
+    return durations[durations <= _STALL * np.median(durations)] if len(durations) else durations
 
 
 def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints]:
@@ -167,4 +178,5 @@ def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints
 def _moved_of(accesses: Rows) -> float:
     """What the calls of a miss took together, in the mean."""
     missed = accesses[(accesses["outcome"] == Outcome.MISS) & (accesses["op"] == READ)]
-    return float(missed["transfer_ns"].mean()) if len(missed) else 0.0
+    moved = missed["transfer_ns"][missed["latency_ns"] <= _STALL * np.median(missed["latency_ns"])]
+    return float(moved.mean()) if len(moved) else 0.0

@@ -29,7 +29,7 @@ from simulator.trace import READ
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PROBES, _MOST_PROBED_BYTES = 600, 512 << 20
+_PROBES, _MOST_PROBED_BYTES = 1000, 512 << 20
 _POOL = 4
 """The probe's keys are so many times what tier 0 has room for."""
 LIVE, CACHE, MACHINE = "live", "cache", "machine"
@@ -78,7 +78,7 @@ def validated(
     for text in (machine.said, *found.changes):
         told(text)
     for name, why in found.left_out.items():
-        told(f"without arm {name}: it {why}" if why[0].islower() else f"without arm {name}: {why}")
+        told(f"without arm {name}: {why}")
     return _compare(path, found, machine, asked, console, told, warning, is_quiet=is_quiet)
 
 
