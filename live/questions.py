@@ -66,11 +66,12 @@ class Questions:
         self._n_seen = self.n_forgotten = self.n_superseded = self.n_full = 0
         self.is_busy = False
         """Whether a batch is being answered."""
+        self._taken: Question | None = None
 
     @property
     def n_waiting(self) -> int:
-        """Questions that nobody has taken up."""
-        return len(self._waiting)
+        """Questions that are not being answered yet."""
+        return len(self._waiting) + (self._taken is not None)
 
     @property
     def n_asked(self) -> int:
@@ -115,15 +116,19 @@ class Questions:
             self.n_superseded += 1
             self._log.supersede(cast("Any", older))
         question.row = self._log.n_asked
-        # The first one does not wait but is being answered, or will be as soon as the thread has woken up.
-        if len(self._waiting) + self.is_busy > settings.queue_limit:
+        is_free = not (self.is_busy or self._taken or self._waiting)
+        if len(self._waiting) + (self.is_busy or self._taken is not None) > settings.queue_limit:
             question.status = Status.QUEUE_FULL
             self.n_full += 1
         else:
             question.shown_end = self._n_seen + len(self._unseen)
-            self._waiting.append(question)
-            if self._supersedes:
-                self._of_stream[stream] = question
+            if is_free:
+                # Who is free takes it up at once (rule R13), though the thread wakes up later: nothing supersedes it.
+                self._taken = question
+            else:
+                self._waiting.append(question)
+                if self._supersedes:
+                    self._of_stream[stream] = question
             if settings.mode == "sync":
                 question.gate = Lock()
                 question.gate.acquire()
@@ -132,6 +137,9 @@ class Questions:
 
     def take(self) -> tuple[list[Question], list[AccessRun]]:
         """The batch that is answered next, with what it is shown."""
+        if self._taken is not None:
+            question, self._taken = self._taken, None
+            return [question], [self._run(question)]
         end = -1 if self._takes_newest else 0
         batch = [self._waiting.pop(end) for _ in range(min(self.settings.batch_size, len(self._waiting)))]
         for question in batch:
@@ -160,7 +168,8 @@ class Questions:
 
     def give_up(self) -> list[Question]:
         """Nobody will answer those that wait."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = [*self._waiting, *filter(None, [self._taken])], []
+        self._taken = None
         self._of_stream.clear()
         self._unseen.clear()
         return waiting

@@ -227,6 +227,24 @@ def test_newest_first_one_question_a_stream_and_what_is_late_is_shown_later(held
     assert answered["charged_ns"].tolist() == (answered["ended_ns"] - since).tolist()
 
 
+def test_a_question_that_finds_the_policy_free_is_taken_up_though_the_thread_is_slow(
+    held: Scripted, monkeypatch: Any
+) -> None:
+    sent = Sent()
+    with PrefetchEngine(held, sent) as engine:
+        assert engine.drain(30)
+        with monkeypatch.context() as asleep:
+            asleep.setattr(engine._predictor._wake, "notify", lambda: None)
+            for key in (0, 1, 2):
+                engine.process_access(key)
+        assert (engine.metrics().n_waiting, engine.metrics().n_superseded) == (2, 1)
+        held.let.release(10)
+        engine._predictor.wake()
+        assert engine.drain(30)
+    # As in the model: 0 is being answered while 1 waits, which 2 supersedes.
+    assert held.asked == [[((0, 0), [0])], [((2, 0), [1, 2])]]
+
+
 def test_fifo_drops_what_the_queue_has_no_room_for(held: Scripted) -> None:
     sent = Sent()
     with PrefetchEngine(held, sent, queue="fifo", queue_limit=2, batch_size=2) as engine:

@@ -51,7 +51,7 @@ class Silent:
 
 def probed(
     make: Callable[[Recorder], TieredCache], keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int,
-    pause: Callable[[], None],
+    pause: Callable[[], None], n_together: int = 1,
 ) -> Costs:  # fmt: skip
     """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
 
@@ -62,16 +62,21 @@ def probed(
         n_channels: The most calls at once of any link.
         n: How many hits, and how many misses, are to be measured.
         seed: Of the draws.
-        pause: Between two accesses.
+        pause: Between two requests.
+        n_together: Blocks that a request reads.
     """
     alone, asked, at_once, rng = Recorder(), Recorder(), Recorder(), generator(seed, "probe")
+    some = _Some(keys, capacity, rng, pause)
     with make(alone) as cache:
-        n_filled = _alone(cache, keys, capacity, n, rng, pause)
+        n_filled = some.fill(cache)
+        some.read(cache, n, n_together)
     with make(asked) as cache, PrefetchEngine(Silent(), cache):
-        _alone(cache, keys, capacity, n // 2, rng, pause)
+        some.fill(cache)
+        some.read(cache, n // 2, n_together)
     if n_channels > 1:
         with make(at_once) as cache:
-            _at_once(cache, keys, n_channels, n, rng, pause)
+            some.fill(cache)
+            some.read_beside(cache, n, n_channels)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
     rows = alone.rows("accesses")[n_filled:]
     hits, misses, puts = (
@@ -84,62 +89,64 @@ def probed(
     since_ns = int(rows["issued_ns"][0])
     calls = calls_of(alone.rows("transfers"), since_ns)
     for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
-        if cell[2] > 1 and len(durations) >= _AT_LEAST:
+        if len(durations) >= _AT_LEAST and (cell not in calls or len(calls[cell]) < _AT_LEAST):
             calls[cell] = durations
-    moved = _moved_of(rows)
-    rest_ns = float(misses.mean() - hits.mean() - moved) if len(misses) and len(hits) else 0.0
+    calls = {cell: durations for cell, durations in calls.items() if cell[2] == 1 or len(durations) >= _AT_LEAST}
+    rest_ns = float(misses.mean() - hits.mean() - _moved_of(rows)) if len(misses) and len(hits) else 0.0
     return Costs(hits, puts, misses, calls, max(round(rest_ns), 0), asked_ns)
+
+
+class _Some:
+    """Accesses at random: blocks that came in lately, which are there, and any."""
+
+    def __init__(
+        self, keys: Sequence[int], capacity: int, rng: np.random.Generator, pause: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._keys, self._capacity, self._rng, self._pause = keys, capacity, rng, pause
+        self._there: list[int] = []
+
+    def fill(self, cache: TieredCache) -> int:
+        """Reads until tier 0 is full; how many they were."""
+        n = min(self._capacity, len(self._keys))
+        self._there = [self._keys[place] for place in self._rng.permutation(len(self._keys))[:n].tolist()]
+        for key in self._there:
+            cache.get(key)
+        return n
+
+    def _any(self) -> int:
+        return self._keys[int(self._rng.integers(len(self._keys)))]
+
+    def _one_there(self) -> int:
+        """Of those that came in last, half of what there is room for."""
+        return self._there[-1 - int(self._rng.integers(-(-len(self._there) // 2)))]
+
+    def read(self, cache: TieredCache, n: int, n_together: int) -> None:
+        """Requests until there were so many misses and hits, half of what they read each; now and then a write."""
+        for i in range(-(-2 * n // n_together)):
+            self._pause()
+            # Each other one is there; with one in a request, of each other request.
+            wanted = [self._any() if (i + place) % 2 else self._one_there() for place in range(n_together)]
+            cache.get_many(dict.fromkeys(wanted))
+            self._there += wanted
+            del self._there[: -self._capacity]
+            if i % _PUT_EVERY == 0:
+                self._pause()
+                cache.put(self._one_there(), np.empty(cache.block, np.uint8))
+
+    def read_beside(self, cache: TieredCache, n: int, n_channels: int) -> None:
+        """Reads beside which others are sent for: one more, two more, and so on in turn, up to all channels."""
+        for i in range(n):
+            key, *others = {self._any() for _ in range(2 + i % (n_channels - 1))}
+            self._pause()
+            sent = cache.prefetch_async(others)
+            cache.get(key)
+            for future in sent:
+                future.result()
 
 
 def _latencies(rows: Rows, outcome: Outcome, *, is_read: bool) -> Ints:
     found: Ints = rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"]
     return found
-
-
-def _alone(
-    cache: TieredCache, keys: Sequence[int], capacity: int, n: int, rng: np.random.Generator, pause: Callable[[], None]
-) -> int:
-    """Misses and hits in turn, now and then a write instead; returns how many accesses only filled the cache."""
-    there: list[int] = []
-    out = np.empty(cache.block, np.uint8)
-    n_filled = min(capacity, len(keys))
-    for key in rng.permutation(len(keys))[:n_filled].tolist():
-        cache.get(keys[key], out)
-        there.append(keys[key])
-    for i in range(n):
-        key = keys[int(rng.integers(len(keys)))]
-        pause()
-        cache.get(key, out)
-        there.append(key)
-        del there[:-capacity]
-        pause()
-        # Of those that have come in lately, so that it is there.
-        key = there[-1 - int(rng.integers(-(-len(there) // 2)))]
-        if i % _PUT_EVERY == 0:
-            cache.put(key, out)
-        else:
-            cache.get(key, out)
-    return n_filled
-
-
-def _at_once(
-    cache: TieredCache,
-    keys: Sequence[int],
-    n_channels: int,
-    n: int,
-    rng: np.random.Generator,
-    pause: Callable[[], None],
-) -> None:
-    """Reads beside which others are sent for: one more, two more, and so on in turn, up to all channels."""
-    out = np.empty(cache.block, np.uint8)
-    for i in range(n):
-        n_more = 1 + i % (n_channels - 1)
-        key, *others = (keys[place] for place in rng.choice(len(keys), 1 + n_more, replace=False).tolist())
-        pause()
-        sent = cache.prefetch_async(others)
-        cache.get(key, out)
-        for future in sent:
-            future.result()
 
 
 def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints]:

@@ -24,6 +24,7 @@ from live import FileStore
 from live.contents import fill
 from simulator.config import System
 from simulator.errors import InputError
+from simulator.trace import READ
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,7 +133,7 @@ def _probe(experiment: Experiment, block: int, folder: Path, told: Callable[[str
     n_channels = max(link.channels for link in system.links)
     found = probed(
         lambda recorder: cache_of(system, FileStore(path, block), recorder), keys, capacity, n_channels, _PROBES,
-        experiment.seeds[0], partial(time.sleep, arrivals.think / 1e9),
+        experiment.seeds[0], partial(time.sleep, arrivals.think / 1e9), _reads_of_request(experiment),
     )  # fmt: skip
     path.unlink()
     told(
@@ -141,6 +142,17 @@ def _probe(experiment: Experiment, block: int, folder: Path, told: Callable[[str
         "more where a policy is asked"
     )
     return found
+
+
+def _reads_of_request(experiment: Experiment) -> int:
+    """How many blocks a request reads, in the mean."""
+    batches = list(experiment.workload.source.build(experiment.seeds[0]).batches())
+    n_reads = sum(int((batch.op == READ).sum()) for batch in batches)
+    # Of all streams together a request may come in pieces: its own numbers tell.
+    requests = {
+        pair for batch in batches for pair in zip(batch.stream.tolist(), batch.request.tolist(), strict=True)
+    }  # fmt: skip
+    return max(round(n_reads / max(len(requests), 1)), 1)
 
 
 def _estimate(experiment: Experiment, costs: Costs) -> str:
