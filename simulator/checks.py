@@ -8,7 +8,7 @@ import numpy.typing as npt
 from simulator.arrays import NONE
 from simulator.config import Arrivals, System
 from simulator.errors import InputError
-from simulator.hops import hops_of, spread_of
+from simulator.hops import hops_of, spread_numbers
 from simulator.policy import Policy, Trigger
 from simulator.requests import Requests
 from simulator.trace import MOST_BYTES, Batch, begins
@@ -124,7 +124,7 @@ def check_sizes(batch: Batch, first: int) -> None:
 def check_durations(system: System, n_bytes: int) -> None:
     """A block of that size takes no longer on any way than a duration may be. Raises InputError if it does."""
     first, names = system.tiers[0], system.link_names()
-    spread = spread_of(first.spread).tolist()
+    spread = spread_numbers(first.spread).tolist()
     ways = [
         (f"service from {first.name!r}", _at_most(first.latency + ceil_div(n_bytes * NS_PER_S, rate), spread))
         for rate in (first.read_bandwidth, first.write_bandwidth)

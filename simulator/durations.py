@@ -89,7 +89,7 @@ def measured_ns(table: Ints, n_bytes: int, at_once: int) -> int:
 def stretched(spread: Ints, ns: int, first: int, number: int) -> int:
     """A duration times the factor that is drawn for a call of that number, rounded up (rule R47).
 
-    ``spread`` as ``hops.spread_of`` has it; ``first`` is where the numbers of this purpose begin.
+    ``spread`` as ``hops.spread_numbers`` has it; ``first`` is where the numbers of this purpose begin.
     """
     drawn = (home(plus(first, times(number, _STEP)), -1) >> _UNUSED) & _DRAWN
     n, i = spread[0], 2

@@ -18,7 +18,7 @@ class Hop:
     ``read`` and ``write`` are (latency in ns, bytes/s; 0: at once) towards tier 0 and away from it; ``compute`` is (ns
     per MiB, ns per call): the making of blocks that come from a computing origin. Where a direction was measured there
     is a table (as ``durations`` has it) in place of its latency, bandwidth and call; else it is empty. So is a
-    direction's spread (as ``spread_of`` has it) where calls that are alike take the same time.
+    direction's spread (as ``spread_numbers`` has it) where calls that are alike take the same time.
     """
 
     call_ns: int
@@ -59,7 +59,7 @@ def way_ns(hops: list[Hop], n_tiers: int, source: int, n_bytes: int) -> int:
     return sum(hop.duration(n_bytes) for hop in hops[:source])
 
 
-def spread_of(points: Spread | None) -> Ints:
+def spread_numbers(points: Spread | None) -> Ints:
     """A spread as ``durations`` has it: the number of points, shares, factors; empty where nothing spreads."""
     if points is None:
         return np.empty(0, np.int64)
@@ -86,7 +86,7 @@ def _hop(system: System, level: int) -> Hop:
     return Hop(
         link.call, (read_latency, read_rate), (above.latency, write_rate), link.channels, link.blocks_per_call, compute,
         _laid_out(table, table.read if table else None), _laid_out(table, table.write if table else None),
-        spread_of(link.spread), spread_of(link.write_spread or link.spread),
+        spread_numbers(link.spread), spread_numbers(link.write_spread or link.spread),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from simulator.compiled import address_of
 from simulator.config import Arrivals, System, WriteBack
 from simulator.distribution import MOST
 from simulator.events import FOREVER
-from simulator.hops import hops_of, spread_of
+from simulator.hops import hops_of, spread_numbers
 from simulator.landing import VICTIM_ROOM
 from simulator.policy import Policy
 from simulator.records import checked
@@ -148,7 +148,7 @@ class Machine:
 
     def _service(self, system: System, seed: int) -> None:
         """Service spreads or takes the same each time (rule R47)."""
-        spread = spread_of(system.tiers[0].spread)
+        spread = spread_numbers(system.tiers[0].spread)
         if len(spread):
             place = self._numbers(spread)
             self.run.settings.spread, self.run.settings.first_drawn = place, number(seed, "spread", "service")
