@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from simulator.config import Bytes, Nanoseconds, Strict, Whole
+from simulator.config import Bytes, Nanoseconds, Strict
 from simulator.one_line import in_line
 from simulator.quantities import PathText
 from simulator.units import parse_bytes, parse_ns
@@ -65,8 +65,6 @@ class Sampled(Strict):
     """The folder of the run that recorded them."""
     arm: str | None = None
     """Its arm; null: the one of this arm's name."""
-    repeat: Whole = Field(0, exclude_if=lambda value: value == 0)
-    """Which of its repeats, counted from 0."""
     order: Literal["drawn", "recorded"] = Field("drawn", exclude_if=lambda value: value == "drawn")
     """`drawn`: with replacement; `recorded`: one after the other, and from the first again after the last."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0

@@ -96,8 +96,7 @@ def _file(charge: Replay | Sampled, arm: Arm, seed: int) -> Path:
     assert charge.source is not None
     source = Path(charge.source)
     if source.is_dir() or not source.suffix:
-        repeat = charge.repeat if isinstance(charge, Sampled) else 0
-        return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed, repeat)}.parquet"
+        return source / "inferences" / f"{stem_of(charge.arm or arm.name, seed)}.parquet"
     return source
 
 

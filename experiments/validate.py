@@ -118,7 +118,7 @@ def _print(outcome: "Outcome", *, as_json: bool) -> None:
 
     console = make_console()
     print_validated(console, outcome.found)
-    console.print(f"Live: {outcome.folder}/live; simulated: {outcome.folder}/cache/r0, ...; all figures: "
+    console.print(f"Live: {outcome.folder}/live/r0, ...; simulated: {outcome.folder}/cache/r0, ...; all figures: "
                   f"{outcome.folder}/validation.parquet", highlight=False, markup=False, soft_wrap=True)  # fmt: skip
 
 

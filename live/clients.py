@@ -98,7 +98,7 @@ class Client:
 
     def run(self) -> None:
         """To the end of the stream, or until it is to stop. Raises what reads and writes raise, and WrongBytesError."""
-        _sleep_to_the_microsecond()
+        sleep_to_the_microsecond()
         stream, accesses = self._stream, self._stream.accesses
         for start, end, is_write, ends_request in stream.steps:
             if self._is_stopped.is_set():
@@ -147,7 +147,7 @@ def _place(block: int, device: int | None) -> Any:
     return torch.empty(block, dtype=torch.uint8, device=torch.device("cuda", device))
 
 
-def _sleep_to_the_microsecond() -> None:
+def sleep_to_the_microsecond() -> None:
     """Linux may let a thread sleep 50 us longer than it asked to, unless it is told otherwise."""
     if sys.platform == "linux":
         try:

@@ -19,11 +19,12 @@ from experiments.plot import Format, drawn
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
 from experiments.validation.asked import Asked, asked
-from experiments.validation.compared import Pair, compared, differ_ratio, figures_of, order_of, pairs
+from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
 from experiments.validation.everything import EveryKey
 from experiments.validation.fitted import with_costs
 from experiments.validation.probing import Costs, calls_of
 from experiments.validation.scaled import scaled
+from experiments.validation.whole import all_figures
 from live import MemoryStore
 from live.contents import fill, version_of
 from simulator.config import System
@@ -141,7 +142,7 @@ def test_a_system_takes_what_the_cache_takes() -> None:
     costs = Costs(
         hits=ints(30_000, 40_000), puts=ints(50_000), misses=ints(500_000),
         calls={(0, False, 1): ints(390_000, 410_000), (0, False, 2): ints(600_000), (0, True, 1): ints(450_000)},
-        rest_ns=65_000, asked_ns=0,
+        rest_ns=65_000,
     )  # fmt: skip
     system = System.model_validate(with_costs(machine(), costs, BLOCK))
     tier, (hop,) = system.tiers[0], hops_of(system)
@@ -215,12 +216,11 @@ def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_without_prefetching_both_sides_have_the_same_outcomes(validated: Path) -> None:
-    live = figures_of(validated / "out" / "live")
+    live, simulated = (all_figures(validated / "out" / side, 2) for side in ("live", "cache"))
     assert len(live) == 2 * 2 * 2
     for repeat in (0, 1):
-        simulated = figures_of(validated / "out" / "cache" / f"r{repeat}")
         for seed in (0, 1):
-            ours, theirs = live["none", seed, repeat], simulated["none", seed, 0]
+            ours, theirs = live["none", seed, repeat], simulated["none", seed, repeat]
             shares = {name for name in {*ours, *theirs} if name.endswith("share_ratio")}
             assert {name: ours.get(name) for name in shares} == {name: theirs.get(name) for name in shares}
             assert 0.2 < ours["hit_ratio"] < 1
@@ -231,7 +231,7 @@ def test_what_is_told_is_what_is_kept(validated: Path) -> None:
     assert said == kept
     told = json.loads(kept)
     rows = {(row["told"], row["arm"], row["metric"]): row for row in told["figures"]}
-    live = figures_of(validated / "out" / "live")
+    live = all_figures(validated / "out" / "live", 2)
     mean = np.mean([figures["mean_latency_ns"] for key, figures in live.items() if key[0] == "none"])
     row = rows["cache", "none", "mean_latency_ns"]
     assert row["live"] == pytest.approx(mean)
@@ -241,13 +241,13 @@ def test_what_is_told_is_what_is_kept(validated: Path) -> None:
 
 
 def test_the_live_side_is_results_as_any(validated: Path) -> None:
-    rows = KeptResults.open(validated / "out" / "live").rows
+    rows = KeptResults.open(validated / "out" / "live" / "r1").rows
     assert {row["engine"] for row in rows} == {"live"}
     # What was asked has taken its real time, and that is charged on the other side.
     asked_ = [row for row in rows if row["arm"] == "next_n"]
     assert min(row["p50_inference_charged_ns"] for row in asked_) > 1000
     for seed in (0, 1):
-        ours = charged(validated / "out" / "live", f"next_n-{seed}-r1")
+        ours = charged(validated / "out" / "live" / "r1", f"next_n-{seed}")
         theirs = charged(validated / "out" / "cache" / "r1", f"next_n-{seed}")
         n = min(len(ours), len(theirs))
         assert n > 50
@@ -282,7 +282,7 @@ def test_any_block_can_be_sent_for(tmp_path: Path) -> None:
 
 
 def test_the_picture_has_each_arm(validated: Path) -> None:
-    live, simulated = figures_of(validated / "out" / "live"), figures_of(validated / "out" / "cache" / "r0")
+    live, simulated = (all_figures(validated / "out" / side, 2) for side in ("live", "machine"))
     chart = validation(compared(live, simulated), Arms(["none", "next_n"], "none"))
     assert {row[0] for row in chart.numbers.rows} == {"none", "next_n"}
     assert {"mean", "p50", "p99"} <= {row[1] for row in chart.numbers.rows}

@@ -9,6 +9,7 @@ from experiments.validation.probing import Costs
 from simulator.units import parse_bytes_per_s
 
 _NS = 10**9
+_OF_TIER, _OF_LINK = ("latency", "read_bandwidth", "write_bandwidth", "spread"), ("table", "spread", "write_spread")
 
 
 def with_costs(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str, Any]:
@@ -39,6 +40,16 @@ def with_costs(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str,
             link["write_spread"] = spread_of(costs.calls[i, True, 1])
         link["spread"] = spread_of(costs.calls[i, False, 1] + more)
     return found
+
+
+def overrides(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str, Any]:
+    """The same as what an arm sets, by paths."""
+    found = with_costs(system, costs, block)
+    tier, links = found["tiers"][0], found["links"]
+    return {
+        **{f"system.tiers.0.{name}": tier[name] for name in _OF_TIER},
+        **{f"system.links.{i}.{name}": link[name] for i, link in enumerate(links) for name in _OF_LINK if name in link},
+    }
 
 
 def _row(ns: float) -> list[str]:

@@ -5,15 +5,17 @@ woken. That is measured on other accesses than those that are validated, drawn a
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from live import PrefetchEngine, TieredCache
+from live import TieredCache
 from live.recorder import Recorder
 from simulator.accounting import Rows
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Told, Trigger
+from simulator.policy import AccessRun, Answer, Decision, Outcome, Policy, Told, hears, recalls
 from simulator.seeds import generator
 from simulator.trace import READ
 
@@ -34,31 +36,38 @@ class Costs(NamedTuple):
     misses: Ints
     calls: dict[tuple[int, bool, int], Ints]
     rest_ns: int
-    asked_ns: int
-    """What a hit takes longer, by medians, where a policy is asked at each: to note it, and put the question."""
 
 
-class Silent:
-    """A policy that is asked at every access, and wants nothing."""
+class Muted:
+    """A policy that is really asked, and takes the time that it takes, but nothing is sent for."""
 
-    trigger, ahead, footprint_bytes = Trigger.ACCESS, Ahead(1), 0
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.trigger, self.ahead, self.footprint_bytes = policy.trigger, policy.ahead, policy.footprint_bytes
+        self.needs: tuple[str, ...] = getattr(policy, "needs", ())
+        self.hears, self.recalls = hears(policy), recalls(policy)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        """At once."""
-        return Decision([Answer() for _ in runs])
+        """As it decides, with its best guesses alone."""
+        decision = self._policy.decide(runs)
+        answers = [Answer(predicted_key=one.predicted_key, confidence=one.confidence) for one in decision.answers]
+        return replace(decision, answers=answers)
 
     def told(self, told: Told) -> None:
-        """Nothing comes of it."""
+        """What it hears."""
+        self._policy.told(told)
 
 
 def probed(
-    make: Callable[[Recorder], TieredCache], keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int,
-    pause: Callable[[], None], n_together: int = 1,
+    make: Callable[[Recorder], TieredCache], asking: Callable[[TieredCache], AbstractContextManager[Any]],
+    keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int, pause: Callable[[], None],
+    n_together: int = 1, *, is_written: bool = True,
 ) -> Costs:  # fmt: skip
     """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
 
     Args:
         make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
+        asking: Around accesses to it, such as an engine that asks a policy.
         keys: More than tier 0 has room for, or there are no misses to measure.
         capacity: Blocks that tier 0 has room for.
         n_channels: The most calls at once of any link.
@@ -66,17 +75,15 @@ def probed(
         seed: Of the draws.
         pause: Between two requests.
         n_together: Blocks that a request reads.
+        is_written: Whether blocks are written, too: write-backs disturb reads.
     """
-    alone, asked, at_once, rng = Recorder(), Recorder(), Recorder(), generator(seed, "probe")
-    some = _Some(keys, capacity, rng, pause)
-    with make(alone) as cache:
+    alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
+    some = _Some(keys, capacity, rng, pause, puts=is_written)
+    with make(alone) as cache, asking(cache):
         n_filled = some.fill(cache)
         some.read(cache, n, n_together)
-    with make(asked) as cache, PrefetchEngine(Silent(), cache):
-        some.fill(cache)
-        some.read(cache, n // 2, n_together)
     if n_channels > 1:
-        with make(at_once) as cache:
+        with make(at_once) as cache, asking(cache):
             some.fill(cache)
             some.read_beside(cache, n, n_channels)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
@@ -85,11 +92,7 @@ def probed(
         _latencies(rows, outcome, is_read=is_read)
         for outcome, is_read in ((Outcome.HIT, True), (Outcome.MISS, True), (Outcome.HIT, False))
     )
-    of_asked = _latencies(asked.rows("accesses")[n_filled:], Outcome.HIT, is_read=True)
-    # Medians: of some hundred hits a single one that was held up would decide a difference of means.
-    asked_ns = round(max(float(np.median(of_asked) - np.median(hits)), 0)) if len(of_asked) and len(hits) else 0
-    since_ns = int(rows["issued_ns"][0])
-    calls = calls_of(alone.rows("transfers"), since_ns)
+    calls = calls_of(alone.rows("transfers"), int(rows["issued_ns"][0]))
     for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
         if len(durations) >= _AT_LEAST and (cell not in calls or len(calls[cell]) < _AT_LEAST):
             calls[cell] = durations
@@ -99,16 +102,16 @@ def probed(
         if cell[2] == 1 or len(durations) >= _AT_LEAST
     }
     rest_ns = float(misses.mean() - hits.mean() - _moved_of(rows)) if len(misses) and len(hits) else 0.0
-    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0), asked_ns)
+    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0))
 
 
 class _Some:
     """Accesses at random: blocks that came in lately, which are there, and any."""
 
     def __init__(
-        self, keys: Sequence[int], capacity: int, rng: np.random.Generator, pause: Callable[[], None]
+        self, keys: Sequence[int], capacity: int, rng: np.random.Generator, pause: Callable[[], None], *, puts: bool
     ) -> None:  # fmt: skip
-        self._keys, self._capacity, self._rng, self._pause = keys, capacity, rng, pause
+        self._keys, self._capacity, self._rng, self._pause, self._puts = keys, capacity, rng, pause, puts
         self._there: list[int] = []
 
     def fill(self, cache: TieredCache) -> int:
@@ -117,6 +120,8 @@ class _Some:
         self._there = [self._keys[place] for place in self._rng.permutation(len(self._keys))[:n].tolist()]
         for key in [*self._there, *self._there[-_N_KNOWN:]]:
             cache.get_many([key])
+        if not self._puts:
+            return n + min(n, _N_KNOWN)
         for key in self._there[-_N_KNOWN:]:
             cache.put(key, np.empty(cache.block, np.uint8))
         return n + 2 * min(n, _N_KNOWN)
@@ -137,7 +142,7 @@ class _Some:
             cache.get_many(dict.fromkeys(wanted))
             self._there += wanted
             del self._there[: -self._capacity]
-            if i % _PUT_EVERY == 0:
+            if self._puts and i % _PUT_EVERY == 0:
                 self._pause()
                 cache.put(self._one_there(), np.empty(cache.block, np.uint8))
 
@@ -153,7 +158,9 @@ class _Some:
 
 
 def _latencies(rows: Rows, outcome: Outcome, *, is_read: bool) -> Ints:
-    return _without_stalls(rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]["latency_ns"])
+    chosen = rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]
+    # What waits for an answer (R13) is charged that by the model itself.
+    return _without_stalls(chosen["latency_ns"] - chosen["inference_ns"])
 
 
 def _without_stalls(durations: Ints) -> Ints:

@@ -69,7 +69,8 @@ def scaled(path: Path, experiment: Experiment, machine: Mapping[str, Any], asked
         {**arm, "charge": {"kind": "measured"}} for arm in raw["arms"] if arm["name"] in kept
     ]  # fmt: skip
     raw["baseline"] = experiment.baseline if experiment.baseline in kept else kept[0]
-    raw |= {"repeats": asked.repeats, "engine": "auto"}
+    # Each repeat is an experiment of its own.
+    raw |= {"repeats": 1, "engine": "auto"}
     raw["output"] |= {"accesses": True, "prefetches": True, "inferences": True, "transfers": True}
     return Scaled(checked(path, raw), block, changes, {name: why for name, why in left_out.items() if name not in kept})
 

@@ -3,8 +3,8 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,20 @@ import pyarrow.compute as pc
 
 from experiments.config import Experiment
 from experiments.making import make
-from experiments.plan import Key, stem_of
+from experiments.plan import stem_of
 from experiments.prepared import OtherEngine, split
 from experiments.results import table_of
-from experiments.validation.compared import Figures, figures_of
 from experiments.validation.everything import EveryKey
+from experiments.validation.probing import Muted
 from experiments.validation.scaled import checked
-from live import FileStore, MemoryTier, TieredCache
+from live import FileStore, MemoryTier, PrefetchEngine, TieredCache
 from live.contents import fill
 from live.driving import LiveEngine
 from live.recorder import Recorder
-from simulator.config import System
+from policies.given import Built
+from simulator.config import InferenceServer, System
 from simulator.errors import InputError
+from simulator.policy import Policy, Trigger
 from simulator.trace import part
 
 if TYPE_CHECKING:
@@ -77,6 +79,16 @@ def cache_of(system: System, store: FileStore, recorder: Recorder) -> TieredCach
     return TieredCache(tiers, store, recorder=recorder)
 
 
+def asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
+    """An engine that asks a policy of each access to a cache, and sends for nothing; none, if it is never asked."""
+    if policy.trigger == Trigger.NEVER:
+        return nullcontext()
+    return PrefetchEngine(
+        Built(Muted(policy)), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
+        batch_size=server.batch_size, stale_after=server.stale_after,
+    )  # fmt: skip
+
+
 def run_live(
     experiment: Experiment, folder: Path, stores: Path, block: int, console: "Console", told: Callable[[str], None], *,
     quiet: bool,
@@ -86,10 +98,11 @@ def run_live(
         of_seeds: dict[int, EveryKey] = {}
         for seed in experiment.seeds:
             keys = keys_of(experiment, seed)
-            told(f"seed {seed}: {len(keys):,} blocks are written to a file")
             store = FileStore(stores / f"blocks-{seed}", block)
             opened.callback(store.close)
-            fill(store, keys)
+            n_written = fill(store, keys)
+            if n_written:
+                told(f"seed {seed}: {n_written:,} blocks were written to a file")
             of_seeds[seed] = EveryKey(store, keys)
 
         def engine(system: System, *others: Any, seed: int, **more: Any) -> LiveEngine:
@@ -100,35 +113,18 @@ def run_live(
         make(experiment, folder, console=console, quiet=quiet, force=True, engine=OtherEngine("live", engine))
 
 
-def run_simulated(
-    path: Path, experiment: Experiment, system: Mapping[str, Any], live: Path, folder: Path, console: "Console", *,
-    asked_ns: int = 0,
-) -> dict[Key, Figures]:  # fmt: skip
-    """What the simulator says of the live runs, on a system, charged what their questions took; by their keys.
-
-    Each repeat is an experiment of its own in the folder, which replays the recorded latencies of that repeat. In arms
-    that ask a policy an access takes ``asked_ns`` longer.
-    """
-    service_ns = System.model_validate({**experiment.system.model_dump(mode="json"), **system}).tiers[0].latency
-    found: dict[Key, Figures] = {}
-    for repeat in range(experiment.repeats):
-        raw = json.loads(json.dumps(experiment.model_dump(mode="json")))
-        raw["system"] |= {name: system[name] for name in ("tiers", "links", "origin")}
-        raw["repeats"] = 1
-        for arm in raw["arms"]:
-            arm["charge"] = charge = _charge(live, arm["name"], experiment.seeds, repeat)
-            if charge["kind"] != "free" and asked_ns:
-                arm["set"] = {**arm["set"], "system.tiers.0.latency": f"{service_ns + asked_ns} ns"}
-        at = folder / f"r{repeat}"
-        make(checked(path, raw), at, console=console, quiet=True, force=True)
-        found |= {(arm, seed, repeat): figures for (arm, seed, _), figures in figures_of(at).items()}
-    return found
+def run_simulated(path: Path, experiment: Experiment, live: Path, folder: Path, console: "Console") -> None:
+    """What the simulator says of the runs in ``live``, charged what their questions took."""
+    raw = json.loads(json.dumps(experiment.model_dump(mode="json")))
+    for arm in raw["arms"]:
+        arm["charge"] = _charge(live, arm["name"], experiment.seeds)
+    make(checked(path, raw), folder, console=console, quiet=True, force=True)
 
 
-def _charge(live: Path, arm: str, seeds: Sequence[int], repeat: int) -> dict[str, Any]:
-    """What its questions took in that repeat, one after the other; nothing where none was answered."""
+def _charge(live: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """What its questions took, one after the other; nothing where none was answered."""
     for seed in seeds:
-        inferences = table_of(live, f"inferences/{stem_of(arm, seed, repeat)}")
+        inferences = table_of(live, f"inferences/{stem_of(arm, seed)}")
         if not pc.any(pc.greater(inferences["charged_ns"], 0)).as_py():
             return {"kind": "free"}
-    return {"kind": "sampled", "source": str(live.absolute()), "order": "recorded", "repeat": repeat}
+    return {"kind": "sampled", "source": str(live.absolute()), "order": "recorded"}

@@ -1,7 +1,8 @@
 """A validation from what was asked to what is written."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,22 +10,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.aside import written_aside
 from experiments.calibration.facts import busy
-from experiments.config import Experiment
+from experiments.config import Arm, Experiment
+from experiments.plan import Key
+from experiments.prepared import prepare, split
 from experiments.report import time_text
 from experiments.tables import write_rows
 from experiments.validation.asked import Asked
-from experiments.validation.compared import compared, differ_ratio, figures_of, order_of, pairs
-from experiments.validation.fitted import with_costs
+from experiments.validation.compared import Figures, compared, differ_ratio, figures_of, order_of, pairs
+from experiments.validation.fitted import overrides
 from experiments.validation.machine import Machine, machine_of
 from experiments.validation.probing import Costs, probed
-from experiments.validation.scaled import Scaled, scaled
-from experiments.validation.sides import cache_of, keys_of, run_live, run_simulated, scratch_folder
+from experiments.validation.scaled import Scaled, checked, scaled
+from experiments.validation.sides import asking, cache_of, keys_of, run_live, run_simulated, scratch_folder
 from experiments.validation.told import Validated, as_json, rows_of
 from live import FileStore
+from live.clients import sleep_to_the_microsecond
 from live.contents import fill
-from simulator.config import System
+from live.driving import switching_often
 from simulator.errors import InputError
-from simulator.trace import READ
+from simulator.trace import READ, WRITE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,20 +93,24 @@ def _compare(
     experiment, folder = found.experiment, asked.out
     stores, began = asked.store or machine.folder or Path(), time.monotonic()
     n_bytes = sum(len(keys_of(experiment, seed)) for seed in experiment.seeds) * found.block
+    believed, costs = list[Experiment](), list[Mapping[str, Costs]]()
     with scratch_folder(stores, n_bytes + _MOST_PROBED_BYTES) as blocks:
-        costs = _probe(experiment, found.block, blocks, told)
-        # Policies that weigh costs are told the same on both sides.
-        raw = experiment.model_dump(mode="json")
-        system = with_costs(raw["system"], costs, found.block)
-        believed = experiment.model_copy(update={"system": System.model_validate({**raw["system"], **system})})
-        told(_estimate(believed, costs))
-        run_live(believed, folder / LIVE, blocks, found.block, console, told, quiet=is_quiet)
+        for repeat in range(asked.repeats):
+            # Right before its runs: a machine of this minute is not that of the next.
+            costs.append({
+                arm.name: _probe(experiment, arm, found.block, blocks, told) for arm in experiment.arms
+            })  # fmt: skip
+            believed.append(_with_costs(path, experiment, costs[-1], found.block))
+            if repeat == 0:
+                told(_estimate(experiment, costs[0], asked.repeats))
+            run_live(believed[-1], folder / LIVE / f"r{repeat}", blocks, found.block, console, told, quiet=is_quiet)
     told("the same in the simulator, with the machine's preset, and with what the cache itself takes")
-    live = figures_of(folder / LIVE)
-    sides = {
-        CACHE: run_simulated(path, believed, system, folder / LIVE, folder / CACHE, console, asked_ns=costs.asked_ns),
-        MACHINE: run_simulated(path, believed, raw["system"], folder / LIVE, folder / MACHINE, console),
-    }
+    for repeat, one in enumerate(believed):
+        live_runs = folder / LIVE / f"r{repeat}"
+        for side, simulated in ((CACHE, one), (MACHINE, experiment)):
+            run_simulated(path, simulated, live_runs, folder / side / f"r{repeat}", console)
+    live, *others = (all_figures(folder / side, asked.repeats) for side in (LIVE, CACHE, MACHINE))
+    sides = dict(zip((CACHE, MACHINE), others, strict=True))
     arms = [arm.name for arm in experiment.arms]
     outcome = Validated(
         {name: compared(live, side) for name, side in sides.items()},
@@ -119,29 +127,51 @@ def _compare(
     return Outcome(outcome, text, folder, arms, experiment.baseline)
 
 
-def _probe(experiment: Experiment, block: int, folder: Path, told: Callable[[str], None]) -> Costs:
-    """What the cache itself takes, on a store of its own."""
-    system, arrivals = experiment.system, experiment.workload.arrivals
+def _with_costs(path: Path, experiment: Experiment, costs: Mapping[str, Costs], block: int) -> Experiment:
+    """Each arm with what the cache takes under it; also for policies that weigh costs, on both sides."""
+    raw = json.loads(json.dumps(experiment.model_dump(mode="json")))
+    for arm in raw["arms"]:
+        arm["set"] |= overrides(raw["system"], costs[arm["name"]], block)
+    return checked(path, raw)
+
+
+def all_figures(folder: Path, n_repeats: int) -> dict[Key, Figures]:
+    """Those of all repeats, each a folder of results, by the repeat's number."""
+    return {
+        (arm, seed, repeat): figures
+        for repeat in range(n_repeats)
+        for (arm, seed, _), figures in figures_of(folder / f"r{repeat}").items()
+    }
+
+
+def _probe(experiment: Experiment, arm: Arm, block: int, folder: Path, told: Callable[[str], None]) -> Costs:
+    """What the cache itself takes, on a store of its own, while the arm's policy is asked and nothing is sent for."""
+    system, arrivals, seed = experiment.system_of(arm), experiment.workload.arrivals, experiment.seeds[0]
     assert arrivals.kind == "closed"
     capacity = max(system.tiers[0].capacity // block, 1)
     keys = range(max(min(_POOL * capacity, _MOST_PROBED_BYTES // block), 64))
-    told(f"what hits, misses and writes take in the cache, on {len(keys):,} blocks at random")
     path = folder / "probe"
     store = FileStore(path, block)
     fill(store, keys)
     store.close()
-    n_channels = max(link.channels for link in system.links)
-    found = probed(
-        lambda recorder: cache_of(system, FileStore(path, block), recorder), keys, capacity, n_channels, _PROBES,
-        experiment.seeds[0], partial(time.sleep, arrivals.think / 1e9), _reads_of_request(experiment),
-    )  # fmt: skip
-    path.unlink()
+    policy = prepare(experiment, arm, seed).built.policy
+    sleep_to_the_microsecond()
+    with switching_often():
+        found = probed(
+            lambda recorder: cache_of(system, FileStore(path, block), recorder),
+            lambda cache: asking(policy, cache, system.inference), keys, capacity,
+            max(link.channels for link in system.links), _PROBES, seed, partial(time.sleep, arrivals.think / 1e9),
+            _reads_of_request(experiment), is_written=_writes(experiment),
+        )  # fmt: skip
     told(
-        f"a hit {time_text(float(found.hits.mean()))}, a miss {time_text(float(found.misses.mean()))}, of which "
-        f"{time_text(found.rest_ns)} is neither call nor service; {time_text(found.asked_ns)} "
-        "more where a policy is asked"
+        f"arm {arm.name}: a hit takes {time_text(float(found.hits.mean()))} in the cache, a miss "
+        f"{time_text(float(found.misses.mean()))}, of which {time_text(found.rest_ns)} is neither call nor service"
     )
     return found
+
+
+def _writes(experiment: Experiment) -> bool:
+    return any((batch.op == WRITE).any() for batch in experiment.workload.source.build(experiment.seeds[0]).batches())
 
 
 def _reads_of_request(experiment: Experiment) -> int:
@@ -155,18 +185,17 @@ def _reads_of_request(experiment: Experiment) -> int:
     return max(round(n_reads / max(len(requests), 1)), 1)
 
 
-def _estimate(experiment: Experiment, costs: Costs) -> str:
+def _estimate(experiment: Experiment, costs: Mapping[str, Costs], n_repeats: int) -> str:
     arrivals, workload = experiment.workload.arrivals, experiment.workload.source.build(experiment.seeds[0])
     assert arrivals.kind == "closed"
-    from experiments.prepared import split
-
     n_judged = workload.length() - split(experiment, workload).first
-    each_s = n_judged / workload.n_streams * (arrivals.think + float(costs.misses.mean() + costs.hits.mean()) / 2) / 1e9
-    n_runs = len(experiment.arms) * len(experiment.seeds) * experiment.repeats
-    return f"{n_runs} live runs of {n_judged:,} accesses, about {time_text(n_runs * each_s * 1e9)} of real time"
+    per_request_ns = sum(arrivals.think + float(one.misses.mean() + one.hits.mean()) / 2 for one in costs.values())
+    n_each = len(experiment.seeds) * n_repeats
+    ns = n_each * n_judged / workload.n_streams / _reads_of_request(experiment) * per_request_ns
+    return f"{n_each * len(costs)} live runs of {n_judged:,} accesses, about {time_text(ns)} of real time"
 
 
-def _about(path: Path, found: Scaled, costs: Costs, warning: str | None, took_s: float) -> dict[str, Any]:
+def _about(path: Path, found: Scaled, costs: Mapping[str, Costs], warning: str | None, took_s: float) -> dict[str, Any]:
     from experiments.single import versions
 
     return {
@@ -176,10 +205,17 @@ def _about(path: Path, found: Scaled, costs: Costs, warning: str | None, took_s:
         "warning": warning,
         "changes": found.changes,
         "left_out": found.left_out,
-        "hit_ns": round(float(costs.hits.mean())),
-        "miss_ns": round(float(costs.misses.mean())),
-        "rest_ns": costs.rest_ns,
-        "asked_ns": costs.asked_ns,
+        "costs_ns": [
+            {
+                arm: {
+                    "hit": round(float(one.hits.mean())),
+                    "miss": round(float(one.misses.mean())),
+                    "rest": one.rest_ns,
+                }
+                for arm, one in of_repeat.items()
+            }
+            for of_repeat in costs
+        ],
         "versions": dict(versions()),
     }
 
