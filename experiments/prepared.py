@@ -12,6 +12,7 @@ import numpy.typing as npt
 from experiments.aiming import estimate
 from experiments.config import Arm, Experiment
 from experiments.decisions import as_recorded
+from experiments.plan import Run
 from experiments.recording import Recording, make_charge
 from experiments.shared import HashedWorkload, SharedTrace
 from policies.given import NO_LIMIT, Accesses, Built, Demand, Given
@@ -134,10 +135,10 @@ def chosen_engine(experiment: Experiment, arm: Arm) -> str:
 
 
 class OtherEngine(NamedTuple):
-    """What runs a workload in the place of both: ``make`` takes what they take, and what it makes has their ``run``."""
+    """What runs a workload in the place of both: ``make`` returns for a run what takes what they take."""
 
     name: str
-    make: Callable[..., Any]
+    make: Callable[[Run], Callable[..., Any]]
 
 
 class Parts(NamedTuple):

@@ -171,7 +171,7 @@ def run_one(
         progress(n_done, running.so_far(SHOWN_WINDOWS))
 
     try:
-        running = (engine_of(experiment, arm) if engine is None else engine.make)(
+        running = (engine_of(experiment, arm) if engine is None else engine.make(run))(
             system, experiment.workload.arrivals, workload, built.policy, recorder if keeps else charge, books,
             seed=seed, first_access=parts.first, prefix_reuse=experiment.workload.reuses_prefixes,
             progress=tell if watches else progress,

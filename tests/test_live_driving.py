@@ -182,7 +182,7 @@ def test_a_run_of_an_experiment(tmp_path: Path) -> None:
     arm, told = experiment.arms[0], list[int]()
     done = run_one(
         experiment, Run(arm, 0), tmp_path, 10, lambda n, so_far: told.append(sum(so_far.n_outcomes)), watches=True,
-        engine=OtherEngine("live", partial(LiveEngine, store=filled(50))),
+        engine=OtherEngine("live", lambda _: partial(LiveEngine, store=filled(50))),
     )  # fmt: skip
     row = done.row
     n = row["n_accesses"]

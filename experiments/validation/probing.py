@@ -38,6 +38,17 @@ class Costs(NamedTuple):
     rest_ns: int
 
 
+def together(costs: Sequence[Costs]) -> Costs:
+    """Those of several probes as of one."""
+    cells = dict.fromkeys(cell for one in costs for cell in one.calls)
+    hits, puts, misses = (np.concatenate(of_all) for of_all in zip(*(one[:3] for one in costs), strict=True))
+    return Costs(
+        hits, puts, misses,
+        {cell: np.concatenate([one.calls[cell] for one in costs if cell in one.calls]) for cell in cells},
+        round(sum(one.rest_ns for one in costs) / len(costs)),
+    )  # fmt: skip
+
+
 class Muted:
     """A policy that is really asked, and takes the time that it takes, but nothing is sent for."""
 
@@ -61,7 +72,7 @@ class Muted:
 def probed(
     make: Callable[[Recorder], TieredCache], asking: Callable[[TieredCache], AbstractContextManager[Any]],
     keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int, pause: Callable[[], None],
-    n_together: int = 1, *, is_written: bool = True,
+    n_together: int = 1, *, hit_share: float = 0.5, is_written: bool = True,
 ) -> Costs:  # fmt: skip
     """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
 
@@ -71,21 +82,22 @@ def probed(
         keys: More than tier 0 has room for, or there are no misses to measure.
         capacity: Blocks that tier 0 has room for.
         n_channels: The most calls at once of any link.
-        n: How many hits, and how many misses, are to be measured.
+        n: How many accesses are measured alone, and half as many reads beside others.
         seed: Of the draws.
         pause: Between two requests.
         n_together: Blocks that a request reads.
+        hit_share: Of the accesses, as of the workload's: after a longer pause of disk or processor all takes longer.
         is_written: Whether blocks are written, too: write-backs disturb reads.
     """
     alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
     some = _Some(keys, capacity, rng, pause, puts=is_written)
     with make(alone) as cache, asking(cache):
         n_filled = some.fill(cache)
-        some.read(cache, n, n_together)
+        some.read(cache, n, n_together, hit_share)
     if n_channels > 1:
         with make(at_once) as cache, asking(cache):
             some.fill(cache)
-            some.read_beside(cache, n, n_channels)
+            some.read_beside(cache, n // 2, n_channels)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
     rows = alone.rows("accesses")[n_filled:]
     hits, misses, puts = (
@@ -129,16 +141,21 @@ class _Some:
     def _any(self) -> int:
         return self._keys[int(self._rng.integers(len(self._keys)))]
 
+    def _absent(self, cache: TieredCache) -> int:
+        while (key := self._any()) in cache:
+            pass
+        return key
+
     def _one_there(self) -> int:
         """Of those that came in last, half of what there is room for."""
         return self._there[-1 - int(self._rng.integers(-(-len(self._there) // 2)))]
 
-    def read(self, cache: TieredCache, n: int, n_together: int) -> None:
-        """Requests until there were so many misses and hits, half of what they read each; now and then a write."""
-        for i in range(-(-2 * n // n_together)):
+    def read(self, cache: TieredCache, n: int, n_together: int, hit_share: float) -> None:
+        """Requests that read so many blocks, of which that share is there; now and then a write."""
+        for i in range(-(-n // n_together)):
+            are_there = self._rng.random(n_together) < hit_share
+            wanted = [self._one_there() if there else self._absent(cache) for there in are_there]
             self._pause()
-            # Each other one is there; with one in a request, of each other request.
-            wanted = [self._any() if (i + place) % 2 else self._one_there() for place in range(n_together)]
             cache.get_many(dict.fromkeys(wanted))
             self._there += wanted
             del self._there[: -self._capacity]

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +13,19 @@ import pyarrow.compute as pc
 
 from experiments.config import Experiment
 from experiments.making import make
-from experiments.plan import stem_of
+from experiments.plan import Run, stem_of
 from experiments.prepared import OtherEngine, split
 from experiments.results import table_of
+from experiments.validation.caches import SPARE, memories_of
 from experiments.validation.everything import EveryKey
-from experiments.validation.probing import Muted
+from experiments.validation.prober import Around, Prober
+from experiments.validation.probing import Costs, together
 from experiments.validation.scaled import checked
-from live import FileStore, MemoryTier, PrefetchEngine, TieredCache
+from live import FileStore
 from live.contents import fill
 from live.driving import LiveEngine
-from live.recorder import Recorder
-from policies.given import Built
-from simulator.config import InferenceServer, System
+from simulator.config import System
 from simulator.errors import InputError
-from simulator.policy import Policy, Trigger
 from simulator.trace import part
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 _MORE_ROOM = 1.3
 """A store that is written to has more records than blocks."""
-SPARE = 64
 
 
 @contextmanager
@@ -61,39 +59,15 @@ def keys_of(experiment: Experiment, seed: int) -> list[int]:
     return [int(key) for key in np.unique(np.concatenate([batch.key for batch in batches]))]
 
 
-def memories_of(system: System) -> list[str]:
-    """What tiers lie in: ``hbm`` is a GPU's memory, and what is below it page-locked; all else is plain memory."""
-    below = "pinned" if system.tiers[0].name == "hbm" else "dram"
-    return ["cuda" if tier.name == "hbm" else below for tier in system.tiers]
-
-
-def cache_of(system: System, store: FileStore, recorder: Recorder) -> TieredCache:
-    """A cache of a system's tiers, whose memory holds what is usual."""
-    tiers = [
-        MemoryTier.model_validate({
-            "name": tier.name, "capacity": f"{tier.capacity} B", "memory": memory, "channels": link.channels,
-            "spare": SPARE,
-        })
-        for tier, link, memory in zip(system.tiers, system.links, memories_of(system), strict=True)
-    ]  # fmt: skip
-    return TieredCache(tiers, store, recorder=recorder)
-
-
-def asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
-    """An engine that asks a policy of each access to a cache, and sends for nothing; none, if it is never asked."""
-    if policy.trigger == Trigger.NEVER:
-        return nullcontext()
-    return PrefetchEngine(
-        Built(Muted(policy)), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
-        batch_size=server.batch_size, stale_after=server.stale_after,
-    )  # fmt: skip
-
-
 def run_live(
-    experiment: Experiment, folder: Path, stores: Path, block: int, console: "Console", told: Callable[[str], None], *,
-    quiet: bool,
-) -> None:  # fmt: skip
-    """Make all runs on live caches over files in a folder: tables as any run has them, with real times."""
+    experiment: Experiment, folder: Path, stores: Path, block: int, prober: Prober, console: "Console",
+    told: Callable[[str], None], *, quiet: bool,
+) -> dict[str, Costs]:  # fmt: skip
+    """Make all runs on live caches over files in a folder: tables as any run has them, with real times.
+
+    Returns:
+        Of each arm what the cache took before and after its runs.
+    """
     with ExitStack() as opened:
         of_seeds: dict[int, EveryKey] = {}
         for seed in experiment.seeds:
@@ -104,13 +78,22 @@ def run_live(
             if n_written:
                 told(f"seed {seed}: {n_written:,} blocks were written to a file")
             of_seeds[seed] = EveryKey(store, keys)
+        costs: dict[str, list[Costs]] = {arm.name: [] for arm in experiment.arms}
 
-        def engine(system: System, *others: Any, seed: int, **more: Any) -> LiveEngine:
-            return LiveEngine(
-                system, *others, seed=seed, store=of_seeds[seed], memories=memories_of(system), spare=SPARE, **more
-            )
+        def engine_of(run: Run) -> Callable[..., Around]:
+            def probe() -> None:
+                costs[run.arm.name].append(prober.probe(run.arm))
 
-        make(experiment, folder, console=console, quiet=quiet, force=True, engine=OtherEngine("live", engine))
+            def engine(system: System, *others: Any, seed: int, **more: Any) -> Around:
+                live = LiveEngine(
+                    system, *others, seed=seed, store=of_seeds[seed], memories=memories_of(system), spare=SPARE, **more
+                )  # fmt: skip
+                return Around(live, probe)
+
+            return engine
+
+        make(experiment, folder, console=console, quiet=quiet, force=True, engine=OtherEngine("live", engine_of))
+    return {arm: together(of_arm) for arm, of_arm in costs.items()}
 
 
 def run_simulated(path: Path, experiment: Experiment, live: Path, folder: Path, console: "Console") -> None:

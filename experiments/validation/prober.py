@@ -1,0 +1,113 @@
+"""Probes of the live cache under each arm: before and after its runs, on a store of its own."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.config import Arm, Experiment
+from experiments.making import make
+from experiments.prepared import prepare
+from experiments.validation.caches import cache_of
+from experiments.validation.compared import figures_of
+from experiments.validation.probing import Costs, Muted, probed
+from live import FileStore, PrefetchEngine, TieredCache
+from live.clients import sleep_to_the_microsecond
+from live.contents import fill
+from live.driving import switching_often
+from policies.given import Built
+from simulator.accounting import RunResult, SoFar
+from simulator.config import InferenceServer
+from simulator.policy import Policy, Trigger
+from simulator.trace import READ, WRITE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from live.driving import LiveEngine
+
+MOST_BYTES = 512 << 20
+_ACCESSES = 1000
+_LEAST_SHARE = 0.1
+"""So many hits, and misses, are probed at least, to know them."""
+_POOL = 4
+"""The probe's keys are so many times what tier 0 has room for."""
+
+
+class Prober:
+    """What accesses take in the cache while an arm's policy is asked, at the pace and in the mix of the workload."""
+
+    def __init__(self, experiment: Experiment, block: int, folder: Path, console: "Console") -> None:
+        """Writes the blocks, and has the simulator say which share of each arm's accesses hits."""
+        self._experiment, self._block, self._path = experiment, block, folder / "probe"
+        capacity = max(tier.capacity for tier in (experiment.system_of(arm).tiers[0] for arm in experiment.arms))
+        self._capacity = max(capacity // block, 1)
+        self._keys = range(max(min(_POOL * self._capacity, MOST_BYTES // block), 64))
+        store = FileStore(self._path, block)
+        fill(store, self._keys)
+        store.close()
+        one = experiment.model_copy(update={"seeds": experiment.seeds[:1]})
+        make(one, folder / "expected", console=console, quiet=True)
+        self._shares = {arm: found["hit_ratio"] for (arm, _, _), found in figures_of(folder / "expected").items()}
+        self._together, self._writes = reads_of_request(experiment), _writes(experiment)
+
+    def probe(self, arm: Arm) -> Costs:
+        """Measure it now."""
+        experiment, block = self._experiment, self._block
+        system, arrivals, seed = experiment.system_of(arm), experiment.workload.arrivals, experiment.seeds[0]
+        assert arrivals.kind == "closed"
+        policy = prepare(experiment, arm, seed).built.policy
+        sleep_to_the_microsecond()
+        with switching_often():
+            return probed(
+                lambda recorder: cache_of(system, FileStore(self._path, block), recorder),
+                lambda cache: _asking(policy, cache, system.inference), self._keys, self._capacity,
+                max(link.channels for link in system.links), _ACCESSES, seed,
+                partial(time.sleep, arrivals.think / 1e9), self._together,
+                hit_share=min(max(self._shares[arm.name], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,
+            )  # fmt: skip
+
+
+class Around:
+    """A live engine, with probes before and after its run: a machine of this minute is not that of the next."""
+
+    def __init__(self, engine: "LiveEngine", probe: Callable[[], None]) -> None:
+        self._engine, self._probe = engine, probe
+
+    def run(self) -> RunResult:
+        """Between two probes."""
+        self._probe()
+        found = self._engine.run()
+        self._probe()
+        return found
+
+    def so_far(self, n_windows: int) -> SoFar:
+        """Of the run."""
+        return self._engine.so_far(n_windows)
+
+
+def _asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
+    """An engine that asks a policy of each access to a cache, and sends for nothing; none, if it is never asked."""
+    if policy.trigger == Trigger.NEVER:
+        return nullcontext()
+    return PrefetchEngine(
+        Built(Muted(policy)), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
+        batch_size=server.batch_size, stale_after=server.stale_after,
+    )  # fmt: skip
+
+
+def _writes(experiment: Experiment) -> bool:
+    return any((batch.op == WRITE).any() for batch in experiment.workload.source.build(experiment.seeds[0]).batches())
+
+
+def reads_of_request(experiment: Experiment) -> int:
+    """How many blocks a request reads, in the mean."""
+    batches = list(experiment.workload.source.build(experiment.seeds[0]).batches())
+    n_reads = sum(int((batch.op == READ).sum()) for batch in batches)
+    # Of all streams together a request may come in pieces: its own numbers tell.
+    requests = {
+        pair for batch in batches for pair in zip(batch.stream.tolist(), batch.request.tolist(), strict=True)
+    }  # fmt: skip
+    return max(round(n_reads / max(len(requests), 1)), 1)
