@@ -37,7 +37,8 @@ def validation(rows: "Sequence[Compared]", of: Arms) -> Chart:
         y=alt.Y("simulated:Q", axis=time_axis("simulated", values), scale=scale),
         color=of.color(list(dict.fromkeys(row["arm"] for row in data)), "circle"),
         shape=alt.Shape(
-            "figure:N", scale=alt.Scale(domain=[*_SHAPES], range=[*_SHAPES.values()]), legend=alt.Legend(title=None)
+            "figure:N", scale=alt.Scale(domain=[*_SHAPES], range=[*_SHAPES.values()]),
+            legend=alt.Legend(title=None, orient="bottom", columns=3),
         ),
         tooltip=tooltip,
     )  # fmt: skip

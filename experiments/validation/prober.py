@@ -12,7 +12,7 @@ from experiments.making import make
 from experiments.prepared import prepare
 from experiments.validation.caches import cache_of
 from experiments.validation.compared import figures_of
-from experiments.validation.probing import Costs, Muted, probed
+from experiments.validation.probing import Costs, InPlace, probed
 from live import FileStore, PrefetchEngine, TieredCache
 from live.clients import sleep_to_the_microsecond
 from live.contents import fill
@@ -21,6 +21,7 @@ from policies.given import Built
 from simulator.accounting import RunResult, SoFar
 from simulator.config import InferenceServer
 from simulator.policy import Policy, Trigger
+from simulator.seeds import generator
 from simulator.trace import READ, WRITE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Prober:
     """What accesses take in the cache while an arm's policy is asked, at the pace and in the mix of the workload."""
 
     def __init__(self, experiment: Experiment, block: int, folder: Path, console: "Console") -> None:
-        """Writes the blocks, and has the simulator say which share of each arm's accesses hits."""
+        """Writes the blocks, and has the simulator say what of each arm's accesses hits, and how much is sent for."""
         self._experiment, self._block, self._path = experiment, block, folder / "probe"
         capacity = max(tier.capacity for tier in (experiment.system_of(arm).tiers[0] for arm in experiment.arms))
         self._capacity = max(capacity // block, 1)
@@ -50,7 +51,7 @@ class Prober:
         store.close()
         one = experiment.model_copy(update={"seeds": experiment.seeds[:1]})
         make(one, folder / "expected", console=console, quiet=True)
-        self._shares = {arm: found["hit_ratio"] for (arm, _, _), found in figures_of(folder / "expected").items()}
+        self._expected = {arm: found for (arm, _, _), found in figures_of(folder / "expected").items()}
         self._together, self._writes = reads_of_request(experiment), _writes(experiment)
 
     def probe(self, arm: Arm) -> Costs:
@@ -59,14 +60,17 @@ class Prober:
         system, arrivals, seed = experiment.system_of(arm), experiment.workload.arrivals, experiment.seeds[0]
         assert arrivals.kind == "closed"
         policy = prepare(experiment, arm, seed).built.policy
+        expected = self._expected[arm.name]
+        n_sent = expected["n_issued"] / max(expected["n_questions_answered"], 1)
+        others = InPlace(policy, self._keys, n_sent, generator(seed, "probe", "sent"))
         sleep_to_the_microsecond()
         with switching_often():
             return probed(
                 lambda recorder: cache_of(system, FileStore(self._path, block), recorder),
-                lambda cache: _asking(policy, cache, system.inference), self._keys, self._capacity,
+                lambda cache: _asking(others, cache, system.inference), self._keys, self._capacity,
                 max(link.channels for link in system.links), _ACCESSES, seed,
                 partial(time.sleep, arrivals.think / 1e9), self._together,
-                hit_share=min(max(self._shares[arm.name], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,
+                hit_share=min(max(expected["hit_ratio"], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,
             )  # fmt: skip
 
 
@@ -89,11 +93,11 @@ class Around:
 
 
 def _asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
-    """An engine that asks a policy of each access to a cache, and sends for nothing; none, if it is never asked."""
+    """An engine that asks a policy beside a cache; none, if it is never asked."""
     if policy.trigger == Trigger.NEVER:
         return nullcontext()
     return PrefetchEngine(
-        Built(Muted(policy)), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
+        Built(policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
         batch_size=server.batch_size, stale_after=server.stale_after,
     )  # fmt: skip
 

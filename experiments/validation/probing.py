@@ -49,20 +49,28 @@ def together(costs: Sequence[Costs]) -> Costs:
     )  # fmt: skip
 
 
-class Muted:
-    """A policy that is really asked, and takes the time that it takes, but nothing is sent for."""
+class InPlace:
+    """A policy that is really asked, and takes the time that it takes; in place of its blocks others are sent for.
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    They are as many as ``n_sent`` of an answer in the mean, drawn from ``keys``: what moves beside accesses disturbs
+    them, and what a policy wants after accesses at random is not what it wants after those of the workload.
+    """
+
+    def __init__(self, policy: Policy, keys: Sequence[int], n_sent: float, rng: np.random.Generator) -> None:
+        self._policy, self._keys, self._n_sent, self._rng = policy, keys, n_sent, rng
         self.trigger, self.ahead, self.footprint_bytes = policy.trigger, policy.ahead, policy.footprint_bytes
         self.needs: tuple[str, ...] = getattr(policy, "needs", ())
         self.hears, self.recalls = hears(policy), recalls(policy)
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        """As it decides, with its best guesses alone."""
+        """As it decides, with other blocks."""
         decision = self._policy.decide(runs)
-        answers = [Answer(predicted_key=one.predicted_key, confidence=one.confidence) for one in decision.answers]
-        return replace(decision, answers=answers)
+        return replace(decision, answers=[self._in_place(answer) for answer in decision.answers])
+
+    def _in_place(self, answer: Answer) -> Answer:
+        n = int(self._n_sent + self._rng.random())
+        keys = [self._keys[place] for place in self._rng.integers(len(self._keys), size=n).tolist()]
+        return Answer(keys, [1.0] * n, answer.predicted_key, answer.confidence)
 
     def told(self, told: Told) -> None:
         """What it hears."""
