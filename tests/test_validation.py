@@ -16,8 +16,10 @@ from experiments.hardware import system_in_full
 from experiments.loading import load, only
 from experiments.overrides import parse_yaml
 from experiments.plot import Format, drawn
+from experiments.progress import make_console
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
+from experiments.validation import prober
 from experiments.validation.asked import Asked, asked
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
 from experiments.validation.everything import EveryKey
@@ -267,6 +269,17 @@ def test_no_blocks_are_left_and_nothing_is_overwritten(validated: Path) -> None:
     ])  # fmt: skip
     assert again.exit_code == 2
     assert "has a validation already; expected another folder, or --force" in again.stderr.replace("\n", " ")
+
+
+def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 64 blocks, in a tier for 160, there would be none to miss.
+    monkeypatch.setattr(prober, "MOST_BYTES", 64 * BLOCK)
+    experiment = scaled_to("mixed", accesses=200, think="0 ns", arms="none").experiment
+    costs = prober.Prober(experiment, BLOCK, tmp_path, make_console()).probe(experiment.arms[0])
+    assert min(len(costs.hits), len(costs.misses)) > 50
+    assert np.median(costs.misses) > np.median(costs.hits)
 
 
 def test_any_block_can_be_sent_for(tmp_path: Path) -> None:

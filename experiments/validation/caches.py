@@ -13,12 +13,12 @@ def memories_of(system: System) -> list[str]:
     return ["cuda" if tier.name == "hbm" else below for tier in system.tiers]
 
 
-def cache_of(system: System, store: FileStore, recorder: Recorder) -> TieredCache:
-    """A cache of a system's tiers, whose memory holds what is usual."""
+def cache_of(system: System, store: FileStore, recorder: Recorder, *, most_bytes: int) -> TieredCache:
+    """A cache of a system's tiers, none larger than so much, with LRU."""
     tiers = [
         MemoryTier.model_validate({
-            "name": tier.name, "capacity": f"{tier.capacity} B", "memory": memory, "channels": link.channels,
-            "spare": SPARE,
+            "name": tier.name, "capacity": f"{min(tier.capacity, most_bytes)} B", "memory": memory,
+            "channels": link.channels, "spare": SPARE,
         })
         for tier, link, memory in zip(system.tiers, system.links, memories_of(system), strict=True)
     ]  # fmt: skip

@@ -33,6 +33,7 @@ MOST_BYTES = 512 << 20
 _ACCESSES = 1000
 _LEAST_SHARE = 0.1
 """So many hits, and misses, are probed at least, to know them."""
+_LEAST_KEYS = 64
 _POOL = 4
 """The probe's keys are so many times what tier 0 has room for."""
 
@@ -44,8 +45,10 @@ class Prober:
         """Writes the blocks, and has the simulator say what of each arm's accesses hits, and how much is sent for."""
         self._experiment, self._block, self._path = experiment, block, folder / "probe"
         capacity = max(tier.capacity for tier in (experiment.system_of(arm).tiers[0] for arm in experiment.arms))
-        self._capacity = max(capacity // block, 1)
-        self._keys = range(max(min(_POOL * self._capacity, MOST_BYTES // block), 64))
+        most_keys = max(MOST_BYTES // block, _LEAST_KEYS)
+        # Smaller than the tier, if that is large: there must be blocks that it does not hold.
+        self._capacity = max(min(capacity // block, most_keys // _POOL), 1)
+        self._keys = range(max(_POOL * self._capacity, _LEAST_KEYS))
         store = FileStore(self._path, block)
         fill(store, self._keys)
         store.close()
@@ -66,7 +69,9 @@ class Prober:
         sleep_to_the_microsecond()
         with switching_often():
             return probed(
-                lambda recorder: cache_of(system, FileStore(self._path, block), recorder),
+                lambda recorder: cache_of(
+                    system, FileStore(self._path, block), recorder, most_bytes=self._capacity * block
+                ),
                 lambda cache: _asking(others, cache, system.inference), self._keys, self._capacity,
                 max(link.channels for link in system.links), _ACCESSES, seed,
                 partial(time.sleep, arrivals.think / 1e9), self._together,
