@@ -24,5 +24,7 @@ def check_free(option: str, path: Path | None, *, is_forced: bool) -> None:
         return
     if not path.absolute().parent.is_dir():
         raise InputError(f"{option} {path}: no such folder; expected one that is there")
-    if path.is_dir() or (path.exists() and not is_forced):
+    if path.is_dir():
+        raise InputError(f"{option} {path}: is a folder; expected a name for a file")
+    if path.exists() and not is_forced:
         raise InputError(f"{option} {path}: is there already; expected another name, or --force")

@@ -1,5 +1,7 @@
 """``tierfetch validate CONFIG``: the same runs on a live cache and in the simulator, and how far they are apart."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +78,7 @@ def main(
     itself takes, and is charged the latencies of inference that were recorded live. What is scaled to fit is said.
     Exit codes: 0 done, 2 bad input, 4 a policy of your own failed, 130 interrupted, 143 terminated, 1 a bug.
     """
-    with exit_codes("finished live runs are kept, and no blocks are left"):
+    with exit_codes("no blocks are left; --force begins anew"):
         from experiments.loading import load, only
         from experiments.new_files import check_free, check_picture
         from experiments.run import parse_seeds
@@ -89,8 +91,27 @@ def main(
         wanted = asked(accesses, repeats, block, think, arms, out or default_out(experiment), store)
         check_picture(plot)
         check_free("--plot", plot, is_forced=force)
-        outcome = validated(path, experiment, machine, wanted, is_quiet=as_json, is_forced=force)
+        with _said_by_code():
+            outcome = validated(path, experiment, machine, wanted, is_quiet=as_json, is_forced=force)
         _finish(outcome, plot, as_json=as_json)
+
+
+@contextmanager
+def _said_by_code() -> Iterator[None]:
+    """What a live cache fails with, as commands end: a policy of one's own, or a disk."""
+    from experiments.exits import RunsFailedError
+    from live.errors import EngineError, LiveError, WrongBytesError
+    from simulator.errors import InputError
+
+    try:
+        yield
+    except WrongBytesError:
+        # Ours, and a bug.
+        raise
+    except EngineError as error:
+        raise RunsFailedError(f"error: {error}") from error
+    except LiveError as error:
+        raise InputError(f"--store: the live cache has failed: {error}") from error
 
 
 def _finish(outcome: "Outcome", plot: Path | None, *, as_json: bool) -> None:

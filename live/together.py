@@ -80,6 +80,7 @@ class Together:
             # Somebody has interrupted this thread: some may have been served already.
             for access in left:
                 self._issuing.give_up(access)
+                self._issuing.say_served(access)
 
     def _look_all_up(self, accesses: Sequence[Access], served: "SimpleQueue[Access]") -> None:
         core, follower = self._core, self._core.follower

@@ -1,12 +1,14 @@
 """A live cache and the simulator side by side: what is scaled, what is measured first, and what is compared."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from experiments.charts.style import Arms
@@ -24,14 +26,17 @@ from experiments.validation.asked import Asked, asked
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
 from experiments.validation.everything import EveryKey
 from experiments.validation.fitted import with_costs
-from experiments.validation.probing import Costs, calls_of
+from experiments.validation.machine import machine_of
+from experiments.validation.probing import Costs, InPlace, calls_of
 from experiments.validation.scaled import scaled
+from experiments.validation.told import Validated, error_text, print_validated
 from experiments.validation.whole import all_figures
 from live import MemoryStore
 from live.contents import fill, version_of
 from simulator.config import System
 from simulator.errors import InputError
 from simulator.hops import hops_of
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Parts, Told, Trigger, parts_of
 from simulator.records.rows import TransferRow
 
 runner = CliRunner()
@@ -96,7 +101,7 @@ def test_arms_that_nobody_can_run_are_left_out_with_the_reason() -> None:
     [
         ("mixed", {"arms": "none,lstmm"}, r"--arms lstmm: .*expected some of none, next_n, lstm"),
         ("moe_experts", {"arms": "lstm_free"}, r"--arms lstm_free: its charge is free"),
-        ("mixed", {"block": "5000 B"}, r"--block 5000 B: expected a multiple of 4096 B"),
+        ("mixed", {"block": "5000 B"}, r"--block 5000 B: is 5000 B; expected a multiple of 4096 B"),
         ("mixed", {"think": "fast"}, r"--think fast"),
         ("mixed", {"store": Path("/nowhere")}, r"--store /nowhere: no such folder"),
     ],
@@ -271,6 +276,100 @@ def test_no_blocks_are_left_and_nothing_is_overwritten(validated: Path) -> None:
     assert "has a validation already; expected another folder, or --force" in again.stderr.replace("\n", " ")
 
 
+class Fixed:
+    """Wants one block, and has parts if it is told to."""
+
+    trigger, ahead, footprint_bytes = Trigger.ACCESS, Ahead(), 0
+
+    def __init__(self, parts: Parts | None = None) -> None:
+        self.n_asked, self.heard = 0, list[Told]()
+        if parts is not None:
+            self.parts = parts
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        self.n_asked += len(runs)
+        return Decision([Answer([7], [0.5], 8, 0.25) for _ in runs], host_ns=5)
+
+    def told(self, told: Told) -> None:
+        self.heard.append(told)
+
+
+def test_a_probe_asks_the_policy_and_sends_for_as_many_others() -> None:
+    policy, keys = Fixed(), range(100, 200)
+    other = InPlace(policy, keys, 2.25, np.random.default_rng(0))
+    run_ = AccessRun(np.zeros(1, np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8))
+    answers = [other.decide([run_]).answers[0] for _ in range(400)]
+    assert policy.n_asked == 400
+    assert {len(answer.keys) for answer in answers} == {2, 3}
+    assert np.mean([len(answer.keys) for answer in answers]) == pytest.approx(2.25, abs=0.1)
+    assert {*keys} >= {key for answer in answers for key in answer.keys}
+    assert (answers[0].predicted_key, answers[0].confidence) == (8, 0.25)
+    other.told(Told())
+    assert len(policy.heard) == 1
+
+
+def test_a_probe_asks_a_policy_in_parts_as_the_live_run_does() -> None:
+    at_once, later = Fixed(), Fixed()
+    other = InPlace(Fixed(Parts(at_once, later)), range(5), 1.0, np.random.default_rng(0))
+    parts = parts_of(other, is_free=False)
+    assert parts.at_once is at_once
+    assert isinstance(parts.later, InPlace)
+    assert (
+        len(parts.later.decide([AccessRun(*(np.zeros(1, t) for t in (np.uint64, np.uint32, np.uint8)))]).answers) == 1
+    )
+    assert (later.n_asked, at_once.n_asked) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tiers: 3\n", "with a list of tiers"),
+        (MACHINE.replace("dram", "nvme"), "tiers: nvme, over an origin of kind store; expected dram"),
+        (MACHINE.replace("kind: store, latency: 5 us", "kind: compute, per_mib: 1 us"), "origin of kind compute"),
+        (MACHINE.replace("channels: 4", "channels: none"), "channels"),
+        (MACHINE.replace("dram", "hbm", 1).replace(
+            "links:", "  - {name: dram, capacity: 9 GB, bandwidth: 9 GB/s}\nlinks:\n  - {bandwidth: 9 GB/s}"
+        ), "hbm: device: 'cuda', but torch finds no CUDA device"),
+    ],
+)  # fmt: skip
+def test_a_preset_of_another_kind_of_machine_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    if "hbm" in text and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    (tmp_path / "machine.yaml").write_text(text + "measured: {machine: fast}\n")
+    with pytest.raises(InputError, match=said):
+        machine_of(tmp_path / "machine.yaml", None, [], lambda _: None)
+
+
+def test_arms_that_set_what_is_the_machines_are_left_out() -> None:
+    assert scaled_to("moe_experts").left_out.get("pinned") is None
+    path = CONFIGS / "mixed.yaml"
+    experiment = only(load(path, sets=["arms.1.set={system.tiers.0.capacity: 1 MiB}"]))
+    found = scaled(path, experiment, machine(), wanted())
+    assert found.left_out["next_n"] == "sets system.tiers.0.capacity, which is the machine's here"
+
+
+def test_what_was_found_in_words(validated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live, simulated = (all_figures(validated / "out" / side, 2) for side in ("live", "cache"))
+    rows, both = compared(live, simulated), pairs(live, simulated)
+    orders = {"cache": order_of(simulated), "machine": order_of(simulated)}
+    found = Validated(
+        {"cache": rows, "machine": rows}, {"cache": both, "machine": both}, order_of(live), orders, {"none": 0.25}
+    )
+    print_validated(make_console(), found)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"live {' < '.join(order_of(live))}" in text
+    assert "25.0% (none)" in text
+    (mean,) = (row for row in rows if (row.arm, row.metric) == ("none", "mean_latency_ns"))
+    assert error_text(mean) in text
+
+
+def test_an_outcome_that_one_side_never_has_is_an_error_too() -> None:
+    live = {("a", 0, 0): {"late share_ratio": 0.03, "merged share_ratio": 0.0}}
+    simulated = {("a", 0, 0): {"late share_ratio": 0.0, "merged share_ratio": 0.0}}
+    (row,) = compared(live, simulated)
+    assert (row.metric, row.error.mean) == ("late share_ratio", -0.03)
+
+
 def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +389,7 @@ def test_any_block_can_be_sent_for(tmp_path: Path) -> None:
         every.read(key, into)
         assert version_of(into, key) == 0
     assert every.holds(2**64 - 1)
+    into.fill(255)
     every.read(2**64 - 1, into)
     assert version_of(into, 3) == 0 or version_of(into, 5) == 0
 
@@ -298,5 +398,6 @@ def test_the_picture_has_each_arm(validated: Path) -> None:
     live, simulated = (all_figures(validated / "out" / side, 2) for side in ("live", "machine"))
     chart = validation(compared(live, simulated), Arms(["none", "next_n"], "none"))
     assert {row[0] for row in chart.numbers.rows} == {"none", "next_n"}
-    assert {"mean", "p50", "p99"} <= {row[1] for row in chart.numbers.rows}
+    for arm in ("none", "next_n"):
+        assert {"mean", "p50", "p99"} <= {row[1] for row in chart.numbers.rows if row[0] == arm}
     assert drawn(chart, Format.SVG, width=400).startswith(b"<svg")

@@ -24,14 +24,16 @@ def validation(rows: "Sequence[Compared]", of: Arms) -> Chart:
     """A point for each arm and figure: mean, p50 and p99 of an access, live and simulated; and those by outcome."""
     shown = [row for row in rows if row.kind == "time" and _figure(row.metric) and row.live > 0 and row.simulated > 0]
     data: list[dict[str, Any]] = [
-        {"arm": row.arm, "figure": _figure(row.metric), "live": short(row.live), "simulated": short(row.simulated),
-         "error": f"{row.error.mean:+.1%}"}
+        {
+            "arm": row.arm, "figure": _figure(row.metric), "outcome": _outcome(row.metric), "live": short(row.live),
+            "simulated": short(row.simulated), "error": f"{row.error.mean:+.1%}",
+        }
         for row in shown
     ]  # fmt: skip
     values = [value for row in shown for value in (row.live, row.simulated)]
     least, most = min(values) / _ROOM, max(values) * _ROOM
     scale = alt.Scale(type="log", domain=[least, most], nice=False)
-    tooltip = [alt.Tooltip(f"{name}:N") for name in ("arm", "figure", "error")]
+    tooltip = [alt.Tooltip(f"{name}:N") for name in ("arm", "figure", "outcome", "error")]
     points = over(data).mark_point(filled=True, size=55, opacity=0.9).encode(
         x=alt.X("live:Q", axis=time_axis("live", values), scale=scale),
         y=alt.Y("simulated:Q", axis=time_axis("simulated", values), scale=scale),
@@ -50,14 +52,19 @@ def validation(rows: "Sequence[Compared]", of: Arms) -> Chart:
         f"dashed line they are the same; the mean of an arm is at most {max(errors, default=0):.1%} off."
     )
     lines = [
-        [row.arm, _figure(row.metric), time_text(row.live), time_text(row.simulated), f"{row.error.mean:+.1%}"]
+        [row.arm, _figure(row.metric), _outcome(row.metric), time_text(row.live), time_text(row.simulated),
+         f"{row.error.mean:+.1%}"]
         for row in shown
-    ]
+    ]  # fmt: skip
     picture: Any = (same + points).properties(height=_SIZE)
     return Chart(
         "validation", "Simulated against live", says, picture,
-        Numbers(["arm", "figure", "live", "simulated", "error"], lines),
+        Numbers(["arm", "figure", "outcome", "live", "simulated", "error"], lines),
     )  # fmt: skip
+
+
+def _outcome(metric: str) -> str:
+    return metric.rsplit(" ", 1)[0] if " " in metric else "all"
 
 
 def _figure(metric: str) -> str:

@@ -28,6 +28,8 @@ def asked(
     """The options' values. Raises InputError if one is no size, no time or no folder."""
     if store is not None and not store.is_dir():
         raise InputError(f"--store {store}: no such folder; expected one that is there")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; expected a folder")
     return Asked(
         ACCESSES if accesses is None else accesses, REPEATS if repeats is None else repeats,
         None if block is None else _block(block), None if think is None else _time(think),
@@ -43,7 +45,9 @@ def _block(text: str) -> int:
     except ValueError as error:
         raise InputError(f"--block {text}: {error}") from None
     if found < ALIGNMENT or found % ALIGNMENT:
-        raise InputError(f"--block {text}: expected a multiple of {ALIGNMENT} B, as past the kernel's cache")
+        raise InputError(
+            f"--block {text}: is {found} B; expected a multiple of {ALIGNMENT} B, which goes past the kernel's cache"
+        )
     return found
 
 

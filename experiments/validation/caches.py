@@ -14,7 +14,7 @@ def memories_of(system: System) -> list[str]:
 
 
 def cache_of(system: System, store: FileStore, recorder: Recorder, *, most_bytes: int) -> TieredCache:
-    """A cache of a system's tiers, none larger than so much, with LRU."""
+    """A cache of a system's tiers, none larger than so much, that evicts by LRU."""
     tiers = [
         MemoryTier.model_validate({
             "name": tier.name, "capacity": f"{min(tier.capacity, most_bytes)} B", "memory": memory,
@@ -22,4 +22,7 @@ def cache_of(system: System, store: FileStore, recorder: Recorder, *, most_bytes
         })
         for tier, link, memory in zip(system.tiers, system.links, memories_of(system), strict=True)
     ]  # fmt: skip
-    return TieredCache(tiers, store, recorder=recorder)
+    return TieredCache(
+        tiers, store, placement=system.placement, clean_evictions=system.clean_evictions, prefetch=system.prefetch,
+        recorder=recorder,
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """What the live cache had, what the simulator says of it, and how far they are apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ OVERALL = {
     "p50_slack_ns": "time", "n_asked": "count", "n_questions_answered": "count", "p50_inference_charged_ns": "time",
 }  # fmt: skip
 """Columns of ``runs``, and what they are: of times and counts the relative error counts, of ratios the difference."""
-OF_OUTCOMES = {"share_ratio": "ratio", "mean_ns": "time", "p50_ns": "time", "p99_ns": "time"}
 _OUTCOMES = [outcome.name.lower() for outcome in Outcome]
 _LEAST = 20
 """Accesses of an outcome that a mean, and a percentile, are said of."""
@@ -90,11 +89,11 @@ def _of_outcomes(accesses: Any) -> Figures:
                 p50, p99 = np.quantile(mine, (0.5, 0.99), method="inverted_cdf")
                 found |= {f"{name} mean_ns": float(mine.mean()), f"{name} p50_ns": float(p50)}
                 found[f"{name} p99_ns"] = float(p99)
-    return {name: value for name, value in found.items() if value or not name.endswith("share_ratio")}
+    return found
 
 
 def _of_links(transfers: Any, system: Mapping[str, Any], end_ns: int) -> Figures:
-    """How busy each link was: what its calls took, over its channels and the whole run."""
+    """How busy each link was: what its calls took, over its channels and the time that is judged."""
     found: Figures = {}
     names = [*(tier["name"] for tier in system["tiers"]), "origin"]
     for i, link in enumerate(system["links"]):
@@ -127,7 +126,8 @@ def compared(live: Mapping[Key, Figures], simulated: Mapping[Key, Figures]) -> l
                 for key in both
                 if (error := _error(kind, live[key][metric], simulated[key][metric])) is not None
             }  # fmt: skip
-            if errors:
+            # What neither side ever had is not worth a line.
+            if errors and any(side[key][metric] for side in (live, simulated) for key in errors):
                 sides = [float(np.mean([side[key][metric] for key in errors])) for side in (live, simulated)]
                 found.append(Compared(arm, metric, kind, sides[0], sides[1], over_runs(_crossed(errors))))
     return found
@@ -182,8 +182,3 @@ def differ_ratio(live: Mapping[Key, Figures], arm: str, metric: str) -> float | 
             seeds.setdefault(key[1], []).append(figures[metric])
     found = [(max(values) - min(values)) / np.mean(values) for values in seeds.values() if len(values) > 1]
     return float(max(found)) if found else None
-
-
-def worst(rows: Sequence[Compared], metric: str) -> float:
-    """The largest error of a figure over arms, whichever way it goes."""
-    return max((abs(row.error.mean) for row in rows if row.metric == metric), default=float("nan"))

@@ -4,9 +4,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from experiments.hardware import MEASURED, system_in_full
+from experiments.loading import explain
 from experiments.overrides import parse_yaml
+from simulator.config import System
 from simulator.errors import InputError
+
+_LEVELS = (["dram"], ["hbm", "dram"])
 
 
 class Machine(NamedTuple):
@@ -18,9 +24,7 @@ class Machine(NamedTuple):
     said: str
 
 
-def machine_of(
-    preset: Path | None, store: Path | None, blocks: list[int], told: Callable[[str], None], *, quick: bool
-) -> Machine:
+def machine_of(preset: Path | None, store: Path | None, blocks: list[int], told: Callable[[str], None]) -> Machine:
     """The machine of a preset's file, or without one this one, with a file in ``store`` (else here) as its last level.
 
     Raises:
@@ -33,18 +37,38 @@ def machine_of(
             raise InputError(f"--machine {preset}: cannot be read: {error}; expected a preset of calibrate") from None
         said = f"machine: {preset}"
     else:
-        text, said = _measured(store or Path(), blocks, told, quick=quick), "machine: measured now"
+        text, said = _measured(store or Path(), blocks, told), "machine: measured now"
     name = str(preset or "the machine")
     raw = parse_yaml(text, name)
     if not isinstance(raw, Mapping) or not isinstance(raw.get("tiers"), list):
         raise InputError(f"{name}: expected a preset as tierfetch calibrate writes it, with a list of tiers")
-    measured = raw.get(MEASURED)
-    facts = measured.get("machine", {}) if isinstance(measured, Mapping) else {}
-    path = facts.get("file", {}).get("path") if isinstance(facts.get("file"), Mapping) else None
+    path: Any = raw.get(MEASURED)
+    for key in ("machine", "file", "path"):
+        path = path.get(key) if isinstance(path, Mapping) else None
     found = system_in_full({key: value for key, value in raw.items() if key != MEASURED}, Path(), name)
-    if found.get("origin", {}).get("kind") != "store":
-        raise InputError(f"{name}: origin.kind: {found.get('origin', {}).get('kind')}; expected a store")
-    return Machine(found, text, None if path is None else _folder(Path(path)), said)
+    try:
+        system = System.model_validate(found)
+    except ValidationError as error:
+        raise InputError(*explain(name, error)) from None
+    names = [tier.name for tier in system.tiers]
+    if names not in _LEVELS or system.origin.kind != "store":
+        raise InputError(
+            f"{name}: tiers: {', '.join(names)}, over an origin of kind {system.origin.kind}; expected dram, or hbm "
+            "and dram, over a file (a store)"
+        )
+    if names[0] == "hbm":
+        _check_cuda(name)
+    return Machine(found, text, _folder(Path(path)) if isinstance(path, str) else None, said)
+
+
+def _check_cuda(name: str) -> None:
+    """Raises InputError if there is no GPU here, before anything is measured."""
+    from policies.models.device import pick_device
+
+    try:
+        pick_device("cuda")
+    except InputError as error:
+        raise InputError(f"{name}: tiers.0: hbm: {error}; expected a preset without hbm") from None
 
 
 def _folder(path: Path) -> Path | None:
@@ -52,7 +76,7 @@ def _folder(path: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _measured(folder: Path, blocks: list[int], told: Callable[[str], None], *, quick: bool) -> str:
+def _measured(folder: Path, blocks: list[int], told: Callable[[str], None]) -> str:
     """A preset of this machine, by means: what a mean latency is to be held against."""
     from experiments.calibration.asked import asked
     from experiments.calibration.measuring import measure
@@ -60,7 +84,7 @@ def _measured(folder: Path, blocks: list[int], told: Callable[[str], None], *, q
 
     sizes = ",".join(f"{size} B" for size in blocks)
     found = asked(
-        f"dram,file:{folder}", sizes, "1,2,4", None, 6.0 if quick else 20.0, None, None, device="cpu", is_quick=quick,
+        f"dram,file:{folder}", sizes, "1,2,4", None, None, None, None, device="cpu", is_quick=True,
         pageable=False, durations="mean", table="always",
     )  # fmt: skip
     outcome, head, facts = measure(found, told, with_predictor=False)

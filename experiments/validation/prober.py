@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 512 << 20
 _ACCESSES = 1000
+ACCESSES_OF_PROBE = _ACCESSES * 3 // 2
+"""Alone, and half as many beside others."""
 _LEAST_SHARE = 0.1
 """So many hits, and misses, are probed at least, to know them."""
 _LEAST_KEYS = 64
@@ -64,15 +66,16 @@ class Prober:
         assert arrivals.kind == "closed"
         policy = prepare(experiment, arm, seed).built.policy
         expected = self._expected[arm.name]
+        capacity = max(min(self._capacity, system.tiers[0].capacity // block), 1)
         n_sent = expected["n_issued"] / max(expected["n_questions_answered"], 1)
         others = InPlace(policy, self._keys, n_sent, generator(seed, "probe", "sent"))
         sleep_to_the_microsecond()
         with switching_often():
             return probed(
                 lambda recorder: cache_of(
-                    system, FileStore(self._path, block), recorder, most_bytes=self._capacity * block
+                    system, FileStore(self._path, block), recorder, most_bytes=capacity * block
                 ),
-                lambda cache: _asking(others, cache, system.inference), self._keys, self._capacity,
+                lambda cache: _asking(others, cache, system.inference), self._keys, capacity,
                 max(link.channels for link in system.links), _ACCESSES, seed,
                 partial(time.sleep, arrivals.think / 1e9), self._together,
                 hit_share=min(max(expected["hit_ratio"], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from live import TieredCache
 from live.recorder import Recorder
 from simulator.accounting import Rows
-from simulator.policy import AccessRun, Answer, Decision, Outcome, Policy, Told, hears, recalls
+from simulator.errors import InputError
+from simulator.policy import AccessRun, Answer, Decision, Outcome, Parts, Policy, Told, hears, recalls
 from simulator.seeds import generator
 from simulator.trace import READ
 
@@ -61,6 +62,11 @@ class InPlace:
         self.trigger, self.ahead, self.footprint_bytes = policy.trigger, policy.ahead, policy.footprint_bytes
         self.needs: tuple[str, ...] = getattr(policy, "needs", ())
         self.hears, self.recalls = hears(policy), recalls(policy)
+        parts: Parts | None = getattr(policy, "parts", None)
+        if parts is not None:
+            # What answers at once is asked within the access (R44), and that is part of what the access takes. What it
+            # wants after accesses at random is not in the probe's store, or little of it.
+            self.parts = Parts(parts.at_once, InPlace(parts.later, keys, n_sent, rng))
 
     def decide(self, runs: Sequence[AccessRun]) -> Decision:
         """As it decides, with other blocks."""
@@ -83,6 +89,8 @@ def probed(
     n_together: int = 1, *, hit_share: float = 0.5, is_written: bool = True,
 ) -> Costs:  # fmt: skip
     """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
+
+    Raises InputError if nothing hit, or nothing missed.
 
     Args:
         make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
@@ -122,6 +130,11 @@ def probed(
         if cell[2] == 1 or len(durations) >= _AT_LEAST
     }
     rest_ns = float(misses.mean() - hits.mean() - _moved_of(rows)) if len(misses) and len(hits) else 0.0
+    if not len(hits) or not len(misses):
+        raise InputError(
+            f"the probe of the cache had {len(hits)} hits and {len(misses)} misses, with room for {capacity} blocks in "
+            "tier 0; expected a tier that holds more"
+        )
     return Costs(hits, puts, misses, calls, max(round(rest_ns), 0))
 
 

@@ -15,6 +15,7 @@ from experiments.config import Arm, Experiment
 from experiments.loading import explain
 from experiments.report import bytes_text, time_text
 from experiments.validation.asked import THINK, Asked
+from live.driving import MOST_STREAMS
 from live.file_systems import ALIGNMENT
 from simulator.config import Closed, System
 from simulator.errors import InputError
@@ -24,9 +25,8 @@ from simulator.trace import Workload, part
 from simulator.units import parse_ns
 
 USUAL_BLOCK, _LARGEST = 64 << 10, 4 << 20
-MOST_STREAMS = 64
-"""Each is a thread."""
 _OF_TIERS = ("eviction", "admission")
+_OF_CACHES = ("system.placement", "system.clean_evictions", "system.prefetch.", "system.inference.")
 
 
 class Scaled(NamedTuple):
@@ -63,12 +63,15 @@ def scaled(path: Path, experiment: Experiment, machine: Mapping[str, Any], asked
     raw: dict[str, Any] = json.loads(json.dumps(experiment.model_dump(mode="json")))
     _scale_workload(raw["workload"], experiment, workload, found, block, asked, changes)
     _scale_system(raw, experiment.system, machine, found.mean_bytes, block, changes)
-    left_out = {arm.name: why for arm in experiment.arms if (why := _why_not(arm)) is not None}
+    n_tiers = len(machine["tiers"])
+    left_out = {arm.name: why for arm in experiment.arms if (why := _why_not(arm, n_tiers)) is not None}
     kept = _kept_arms(path, experiment, left_out, asked.arms)
     raw["arms"] = [
         {**arm, "charge": {"kind": "measured"}} for arm in raw["arms"] if arm["name"] in kept
     ]  # fmt: skip
-    raw["baseline"] = experiment.baseline if experiment.baseline in kept else kept[0]
+    if experiment.baseline not in kept:
+        changes.append(f"baseline: {kept[0]} (was {experiment.baseline}, which is not run)")
+        raw["baseline"] = kept[0]
     # Each repeat is an experiment of its own.
     raw |= {"repeats": 1, "engine": "auto"}
     raw["output"] |= {"accesses": True, "prefetches": True, "inferences": True, "transfers": True}
@@ -156,9 +159,12 @@ def _scale_system(
         changes.append("requests have no life of their own (were system.requests)")
 
 
-def _why_not(arm: Arm) -> str | None:
+def _why_not(arm: Arm, n_tiers: int) -> str | None:
     """Why a live cache cannot run an arm; None if it can."""
     core = arm.policy.core
+    for path in arm.set:
+        if not _is_a_caches(path, n_tiers):
+            return f"sets {path}, which is the machine's here"
     if core.is_asked_at_arrivals:
         return "is asked when requests arrive, of which nobody tells a cache"
     if features := features_among(arm.policy.asks_for):
@@ -168,6 +174,14 @@ def _why_not(arm: Arm) -> str | None:
     if arm.charged.kind == "fixed" or (core.is_measured and arm.charged.kind == "free"):
         return f"its charge is {arm.charged.kind}, and a machine takes what it takes"
     return None
+
+
+def _is_a_caches(path: str, n_tiers: int) -> bool:
+    """Whether what an arm sets is the cache's, and not the machine's or what is scaled."""
+    parts = path.split(".")
+    if parts[1:2] == ["tiers"]:
+        return len(parts) > 3 and parts[2].isdecimal() and int(parts[2]) < n_tiers and parts[3] in _OF_TIERS
+    return path.startswith(_OF_CACHES) and path != "system.inference.servers"
 
 
 def _kept_arms(

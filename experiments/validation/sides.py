@@ -46,7 +46,8 @@ def scratch_folder(folder: Path, n_bytes: int) -> Iterator[Path]:
     needed = int(n_bytes * _MORE_ROOM)
     if free < needed:
         raise InputError(
-            f"--store {folder}: has {free / 1e9:.1f} GB free; expected {needed / 1e9:.1f} GB for the trace's blocks"
+            f"--store {folder.absolute()}: has {free / 1e9:.1f} GB free; expected {needed / 1e9:.1f} GB for the "
+            "trace's blocks"
         )
     with tempfile.TemporaryDirectory(prefix=".tierfetch-validate-", dir=folder, ignore_cleanup_errors=True) as made:
         yield Path(made)
@@ -74,6 +75,8 @@ def run_live(
             keys = keys_of(experiment, seed)
             store = FileStore(stores / f"blocks-{seed}", block)
             opened.callback(store.close)
+            if not store.is_direct:
+                told(f"warning: {stores}: {store.why_not}: reads may come from memory, not from the disk")
             n_written = fill(store, keys)
             if n_written:
                 told(f"seed {seed}: {n_written:,} blocks were written to a file")
@@ -105,9 +108,20 @@ def run_simulated(path: Path, experiment: Experiment, live: Path, folder: Path, 
 
 
 def _charge(live: Path, arm: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """What its questions took, one after the other; nothing where none was answered."""
-    for seed in seeds:
-        inferences = table_of(live, f"inferences/{stem_of(arm, seed)}")
-        if not pc.any(pc.greater(inferences["charged_ns"], 0)).as_py():
-            return {"kind": "free"}
+    """What its questions took, one after the other; nothing where none was answered.
+
+    Raises:
+        InputError: some were with one seed, and none with another.
+    """
+    are_answered = [
+        bool(pc.any(pc.greater(table_of(live, f"inferences/{stem_of(arm, seed)}")["charged_ns"], 0)).as_py())
+        for seed in seeds
+    ]
+    if not any(are_answered):
+        return {"kind": "free"}
+    if not all(are_answered):
+        raise InputError(
+            f"arm {arm}: with seed {seeds[are_answered.index(False)]} no question was answered, with others some were; "
+            "expected more accesses (--accesses), or other seeds"
+        )
     return {"kind": "sampled", "source": str(live.absolute()), "order": "recorded"}

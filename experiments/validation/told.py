@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.compare.seeds import Difference
-from experiments.report import number_text, time_text
+from experiments.report import number_text
 from experiments.validation.compared import OVERALL, Compared, Pair
 
 if TYPE_CHECKING:
@@ -53,13 +53,8 @@ def lines(found: Validated) -> list[str]:
             for title, metric in (("mean", "mean_latency_ns"), ("p50", "p50_latency_ns"), ("p99", "p99_latency_ns"))
         )  # fmt: skip
         told.append(f"Largest error of any arm, {what}: {errors}; hit ratio {_most(of, 'hit_ratio'):.4f}.")
-    settled = [pair for pair in found.pairs["cache"] if pair.is_told_apart]
-    agree = sum(pair.agrees for pair in settled)
-    told.append(
-        f"Order by mean latency: live {' < '.join(found.live_order)}; simulated {' < '.join(found.orders['cache'])}. "
-        f"Of {len(found.pairs['cache'])} pairs the live cache tells {len(settled)} apart, and the simulator has the "
-        f"same one in front in {agree} of these."
-    )
+    if len(found.live_order) > 1:
+        told.append(_order_text(found))
     differ = {arm: ratio for arm, ratio in found.repeats_differ.items() if ratio is not None}
     if differ:
         told.append(
@@ -67,6 +62,16 @@ def lines(found: Validated) -> list[str]:
             + ", ".join(f"{ratio:.1%} ({arm})" for arm, ratio in differ.items()) + "."
         )  # fmt: skip
     return told
+
+
+def _order_text(found: Validated) -> str:
+    settled = [pair for pair in found.pairs["cache"] if pair.is_told_apart]
+    agree = sum(pair.agrees for pair in settled)
+    return (
+        f"Order by mean latency: live {' < '.join(found.live_order)}; simulated {' < '.join(found.orders['cache'])}. "
+        f"Of {len(found.pairs['cache'])} pairs the live cache tells {len(settled)} apart, and the simulator has the "
+        f"same one in front in {agree} of these."
+    )
 
 
 def rows_of(found: Validated) -> list[dict[str, Any]]:
@@ -159,8 +164,3 @@ def interval_text(row: Compared) -> str:
     if low != low:
         return "-"
     return f"{low:+.4f} to {high:+.4f}" if row.kind == "ratio" else f"{low:+.1%} to {high:+.1%}"
-
-
-def estimate_text(n_runs: int, seconds: float) -> str:
-    """How long the live runs will take, by the simulated ones."""
-    return f"{n_runs} live runs, about {time_text(seconds * 1e9)} of real time"

@@ -1,6 +1,8 @@
 """A validation from what was asked to what is written."""
 
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,26 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.aside import written_aside
-from experiments.calibration.facts import busy
+from experiments.calibration.facts import busy, memory_bytes
 from experiments.config import Experiment
 from experiments.plan import Key
 from experiments.prepared import split
 from experiments.report import time_text
 from experiments.tables import write_rows
 from experiments.validation.asked import Asked
+from experiments.validation.caches import SPARE
 from experiments.validation.compared import Figures, compared, differ_ratio, figures_of, order_of, pairs
 from experiments.validation.fitted import overrides
 from experiments.validation.machine import Machine, machine_of
-from experiments.validation.prober import MOST_BYTES, Prober, reads_of_request
+from experiments.validation.prober import ACCESSES_OF_PROBE, MOST_BYTES, Prober, reads_of_request
 from experiments.validation.probing import Costs
 from experiments.validation.scaled import Scaled, checked, scaled
 from experiments.validation.sides import keys_of, run_live, run_simulated, scratch_folder
 from experiments.validation.told import Validated, as_json, rows_of
+from live.file_systems import ALIGNMENT
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_SIZES = [4096, 65536, 1 << 20]
 LIVE, CACHE, MACHINE = "live", "cache", "machine"
 
 
@@ -65,11 +70,10 @@ def validated(
 
     if (asked.out / LIVE).exists() and not is_forced:
         raise InputError(f"--out {asked.out}: has a validation already; expected another folder, or --force")
-    warning = busy(_load(), _n_cpus())
+    warning = busy(os.getloadavg(), os.cpu_count())
     if warning is not None:
         told(f"warning: {warning}; what is measured is that of a busy machine")
-    # What it is made of decides which sizes are measured, and a first look needs no machine.
-    machine = machine_of(preset, asked.store, [4096, 65536, 1 << 20], told, quick=True)
+    machine = machine_of(preset, asked.store, _SIZES, told)
     found = scaled(path, experiment, machine.system, asked)
     for text in (machine.said, *found.changes):
         told(text)
@@ -84,8 +88,11 @@ def _compare(
 ) -> Outcome:  # fmt: skip
     experiment, folder = found.experiment, asked.out
     stores, began = asked.store or machine.folder or Path(), time.monotonic()
-    n_bytes = sum(len(keys_of(experiment, seed)) for seed in experiment.seeds) * found.block
+    _check_memory(experiment, found.block)
+    # A record has a page before its block.
+    n_bytes = sum(len(keys_of(experiment, seed)) for seed in experiment.seeds) * (found.block + ALIGNMENT)
     n_bytes += MOST_BYTES
+    _clear(folder, asked.repeats)
     costs: list[dict[str, Costs]] = []
     with scratch_folder(stores, n_bytes) as blocks:
         prober = Prober(experiment, found.block, blocks, console)
@@ -125,6 +132,29 @@ def _compare(
     return Outcome(outcome, text, folder, arms, experiment.baseline)
 
 
+def _check_memory(experiment: Experiment, block: int) -> None:
+    """Raises InputError if the tiers take more memory than is good for the machine."""
+    there = memory_bytes()
+    wanted = max(
+        sum(tier.capacity + SPARE * block for tier in experiment.system_of(arm).tiers) for arm in experiment.arms
+    )
+    if there is not None and wanted > there // 2:
+        raise InputError(
+            f"--block: with blocks of {block} B the tiers take {wanted} B, more than half of the {there} B of memory "
+            "here; expected smaller blocks, or smaller tiers (--set system.tiers.0.capacity=...)"
+        )
+
+
+def _clear(folder: Path, n_repeats: int) -> None:
+    """Nothing of an earlier validation stands beside this one's runs."""
+    for name in ("validation.parquet", "validation.json", "machine.yaml"):
+        (folder / name).unlink(missing_ok=True)
+    for side in (LIVE, CACHE, MACHINE):
+        for old in (folder / side).glob("r[0-9]*"):
+            if old.name[1:].isdecimal() and int(old.name[1:]) >= n_repeats:
+                shutil.rmtree(old)
+
+
 def _with_costs(path: Path, experiment: Experiment, costs: Mapping[str, Costs], block: int) -> Experiment:
     """Each arm with what the cache takes under it."""
     raw = json.loads(json.dumps(experiment.model_dump(mode="json")))
@@ -145,11 +175,13 @@ def all_figures(folder: Path, n_repeats: int) -> dict[Key, Figures]:
 def _estimate(experiment: Experiment, costs: Mapping[str, Costs], n_repeats: int) -> str:
     arrivals, workload = experiment.workload.arrivals, experiment.workload.source.build(experiment.seeds[0])
     assert arrivals.kind == "closed"
-    n_judged = workload.length() - split(experiment, workload).first
+    n_run = workload.length() - split(experiment, workload).first
+    n_probed = 2 * ACCESSES_OF_PROBE * workload.n_streams
     per_request_ns = sum(arrivals.think + float(one.misses.mean() + one.hits.mean()) / 2 for one in costs.values())
     n_each = len(experiment.seeds) * n_repeats
-    ns = n_each * n_judged / workload.n_streams / reads_of_request(experiment) * per_request_ns
-    return f"{n_each * len(costs)} live runs of {n_judged:,} accesses, about {time_text(ns)} of real time"
+    ns = n_each * (n_run + n_probed) / workload.n_streams / reads_of_request(experiment) * per_request_ns
+    n_runs = n_each * len(costs)
+    return f"{n_runs} live runs of {n_run:,} accesses, with probes around each: about {time_text(ns)} of real time"
 
 
 def _about(
@@ -177,15 +209,3 @@ def _about(
         ],
         "versions": dict(versions()),
     }
-
-
-def _load() -> tuple[float, float, float]:
-    import os
-
-    return os.getloadavg()
-
-
-def _n_cpus() -> int:
-    import os
-
-    return os.cpu_count() or 1
