@@ -78,12 +78,24 @@ def outcomes(sink: ListSink) -> list[int]:
     return [row["outcome"] for row in sink.accesses()]
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> int:
+    """All that a request has caused is over before the next, however slow the machine: so long the simulator thinks."""
+
+    def until_all_is_there(client: Client, until_ns: int) -> None:
+        while client._cache.stats().n_in_flight:
+            time.sleep(0.0002)
+
+    monkeypatch.setattr(Client, "_think", until_all_is_there)
+    return 10**8
+
+
 @pytest.mark.parametrize("placement", ["inclusive", "exclusive"])
-def test_a_stream_without_prefetching_has_the_simulators_outcomes(placement: str) -> None:
+def test_a_stream_without_prefetching_has_the_simulators_outcomes(placement: str, settled: int) -> None:
     """Also of requests of several, and of writes; and all else that does not depend on clocks."""
     keys = np.random.default_rng(1).zipf(1.3, 900) % 200
     batch = batch_of(keys, request=np.arange(900) // 3, op=np.arange(900) // 3 % 7 == 3)
-    live, simulated = both(batch, system(20, 60, placement=placement), first=90, judged=300)
+    live, simulated = both(batch, system(20, 60, placement=placement), think_ns=settled, first=90, judged=300)
     assert outcomes(live[2]) == outcomes(simulated[2])
     for name in ("n_accesses", "n_outcomes", "n_evicted", "resident_bytes", "min_access", "unjudged"):
         assert getattr(live[0], name) == getattr(simulated[0], name), name
@@ -99,17 +111,11 @@ def test_a_stream_without_prefetching_has_the_simulators_outcomes(placement: str
 
 
 @pytest.mark.parametrize("said", ["next_n(n=3)", "markov"])
-def test_where_answers_are_waited_for_all_is_as_in_the_simulator(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_answers_are_waited_for_all_is_as_in_the_simulator(said: str, settled: int) -> None:
     """Once all that an access has sent for is there before the next."""
-
-    def until_all_is_there(client: Client, until_ns: int) -> None:
-        while client._cache.stats().n_in_flight:
-            time.sleep(0.0002)
-
-    monkeypatch.setattr(Client, "_think", until_all_is_there)
     batch = batch_of(mixed_keys(300), op=np.arange(300) % 9 == 4)
     machine = system(30, inference={"mode": "sync"})
-    live, simulated = both(batch, machine, said, think_ns=10**8, judged=100)
+    live, simulated = both(batch, machine, said, think_ns=settled, judged=100)
     assert outcomes(live[2]) == outcomes(simulated[2])
     # What the last access has asked for may be there sooner or later.
     mine, expected = (one[2].columns("prefetches") for one in (live, simulated))
