@@ -154,8 +154,8 @@ class Making:
         from experiments.warm import compile_core
 
         experiment = self.experiment
-        for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
-            if self._engine is None:
+        if self._engine is None:
+            for chosen in dict.fromkeys(chosen_engine(experiment, arm) for arm in experiment.arms):
                 progress.say(f"engine: {chosen}" + (" (auto)" if chosen != experiment.engine else ""))
         self._digests = {seed: found.row["trace_sha256"] for (_, seed, _), found in self.kept.runs.items()}
         runs = in_turn(list(self._todo.values()))

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from simulator.accounting import Books, BooksError, RunResult, SoFar
 from simulator.arrays import Ints
 from simulator.charge import Charge, Replay
 from simulator.checks import capacities_of, check_streams
-from simulator.config import Arrivals, System, WriteBack
+from simulator.config import Arrivals, InferenceServer, System, WriteBack
 from simulator.errors import InputError
 from simulator.needs import features_among, needs_of
 from simulator.policy import Policy, Trigger, parts_of
@@ -114,11 +114,7 @@ class LiveEngine:
         )  # fmt: skip
         try:
             cache.tell(self._workload, self._first_access, self._books.first_access)
-            server = system.inference
-            engine = nullcontext() if self._policy.trigger == Trigger.NEVER else PrefetchEngine(
-                Built(self._policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
-                batch_size=server.batch_size, stale_after=server.stale_after,
-            )  # fmt: skip
+            engine = asking(self._policy, cache, system.inference)
             self._warm_up(cache)
             with engine:
                 self._drive(cache)
@@ -241,6 +237,16 @@ class LiveEngine:
                 raise BooksError(f"stream {stream.number}: {n} accesses were served, expected {n_expected}")
             numbers[places] = stream.accesses
         return numbers
+
+
+def asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
+    """An engine that asks a policy beside a cache, as a system says; nothing, if the policy is never asked."""
+    if policy.trigger == Trigger.NEVER:
+        return nullcontext()
+    return PrefetchEngine(
+        Built(policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
+        batch_size=server.batch_size, stale_after=server.stale_after,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -337,7 +337,7 @@ def test_a_preset_of_another_kind_of_machine_is_refused(text: str, said: str, tm
         pytest.skip("there is a GPU here")
     (tmp_path / "machine.yaml").write_text(text + "measured: {machine: fast}\n")
     with pytest.raises(InputError, match=said):
-        machine_of(tmp_path / "machine.yaml", None, [], lambda _: None)
+        machine_of(tmp_path / "machine.yaml", None, lambda _: None)
 
 
 def test_arms_that_set_what_is_the_machines_are_left_out() -> None:

@@ -24,7 +24,7 @@ class Machine(NamedTuple):
     said: str
 
 
-def machine_of(preset: Path | None, store: Path | None, blocks: list[int], told: Callable[[str], None]) -> Machine:
+def machine_of(preset: Path | None, store: Path | None, told: Callable[[str], None]) -> Machine:
     """The machine of a preset's file, or without one this one, with a file in ``store`` (else here) as its last level.
 
     Raises:
@@ -37,7 +37,7 @@ def machine_of(preset: Path | None, store: Path | None, blocks: list[int], told:
             raise InputError(f"--machine {preset}: cannot be read: {error}; expected a preset of calibrate") from None
         said = f"machine: {preset}"
     else:
-        text, said = _measured(store or Path(), blocks, told), "machine: measured now"
+        text, said = _measured(store or Path(), told), "machine: measured now"
     name = str(preset or "the machine")
     raw = parse_yaml(text, name)
     if not isinstance(raw, Mapping) or not isinstance(raw.get("tiers"), list):
@@ -76,15 +76,14 @@ def _folder(path: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _measured(folder: Path, blocks: list[int], told: Callable[[str], None]) -> str:
+def _measured(folder: Path, told: Callable[[str], None]) -> str:
     """A preset of this machine, by means: what a mean latency is to be held against."""
     from experiments.calibration.asked import asked
     from experiments.calibration.measuring import measure
     from experiments.calibration.outcome import preset_text
 
-    sizes = ",".join(f"{size} B" for size in blocks)
     found = asked(
-        f"dram,file:{folder}", sizes, "1,2,4", None, None, None, None, device="cpu", is_quick=True,
+        f"dram,file:{folder}", "4KiB,64KiB,1MiB", "1,2,4", None, None, None, None, device="cpu", is_quick=True,
         pageable=False, durations="mean", table="always",
     )  # fmt: skip
     outcome, head, facts = measure(found, told, with_predictor=False)

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.config import Arm, Experiment
 from experiments.making import make
@@ -13,14 +12,11 @@ from experiments.prepared import prepare
 from experiments.validation.caches import cache_of
 from experiments.validation.compared import figures_of
 from experiments.validation.probing import Costs, InPlace, probed
-from live import FileStore, PrefetchEngine, TieredCache
+from live import FileStore
 from live.clients import sleep_to_the_microsecond
 from live.contents import fill
-from live.driving import switching_often
-from policies.given import Built
+from live.driving import asking, switching_often
 from simulator.accounting import RunResult, SoFar
-from simulator.config import InferenceServer
-from simulator.policy import Policy, Trigger
 from simulator.seeds import generator
 from simulator.trace import READ, WRITE
 
@@ -75,7 +71,7 @@ class Prober:
                 lambda recorder: cache_of(
                     system, FileStore(self._path, block), recorder, most_bytes=capacity * block
                 ),
-                lambda cache: _asking(others, cache, system.inference), self._keys, capacity,
+                lambda cache: asking(others, cache, system.inference), self._keys, capacity,
                 max(link.channels for link in system.links), _ACCESSES, seed,
                 partial(time.sleep, arrivals.think / 1e9), self._together,
                 hit_share=min(max(expected["hit_ratio"], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,
@@ -98,16 +94,6 @@ class Around:
     def so_far(self, n_windows: int) -> SoFar:
         """Of the run."""
         return self._engine.so_far(n_windows)
-
-
-def _asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> AbstractContextManager[Any]:
-    """An engine that asks a policy beside a cache; none, if it is never asked."""
-    if policy.trigger == Trigger.NEVER:
-        return nullcontext()
-    return PrefetchEngine(
-        Built(policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
-        batch_size=server.batch_size, stale_after=server.stale_after,
-    )  # fmt: skip
 
 
 def _writes(experiment: Experiment) -> bool:

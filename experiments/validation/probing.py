@@ -90,8 +90,6 @@ def probed(
 ) -> Costs:  # fmt: skip
     """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
 
-    Raises InputError if nothing hit, or nothing missed.
-
     Args:
         make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
         asking: Around accesses to it, such as an engine that asks a policy.
@@ -104,6 +102,9 @@ def probed(
         n_together: Blocks that a request reads.
         hit_share: Of the accesses, as of the workload's: after a longer pause of disk or processor all takes longer.
         is_written: Whether blocks are written, too: write-backs disturb reads.
+
+    Raises:
+        InputError: nothing hit, or nothing missed.
     """
     alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
     some = _Some(keys, capacity, rng, pause, puts=is_written)

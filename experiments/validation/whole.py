@@ -32,7 +32,6 @@ from simulator.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-_SIZES = [4096, 65536, 1 << 20]
 LIVE, CACHE, MACHINE = "live", "cache", "machine"
 
 
@@ -73,7 +72,7 @@ def validated(
     warning = busy(os.getloadavg(), os.cpu_count())
     if warning is not None:
         told(f"warning: {warning}; what is measured is that of a busy machine")
-    machine = machine_of(preset, asked.store, _SIZES, told)
+    machine = machine_of(preset, asked.store, told)
     found = scaled(path, experiment, machine.system, asked)
     for text in (machine.said, *found.changes):
         told(text)
