@@ -36,7 +36,9 @@ class Stream:
         self.requests: list[int] = request.tolist()
         is_last, is_write = np.append(request[1:] != request[:-1], True), op == WRITE
         cuts = [0, *(np.flatnonzero(is_last[:-1] | (op[1:] != op[:-1])) + 1).tolist(), len(key)]
-        self.steps = [(start, end, bool(is_write[start]), bool(is_last[end - 1])) for start, end in pairwise(cuts)]
+        self.steps = [
+            (start, end, bool(is_write[start]), bool(is_last[end - 1])) for start, end in pairwise(cuts) if end
+        ]
 
 
 class Versions:
@@ -105,13 +107,13 @@ class Client:
                 return
             self._note(int(accesses[start]), int(accesses[end - 1]))
             step, request = stream.keys[start:end], stream.requests[start]
-            ended_ns = self._write(step, request) if is_write else self._read(step, request)
+            ended_ns = self.write(step, request) if is_write else self.read(step, request)
             self.n_done += end - start
-            if ends_request and self._think_ns:
-                self._think(ended_ns + self._think_ns)
+            if ends_request:
+                self.think(ended_ns)
 
-    def _read(self, keys: list[int], request: int) -> int:
-        """When it was over; what was read is looked at after that."""
+    def read(self, keys: list[int], request: int) -> int:
+        """Read blocks at once; when that was over. What was read is looked at after that."""
         while len(self._places) < len(keys):
             self._places.append(_place(self._cache.block, self._device))
         oldest = [self._versions.oldest(key) for key in keys]
@@ -122,7 +124,8 @@ class Client:
             self._versions.check(key, least, place if self._device is None else place.cpu().numpy())
         return ended_ns
 
-    def _write(self, keys: list[int], request: int) -> int:
+    def write(self, keys: list[int], request: int) -> int:
+        """Write blocks, one after the other; when that was over."""
         for key in keys:
             with self._versions.turn(key):
                 version = self._versions.new()
@@ -133,9 +136,10 @@ class Client:
                 self._versions.returned(key, version)
         return ended_ns
 
-    def _think(self, until_ns: int) -> None:
-        """Asleep: a thread that waits in Python keeps the policy's from running."""
-        while (left_ns := until_ns - time.perf_counter_ns()) > 0 and not self._is_stopped.is_set():
+    def think(self, since_ns: int) -> None:
+        """Sleep for as long since then: a thread that waits in Python keeps the policy's from running."""
+        until_ns = since_ns + self._think_ns
+        while self._think_ns and (left_ns := until_ns - time.perf_counter_ns()) > 0 and not self._is_stopped.is_set():
             time.sleep(min(left_ns, _LONGEST_SLEEP_NS) / 1e9)
 
 

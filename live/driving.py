@@ -159,8 +159,7 @@ class LiveEngine:
                 other.put(key, data)
             other.get_many([*range(16), 0])
             other.prefetch_async([1, 2])
-        for tier in cache._core.tiers:
-            tier.slab.touch()
+        touch(cache)
 
     def _drive(self, cache: TieredCache) -> None:
         """All clients from their first access to their last. Raises what one of them has raised first."""
@@ -262,6 +261,12 @@ def switching_often() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+def touch(cache: TieredCache) -> None:
+    """Memory is the process's from now on: what comes into a slab for the first time would pay for it else."""
+    for tier in cache._core.tiers:
+        tier.slab.touch()
 
 
 def _let_go(cache: TieredCache) -> None:

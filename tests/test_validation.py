@@ -1,7 +1,6 @@
 """A live cache and the simulator side by side: what is scaled, what is measured first, and what is compared."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,12 @@ from experiments.plot import Format, drawn
 from experiments.progress import make_console
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
-from experiments.validation import prober
 from experiments.validation.asked import Asked, asked
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
 from experiments.validation.everything import EveryKey
 from experiments.validation.fitted import with_costs
 from experiments.validation.machine import machine_of
-from experiments.validation.probing import Costs, InPlace, calls_of
+from experiments.validation.probing import Costs, calls_of
 from experiments.validation.scaled import scaled
 from experiments.validation.told import Validated, error_text, print_validated
 from experiments.validation.whole import all_figures
@@ -36,7 +34,6 @@ from live.contents import fill, version_of
 from simulator.config import System
 from simulator.errors import InputError
 from simulator.hops import hops_of
-from simulator.policy import AccessRun, Ahead, Answer, Decision, Parts, Told, Trigger, parts_of
 from simulator.records.rows import TransferRow
 
 runner = CliRunner()
@@ -276,50 +273,6 @@ def test_no_blocks_are_left_and_nothing_is_overwritten(validated: Path) -> None:
     assert "has a validation already; expected another folder, or --force" in again.stderr.replace("\n", " ")
 
 
-class Fixed:
-    """Wants one block, and has parts if it is told to."""
-
-    trigger, ahead, footprint_bytes = Trigger.ACCESS, Ahead(), 0
-
-    def __init__(self, parts: Parts | None = None) -> None:
-        self.n_asked, self.heard = 0, list[Told]()
-        if parts is not None:
-            self.parts = parts
-
-    def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        self.n_asked += len(runs)
-        return Decision([Answer([7], [0.5], 8, 0.25) for _ in runs], host_ns=5)
-
-    def told(self, told: Told) -> None:
-        self.heard.append(told)
-
-
-def test_a_probe_asks_the_policy_and_sends_for_as_many_others() -> None:
-    policy, keys = Fixed(), range(100, 200)
-    other = InPlace(policy, keys, 2.25, np.random.default_rng(0))
-    run_ = AccessRun(np.zeros(1, np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8))
-    answers = [other.decide([run_]).answers[0] for _ in range(400)]
-    assert policy.n_asked == 400
-    assert {len(answer.keys) for answer in answers} == {2, 3}
-    assert np.mean([len(answer.keys) for answer in answers]) == pytest.approx(2.25, abs=0.1)
-    assert {*keys} >= {key for answer in answers for key in answer.keys}
-    assert (answers[0].predicted_key, answers[0].confidence) == (8, 0.25)
-    other.told(Told())
-    assert len(policy.heard) == 1
-
-
-def test_a_probe_asks_a_policy_in_parts_as_the_live_run_does() -> None:
-    at_once, later = Fixed(), Fixed()
-    other = InPlace(Fixed(Parts(at_once, later)), range(5), 1.0, np.random.default_rng(0))
-    parts = parts_of(other, is_free=False)
-    assert parts.at_once is at_once
-    assert isinstance(parts.later, InPlace)
-    assert (
-        len(parts.later.decide([AccessRun(*(np.zeros(1, t) for t in (np.uint64, np.uint32, np.uint8)))]).answers) == 1
-    )
-    assert (later.n_asked, at_once.n_asked) == (1, 0)
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -368,17 +321,6 @@ def test_an_outcome_that_one_side_never_has_is_an_error_too() -> None:
     simulated = {("a", 0, 0): {"late share_ratio": 0.0, "merged share_ratio": 0.0}}
     (row,) = compared(live, simulated)
     assert (row.metric, row.error.mean) == ("late share_ratio", -0.03)
-
-
-def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Of 64 blocks, in a tier for 160, there would be none to miss.
-    monkeypatch.setattr(prober, "MOST_BYTES", 64 * BLOCK)
-    experiment = scaled_to("mixed", accesses=200, think="0 ns", arms="none").experiment
-    costs = prober.Prober(experiment, BLOCK, tmp_path, make_console()).probe(experiment.arms[0])
-    assert min(len(costs.hits), len(costs.misses)) > 50
-    assert np.median(costs.misses) > np.median(costs.hits)
 
 
 def test_any_block_can_be_sent_for(tmp_path: Path) -> None:

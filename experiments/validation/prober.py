@@ -1,24 +1,23 @@
 """Probes of the live cache under each arm: before and after its runs, on a store of its own."""
 
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.config import Arm, Experiment
 from experiments.making import make
 from experiments.prepared import prepare
-from experiments.validation.caches import cache_of
-from experiments.validation.compared import figures_of
-from experiments.validation.probing import Costs, InPlace, probed
+from experiments.results import KeptResults
+from experiments.validation.caches import cache_of, memories_of
+from experiments.validation.pattern import patterns_of
+from experiments.validation.probing import Costs, Mix, probed
+from experiments.validation.standing_in import InPlace, Wanted
 from live import FileStore
-from live.clients import sleep_to_the_microsecond
 from live.contents import fill
 from live.driving import asking, switching_often
 from simulator.accounting import RunResult, SoFar
 from simulator.seeds import generator
-from simulator.trace import READ, WRITE
+from simulator.trace import READ
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,12 +27,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 << 20
 _ACCESSES = 1000
 ACCESSES_OF_PROBE = _ACCESSES * 3 // 2
-"""Alone, and half as many beside others."""
-_LEAST_SHARE = 0.1
-"""So many hits, and misses, are probed at least, to know them."""
+"""As in the run, and half as many beside others."""
 _LEAST_KEYS = 64
 _POOL = 4
-"""The probe's keys are so many times what tier 0 has room for."""
+"""The probe's keys are so many times what tier 0 has room for, and as many times as there are clients."""
 
 
 class Prober:
@@ -46,36 +43,50 @@ class Prober:
         most_keys = max(MOST_BYTES // block, _LEAST_KEYS)
         # Smaller than the tier, if that is large: there must be blocks that it does not hold.
         self._capacity = max(min(capacity // block, most_keys // _POOL), 1)
-        self._keys = range(max(_POOL * self._capacity, _LEAST_KEYS))
+        workload = experiment.workload.source.build(experiment.seeds[0])
+        self._keys = range(max(_POOL * max(self._capacity, workload.n_streams), _LEAST_KEYS))
         store = FileStore(self._path, block)
         fill(store, self._keys)
         store.close()
+        self._expected = folder / "expected"
         one = experiment.model_copy(update={"seeds": experiment.seeds[:1]})
-        make(one, folder / "expected", console=console, quiet=True)
-        self._expected = {arm: found for (arm, _, _), found in figures_of(folder / "expected").items()}
-        self._together, self._writes = reads_of_request(experiment), _writes(experiment)
+        make(one, self._expected, console=console, quiet=True)
+        # A cache that still has room writes nothing down.
+        self._evicts = {
+            row["arm"]: 2 * row["n_evicted"] >= row["n_miss"] + row["n_issued"]
+            for row in KeptResults.open(self._expected).rows
+        }
+        self._n_probed = 0
 
     def probe(self, arm: Arm) -> Costs:
         """Measure it now."""
         experiment, block = self._experiment, self._block
         system, arrivals, seed = experiment.system_of(arm), experiment.workload.arrivals, experiment.seeds[0]
         assert arrivals.kind == "closed"
-        policy = prepare(experiment, arm, seed).built.policy
-        expected = self._expected[arm.name]
-        capacity = max(min(self._capacity, system.tiers[0].capacity // block), 1)
-        n_sent = expected["n_issued"] / max(expected["n_questions_answered"], 1)
-        others = InPlace(policy, self._keys, n_sent, generator(seed, "probe", "sent"))
-        sleep_to_the_microsecond()
+        self._n_probed += 1
+        rng = generator(seed, "probe", str(self._n_probed))
+        patterns, capacity = (
+            patterns_of(self._expected, arm.name, seed, _ACCESSES, rng),
+            system.tiers[0].capacity // block,
+        )
+        mix = Mix(
+            patterns, arrivals.think, *self._room(arm.name, capacity, sum(pattern.n_absent for pattern in patterns)),
+            [link.channels for link in system.links], 0 if memories_of(system)[0] == "cuda" else None,
+        )  # fmt: skip
+        wanted = Wanted({}, {})
+        others = InPlace(prepare(experiment, arm, seed).built.policy, wanted)
         with switching_often():
             return probed(
-                lambda recorder: cache_of(
-                    system, FileStore(self._path, block), recorder, most_bytes=capacity * block
-                ),
-                lambda cache: asking(others, cache, system.inference), self._keys, capacity,
-                max(link.channels for link in system.links), _ACCESSES, seed,
-                partial(time.sleep, arrivals.think / 1e9), self._together,
-                hit_share=min(max(expected["hit_ratio"], _LEAST_SHARE), 1 - _LEAST_SHARE), is_written=self._writes,
+                lambda recorder, n: cache_of(system, FileStore(self._path, block), recorder, most_bytes=n * block),
+                lambda cache: asking(others, cache, system.inference), mix, wanted, rng,
             )  # fmt: skip
+
+    def _room(self, arm: str, capacity: int, n_absent: int) -> tuple[Sequence[int], int, int]:
+        """Keys, how many of them come in before, and how much room there is: for no more, if blocks are evicted."""
+        n_filled, keys = max(min(self._capacity, capacity), 1), self._keys[:capacity]
+        if self._evicts[arm] or n_absent > len(keys) // 2:
+            return self._keys, n_filled, n_filled
+        return keys, max(len(keys) // _POOL, 1), capacity
 
 
 class Around:
@@ -94,10 +105,6 @@ class Around:
     def so_far(self, n_windows: int) -> SoFar:
         """Of the run."""
         return self._engine.so_far(n_windows)
-
-
-def _writes(experiment: Experiment) -> bool:
-    return any((batch.op == WRITE).any() for batch in experiment.workload.source.build(experiment.seeds[0]).batches())
 
 
 def reads_of_request(experiment: Experiment) -> int:

@@ -1,26 +1,32 @@
 """What hits, misses and writes take in the live cache itself, at the workload's pace, before anything is compared.
 
 A preset says what the levels of a machine take. A cache adds its own: Python's rules, checksums, threads that are
-woken. That is measured on other accesses than those that are validated, drawn at random, and fitted to nothing.
+woken. That is measured on other blocks than those that are validated, drawn at random, and fitted to nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.validation.pattern import Named, Pattern, Touch
+from experiments.validation.standing_in import Wanted
+from experiments.validation.walk import Walk
 from live import TieredCache
+from live.clients import Client, Stream, Versions
+from live.driving import touch
 from live.recorder import Recorder
 from simulator.accounting import Rows
 from simulator.errors import InputError
-from simulator.policy import AccessRun, Answer, Decision, Outcome, Parts, Policy, Told, hears, recalls
-from simulator.seeds import generator
+from simulator.policy import Outcome
 from simulator.trace import READ
 
-_PUT_EVERY, _AT_LEAST, _N_KNOWN = 4, 30, 4
+AT_LEAST = 30
+"""So many of each kind are timed at least, to know them."""
 _STALL = 30
 """What takes so many times the median is the machine's stall: how often it has one, a short probe cannot tell."""
 Ints = npt.NDArray[np.int64]
@@ -50,160 +56,152 @@ def together(costs: Sequence[Costs]) -> Costs:
     )  # fmt: skip
 
 
-class InPlace:
-    """A policy that is really asked, and takes the time that it takes; in place of its blocks others are sent for.
+class Mix(NamedTuple):
+    """What is to be done in a cache: ``patterns``, a client each, ``think_ns`` between the requests of each.
 
-    They are as many as ``n_sent`` of an answer in the mean, drawn from ``keys``: what moves beside accesses disturbs
-    them, and what a policy wants after accesses at random is not what it wants after those of the workload.
+    ``keys`` are in the store. ``n_filled`` of them, a quarter at most, come into tier 0 before, which has room for
+    ``capacity``: as many, if the run evicts. ``channels`` are the links'.
     """
 
-    def __init__(self, policy: Policy, keys: Sequence[int], n_sent: float, rng: np.random.Generator) -> None:
-        self._policy, self._keys, self._n_sent, self._rng = policy, keys, n_sent, rng
-        self.trigger, self.ahead, self.footprint_bytes = policy.trigger, policy.ahead, policy.footprint_bytes
-        self.needs: tuple[str, ...] = getattr(policy, "needs", ())
-        self.hears, self.recalls = hears(policy), recalls(policy)
-        parts: Parts | None = getattr(policy, "parts", None)
-        if parts is not None:
-            # What answers at once is asked within the access (R44), and that is part of what the access takes. What it
-            # wants after accesses at random is not in the probe's store, or little of it.
-            self.parts = Parts(parts.at_once, InPlace(parts.later, keys, n_sent, rng))
-
-    def decide(self, runs: Sequence[AccessRun]) -> Decision:
-        """As it decides, with other blocks."""
-        decision = self._policy.decide(runs)
-        return replace(decision, answers=[self._in_place(answer) for answer in decision.answers])
-
-    def _in_place(self, answer: Answer) -> Answer:
-        n = int(self._n_sent + self._rng.random())
-        keys = [self._keys[place] for place in self._rng.integers(len(self._keys), size=n).tolist()]
-        return Answer(keys, [1.0] * n, answer.predicted_key, answer.confidence)
-
-    def told(self, told: Told) -> None:
-        """What it hears."""
-        self._policy.told(told)
+    patterns: Sequence[Pattern]
+    think_ns: int
+    keys: Sequence[int]
+    n_filled: int
+    capacity: int
+    channels: Sequence[int]
+    device: int | None = None
 
 
 def probed(
-    make: Callable[[Recorder], TieredCache], asking: Callable[[TieredCache], AbstractContextManager[Any]],
-    keys: Sequence[int], capacity: int, n_channels: int, n: int, seed: int, pause: Callable[[], None],
-    n_together: int = 1, *, hit_share: float = 0.5, is_written: bool = True,
+    make: Callable[[Recorder, int], TieredCache], asking: Callable[[TieredCache], AbstractContextManager[Any]],
+    mix: Mix, wanted: Wanted, rng: np.random.Generator,
 ) -> Costs:  # fmt: skip
-    """Read and write at random at the workload's pace, first alone, then beside blocks that are sent for.
+    """Read and write as the patterns have it, then, if links have channels, beside blocks that are sent for.
 
     Args:
-        make: A cache over a store that has all of ``keys``, and is of no further use: what is written is anything.
-        asking: Around accesses to it, such as an engine that asks a policy.
-        keys: More than tier 0 has room for, or there are no misses to measure.
-        capacity: Blocks that tier 0 has room for.
-        n_channels: The most calls at once of any link.
-        n: How many accesses are measured alone, and half as many reads beside others.
-        seed: Of the draws.
-        pause: Between two requests.
-        n_together: Blocks that a request reads.
-        hit_share: Of the accesses, as of the workload's: after a longer pause of disk or processor all takes longer.
-        is_written: Whether blocks are written, too: write-backs disturb reads.
+        make: A cache with so much room, over a store that has all keys, and is of no further use: what is written is
+            anything.
+        asking: Around accesses to it, such as an engine that asks a policy, or one that stands in for it.
+        mix: What is done.
+        wanted: Where it is left what is to be named at each access.
+        rng: Draws the blocks.
 
     Raises:
         InputError: nothing hit, or nothing missed.
     """
-    alone, at_once, rng = Recorder(), Recorder(), generator(seed, "probe")
-    some = _Some(keys, capacity, rng, pause, puts=is_written)
-    with make(alone) as cache, asking(cache):
-        n_filled = some.fill(cache)
-        some.read(cache, n, n_together, hit_share)
-    if n_channels > 1:
-        with make(at_once) as cache, asking(cache):
-            some.fill(cache)
-            some.read_beside(cache, n // 2, n_channels)
+    alone, at_once, most = Recorder(), Recorder(), max(mix.channels)
+    n = sum(len(pattern.touches) for pattern in mix.patterns)
+    with make(alone, mix.capacity) as cache, asking(cache):
+        touch(cache)
+        walks = _walks(cache, mix, wanted, rng)
+        writes = any(is_write for pattern in mix.patterns for *_, is_write, _ in pattern.stream.steps)
+        for walk in walks:
+            walk.fill(writes=writes)
+        n_before = len(alone.rows("accesses"))
+        with ThreadPoolExecutor(len(walks)) as pool:
+            pairs = zip(walks, mix.patterns, strict=True)
+            for done in [pool.submit(walk.go, *pattern) for walk, pattern in pairs]:
+                done.result()
+        walks[0].go(*_rare(mix.patterns))
+    if most > 1:
+        with make(at_once, mix.n_filled) as cache, asking(cache):
+            touch(cache)
+            (walk, *_) = _walks(cache, mix, wanted, rng)
+            walk.fill(writes=False)
+            walk.read_beside(n // 2, most)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
-    rows = alone.rows("accesses")[n_filled:]
-    hits, misses, puts = (
-        _latencies(rows, outcome, is_read=is_read)
-        for outcome, is_read in ((Outcome.HIT, True), (Outcome.MISS, True), (Outcome.HIT, False))
-    )
-    calls = calls_of(alone.rows("transfers"), int(rows["issued_ns"][0]))
-    for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if n_channels > 1 else ():
-        if len(durations) >= _AT_LEAST and (cell not in calls or len(calls[cell]) < _AT_LEAST):
-            calls[cell] = durations
-    calls = {
-        cell: _without_stalls(durations)
-        for cell, durations in calls.items()
-        if cell[2] == 1 or len(durations) >= _AT_LEAST
-    }
-    rest_ns = float(misses.mean() - hits.mean() - _moved_of(rows)) if len(misses) and len(hits) else 0.0
+    rows, moves = alone.rows("accesses")[n_before:], alone.rows("transfers")
+    hits, puts = (
+        without_stalls(_latencies(chosen))
+        for chosen in (
+            rows[(rows["op"] == READ) & (rows["outcome"] == Outcome.HIT)], rows[rows["op"] != READ]
+        )
+    )  # fmt: skip
+    missed = rows[(rows["op"] == READ) & (rows["outcome"] == Outcome.MISS)]
+    misses = without_stalls(_latencies(missed))
     if not len(hits) or not len(misses):
         raise InputError(
-            f"the probe of the cache had {len(hits)} hits and {len(misses)} misses, with room for {capacity} blocks in "
-            "tier 0; expected a tier that holds more"
+            f"the probe of the cache had {len(hits)} hits and {len(misses)} misses, with room for {mix.capacity} "
+            "blocks in tier 0; expected a tier that holds more"
         )
-    return Costs(hits, puts, misses, calls, max(round(rest_ns), 0))
+    calls = calls_of(moves, int(rows["issued_ns"][0]))
+    for cell, durations in calls_of(at_once.rows("transfers"), 0).items() if most > 1 else ():
+        if len(durations) >= AT_LEAST and (cell not in calls or len(calls[cell]) < AT_LEAST):
+            calls[cell] = durations
+    calls = {
+        cell: without_stalls(durations)
+        for cell, durations in calls.items()
+        if cell[2] == 1 or len(durations) >= AT_LEAST
+    }
+    return Costs(hits, puts, misses, calls, _rest_ns(missed, moves, mix.channels, float(hits.mean())))
 
 
-class _Some:
-    """Accesses at random: blocks that came in lately, which are there, and any."""
-
-    def __init__(
-        self, keys: Sequence[int], capacity: int, rng: np.random.Generator, pause: Callable[[], None], *, puts: bool
-    ) -> None:  # fmt: skip
-        self._keys, self._capacity, self._rng, self._pause, self._puts = keys, capacity, rng, pause, puts
-        self._there: list[int] = []
-
-    def fill(self, cache: TieredCache) -> int:
-        """Reads until tier 0 is full, and some of each kind, so that all code is loaded; how many they were."""
-        n = min(self._capacity, len(self._keys))
-        self._there = [self._keys[place] for place in self._rng.permutation(len(self._keys))[:n].tolist()]
-        for key in [*self._there, *self._there[-_N_KNOWN:]]:
-            cache.get_many([key])
-        if not self._puts:
-            return n + min(n, _N_KNOWN)
-        for key in self._there[-_N_KNOWN:]:
-            cache.put(key, np.empty(cache.block, np.uint8))
-        return n + 2 * min(n, _N_KNOWN)
-
-    def _any(self) -> int:
-        return self._keys[int(self._rng.integers(len(self._keys)))]
-
-    def _absent(self, cache: TieredCache) -> int:
-        while (key := self._any()) in cache:
-            pass
-        return key
-
-    def _one_there(self) -> int:
-        """Of those that came in last, half of what there is room for."""
-        return self._there[-1 - int(self._rng.integers(-(-len(self._there) // 2)))]
-
-    def read(self, cache: TieredCache, n: int, n_together: int, hit_share: float) -> None:
-        """Requests that read so many blocks, of which that share is there; now and then a write."""
-        for i in range(-(-n // n_together)):
-            are_there = self._rng.random(n_together) < hit_share
-            wanted = [self._one_there() if there else self._absent(cache) for there in are_there]
-            self._pause()
-            cache.get_many(dict.fromkeys(wanted))
-            self._there += wanted
-            del self._there[: -self._capacity]
-            if self._puts and i % _PUT_EVERY == 0:
-                self._pause()
-                cache.put(self._one_there(), np.empty(cache.block, np.uint8))
-
-    def read_beside(self, cache: TieredCache, n: int, n_channels: int) -> None:
-        """Reads beside which others are sent for: one more, two more, and so on in turn, up to all channels."""
-        for i in range(n):
-            key, *others = {self._any() for _ in range(2 + i % (n_channels - 1))}
-            self._pause()
-            sent = cache.prefetch_async(others)
-            cache.get(key)
-            for future in sent:
-                future.result()
+def _walks(cache: TieredCache, mix: Mix, wanted: Wanted, rng: np.random.Generator) -> list[Walk]:
+    """A client for each pattern, with keys of its own, and its part of the room."""
+    n, versions, never = len(mix.patterns), Versions(are_shared=False), Event()
+    return [
+        Walk(
+            cache, Client(cache, pattern.stream, versions, mix.think_ns, mix.device, _unheard, never), mix.keys[i::n],
+            max(mix.n_filled // n, 1), wanted, rng.spawn(1)[0],
+        )
+        for i, pattern in enumerate(mix.patterns)
+    ]  # fmt: skip
 
 
-def _latencies(rows: Rows, outcome: Outcome, *, is_read: bool) -> Ints:
-    chosen = rows[(rows["outcome"] == outcome) & ((rows["op"] == READ) == is_read)]
+def _unheard(first: int, last: int) -> None:
+    """Nobody wants to know what is issued next."""
+
+
+def _rare(patterns: Sequence[Pattern]) -> Pattern:
+    """Of hits and misses what is missing to so many that are to be measured."""
+    touches = list[Touch]()
+    for is_there in (True, False):
+        n = sum(touch.is_there is is_there for pattern in patterns for touch in _reads(pattern))
+        touches += [Touch(is_there, False, Named(0, 0), Named(0, 0))] * (AT_LEAST - n)
+    numbers = np.arange(len(touches))
+    return Pattern(
+        Stream(patterns[0].stream.number, numbers, numbers, numbers, np.zeros(len(touches), np.uint8)), touches
+    )
+
+
+def _reads(pattern: Pattern) -> Iterator[Touch]:
+    for start, end, is_write, _ in pattern.stream.steps:
+        if not is_write:
+            yield from pattern.touches[start:end]
+
+
+def _rest_ns(missed: Rows, transfers: Rows, channels: Sequence[int], hit_ns: float) -> int:
+    """What a miss takes beside its calls and what a hit takes, in the mean, where it found a channel of each link free.
+
+    What waits for a channel does so in the model as well.
+    """
+    is_free = np.ones(len(missed), bool)
+    for link, n_channels in enumerate(channels):
+        mine = transfers[transfers["link"] == link]
+        n_begun, n_ended = (
+            np.searchsorted(np.sort(mine[name]), missed["issued_ns"], side="right")
+            for name in ("started_ns", "ended_ns")
+        )
+        is_free &= n_begun - n_ended < n_channels
+    if is_free.sum() >= AT_LEAST:
+        missed = missed[is_free]
+    rest_ns = _latencies(missed) - missed["transfer_ns"]
+    return max(round(float(rest_ns[_are_no_stalls(_latencies(missed))].mean()) - hit_ns), 0)
+
+
+def _latencies(accesses: Rows) -> Ints:
     # What waits for an answer (R13) is charged that by the model itself.
-    return _without_stalls(chosen["latency_ns"] - chosen["inference_ns"])
+    found: Ints = accesses["latency_ns"] - accesses["inference_ns"]
+    return found
 
 
-def _without_stalls(durations: Ints) -> Ints:
-    return durations[durations <= _STALL * np.median(durations)] if len(durations) else durations
+def without_stalls(durations: Ints) -> Ints:
+    """All but what the machine, and not the cache, took."""
+    return durations[_are_no_stalls(durations)]
+
+
+def _are_no_stalls(durations: Ints) -> npt.NDArray[np.bool_]:
+    return durations <= _STALL * np.median(durations) if len(durations) else np.zeros(0, bool)
 
 
 def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints]:
@@ -219,10 +217,3 @@ def calls_of(transfers: Rows, since_ns: int) -> dict[tuple[int, bool, int], Ints
                 taken = int(row["ended_ns"] - row["started_ns"])
                 found.setdefault((link, bool(row["is_down"]), n), []).append(taken)
     return {cell: np.array(durations, np.int64) for cell, durations in found.items()}
-
-
-def _moved_of(accesses: Rows) -> float:
-    """What the calls of a miss took together, in the mean."""
-    missed = accesses[(accesses["outcome"] == Outcome.MISS) & (accesses["op"] == READ)]
-    moved = missed["transfer_ns"][missed["latency_ns"] <= _STALL * np.median(missed["latency_ns"])]
-    return float(moved.mean()) if len(moved) else 0.0

@@ -1,0 +1,264 @@
+"""What a cache takes is measured in accesses like those of the run: which hit, miss, write, and send for others."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.hardware import system_in_full
+from experiments.loading import load, only
+from experiments.making import make
+from experiments.overrides import parse_yaml
+from experiments.plan import stem_of
+from experiments.progress import make_console
+from experiments.results import table_of
+from experiments.validation import pattern, prober
+from experiments.validation.asked import asked
+from experiments.validation.pattern import Named, Pattern, Touch, patterns_of
+from experiments.validation.probing import Mix, _rest_ns, probed
+from experiments.validation.scaled import scaled
+from experiments.validation.standing_in import InPlace, Wanted
+from live import MemoryStore, MemoryTier, TieredCache
+from live.clients import Stream
+from live.contents import fill
+from live.driving import asking
+from live.recorder import Recorder
+from simulator.accounting import Rows
+from simulator.config import InferenceServer
+from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Parts, Told, Trigger, parts_of
+from simulator.records.rows import AccessRow, TransferRow
+from simulator.trace import READ, WRITE
+
+CONFIGS, BLOCK = Path(__file__).parents[1] / "configs", 4096
+MACHINE = """
+tiers:
+  - {name: dram, capacity: 25 GB, latency: 2 us, read_bandwidth: 10 GB/s, write_bandwidth: 10 GB/s}
+links:
+  - {call: 300 us, read_bandwidth: 1 GB/s, write_bandwidth: 1 GB/s, channels: 4}
+origin: {kind: store, latency: 5 us}
+"""
+
+
+def scaled_to(name: str, sets: Sequence[str] = (), **more: Any) -> Any:
+    path, machine = CONFIGS / f"{name}.yaml", system_in_full(parse_yaml(MACHINE, "machine"), Path(), "machine")
+    said = {"repeats": None, "block": None, "think": None, "arms": None, "store": None, **more}
+    return scaled(path, only(load(path, sets=sets)), machine, asked(out=Path("nowhere"), **said)).experiment
+
+
+def naively(folder: Path, arm: str, seed: int) -> list[Touch]:
+    """Row by row: what each access found, and what was sent for at it, at once and later."""
+    stem, found = stem_of(arm, seed), list[Touch]()
+    asked_by = {row["access"]: row for row in table_of(folder, f"inferences/{stem}").to_pylist()}
+    prefetches = table_of(folder, f"prefetches/{stem}").to_pylist()
+    for access in table_of(folder, f"accesses/{stem}").to_pylist():
+        at_once = later = Named(0, 0)
+        if question := asked_by.get(access["access"]):
+            mine = [row["issued_ns"] for row in prefetches if row["inference"] == question["inference"]]
+            n_at_once = sum(issued == question["asked_ns"] for issued in mine) if question["n_at_once"] else 0
+            at_once = Named(question["n_at_once"] - n_at_once, n_at_once)
+            later = Named(question["n_proposed"] - (len(mine) - n_at_once), len(mine) - n_at_once)
+        is_first_use = access["outcome"] == "hit_prefetched"
+        found.append(Touch(is_first_use or access["outcome"] == "hit", is_first_use, at_once, later))
+    return found
+
+
+def test_a_pattern_is_what_the_run_had(tmp_path: Path) -> None:
+    hybrid = (
+        "arms=[{name: none, policy: {kind: none}}, {name: hybrid, charge: {kind: fixed, latency: 90 us}, policy: {kind:"
+        " hybrid, experts: [{kind: next_n}, {kind: lstm, hidden: 8, embedding: 8, epochs: 2, inference: stateful}]}}]"
+    )
+    path = CONFIGS / "mixed.yaml"
+    experiment = only(load(path, sets=[hybrid, "seeds=[0]", "baseline=none", "workload.source.rounds=1"]))
+    raw = experiment.model_copy(update={"output": experiment.output.model_copy(update={"accesses": True})})
+    make(raw, tmp_path / "run", console=make_console(), quiet=True)
+    for arm in ("none", "hybrid"):
+        (whole,) = patterns_of(tmp_path / "run", arm, 0, 10**6, np.random.default_rng(0))
+        expected = naively(tmp_path / "run", arm, 0)
+        assert whole.touches == expected
+        assert whole.n_absent == sum(
+            (not touch.is_there) + touch.at_once.n_absent + touch.later.n_absent for touch in expected
+        )
+        (some,) = patterns_of(tmp_path / "run", arm, 0, 400, np.random.default_rng(0))
+        assert 400 <= len(some.touches) <= 420
+        first = int(whole.stream.accesses[0])
+        assert some.touches == [expected[access - first] for access in some.stream.accesses.tolist()]
+    assert sum(touch.at_once.n_absent for touch in expected) > 50, "nothing was sent for at once"
+    assert sum(touch.later.n_absent for touch in expected) > 50, "nothing was sent for later"
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=300), st.integers(1, 200), st.integers(0, 9))
+def test_pieces_are_of_whole_requests_from_all_over(lengths: list[int], n: int, seed: int) -> None:
+    requests = np.repeat(np.arange(len(lengths)), lengths)
+    at = pattern._pieces(requests, n, np.random.default_rng(seed))
+    assert np.array_equal(at, np.flatnonzero(np.isin(requests, requests[at])))
+    assert len(at) >= min(n, len(requests))
+    assert (np.diff(at) > 0).all()
+    if len(at) < len(requests):
+        # There is a piece in each tenth, as there are two parts to it.
+        tenths = np.unique(at * 10 // len(requests))
+        assert len(tenths) == 10 or len(requests) < 40
+
+
+class Fixed:
+    """Wants one block, and has parts if it is told to."""
+
+    trigger, ahead, footprint_bytes = Trigger.ACCESS, Ahead(), 0
+
+    def __init__(self, parts: Parts | None = None) -> None:
+        self.n_asked, self.heard = 0, list[Told]()
+        if parts is not None:
+            self.parts = parts
+
+    def decide(self, runs: Sequence[AccessRun]) -> Decision:
+        self.n_asked += len(runs)
+        return Decision([Answer([7], [0.5], 8, 0.25) for _ in runs], host_ns=5)
+
+    def told(self, told: Told) -> None:
+        self.heard.append(told)
+
+
+def shown(key: int) -> AccessRun:
+    return AccessRun(np.array([key], np.uint64), np.zeros(1, np.uint32), np.zeros(1, np.uint8))
+
+
+def test_a_policy_is_asked_and_other_blocks_are_named() -> None:
+    policy, wanted = Fixed(), Wanted({}, {3: [30, 31], 4: []})
+    other = InPlace(policy, wanted)
+    found = [other.decide([shown(key)]).answers[0] for key in (3, 4, 5, 3)]
+    assert [answer.keys for answer in found] == [[30, 31], [], (), ()], "of each access once"
+    assert policy.n_asked == 4
+    assert (found[0].confidences, found[0].predicted_key, found[0].confidence) == ([1.0, 1.0], 8, 0.25)
+    other.told(Told())
+    assert len(policy.heard) == 1
+
+
+def test_parts_name_what_is_theirs() -> None:
+    at_once, later = Fixed(), Fixed()
+    parts = parts_of(InPlace(Fixed(Parts(at_once, later)), Wanted({3: [30]}, {3: [31, 32]})), is_free=False)
+    assert parts.at_once is not None
+    assert parts.at_once.decide([shown(3)]).answers[0].keys == [30]
+    assert (at_once.n_asked, later.n_asked) == (1, 0)
+    assert parts.later.decide([shown(3)]).answers[0].keys == [31, 32]
+    assert (at_once.n_asked, later.n_asked) == (1, 1)
+
+
+NOTHING = Named(0, 0)
+
+
+def pattern_of(stream: int, *accesses: tuple[str, int, Named]) -> Pattern:
+    """Of what each access is, its request, and what is named at it later."""
+    ops = np.array([WRITE if kind.startswith("put") else READ for kind, *_ in accesses], np.uint8)
+    numbers, requests = np.arange(len(accesses)), np.array([request for _, request, _ in accesses])
+    touches = [Touch("absent" not in kind, "first" in kind, NOTHING, named) for kind, _, named in accesses]
+    return Pattern(Stream(stream, numbers, numbers, requests, ops), touches)
+
+
+def test_a_probe_does_what_the_pattern_says() -> None:
+    kinds = ("get", "get absent", "put", "put absent", "get first")
+    draws = np.random.default_rng(5)
+    accesses = [(kinds[draws.integers(5)], i, Named(1, int(draws.integers(3)))) for i in range(300)]
+    patterns = [pattern_of(0, *accesses), pattern_of(1, *reversed(accesses))]
+    recorders, keys, wanted, policy = list[Recorder](), range(400), Wanted({}, {}), Fixed()
+
+    def make_cache(recorder: Recorder, n: int) -> TieredCache:
+        recorders.append(recorder)
+        store = MemoryStore(BLOCK)
+        fill(store, keys)
+        tier = MemoryTier(name="dram", capacity=f"{n * BLOCK} B", channels=2, spare=16)
+        return TieredCache([tier], store, recorder=recorder)
+
+    mix = Mix(patterns, 300_000, keys, 100, 100, [2])
+    costs = probed(
+        make_cache, lambda cache: asking(InPlace(policy, wanted), cache, InferenceServer()), mix, wanted,
+        np.random.default_rng(1),
+    )  # fmt: skip
+    rows, n_fill = recorders[0].rows("accesses"), 2 * (50 + 4 + 4)
+    rows = rows[np.argsort(rows["access"])][n_fill:]
+    for stream, one in enumerate(patterns):
+        mine = rows[rows["stream"] == stream][: len(one.touches)]
+        reads = mine["op"] == READ
+        there = np.isin(mine["outcome"], (Outcome.HIT, Outcome.HIT_PREFETCHED))
+        is_there = np.array([touch.is_there for touch in one.touches])
+        assert (reads == [not is_write for _, _, is_write, _ in one.stream.steps]).all()
+        # A block may be pushed out between the choice and the access, as it may come.
+        assert (there == is_there).mean() > 0.95
+        first = np.array([touch.is_first_use for touch in one.touches])
+        assert (mine["outcome"][first] == Outcome.HIT_PREFETCHED).mean() > 0.8
+    n_named = sum(touch.later.n_absent for one in patterns for touch in one.touches)
+    n_issued = len(recorders[0].rows("prefetches"))
+    assert 0.9 * n_named <= n_issued <= n_named
+    assert policy.n_asked > 550
+    assert {len(costs.puts)} == {int((rows["op"] == WRITE).sum())}
+    assert (0, False, 1) in costs.calls
+    assert threading.active_count() < 20, "clients are still there"
+
+
+def test_what_is_rare_is_asked_for_apart() -> None:
+    recorders, keys = list[Recorder](), range(80)
+
+    def make_cache(recorder: Recorder, n: int) -> TieredCache:
+        recorders.append(recorder)
+        store = MemoryStore(BLOCK)
+        fill(store, keys)
+        return TieredCache([MemoryTier(name="dram", capacity=f"{n * BLOCK} B", spare=8)], store, recorder=recorder)
+
+    only_misses = pattern_of(0, *[("get absent", i, NOTHING) for i in range(50)])
+    mix, wanted = Mix([only_misses], 0, keys, 20, 20, [1]), Wanted({}, {})
+    costs = probed(
+        make_cache, lambda cache: asking(InPlace(Fixed(), wanted), cache, InferenceServer()), mix, wanted,
+        np.random.default_rng(1),
+    )  # fmt: skip
+    assert len(recorders) == 1, "one channel: nothing is to be measured beside others"
+    assert 25 <= len(costs.hits) <= 30
+    assert 45 <= len(costs.misses) <= 50
+
+
+def accesses_of(*rows: tuple[int, int, int]) -> Rows:
+    """Misses by (issued, latency, transfer)."""
+    found = np.zeros(len(rows), AccessRow.dtype)
+    for row, (issued, latency, transfer) in zip(found, rows, strict=True):
+        row["issued_ns"], row["latency_ns"], row["transfer_ns"] = issued, latency, transfer
+    return found
+
+
+def calls_by(*spans: tuple[int, int]) -> Rows:
+    found = np.zeros(len(spans), TransferRow.dtype)
+    for row, (began, ended) in zip(found, spans, strict=True):
+        row["started_ns"], row["ended_ns"] = began, ended
+    return found
+
+
+def test_what_waits_for_a_channel_is_not_what_a_miss_takes() -> None:
+    # 40 find the link idle and take 30 beside their call; 5 find its one channel taken, and wait 500 for it.
+    idle = accesses_of(*[(1000 * i, 140, 100) for i in range(40)])
+    waiting = accesses_of(*[(100_000 + 1000 * i, 640, 100) for i in range(5)])
+    calls = calls_by(*[(1000 * i + 10, 1000 * i + 110) for i in range(40)], *[
+        (99_990 + 1000 * i, 100_400 + 1000 * i) for i in range(5)
+    ])  # fmt: skip
+    missed = np.concatenate([idle, waiting])
+    assert _rest_ns(missed, calls, [1], 10.0) == 30
+    assert _rest_ns(missed, calls, [2], 10.0) == round((40 * 30 + 5 * 530) / 45)
+
+
+def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 64 blocks, in a tier for 160, there would be none to miss.
+    monkeypatch.setattr(prober, "MOST_BYTES", 64 * 65536)
+    experiment = scaled_to("mixed", accesses=200, think="0 ns", arms="none")
+    costs = prober.Prober(experiment, 65536, tmp_path, make_console()).probe(experiment.arms[0])
+    assert min(len(costs.hits), len(costs.misses)) >= 25
+    assert np.median(costs.misses) > np.median(costs.hits)
+
+
+def test_where_a_run_evicts_nothing_neither_does_its_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "MOST_BYTES", 512 * 65536)
+    experiment = scaled_to("cloudphysics", accesses=300, think="0 ns", arms="none")
+    costs = prober.Prober(experiment, 65536, tmp_path, make_console()).probe(experiment.arms[0])
+    assert len(costs.puts) > 100
+    assert not any(is_down for _, is_down, _ in costs.calls), "a block was written down"
