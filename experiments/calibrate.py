@@ -67,6 +67,14 @@ def main(
         float | None,
         typer.Option(min=0.1, help="Time for all rounds; few calls of each are made anyway.", show_default="60"),
     ] = None,
+    pace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Pause so long before each call, or each burst of calls at once: an idle machine is slower.",
+            show_default="none: one after the other",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three sizes, 1 and 4 at once, 3 rounds, 6 s.")] = False,
     region: Annotated[
         str | None,
@@ -106,7 +114,7 @@ def main(
 
         found = asked(
             tiers, block, at_once, rounds, seconds, region, scratch, device=device, is_quick=quick, pageable=pageable,
-            durations=durations.value, table=table.value, spread=spread,
+            durations=durations.value, table=table.value, spread=spread, pace=pace,
         )  # fmt: skip
         _check_out(out, plot, is_forced=force)
         _calibrate(found, out, plot, with_predictor=predictor, as_json=as_json)

@@ -389,6 +389,51 @@ def test_nobody_goes_on_alone() -> None:
     assert len(found) <= 60
 
 
+def test_calls_at_a_pace_come_in_bursts() -> None:
+    """Each burst begins together, and so long after the one before; a call that had nothing beside it is left out."""
+    began, slow = list[tuple[float, int]](), list[int]()
+
+    class Uneven(Meeting):
+        def read_into(self, buffer: Any, at: int) -> None:
+            began.append((time.perf_counter(), threading.get_ident()))
+            slow[:] = slow or [threading.get_ident()]
+            time.sleep(0.02 if threading.get_ident() == slow[0] else 0.01)
+
+    way = Way("x", (Step(Uneven(1), False),))
+    found = Timer(4096, 2, np.random.default_rng(1), 5_000_000).timed(way, 4096, 2, 16)
+    assert len(found) >= 12
+    # The warm-ups, then bursts of two.
+    times = sorted(at for at, _ in began[2:])
+    assert len(times) == 16
+    assert max(times[i + 1] - times[i] for i in range(0, 16, 2)) < 0.01
+    # The slower one, and the pause.
+    assert min(times[i + 2] - times[i] for i in range(0, 14, 2)) >= 0.0249
+    began.clear()
+    slow.clear()
+    alone = Timer(4096, 1, np.random.default_rng(1), 5_000_000).timed(way, 4096, 1, 4)
+    assert len(alone) == 4
+    assert max(alone) < 24_900_000, "the pause is no part of the call"
+    assert began[-1][0] - began[0][0] >= 4 * 0.0249
+
+
+def test_a_pace_and_what_differs_is_in_the_preset(disk: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, "--tiers", f"dram,file:{disk}", "--region", "1MiB", "--rounds", "1"]
+    for name, more in (("at_once", []), ("paced", ["--pace", "100 us"])):
+        found = call(*arguments, "--out", tmp_path / f"{name}.yaml", *more)
+        assert found.exit_code == 0, found.output
+    text = (tmp_path / "paced.yaml").read_text()
+    assert "came 100 us apart (--pace)" in text
+    assert yaml.safe_load(text)["measured"]["pace_ns"] == 100_000
+    assert "came" not in (tmp_path / "at_once.yaml").read_text()
+    said = call("--compare", tmp_path / "at_once.yaml", tmp_path / "paced.yaml")
+    assert "pace_ns: 0 and 100000" in " ".join(said.output.split())
+    for bad in ("soon", "0 ns", "2 s"):
+        refused = call(*arguments, "--out", tmp_path / "x.yaml", "--pace", bad)
+        assert refused.exit_code == 2
+        assert f"--pace {bad}" in refused.output
+    assert not (tmp_path / "x.yaml").exists()
+
+
 def test_steps_are_one_call() -> None:
     """From a server into a file: read, then written, and timed as a whole."""
     order: list[str] = []
@@ -570,6 +615,10 @@ def test_no_more_are_in_flight_than_asked_for(machine: Machine) -> None:
     way.begin = begin  # type: ignore[method-assign]
     Timer(4 * KIB, 4, np.random.default_rng(0)).timed(Way("x", ahead=way), 4 * KIB, 4, 16)
     assert queued == [1, 2, 3, *([4] * 21)]
+    queued.clear()
+    found = Timer(4 * KIB, 4, np.random.default_rng(0), 1000).timed(Way("x", ahead=way), 4 * KIB, 4, 8)
+    # A burst that is not counted, and two that are: each is waited for before the next one.
+    assert (len(found), queued) == (8, [1, 2, 3, 4] * 3)
 
 
 def test_a_gpu_over_memory_over_a_file(machine: Machine, disk: Path, tmp_path: Path) -> None:

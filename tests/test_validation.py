@@ -316,6 +316,36 @@ def test_what_was_found_in_words(validated: Path, capsys: pytest.CaptureFixture[
     assert error_text(mean) in text
 
 
+def test_where_some_runs_lack_a_figure_those_count_that_make_a_grid() -> None:
+    live = {("a", seed, repeat): {"late mean_ns": 100.0} for seed in (0, 1, 2) for repeat in (0, 1)}
+    del live["a", 1, 0]
+    error = {0: (0.1, 0.2), 1: (9.0, 9.0), 2: (0.3, 0.6)}
+    simulated = {key: {"late mean_ns": 100 * (1 + error[key[1]][key[2]])} for key in live}
+    (row,) = compared(live, simulated)
+    assert (row.error.n, row.error.n_repeats) == (2, 2)
+    assert row.error.mean == pytest.approx(0.3)
+    assert row.error.low == pytest.approx(over_runs(np.array([[0.1, 0.2], [0.3, 0.6]])).low)
+
+
+def test_what_a_live_cache_has_otherwise_is_said() -> None:
+    path = CONFIGS / "mixed.yaml"
+    sets = ["repeats=2", "system.tiers.0.write_back={blocks: 16}"]
+    found = scaled(path, only(load(path, sets=sets)), machine(), wanted())
+    assert "repeats: 3 live runs of each arm and seed (were 2)" in found.changes
+    assert "dram: spare memory bounds what waits to be written down (was write_back)" in found.changes
+
+
+def test_what_nobody_foresees_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    path = CONFIGS / "kv_sessions.yaml"
+    experiment = only(load(path, sets=["system.tiers.0.eviction=belady"]))
+    with pytest.raises(InputError, match=r"system.tiers.0.eviction of arm .*: belady knows .*of one stream"):
+        scaled(path, experiment, machine(), wanted(accesses=500))
+    result = runner.invoke(app, [str(CONFIGS / "mixed.yaml"), "--arms", "nobody", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "--arms nobody" in result.stderr
+    assert "writing a scratch file" not in result.stderr, "the machine was measured for nothing"
+
+
 def test_an_outcome_that_one_side_never_has_is_an_error_too() -> None:
     live = {("a", 0, 0): {"late share_ratio": 0.03, "merged share_ratio": 0.0}}
     simulated = {("a", 0, 0): {"late share_ratio": 0.0, "merged share_ratio": 0.0}}

@@ -95,10 +95,14 @@ def _verdict(ratio: float | None, noise: float | None) -> str:
 
 
 def machines_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Facts of the machines that are others, in words."""
+    """Facts of the machines that are others, in words; and the pace of calls, if that is."""
     ours, theirs = a.get("machine", {}), b.get("machine", {})
+    paces = [one.get("pace_ns", 0) for one in (a, b)]
     return [
-        f"{name}: {ours.get(name)} and {theirs.get(name)}"
-        for name in dict.fromkeys((*ours, *theirs))
-        if name != "load_average" and ours.get(name) != theirs.get(name)
+        *([f"pace_ns: {paces[0]} and {paces[1]}"] if paces[0] != paces[1] else []),
+        *(
+            f"{name}: {ours.get(name)} and {theirs.get(name)}"
+            for name in dict.fromkeys((*ours, *theirs))
+            if name != "load_average" and ours.get(name) != theirs.get(name)
+        ),
     ]

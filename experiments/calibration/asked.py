@@ -8,10 +8,11 @@ from experiments.calibration.levels import FILE, HBM, Level, levels_of
 from experiments.calibration.outcome import Table
 from experiments.calibration.ways import PLACES_AT_LEAST
 from simulator.errors import InputError
-from simulator.units import parse_bytes
+from simulator.units import parse_bytes, parse_ns
 
 _LARGEST = 256 << 20
 _MOST_AT_ONCE = 256
+_LONGEST_PACE = 10**9
 
 
 class Asked(NamedTuple):
@@ -30,12 +31,13 @@ class Asked(NamedTuple):
     table: Table
     spreads: bool
     n_predictions: int
+    pace_ns: int
 
 
 def asked(
     tiers: str | None, block: str | None, at_once: str | None, rounds: int | None, seconds: float | None,
     region: str | None, scratch: str | None, *, device: str, is_quick: bool, pageable: bool, durations: Statistic,
-    table: Literal["auto", "always", "never"], spread: bool | None = None,
+    table: Literal["auto", "always", "never"], spread: bool | None = None, pace: str | None = None,
 ) -> Asked:  # fmt: skip
     """What is not said is as ``--quick`` or its absence has it. Raises InputError."""
     if spread and durations != "mean":
@@ -62,6 +64,7 @@ def asked(
         levels, sizes, loads, rounds or (3 if is_quick else 5), seconds or (6.0 if is_quick else 60.0), of_region,
         of_scratch, device, pageable, durations, table,
         durations == "mean" if spread is None else spread, 200 if is_quick else 2000,
+        0 if pace is None else _pace(pace),
     )  # fmt: skip
 
 
@@ -79,6 +82,16 @@ def _size(option: str, text: str) -> int:
         raise InputError(f"{option} {text}: {error}") from None
     if found < 1:
         raise InputError(f"{option} {text}: expected a size such as 1GiB")
+    return found
+
+
+def _pace(text: str) -> int:
+    try:
+        found = parse_ns(text.strip())
+    except ValueError as error:
+        raise InputError(f"--pace {text}: {error}") from None
+    if not 0 < found <= _LONGEST_PACE:
+        raise InputError(f"--pace {text}: expected a time above 0 and up to 1 s, such as '2 ms'")
     return found
 
 

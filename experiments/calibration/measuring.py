@@ -35,7 +35,7 @@ def measure(
     wanted = Wanted(asked.region_bytes, asked.scratch_bytes, asked.sizes[-1], asked.pageable, asked.device)
     started = time.monotonic()
     with machine_of(asked.levels, wanted, told) as machine:
-        timer = Timer(asked.sizes[-1], asked.loads[-1], rng)
+        timer = Timer(asked.sizes[-1], asked.loads[-1], rng, asked.pace_ns)
         cells = cells_of(machine.ways, asked.sizes, asked.loads)
         found = measured(cells, timer, asked.n_rounds, asked.seconds, rng, told)
     took_s = time.monotonic() - started
@@ -66,6 +66,7 @@ def _words(
         f"Measured by tierfetch calibrate on {now:%Y-%m-%d at %H:%M} UTC: {machine['cpu'] or 'an unknown CPU'}, "
         f"{machine['n_cpus']} cores" + (f", {memory / 1e9:.1f} GB" if memory else "") + f", Linux {machine['kernel']}.",
         "A machine for `system: {preset: THIS FILE}`; docs/calibrate.md says how it is measured, and what is left out.",
+        *([f"Calls, and bursts of them, came {time_text(asked.pace_ns)} apart (--pace)."] if asked.pace_ns else []),
         *(f"WARNING: {text}" for text in warnings),
         *(f"Note: {text}" for text in notes),
     ]
@@ -80,6 +81,7 @@ def _words(
         "took_s": round(took_s, 1),
         "rounds": asked.n_rounds,
         "seed": _SEED,
+        "pace_ns": asked.pace_ns,
         "region_bytes": asked.region_bytes,
         "scratch_bytes": asked.scratch_bytes,
         "versions": dict(versions()),

@@ -114,7 +114,10 @@ def kind_of(metric: str) -> str:
 
 
 def compared(live: Mapping[Key, Figures], simulated: Mapping[Key, Figures]) -> list[Compared]:
-    """Each figure of each arm that runs of both sides have, seed by seed and repeat by repeat."""
+    """Each figure of each arm that runs of both sides have, seed by seed and repeat by repeat.
+
+    Of a figure that some repeats lack, those of the seeds that lack fewest.
+    """
     found = []
     for arm in dict.fromkeys(key[0] for key in live):
         keys = [key for key in live if key[0] == arm and key in simulated]
@@ -126,6 +129,7 @@ def compared(live: Mapping[Key, Figures], simulated: Mapping[Key, Figures]) -> l
                 for key in both
                 if (error := _error(kind, live[key][metric], simulated[key][metric])) is not None
             }  # fmt: skip
+            errors = _whole(errors)
             # What neither side ever had is not worth a line.
             if errors and any(side[key][metric] for side in (live, simulated) for key in errors):
                 sides = [float(np.mean([side[key][metric] for key in errors])) for side in (live, simulated)]
@@ -139,13 +143,19 @@ def _error(kind: str, live: float, simulated: float) -> float | None:
     return simulated / live - 1 if live else 0.0 if simulated == live else None
 
 
+def _whole(values: Mapping[Key, float]) -> dict[Key, float]:
+    """Those of the repeats that one seed has most of, and of the seeds that have all of these: a grid."""
+    repeats: dict[int, set[int]] = {}
+    for _, seed, repeat in values:
+        repeats.setdefault(seed, set()).add(repeat)
+    most = max(repeats.values(), key=len, default=set[int]())
+    return {key: value for key, value in values.items() if key[2] in most <= repeats[key[1]]}
+
+
 def _crossed(values: Mapping[Key, float]) -> npt.NDArray[np.float64]:
-    """By seed and repeat; where some are missing, what there is, as repeats of one."""
-    arm = next(iter(values))[0]
-    seeds, repeats = sorted({seed for _, seed, _ in values}), sorted({repeat for _, _, repeat in values})
-    if len(values) == len(seeds) * len(repeats):
-        return np.array([[values[arm, seed, repeat] for repeat in repeats] for seed in seeds])
-    return np.array([list(values.values())])
+    """By seed and repeat, of which each seed has as many."""
+    seeds = sorted({seed for _, seed, _ in values})
+    return np.array([[value for (_, of, _), value in sorted(values.items()) if of == seed] for seed in seeds])
 
 
 def pairs(live: Mapping[Key, Figures], simulated: Mapping[Key, Figures]) -> list[Pair]:

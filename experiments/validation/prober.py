@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 512 << 20
 _ACCESSES = 1000
-ACCESSES_OF_PROBE = _ACCESSES * 3 // 2
-"""As in the run, and half as many beside others."""
 _LEAST_KEYS = 64
 _POOL = 4
 """The probe's keys are so many times what tier 0 has room for, and as many times as there are clients."""

@@ -17,7 +17,7 @@ from experiments.report import bytes_text, time_text
 from experiments.validation.asked import THINK, Asked
 from live.driving import MOST_STREAMS
 from live.file_systems import ALIGNMENT
-from simulator.config import Closed, System
+from simulator.config import Closed, System, WriteBack
 from simulator.errors import InputError
 from simulator.needs import features_among
 from simulator.places import beside
@@ -63,19 +63,22 @@ def scaled(path: Path, experiment: Experiment, machine: Mapping[str, Any], asked
     raw: dict[str, Any] = json.loads(json.dumps(experiment.model_dump(mode="json")))
     _scale_workload(raw["workload"], experiment, workload, found, block, asked, changes)
     _scale_system(raw, experiment.system, machine, found.mean_bytes, block, changes)
-    n_tiers = len(machine["tiers"])
-    left_out = {arm.name: why for arm in experiment.arms if (why := _why_not(arm, n_tiers)) is not None}
-    kept = _kept_arms(path, experiment, left_out, asked.arms)
+    kept, left_out = kept_arms(path, experiment, len(machine["tiers"]), asked.arms)
     raw["arms"] = [
         {**arm, "charge": {"kind": "measured"}} for arm in raw["arms"] if arm["name"] in kept
     ]  # fmt: skip
     if experiment.baseline not in kept:
         changes.append(f"baseline: {kept[0]} (was {experiment.baseline}, which is not run)")
         raw["baseline"] = kept[0]
+    if experiment.repeats > 1:
+        changes.append(f"repeats: {asked.repeats} live runs of each arm and seed (were {experiment.repeats})")
     # Each repeat is an experiment of its own.
     raw |= {"repeats": 1, "engine": "auto"}
     raw["output"] |= {"accesses": True, "prefetches": True, "inferences": True, "transfers": True}
-    return Scaled(checked(path, raw), block, changes, {name: why for name, why in left_out.items() if name not in kept})
+    made = checked(path, raw)
+    if workload.n_streams > 1:
+        _check_none_foresees(path, made)
+    return Scaled(made, block, changes, left_out)
 
 
 def checked(path: Path, raw: Mapping[str, Any]) -> Experiment:
@@ -138,7 +141,8 @@ def _scale_system(
     scaled_tiers = []
     for of_config, tier, raw_tier in zip(system.tiers, tiers, said["tiers"], strict=False):
         n_blocks = max(round(of_config.capacity / mean_bytes), 1)
-        # What the live cache bounds otherwise (`spare`) is not said: write_back.
+        if of_config.write_back != WriteBack():
+            changes.append(f"{tier['name']}: spare memory bounds what waits to be written down (was write_back)")
         scaled_tiers.append(
             {**tier, **{name: raw_tier[name] for name in _OF_TIERS}, "capacity": f"{n_blocks * block} B"}
         )
@@ -184,10 +188,27 @@ def _is_a_caches(path: str, n_tiers: int) -> bool:
     return path.startswith(_OF_CACHES) and path != "system.inference.servers"
 
 
-def _kept_arms(
-    path: Path, experiment: Experiment, left_out: Mapping[str, str], wanted: Sequence[str] | None
-) -> list[str]:
+def _check_none_foresees(path: Path, experiment: Experiment) -> None:
+    """Raises InputError if a tier evicts by what is to come, which of several streams nobody knows."""
+    for arm in experiment.arms:
+        for i, tier in enumerate(experiment.system_of(arm).tiers):
+            if tier.eviction.foresees:
+                raise InputError(
+                    f"{path}: system.tiers.{i}.eviction of arm {arm.name}: {tier.eviction.kind} knows the accesses to "
+                    "come, which of several streams nobody does; expected another one, or a workload of one stream"
+                )
+
+
+def kept_arms(
+    path: Path, experiment: Experiment, n_tiers: int, wanted: Sequence[str] | None
+) -> tuple[list[str], dict[str, str]]:  # fmt: skip
+    """Arms that are wanted, and can be run on a machine with so many tiers; and those that cannot, with the reason.
+
+    Raises:
+        InputError: one of the wanted is not there, or cannot be run; or none can.
+    """
     names = [arm.name for arm in experiment.arms]
+    left_out = {arm.name: why for arm in experiment.arms if (why := _why_not(arm, n_tiers)) is not None}
     for name in wanted or ():
         if name not in names:
             raise InputError(f"--arms {name}: {path} has no such arm; expected some of {', '.join(names)}")
@@ -198,4 +219,4 @@ def _kept_arms(
         raise InputError(f"{path}: no arm can be run on a live cache: " + "; ".join(
             f"{name} {why}" for name, why in left_out.items()
         ))  # fmt: skip
-    return kept
+    return kept, left_out

@@ -21,9 +21,9 @@ from experiments.validation.caches import SPARE
 from experiments.validation.compared import Figures, compared, differ_ratio, figures_of, order_of, pairs
 from experiments.validation.fitted import overrides
 from experiments.validation.machine import Machine, machine_of
-from experiments.validation.prober import ACCESSES_OF_PROBE, MOST_BYTES, Prober, reads_of_request
+from experiments.validation.prober import MOST_BYTES, Prober, reads_of_request
 from experiments.validation.probing import Costs
-from experiments.validation.scaled import Scaled, checked, scaled
+from experiments.validation.scaled import Scaled, checked, kept_arms, scaled
 from experiments.validation.sides import keys_of, run_live, run_simulated, scratch_folder
 from experiments.validation.told import Validated, as_json, rows_of
 from live.file_systems import ALIGNMENT
@@ -72,6 +72,9 @@ def validated(
     warning = busy(os.getloadavg(), os.cpu_count())
     if warning is not None:
         told(f"warning: {warning}; what is measured is that of a busy machine")
+    if preset is None:
+        # Measuring takes a while: dram over a file.
+        kept_arms(path, experiment, 1, asked.arms)
     machine = machine_of(preset, asked.store, told)
     found = scaled(path, experiment, machine.system, asked)
     for text in (machine.said, *found.changes):
@@ -95,13 +98,15 @@ def _compare(
     costs: list[dict[str, Costs]] = []
     with scratch_folder(stores, n_bytes) as blocks:
         prober = Prober(experiment, found.block, blocks, console)
+        probing = time.monotonic()
         first = {arm.name: prober.probe(arm) for arm in experiment.arms}
+        probing = time.monotonic() - probing
         for name, one in first.items():
             told(
                 f"arm {name}: a hit takes {time_text(float(one.hits.mean()))} in the cache, a miss "
                 f"{time_text(float(one.misses.mean()))}, of which {time_text(one.rest_ns)} is neither call nor service"
             )
-        told(_estimate(experiment, first, asked.repeats))
+        told(_estimate(experiment, first, asked.repeats, probing))
         # What policies that weigh costs are told.
         believed = _with_costs(path, experiment, first, found.block)
         for repeat in range(asked.repeats):
@@ -171,15 +176,15 @@ def all_figures(folder: Path, n_repeats: int) -> dict[Key, Figures]:
     }
 
 
-def _estimate(experiment: Experiment, costs: Mapping[str, Costs], n_repeats: int) -> str:
+def _estimate(experiment: Experiment, costs: Mapping[str, Costs], n_repeats: int, probing_s: float) -> str:
+    """What is ahead, with as much for the probes before and after each run as the first ones took."""
     arrivals, workload = experiment.workload.arrivals, experiment.workload.source.build(experiment.seeds[0])
     assert arrivals.kind == "closed"
     n_run = workload.length() - split(experiment, workload).first
-    n_probed = 2 * ACCESSES_OF_PROBE * workload.n_streams
     per_request_ns = sum(arrivals.think + float(one.misses.mean() + one.hits.mean()) / 2 for one in costs.values())
     n_each = len(experiment.seeds) * n_repeats
-    ns = n_each * (n_run + n_probed) / workload.n_streams / reads_of_request(experiment) * per_request_ns
-    n_runs = n_each * len(costs)
+    of_runs_ns = n_run / workload.n_streams / reads_of_request(experiment) * per_request_ns
+    n_runs, ns = n_each * len(costs), n_each * (of_runs_ns + 2e9 * probing_s)
     return f"{n_runs} live runs of {n_run:,} accesses, with probes around each: about {time_text(ns)} of real time"
 
 
