@@ -241,8 +241,14 @@ def test_what_waits_for_a_channel_is_not_what_a_miss_takes() -> None:
         (99_990 + 1000 * i, 100_400 + 1000 * i) for i in range(5)
     ])  # fmt: skip
     missed = np.concatenate([idle, waiting])
-    assert _rest_ns(missed, calls, [1], 10.0) == 30
-    assert _rest_ns(missed, calls, [2], 10.0) == round((40 * 30 + 5 * 530) / 45)
+    of_link: Any = {(0, False, 1): np.array([100, 100])}
+    assert _rest_ns(missed, calls, [1], of_link, 10.0) == 30
+    # Where calls that prefetch are shorter, what the miss's own takes more is its own, and no other's.
+    assert _rest_ns(missed, calls, [1], {(0, False, 1): np.array([60, 80])}, 10.0) == 60
+    # With two channels all are free. Those that find one taken are two at once; what that takes may not be known.
+    two: Any = {**of_link, (0, False, 2): np.array([200])}
+    assert _rest_ns(missed, calls, [2], two, 10.0) == round((40 * 30 + 5 * 430) / 45)
+    assert _rest_ns(missed, calls, [2], of_link, 10.0) == round((40 * 30 + 5 * 530) / 45)
 
 
 def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(

@@ -4,7 +4,7 @@ A preset says what the levels of a machine take. A cache adds its own: Python's 
 woken. That is measured on other blocks than those that are validated, drawn at random, and fitted to nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Event
@@ -27,6 +27,7 @@ from simulator.trace import READ
 
 AT_LEAST = 30
 """So many of each kind are timed at least, to know them."""
+_THERE = (Outcome.HIT, Outcome.HIT_PREFETCHED)
 _STALL = 30
 """What takes so many times the median is the machine's stall: how often it has one, a short probe cannot tell."""
 Ints = npt.NDArray[np.int64]
@@ -35,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 class Costs(NamedTuple):
     """In ns, one for each of many. ``calls`` are by link, whether it goes down, and calls at once, that one included.
 
-    ``rest_ns`` is what a miss takes beside its calls and what a hit takes, in the mean: to begin it, and to be woken.
+    ``rest_ns`` is what a miss takes beside usual calls and what a hit takes, in the mean: to begin it, and to be woken.
     """
 
     hits: Ints
@@ -114,7 +115,7 @@ def probed(
     hits, puts = (
         without_stalls(_latencies(chosen))
         for chosen in (
-            rows[(rows["op"] == READ) & (rows["outcome"] == Outcome.HIT)], rows[rows["op"] != READ]
+            rows[(rows["op"] == READ) & np.isin(rows["outcome"], _THERE)], rows[rows["op"] != READ]
         )
     )  # fmt: skip
     missed = rows[(rows["op"] == READ) & (rows["outcome"] == Outcome.MISS)]
@@ -133,7 +134,7 @@ def probed(
         for cell, durations in calls.items()
         if cell[2] == 1 or len(durations) >= AT_LEAST
     }
-    return Costs(hits, puts, misses, calls, _rest_ns(missed, moves, mix.channels, float(hits.mean())))
+    return Costs(hits, puts, misses, calls, _rest_ns(missed, moves, mix.channels, calls, float(hits.mean())))
 
 
 def _walks(cache: TieredCache, mix: Mix, wanted: Wanted, rng: np.random.Generator) -> list[Walk]:
@@ -170,23 +171,32 @@ def _reads(pattern: Pattern) -> Iterator[Touch]:
             yield from pattern.touches[start:end]
 
 
-def _rest_ns(missed: Rows, transfers: Rows, channels: Sequence[int], hit_ns: float) -> int:
-    """What a miss takes beside its calls and what a hit takes, in the mean, where it found a channel of each link free.
+def _rest_ns(
+    missed: Rows, transfers: Rows, channels: Sequence[int], calls: Mapping[tuple[int, bool, int], Ints], hit_ns: float
+) -> int:
+    """What a miss takes beside a usual call and what a hit takes, in the mean, where it found channels free.
 
-    What waits for a channel does so in the model as well.
+    What waits for a channel does so in the model as well. Its own call is not the usual one: those of prefetches come
+    when the machine is awake.
     """
-    is_free = np.ones(len(missed), bool)
+    is_free, usual_ns = np.ones(len(missed), bool), np.zeros(len(missed))
     for link, n_channels in enumerate(channels):
         mine = transfers[transfers["link"] == link]
         n_begun, n_ended = (
             np.searchsorted(np.sort(mine[name]), missed["issued_ns"], side="right")
             for name in ("started_ns", "ended_ns")
         )
-        is_free &= n_begun - n_ended < n_channels
-    if is_free.sum() >= AT_LEAST:
-        missed = missed[is_free]
-    rest_ns = _latencies(missed) - missed["transfer_ns"]
-    return max(round(float(rest_ns[_are_no_stalls(_latencies(missed))].mean()) - hit_ns), 0)
+        n_busy = n_begun - n_ended
+        is_free &= n_busy < n_channels
+        by_load = {load: taken.mean() for (of, is_down, load), taken in calls.items() if of == link and not is_down}
+        known = np.array([by_load.get(1, 0.0), *(by_load.get(load, np.nan) for load in range(2, n_channels + 1))])
+        # Where so many at once were not seen, the most that was stands for them, as in a link's table.
+        known = known[np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(n_channels)))]
+        usual_ns += known[np.minimum(n_busy, n_channels - 1)]
+    is_meant = is_free if is_free.sum() >= AT_LEAST else np.ones(len(missed), bool)
+    latency = _latencies(missed)
+    is_meant &= _are_no_stalls(latency)
+    return max(round(float((latency - usual_ns)[is_meant].mean()) - hit_ns), 0)
 
 
 def _latencies(accesses: Rows) -> Ints:
