@@ -336,8 +336,9 @@ def test_what_a_live_cache_has_otherwise_is_said() -> None:
 
 
 def test_what_nobody_foresees_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
-    path = CONFIGS / "kv_sessions.yaml"
-    experiment = only(load(path, sets=["system.tiers.0.eviction=belady"]))
+    path, part = CONFIGS / "mixed.yaml", "{kind: zipf, accesses: 300, n_keys: 400, block: 64 KiB}"
+    two = f"workload.source={{kind: interleave, parts: [{part}, {part}]}}"
+    experiment = only(load(path, sets=[two, "system.tiers.0.eviction=belady"]))
     with pytest.raises(InputError, match=r"system.tiers.0.eviction of arm .*: belady knows .*of one stream"):
         scaled(path, experiment, machine(), wanted(accesses=500))
     result = runner.invoke(app, [str(CONFIGS / "mixed.yaml"), "--arms", "nobody", "--out", str(tmp_path / "out")])
