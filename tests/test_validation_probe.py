@@ -68,12 +68,13 @@ def naively(folder: Path, arm: str, seed: int) -> list[Touch]:
 
 
 def test_a_pattern_is_what_the_run_had(tmp_path: Path) -> None:
-    hybrid = (
-        "arms=[{name: none, policy: {kind: none}}, {name: next_n, policy: {kind: next_n}}, {name: hybrid, charge: {kind: fixed, latency: 90 us}, policy: {kind:"
-        " hybrid, experts: [{kind: next_n}, {kind: lstm, hidden: 8, embedding: 8, epochs: 2, inference: stateful}]}}]"
+    arms = (
+        "arms=[{name: none, policy: {kind: none}}, {name: next_n, policy: {kind: next_n}}, "
+        "{name: hybrid, charge: {kind: fixed, latency: 90 us}, policy: {kind: hybrid, experts: [{kind: next_n}, "
+        "{kind: lstm, hidden: 8, embedding: 8, epochs: 2, inference: stateful}]}}]"
     )
     path = CONFIGS / "mixed.yaml"
-    experiment = only(load(path, sets=[hybrid, "seeds=[0]", "baseline=none", "workload.source.rounds=1"]))
+    experiment = only(load(path, sets=[arms, "seeds=[0]", "baseline=none", "workload.source.rounds=1"]))
     raw = experiment.model_copy(update={"output": experiment.output.model_copy(update={"accesses": True})})
     make(raw, tmp_path / "run", console=make_console(), quiet=True)
     # What next_n wants is there in no time, too, and is no part of a policy that answers later.
