@@ -13,14 +13,11 @@ from typer.testing import CliRunner
 from experiments.charts.style import Arms
 from experiments.charts.validation import validation
 from experiments.compare.seeds import over_runs
-from experiments.hardware import system_in_full
 from experiments.loading import load, only
-from experiments.overrides import parse_yaml
 from experiments.plot import Format, drawn
 from experiments.progress import make_console
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
-from experiments.validation.asked import Asked, asked
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
 from experiments.validation.everything import EveryKey
 from experiments.validation.fitted import with_costs
@@ -35,31 +32,10 @@ from simulator.config import System
 from simulator.errors import InputError
 from simulator.hops import hops_of
 from simulator.records.rows import TransferRow
+from tests.dram_over_file import CONFIGS, MACHINE, machine, scaled_to, wanted
 
 runner = CliRunner()
-CONFIGS, BLOCK = Path(__file__).parents[1] / "configs", 65536
-MACHINE = """
-tiers:
-  - {name: dram, capacity: 25 GB, latency: 2 us, read_bandwidth: 10 GB/s, write_bandwidth: 10 GB/s}
-links:
-  - {call: 300 us, read_bandwidth: 1 GB/s, write_bandwidth: 1 GB/s, channels: 4}
-origin: {kind: store, latency: 5 us}
-"""
-
-
-def machine(text: str = MACHINE) -> dict[str, Any]:
-    found: dict[str, Any] = system_in_full(parse_yaml(text, "machine"), Path(), "machine")
-    return found
-
-
-def wanted(**more: Any) -> Asked:
-    said = {"accesses": None, "repeats": None, "block": None, "think": None, "arms": None, "store": None, **more}
-    return asked(out=Path("nowhere"), **said)
-
-
-def scaled_to(name: str, *, text: str = MACHINE, **more: Any) -> Any:
-    path = CONFIGS / f"{name}.yaml"
-    return scaled(path, only(load(path)), machine(text), wanted(**more))
+BLOCK = 65536
 
 
 def test_tiers_hold_as_many_blocks_as_the_configs_and_are_the_machines() -> None:

@@ -10,18 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.hardware import system_in_full
 from experiments.loading import load, only
 from experiments.making import make
-from experiments.overrides import parse_yaml
 from experiments.plan import stem_of
 from experiments.progress import make_console
 from experiments.results import table_of
 from experiments.validation import pattern, prober
-from experiments.validation.asked import asked
 from experiments.validation.pattern import Named, Pattern, Touch, patterns_of
 from experiments.validation.probing import Mix, _rest_ns, probed
-from experiments.validation.scaled import scaled
 from experiments.validation.standing_in import InPlace, Wanted
 from experiments.validation.walk import Walk
 from live import MemoryStore, MemoryTier, TieredCache
@@ -34,21 +30,9 @@ from simulator.config import InferenceServer
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Outcome, Parts, Told, Trigger, parts_of
 from simulator.records.rows import AccessRow, TransferRow
 from simulator.trace import READ, WRITE
+from tests.dram_over_file import CONFIGS, scaled_to
 
-CONFIGS, BLOCK = Path(__file__).parents[1] / "configs", 4096
-MACHINE = """
-tiers:
-  - {name: dram, capacity: 25 GB, latency: 2 us, read_bandwidth: 10 GB/s, write_bandwidth: 10 GB/s}
-links:
-  - {call: 300 us, read_bandwidth: 1 GB/s, write_bandwidth: 1 GB/s, channels: 4}
-origin: {kind: store, latency: 5 us}
-"""
-
-
-def scaled_to(name: str, sets: Sequence[str] = (), **more: Any) -> Any:
-    path, machine = CONFIGS / f"{name}.yaml", system_in_full(parse_yaml(MACHINE, "machine"), Path(), "machine")
-    said = {"repeats": None, "block": None, "think": None, "arms": None, "store": None, **more}
-    return scaled(path, only(load(path, sets=sets)), machine, asked(out=Path("nowhere"), **said)).experiment
+BLOCK = 4096
 
 
 def naively(folder: Path, arm: str, seed: int) -> list[Touch]:
@@ -284,7 +268,7 @@ def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
 ) -> None:
     # Of 64 blocks, in a tier for 160, there would be none to miss.
     monkeypatch.setattr(prober, "MOST_BYTES", 64 * 65536)
-    experiment = scaled_to("mixed", accesses=200, think="0 ns", arms="none")
+    experiment = scaled_to("mixed", accesses=200, think="0 ns", arms="none").experiment
     costs = prober.Prober(experiment, 65536, tmp_path, make_console()).probe(experiment.arms[0])
     assert min(len(costs.hits), len(costs.misses)) >= 25
     assert np.median(costs.misses) > np.median(costs.hits)
@@ -292,7 +276,7 @@ def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
 
 def test_where_a_run_evicts_nothing_neither_does_its_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prober, "MOST_BYTES", 512 * 65536)
-    experiment = scaled_to("cloudphysics", accesses=300, think="0 ns", arms="none")
+    experiment = scaled_to("cloudphysics", accesses=300, think="0 ns", arms="none").experiment
     costs = prober.Prober(experiment, 65536, tmp_path, make_console()).probe(experiment.arms[0])
     assert len(costs.puts) > 100
     assert not any(is_down for _, is_down, _ in costs.calls), "a block was written down"
