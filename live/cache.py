@@ -56,9 +56,9 @@ class TieredCache:
         said |= {name: value for name, value in (("prefetch", prefetch), ("retries", retries)) if value is not None}
         settings = settings_of(said)
         first = settings.tiers[0]
-        device = first.device if first.memory == "cuda" else None
+        self._gpu = first.device if first.memory == "cuda" else None
         self._core = core = Core(settings, store, store_name, recorder)
-        self._client, self._workers = Client(core.block, device), Workers(core, device)
+        self._client, self._workers = Client(core.block, self._gpu), Workers(core, self._gpu)
         self._flushing = Flushing(core, self._workers)
         self._issuing = Issuing(core, self._workers, recorder)
         self._together = Together(core, self._issuing, self._client)
@@ -67,6 +67,11 @@ class TieredCache:
     def block(self) -> int:
         """Bytes of a block."""
         return self._core.block
+
+    @property
+    def gpu(self) -> int | None:
+        """Which GPU tier 0 is on, or None."""
+        return self._gpu
 
     @property
     def link_names(self) -> list[str]:

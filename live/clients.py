@@ -16,6 +16,7 @@ from live.buffers import Bytes8
 from live.cache import TieredCache
 from live.contents import FILLED, pattern, stamp, version_of
 from live.errors import WrongBytesError
+from live.streams import OwnStream
 from simulator.arrays import Ints
 from simulator.trace import WRITE
 
@@ -85,7 +86,11 @@ class Versions:
 
 
 class Client:
-    """Goes through a stream; ``n_done`` accesses are over. ``note`` is told of each step's first and last access."""
+    """Goes through a stream; ``n_done`` accesses are over. ``note`` is told of each step's first and last access.
+
+    On a GPU, ``device``, it copies on a stream of CUDA's that is its own: the policy's, often the default one, is left
+    alone.
+    """
 
     def __init__(
         self, cache: TieredCache, stream: Stream, versions: Versions, think_ns: int, device: int | None,
@@ -93,7 +98,7 @@ class Client:
     ) -> None:  # fmt: skip
         self._cache, self._stream, self._versions, self._think_ns = cache, stream, versions, think_ns
         self._note, self._is_stopped = note, is_stopped
-        self._device = device
+        self._device, self._own = device, OwnStream(device)
         self._places: list[Any] = []
         self._written = pattern(cache.block)
         self.n_done = 0
@@ -114,6 +119,10 @@ class Client:
 
     def read(self, keys: list[int], request: int) -> int:
         """Read blocks at once; when that was over. What was read is looked at after that."""
+        with self._own.on():
+            return self._read(keys, request)
+
+    def _read(self, keys: list[int], request: int) -> int:
         while len(self._places) < len(keys):
             self._places.append(_place(self._cache.block, self._device))
         oldest = [self._versions.oldest(key) for key in keys]
@@ -127,7 +136,7 @@ class Client:
     def write(self, keys: list[int], request: int) -> int:
         """Write blocks, one after the other; when that was over."""
         for key in keys:
-            with self._versions.turn(key):
+            with self._versions.turn(key), self._own.on():
                 version = self._versions.new()
                 self._cache.put(
                     key, stamp(self._written, key, version), stream=self._stream.number, request=request

@@ -164,10 +164,8 @@ class LiveEngine:
     def _drive(self, cache: TieredCache) -> None:
         """All clients from their first access to their last. Raises what one of them has raised first."""
         core, versions = cache._core, Versions(are_shared=len(self._streams) > 1)
-        first = self._tiers[0]
-        device = first.device if first.memory == "cuda" else None
         self._clients = [
-            Client(cache, stream, versions, self._think_ns, device, lambda *step: self._note(core, *step),
+            Client(cache, stream, versions, self._think_ns, cache.gpu, lambda *step: self._note(core, *step),
                    self._is_stopped)
             for stream in self._streams
         ]  # fmt: skip

@@ -19,6 +19,7 @@ from live.predicting import Predictor
 from live.questions import Question
 from live.recorder import Recorder
 from live.sending import Outcomes, Sending, through
+from live.streams import device_in_use
 from policies.base import PolicySettings
 from policies.given import Built
 from simulator.config import InferenceServer
@@ -70,15 +71,19 @@ class PrefetchEngine:
         self._is_followed, self._is_closed = follow and hasattr(cache, "follow"), False
         began_ns = time.perf_counter_ns()
         clock: Callable[[], int] = lambda: time.perf_counter_ns() - began_ns  # noqa: E731
+        device = device_in_use()
         if hasattr(cache, "follow"):
             clock, recorder = (lambda: cache.now_ns), recorder or cache.recorder
+            device = device if cache.gpu is None else cache.gpu
         self._clock, self._size = clock, int(getattr(cache, "block", 0))
         self._recent: deque[int] = deque(maxlen=window)
         build = builder(policy, train_on, seed, n_streams, batch_size)
         # What was handed over ready-made cannot be made afresh.
         is_said = isinstance(policy, str | Mapping | PolicySettings)
         self._build: Callable[[], Built] | None = build if is_said else None
-        self._predictor = Predictor(build, settings, threshold, self._send, Tally(recorder), clock)
+        # One that was made on another stream goes on there.
+        device = device if is_said else None
+        self._predictor = Predictor(build, settings, threshold, self._send, Tally(recorder), clock, device)
         try:
             self._check_policy()
             if self._is_followed:

@@ -1,12 +1,13 @@
 """Bytes from one place to another, outside the lock; where a GPU is concerned, on a stream of one's own."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from live.buffers import Bytes8
 from live.slab import Slot
+from live.streams import OwnStream
 
 
 class Mover:
@@ -17,13 +18,9 @@ class Mover:
     """
 
     def __init__(self, block: int, device: int | None) -> None:
-        self._block, self._device = block, device
-        self._stream: Any = None
+        self._block = block
+        self._stream = OwnStream(device)
         self._staged: Any = None
-        if device is not None:
-            import torch
-
-            self._stream = torch.cuda.Stream(device=torch.device("cuda", device))  # type: ignore[no-untyped-call]
 
     def copy(self, source: Slot, target: Slot) -> None:
         """A block from slot to slot."""
@@ -48,11 +45,7 @@ class Mover:
 
     def on_stream(self) -> AbstractContextManager[Any]:
         """What is done inside is done on this stream."""
-        if self._stream is None:
-            return nullcontext()
-        import torch
-
-        return torch.cuda.stream(self._stream)
+        return self._stream.on()
 
     def staging(self) -> tuple[Bytes8, Any]:
         """A block in the host's memory through which this thread's bytes pass: for the CPU, and for torch."""

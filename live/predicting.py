@@ -13,6 +13,7 @@ from live.errors import ClosedError, EngineError
 from live.moves import Access
 from live.questions import Question, Questions
 from live.sending import Send
+from live.streams import beside
 from policies.given import Built
 from simulator.charge import Cost
 from simulator.config import InferenceServer
@@ -24,12 +25,13 @@ from simulator.policy import AccessRun, Answer, Fate, Policy, Status, Told, hear
 class Predictor:
     """Builds a policy, asks it, and has sent what it wants; all of the policy runs on one thread, but R44's part.
 
-    ``lock`` is held for moments, and never while a cache is called: caches hold theirs when they call this.
+    ``lock`` is held for moments, and never while a cache is called: caches hold theirs when they call this. All that
+    the policy does on a GPU, ``device``, it does on a stream of its own; if that is None, on the thread's current one.
     """
 
     def __init__(
         self, build: Callable[[], Built], settings: InferenceServer, threshold: float, send: Send, tally: Tally,
-        clock: Callable[[], int],
+        clock: Callable[[], int], device: int | None,
     ) -> None:  # fmt: skip
         self.settings, self.tally = settings, tally
         self._threshold, self._send, self._clock = threshold, send, clock
@@ -45,23 +47,28 @@ class Predictor:
         self._is_updated = self.is_off = self._is_closing = self._is_over = False
         self.error: BaseException | None = None
         self._built: Future[Built] = Future()
-        self.thread = threading.Thread(target=self._run, args=(build,), name="predictor", daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(build, device), name="predictor", daemon=True)
         self.thread.start()
         self.policy: Policy = self._built.result().policy
 
-    def _run(self, build: Callable[[], Built]) -> None:
-        # Where it is asked it is made, too: contexts of devices, and signals, are a thread's own.
+    def _run(self, build: Callable[[], Built], device: int | None) -> None:
         try:
-            built = build()
-            parts = parts_of(built.policy, is_free=False)
-            self._later, self._at_once = parts.later, parts.at_once
-            self._hearer = self._at_once or self._later
-            self.hears = hears(self._hearer)
-            self._log = QuestionLog(cast("Any", self.tally), self._later.ahead, 0)
-            self.questions = Questions(self._later, self.settings, self._log)
+            with beside(device):
+                self._ask(build)
         except BaseException as error:
+            if self._built.done():
+                raise
             self._built.set_exception(error)
-            return
+
+    def _ask(self, build: Callable[[], Built]) -> None:
+        # Where it is asked it is made, too: contexts of devices, streams, and signals, are a thread's own.
+        built = build()
+        parts = parts_of(built.policy, is_free=False)
+        self._later, self._at_once = parts.later, parts.at_once
+        self._hearer = self._at_once or self._later
+        self.hears = hears(self._hearer)
+        self._log = QuestionLog(cast("Any", self.tally), self._later.ahead, 0)
+        self.questions = Questions(self._later, self.settings, self._log)
         self._built.set_result(built)
         while self._step():
             pass

@@ -5,6 +5,7 @@ of a whole device the streams made last run first. So what is read too early is 
 would have run: not before it was queued, a microsecond for each kernel and copy.
 """
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -183,6 +184,13 @@ class Graph:
         return sum(node.kind in kinds for node in self.nodes)
 
 
+class _Current(threading.local):
+    """Each thread's current streams, by device: the default ones at first."""
+
+    def __init__(self, defaults: list[Stream]) -> None:
+        self.of_device = list(defaults)
+
+
 class Machine:
     """``names`` of its devices; ``counts`` of what the host asked for, by kind, beside what lies in graphs.
 
@@ -203,7 +211,7 @@ class Machine:
         self.devices = [torch.device("cuda", index) for index in range(len(names))]
         self.streams: list[list[Stream]] = [[] for _ in names]
         self.defaults = [Stream(self, device) for device in self.devices]
-        self._current = list(self.defaults)
+        self._current = _Current(self.defaults)
 
     def count(self, kind: str) -> None:
         """One more of something."""
@@ -211,11 +219,11 @@ class Machine:
 
     def current(self, device: torch.device | None = None) -> Stream:
         """The current stream of a device, by default of the current one."""
-        return self._current[self.index if device is None or device.index is None else device.index]
+        return self._current.of_device[self.index if device is None or device.index is None else device.index]
 
     def set_current(self, stream: Stream) -> None:
-        """Of its device."""
-        self._current[stream.device.index] = stream
+        """Of its device, for this thread."""
+        self._current.of_device[stream.device.index] = stream
 
     def is_captured(self, stream: Stream) -> bool:
         """Whether what is put into it goes into a graph."""
