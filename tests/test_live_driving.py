@@ -86,7 +86,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> int:
         while client._cache.stats().n_in_flight:
             time.sleep(0.0002)
 
-    monkeypatch.setattr(Client, "_think", until_all_is_there)
+    monkeypatch.setattr(Client, "think", until_all_is_there)
     return 10**8
 
 
