@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from experiments import command
 from experiments.charts.style import Arms
 from experiments.charts.validation import validation
 from experiments.compare.seeds import over_runs
@@ -232,6 +233,35 @@ def test_the_live_side_is_results_as_any(validated: Path) -> None:
         n = min(len(ours), len(theirs))
         assert n > 50
         assert theirs[:n] == ours[:n]
+
+
+def test_whatever_opens_results_opens_the_live_side(validated: Path, tmp_path: Path) -> None:
+    """With what has happened in it: accesses, prefetches, questions and calls on the link, told as any run's."""
+    live, simulated = (str(validated / "out" / side / "r0") for side in ("live", "cache"))
+    page, track = tmp_path / "page.html", tmp_path / "run.pftrace"
+    said = {
+        name: told_by(name, *arguments)
+        for name, *arguments in (
+            ("report", live, "--out", str(page)),
+            ("timeline", live, "--arm", "next_n", "--seed", "0", "--out", str(track)),
+            ("compare", live, simulated),
+            ("show", live),
+            ("explain", live, "--arm", "next_n", "--seed", "0", "--worst", "1"),
+        )
+    }
+    assert "next_n" in page.read_text()
+    assert track.stat().st_size > 10_000
+    assert "300 of 300 accesses" in said["timeline"]
+    assert "latency changed most" in said["compare"]
+    assert "Lowest mean latency" in said["show"]
+    assert said["explain"].startswith("access ")
+
+
+def told_by(*arguments: str) -> str:
+    """What a command prints; it succeeds."""
+    found = runner.invoke(command.app, list(arguments), prog_name="tierfetch", catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return " ".join(found.output.split())
 
 
 def charged(folder: Path, stem: str) -> list[int]:
