@@ -13,12 +13,14 @@ from live import MemoryStore, PrefetchEngine, TieredCache, client, contents, eng
 from live.clients import Client, Stream, Versions
 from live.moving import Mover
 from live.predicting import Predictor
+from live.streams import beside
 from live.workers import Workers
 from policies.given import Built
 from policies.models.cuda import missing_cuda
 from simulator.policy import AccessRun, Ahead, Answer, Decision, Trigger
 from simulator.trace import READ, WRITE
 from tests.cuda_double.fixtures import machine as machine
+from tests.cuda_double.fixtures import two_devices as two_devices
 from tests.cuda_double.machine import Machine
 from tests.cuda_double.mode import Names
 from tests.live_blocks import check_books, tiers
@@ -172,6 +174,15 @@ def test_a_policy_computes_on_a_stream_of_its_own(
     assert torch.cuda.current_stream() is default
 
 
+def test_a_stream_of_a_cache_on_the_second_gpu(two_devices: Machine) -> None:
+    """Which device a policy finds as the current one does not depend on where the cache lies."""
+    with beside(1):
+        assert torch.cuda.current_device() == 0
+        assert torch.cuda.current_stream(1) is not two_devices.defaults[1]
+        assert torch.cuda.current_stream() is two_devices.defaults[0]
+    assert torch.cuda.current_stream(1) is two_devices.defaults[1]
+
+
 def test_one_that_was_made_elsewhere_stays_on_its_stream(on_the_double: Machine) -> None:
     """What it has on the GPU may still be under way there."""
     with PrefetchEngine(OnTheGpu(), Nowhere(), mode="sync") as asks:
@@ -214,3 +225,16 @@ def filled(n: int) -> MemoryStore:
 @pytest.mark.parametrize("memories", [["cuda", "pinned"], ["cuda"]])
 def test_the_same_on_a_device(memories: list[str]) -> None:
     use(memories, 4000)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(missing_cuda() is not None, reason="torch finds no CUDA device here")
+def test_a_policys_stream_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "builder", lambda *_: lambda: Built(OnTheGpu()))
+    (made,) = (tier.model_copy(update={"memory": "cuda"}) for tier in tiers(4))
+    with TieredCache([made], filled(8)) as cache, PrefetchEngine("next_n", cache, mode="sync") as asks:
+        assert version_of(bytes_of(cache.get(1))) == 0
+        assert asks.metrics().n_answered == 1
+        policy: Any = asks.policy
+        (own,) = set(policy.streams)
+        assert own != torch.cuda.default_stream()

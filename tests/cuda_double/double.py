@@ -116,7 +116,7 @@ def _of_cuda(machine: Machine) -> dict[str, Any]:
         "synchronize": lambda wanted=None: machine.synchronize("device_sync", device=machine.devices[index_of(wanted)]),
         "current_stream": lambda wanted=None: machine.current(machine.devices[index_of(wanted)]),
         "default_stream": lambda wanted=None: machine.defaults[index_of(wanted)],
-        "Stream": lambda wanted=None, **_: Stream(machine, machine.devices[index_of(wanted)]),
+        "Stream": lambda device=None, **_: Stream(machine, machine.devices[index_of(device)]),
         "stream": stream,
         "Event": lambda *given, **named: Event(machine, *given, **named),
         "CUDAGraph": new_graph,
