@@ -8,7 +8,7 @@ from experiments.config import Arm, Experiment
 from experiments.making import make
 from experiments.prepared import prepare
 from experiments.results import KeptResults
-from experiments.validation.caches import cache_of, memories_of
+from experiments.validation.caches import cache_of
 from experiments.validation.pattern import patterns_of
 from experiments.validation.probing import Costs, Mix, probed
 from experiments.validation.standing_in import InPlace, Wanted
@@ -69,7 +69,7 @@ class Prober:
         )
         mix = Mix(
             patterns, arrivals.think, *self._room(arm.name, capacity, sum(pattern.n_absent for pattern in patterns)),
-            [link.channels for link in system.links], 0 if memories_of(system)[0] == "cuda" else None,
+            [link.channels for link in system.links],
         )  # fmt: skip
         wanted = Wanted({}, {})
         others = InPlace(prepare(experiment, arm, seed).built.policy, wanted)

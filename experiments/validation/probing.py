@@ -70,7 +70,6 @@ class Mix(NamedTuple):
     n_filled: int
     capacity: int
     channels: Sequence[int]
-    device: int | None = None
 
 
 def probed(
@@ -142,7 +141,7 @@ def _walks(cache: TieredCache, mix: Mix, wanted: Wanted, rng: np.random.Generato
     n, versions, never = len(mix.patterns), Versions(are_shared=False), Event()
     return [
         Walk(
-            cache, Client(cache, pattern.stream, versions, mix.think_ns, mix.device, _unheard, never), mix.keys[i::n],
+            cache, Client(cache, pattern.stream, versions, mix.think_ns, cache.gpu, _unheard, never), mix.keys[i::n],
             max(mix.n_filled // n, 1), wanted, rng.spawn(1)[0],
         )
         for i, pattern in enumerate(mix.patterns)
