@@ -36,3 +36,7 @@ def main(n: int = 50) -> list[tuple[str, int]]:
     server.jobs.put(None)
     server.thread.join()
     return server.served
+
+
+if __name__ == "__main__":
+    print(*(f"{what} {key}" for what, key in main(5)), sep="\n")

@@ -27,11 +27,12 @@ def system_in_full(said: Any, folder: Path, where: str = "system") -> Any:
 
     Args:
         said: The value of ``system``. It is not changed.
-        folder: Where the config lies, beside which a preset may lie as well.
+        folder: Where the config lies. A preset may lie beside it, or else where the command is given.
         where: What names it in messages.
 
     Raises:
-        InputError: there is no such preset, tier or link, or a bandwidth is said twice or not at all.
+        InputError: there is no such preset, tier or link, nothing of the preset is left, or a bandwidth is said twice
+            or not at all.
     """
     if not isinstance(said, dict):
         return said
@@ -54,6 +55,12 @@ def system_in_full(said: Any, folder: Path, where: str = "system") -> Any:
     for part in _PARTS:
         if isinstance(rest.get(part), dict) and isinstance(base.get(part), dict):
             full[part] = {**base[part], **rest[part]}
+    if base and all(_is_replaced(key, rest, full) for key in base):
+        # Who names a machine means to have it. A config that says all, such as mixed, would run as if none was named.
+        raise InputError(
+            f"{where}.preset: nothing of it is left, for all that it has is said beside it ({', '.join(base)}); "
+            f"expected less, such as {where}={{preset: {said['preset']}, tiers: {{NAME: {{capacity: 1 GiB}}}}}}"
+        )
     for part in ("tiers", "links"):
         for i, one in enumerate(full[part] if isinstance(full.get(part), list) else []):
             if isinstance(one, dict) and not any(name in one for name in BANDWIDTHS):
@@ -62,6 +69,11 @@ def system_in_full(said: Any, folder: Path, where: str = "system") -> Any:
                     "write_bandwidth"
                 )
     return full
+
+
+def _is_replaced(key: str, rest: Mapping[str, Any], full: Mapping[str, Any]) -> bool:
+    """Whether what is said beside a preset leaves nothing of its key."""
+    return isinstance(rest.get(key), list) if key in ("tiers", "links") else full[key] == rest.get(key)
 
 
 def with_both(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +86,7 @@ def with_both(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preset(name: Any, folder: Path, where: str) -> dict[str, Any]:
-    """The system of a preset, in full: one that is shipped, or a file beside the config."""
+    """The system of a preset, in full: one that is shipped, or a file beside the config, or else here."""
     known = preset_names()
     if not isinstance(name, str) or not name:
         raise InputError(
@@ -85,6 +97,9 @@ def _preset(name: Any, folder: Path, where: str) -> dict[str, Any]:
         raise InputError(
             f"{where}.preset: there is no {name!r}; expected one of {', '.join(known)}, or the path of a YAML file"
         )
+    if name not in known and not path.exists() and Path(name).exists():
+        # As traces are: what --set names lies where the command is given, and a shipped config lies elsewhere.
+        path = Path(name)
     try:
         text = path.read_text()[:_MOST_BYTES]
     except (OSError, UnicodeDecodeError) as error:

@@ -144,8 +144,12 @@ class OneRun:
             return
         if row.get("backend_trial"):
             self._of_all.say(f"  backend {row['backend']}: the fastest of {row['backend_trial']}")
-        rate = self._total / max(row["wall_s"], 1e-9)
         took = row["wall_with_training_s"]
+        if row.get("engine") == "live":
+            # At the clients' own pace, and perhaps with probes around it: so many a second would say nothing.
+            self._of_all.say(f"{self._label}: done in {took:.1f} s")
+            return
+        rate = self._total / max(row["wall_s"], 1e-9)
         before = f"; {took - row['wall_s']:.1f} s before" + (" with training" if row.get("train_s") else "")
         self._of_all.say(f"{self._label}: done in {took:.1f} s ({rate:,.0f} accesses/s simulated{before})")
 

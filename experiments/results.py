@@ -59,9 +59,8 @@ class KeptResults:
             some = (
                 f", but below it {named([path.name for path in below])}; expected one of these folders" if below else ""
             )
-            raise InputError(
-                f"{folder}: holds no results (no {MANIFEST})" + (some or "; expected the folder of an experiment")
-            )
+            what = some or further_below(folder) or "; expected the folder of an experiment"
+            raise InputError(f"{folder}: holds no results (no {MANIFEST}){what}")
         kept = Kept.load(folder)
         try:
             return cls(folder, kept)
@@ -175,6 +174,13 @@ def places_below(folder: Path) -> list[Path]:
     found = (path.parent for path in folder.glob(f"*/{MANIFEST}") if path.is_file())
     # Other programs write a manifest.json, too.
     return in_order(path for path in found if any((path / sign).exists() for sign in SIGNS))
+
+
+def further_below(folder: Path) -> str:
+    """In words, the results two folders down, where ``tierfetch validate`` leaves both sides; '' without any."""
+    found = [path for side in ("live", "cache", "machine") for path in places_below(folder / side)]
+    names = named([str(path.relative_to(folder)) for path in found])
+    return f", but below it {names}; expected one of these folders" if found else ""
 
 
 def in_order(folders: Iterable[Path]) -> list[Path]:

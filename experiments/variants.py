@@ -19,6 +19,7 @@ from experiments.results import (
     Row,
     check_table,
     comparisons_of,
+    further_below,
     in_order,
     named,
     places_below,
@@ -58,9 +59,8 @@ class KeptVariants:
         """
         below = places_below(folder)
         if not below:
-            raise InputError(
-                f"{folder}: holds no results (no {MANIFEST}); expected the folder of an experiment, or of its variants"
-            )
+            what = further_below(folder) or "; expected the folder of an experiment, or of its variants"
+            raise InputError(f"{folder}: holds no results (no {MANIFEST}){what}")
         return cls.of_these(folder, below)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,12 @@ def _given(train_on: Trains | None, seed: int, n_streams: int, batch_size: int) 
             found = [(np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found]))]
         return [Accesses(mine, np.zeros(len(mine), np.bool_), _columns(needs, stream)) for stream, mine in found]
 
-    return Given(sequences, seed, n_streams=n_streams, batch_size=batch_size, is_measured=True)
+    def unknown(*_: object) -> NoReturn:
+        raise InputError("policy: goes by accesses that are to come; expected one that goes by those that were")
+
+    return Given(
+        sequences, seed, simulated=unknown, future=unknown, n_streams=n_streams, batch_size=batch_size, is_measured=True
+    )
 
 
 def _columns(needs: Sequence[str], stream: npt.NDArray[np.uint32]) -> dict[str, npt.NDArray[Any]]:

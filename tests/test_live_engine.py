@@ -1,8 +1,10 @@
 """The engine that asks a policy: what the simulator's policy wants it sends for, and nobody suffers from it."""
 
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -387,6 +389,9 @@ def test_the_next_key_of_a_sequence() -> None:
         ({"queue_limit": -1}, "queue_limit: "), ({"policy": "lstm"}, "train_on: is None"),
         ({"train_on": [0.5], "policy": "markov"}, "train_on: float64"),
         ({"policy": "queue_time"}, "asked when requests arrive"),
+        ({"policy": "oracle"}, "goes by accesses that are to come"),
+        ({"policy": "lookahead"}, "goes by accesses that are to come"),
+        ({"policy": "lstm(predictions=batched)", "train_on": [*range(50)] * 4}, "goes by accesses that are to come"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_said_at_once(arguments: Mapping[str, Any], message: str) -> None:
@@ -394,6 +399,14 @@ def test_what_makes_no_sense_is_said_at_once(arguments: Mapping[str, Any], messa
     with pytest.raises(InputError, match=message):
         PrefetchEngine(**{"policy": "next_n", "cache": Sent()} | dict(arguments))
     assert threading.active_count() == before
+
+
+def test_the_engines_of_the_page_are_made() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "live.md").read_text()
+    said = re.findall(r'PrefetchEngine\("(.+?)"', page)
+    assert said
+    for line in said:
+        PrefetchEngine(line, Sent()).close()
 
 
 def test_one_engine_for_a_cache_which_tells_it_of_accesses_itself() -> None:

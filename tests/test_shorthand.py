@@ -185,6 +185,28 @@ def test_a_preset_beside_the_config(tmp_path: Path) -> None:
     assert (found.tiers[0].name, found.links[0].read_bandwidth) == ("a", 10**9)
 
 
+def test_a_preset_where_the_command_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "tiers: [{name: NAME, capacity: 1 MiB, bandwidth: 2 GB/s}]\nlinks: [{bandwidth: 1 GB/s}]\n"
+    text += "origin: {kind: store}\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(text.replace("NAME", "here"))
+    sets = ["system={preset: ./mine.yaml, tiers: {here: {capacity: 2 MiB}}}"]
+    assert load(CONFIGS / "mixed.yaml", sets)[""].system.tiers[0].name == "here"
+    # One beside the config goes before it.
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mine.yaml").write_text(text.replace("NAME", "beside"))
+    path = str(tmp_path / "configs" / "c.yaml")
+    assert read({"system": {"preset": "mine.yaml"}}, path=path).system.tiers[0].name == "beside"
+
+
+def test_a_preset_of_which_nothing_is_left() -> None:
+    for sets in (["system.preset=cpu"], ["arms.none.set={system.preset: cpu}"]):
+        with pytest.raises(InputError, match=r"preset: nothing of it is left, .* \(tiers, links, origin\);"):
+            load(CONFIGS / "mixed.yaml", sets)
+    with pytest.raises(InputError, match=r"such as system=\{preset: gh200, tiers: \{NAME: "):
+        load(CONFIGS / "mixed.yaml", ["system.preset=gh200"])
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

@@ -16,7 +16,7 @@ from experiments.charts.validation import validation
 from experiments.compare.seeds import over_runs
 from experiments.loading import load, only
 from experiments.plot import Format, drawn
-from experiments.progress import make_console
+from experiments.progress import RunProgress, make_console
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
@@ -25,8 +25,9 @@ from experiments.validation.fitted import with_costs
 from experiments.validation.machine import machine_of
 from experiments.validation.probing import Costs, calls_of
 from experiments.validation.scaled import scaled
-from experiments.validation.told import Validated, error_text, print_validated
+from experiments.validation.told import Validated, error_text, lines, print_validated
 from experiments.validation.whole import all_figures
+from experiments.variants import opened as open_kept
 from live import MemoryStore
 from live.contents import fill, version_of
 from simulator.config import System
@@ -218,6 +219,12 @@ def test_what_is_told_is_what_is_kept(validated: Path) -> None:
     assert row["live"] == pytest.approx(mean)
     assert row["error_low"] <= row["error"] <= row["error_high"]
     assert told["live_order"] == order_of(live)
+    # What was asked for, so that a file alone says what it is of.
+    names = ("seeds", "repeats", "accesses", "block_bytes", "think_ns")
+    assert [told[name] for name in names] == [[0, 1], 2, 600, BLOCK, 0]
+    assert told["machine"] == str(validated / "machine.yaml")
+    page = (CONFIGS.parent / "docs" / "validation.md").read_text()
+    assert [name for name in (*told, *told["figures"][0], *told["pairs"][0]) if f"`{name}`" not in page] == []
     assert len(pq.read_table(validated / "out" / "validation.parquet")) == len(told["figures"])
 
 
@@ -262,6 +269,14 @@ def told_by(*arguments: str) -> str:
     found = runner.invoke(command.app, list(arguments), prog_name="tierfetch", catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return " ".join(found.output.split())
+
+
+def test_who_opens_the_whole_folder_is_told_what_is_in_it(validated: Path) -> None:
+    for opened in (KeptResults.open, open_kept):
+        with pytest.raises(
+            InputError, match=r"but below it live/r0, live/r1, cache/r0, cache/r1, machine/r0, \.\.\.; exp"
+        ):
+            opened(validated / "out")
 
 
 def charged(folder: Path, stem: str) -> list[int]:
@@ -320,6 +335,36 @@ def test_what_was_found_in_words(validated: Path, capsys: pytest.CaptureFixture[
     assert "25.0% (none)" in text
     (mean,) = (row for row in rows if (row.arm, row.metric) == ("none", "mean_latency_ns"))
     assert error_text(mean) in text
+
+
+def test_where_no_pair_is_told_apart_nothing_is_said_of_the_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    once = over_runs(np.array([[5.0]]))
+    pair = Pair("a", "b", once, once)
+    found = Validated(
+        {"cache": [], "machine": []}, {"cache": [pair], "machine": [pair]}, ["b", "a"], {"cache": ["b", "a"]}, {}
+    )
+    assert lines(found)[-1].endswith("Of 1 pairs the live cache tells none apart; more of --repeats or --seeds may.")
+
+
+def test_of_a_live_run_nobody_says_how_fast_it_was_simulated(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"wall_s": 2.0, "wall_with_training_s": 3.0}
+    with RunProgress(make_console(), 2, quiet=False) as progress:
+        progress.start("arm a, seed 0", 100).finish(row | {"engine": "live"})
+        progress.start("arm b, seed 0", 100).finish(row | {"engine": "compiled"})
+    live, simulated = capsys.readouterr().out.splitlines()[-3::2]
+    assert live == "[1/2] arm a, seed 0: done in 3.0 s"
+    assert simulated.endswith("done in 3.0 s (50 accesses/s simulated; 1.0 s before)")
+
+
+def test_a_machine_that_was_not_measured(tmp_path: Path) -> None:
+    text, said = PRESET.replace("FOLDER", str(tmp_path)), list[str]()
+    (tmp_path / "measured.yaml").write_text(text)
+    (tmp_path / "by_hand.yaml").write_text(text.partition("measured:")[0])
+    machine_of(tmp_path / "measured.yaml", None, said.append)
+    assert said == []
+    machine_of(tmp_path / "by_hand.yaml", None, said.append)
+    (warning,) = said
+    assert warning.startswith(f"warning: {tmp_path}/by_hand.yaml: tierfetch calibrate has not measured it; ")
 
 
 def test_where_some_runs_lack_a_figure_those_count_that_make_a_grid() -> None:

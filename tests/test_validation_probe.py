@@ -263,6 +263,18 @@ def test_what_waits_for_a_channel_is_not_what_a_miss_takes() -> None:
     assert _rest_ns(missed, calls, [2], of_link, 10.0) == round((40 * 30 + 5 * 530) / 45)
 
 
+def test_what_waits_for_others_of_its_request_is_not_what_a_miss_takes() -> None:
+    # Of each request six misses over two channels: three calls of 100 one after the other, each with 20 beside it.
+    rounds = (1, 1, 2, 2, 3, 3)
+    missed = accesses_of(*[(10_000 * i, 10 + 120 * n, 100) for i in range(20) for n in rounds])
+    missed["access"] = np.random.default_rng(0).permutation(np.arange(120).reshape(20, 6), axis=0).ravel()
+    missed["latency_ns"] += 2 * (missed["access"] % 2)
+    calls: Any = {(0, False, 1): np.array([100]), (0, False, 2): np.array([100])}
+    nothing = calls_by()
+    assert _rest_ns(missed, nothing, [2], calls, 11.0) == 20
+    assert _rest_ns(missed, nothing, [6], calls, 11.0) == 140
+
+
 def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def print_outcome(console: "Console", outcome: Outcome, facts: Mapping[str, Any]
         if len(outcome.line) > _MOST_OFF:
             console.print(f"  and {len(outcome.line) - _MOST_OFF} more, which the preset names", highlight=False)
     if outcome.tables:
-        still = f"; {len(outcome.off)} ranges are still off" if outcome.off else ""
+        still = f"; ranges that are still off: {len(outcome.off)}" if outcome.off else ""
         console.print(f"With a table of what calls took: {', '.join(outcome.tables)}{still}", highlight=False)
     for text in (*facts["warnings"], *facts["notes"], *outcome.noisy()):
         console.print(f"Note: {text}", highlight=False, markup=False)

@@ -43,6 +43,8 @@ def machine_of(preset: Path | None, store: Path | None, told: Callable[[str], No
     if not isinstance(raw, Mapping) or not isinstance(raw.get("tiers"), list):
         raise InputError(f"{name}: expected a preset as tierfetch calibrate writes it, with a list of tiers")
     path: Any = raw.get(MEASURED)
+    if path is None:
+        told(f"warning: {name}: tierfetch calibrate has not measured it; its figures may be another machine's")
     for key in ("machine", "file", "path"):
         path = path.get(key) if isinstance(path, Mapping) else None
     found = system_in_full({key: value for key, value in raw.items() if key != MEASURED}, Path(), name)

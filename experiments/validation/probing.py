@@ -36,7 +36,8 @@ Ints = npt.NDArray[np.int64]
 class Costs(NamedTuple):
     """In ns, one for each of many. ``calls`` are by link, whether it goes down, and calls at once, that one included.
 
-    ``rest_ns`` is what a miss takes beside usual calls and what a hit takes, in the mean: to begin it, and to be woken.
+    ``rest_ns`` is what each call of a miss takes beside usual ones, and beside what a hit takes: to begin it, to hand
+    it over, and to be woken.
     """
 
     hits: Ints
@@ -173,12 +174,15 @@ def _reads(pattern: Pattern) -> Iterator[Touch]:
 def _rest_ns(
     missed: Rows, transfers: Rows, channels: Sequence[int], calls: Mapping[tuple[int, bool, int], Ints], hit_ns: float
 ) -> int:
-    """What a miss takes beside a usual call and what a hit takes, in the mean, where it found channels free.
+    """What each call of a miss takes beside a usual one, and beside what a hit takes, in the mean.
 
-    What waits for a channel does so in the model as well. Its own call is not the usual one: those of prefetches come
-    when the machine is awake.
+    Its own call is not the usual one: those of prefetches come when the machine is awake. Of misses that are issued
+    together as many as there are channels go over a link at once, and the others wait for as many calls as are ahead
+    of them, as they do in the model. Misses that find all channels taken by others are left out, if there are enough.
     """
-    is_free, usual_ns = np.ones(len(missed), bool), np.zeros(len(missed))
+    rank = _rank(missed)
+    is_free, n_rounds = np.ones(len(missed), bool), np.ones(len(missed), np.int64)
+    first_ns, ahead_ns = np.zeros(len(missed)), np.zeros(len(missed))
     for link, n_channels in enumerate(channels):
         mine = transfers[transfers["link"] == link]
         n_begun, n_ended = (
@@ -187,15 +191,38 @@ def _rest_ns(
         )
         n_busy = n_begun - n_ended
         is_free &= n_busy < n_channels
-        by_load = {load: taken.mean() for (of, is_down, load), taken in calls.items() if of == link and not is_down}
-        known = np.array([by_load.get(1, 0.0), *(by_load.get(load, np.nan) for load in range(2, n_channels + 1))])
-        # Where so many at once were not seen, the most that was stands for them, as in a link's table.
-        known = known[np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(n_channels)))]
-        usual_ns += known[np.minimum(n_busy, n_channels - 1)]
-    is_meant = is_free if is_free.sum() >= AT_LEAST else np.ones(len(missed), bool)
+        known = _by_load(calls, link, n_channels)
+        place = n_busy.clip(max=n_channels - 1) + rank
+        first_ns += known[place.clip(max=n_channels - 1)]
+        ahead_ns = np.maximum(ahead_ns, place // n_channels * known[-1])
+        n_rounds = np.maximum(n_rounds, place // n_channels + 1)
     latency = _latencies(missed)
-    is_meant &= _are_no_stalls(latency)
-    return max(round(float((latency - usual_ns)[is_meant].mean()) - hit_ns), 0)
+    is_meant = _are_no_stalls(latency) & (is_free if is_free.sum() >= AT_LEAST else True)
+    beside_ns = latency - hit_ns - first_ns - ahead_ns
+    return max(round(float(beside_ns[is_meant].sum() / n_rounds[is_meant].sum())), 0)
+
+
+def _by_load(calls: Mapping[tuple[int, bool, int], Ints], link: int, n_channels: int) -> npt.NDArray[np.float64]:
+    """The mean of a link's calls towards tier 0, by 1 to ``n_channels`` at once.
+
+    Where so many at once were not seen, the most that was stands for them, as in a link's table.
+    """
+    found = np.zeros(n_channels)
+    for i in range(n_channels):
+        durations = calls.get((link, False, i + 1))
+        found[i] = found[i - 1] if durations is None else durations.mean()
+    return found
+
+
+def _rank(missed: Rows) -> Ints:
+    """The place of each among those of its stream that were issued at the same time."""
+    order = np.lexsort((missed["access"], missed["issued_ns"], missed["stream"]))
+    stream, issued_ns = missed["stream"][order], missed["issued_ns"][order]
+    is_first = np.append(True, (stream[1:] != stream[:-1]) | (issued_ns[1:] != issued_ns[:-1]))[: len(order)]
+    places = np.arange(len(order))
+    found = np.zeros(len(order), np.int64)
+    found[order] = places - np.maximum.accumulate(np.where(is_first, places, 0))
+    return found
 
 
 def _latencies(accesses: Rows) -> Ints:

@@ -67,10 +67,13 @@ def lines(found: Validated) -> list[str]:
 def _order_text(found: Validated) -> str:
     settled = [pair for pair in found.pairs["cache"] if pair.is_told_apart]
     agree = sum(pair.agrees for pair in settled)
+    order = f"live {' < '.join(found.live_order)}; simulated {' < '.join(found.orders['cache'])}"
+    of = f"Of {len(found.pairs['cache'])} pairs the live cache tells"
+    if not settled:
+        return f"Order by mean latency: {order}. {of} none apart; more of --repeats or --seeds may."
     return (
-        f"Order by mean latency: live {' < '.join(found.live_order)}; simulated {' < '.join(found.orders['cache'])}. "
-        f"Of {len(found.pairs['cache'])} pairs the live cache tells {len(settled)} apart, and the simulator has the "
-        f"same one in front in {agree} of these."
+        f"Order by mean latency: {order}. {of} {len(settled)} apart, and the simulator has the same one in front in "
+        f"{agree} of these."
     )
 
 

@@ -127,7 +127,7 @@ def _compare(
         {name: order_of(side) for name, side in sides.items()},
         {arm: differ_ratio(live, arm, "mean_latency_ns") for arm in arms},
     )  # fmt: skip
-    about = _about(path, found, costs, warning, time.monotonic() - began)
+    about = _about(path, found, machine, costs, warning, time.monotonic() - began)
     text = as_json(outcome, about)
     write_rows(folder / "validation.parquet", rows_of(outcome), {"about": about})
     for name, content in (("validation.json", text), ("machine.yaml", machine.text)):
@@ -185,16 +185,26 @@ def _estimate(experiment: Experiment, costs: Mapping[str, Costs], n_repeats: int
     n_each = len(experiment.seeds) * n_repeats
     of_runs_ns = n_run / workload.n_streams / reads_of_request(experiment) * per_request_ns
     n_runs, ns = n_each * len(costs), n_each * (of_runs_ns + 2e9 * probing_s)
-    return f"{n_runs} live runs of {n_run:,} accesses, with probes around each: about {time_text(ns)} of real time"
+    runs = "run" if n_runs == 1 else "runs"
+    return f"{n_runs} live {runs} of {n_run:,} accesses, with probes around each: about {time_text(ns)} of real time"
 
 
 def _about(
-    path: Path, found: Scaled, costs: Sequence[Mapping[str, Costs]], warning: str | None, took_s: float
-) -> dict[str, Any]:
+    path: Path, found: Scaled, machine: Machine, costs: Sequence[Mapping[str, Costs]], warning: str | None,
+    took_s: float,
+) -> dict[str, Any]:  # fmt: skip
     from experiments.single import versions
 
+    workload = found.experiment.workload
+    assert workload.arrivals.kind == "closed"
     return {
         "config": str(path),
+        "machine": machine.said.removeprefix("machine: "),
+        "seeds": list(found.experiment.seeds),
+        "repeats": len(costs),
+        "accesses": workload.source.build(found.experiment.seeds[0]).length(),
+        "block_bytes": found.block,
+        "think_ns": workload.arrivals.think,
         "at": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "took_s": round(took_s, 1),
         "warning": warning,
