@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from experiments.validation.asked import Asked
 from experiments.validation.caches import SPARE
 from experiments.validation.compared import Figures, compared, differ_ratio, figures_of, order_of, pairs
 from experiments.validation.fitted import overrides
+from experiments.validation.folder import CACHE, LIVE, MACHINE, TABLE, TEXT, begun, check_place
 from experiments.validation.machine import Machine, machine_of
 from experiments.validation.prober import MOST_BYTES, Prober, reads_of_request
 from experiments.validation.probing import Costs
@@ -31,8 +31,6 @@ from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-LIVE, CACHE, MACHINE = "live", "cache", "machine"
 
 
 class Outcome(NamedTuple):
@@ -67,8 +65,7 @@ def validated(
         if not is_quiet:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    if (asked.out / LIVE).exists() and not is_forced:
-        raise InputError(f"--out {asked.out}: has a validation already; expected another folder, or --force")
+    check_place(asked.out, is_forced=is_forced)
     warning = busy(os.getloadavg(), os.cpu_count())
     if warning is not None:
         told(f"warning: {warning}; what is measured is that of a busy machine")
@@ -89,29 +86,36 @@ def _compare(
     warning: str | None, *, is_quiet: bool,
 ) -> Outcome:  # fmt: skip
     experiment, folder = found.experiment, asked.out
-    stores, began = asked.store or machine.folder or Path(), time.monotonic()
+    stores = asked.store or machine.folder or Path()
     _check_memory(experiment, found.block)
     # A record has a page before its block.
     n_bytes = sum(len(keys_of(experiment, seed)) for seed in experiment.seeds) * (found.block + ALIGNMENT)
     n_bytes += MOST_BYTES
-    _clear(folder, asked.repeats)
-    costs: list[dict[str, Costs]] = []
-    with scratch_folder(stores, n_bytes) as blocks:
-        prober = Prober(experiment, found.block, blocks, console)
-        probing = time.monotonic()
-        first = {arm.name: prober.probe(arm) for arm in experiment.arms}
-        probing = time.monotonic() - probing
-        for name, one in first.items():
-            told(
-                f"arm {name}: a hit takes {time_text(float(one.hits.mean()))} in the cache, a miss "
-                f"{time_text(float(one.misses.mean()))}, of which {time_text(one.rest_ns)} is neither call nor service"
-            )
-        told(_estimate(experiment, first, asked.repeats, probing))
-        # What policies that weigh costs are told.
-        believed = _with_costs(path, experiment, first, found.block)
-        for repeat in range(asked.repeats):
-            at = folder / LIVE / f"r{repeat}"
-            costs.append(run_live(believed, at, blocks, found.block, prober, console, told, quiet=is_quiet))
+    with scratch_folder(stores, n_bytes) as blocks, begun(folder, asked.repeats, machine.text):
+        return _both_sides(path, found, machine, asked, blocks, console, told, warning, is_quiet=is_quiet)
+
+
+def _both_sides(
+    path: Path, found: Scaled, machine: Machine, asked: Asked, blocks: Path, console: "Console",
+    told: Callable[[str], None], warning: str | None, *, is_quiet: bool,
+) -> Outcome:  # fmt: skip
+    experiment, folder = found.experiment, asked.out
+    costs, began = list[dict[str, Costs]](), time.monotonic()
+    prober = Prober(experiment, found.block, blocks, console)
+    probing = time.monotonic()
+    first = {arm.name: prober.probe(arm) for arm in experiment.arms}
+    probing = time.monotonic() - probing
+    for name, one in first.items():
+        told(
+            f"arm {name}: a hit takes {time_text(float(one.hits.mean()))} in the cache, a miss "
+            f"{time_text(float(one.misses.mean()))}, of which {time_text(one.rest_ns)} is neither call nor service"
+        )
+    told(_estimate(experiment, first, asked.repeats, probing))
+    # What policies that weigh costs are told.
+    believed = _with_costs(path, experiment, first, found.block)
+    for repeat in range(asked.repeats):
+        at = folder / LIVE / f"r{repeat}"
+        costs.append(run_live(believed, at, blocks, found.block, prober, console, told, quiet=is_quiet))
     told("the same in the simulator, with the machine's preset, and with what the cache itself takes")
     for repeat, around in enumerate(costs):
         live_runs = folder / LIVE / f"r{repeat}"
@@ -129,10 +133,9 @@ def _compare(
     )  # fmt: skip
     about = _about(path, found, machine, costs, warning, time.monotonic() - began)
     text = as_json(outcome, about)
-    write_rows(folder / "validation.parquet", rows_of(outcome), {"about": about})
-    for name, content in (("validation.json", text), ("machine.yaml", machine.text)):
-        with written_aside(folder / name) as aside:
-            aside.write_text(content)
+    write_rows(folder / TABLE, rows_of(outcome), {"about": about})
+    with written_aside(folder / TEXT) as aside:
+        aside.write_text(text)
     return Outcome(outcome, text, folder, arms, experiment.baseline)
 
 
@@ -147,16 +150,6 @@ def _check_memory(experiment: Experiment, block: int) -> None:
             f"--block: with blocks of {block} B the tiers take {wanted} B, more than half of the {there} B of memory "
             "here; expected smaller blocks, or smaller tiers (--set system.tiers.0.capacity=...)"
         )
-
-
-def _clear(folder: Path, n_repeats: int) -> None:
-    """Nothing of an earlier validation stands beside this one's runs."""
-    for name in ("validation.parquet", "validation.json", "machine.yaml"):
-        (folder / name).unlink(missing_ok=True)
-    for side in (LIVE, CACHE, MACHINE):
-        for old in (folder / side).glob("r[0-9]*"):
-            if old.name[1:].isdecimal() and int(old.name[1:]) >= n_repeats:
-                shutil.rmtree(old)
 
 
 def _with_costs(path: Path, experiment: Experiment, costs: Mapping[str, Costs], block: int) -> Experiment:
