@@ -9,8 +9,8 @@ from experiments.making import make
 from experiments.prepared import prepare
 from experiments.results import KeptResults
 from experiments.validation.caches import cache_of
-from experiments.validation.pattern import patterns_of
-from experiments.validation.probing import Costs, Mix, probed
+from experiments.validation.pattern import Pattern, patterns_of
+from experiments.validation.probing import Costs, Mix, probed, rare
 from experiments.validation.standing_in import InPlace, Wanted
 from live import FileStore
 from live.contents import fill
@@ -28,7 +28,8 @@ MOST_BYTES = 512 << 20
 _ACCESSES = 1000
 _LEAST_KEYS = 64
 _POOL = 4
-"""The probe's keys are so many times what tier 0 has room for, and as many times as there are clients."""
+"""The probe's keys are so many times what tier 0 has room for, or twice that for each client: keys are a client's own,
+and while all others rest, those of one may be all that is there."""
 
 
 class Prober:
@@ -39,10 +40,10 @@ class Prober:
         self._experiment, self._block, self._path = experiment, block, folder / "probe"
         capacity = max(tier.capacity for tier in (experiment.system_of(arm).tiers[0] for arm in experiment.arms))
         most_keys = max(MOST_BYTES // block, _LEAST_KEYS)
+        pool = max(_POOL, 2 * experiment.workload.source.build(experiment.seeds[0]).n_streams)
         # Smaller than the tier, if that is large: there must be blocks that it does not hold.
-        self._capacity = max(min(capacity // block, most_keys // _POOL), 1)
-        workload = experiment.workload.source.build(experiment.seeds[0])
-        self._keys = range(max(_POOL * max(self._capacity, workload.n_streams), _LEAST_KEYS))
+        self._capacity = max(min(capacity // block, most_keys // pool), 1)
+        self._keys = range(max(pool * self._capacity, _LEAST_KEYS))
         store = FileStore(self._path, block)
         fill(store, self._keys)
         store.close()
@@ -68,7 +69,7 @@ class Prober:
             system.tiers[0].capacity // block,
         )
         mix = Mix(
-            patterns, arrivals.think, *self._room(arm.name, capacity, sum(pattern.n_absent for pattern in patterns)),
+            patterns, arrivals.think, *self._room(arm.name, capacity, patterns),
             [link.channels for link in system.links],
         )  # fmt: skip
         wanted = Wanted({}, {})
@@ -79,10 +80,12 @@ class Prober:
                 lambda cache: asking(others, cache, system.inference), mix, wanted, rng,
             )  # fmt: skip
 
-    def _room(self, arm: str, capacity: int, n_absent: int) -> tuple[Sequence[int], int, int]:
+    def _room(self, arm: str, capacity: int, patterns: Sequence[Pattern]) -> tuple[Sequence[int], int, int]:
         """Keys, how many of them come in before, and how much room there is: for no more, if blocks are evicted."""
         n_filled, keys = max(min(self._capacity, capacity), 1), self._keys[:capacity]
-        if self._evicts[arm] or n_absent > len(keys) // 2:
+        n_absent = [pattern.n_absent for pattern in patterns]
+        n_absent[0] += rare(patterns).n_absent
+        if self._evicts[arm] or max(n_absent) > len(keys) // len(patterns) // 2:
             return self._keys, n_filled, n_filled
         return keys, max(len(keys) // _POOL, 1), capacity
 

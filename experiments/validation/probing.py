@@ -103,7 +103,7 @@ def probed(
             pairs = zip(walks, mix.patterns, strict=True)
             for done in [pool.submit(walk.go, *pattern) for walk, pattern in pairs]:
                 done.result()
-        walks[0].go(*_rare(mix.patterns))
+        walks[0].go(*rare(mix.patterns))
     if most > 1:
         with make(at_once, mix.n_filled) as cache, asking(cache):
             touch(cache)
@@ -153,7 +153,7 @@ def _unheard(first: int, last: int) -> None:
     """Nobody wants to know what is issued next."""
 
 
-def _rare(patterns: Sequence[Pattern]) -> Pattern:
+def rare(patterns: Sequence[Pattern]) -> Pattern:
     """Of hits and misses what is missing to so many that are to be measured."""
     touches = list[Touch]()
     for is_there in (True, False):

@@ -10,7 +10,7 @@ from experiments.validation.standing_in import Wanted
 from live import TieredCache
 from live.clients import Client, Stream, sleep_to_the_microsecond
 
-_N_KNOWN, _TRIES = 4, 8
+_N_KNOWN, _TRIES, _DRAWS = 4, 8, 100
 
 
 class Walk:
@@ -77,9 +77,12 @@ class Walk:
         return [*(self._there() for _ in range(named.n_there)), *absent]
 
     def _absent(self) -> int:
-        while (key := self._keys[int(self._rng.integers(len(self._keys)))]) in self._cache:
-            pass
-        return key
+        """Any that is not there, and where all are, one that is: nobody waits for what never comes."""
+        for _ in range(_DRAWS):
+            key = self._keys[int(self._rng.integers(len(self._keys)))]
+            if key not in self._cache:
+                return key
+        return next((key for key in self._keys if key not in self._cache), key)
 
     def _there(self) -> int:
         """One of the newer half of those that came in, or the newest if what is sent for has pushed them out."""
