@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from math import nan
 from types import TracebackType
 from typing import Any, Self
 
 from live.books import Stats, TierStats, link_stats, stats_of
 from live.client import Client
 from live.core import Core
-from live.errors import BrokenError, FlushError, LiveError
+from live.errors import LiveError
 from live.flushing import Flushing
 from live.following import Follower
-from live.issuing import Issuing, checked
+from live.issuing import Issuing, checked, of_each, whole
 from live.moves import WRITTEN, Landing, Prefetched
 from live.recorder import Recorder
 from live.settings import MemoryTier, settings_of
@@ -165,6 +164,7 @@ class TieredCache:
         NoRoomError, and nothing has happened, if blocks that have to go cannot be written down.
         """
         flat, key = self._client.checked(data, "data"), checked(key)
+        stream, request = whole(stream, "stream"), whole(request, "request")
         core, began_ns = self._core, self._core.now
         slot = self._issuing.slot_to_write()
         try:
@@ -185,6 +185,8 @@ class TieredCache:
         it was, and the number of the inference. A future's callbacks are called by the threads that move blocks.
         """
         keys, core = [checked(key) for key in keys], self._core
+        access, inference = whole(access, "access"), whole(inference, "inference")
+        sure, of_experts = of_each(keys, confidences, experts)
         futures: list[Future[Prefetched]] = []
         for _ in keys:
             future: Future[Prefetched] = Future()
@@ -194,9 +196,7 @@ class TieredCache:
         try:
             self._issuing.check_open()
             for i, (key, future) in enumerate(zip(keys, futures, strict=True)):
-                confidence = nan if confidences is None else confidences[i]
-                expert = NONE if experts is None else experts[i]
-                core.guarded(core.serving.propose, key, (inference, access, confidence, expert), future)
+                core.guarded(core.serving.propose, key, (inference, access, sure[i], of_experts[i]), future)
         finally:
             core.unlock()
         return futures
@@ -216,7 +216,8 @@ class TieredCache:
         """Flush, end all threads and close the store; a second time it does nothing.
 
         Where something cannot be written it raises FlushError and the cache stays open: nothing is lost, and one can go
-        on. With ``discard`` it is closed all the same, and these blocks are lost.
+        on. So it is where the store raises, or this thread is interrupted. With ``discard`` it is closed all the same,
+        and these blocks are lost; not where it is interrupted.
         """
         core = self._core
         with core.lock:
@@ -227,8 +228,9 @@ class TieredCache:
         try:
             core.check()
             self._flushing.run()
-        except (FlushError, BrokenError, OSError) as error:
-            if not discard:
+        except BaseException as error:
+            # Whatever it is, Ctrl-C or a store's own: what is dirty is still there, and one can go on.
+            if not (discard and isinstance(error, Exception)):
                 self._issuing.is_closing = False
                 raise
             failed = error

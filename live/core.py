@@ -1,5 +1,6 @@
 """What is under a live cache's lock: its parts, which know each other by this."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -89,8 +90,19 @@ class Core:
         self.wake()
         told, self.after = self.after, []
         self.lock.release()
+        raised = None
         for future, result in told:
-            future.set_result(result)
+            try:
+                future.set_result(result)
+            except BaseException as error:
+                # A callback's, and no Exception. It must not end the thread that moves blocks; all others are told.
+                raised = error
+        if raised is None:
+            return
+        if threading.current_thread() is threading.main_thread():
+            # It may be Ctrl-C.
+            raise raised
+        threading.excepthook(threading.ExceptHookArgs((type(raised), raised, raised.__traceback__, None)))
 
     def check(self) -> None:
         """Raises LiveError if it has broken down."""

@@ -1,6 +1,8 @@
 """How a client's thread comes by what it reads, and by a slot for what it writes."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
+from math import nan
 from operator import index
 from typing import Any
 
@@ -11,6 +13,7 @@ from live.moves import READ, WRITE, Access, Prefetched
 from live.recorder import Recorder
 from live.slab import Slot
 from live.workers import Workers
+from simulator.arrays import NONE
 from simulator.errors import InputError
 
 
@@ -32,7 +35,7 @@ class Issuing:
 
     def new_read(self, key: int, stream: int, request: int, issued_ns: int) -> Access:
         """One that is not looked up yet."""
-        return Access(checked(key), READ, stream, request, None, issued_ns)
+        return Access(checked(key), READ, whole(stream, "stream"), whole(request, "request"), None, issued_ns)
 
     def write(self, key: int, stream: int, request: int, slot: Slot, began_ns: int, waited_ns: int) -> None:
         """What lies in a slot, from ``slot_to_write``, becomes a block."""
@@ -180,6 +183,17 @@ def error_of(access: Access) -> LiveError | None:
     return ReadError(f"block {key} could not be read: {error}")
 
 
+def whole(value: int, name: str) -> int:
+    """A number for tables, which hold no others: found out later, all rows would be lost. Raises InputError."""
+    try:
+        number = index(value)
+    except TypeError:
+        number = 2**63
+    if not -(2**63) <= number < 2**63:
+        raise InputError(f"{name}: {value!r}; expected a whole number of 64 bits")
+    return number
+
+
 def checked(key: int) -> int:
     """A key as a number of Python's: NumPy's are slow, and wrap. Raises InputError if it is none."""
     try:
@@ -189,3 +203,17 @@ def checked(key: int) -> int:
     if not 0 <= number < 2**64:
         raise InputError(f"key: {key!r}; expected a whole number from 0 to 2**64 - 1")
     return number
+
+
+def of_each(
+    keys: Sequence[int], confidences: Sequence[float] | None, experts: Sequence[int] | None
+) -> tuple[list[float], list[int]]:
+    """How sure somebody is of each key, and which expert named it. Raises InputError if that is not one for each."""
+    for name, given in (("confidences", confidences), ("experts", experts)):
+        if given is not None and len(given) != len(keys):
+            raise InputError(f"{name}: {len(given)}; expected one for each of {len(keys)} keys")
+    try:
+        sure = [nan] * len(keys) if confidences is None else [float(one) for one in confidences]
+    except (TypeError, ValueError):
+        raise InputError(f"confidences: {confidences!r}; expected numbers") from None
+    return sure, [NONE] * len(keys) if experts is None else [whole(one, "experts") for one in experts]
