@@ -9,7 +9,7 @@ from typing import Any, Self
 from live.books import Stats, TierStats, link_stats, stats_of
 from live.client import Client
 from live.core import Core
-from live.errors import LiveError
+from live.errors import BrokenError, LiveError
 from live.flushing import Flushing
 from live.following import Follower
 from live.issuing import Issuing, checked, of_each, whole
@@ -88,7 +88,12 @@ class TieredCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except BrokenError:
+            # What has broken it, such as Ctrl-C, is on its way already.
+            if error is None:
+                raise
 
     def get(self, key: int, out: Any = None, *, stream: int = 0, request: int = 0) -> Any:
         """Read a block, and wait until it is there.

@@ -103,12 +103,17 @@ class Client:
         self._written = pattern(cache.block)
         self.n_done = 0
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is to begin nothing more."""
+        return self._is_stopped.is_set()
+
     def run(self) -> None:
         """To the end of the stream, or until it is to stop. Raises what reads and writes raise, and WrongBytesError."""
         sleep_to_the_microsecond()
         stream, accesses = self._stream, self._stream.accesses
         for start, end, is_write, ends_request in stream.steps:
-            if self._is_stopped.is_set():
+            if self.is_stopped:
                 return
             self._note(int(accesses[start]), int(accesses[end - 1]))
             step, request = stream.keys[start:end], stream.requests[start]
@@ -148,7 +153,7 @@ class Client:
     def think(self, since_ns: int) -> None:
         """Sleep for as long since then: a thread that waits in Python keeps the policy's from running."""
         until_ns = since_ns + self._think_ns
-        while self._think_ns and (left_ns := until_ns - time.perf_counter_ns()) > 0 and not self._is_stopped.is_set():
+        while self._think_ns and (left_ns := until_ns - time.perf_counter_ns()) > 0 and not self.is_stopped:
             time.sleep(min(left_ns, _LONGEST_SLEEP_NS) / 1e9)
 
 

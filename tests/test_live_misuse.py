@@ -106,3 +106,18 @@ def test_a_close_that_was_cut_short_can_be_made_again(error: BaseException) -> N
     assert data.tobytes() == content(2, 1).tobytes()
     with pytest.raises(LiveError):
         cache.get(1)
+
+
+def test_what_breaks_a_cache_is_what_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(access: Any) -> None:
+        raise KeyboardInterrupt
+
+    cache = TieredCache(tiers(4), filled())
+    monkeypatch.setattr(cache._core.serving, "issue", interrupted)
+
+    def use() -> None:
+        with cache:
+            cache.get(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        use()

@@ -1,6 +1,9 @@
 """A probe has blocks to miss, however uneven its clients are, and ends."""
 
+import signal
 import threading
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,14 @@ from experiments.loading import load, only
 from experiments.progress import make_console
 from experiments.validation import prober
 from experiments.validation.asked import asked
+from experiments.validation.probing import Mix, probed
 from experiments.validation.scaled import scaled
 from experiments.validation.standing_in import Wanted
 from experiments.validation.walk import Walk
-from live import MemoryStore, MemoryTier, TieredCache
+from live import MemoryStore, MemoryTier, Recorder, TieredCache
 from live.contents import fill
 from tests.dram_over_file import CONFIGS, machine
-from tests.test_validation_probe import BLOCK
+from tests.test_validation_probe import BLOCK, NOTHING, pattern_of
 
 
 def within(seconds: float, call: Any) -> Any:
@@ -70,3 +74,27 @@ def test_there_is_always_something_to_miss(source: str, blocks: int, arm: str, t
     made = prober.Prober(experiment, 65536, tmp_path, make_console())
     costs = within(30, lambda: made.probe(experiment.arms[-1]))
     assert min(len(costs.hits), len(costs.misses)) >= 25
+
+
+def test_an_interrupt_does_not_wait_for_clients_that_think() -> None:
+    patterns = [pattern_of(stream, *[("get", i, NOTHING) for i in range(5)]) for stream in range(2)]
+    wanted, keys = Wanted({}, {}), range(40)
+
+    def make_cache(recorder: Recorder, n: int) -> TieredCache:
+        store = MemoryStore(BLOCK)
+        fill(store, keys)
+        tier = MemoryTier(name="dram", capacity=f"{n * BLOCK} B")
+        return TieredCache([tier], store, recorder=recorder)
+
+    with make_cache(Recorder(), 10) as cache:
+        # What is compiled is, then.
+        cache.get_many(keys)
+    began, main = time.monotonic(), threading.main_thread().ident
+    assert main is not None
+    threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        probed(
+            make_cache, lambda _: nullcontext(), Mix(patterns, 5 * 10**9, keys, 10, 10, [1]), wanted,
+            np.random.default_rng(0),
+        )  # fmt: skip
+    assert time.monotonic() - began < 4

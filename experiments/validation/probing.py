@@ -6,7 +6,7 @@ woken. That is measured on other blocks than those that are validated, drawn at 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -91,15 +91,15 @@ def probed(
         InputError: nothing hit, or nothing missed.
     """
     alone, at_once, most = Recorder(), Recorder(), max(mix.channels)
-    n = sum(len(pattern.touches) for pattern in mix.patterns)
+    n, is_stopped = sum(len(pattern.touches) for pattern in mix.patterns), Event()
     with make(alone, mix.capacity) as cache, asking(cache):
         touch(cache)
-        walks = _walks(cache, mix, wanted, rng)
+        walks = _walks(cache, mix, wanted, rng, is_stopped)
         writes = any(is_write for pattern in mix.patterns for *_, is_write, _ in pattern.stream.steps)
         for walk in walks:
             walk.fill(writes=writes)
         n_before = len(alone.rows("accesses"))
-        with ThreadPoolExecutor(len(walks)) as pool:
+        with ThreadPoolExecutor(len(walks)) as pool, _stopping(is_stopped):
             pairs = zip(walks, mix.patterns, strict=True)
             for done in [pool.submit(walk.go, *pattern) for walk, pattern in pairs]:
                 done.result()
@@ -107,7 +107,7 @@ def probed(
     if most > 1:
         with make(at_once, mix.n_filled) as cache, asking(cache):
             touch(cache)
-            (walk, *_) = _walks(cache, mix, wanted, rng)
+            (walk, *_) = _walks(cache, mix, wanted, rng, is_stopped)
             walk.fill(writes=False)
             walk.read_beside(n // 2, most)
     # Of a cold cache the first accesses tell nothing: each comes into an empty tier.
@@ -137,13 +137,25 @@ def probed(
     return Costs(hits, puts, misses, calls, _rest_ns(missed, moves, mix.channels, calls, float(hits.mean())))
 
 
-def _walks(cache: TieredCache, mix: Mix, wanted: Wanted, rng: np.random.Generator) -> list[Walk]:
+@contextmanager
+def _stopping(is_stopped: Event) -> Iterator[None]:
+    """Whatever is raised, Ctrl-C or what a client raises, the pool does not wait for all others to the end."""
+    try:
+        yield
+    except BaseException:
+        is_stopped.set()
+        raise
+
+
+def _walks(
+    cache: TieredCache, mix: Mix, wanted: Wanted, rng: np.random.Generator, is_stopped: Event
+) -> list[Walk]:  # fmt: skip
     """A client for each pattern, with keys of its own, and its part of the room."""
-    n, versions, never = len(mix.patterns), Versions(are_shared=False), Event()
+    n, versions = len(mix.patterns), Versions(are_shared=False)
     return [
         Walk(
-            cache, Client(cache, pattern.stream, versions, mix.think_ns, cache.gpu, _unheard, never), mix.keys[i::n],
-            max(mix.n_filled // n, 1), wanted, rng.spawn(1)[0],
+            cache, Client(cache, pattern.stream, versions, mix.think_ns, cache.gpu, _unheard, is_stopped),
+            mix.keys[i::n], max(mix.n_filled // n, 1), wanted, rng.spawn(1)[0],
         )
         for i, pattern in enumerate(mix.patterns)
     ]  # fmt: skip

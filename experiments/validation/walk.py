@@ -38,10 +38,12 @@ class Walk:
         self._lately = first
 
     def go(self, stream: Stream, touches: Sequence[Touch]) -> None:
-        """All of it."""
+        """All of it, unless it is stopped."""
         sleep_to_the_microsecond()
         client = self._client
         for start, end, is_write, ends_request in stream.steps:
+            if client.is_stopped:
+                return
             keys, request = self._choose(touches[start:end]), stream.requests[start]
             ended_ns = client.write(keys, request) if is_write else client.read(keys, request)
             self._lately += keys
