@@ -87,9 +87,13 @@ class Core:
 
     def unlock(self) -> None:
         """Let go of the lock, and then tell whoever waits for a prefetch."""
-        self.wake()
-        told, self.after = self.after, []
-        self.lock.release()
+        told: list[tuple[Future[Prefetched], Prefetched]] = []
+        try:
+            self.wake()
+            told, self.after = self.after, []
+        finally:
+            # Also where Ctrl-C comes meanwhile: else all others wait for ever, and so does close.
+            self.lock.release()
         raised = None
         for future, result in told:
             try:

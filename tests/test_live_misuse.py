@@ -121,3 +121,19 @@ def test_what_breaks_a_cache_is_what_is_raised(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(KeyboardInterrupt):
         use()
+
+
+def test_an_interrupt_while_others_are_woken_does_not_keep_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = TieredCache(tiers(4), filled())
+    wake = cache._core.wake
+
+    def interrupted() -> None:
+        monkeypatch.setattr(cache._core, "wake", wake)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache._core, "wake", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.prefetch_async([1])
+    assert not cache._core.lock.locked()
+    assert cache.get(1).tobytes() == content(1, 0).tobytes()
+    cache.close()
