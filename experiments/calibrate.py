@@ -65,7 +65,9 @@ def main(
     ] = (None),
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Time for all rounds; few calls of each are made anyway.", show_default="60"),
+        typer.Option(
+            min=0.1, max=86_400, help="Time for all rounds; few calls of each are made anyway.", show_default="60"
+        ),
     ] = None,
     pace: Annotated[
         str | None,

@@ -698,3 +698,11 @@ def test_two_calibrations_side_by_side(preset: Path, tmp_path: Path) -> None:
 def test_a_shipped_preset_is_no_calibration() -> None:
     path = hardware.HARDWARE / "cpu.yaml"
     assert "has no figures under 'measured'" in refused("--compare", path, path)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e9"])
+def test_seconds_without_an_end_are_refused(seconds: str, disk: Path, tmp_path: Path) -> None:
+    said = call("--tiers", f"dram,file:{disk}", "--out", tmp_path / "x.yaml", "--seconds", seconds)
+    assert said.exit_code == 2
+    assert "86400" in said.output
+    assert not (tmp_path / "x.yaml").exists()
