@@ -301,6 +301,7 @@ def test_no_blocks_are_left_and_nothing_is_overwritten(validated: Path) -> None:
         (MACHINE.replace("dram", "nvme"), "tiers: nvme, over an origin of kind store; expected dram"),
         (MACHINE.replace("kind: store, latency: 5 us", "kind: compute, per_mib: 1 us"), "origin of kind compute"),
         (MACHINE.replace("channels: 4", "channels: none"), "channels"),
+        (MACHINE.replace("channels: 4", "channels: 1000000"), "links.0.channels: 1000000.*expected 256 at most"),
         (MACHINE.replace("dram", "hbm", 1).replace(
             "links:", "  - {name: dram, capacity: 9 GB, bandwidth: 9 GB/s}\nlinks:\n  - {bandwidth: 9 GB/s}"
         ), "hbm: device: 'cuda', but torch finds no CUDA device"),

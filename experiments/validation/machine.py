@@ -13,6 +13,8 @@ from simulator.config import System
 from simulator.errors import InputError
 
 _LEVELS = (["dram"], ["hbm", "dram"])
+_MOST_CHANNELS = 256
+"""As many calls at once as calibrate tries."""
 
 
 class Machine(NamedTuple):
@@ -58,6 +60,12 @@ def machine_of(preset: Path | None, store: Path | None, told: Callable[[str], No
             f"{name}: tiers: {', '.join(names)}, over an origin of kind {system.origin.kind}; expected dram, or hbm "
             "and dram, over a file (a store)"
         )
+    for i, link in enumerate(system.links):
+        if link.channels > _MOST_CHANNELS:
+            raise InputError(
+                f"{name}: links.{i}.channels: {link.channels}, each of which is a thread of the live cache; expected "
+                f"{_MOST_CHANNELS} at most"
+            )
     if names[0] == "hbm":
         _check_cuda(name)
     return Machine(found, text, _folder(Path(path)) if isinstance(path, str) else None, said)
