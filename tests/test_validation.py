@@ -23,8 +23,8 @@ from experiments.validation.compared import Pair, compared, differ_ratio, order_
 from experiments.validation.everything import EveryKey
 from experiments.validation.fitted import with_costs
 from experiments.validation.machine import machine_of
-from experiments.validation.probing import Costs, calls_of
 from experiments.validation.scaled import scaled
+from experiments.validation.taken import Costs, calls_of
 from experiments.validation.told import Validated, error_text, lines, print_validated
 from experiments.validation.whole import all_figures
 from experiments.variants import opened as open_kept

@@ -17,8 +17,9 @@ from experiments.progress import make_console
 from experiments.results import table_of
 from experiments.validation import pattern, prober
 from experiments.validation.pattern import Named, Pattern, Touch, patterns_of
-from experiments.validation.probing import Mix, _rest_ns, probed
+from experiments.validation.probing import Mix, probed
 from experiments.validation.standing_in import InPlace, Wanted
+from experiments.validation.taken import rest_ns
 from experiments.validation.walk import Walk
 from live import MemoryStore, MemoryTier, TieredCache
 from live.clients import Client, Stream, Versions
@@ -48,7 +49,8 @@ def naively(folder: Path, arm: str, seed: int) -> list[Touch]:
             at_once = Named(question["n_at_once"] - n_at_once, n_at_once)
             later = Named(question["n_proposed"] - (len(mine) - n_at_once), len(mine) - n_at_once)
         is_first_use = access["outcome"] == "hit_prefetched"
-        found.append(Touch(is_first_use or access["outcome"] == "hit", is_first_use, at_once, later))
+        is_there, is_again = is_first_use or access["outcome"] == "hit", access["outcome"] == "merged"
+        found.append(Touch(is_there, is_first_use, at_once, later, is_again))
     return found
 
 
@@ -208,6 +210,12 @@ def test_what_is_named_is_left_for_the_stand_in() -> None:
         assert [key in cache for key in wanted.at_once[there]] == [True] * 2 + [False] * 3
         assert [key in cache for key in wanted.later[absent]] == [True] + [False] * 4
         assert (len(wanted.at_once), len(wanted.later)) == (1, 1)
+        first, again, other = walk._choose([
+            Touch(False, False, NOTHING, NOTHING), Touch(False, False, NOTHING, NOTHING, is_again=True),
+            Touch(False, False, NOTHING, NOTHING),
+        ])  # fmt: skip
+        assert again == first, "what is on its way is read again"
+        assert other not in cache
 
 
 def test_what_is_rare_is_asked_for_apart() -> None:
@@ -254,13 +262,13 @@ def test_what_waits_for_a_channel_is_not_what_a_miss_takes() -> None:
     ])  # fmt: skip
     missed = np.concatenate([idle, waiting])
     of_link: Any = {(0, False, 1): np.array([100, 100])}
-    assert _rest_ns(missed, calls, [1], of_link, 10.0) == 30
+    assert rest_ns(missed, calls, [1], of_link, 10.0) == 30
     # Where calls that prefetch are shorter, what the miss's own takes more is its own, and no other's.
-    assert _rest_ns(missed, calls, [1], {(0, False, 1): np.array([60, 80])}, 10.0) == 60
+    assert rest_ns(missed, calls, [1], {(0, False, 1): np.array([60, 80])}, 10.0) == 60
     # With two channels all are free. Those that find one taken are two at once; what that takes may not be known.
     two: Any = {**of_link, (0, False, 2): np.array([200])}
-    assert _rest_ns(missed, calls, [2], two, 10.0) == round((40 * 30 + 5 * 430) / 45)
-    assert _rest_ns(missed, calls, [2], of_link, 10.0) == round((40 * 30 + 5 * 530) / 45)
+    assert rest_ns(missed, calls, [2], two, 10.0) == round((40 * 30 + 5 * 430) / 45)
+    assert rest_ns(missed, calls, [2], of_link, 10.0) == round((40 * 30 + 5 * 530) / 45)
 
 
 def test_what_waits_for_others_of_its_request_is_not_what_a_miss_takes() -> None:
@@ -271,8 +279,8 @@ def test_what_waits_for_others_of_its_request_is_not_what_a_miss_takes() -> None
     missed["latency_ns"] += 2 * (missed["access"] % 2)
     calls: Any = {(0, False, 1): np.array([100]), (0, False, 2): np.array([100])}
     nothing = calls_by()
-    assert _rest_ns(missed, nothing, [2], calls, 11.0) == 20
-    assert _rest_ns(missed, nothing, [6], calls, 11.0) == 140
+    assert rest_ns(missed, nothing, [2], calls, 11.0) == 20
+    assert rest_ns(missed, nothing, [6], calls, 11.0) == 140
 
 
 def test_a_tier_that_would_hold_all_blocks_is_probed_as_a_smaller_one(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.calibration.spread import spread_of
-from experiments.validation.probing import Costs
+from experiments.validation.taken import Costs
 from simulator.units import parse_bytes_per_s
 
 _NS = 10**9

@@ -14,7 +14,7 @@ from simulator.policy import Outcome
 from simulator.trace import READ, WRITE
 
 _N_PIECES = 20
-_THERE = [Outcome.HIT.name.lower(), Outcome.HIT_PREFETCHED.name.lower()]
+_THERE, _MERGED = [Outcome.HIT.name.lower(), Outcome.HIT_PREFETCHED.name.lower()], Outcome.MERGED.name.lower()
 
 
 class Named(NamedTuple):
@@ -27,13 +27,15 @@ class Named(NamedTuple):
 class Touch(NamedTuple):
     """One access: whether its block is there, and that as a prefetched one's first use, and what is named at it.
 
-    What a policy's part at once (rule R44) names comes first, then what all else of it does.
+    What a policy's part at once (rule R44) names comes first, then what all else of it does. ``is_again``: the block is
+    on its way already, mostly as another access of the request has asked for it.
     """
 
     is_there: bool
     is_first_use: bool
     at_once: Named
     later: Named
+    is_again: bool = False
 
 
 class Pattern(NamedTuple):
@@ -46,8 +48,9 @@ class Pattern(NamedTuple):
     def n_absent(self) -> int:
         """Blocks that come in."""
         return sum(
-            (not touch.is_there) + touch.at_once.n_absent + touch.later.n_absent for touch in self.touches
-        )  # fmt: skip
+            (not touch.is_there and not touch.is_again) + touch.at_once.n_absent + touch.later.n_absent
+            for touch in self.touches
+        )
 
 
 def patterns_of(folder: Path, arm: str, seed: int, n: int, rng: np.random.Generator) -> list[Pattern]:
@@ -61,7 +64,7 @@ def patterns_of(folder: Path, arm: str, seed: int, n: int, rng: np.random.Genera
     column = {name: accesses[name].to_numpy() for name in ("access", "stream", "request", "key")}
     op = np.where(_texts(accesses["op"]) == "write", WRITE, READ).astype(np.uint8)
     outcome = _texts(accesses["outcome"])
-    is_there, is_first_use = np.isin(outcome, _THERE), outcome == _THERE[1]
+    is_there, is_first_use, is_again = np.isin(outcome, _THERE), outcome == _THERE[1], outcome == _MERGED
     named = _named(table_of(folder, f"inferences/{stem}"), table_of(folder, f"prefetches/{stem}"), column["access"])
     found, streams = [], np.unique(column["stream"]).tolist()
     for number in streams:
@@ -70,9 +73,9 @@ def patterns_of(folder: Path, arm: str, seed: int, n: int, rng: np.random.Genera
         found.append(Pattern(
             Stream(number, column["access"][at], column["key"][at], column["request"][at], op[at]),
             [
-                Touch(there, first_use, Named(*counts[:2]), Named(*counts[2:]))
-                for there, first_use, counts in zip(
-                    is_there[at].tolist(), is_first_use[at].tolist(), named[at].tolist(), strict=True
+                Touch(there, first_use, Named(*counts[:2]), Named(*counts[2:]), again)
+                for there, first_use, again, counts in zip(
+                    *(of_all[at].tolist() for of_all in (is_there, is_first_use, is_again, named)), strict=True
                 )
             ],
         ))  # fmt: skip

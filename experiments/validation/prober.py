@@ -10,8 +10,9 @@ from experiments.prepared import prepare
 from experiments.results import KeptResults
 from experiments.validation.caches import cache_of
 from experiments.validation.pattern import Pattern, patterns_of
-from experiments.validation.probing import Costs, Mix, probed, rare
+from experiments.validation.probing import Mix, probed, rare
 from experiments.validation.standing_in import InPlace, Wanted
+from experiments.validation.taken import Costs
 from live import FileStore
 from live.contents import fill
 from live.driving import asking, switching_often

@@ -19,8 +19,8 @@ from experiments.results import table_of
 from experiments.validation.caches import SPARE, memories_of
 from experiments.validation.everything import EveryKey
 from experiments.validation.prober import Around, Prober
-from experiments.validation.probing import Costs, together
 from experiments.validation.scaled import checked
+from experiments.validation.taken import Costs, together
 from live import FileStore
 from live.contents import fill
 from live.driving import LiveEngine

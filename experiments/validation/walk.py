@@ -52,19 +52,23 @@ class Walk:
                 client.think(ended_ns)
 
     def _choose(self, touches: Sequence[Touch]) -> list[int]:
-        """Of one step, no block twice; what is named at each is left where the policy's stand-in finds it."""
-        keys: dict[int, None] = {}
+        """Of one step; what is named at each is left where the policy's stand-in finds it."""
+        keys, coming = list[int](), list[int]()
         for touch in touches:
-            key = self._of(touch)
-            keys[key] = None
+            key = self._of(touch, coming)
+            keys.append(key)
+            if not touch.is_there and not touch.is_again:
+                coming.append(key)
             at_once, later = self._named(touch.at_once), self._named(touch.later)
             if at_once:
                 self._wanted.at_once[key] = at_once
             if later:
                 self._wanted.later[key] = later
-        return list(keys)
+        return keys
 
-    def _of(self, touch: Touch) -> int:
+    def _of(self, touch: Touch, coming: Sequence[int]) -> int:
+        if touch.is_again and coming:
+            return coming[int(self._rng.integers(len(coming)))]
         if touch.is_first_use:
             # The one that came last: the oldest may be pushed out by what comes before it is read.
             for key in reversed(self._sent):

@@ -22,9 +22,9 @@ from experiments.validation.fitted import overrides
 from experiments.validation.folder import CACHE, LIVE, MACHINE, TABLE, TEXT, begun, check_place
 from experiments.validation.machine import Machine, machine_of
 from experiments.validation.prober import MOST_BYTES, Prober, reads_of_request
-from experiments.validation.probing import Costs
 from experiments.validation.scaled import Scaled, checked, kept_arms, scaled
 from experiments.validation.sides import keys_of, run_live, run_simulated, scratch_folder
+from experiments.validation.taken import Costs
 from experiments.validation.told import Validated, as_json, rows_of
 from live.file_systems import ALIGNMENT
 from simulator.errors import InputError
