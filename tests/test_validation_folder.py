@@ -1,11 +1,13 @@
 """Whose a validation's folder is, and what is left in it."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from experiments.folder import LOCK
+from experiments.folder import LOCK, locked
 from experiments.validation.folder import begun, check_place
+from experiments.validation.sides import scratch_folder
 from simulator.errors import InputError
 
 
@@ -68,3 +70,23 @@ def test_a_folder_in_which_nothing_was_run_goes(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError), begun(out, 1, "a preset"):
         put(out / "live" / "r0" / "x").mkdir()
     assert (out / "live" / "r0").exists()
+
+
+def test_what_a_killed_one_has_left_of_its_blocks_goes(tmp_path: Path) -> None:
+    left, in_use, young = (tmp_path / f".tierfetch-validate-{name}" for name in ("left", "used", "young"))
+    for folder in (left, in_use, young):
+        folder.mkdir()
+        (folder / "blocks-0").write_bytes(b"x")
+    for folder in (left, in_use):
+        os.utime(folder, (0, 0))
+    with locked(in_use):
+        os.utime(in_use, (0, 0))
+        with scratch_folder(tmp_path, 1000) as made:
+            assert made.is_dir()
+            assert not left.exists()
+            assert in_use.is_dir()
+            assert young.is_dir()
+            os.utime(made, (0, 0))
+            with scratch_folder(tmp_path, 1000):
+                assert made.is_dir(), "it is in use"
+        assert not made.exists()

@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from experiments.config import Experiment
+from experiments.folder import locked
 from experiments.making import make
 from experiments.plan import Run, stem_of
 from experiments.prepared import OtherEngine, split
@@ -33,15 +35,17 @@ if TYPE_CHECKING:
 
 _MORE_ROOM = 1.3
 """A store that is written to has more records than blocks."""
+_SCRATCH, _YOUNG_S = ".tierfetch-validate-", 60
 
 
 @contextmanager
 def scratch_folder(folder: Path, n_bytes: int) -> Iterator[Path]:
-    """A folder for blocks, which goes with all that is in it, however this ends.
+    """A folder for blocks, which goes with all that is in it, however this ends, or before the next one if killed.
 
     Raises:
         InputError: there is no room.
     """
+    _remove_left(folder)
     free = shutil.disk_usage(folder).free
     needed = int(n_bytes * _MORE_ROOM)
     if free < needed:
@@ -49,8 +53,20 @@ def scratch_folder(folder: Path, n_bytes: int) -> Iterator[Path]:
             f"--store {folder.absolute()}: has {free / 1e9:.1f} GB free; expected {needed / 1e9:.1f} GB for the "
             "trace's blocks"
         )
-    with tempfile.TemporaryDirectory(prefix=".tierfetch-validate-", dir=folder, ignore_cleanup_errors=True) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True) as made, locked(Path(made)),
+    ):  # fmt: skip
         yield Path(made)
+
+
+def _remove_left(folder: Path) -> None:
+    """What a killed process has left of its blocks."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        with suppress(OSError, InputError):
+            # One that was made just now may not be locked yet.
+            if time.time() - left.stat().st_mtime > _YOUNG_S:
+                with locked(left):
+                    shutil.rmtree(left)
 
 
 def keys_of(experiment: Experiment, seed: int) -> list[int]:
