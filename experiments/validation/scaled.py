@@ -58,12 +58,12 @@ def scaled(path: Path, experiment: Experiment, machine: Mapping[str, Any], asked
         raise InputError(
             f"{path}: has {workload.n_streams:,} streams, and each would be a thread; expected at most {MOST_STREAMS}"
         )
+    kept, left_out = kept_arms(path, experiment, len(machine["tiers"]), asked.arms)
     found, changes = _sizes(workload, asked.n_accesses), list[str]()
     block = asked.block or _block_of(found.sizes)
     raw: dict[str, Any] = json.loads(json.dumps(experiment.model_dump(mode="json")))
     _scale_workload(raw["workload"], experiment, workload, found, block, asked, changes)
     _scale_system(raw, experiment.system, machine, found.mean_bytes, block, changes)
-    kept, left_out = kept_arms(path, experiment, len(machine["tiers"]), asked.arms)
     raw["arms"] = [
         {**arm, "charge": {"kind": "measured"}} for arm in raw["arms"] if arm["name"] in kept
     ]  # fmt: skip
