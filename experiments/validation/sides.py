@@ -53,9 +53,9 @@ def scratch_folder(folder: Path, n_bytes: int) -> Iterator[Path]:
             f"--store {folder.absolute()}: has {free / 1e9:.1f} GB free; expected {needed / 1e9:.1f} GB for the "
             "trace's blocks"
         )
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True) as made:
-        with locked(Path(made)):
-            yield Path(made)
+    hidden = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True)
+    with hidden as made, locked(Path(made)):
+        yield Path(made)
 
 
 def _remove_left(folder: Path) -> None:
