@@ -1,9 +1,8 @@
 """One run on a live cache: what the simulator's engines do with a workload, with bytes, threads and real clocks."""
 
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from live.contents import pattern
 from live.core import Core
 from live.engine import PrefetchEngine
 from live.errors import LiveError
+from live.quietly import quietly
 from live.recorder import Recorder
 from live.settings import MemoryTier
 from live.store import MemoryStore, Store
@@ -32,7 +32,6 @@ from simulator.trace import Batch, Workload, part
 
 MOST_STREAMS = 64
 _TELL_EVERY_S = 1.0
-_SWITCH_EVERY_S = 200e-6
 
 
 class _Lent:
@@ -103,7 +102,7 @@ class LiveEngine:
             WrongBytesError: a client has read what was not put.
             LiveError: the cache, or its store, has failed.
         """
-        with switching_often():
+        with quietly():
             return self._run()
 
     def _run(self) -> RunResult:
@@ -244,21 +243,6 @@ def asking(policy: Policy, cache: TieredCache, server: InferenceServer) -> Abstr
         Built(policy), cache, mode=server.mode, queue=server.queue, queue_limit=server.queue_limit,
         batch_size=server.batch_size, stale_after=server.stale_after,
     )  # fmt: skip
-
-
-@contextmanager
-def switching_often() -> Iterator[None]:
-    """A thread that wants Python's lock gets it soon, but not so soon that who reads loses it before the read begins.
-
-    By default one that computes keeps it for 5 ms, and a client that has its block would wait so long for the policy,
-    or for who shows progress. To hand it over wakes a thread, 50 to 90 us on a virtual machine.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_EVERY_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def touch(cache: TieredCache) -> None:

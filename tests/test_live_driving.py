@@ -1,5 +1,7 @@
 """A workload on a live cache, as an engine: the simulator's outcomes, closed books, and bytes that are looked at."""
 
+import gc
+import sys
 import threading
 import time
 from functools import partial
@@ -340,3 +342,20 @@ def test_what_a_live_cache_cannot_do_is_said(changes: dict[str, Any], message: s
             system(8, **said.pop("machine", {})), said.pop("arrivals"), ListWorkload(said.pop("batch")),
             built(said.pop("policy")), fixed(0), Books(None, 10), store=MemoryStore(BLOCK), **said,
         )  # fmt: skip
+
+
+def test_python_is_quiet_beside_a_run() -> None:
+    """Threads take turns often, and garbage is not looked for among what was there before; after it all is as before."""
+    before, seen = sys.getswitchinterval(), list[tuple[float, bool]]()
+
+    class Watching(MemoryStore):
+        def read(self, key: int, into: Bytes8) -> None:
+            seen.append((sys.getswitchinterval(), gc.get_freeze_count() > 1000))
+            super().read(key, into)
+
+    store = Watching(BLOCK)
+    fill(store, range(20))
+    run(batch_of(range(20)), system(8), store=store)
+    assert len(seen) == 20
+    assert {*seen} == {(200e-6, True)}
+    assert (sys.getswitchinterval(), gc.get_freeze_count()) == (before, 0)

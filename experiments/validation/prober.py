@@ -15,7 +15,8 @@ from experiments.validation.standing_in import InPlace, Wanted
 from experiments.validation.taken import Costs
 from live import FileStore
 from live.contents import fill
-from live.driving import asking, switching_often
+from live.driving import asking
+from live.quietly import quietly
 from simulator.accounting import RunResult, SoFar
 from simulator.seeds import generator
 from simulator.trace import READ
@@ -75,7 +76,7 @@ class Prober:
         )  # fmt: skip
         wanted = Wanted({}, {})
         others = InPlace(prepare(experiment, arm, seed).built.policy, wanted)
-        with switching_often():
+        with quietly():
             return probed(
                 lambda recorder, n: cache_of(system, FileStore(self._path, block), recorder, most_bytes=n * block),
                 lambda cache: asking(others, cache, system.inference), mix, wanted, rng,
