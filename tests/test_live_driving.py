@@ -345,7 +345,7 @@ def test_what_a_live_cache_cannot_do_is_said(changes: dict[str, Any], message: s
 
 
 def test_python_is_quiet_beside_a_run() -> None:
-    """Threads take turns often, and garbage is not looked for among what was there before; after it all is as before."""
+    """Threads take turns often, and garbage is not looked for in what was there before; after it all is as it was."""
     before, seen = sys.getswitchinterval(), list[tuple[float, bool]]()
 
     class Watching(MemoryStore):
