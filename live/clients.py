@@ -112,6 +112,7 @@ class Client:
         """To the end of the stream, or until it is to stop. Raises what reads and writes raise, and WrongBytesError."""
         sleep_to_the_microsecond()
         stream, accesses = self._stream, self._stream.accesses
+        self.make_ready()
         for start, end, is_write, ends_request in stream.steps:
             if self.is_stopped:
                 return
@@ -122,14 +123,23 @@ class Client:
             if ends_request:
                 self.think(ended_ns)
 
+    def make_ready(self) -> None:
+        """Have memory, touched page by page, for the widest request: what is copied there first would pay for it."""
+        most = max((end - start for start, end, is_write, _ in self._stream.steps if not is_write), default=0)
+        with self._own.on():
+            self._make_places(most)
+
+    def _make_places(self, n: int) -> None:
+        while len(self._places) < n:
+            self._places.append(_place(self._cache.block, self._device))
+
     def read(self, keys: list[int], request: int) -> int:
         """Read blocks at once; when that was over. What was read is looked at after that."""
         with self._own.on():
             return self._read(keys, request)
 
     def _read(self, keys: list[int], request: int) -> int:
-        while len(self._places) < len(keys):
-            self._places.append(_place(self._cache.block, self._device))
+        self._make_places(len(keys))
         oldest = [self._versions.oldest(key) for key in keys]
         places = self._places[: len(keys)]
         self._cache.get_many(keys, places, stream=self._stream.number, request=request)
@@ -159,7 +169,7 @@ class Client:
 
 def _place(block: int, device: int | None) -> Any:
     if device is None:
-        return np.empty(block, np.uint8)
+        return np.full(block, 0, np.uint8)
     import torch
 
     return torch.empty(block, dtype=torch.uint8, device=torch.device("cuda", device))

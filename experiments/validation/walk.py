@@ -30,6 +30,7 @@ class Walk:
 
     def fill(self, *, writes: bool) -> None:
         """Read until tier 0 is full, and some of each kind, so that all code is loaded."""
+        self._client.make_ready()
         first = [self._keys[place] for place in self._rng.permutation(len(self._keys))[: self._room].tolist()]
         for key in [*first, *first[-_N_KNOWN:]]:
             self._client.read([key], 0)
