@@ -132,8 +132,8 @@ def test_the_learned_policy_learned(measured: Path) -> None:
 def test_every_inference_was_a_real_one(measured: Path) -> None:
     inferences = table(measured / "out", "inferences")
     lstm = inferences[(inferences["arm"] == "lstm") & (inferences["status"] == "answered")]
-    assert (lstm["host_ns"] > 1000).all()
     # A compiled question of so small a network takes about a microsecond, of a clock that may tell tens of nanoseconds.
+    assert (lstm["host_ns"] > 100).all()
     assert lstm["host_ns"].nunique() > 30
     assert (lstm["charged_ns"] == lstm["host_ns"]).all()
     assert (lstm["ended_ns"] - lstm["started_ns"] == lstm["charged_ns"]).all()

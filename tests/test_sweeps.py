@@ -119,6 +119,7 @@ def test_conditions_leave_out_what_they_do_not_hold_for() -> None:
         ("n == b'1'", "is not understood"),
         (f"n == '{'x' * 3000}'", "expected at most 2,000"),
         ("-" * 1500 + "n > 1", "is nested too deeply|is no condition"),
+        ("-" * 101 + "n > 1", "is nested too deeply"),
     ],
 )
 def test_conditions_that_are_none(when: str, problem: str) -> None:

@@ -18,7 +18,8 @@ _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 _COMBINED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
-_LONGEST = 2000
+_LONGEST, _DEEPEST = 2000, 100
+_TOO_DEEP = f"is nested too deeply; expected parts in parts up to {_DEEPEST} deep"
 
 
 class Condition:
@@ -36,9 +37,12 @@ class Condition:
         try:
             self._check(self._tree, keys)
         except RecursionError:
-            raise ValueError("is nested too deeply; expected fewer parts") from None
+            raise ValueError(_TOO_DEEP) from None
 
-    def _check(self, node: ast.expr, keys: set[str]) -> None:
+    def _check(self, node: ast.expr, keys: set[str], depth: int = 0) -> None:
+        # Python's own limit is another one from process to process.
+        if depth > _DEEPEST:
+            raise ValueError(_TOO_DEEP)
         if isinstance(node, ast.Attribute | ast.Name):
             if (key := _dotted(node)) not in keys:
                 raise ValueError(f"{key!r} is not swept; expected one of {', '.join(sorted(keys))}")
@@ -63,7 +67,7 @@ class Condition:
                     "+ - * /"
                 )
         for part in parts:
-            self._check(part, keys)
+            self._check(part, keys, depth + 1)
 
     def holds(self, point: Mapping[str, Any]) -> bool:
         """Whether it does for these values by key. Raises ValueError where they cannot be compared."""
