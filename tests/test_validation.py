@@ -17,6 +17,7 @@ from experiments.compare.seeds import over_runs
 from experiments.loading import load, only
 from experiments.plot import Format, drawn
 from experiments.progress import RunProgress, make_console
+from experiments.provenance import provenance
 from experiments.results import KeptResults, table_of
 from experiments.validate import app
 from experiments.validation.compared import Pair, compared, differ_ratio, order_of, pairs
@@ -366,6 +367,17 @@ def test_a_machine_that_was_not_measured(tmp_path: Path) -> None:
     machine_of(tmp_path / "by_hand.yaml", None, said.append)
     (warning,) = said
     assert warning.startswith(f"warning: {tmp_path}/by_hand.yaml: tierfetch calibrate has not measured it; ")
+
+
+def test_a_machine_that_was_measured_elsewhere(tmp_path: Path) -> None:
+    here, said = provenance({}), list[str]()
+    for cpu, n_cpus in ((here["cpu"], here["n_cpus"]), ("Abacus 9000", 3)):
+        facts = json.dumps({"cpu": cpu, "n_cpus": n_cpus, "kernel": here["kernel"], "file": {"path": str(tmp_path)}})
+        (tmp_path / "preset.yaml").write_text(MACHINE + f"measured: {{machine: {facts}}}\n")
+        found = machine_of(tmp_path / "preset.yaml", None, said.append)
+        assert found.folder == tmp_path
+    (warning,) = said
+    assert f"measured elsewhere: cpu Abacus 9000, here {here['cpu']}, n_cpus 3, here {here['n_cpus']};" in warning
 
 
 def test_where_some_runs_lack_a_figure_those_count_that_make_a_grid() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from experiments.hardware import MEASURED, system_in_full
 from experiments.loading import explain
 from experiments.overrides import parse_yaml
+from experiments.provenance import provenance
 from simulator.config import System
 from simulator.errors import InputError
 
@@ -44,11 +45,12 @@ def machine_of(preset: Path | None, store: Path | None, told: Callable[[str], No
     raw = parse_yaml(text, name)
     if not isinstance(raw, Mapping) or not isinstance(raw.get("tiers"), list):
         raise InputError(f"{name}: expected a preset as tierfetch calibrate writes it, with a list of tiers")
-    path: Any = raw.get(MEASURED)
-    if path is None:
+    if MEASURED not in raw:
         told(f"warning: {name}: tierfetch calibrate has not measured it; its figures may be another machine's")
-    for key in ("machine", "file", "path"):
-        path = path.get(key) if isinstance(path, Mapping) else None
+    facts = _at(raw, MEASURED, "machine")
+    if others := _elsewhere(facts):
+        told(f"warning: {name}: was measured elsewhere: {others}; its figures are that machine's")
+    path = _at(facts, "file", "path")
     found = system_in_full({key: value for key, value in raw.items() if key != MEASURED}, Path(), name)
     try:
         system = System.model_validate(found)
@@ -69,6 +71,24 @@ def machine_of(preset: Path | None, store: Path | None, told: Callable[[str], No
     if names[0] == "hbm":
         _check_cuda(name)
     return Machine(found, text, _folder(Path(path)) if isinstance(path, str) else None, said)
+
+
+def _at(raw: Any, *keys: str) -> Any:
+    """What stands there, or None."""
+    for key in keys:
+        raw = raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
+
+
+def _elsewhere(facts: Any) -> str:
+    """Which facts of a machine are not this one's, in words; nothing if it is this one, or does not say."""
+    here = provenance({})
+    said = facts if isinstance(facts, Mapping) else {}
+    return ", ".join(
+        f"{name} {said[name]}, here {here[name]}"
+        for name in ("cpu", "n_cpus", "kernel")
+        if said.get(name) is not None and said[name] != here[name]
+    )
 
 
 def _check_cuda(name: str) -> None:
