@@ -399,6 +399,12 @@ def test_what_a_live_cache_has_otherwise_is_said() -> None:
     assert "dram: spare memory bounds what waits to be written down (was write_back)" in found.changes
 
 
+def test_answers_that_are_decoded_are_refused_in_words_of_the_config() -> None:
+    path = CONFIGS / "findings" / "promotion.yaml"
+    with pytest.raises(InputError, match=r"promotion.yaml: workload.source.answers: whole; .*without system.requests"):
+        scaled(path, only(load(path)), machine(), wanted(accesses=200))
+
+
 def test_what_nobody_foresees_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     path, part = CONFIGS / "mixed.yaml", "{kind: zipf, accesses: 300, n_keys: 400, block: 64 KiB}"
     two = f"workload.source={{kind: interleave, parts: [{part}, {part}]}}"
