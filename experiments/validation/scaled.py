@@ -61,8 +61,8 @@ def scaled(path: Path, experiment: Experiment, machine: Mapping[str, Any], asked
     kept, left_out = kept_arms(path, experiment, len(machine["tiers"]), asked.arms)
     if experiment.workload.source.has_whole_requests:
         raise InputError(
-            f"{path}: workload.source.answers: whole; a live cache computes and decodes nothing, expected a workload of "
-            "blocks that are read and written, without system.requests"
+            f"{path}: workload.source.answers: whole; a live cache computes and decodes nothing, expected a workload "
+            "of blocks that are read and written, without system.requests"
         )
     found, changes = _sizes(workload, asked.n_accesses), list[str]()
     block = asked.block or _block_of(found.sizes)
