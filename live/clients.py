@@ -112,7 +112,6 @@ class Client:
         """To the end of the stream, or until it is to stop. Raises what reads and writes raise, and WrongBytesError."""
         sleep_to_the_microsecond()
         stream, accesses = self._stream, self._stream.accesses
-        self.make_ready()
         for start, end, is_write, ends_request in stream.steps:
             if self.is_stopped:
                 return

@@ -174,6 +174,9 @@ class LiveEngine:
             threading.Thread(target=self._run_client, args=(client, core, begins, is_done), daemon=True)
             for client in self._clients
         ]  # fmt: skip
+        for client in self._clients:
+            # Before the clock starts.
+            client.make_ready()
         for thread in threads:
             thread.start()
         core.start_clock()

@@ -21,6 +21,7 @@ from live import MemoryStore, Recorder
 from live.buffers import Bytes8
 from live.clients import Client, Versions
 from live.contents import fill, pattern, stamp
+from live.core import Core
 from live.driving import LiveEngine
 from live.errors import EngineError, ReadError, WrongBytesError
 from live.faults import FaultyStore, every
@@ -359,3 +360,22 @@ def test_python_is_quiet_beside_a_run() -> None:
     assert len(seen) == 20
     assert {*seen} == {(0.0002, True)}
     assert (sys.getswitchinterval(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_clients_have_their_memory_before_the_clock_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the widest request of each: else the first one would pay for its pages."""
+    n_places, start_clock, make_ready = list[int](), Core.start_clock, Client.make_ready
+    clients = list[Client]()
+
+    def ready(client: Client) -> None:
+        clients.append(client)
+        make_ready(client)
+
+    def start(core: Core) -> None:
+        n_places[:] = [len(client._places) for client in clients]
+        start_clock(core)
+
+    monkeypatch.setattr(Client, "make_ready", ready)
+    monkeypatch.setattr(Core, "start_clock", start)
+    run(batch_of(range(9), stream=[0, 0, 0, 1, 1, 0, 0, 0, 0], request=[0, 0, 0, 1, 1, 2, 2, 2, 2]), system(20))
+    assert n_places == [4, 2]
