@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.calibration.ways import Ahead, Step, Way
@@ -27,7 +28,8 @@ class Timer:
         from experiments.calibration.places import buffer_of
 
         self._buffers = [buffer_of(largest) for _ in range(most_at_once)]
-        self._rng, self._pause_s = rng, pace_ns / 1e9
+        self._rng = rng
+        self._pause = partial(time.sleep, pace_ns / 1e9) if pace_ns else None
 
     def timed(self, way: Way, n_bytes: int, at_once: int, n_calls: int) -> list[int]:
         """Durations in ns of some ``n_calls`` calls, each at a random place.
@@ -36,16 +38,14 @@ class Timer:
         """
         each = max(-(-n_calls // at_once), 1)
         if way.ahead is not None:
-            each_of = self._in_bursts if self._pause_s else self._queued
-            return each_of(way.ahead, n_bytes, at_once, each * at_once)
+            if self._pause is None:
+                return self._queued(way.ahead, n_bytes, at_once, each * at_once)
+            return self._in_bursts(way.ahead, n_bytes, at_once, each * at_once, self._pause)
         lanes = [_Lane(way.steps, self._buffers[i][:n_bytes], each, self._rng) for i in range(at_once)]
         if at_once == 1:
             lanes[0].warm()
-            return [ended - begun for begun, ended in lanes[0].run([], self._pause if self._pause_s else None)]
-        return _in_threads(lanes, self._pause if self._pause_s else None)
-
-    def _pause(self) -> None:
-        time.sleep(self._pause_s)
+            return [ended - begun for begun, ended in lanes[0].run([], self._pause)]
+        return _in_threads(lanes, self._pause)
 
     def _queued(self, ahead: Ahead, n_bytes: int, at_once: int, n_calls: int) -> list[int]:
         """One thread keeps so many in flight: it waits for the oldest, and begins another in its place."""
@@ -65,14 +65,16 @@ class Timer:
         # Those that began before all lanes were taken had less beside them.
         return found[at_once:]
 
-    def _in_bursts(self, ahead: Ahead, n_bytes: int, at_once: int, n_calls: int) -> list[int]:
+    def _in_bursts(
+        self, ahead: Ahead, n_bytes: int, at_once: int, n_calls: int, pause: Callable[[], None]
+    ) -> list[int]:  # fmt: skip
         """One thread begins so many, waits for each, and pauses; the first burst is not counted."""
         calls = ahead.calls(n_bytes, at_once, _places(self._rng, ahead.n_bytes, n_bytes, n_calls + at_once))
         found: list[int] = []
         clock = time.perf_counter_ns
         for first in range(0, len(calls), at_once):
             burst = calls[first : first + at_once]
-            self._pause()
+            pause()
             begun = []
             for call in burst:
                 begun.append(clock())

@@ -74,11 +74,16 @@ def figures_of(folder: Path) -> dict[Key, Figures]:
     return found
 
 
+def texts(column: Any) -> npt.NDArray[Any]:
+    """A column of words, each by itself."""
+    found: npt.NDArray[Any] = column.cast("string").to_numpy(zero_copy_only=False)
+    return found
+
+
 def _of_outcomes(accesses: Any) -> Figures:
     """Of reads and writes apart: a write that finds nothing waits for nothing."""
     found: Figures = {}
-    outcomes = accesses["outcome"].cast("string").to_numpy(zero_copy_only=False)
-    ops = accesses["op"].cast("string").to_numpy(zero_copy_only=False)
+    outcomes, ops = texts(accesses["outcome"]), texts(accesses["op"])
     latency = accesses["latency_ns"].to_numpy()
     for op in ("read", "write"):
         for outcome in _OUTCOMES:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.calibration.spread import spread_of
-from experiments.validation.taken import Costs
+from experiments.validation.taken import Costs, by_load, nearest
 from simulator.units import parse_bytes_per_s
 
 _NS = 10**9
@@ -23,11 +23,11 @@ def with_costs(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str,
     found["tiers"][0] |= {**_service(found["tiers"][0], costs, block), "spread": spread_of(costs.hits)}
     n_links = len(found["links"])
     for i, link in enumerate(found["links"]):
-        read = _by_load(costs, i, is_down=False)
-        if not read:
+        read = by_load(costs.calls, i, is_down=False)
+        if 1 not in read:
             continue
         more = costs.rest_ns // n_links
-        write = _by_load(costs, i, is_down=True)
+        write = by_load(costs.calls, i, is_down=True)
         loads = sorted(load for load in read if load <= link["channels"])
         link["table"] = {
             "sizes": [f"{block} B", f"{2 * block} B"],
@@ -36,7 +36,7 @@ def with_costs(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str,
         }
         if 1 in write:
             # Where so many at once were not seen, the most that was stands for them.
-            link["table"]["write"] = [_row(_nearest(write, load)) for load in loads]
+            link["table"]["write"] = [_row(nearest(write, load)) for load in loads]
             link["write_spread"] = spread_of(costs.calls[i, True, 1])
         link["spread"] = spread_of(costs.calls[i, False, 1] + more)
     return found
@@ -54,20 +54,6 @@ def overrides(system: Mapping[str, Any], costs: Costs, block: int) -> dict[str, 
 
 def _row(ns: float) -> list[str]:
     return [f"{round(ns)} ns", f"{2 * round(ns)} ns"]
-
-
-def _nearest(by_load: Mapping[int, float], load: int) -> float:
-    return by_load[max(one for one in by_load if one <= load)]
-
-
-def _by_load(costs: Costs, link: int, *, is_down: bool) -> dict[int, float]:
-    """The mean of what calls took, by calls at once; nothing if none was alone."""
-    found = {
-        load: float(durations.mean())
-        for (of_link, down, load), durations in costs.calls.items()
-        if of_link == link and down == is_down
-    }  # fmt: skip
-    return found if 1 in found else {}
 
 
 def _service(tier: Mapping[str, Any], costs: Costs, block: int) -> dict[str, str]:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from experiments.plan import stem_of
 from experiments.results import table_of
+from experiments.validation.compared import texts
 from live.clients import Stream
 from simulator.arrays import Ints
 from simulator.policy import Outcome
@@ -62,8 +62,8 @@ def patterns_of(folder: Path, arm: str, seed: int, n: int, rng: np.random.Genera
     stem = stem_of(arm, seed)
     accesses = table_of(folder, f"accesses/{stem}")
     column = {name: accesses[name].to_numpy() for name in ("access", "stream", "request", "key")}
-    op = np.where(_texts(accesses["op"]) == "write", WRITE, READ).astype(np.uint8)
-    outcome = _texts(accesses["outcome"])
+    op = np.where(texts(accesses["op"]) == "write", WRITE, READ).astype(np.uint8)
+    outcome = texts(accesses["outcome"])
     is_there, is_first_use, is_again = np.isin(outcome, _THERE), outcome == _THERE[1], outcome == _MERGED
     named = _named(table_of(folder, f"inferences/{stem}"), table_of(folder, f"prefetches/{stem}"), column["access"])
     found, streams = [], np.unique(column["stream"]).tolist()
@@ -79,11 +79,6 @@ def patterns_of(folder: Path, arm: str, seed: int, n: int, rng: np.random.Genera
                 )
             ],
         ))  # fmt: skip
-    return found
-
-
-def _texts(column: Any) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = column.cast("string").to_numpy(zero_copy_only=False)
     return found
 
 

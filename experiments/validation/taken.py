@@ -60,7 +60,8 @@ def rest_ns(
         )
         n_busy = n_begun - n_ended
         is_free &= n_busy < n_channels
-        known = _by_load(calls, link, n_channels)
+        means = by_load(calls, link, is_down=False)
+        known = np.array([nearest(means, load) for load in range(1, n_channels + 1)])
         place = n_busy.clip(max=n_channels - 1) + rank
         first_ns += known[place.clip(max=n_channels - 1)]
         ahead_ns = np.maximum(ahead_ns, place // n_channels * known[-1])
@@ -71,16 +72,14 @@ def rest_ns(
     return max(round(float(beside_ns[is_meant].sum() / n_rounds[is_meant].sum())), 0)
 
 
-def _by_load(calls: Mapping[tuple[int, bool, int], Ints], link: int, n_channels: int) -> npt.NDArray[np.float64]:
-    """The mean of a link's calls towards tier 0, by 1 to ``n_channels`` at once.
+def by_load(calls: Mapping[tuple[int, bool, int], Ints], link: int, *, is_down: bool) -> dict[int, float]:
+    """The mean of what a link's calls took, by calls at once."""
+    return {load: float(taken.mean()) for (of, down, load), taken in calls.items() if (of, down) == (link, is_down)}
 
-    Where so many at once were not seen, the most that was stands for them, as in a link's table.
-    """
-    found = np.zeros(n_channels)
-    for i in range(n_channels):
-        durations = calls.get((link, False, i + 1))
-        found[i] = found[i - 1] if durations is None else durations.mean()
-    return found
+
+def nearest(means: Mapping[int, float], load: int) -> float:
+    """Where so many at once were not seen, the most that was stands for them; 0 where none was alone."""
+    return means[max(one for one in means if one <= load)] if 1 in means else 0.0
 
 
 def _rank(missed: Rows) -> Ints:
